@@ -1,0 +1,80 @@
+"""Every field of a run, with its default and its meaning. Experiments change a few of them.
+
+The allowed values stand in prodgen/config.py (RULES); docs/configs.md explains at length.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The complete config, locked: an unknown field is an error, not a new field."""
+    config = ConfigDict()
+    config.seed = 0  # of everything random in the run: weights, order, noise
+
+    config.data = data = ConfigDict()
+    data.source = "catalogue"  # catalogue | tfds | folder | table
+    data.path = ""  # folder: the folder of pictures; table: the .csv or .jsonl file
+    data.name = ""  # tfds: the data set, e.g. "fashion_mnist"
+    data.resolution = 64  # pixels a side: 4 * 2^k or 7 * 2^k, from 16 to 256
+    data.channels = 0  # 1 grey, 3 RGB, 0 as the pictures are
+    data.fit = "pad"  # pad with the measured background | crop the centre | stretch
+    data.size = 4096  # catalogue: how many products are rendered
+    data.seed = 0  # catalogue: which products; a run's own seed leaves the data alone
+    data.downloads = ""  # tfds: folder with files fetched by hand, so that nothing is downloaded
+    data.cache_dir = "~/.cache/prodgen/data"  # prepared stores; safe to delete
+    data.image_column = ""  # table: the column with the picture's path; "" finds it
+    data.category_column = ""  # table: the column with the category; "" finds it
+    data.validation = 0.1  # share of the pictures held back for choosing checkpoints
+    data.test = 0.1  # share held back for judging; sources with an official test split keep it
+    data.max_pixels = 50_000_000  # a picture with more is refused from its header, undecoded
+    data.workers = 0  # processes that prepare the store; 0 is one a core
+    data.feed = "auto"  # resident (device memory) | tfdata (host) | auto: resident if it fits
+
+    config.model = model = ConfigDict()
+    model.name = "vae"
+    model.width = 32  # channels at the highest internal resolution; doubles on the way down
+    model.max_width = 128  # no stage is wider
+    model.blocks = 1  # residual blocks a stage
+    model.latent = 64  # Z
+    model.condition = True  # give category and attributes to encoder and decoder
+    model.condition_dropout = 0.1  # share of training examples whose conditions are hidden
+    model.dtype = "float32"  # of the arithmetic: float32 | bfloat16; weights stay float32
+
+    config.loss = loss = ConfigDict()
+    loss.likelihood = "sigma"  # sigma | mse | bernoulli | logistic
+    loss.components = 5  # logistic: mixture components a pixel and channel
+    loss.beta = 1.0  # weight of the KL term
+    loss.beta_schedule = "linear"  # constant | linear (warm-up) | cyclic
+    loss.beta_steps = 200  # length of the warm-up, or of one cycle
+    loss.free_bits = 0.0  # nats a latent below which the KL is not pressed further
+
+    config.optim = optim = ConfigDict()
+    optim.name = "adam"  # adam | adamw | sgd
+    optim.lr = 1e-3  # peak learning rate
+    optim.schedule = "cosine"  # constant | cosine (to zero at the last step)
+    optim.warmup_steps = 100  # linear, from zero
+    optim.b1 = 0.9
+    optim.b2 = 0.99
+    optim.weight_decay = 0.0  # adamw only
+    optim.clip = 100.0  # global gradient norm; 0 is off
+    optim.ema = 0.999  # decay of the averaged weights that are judged and sampled; 0 is off
+
+    config.train = train = ConfigDict()
+    train.num_steps = 3000
+    train.batch_size = 64  # global, over all devices and hosts
+    train.log_every = 50
+    train.sample_every = 500
+    train.evaluate_every = 500
+    train.checkpoint_every = 500
+    train.keep = 2  # newest checkpoints kept
+    train.keep_best = 1  # best checkpoints kept besides, by the validation objective
+    train.evaluate_examples = 512  # validation pictures a judgement uses; 0 is all
+    train.max_bad_steps = 5  # consecutive non-finite steps after which the run ends
+    train.tensorboard = True  # write TensorBoard event files beside metrics.jsonl
+
+    config.parallel = parallel = ConfigDict()
+    parallel.mode = "jit"  # jit | pmap: two ways to compile the same step
+    parallel.devices = 0  # how many devices to use; 0 is all
+    parallel.require_platform = ""  # cpu | gpu | tpu: refuse to start anywhere else
+    parallel.deterministic = False  # GPU: bit-for-bit reproducible kernels, somewhat slower
+    return config.lock()

@@ -1,0 +1,44 @@
+"""A convolutional VAE with a calibrated decoder on product pictures.
+
+python run_train.py --config=configs/vae.py                         embedded catalogue, 64 px
+python run_train.py --config=configs/vae.py:quick                   the same in a minute, 32 px
+python run_train.py --config=configs/vae.py:fashion_mnist           grey, 28 px, bits per dimension
+python run_train.py --config=configs/vae.py:folder --config.data.path=my_products/
+python run_train.py --config=configs/vae.py:table --config.data.path=my_products.csv
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+from prodgen.config import preset as choose
+
+PRESETS = {
+    "quick": {
+        "data.size": 512,
+        "data.resolution": 32,
+        "model.width": 16,
+        "model.max_width": 64,
+        "model.latent": 32,
+        "train.num_steps": 200,
+        "train.log_every": 20,
+        "train.sample_every": 100,
+        "train.evaluate_every": 100,
+        "train.checkpoint_every": 100,
+        "optim.ema": 0.98,
+        "optim.warmup_steps": 20,
+        "loss.beta_steps": 50,
+    },
+    "fashion_mnist": {
+        "data.source": "tfds",
+        "data.name": "fashion_mnist",
+        "data.resolution": 28,
+        "loss.likelihood": "logistic",
+        "train.num_steps": 9000,
+    },
+    "folder": {"data.source": "folder"},
+    "table": {"data.source": "table"},
+}
+
+
+def get_config(preset: str = "") -> ConfigDict:
+    return choose(base.get_config(), PRESETS, preset)

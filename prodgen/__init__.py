@@ -1,0 +1,17 @@
+"""prodgen: train VAEs and GANs on product pictures; make, vary, edit and judge new ones.
+
+`prodgen.load(workdir)` opens a trained run in a notebook. Importing the package costs nothing:
+JAX is loaded by what needs it.
+"""
+
+__version__ = "0.1.0"
+
+
+def load(workdir, step=None):
+    """Open the run in `workdir`: an object with sample, encode, decode and reconstruct.
+
+    `step` picks a checkpoint ("best", "latest" or a number; by default the best one kept).
+    """
+    from prodgen.apps.model import load
+
+    return load(workdir, step)

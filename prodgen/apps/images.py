@@ -1,0 +1,23 @@
+"""--mode=images: new pictures as single PNG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from prodgen import images
+from prodgen.apps.model import Model
+from prodgen.apps.request import Output, Request, describe, stamp
+
+
+def run(model: Model, request: Request) -> list[Path]:
+    """Write --n (16) files 000000.png, 000001.png, ... into the folder --out."""
+    indices = np.arange(request.n or 16)
+    conditions = model.conditions.pick(request.seed, indices, request.label, request.attributes)
+    z = model.latents(indices, request.seed, request.temperature)
+    out = Output(model, request, request.target("images"))
+    for i, picture in enumerate(model.decode(z, conditions)):
+        details = {"index": i, "latent": z[i].tolist()} | describe(conditions, model.spec, i)
+        out.write(f"{i:06d}.png", images.png(picture, stamp(model, request.seed)), details)
+    return out.close()

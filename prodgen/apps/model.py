@@ -1,0 +1,103 @@
+"""A trained run in a notebook: sample, encode, decode, reconstruct. No TensorFlow is loaded.
+
+model = prodgen.load("runs/vae-63c4d2d9")
+pictures = model.sample(16, seed=1, label="mug")            # uint8 [16, H, W, C]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from prodgen import images
+from prodgen.data.conditions import Conditions
+from prodgen.run import Run, open_run
+from prodgen.types import Batch
+
+BATCH = 64  # everything is computed in padded batches of this size: the same bytes for any n
+
+
+def load(workdir: str | Path, step: str | int | None = None) -> Model:
+    """Open a run at its best checkpoint, or at `step` ("latest" or a number)."""
+    return Model(open_run(Path(workdir), step))
+
+
+class Model:
+    """A run's network with its conditions. Pictures are uint8 [N, H, W, C] in and out."""
+
+    def __init__(self, run: Run):
+        self.run, self.spec, self.config = run, run.spec, run.config
+        self.conditions = Conditions.load(run.path, run.spec)
+        self._weights = run.family.weights(run.state)
+        generate = run.family.make_generate(run.config, run.spec)
+        self._generate = jax.jit(lambda *inputs: images.to_uint8(generate(*inputs)))
+        self._encode = jax.jit(run.family.make_encode(run.config, run.spec))
+
+    def latents(self, indices: np.ndarray, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
+        """float32 [N, Z]: latent i is a function of (seed, indices[i]), times the temperature."""
+        return np.asarray(self.run.family.latents(self.config, seed, indices)) * temperature
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        label: str = "",
+        attributes: Mapping[str, str] | None = None,
+        temperature: float = 1.0,
+    ) -> np.ndarray:
+        """n new pictures of a category (or of all) with the attributes asked for."""
+        indices = np.arange(n)
+        conditions = self.conditions.pick(seed, indices, label, attributes)
+        return self.decode(self.latents(indices, seed, temperature), conditions)
+
+    def unknown(self, n: int) -> Batch:
+        """Conditions of n pictures of which nothing is known."""
+        columns = self.spec.columns
+        return {
+            "label": np.full(n, -1, np.int32),
+            "attributes": np.zeros((n, columns), np.float32),
+            "known": np.zeros((n, columns), bool),
+        }
+
+    def encode(self, pictures: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
+        """The posterior means float32 [N, Z] of pictures uint8 [N, H, W, C]."""
+        if pictures.dtype != np.uint8 or pictures.shape[1:] != self.spec.shape:
+            raise ValueError(
+                f"this run takes uint8 pictures of {self.spec.shape}, not "
+                f"{pictures.dtype} of {pictures.shape[1:]}"
+            )
+        batch = {"image": pictures, **(conditions or self.unknown(len(pictures)))}
+        found = [np.asarray(self._encode(self._weights, part)[0])[:n] for part, n in _parts(batch)]
+        return np.concatenate(found)
+
+    def decode(self, z: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
+        """Pictures uint8 [N, H, W, C] of latents float32 [N, Z]."""
+        batch = {"z": np.asarray(z, np.float32), **(conditions or self.unknown(len(z)))}
+        found = []
+        for part, n in _parts(batch):
+            found.append(np.asarray(self._generate(self._weights, part.pop("z"), part))[:n])
+        return np.concatenate(found)
+
+    def reconstruct(self, pictures: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
+        """Encode and decode again."""
+        return self.decode(self.encode(pictures, conditions), conditions)
+
+
+def _parts(batch: Batch) -> Iterator[tuple[Batch, int]]:
+    """Cut a batch into parts of BATCH rows, the last filled up; with the number of real rows."""
+    kept = ("image", "z", "label", "attributes", "known")
+    rows = {name: np.asarray(value) for name, value in batch.items() if name in kept}
+    total = len(rows["label"])
+    for start in range(0, total, BATCH):
+        part = {name: value[start : start + BATCH] for name, value in rows.items()}
+        n = len(part["label"])
+        yield (
+            {
+                name: np.concatenate([value, np.repeat(value[-1:], BATCH - n, axis=0)])
+                for name, value in part.items()
+            },
+            n,
+        )

@@ -1,0 +1,84 @@
+"""--mode=reconstruct: pictures of the test split, or the user's own, over their reconstructions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from prodgen import images
+from prodgen.apps.model import Model
+from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.data import prepare
+from prodgen.data.store import Store
+from prodgen.errors import MissingInput
+from prodgen.evaluate import pairs
+from prodgen.types import Batch
+
+COLUMNS = 8
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
+
+
+def run(model: Model, request: Request) -> list[Path]:
+    """Write the sheet of --n (32) pictures: a row of originals, under it their reconstructions."""
+    pictures, conditions, names = _pictures(model, request)
+    mean = model.encode(pictures, conditions)
+    decoded = model.decode(mean, conditions)
+    target = request.target("reconstruct.png")
+    out = Output(model, request, target.parent)
+    details = [
+        {"name": name, "psnr": round(_psnr(a, b), 3), "latent": z.tolist()}
+        for name, a, b, z in zip(names, pictures, decoded, mean, strict=True)
+    ]
+    sheet = images.sheet(pairs(pictures, decoded, COLUMNS), COLUMNS, pixels=96)
+    out.write(target.name, sheet_png(model, request, sheet), {"pictures": details})
+    return out.close()
+
+
+def _psnr(picture: np.ndarray, decoded: np.ndarray) -> float:
+    error = np.mean(np.square(picture.astype(float) - decoded.astype(float)))
+    return float(10 * np.log10(255**2 / max(error, 1e-8)))
+
+
+def _pictures(model: Model, request: Request) -> tuple[np.ndarray, Batch, list[str]]:
+    n = request.n or 32
+    if not request.input:
+        store = _store(model)
+        ids = store.ids("test")[:n]
+        batch = store.fetch(ids)
+        return batch["image"], batch, store.names(ids)
+    files = _files(Path(request.input))[:n]
+    size, channels = model.spec.resolution, model.spec.channels
+    data = model.config.data
+    pictures = np.stack(
+        [prepare.read_picture(f, size, channels, data.fit, data.max_pixels) for f in files]
+    )
+    if not request.label and not request.attributes:
+        return pictures, model.unknown(len(files)), [f.name for f in files]
+    indices = np.arange(len(files))
+    asked = model.conditions.pick(request.seed, indices, request.label, request.attributes)
+    return pictures, asked, [f.name for f in files]
+
+
+def _store(model: Model) -> Store:
+    """The run's own pictures: prepared again if the store was deleted, refused if they changed."""
+    store = prepare.open_or_prepare(model.config.data, lambda text: None)
+    if store.digest() != model.run.record["data"]["digest"]:
+        raise MissingInput(
+            "the pictures of this run are not where its config says, or have changed",
+            "name pictures with --input=FILE_OR_FOLDER",
+        )
+    return store
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if found:
+            return found
+        raise MissingInput(
+            f"--input={path} holds no pictures", "name a picture or a folder of them"
+        )
+    if path.is_file():
+        return [path]
+    raise MissingInput(f"--input={path} does not exist", "name a picture or a folder of pictures")

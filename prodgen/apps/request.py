@@ -1,0 +1,126 @@
+"""What a user asks of a mode, and how its pictures and their manifest reach the disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from prodgen import images, tables, workdir
+from prodgen.apps.model import Model
+from prodgen.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """The flags of run_sample.py. `n` of 0 and an empty `out` mean the mode's own default."""
+
+    workdir: Path
+    mode: str
+    out: Path | None = None
+    seed: int = 0
+    n: int = 0
+    label: str = ""
+    attributes: dict[str, str] = dataclasses.field(default_factory=dict)
+    temperature: float = 1.0
+    step: str = "best"
+    input: str = ""
+    frames: int = 12
+
+    def target(self, default: str) -> Path:
+        """Where the mode writes: --out, or `default` in the run's folder."""
+        return self.out or self.workdir / default
+
+
+def parse_attributes(text: str) -> dict[str, str]:
+    """ "colour=red,azimuth=30" -> {"colour": "red", "azimuth": "30"}."""
+    found = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals or not value:
+            raise UsageError(
+                f"--attributes: {part!r} is not name=value", "as in colour=red,azimuth=30"
+            )
+        found[name.strip()] = value.strip()
+    return found
+
+
+def run(request: Request) -> list[Path]:
+    """Carry out a request: load the run, run the mode, return the files written."""
+    from prodgen.apps.model import load
+    from prodgen.parallel import mesh, selftest
+
+    mode = tables.find(tables.MODES, request.mode, "--mode")
+    mesh.use_compile_cache()
+    selftest.run()
+    return mode.run(load(request.workdir, request.step), request)
+
+
+class Output:
+    """Pictures on disk and, beside them, a manifest that says how to make each again.
+
+    The manifest of a folder keeps the entries of other pictures that are still there.
+    """
+
+    def __init__(self, model: Model, request: Request, folder: Path):
+        self._folder, self._entries, self._written = folder, {}, []
+        self._origin = {
+            "mode": request.mode,
+            "fingerprint": model.run.record["fingerprint"],
+            "step": model.run.step,
+            "seed": request.seed,
+            "temperature": request.temperature,
+            "versions": workdir.versions(),
+        }
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def write(self, name: str, content: bytes, details: dict[str, Any]) -> None:
+        """One file, whole or not at all, and its entry."""
+        workdir.write_atomically(self._folder / name, content)
+        self._entries[name] = self._origin | details
+        self._written.append(self._folder / name)
+
+    def close(self) -> list[Path]:
+        """Write manifest.json; the files written, it included."""
+        path = self._folder / "manifest.json"
+        before = _entries(path)
+        kept = {name: e for name, e in before.items() if (self._folder / name).is_file()}
+        record = {"files": kept | self._entries}
+        workdir.write_atomically(path, json.dumps(record, indent=1, sort_keys=True).encode())
+        return [*self._written, path]
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    """The entries of a manifest; none where there is no readable one."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def stamp(model: Model, seed: int) -> dict[str, str]:
+    """The text metadata of a generated PNG."""
+    fingerprint = model.run.record["fingerprint"]
+    return {
+        "Software": "prodgen",
+        "prodgen": f"generated; run {fingerprint}, step {model.run.step}, seed {seed}",
+    }
+
+
+def describe(conditions: dict[str, Any], spec: Any, row: int) -> dict[str, Any]:
+    """The conditions of one generated picture in words and numbers, for the manifest."""
+    label = int(conditions["label"][row])
+    found: dict[str, Any] = {"label": spec.classes[label] if label >= 0 else None}
+    values = {}
+    for attribute in spec.attributes:
+        place = spec.slices()[attribute.name]
+        if conditions["known"][row, place].all():
+            value = attribute.decode(conditions["attributes"][row, place])
+            values[attribute.name] = round(value, 4) if isinstance(value, float) else value
+    return found | {"attributes": values}
+
+
+def sheet_png(model: Model, request: Request, picture: Any) -> bytes:
+    """A sheet as PNG bytes with its metadata."""
+    return images.png(picture, stamp(model, request.seed))

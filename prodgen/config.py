@@ -1,0 +1,258 @@
+"""What a config may say: presets, the rule of every field, fingerprints, changes on resume.
+
+Nothing here imports JAX: a mistake is answered in a fraction of a second. `configs/base.py` holds
+the fields and their defaults, RULES below what each may be.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from prodgen import tables
+from prodgen.errors import UsageError
+
+RESOLUTIONS = tuple(sorted(4 * 2**k for k in range(2, 7)) + [28, 56, 112, 224])
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What one field may be: its type and either the choices or the closed range."""
+
+    kind: type
+    low: float = -math.inf
+    high: float = math.inf
+    choices: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        if self.choices:
+            return "one of " + ", ".join(repr(choice) for choice in self.choices)
+        if self.kind in (bool, str):
+            return {bool: "true or false", str: "text"}[self.kind]
+        noun = "a whole number" if self.kind is int else "a finite number"
+        if math.isinf(self.low) and math.isinf(self.high):
+            return noun
+        if math.isinf(self.high):
+            return f"{noun} of at least {self.low:g}"
+        return f"{noun} from {self.low:g} to {self.high:g}"
+
+    def allows(self, value: Any) -> bool:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        right_type = {
+            bool: isinstance(value, bool),
+            str: isinstance(value, str),
+            int: number and isinstance(value, int),
+            float: number and math.isfinite(value),
+        }[self.kind]
+        if not right_type or (self.choices and value not in self.choices):
+            return False
+        return self.kind in (bool, str) or self.low <= value <= self.high
+
+
+def _one_of(*choices: Any) -> Rule:
+    return Rule(type(choices[0]), choices=choices)
+
+
+_COUNT, _EVERY, _TEXT, _SWITCH = Rule(int, 1), Rule(int, 1), Rule(str), Rule(bool)
+_SHARE = Rule(float, 0.0, 0.5)
+RULES: dict[str, Rule] = {
+    "seed": Rule(int, 0, 2**31 - 1),
+    "data.source": _one_of(*tables.SOURCES),
+    "data.path": _TEXT,
+    "data.name": _TEXT,
+    "data.resolution": _one_of(*sorted(RESOLUTIONS)),
+    "data.channels": _one_of(0, 1, 3),
+    "data.fit": _one_of("pad", "crop", "stretch"),
+    "data.size": Rule(int, 16, 10_000_000),
+    "data.seed": Rule(int, 0, 2**31 - 1),
+    "data.downloads": _TEXT,
+    "data.cache_dir": _TEXT,
+    "data.image_column": _TEXT,
+    "data.category_column": _TEXT,
+    "data.validation": _SHARE,
+    "data.test": _SHARE,
+    "data.max_pixels": Rule(int, 256, 1_000_000_000),
+    "data.workers": Rule(int, 0, 256),
+    "data.feed": _one_of("auto", *tables.FEEDS),
+    "model.name": _one_of(*tables.MODELS),
+    "model.width": Rule(int, 4, 1024),
+    "model.max_width": Rule(int, 4, 2048),
+    "model.blocks": Rule(int, 1, 16),
+    "model.latent": Rule(int, 1, 4096),
+    "model.condition": _SWITCH,
+    "model.condition_dropout": Rule(float, 0.0, 1.0),
+    "model.dtype": _one_of("float32", "bfloat16"),
+    "loss.likelihood": _one_of(*tables.LIKELIHOODS),
+    "loss.components": Rule(int, 1, 32),
+    "loss.beta": Rule(float, 0.0, 1e6),
+    "loss.beta_schedule": _one_of(*tables.BETA_SCHEDULES),
+    "loss.beta_steps": _COUNT,
+    "loss.free_bits": Rule(float, 0.0, 100.0),
+    "optim.name": _one_of("adam", "adamw", "sgd"),
+    "optim.lr": Rule(float, 0.0, 10.0),
+    "optim.schedule": _one_of("constant", "cosine"),
+    "optim.warmup_steps": Rule(int, 0),
+    "optim.b1": Rule(float, 0.0, 0.9999),
+    "optim.b2": Rule(float, 0.0, 0.999999),
+    "optim.weight_decay": Rule(float, 0.0, 10.0),
+    "optim.clip": Rule(float, 0.0, 1e9),
+    "optim.ema": Rule(float, 0.0, 0.999999),
+    "train.num_steps": _COUNT,
+    "train.batch_size": Rule(int, 1, 65_536),
+    "train.log_every": _EVERY,
+    "train.sample_every": _EVERY,
+    "train.evaluate_every": _EVERY,
+    "train.checkpoint_every": _EVERY,
+    "train.keep": Rule(int, 2, 1000),
+    "train.keep_best": Rule(int, 1, 1000),
+    "train.evaluate_examples": Rule(int, 0),
+    "train.max_bad_steps": _COUNT,
+    "train.tensorboard": _SWITCH,
+    "parallel.mode": _one_of("jit", "pmap"),
+    "parallel.devices": Rule(int, 0, 65_536),
+    "parallel.require_platform": _one_of("", "cpu", "gpu", "tpu"),
+    "parallel.deterministic": _SWITCH,
+}
+
+# What may differ when a run is continued: nothing here changes which numbers a step computes.
+MAY_CHANGE = frozenset(
+    {
+        "data.downloads", "data.cache_dir", "data.workers", "data.feed", "data.path",
+        "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
+        "train.keep", "train.keep_best", "train.evaluate_examples", "train.max_bad_steps",
+        "train.tensorboard", "parallel.mode", "parallel.devices", "parallel.require_platform",
+    }
+)  # fmt: skip
+
+
+def preset(config: ConfigDict, presets: Mapping[str, Mapping[str, Any]], name: str) -> ConfigDict:
+    """`config` with the fields of one preset set; "" is the default. Wrong names: UsageError."""
+    if name and name != "default":
+        if name not in presets:
+            known = tables.nearest(name, ["default", *presets])
+            raise UsageError(f"the config has no preset {name!r}; {known}")
+        for path, value in presets[name].items():
+            put(config, path, value)
+    return config
+
+
+def flat(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every field by its dotted path: {"train.num_steps": 3000, ...}."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, (ConfigDict, dict)):
+            found |= flat(value, f"{prefix}{name}.")
+        else:
+            found[prefix + name] = value
+    return found
+
+
+def put(config: ConfigDict, path: str, value: Any) -> None:
+    """Set one field by its dotted path; an unknown one or a value of the wrong kind: UsageError."""
+    rule = _rule(path)
+    if rule.kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not rule.allows(value):
+        raise UsageError(f"config.{path}={value!r} is not allowed: it must be {rule}")
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        config = config[parent]
+    config[leaf] = value
+
+
+def parse(path: str, text: str) -> Any:
+    """The value that `text` on a command line means for the field `path`."""
+    rule = _rule(path)
+    try:
+        if rule.kind is bool:
+            return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+        return rule.kind(text)
+    except (KeyError, ValueError):
+        raise UsageError(f"config.{path}={text!r} is not allowed: it must be {rule}") from None
+
+
+def _rule(path: str) -> Rule:
+    if path in RULES:
+        return RULES[path]
+    inside = [name for name in RULES if name.startswith(path + ".")]
+    if inside:
+        raise UsageError(f"config.{path} is a section, not a field; it holds {', '.join(inside)}")
+    raise UsageError(f"config.{path} is not a field of the config; {_closest(path)}")
+
+
+def _closest(path: str) -> str:
+    """The nearest known field: by the whole path, then by the leaf alone."""
+    close = difflib.get_close_matches(path, RULES, n=1, cutoff=0.6)
+    leaves = {name.split(".")[-1]: name for name in RULES}
+    leaf = difflib.get_close_matches(path.split(".")[-1], leaves, n=1, cutoff=0.6)
+    best = close or [leaves[name] for name in leaf]
+    return f"did you mean config.{best[0]}?" if best else "configs/base.py lists the fields"
+
+
+def validate(config: ConfigDict) -> ConfigDict:
+    """Check every field against its rule and the fields against each other; UsageError if not."""
+    values = flat(config)
+    for path, value in values.items():
+        rule = _rule(path)
+        if not rule.allows(value):
+            raise UsageError(f"config.{path}={value!r} is not allowed: it must be {rule}")
+    missing = sorted(set(RULES) - set(values))
+    if missing:
+        raise UsageError(f"the config lacks the field config.{missing[0]}")
+    _validate_together(config)
+    return config
+
+
+def _validate_together(config: ConfigDict) -> None:
+    needs = {"folder": "path", "table": "path", "tfds": "name"}.get(config.data.source)
+    if needs and not config.data[needs]:
+        raise UsageError(
+            f"config.data.source={config.data.source} needs config.data.{needs}",
+            f"add --config.data.{needs}=...",
+        )
+    if config.model.max_width < config.model.width:
+        raise UsageError(
+            f"config.model.max_width={config.model.max_width} is below "
+            f"config.model.width={config.model.width}"
+        )
+    if config.data.validation + config.data.test > 0.8:
+        raise UsageError("config.data.validation and config.data.test leave too little to train on")
+    if config.optim.weight_decay and config.optim.name != "adamw":
+        raise UsageError("config.optim.weight_decay acts only with config.optim.name=adamw")
+
+
+def fingerprint(config: ConfigDict) -> str:
+    """8 hex digits of what the run computes: all fields but those that may change on resume."""
+    free = may_change(config) - {"data.path"}  # two folders are two runs, a moved folder is not
+    fixed = {path: value for path, value in flat(config).items() if path not in free}
+    return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def may_change(config: ConfigDict) -> frozenset[str]:
+    """The fields a continued run may change; its length only where no schedule depends on it."""
+    return MAY_CHANGE | {"train.num_steps"} if config.optim.schedule == "constant" else MAY_CHANGE
+
+
+def differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:
+    """What keeps a run with config `old` from being continued as `new`, one line a field."""
+    before, after = flat(old), flat(new)
+    fixed = (set(before) | set(after)) - may_change(new)
+    return [
+        f"config.{path}: {before.get(path, 'absent')!r} -> {after.get(path, 'absent')!r}"
+        for path in sorted(fixed)
+        if before.get(path) != after.get(path)
+    ]
+
+
+def load(path: str | Path) -> ConfigDict:
+    """The locked config of a run, from its config.json. A field of RULES it lacks: UsageError."""
+    data = json.loads(Path(path).read_text(encoding="utf-8"))
+    return validate(ConfigDict(data["config"]).lock())

@@ -1,0 +1,259 @@
+"""Lamp, chair, table and sofa."""
+
+from __future__ import annotations
+
+from prodgen.data.kind import Kind, Shape, standing
+from prodgen.data.render import Body
+from prodgen.data.sdf import (
+    Curve,
+    Points,
+    box,
+    cut,
+    cylinder,
+    intersect,
+    length,
+    mirror,
+    move,
+    prism,
+    rectangle,
+    revolve,
+    rod,
+    round_section,
+    sphere,
+    turn,
+    union,
+)
+
+
+def shade(p: Points, top: float, bottom: float, tall: float, squareness: float):
+    """A lampshade open at both ends, its top at the origin, and the light inside it."""
+    profile = Curve([(-tall, bottom), (-tall / 2, (top + bottom) / 2), (0, top)])
+    side = profile.under(round_section(p[0], p[2], squareness), p[1])
+    ends = abs(p[1] + tall / 2) - tall / 2
+    outer = intersect(abs(side) - 0.018, ends)
+    inside = intersect(side + 0.02, ends + 0.05)
+    return outer, inside
+
+
+def lamp(v: Shape, variant: int) -> Body:
+    return (desk_lamp, table_lamp, tripod_lamp)[variant](v)
+
+
+def desk_lamp(v: Shape) -> Body:
+    h, reach, wide = v.height * 0.92, v.reach, v.shade * 0.78
+    elbow, head = (-0.75 * reach, h * 0.58, 0), (0.55 * reach, h, 0)
+    profile = Curve([(-0.9 * v.shade_height, wide), (-0.3 * v.shade_height, 0.7 * wide), (0, 0.14)])
+
+    def parts(p: Points):
+        q = turn(move(p, *head), "z", 28)
+        side = profile.under(length(q[0], q[2]), q[1])
+        ends = abs(q[1] + 0.45 * v.shade_height) - 0.45 * v.shade_height
+        return {
+            "main": union(
+                cut(intersect(side, ends), intersect(side + 0.035, q[1] + 0.08)),
+                cylinder(move(p, y=0.045), v.base, 0.045, 0.03),
+            ),
+            "stem": union(
+                rod(p, (0, 0.08, 0), elbow, v.stem),
+                rod(p, elbow, head, v.stem),
+                sphere(move(p, *elbow), v.stem * 1.9),
+                sphere(move(q, y=0.02), 0.12),
+            ),
+            "light": sphere(move(q, y=-0.55 * v.shade_height), 0.42 * wide),
+        }
+
+    far = 0.55 * reach + 0.45 * v.shade_height + wide
+    left = max(v.base, 0.75 * reach + 2 * v.stem)
+    deep = max(v.base, wide)
+    return Body(parts, (-left, 0, -deep), (max(far, v.base), h + 0.14, deep))
+
+
+def table_lamp(v: Shape) -> Body:
+    h, tall = v.height, v.shade_height * 1.15
+    foot = h - 0.82 * tall
+    profile = Curve(
+        [(0, v.base * 0.8), (0.06, v.base * 0.8), (0.3 * foot, 0.14 + 0.25 * v.reach), (foot, 0.05)]
+    )
+
+    def parts(p: Points):
+        cover, inside = shade(move(p, y=h), v.shade * v.taper, v.shade, tall, 1.0)
+        return {
+            "main": cover,
+            "stem": union(revolve(p, profile, 0.8, 0.03), rod(p, (0, 0.1, 0), (0, h - 0.1, 0), 0.03)),
+            "light": inside,
+        }
+
+    wide = max(v.shade + 0.03, v.base)
+    return standing(parts, wide, h, wide)
+
+
+def tripod_lamp(v: Shape) -> Body:
+    h, tall, spread = v.height * 1.1, v.shade_height, v.base * 1.25
+    hub = h - tall
+
+    def parts(p: Points):
+        cover, inside = shade(move(p, y=h), v.shade * 0.95 * v.taper**0.3, v.shade * 0.95, tall, 0.0)
+        legs = [
+            rod(turn(p, "y", angle), (0, hub, 0), (0, v.stem, spread + 0.15 * v.reach), v.stem * 1.1)
+            for angle in (30, 150, 270)
+        ]
+        return {
+            "main": cover,
+            "stem": union(*legs, sphere(move(p, y=hub), 0.09)),
+            "light": inside,
+        }
+
+    wide = max(v.shade, spread + 0.15 * v.reach + 0.06)
+    return standing(parts, wide, h, wide)
+
+
+def chair(v: Shape, variant: int) -> Body:
+    w, d, seat, back = v.width / 2, v.depth / 2, v.seat_height, v.back_height
+    thick, leg, splay = v.seat_thickness / 2, v.leg, v.splay
+
+    def back_parts(q: Points):
+        tall = back / 2
+        if variant == 0:
+            posts = rod(mirror(q, "x"), (w - leg, 0, 0), (w - leg, back, 0), leg)
+            slats = [
+                box(move(q, y=back * place), (w - leg, 0.07 * back, 0.028), 0.025)
+                for place in (0.38, 0.64, 0.9)
+            ]
+            return union(posts, *slats)
+        bowed = (q[0], q[1], q[2] - 0.22 * q[0] * q[0])
+        panel = prism(
+            rectangle(bowed[0], bowed[1] - tall, (w, tall), 0.6 * w if variant == 1 else 0.12),
+            bowed[2], 0.05, 0.04,
+        )  # fmt: skip
+        return panel * 0.93
+
+    def parts(p: Points):
+        q = turn(move(p, y=seat, z=-d + 0.04), "x", -v.lean)
+        legs = rod(
+            mirror(p, "xz"), (w - 0.1, seat - thick, d - 0.1), (w - 0.1 + splay, leg * 0.7, d - 0.1 + splay),
+            leg, leg * 0.7,
+        )  # fmt: skip
+        if variant == 2:
+            arm_y = seat + 0.42 * back
+            half = mirror(p, "x")
+            legs = union(
+                legs,
+                rod(half, (w + 0.02, seat, d - 0.12), (w + 0.02, arm_y, d - 0.12), leg * 0.9),
+                box(move(half, w + 0.02, arm_y, 0), (0.06, 0.035, d - 0.04), 0.03),
+            )
+        cushion = box(move(p, y=seat), (w, thick, d), min(thick * 0.9, 0.07))
+        return {"main": union(cushion, back_parts(q)), "legs": legs}
+
+    wide = max(w + 0.09, w - 0.1 + splay + leg)
+    behind = max(d + back * v.lean / 57 + 0.12, d - 0.1 + splay + leg)
+    return Body(parts, (-wide, 0, -behind), (wide, seat + back + 0.06, max(d, d - 0.1 + splay + leg)))
+
+
+def table(v: Shape, variant: int) -> Body:
+    w, d, h = v.width / 2, v.depth / 2, v.height
+    thick, leg, splay = v.top / 2, v.leg, v.splay
+
+    def four_legs(p: Points):
+        legs = rod(
+            mirror(p, "xz"), (w - 0.16, h - thick, d - 0.16),
+            (w - 0.16 + splay, leg * 0.75, d - 0.16 + splay), leg, leg * 0.75,
+        )  # fmt: skip
+        top = box(move(p, y=h - thick), (w, thick, d), thick * 0.6 + v.corner * 0.02)
+        apron = box(move(p, y=h - 2 * thick - 0.06), (w - 0.15, 0.09, d - 0.15), 0.01)
+        return {"main": union(top, apron), "legs": legs}
+
+    def pedestal(p: Points):
+        outline = rectangle(p[0], p[2], (w, d * 1.2), d * (0.75 + 0.25 * v.corner))
+        top = prism(outline, p[1] - (h - thick), thick, thick * 0.7)
+        cross = [
+            rod(turn(p, "y", angle), (-0.55 * w, 0.05, 0), (0.55 * w, 0.05, 0), 0.05 + leg * 0.3)
+            for angle in (40 + 200 * splay, -40 - 200 * splay)
+        ]
+        column = cylinder(move(p, y=h / 2), leg * 1.7, h / 2 - thick, 0.01)
+        return {"main": top, "legs": union(column, *cross)}
+
+    def desk(p: Points):
+        top = box(move(p, y=h - thick), (w, thick, d), thick * 0.6)
+        wide = 0.25 * w + 0.1 * v.corner
+        block = move(p, w - wide - 0.05, h * 0.5 - thick, 0)
+        chest = box(block, (wide, h * 0.5 - thick, d - 0.06), 0.02)
+        half = mirror(p, "z")
+        legs = rod(
+            half, (0.1 - w, h - thick, d - 0.1), (0.1 - w - splay * 0.6, leg * 0.8, d - 0.1), leg, leg * 0.8
+        )  # fmt: skip
+        front = move(block, z=d - 0.06)
+        step = h * 0.3
+        fronts = [
+            box(move(front, y=step * k), (wide - 0.05, step * 0.42, 0.025), 0.01) for k in (-1, 0, 1)
+        ]
+        knobs = [sphere(move(front, y=step * k, z=0.05), 0.045) for k in (-1, 0, 1)]
+        return {"main": union(top, chest), "legs": union(legs, *knobs), "drawer": union(*fronts)}
+
+    deep = d * (1, 1.2, 1)[variant]
+    foot = 0.42 * w + 0.1
+    extra = max(splay - 0.16 + leg, 0)
+    return standing(
+        (four_legs, pedestal, desk)[variant], w + extra, h, max(deep + extra, foot + 0.03, deep + 0.1)
+    )
+
+
+def sofa(v: Shape, variant: int) -> Body:
+    seats = (2, 3, 1)[variant]
+    seat_half = v.seat_width / 2
+    w, d, feet = seats * seat_half, v.depth / 2, v.feet
+    arm, seat, back = v.arm / 2, v.seat_height + v.feet, v.back_height
+    total = w + 2 * arm
+    arm_top = seat + 0.5 * back * v.arm_height
+
+    def parts(p: Points):
+        x, y, z = p
+        base = box(move(p, y=(feet + seat - 0.16) / 2), (total, (seat - 0.16 - feet) / 2, d), 0.04)
+        rest = turn(move(p, y=seat + 0.35 * back, z=-d + 0.13), "x", -v.lean)
+        rest = box(rest, (w + arm, back * 0.6, 0.13), 0.09)
+        sides = move(mirror(p, "x"), w + arm, (feet + arm_top) / 2, 0.02)
+        sides = box(sides, (arm, (arm_top - feet) / 2, d), min(arm * 0.8, 0.12))
+        along = x if seats == 2 else abs(x) if seats == 3 else x * 0 + x
+        if seats == 2:
+            along = abs(x) - seat_half
+        elif seats == 3:
+            along = abs(abs(x) - seat_half) - seat_half
+            along = abs(x) - 2 * seat_half * (abs(x) > seat_half)
+        cushions = box((along, y - seat + 0.07, z - 0.1), (seat_half - 0.012, 0.1, d - 0.1), 0.06)
+        pillows = turn(move((along, y, z), y=seat + 0.32 * back, z=-d + 0.36), "x", -v.lean - 6)
+        pillows = box(pillows, (seat_half - 0.03, 0.36 * back, 0.1), 0.09)
+        legs = rod(
+            mirror(p, "xz"), (total - 0.12, feet + 0.02, d - 0.12), (total - 0.1, 0.03, d - 0.1), 0.045, 0.03
+        )  # fmt: skip
+        return {"main": union(base, rest, sides), "cushions": union(cushions, pillows), "legs": legs}
+
+    return Body(parts, (-total, 0, -d - 0.25), (total, seat + back + 0.02, d + 0.02))
+
+
+KINDS = (
+    Kind(
+        "lamp", lamp, ("a bent arm", "a square shade", "a tripod"), ("matte", "glossy"),
+        {"stem": ("steel", "brass", "oak", "charcoal", "walnut"), "light": ("light",)},
+        {"height": (1.5, 2.0), "shade": (0.42, 0.6), "shade_height": (0.5, 0.72),
+         "taper": (0.45, 0.9), "base": (0.3, 0.45), "reach": (0.45, 0.85), "stem": (0.028, 0.05)},
+    ),
+    Kind(
+        "chair", chair, ("a slatted back", "a rounded back", "armrests"), ("matte", "glossy", "metal"),
+        {"legs": ("oak", "walnut", "steel", "charcoal", "main")},
+        {"width": (0.8, 1.1), "depth": (0.8, 1.0), "seat_height": (0.75, 0.95),
+         "back_height": (0.75, 1.15), "lean": (4, 16), "seat_thickness": (0.09, 0.18),
+         "leg": (0.04, 0.065), "splay": (0.0, 0.13)},
+    ),
+    Kind(
+        "table", table, ("four legs", "a pedestal", "three drawers"), ("matte", "glossy", "metal"),
+        {"legs": ("oak", "walnut", "steel", "charcoal", "main"), "drawer": ("pale", "deep", "oak")},
+        {"width": (1.6, 2.3), "depth": (0.85, 1.2), "height": (0.8, 1.15), "top": (0.07, 0.13),
+         "leg": (0.05, 0.085), "splay": (0.0, 0.13), "corner": (0.0, 1.0)},
+    ),
+    Kind(
+        "sofa", sofa, ("two seats", "three seats", "one seat"), ("matte", "glossy"),
+        {"cushions": ("main", "pale", "main"), "legs": ("oak", "walnut", "steel", "charcoal")},
+        {"seat_width": (0.75, 1.0), "depth": (0.95, 1.2), "seat_height": (0.32, 0.42),
+         "back_height": (0.45, 0.68), "arm": (0.16, 0.36), "arm_height": (0.45, 1.0),
+         "feet": (0.08, 0.2), "lean": (4, 14)},
+    ),
+)  # fmt: skip

@@ -1,0 +1,240 @@
+"""Watch, headphones, sunglasses and camera."""
+
+from __future__ import annotations
+
+from prodgen.data.kind import Kind, Shape
+from prodgen.data.render import Body
+from prodgen.data.sdf import (
+    Points,
+    box,
+    cut,
+    cylinder,
+    intersect,
+    length,
+    mirror,
+    move,
+    path,
+    prism,
+    rectangle,
+    rod,
+    sine_cosine,
+    sphere,
+    turn,
+    union,
+)
+
+
+def upright(p: Points) -> Points:
+    """The points seen from a solid whose y axis was laid along z, towards the camera."""
+    return p[0], p[2], p[1]
+
+
+def hand(p: Points, degrees: float, reach: float, radius: float):
+    """A clock hand in the xy plane, clockwise from the top."""
+    s, c = sine_cosine(degrees)
+    return rod(p, (-0.12 * s, -0.12 * c, 0), (reach * s, reach * c, 0), radius)
+
+
+def watch(v: Shape, variant: int) -> Body:
+    r, thick, strap = v.case, v.thickness / 2, v.strap
+    tall, deep, tilt = v.loop, v.loop * 0.72, -14.0
+    middle = tall + 0.06
+    corner = (0.999 * r, 0.3 * r, 0.999 * r)[variant]
+
+    def outline(x, y, shrink):
+        return rectangle(x, y, (r - shrink, r - shrink), max(corner - shrink, 0.05))
+
+    def parts(p: Points):
+        q = turn(move(p, y=middle), "x", tilt)
+        band = rectangle(q[1], q[2], (tall, deep), 0.72 * deep)
+        narrow = strap * (1 - v.taper * 0.5) + strap * v.taper * 0.25 * (q[2] * (1 / deep) + 1)
+        band = intersect(abs(band) - 0.045, abs(q[0]) - narrow) * 0.95
+        face = move(q, z=deep + 0.02)
+        case = prism(outline(face[0], face[1], 0.0), face[2], thick, 0.04)
+        lip = move(face, z=thick)
+        bezel = length(outline(lip[0], lip[1], v.bezel), lip[2]) - v.bezel * 0.6
+        dial = prism(outline(lip[0], lip[1], v.bezel), lip[2], 0.025)
+        crown = cylinder((face[1], face[0] - r - 0.04, face[2]), v.crown, 0.06, 0.02)
+        if variant == 2:
+            knob = (abs(face[1]) - 0.45 * r, face[0] - 0.93 * r, face[2])
+            crown = union(crown, cylinder(knob, v.crown * 0.7, 0.06, 0.02))
+        top = move(lip, z=0.035)
+        far = r - v.bezel
+        marks = [
+            box(move(turn(top, "z", angle), y=0.82 * far), (0.025, 0.09 * far + 0.02, 0.02))
+            for angle in (0, 90, 180, 270)
+        ]
+        hands = [hand(top, v.hour, 0.5 * far, 0.035), hand(top, v.minute, 0.76 * far, 0.026)]
+        if variant == 2:
+            ring = length(abs(top[0]) - 0.38 * far, top[1] + 0.3 * far * 0)
+            marks.append(intersect(abs(ring - 0.2 * far) - 0.02, abs(top[2]) - 0.015))
+        return {
+            "main": band,
+            "case": union(case, bezel, crown),
+            "dial": dial,
+            "hands": union(*marks, *hands),
+        }
+
+    return Body(parts, (-r - 0.02, 0, -deep - 0.3), (r + 0.12, 2 * tall + 0.16, deep + 0.45), 0.85)
+
+
+def headphones(v: Shape, variant: int) -> Body:
+    w, r, thick = v.width / 2, v.cup, v.cup_thickness / 2
+    long = r * (1.0, 1.3, 1.0)[variant]
+    rise, band = v.rise, v.band
+    top = long + rise
+
+    def parts(p: Points):
+        x, y, z = p
+        half = mirror(p, "x")
+        arch = rectangle(x, y - long - rise + w * 0.95, (w * 0.98, w * 0.95), w * 0.9)
+        arch = abs(arch) - 0.03
+        strip = intersect(prism(arch, z, band, 0.02), long + 0.3 * rise - y)
+        pad = intersect(
+            prism(arch - 0.045, z, band + 0.03, 0.04), long + rise * (1 - v.pad) - y, abs(x) - 0.75 * w
+        )
+        fork = path(
+            half, ((w * 0.98, long + 0.34 * rise, 0), (w + 0.06, long + 0.1, 0), (w + 0.05, long, 0)),
+            (0.04, 0.045, 0.05),
+        )  # fmt: skip
+        q = turn(move(half, w, long), "z", 7)
+        outline = rectangle(q[1], q[2], (long, r), 0.999 * r)
+        cup = prism(outline + 0.03, q[0] - 0.3 * thick, thick, 0.06)
+        disc = prism(outline + 0.38 * r, q[0] - 1.2 * thick, thick * 0.2, 0.02)
+        cushion = prism(outline, q[0] + thick * 1.1, v.cushion, 0.9 * v.cushion)
+        cushion = cut(cushion, prism(outline + 0.5 * r, q[0] + thick * 2, thick + v.cushion))
+        if variant == 2:
+            boom = path(
+                p, ((-w, long * 0.8, 0.5 * r), (-w - 0.02, 0.55 * long, r + 0.25), (-0.5 * w, 0.4 * long, r + 0.5)),
+                (0.03, 0.028, 0.028),
+            )  # fmt: skip
+            boom = union(boom, sphere(move(p, -0.5 * w, 0.4 * long, r + 0.5), 0.085))
+            fork = union(fork, boom)
+        return {"main": union(cup, strip), "fork": fork, "cushion": union(cushion, pad), "disc": disc}
+
+    side = w + 1.5 * thick + 0.15
+    front = r + (0.6 if variant == 2 else 0.02)
+    return Body(parts, (-side, 0, -r - 0.02), (side, top + 0.12, front), 0.85)
+
+
+def sunglasses(v: Shape, variant: int) -> Body:
+    w, h, rim = v.lens_width / 2, v.lens_height / 2, v.rim
+    if variant == 0:
+        w = h = (v.lens_width + v.lens_height) / 4
+    corner = (0.999 * h, 0.2 * h + 0.5 * h * v.corner, 0.6 * h)[variant]
+    gap, temple = v.bridge / 2, v.temple
+    at, y0 = gap + w + rim, h + rim
+
+    def lens(x, y):
+        if variant == 2:  # a drop, wide above and narrow below, leaning outwards
+            x = x - 0.12 * (y - h)
+            return rectangle(x, y, (w, h), corner) + 0.18 * (h - y) * w
+        return rectangle(x, y, (w, h), corner)
+
+    def parts(p: Points):
+        q = mirror(p, "x")
+        bowed = q[2] + v.wrap * q[0] * q[0]
+        x, y = q[0] - at, q[1] - y0
+        shape = lens(x, y) * 0.85
+        ring = prism(abs(shape) - rim, bowed, rim * 0.9, rim * 0.5)
+        glass = prism(shape + 0.2 * rim, bowed, 0.02)
+        bridge = rod(p, (-gap - rim, y0 + 0.3 * h, 0), (gap + rim, y0 + 0.3 * h, 0), rim * 0.85)
+        if variant == 2:
+            bridge = union(bridge, rod(p, (-at, y0 + h, 0), (at, y0 + h, 0), rim * 0.8))
+        side = at + w
+        back = -v.wrap * side * side
+        arm = path(
+            q,
+            (
+                (side, y0 + 0.45 * h, back), (side + 0.04, y0 + 0.45 * h, back - 0.72 * temple),
+                (side - 0.02, 0.06, back - temple),
+            ),
+            (rim, rim * 0.8, rim * 0.9),
+        )  # fmt: skip
+        return {"main": union(ring, bridge, arm), "lens": glass}
+
+    side = at + w + 0.05 + rim
+    return Body(
+        parts, (-side, 0, -v.wrap * side * side - temple - rim), (side, 2 * h + 2 * rim, rim), 0.8
+    )
+
+
+def camera(v: Shape, variant: int) -> Body:
+    w, h, d = v.width / 2, v.height, v.depth / 2
+    at, r, reach = (v.offset, 0.47 * h, 0), v.lens, v.reach
+    plate = h * 0.26
+    extra = (v.hump, 0.1, v.hump * 0.9)[variant]
+
+    def parts(p: Points):
+        x, y, z = p
+        body = box(move(p, y=(h - plate) / 2), (w, (h - plate) / 2 + 0.01, d), 0.07)
+        top = box(move(p, y=h - plate / 2), (w, plate / 2, d), 0.06)
+        hump = move(p, at[0], h, 0)
+        if variant == 0:
+            slope = rectangle(hump[0] * 0.86 + abs(hump[1]) * 0.0, hump[1], (0.34 - 0.0, v.hump), 0.08)
+            slope = intersect(slope, (abs(hump[0]) + 0.7 * hump[1] - 0.36 - 0.25 * v.hump) * 0.8)
+            top = union(top, prism(slope, hump[2], d * 0.95, 0.03))
+        elif variant == 2:
+            top = union(top, box(move(p, -0.55 * w, h, 0), (0.26, v.hump * 0.9, d * 0.6), 0.04))
+        grip = box(move(p, -w + v.grip, h * 0.42, d), (v.grip, h * 0.38, 0.11), 0.08)
+        q = upright(move(p, at[0], at[1], d))
+        barrel = union(
+            cylinder(move(q, y=reach * 0.3), r, reach * 0.3 + 0.02, 0.03),
+            cylinder(move(q, y=reach * 0.6), r * 0.88, reach * 0.4, 0.03),
+        )
+        barrel = cut(barrel, cylinder(move(q, y=reach), r * 0.7, reach * 0.12))
+        glass = sphere(move(q, y=reach * 0.95 - r), r * 1.0)
+        glass = intersect(glass, length(q[0], q[2]) - 0.7 * r)
+        ring = cylinder(move(q, y=reach * 0.62), r * 0.9 + 0.012, 0.03)
+        dial = cylinder(move(p, 0.68 * w, h + 0.03, 0), 0.13, 0.05, 0.02)
+        button = cylinder(move(p, -0.75 * w, h + 0.03, 0.0), 0.08, 0.05, 0.02)
+        window = box(move(p, at[0] + 0.0, h - plate * 0.5, d), (0.17, plate * 0.24, 0.03), 0.01)
+        if variant == 0:
+            window = box(move(p, at[0], h + v.hump * 0.42, d * 0.95), (0.15, v.hump * 0.2, 0.03), 0.01)
+        if variant == 2:
+            window = box(move(p, -0.55 * w, h + 0.5 * v.hump, d * 0.6), (0.18, v.hump * 0.26, 0.03), 0.01)
+        return {
+            "main": union(body, grip),
+            "top": union(top, dial),
+            "barrel": barrel,
+            "glass": glass,
+            "ring": ring,
+            "button": union(button, window),
+        }
+
+    return Body(parts, (-w, 0, -d), (w, h + extra + 0.02, d + max(reach + 0.03, 0.12)), 0.85)
+
+
+KINDS = (
+    Kind(
+        "watch", watch, ("a round case", "a square case", "a chronograph dial"),
+        ("matte", "glossy", "metal"),
+        {"case": ("steel", "brass", "charcoal_metal", "steel"), "dial": ("ivory", "charcoal", "deep", "pale"),
+         "hands": ("brass", "steel", "red")},
+        {"case": (0.42, 0.56), "thickness": (0.14, 0.24), "strap": (0.2, 0.3), "loop": (0.72, 0.9),
+         "taper": (0.0, 0.5), "bezel": (0.04, 0.1), "crown": (0.05, 0.09), "hour": (0.0, 360.0),
+         "minute": (0.0, 360.0)},
+    ),
+    Kind(
+        "headphones", headphones, ("round cups", "oval cups", "a microphone"), ("matte", "glossy", "metal"),
+        {"fork": ("steel", "charcoal", "brass"), "cushion": ("charcoal", "deep", "tan", "charcoal"),
+         "disc": ("main", "steel", "pale", "deep")},
+        {"width": (1.25, 1.6), "cup": (0.34, 0.45), "cup_thickness": (0.2, 0.3), "rise": (0.85, 1.15),
+         "band": (0.07, 0.15), "cushion": (0.08, 0.13), "pad": (0.1, 0.35)},
+    ),
+    Kind(
+        "sunglasses", sunglasses, ("round lenses", "rectangular lenses", "a double bridge"),
+        ("matte", "glossy", "metal"),
+        {"lens": ("lens", "brown_lens", "lens")},
+        {"lens_width": (0.85, 1.1), "lens_height": (0.6, 0.85), "bridge": (0.14, 0.3),
+         "rim": (0.045, 0.085), "temple": (1.3, 1.7), "corner": (0.0, 1.0), "wrap": (0.0, 0.1)},
+        (8.0, 34.0),
+    ),
+    Kind(
+        "camera", camera, ("a prism hump", "a flat top", "a flash"), ("matte", "glossy", "metal"),
+        {"top": ("steel", "charcoal", "deep", "steel"), "barrel": ("charcoal", "steel", "charcoal"),
+         "glass": ("lens",), "ring": ("brass", "red", "ivory"), "button": ("charcoal", "lens")},
+        {"width": (1.5, 2.0), "height": (0.9, 1.2), "depth": (0.4, 0.6), "lens": (0.3, 0.42),
+         "reach": (0.35, 0.75), "hump": (0.2, 0.34), "grip": (0.12, 0.22), "offset": (-0.1, 0.25)},
+    ),
+)  # fmt: skip

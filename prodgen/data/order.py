@@ -1,0 +1,46 @@
+"""Which examples form batch t: a pure function of (seed, t).
+
+All epochs' permutations stand one behind the other; batch t is positions tB to (t+1)B - 1 of that
+endless line. Each id comes once an epoch, and no number of hosts, no restart and no length of the
+run changes what batch t holds. NumPy only.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from prodgen.errors import BadData
+
+
+@functools.lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+    """The order of one epoch, int64 [size].
+
+    Sorting raw Philox bits is fixed by that algorithm's definition; NumPy's own `permutation` may
+    change between its versions.
+    """
+    bits = np.random.Philox(key=np.array([seed, epoch], np.uint64)).random_raw(size)
+    order = np.argsort(bits, kind="stable")
+    order.setflags(write=False)
+    return order
+
+
+def batch(seed: int, t: int, size: int, batch_size: int) -> np.ndarray:
+    """Indices in 0..size-1 of batch t, int64 [batch_size]; batches run on over the epoch's end.
+
+    A set smaller than a batch would repeat pictures inside it: BadData.
+    """
+    if size < batch_size:
+        raise BadData(
+            f"{size} training pictures are fewer than config.train.batch_size={batch_size}",
+            f"add --config.train.batch_size={2 ** int(np.log2(max(size, 1)))} or add pictures",
+        )
+    positions = np.arange(t * batch_size, (t + 1) * batch_size)
+    epochs, places = positions // size, positions % size
+    found = np.empty(batch_size, np.int64)
+    for epoch in np.unique(epochs):
+        inside = epochs == epoch
+        found[inside] = permutation(seed, int(epoch), size)[places[inside]]
+    return found

@@ -1,0 +1,147 @@
+"""Which products there are: sampled descriptions, a function of (seed, id) alone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from prodgen.data import apparel, furniture, gadgets, tableware
+from prodgen.data.kind import Kind, Shape
+from prodgen.data.render import Finish, View, packshot
+
+KINDS: tuple[Kind, ...] = tableware.KINDS + furniture.KINDS + apparel.KINDS + gadgets.KINDS
+
+COLOURS: dict[str, tuple[tuple[int, int, int], ...]] = {
+    "white": ((238, 236, 231), (243, 242, 240)),
+    "grey": ((138, 142, 146), (160, 158, 153), (116, 122, 128)),
+    "black": ((40, 41, 44), (52, 50, 50), (36, 40, 46)),
+    "red": ((192, 43, 43), (214, 60, 52), (166, 34, 46)),
+    "orange": ((234, 124, 46), (240, 146, 70), (222, 104, 38)),
+    "yellow": ((244, 200, 66), (238, 188, 44), (247, 214, 104)),
+    "green": ((76, 140, 84), (54, 116, 76), (122, 166, 96)),
+    "teal": ((40, 148, 146), (66, 168, 160), (28, 122, 128)),
+    "blue": ((48, 94, 182), (62, 120, 204), (38, 66, 140)),
+    "purple": ((122, 82, 168), (142, 102, 186), (100, 62, 142)),
+    "pink": ((238, 148, 168), (230, 122, 152), (244, 176, 186)),
+    "brown": ((122, 80, 52), (142, 96, 62), (98, 64, 46)),
+}
+"""Colour names and the display RGB that a product of that name may have, jittered a little."""
+
+TRIMS: dict[str, Finish] = {
+    "ivory": Finish((0.94, 0.93, 0.90)),
+    "kraft": Finish((0.80, 0.69, 0.54)),
+    "charcoal": Finish((0.17, 0.18, 0.19), "glossy"),
+    "charcoal_metal": Finish((0.36, 0.37, 0.39), "metal"),
+    "tan": Finish((0.72, 0.50, 0.32)),
+    "gum": Finish((0.76, 0.55, 0.36)),
+    "oak": Finish((0.82, 0.66, 0.47)),
+    "walnut": Finish((0.45, 0.30, 0.21)),
+    "steel": Finish((0.86, 0.87, 0.89), "metal"),
+    "brass": Finish((0.90, 0.73, 0.44), "metal"),
+    "red": Finish((0.78, 0.18, 0.17), "glossy"),
+    "light": Finish((1.0, 0.94, 0.80), "matte", 0.6),
+    "lens": Finish((0.09, 0.10, 0.13), "glossy"),
+    "brown_lens": Finish((0.30, 0.19, 0.11), "glossy"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """One product's description; `render` needs nothing else. Angles in degrees."""
+
+    id: int
+    kind: Kind
+    variant: int
+    shape: dict[str, float]
+    colour: str
+    rgb: tuple[float, float, float]
+    material: str
+    trims: dict[str, str]
+    view: View
+
+    @property
+    def finishes(self) -> dict[str, Finish]:
+        return {
+            "main": Finish(self.rgb, self.material),
+            **{part: self.trim(name) for part, name in self.trims.items()},
+        }
+
+    def trim(self, name: str) -> Finish:
+        if name in TRIMS:
+            return TRIMS[name]
+        return Finish(relative(self.rgb, name), self.material)
+
+    @property
+    def body(self):
+        return self.kind.build(Shape(**self.shape), self.variant)
+
+    @property
+    def caption(self) -> str:
+        side = "the front"
+        if abs(self.view.azimuth) >= 12:
+            side = "the left" if self.view.azimuth < 0 else "the right"
+        pair = "a pair of " if self.kind.name in ("headphones", "sunglasses") else ""
+        article = pair or ("an " if self.colour[0] in "aeiou" and not self.material else "a ")
+        return (
+            f"{article}{self.material} {self.colour} {self.kind.name} with "
+            f"{self.kind.variants[self.variant]}, seen from {side}"
+        )
+
+
+def relative(rgb: tuple[float, float, float], name: str) -> tuple[float, float, float]:
+    """A relative of a colour: the same (main), deeper, paler, or its counterpart (second)."""
+    if name == "main":
+        return rgb
+    if name == "deep":
+        return tuple(0.55 * c for c in rgb)
+    if name == "pale":
+        return tuple(0.45 * c + 0.53 for c in rgb)
+    grey = sum(rgb) / 3
+    return tuple(min(max(1.0 - c * 0.75 - 0.1 * grey, 0.08), 0.93) for c in rgb)
+
+
+class Draws:
+    """Uniform draws that belong to (seed, id): Philox, counter-based, the same on any machine."""
+
+    def __init__(self, seed: int, id: int, count: int = 64) -> None:
+        raw = np.random.Philox(key=[seed % 2**64, id]).random_raw(count)
+        self.values = iter([int(word) >> 11 for word in raw])
+
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        """The 53 high bits of a word as a fraction, rounded to nine digits."""
+        return round(low + (high - low) * next(self.values) * 2.0**-53, 9)
+
+    def choice(self, options):
+        return options[min(int(self.uniform() * len(options)), len(options) - 1)]
+
+
+def product(seed: int, id: int) -> Product:
+    """The description of product `id`. Kinds take turns, so any range of ids holds them all."""
+    kind, draws = KINDS[id % len(KINDS)], Draws(seed, id)
+    colour = draws.choice(tuple(COLOURS))
+    base = draws.choice(COLOURS[colour])
+    bright = draws.uniform(-0.025, 0.025)
+    rgb = tuple(
+        round(min(max(c / 255 + bright + draws.uniform(-0.012, 0.012), 0.0), 1.0), 4) for c in base
+    )
+    return Product(
+        id=id,
+        kind=kind,
+        variant=draws.choice(range(len(kind.variants))),
+        colour=colour,
+        rgb=rgb,
+        material=draws.choice(kind.materials),
+        trims={part: draws.choice(names) for part, names in kind.trims.items()},
+        view=View(
+            azimuth=draws.uniform(-50, 50),
+            elevation=draws.uniform(*kind.elevations),
+            fill=draws.uniform(0.78, 0.86),
+        ),
+        shape={name: draws.uniform(low, high) for name, (low, high) in kind.ranges.items()},
+    )
+
+
+def render(product: Product, resolution: int) -> np.ndarray:
+    """The product's packshot, uint8 [R, R, 4]; see render.packshot."""
+    return packshot(product.body, product.finishes, product.view, resolution)

@@ -1,0 +1,175 @@
+"""Mug, bottle, vase and teapot: turned shapes with something on the side."""
+
+from __future__ import annotations
+
+from prodgen.data.kind import Kind, Shape, standing
+from prodgen.data.render import Body
+from prodgen.data.sdf import (
+    Curve,
+    Points,
+    blend_intersect,
+    blend_union,
+    cut,
+    cylinder,
+    ellipsoid,
+    intersect,
+    length,
+    move,
+    path,
+    prism,
+    rectangle,
+    revolve,
+    rod,
+    round_section,
+    sphere,
+    torus,
+    union,
+)
+
+
+def mug(v: Shape, variant: int) -> Body:
+    h, r, wall = v.height, v.radius, v.wall
+    profile = Curve(
+        [(0, r * (0.92 - v.taper)), (0.08, r * (1 - v.taper)), (h / 2, r * (1 + v.bulge)), (h, r)]
+    )
+    size, tube = v.handle * h, v.handle_thickness
+    at = profile.largest - 0.3 * size if variant == 0 else profile.largest - 0.25 * size
+    corner = 0.999 * size if variant == 0 else 0.3 * size
+
+    def parts(p: Points):
+        x, y, z = p
+        side = profile.under(length(x, z), y)
+        outer = blend_intersect(side, abs(y - h / 2) - h / 2, 0.04)
+        hollow = intersect(side + wall, 1.5 * wall - y)
+        ring = rectangle(x - at, y - h * 0.52, (size, size), corner)
+        grip = cut(length(ring, z * 0.75) - tube, side + 0.4 * wall)
+        return {
+            "main": union(cut(outer, hollow - 0.5 * wall), grip),
+            "lining": cut(outer + 0.35 * wall, hollow),
+        }
+
+    reach = at + size + tube
+    return Body(parts, (-profile.largest, 0, -profile.largest), (reach, h, profile.largest))
+
+
+def bottle(v: Shape, variant: int) -> Body:
+    r, neck, flat = v.radius, v.neck, 1.0 + v.flatness
+    top, shoulder = v.height, v.height * v.shoulder
+    profile = Curve(
+        [
+            (0, 0.9 * r), (0.05, r), (shoulder, r), (shoulder + 0.75 * (r - neck), 0.72 * neck + 0.3 * r),
+            (shoulder + 1.5 * (r - neck), neck), (max(top, shoulder + 1.5 * (r - neck) + 0.1), neck),
+        ]
+    )  # fmt: skip
+    end = profile.stop
+    cap = (0.20, 0.10, 0.16)[variant]
+    middle, tall = shoulder * 0.5, shoulder * v.label / 2
+
+    def parts(p: Points):
+        x, y, z = p
+        side = profile.under(round_section(x, z * flat, v.squareness), y)
+        glass = blend_intersect(side, abs(y - end / 2) - end / 2, 0.05) * (1 / flat)
+        label = intersect(side - 0.012, abs(y - middle) - tall, abs(x) - 0.78 * r, -z) * (1 / flat)
+        lid = cylinder(move(p, y=end + cap / 2 - 0.02), neck * (1.25, 1.35, 0.85)[variant], cap / 2, 0.02)
+        if variant == 1:
+            lid = union(
+                lid,
+                rod(p, (0, end, 0), (0, end + 0.30, 0), 0.035),
+                rod(p, (0, end + 0.30, 0), (0, end + 0.27, 0.42), 0.065, 0.045),
+            )
+        return {"main": glass, "cap": lid, "label": label}
+
+    height = end + (cap, 0.37, cap)[variant]
+    return Body(parts, (-r, 0, -r / flat), (r, height, max(r / flat, 0.47 * (variant == 1))), 0.85)
+
+
+def vase(v: Shape, variant: int) -> Body:
+    h, belly, neck = v.height, v.belly, v.neck
+    profile = Curve(
+        [(0, v.foot), (h * v.belly_height, belly), (h * 0.84, neck), (h, neck + v.lip)]
+    )  # fmt: skip
+    wall, flat = 0.05, (1.0, 1.0, 1.75)[variant]
+    squareness = (0.0, 1.0, 0.0)[variant]
+    size = 0.15 * h
+
+    def parts(p: Points):
+        x, y, z = p
+        side = profile.under(round_section(x, z * flat, squareness), y)
+        outer = blend_intersect(side, abs(y - h / 2) - h / 2, 0.05)
+        hollow = intersect(side + wall, 0.6 * h - y)
+        body = cut(outer, hollow - 0.5 * wall) * (1 / flat)
+        if variant == 0:
+            ring = rectangle(abs(x) - neck - 0.06, y - 0.76 * h, (size, 1.15 * size), 0.9 * size)
+            body = union(body, cut(length(ring, z) - 0.055, side + 0.4 * wall))
+        band = intersect(side - 0.008, abs(y - v.band * h) - v.band_width * h) * (1 / flat)
+        return {
+            "main": body,
+            "lining": cut(outer + 0.35 * wall, hollow) * (1 / flat),
+            "band": band,
+        }
+
+    wide = profile.largest
+    x = max(wide, neck + 0.12 + size) if variant == 0 else wide
+    return standing(parts, x, h, wide / flat, 0.85)
+
+
+def teapot(v: Shape, variant: int) -> Body:
+    r, h = v.radius, v.height
+    profile = Curve([(0, 0.62 * r), (0.04, 0.68 * r), (h * v.belly, r), (h, v.lid)])
+    lid = Curve([(h, 0.92 * v.lid), (h + 0.06, 0.86 * v.lid), (h + 0.15, 0.25 * v.lid)])
+    knob_y, reach = h + 0.13 + v.knob, r + v.spout
+    spout = ((0.75 * r, 0.32 * h, 0), (r + 0.45 * v.spout, 0.52 * h, 0), (reach, 1.02 * h, 0))
+    size = v.handle
+
+    def parts(p: Points):
+        x, y, z = p
+        pot = blend_intersect(profile.under(length(x, z), y), abs(y - h / 2) - h / 2, 0.08)
+        pour = cut(path(p, spout, (0.16, 0.11, 0.07), 0.06), y * 0.8 + x * 0.6 - (0.8 * h + 0.6 * reach))
+        pot = blend_union(pot, pour, 0.08)
+        if variant == 0:
+            ring = rectangle(x + r + 0.45 * size, y - 0.58 * h, (size, 1.1 * size), 0.85 * size)
+            grip = cut(length(ring, z) - 0.065, pot + 0.05)
+        else:
+            ring = rectangle(x, y - 0.75 * h, (0.92 * r, h * 0.65 + 1.6 * size), 0.8 * r)
+            grip = intersect(length(ring, z) - 0.055, 0.8 * h - y)
+        return {
+            "main": union(pot, revolve(p, lid, edge=0.03), sphere(move(p, y=knob_y), v.knob)),
+            "grip": grip,
+            "rim": torus(move(p, y=h), v.lid, 0.03),
+        }
+
+    left = r + 1.5 * size + 0.07 if variant == 0 else r
+    height = max(knob_y + v.knob, 1.1 * h + 0.07)
+    if variant == 1:
+        height = max(height, 1.4 * h + 1.6 * size + 0.06)
+    return Body(parts, (-left, 0, -r), (reach + 0.08, height, r))
+
+
+KINDS = (
+    Kind(
+        "mug", mug, ("a round handle", "a square handle"), ("matte", "glossy", "metal"),
+        {"lining": ("ivory", "main", "deep", "ivory")},
+        {"height": (0.85, 1.3), "radius": (0.42, 0.6), "taper": (-0.1, 0.18), "bulge": (0.0, 0.09),
+         "wall": (0.035, 0.06), "handle": (0.22, 0.31), "handle_thickness": (0.055, 0.085)},
+    ),
+    Kind(
+        "bottle", bottle, ("a screw cap", "a pump", "a cork stopper"), ("matte", "glossy", "metal"),
+        {"cap": ("charcoal", "brass", "ivory", "steel"), "label": ("ivory", "kraft", "pale", "charcoal")},
+        {"height": (1.75, 2.3), "radius": (0.36, 0.52), "shoulder": (0.52, 0.7),
+         "neck": (0.1, 0.16), "squareness": (0.0, 0.9), "flatness": (0.0, 0.45),
+         "label": (0.35, 0.75)},
+    ),
+    Kind(
+        "vase", vase, ("two handles", "a square body", "a flat oval body"), ("matte", "glossy", "metal"),
+        {"lining": ("deep",), "band": ("second", "ivory", "deep", "main", "pale")},
+        {"height": (1.4, 2.0), "belly": (0.45, 0.68), "belly_height": (0.3, 0.55),
+         "neck": (0.17, 0.34), "lip": (0.02, 0.14), "foot": (0.2, 0.36),
+         "band": (0.25, 0.55), "band_width": (0.02, 0.09)},
+    ),
+    Kind(
+        "teapot", teapot, ("a side handle", "a hoop handle"), ("matte", "glossy", "metal"),
+        {"grip": ("main", "oak", "charcoal", "main"), "rim": ("main", "deep", "brass")},
+        {"radius": (0.55, 0.75), "height": (0.7, 1.0), "belly": (0.35, 0.55), "lid": (0.26, 0.4),
+         "knob": (0.06, 0.1), "spout": (0.3, 0.5), "handle": (0.2, 0.3)},
+    ),
+)  # fmt: skip

@@ -1,0 +1,139 @@
+"""Judging a run while it trains: numbers on a held-back split, and sheets to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+from PIL import Image
+
+from prodgen import images
+from prodgen.data.conditions import Conditions
+from prodgen.data.store import Store
+from prodgen.parallel import compile as compiling
+from prodgen.parallel import mesh as meshes
+from prodgen.types import Batch, Spec
+
+SHEET_COLUMNS, SHEET_ROWS = 8, 8
+
+
+def padded_batches(store: Store, ids: np.ndarray, size: int) -> Iterator[Batch]:
+    """Batches of exactly `size` rows over `ids`, in order; rows that only fill up have slot -1."""
+    for start in range(0, len(ids), size):
+        part = ids[start : start + size]
+        filled = np.concatenate([part, np.repeat(part[-1:], size - len(part))])
+        slot = np.arange(start, start + size, dtype=np.int32)
+        slot[len(part) :] = -1
+        yield store.fetch(filled) | {"slot": slot}
+
+
+class Judge:
+    """Validation numbers of a state: the same pictures, the same noise, each time.
+
+    The batches stay on the devices: a judgement reads nothing from the store.
+    """
+
+    def __init__(
+        self, family: ModuleType, config: ConfigDict, store: Store, mesh: Mesh, split: str
+    ):
+        self._family, self._config, self._spec = family, config, store.spec
+        limit, size = config.train.evaluate_examples, config.train.batch_size
+        ids = store.ids(split)
+        ids = ids[:limit] if limit else ids
+        mine = meshes.local_slots(mesh, size)
+        self._batches = [
+            meshes.place(mesh, {name: rows[mine] for name, rows in batch.items()})
+            for batch in padded_batches(store, ids, size)
+        ]
+        self._step = compiling.eval_step(
+            lambda mean: family.make_eval_step(config, store.spec, mean),
+            mesh,
+            config.parallel.mode,
+        )
+
+    def __call__(self, state: Any) -> dict[str, float]:
+        """The family's numbers, by name; empty where the split has no pictures."""
+        if not self._batches:
+            return {}
+        total: dict[str, np.ndarray] = {}
+        for batch in self._batches:
+            for name, value in self._step(state, batch).items():
+                total[name] = total.get(name, 0.0) + np.asarray(value, np.float64)
+        return self._family.summarise(self._config, self._spec, total)
+
+
+class Sheets:
+    """Sample and reconstruction sheets, of the same latents and the same pictures each time."""
+
+    def __init__(
+        self, family: ModuleType, config: ConfigDict, store: Store, conditions: Conditions
+    ):
+        self._family, self._config, self._spec = family, config, store.spec
+        self._generate = jax.jit(family.make_generate(config, store.spec))
+        self._conditions, self._rows = sheet_conditions(conditions, config.seed)
+        self._latents = family.latents(
+            config, config.seed, np.arange(len(self._conditions["label"]))
+        )
+        held = store.ids("validation") if len(store.ids("validation")) else store.ids("train")
+        self._held = store.fetch(held[: SHEET_COLUMNS * SHEET_ROWS // 2])
+        self._encode = jax.jit(family.make_encode(config, store.spec))
+
+    def samples(self, state: Any) -> Image.Image:
+        """Generated pictures, a row a category where there are categories."""
+        pictures = self._generate(self._family.weights(state), self._latents, self._conditions)
+        return images.sheet(np.asarray(images.to_uint8(pictures)), SHEET_COLUMNS, rows=self._rows)
+
+    def reconstructions(self, state: Any) -> Image.Image:
+        """Rows of held-back pictures, each over its reconstruction."""
+        weights = self._family.weights(state)
+        mean, _ = self._encode(weights, self._held)
+        decoded = np.asarray(images.to_uint8(self._generate(weights, mean, self._held)))
+        return images.sheet(pairs(self._held["image"], decoded, SHEET_COLUMNS), SHEET_COLUMNS)
+
+
+def sheet_conditions(conditions: Conditions, seed: int) -> tuple[Batch, tuple[str, ...]]:
+    """Conditions of a sheet and its row names: a row a category, or 8 rows as the data come."""
+    names: tuple[str, ...] = conditions.spec.classes[:20]
+    columns = np.arange(SHEET_COLUMNS)
+    if not names:
+        return conditions.pick(seed, np.arange(SHEET_COLUMNS * SHEET_ROWS)), ()
+    rows = [
+        conditions.pick(seed, row * SHEET_COLUMNS + columns, label=name)
+        for row, name in enumerate(names)
+    ]
+    return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}, names
+
+
+def pairs(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:
+    """Interleave pictures so that each row of `above` stands over its row of `below`."""
+    blocks = range(0, len(above), columns)
+    rows = [
+        part[i : i + columns]
+        for i in blocks
+        for part in (_whole(above, columns), _whole(below, columns))
+    ]
+    return np.concatenate(rows)
+
+
+def _whole(pictures: np.ndarray, columns: int) -> np.ndarray:
+    """Filled up with white to full rows."""
+    missing = -len(pictures) % columns
+    white = np.full((missing, *pictures.shape[1:]), 255, np.uint8)
+    return np.concatenate([pictures, white])
+
+
+Evaluate = Callable[[Any], dict[str, float]]
+
+
+def describe(spec: Spec) -> str:
+    """One line on the data a model sees."""
+    kind = "grey" if spec.channels == 1 else "RGB"
+    return (
+        f"{spec.resolution}x{spec.resolution} {kind}, {len(spec.classes)} categories, "
+        f"{len(spec.attributes)} attributes"
+    )

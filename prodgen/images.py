@@ -1,0 +1,72 @@
+"""Pictures: uint8 <-> [-1, 1], contact sheets, PNG and animated PNG bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
+
+from prodgen.types import Array
+
+
+def to_float(image: Array) -> Array:
+    """uint8 [...] in 0..255 -> float32 in [-1, 1]."""
+    return image.astype(jnp.float32) / 127.5 - 1.0
+
+
+def to_uint8(image: Array) -> Array:
+    """float [...] in [-1, 1] (clipped) -> uint8, rounded to nearest."""
+    return jnp.round(jnp.clip(image * 127.5 + 127.5, 0.0, 255.0)).astype(jnp.uint8)
+
+
+def picture(image: np.ndarray) -> Image.Image:
+    """uint8 [H, W, C] with C of 1, 3 or 4 -> a Pillow picture."""
+    return Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+
+
+def png(image: np.ndarray | Image.Image, text: dict[str, str] | None = None) -> bytes:
+    """The PNG file of a picture; `text` goes into its metadata. Same input, same bytes."""
+    info = PngImagePlugin.PngInfo()
+    for name, value in (text or {}).items():
+        info.add_text(name, value)
+    out = io.BytesIO()
+    found = picture(image) if isinstance(image, np.ndarray) else image
+    found.save(out, "PNG", pnginfo=info)
+    return out.getvalue()
+
+
+def apng(frames: Sequence[np.ndarray], milliseconds: int = 80) -> bytes:
+    """An endlessly looping animated PNG of frames uint8 [H, W, C]."""
+    first, *rest = [picture(np.asarray(frame)) for frame in frames]
+    out = io.BytesIO()
+    first.save(out, "PNG", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+    return out.getvalue()
+
+
+def enlarge(images: np.ndarray, pixels: int) -> np.ndarray:
+    """Repeat pixels [N, H, W, C] a whole number of times, up to about `pixels` a side."""
+    factor = max(1, pixels // images.shape[1])
+    return images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def sheet(
+    images: np.ndarray, columns: int, *, gap: int = 2, rows: Sequence[str] = (), pixels: int = 64
+) -> Image.Image:
+    """A contact sheet of pictures uint8 [N, H, W, C] on white, with optional names of the rows."""
+    images = enlarge(np.asarray(images), pixels)
+    side, lines = images.shape[1] + gap, -(-len(images) // columns)
+    font = ImageFont.load_default(size=12)
+    margin = max((int(font.getlength(name)) + 10 for name in rows), default=0)
+    grey = images.shape[-1] == 1
+    mode = "L" if grey else "RGB"
+    out = Image.new(mode, (margin + columns * side + gap, lines * side + gap), "white")
+    for i, image in enumerate(images):
+        out.paste(picture(image), (margin + gap + i % columns * side, gap + i // columns * side))
+    draw = ImageDraw.Draw(out)
+    for i, name in enumerate(rows):
+        draw.text((5, gap + i * side + side // 2), name, fill=80 if grey else (80, 80, 80),
+                  font=font, anchor="lm")  # fmt: skip
+    return out

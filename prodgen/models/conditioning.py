@@ -1,0 +1,47 @@
+"""What a picture is known to show, as one vector: category and attributes with their flags.
+
+A missing value is zero and says so through its flag, so that one model serves conditions that are
+complete, partial and absent. Generated pictures copy values *and* flags of the real ones that they
+are paired with.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from prodgen.types import Array, Batch, Spec
+
+
+def vector(batch: Batch, spec: Spec) -> Array:
+    """float32 [B, K + 1 + 2A]: one-hot label, its flag, attributes (0 if unknown), their flags."""
+    label = jax.nn.one_hot(batch["label"], len(spec.classes), dtype=jnp.float32)  # -1: all zero
+    known = batch["known"].astype(jnp.float32)
+    flag = (batch["label"] >= 0).astype(jnp.float32)[:, None]
+    return jnp.concatenate([label, flag, batch["attributes"] * known, known], axis=-1)
+
+
+def width(spec: Spec) -> int:
+    """The length of `vector`."""
+    return len(spec.classes) + 1 + 2 * spec.columns
+
+
+def hide(batch: Batch, hidden: Array) -> Batch:
+    """The batch with all conditions of the examples in bool [B] `hidden` made unknown."""
+    return batch | {
+        "label": jnp.where(hidden, -1, batch["label"]),
+        "known": batch["known"] & ~hidden[:, None],
+    }
+
+
+class Embedding(nn.Module):
+    """Two dense layers on the condition vector: [B, K + 1 + 2A] -> [B, features]."""
+
+    features: int
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, condition: Array) -> Array:
+        x = nn.silu(nn.Dense(self.features, dtype=self.dtype)(condition))
+        return nn.silu(nn.Dense(self.features, dtype=self.dtype)(x))

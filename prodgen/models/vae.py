@@ -1,0 +1,129 @@
+"""A convolutional variational autoencoder (Kingma & Welling 2014) with residual blocks.
+
+The encoder maps a picture to a diagonal normal q(z|x, c), the decoder a latent z [B, Z] and a
+condition c to the parameters of p(x|z, c); losses/reconstruction.py says what these mean.
+Resolutions halve from the picture down to 4 or 7; widths double on the way, up to a limit.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from prodgen.models import blocks
+from prodgen.models.conditioning import Embedding
+from prodgen.types import Array, Spec
+
+EMBEDDING = 128  # width of the condition's embedding
+
+
+def widths(config: ConfigDict, resolution: int) -> tuple[int, ...]:
+    """Channels at resolution/2, resolution/4, ... down to 4 or 7."""
+    sides = []
+    while resolution > 7:
+        resolution //= 2
+        sides.append(resolution)
+    model = config.model
+    return tuple(min(model.width * 2**i, model.max_width) for i in range(len(sides)))
+
+
+class Encoder(nn.Module):
+    """x [B, R, R, C] in [-1, 1], condition [B, E] or None -> mean, log variance [B, Z], float32."""
+
+    widths: tuple[int, ...]
+    blocks: int
+    latent: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Array, condition: Array | None) -> tuple[Array, Array]:
+        x = nn.Conv(self.widths[0], (3, 3), dtype=self.dtype, name="stem")(blocks.space_to_depth(x))
+        for stage, features in enumerate(self.widths):
+            if stage:
+                x = blocks.DownConv(features, self.dtype, name=f"down{stage}")(x)
+            for block in range(self.blocks):
+                x = blocks.Residual(self.dtype, name=f"block{stage}_{block}")(x)
+        x = nn.silu(x).reshape(len(x), -1)
+        if condition is not None:
+            x = jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
+        x = nn.Dense(2 * self.latent, dtype=self.dtype, name="head")(x).astype(jnp.float32)
+        mean, log_variance = jnp.split(x, 2, axis=-1)
+        return mean, jnp.clip(log_variance, -14.0, 10.0)
+
+
+class Decoder(nn.Module):
+    """z [B, Z], condition [B, E] or None -> output [B, R, R, channels], float32."""
+
+    widths: tuple[int, ...]
+    blocks: int
+    side: int
+    channels: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, z: Array, condition: Array | None) -> Array:
+        top = self.widths[-1]
+        x = z if condition is None else jnp.concatenate([z, condition.astype(z.dtype)], axis=-1)
+        x = nn.Dense(self.side * self.side * top, dtype=self.dtype, name="start")(x)
+        x = x.reshape(-1, self.side, self.side, top)
+        for stage in reversed(range(len(self.widths))):
+            for block in range(self.blocks):
+                x = blocks.Residual(self.dtype, name=f"block{stage}_{block}")(x, condition)
+            if stage:
+                x = blocks.UpConv(self.widths[stage - 1], self.dtype, name=f"up{stage}")(x)
+        x = nn.Conv(4 * self.channels, (3, 3), dtype=self.dtype, name="head")(nn.silu(x))
+        return blocks.depth_to_space(x).astype(jnp.float32)
+
+
+class VAE(nn.Module):
+    """Encoder and decoder over one condition embedding.
+
+    `conditions` is [B, K + 1 + 2A] of conditioning.vector; it is ignored where `condition` is off.
+    """
+
+    widths: tuple[int, ...]
+    blocks: int
+    latent: int
+    side: int
+    channels: int
+    condition: bool
+    dtype: jnp.dtype
+
+    def setup(self) -> None:
+        self.encoder = Encoder(self.widths, self.blocks, self.latent, self.dtype)
+        self.decoder = Decoder(self.widths, self.blocks, self.side, self.channels, self.dtype)
+        if self.condition:
+            self.embedding = Embedding(EMBEDDING, self.dtype)
+
+    def _embed(self, conditions: Array) -> Array | None:
+        return self.embedding(conditions) if self.condition else None
+
+    def encode(self, image: Array, conditions: Array) -> tuple[Array, Array]:
+        """Mean and log variance [B, Z] of q(z|x, c); image float [B, R, R, C] in [-1, 1]."""
+        return self.encoder(image, self._embed(conditions))
+
+    def decode(self, z: Array, conditions: Array) -> Array:
+        """The parameters of p(x|z, c), [B, R, R, channels]."""
+        return self.decoder(z, self._embed(conditions))
+
+    def __call__(self, image: Array, noise: Array, conditions: Array) -> tuple[Array, ...]:
+        """(output, mean, log variance) with z = mean + exp(log variance / 2) * noise [B, Z]."""
+        embedded = self._embed(conditions)
+        mean, log_variance = self.encoder(image, embedded)
+        z = mean + jnp.exp(0.5 * log_variance) * noise
+        return self.decoder(z, embedded), mean, log_variance
+
+
+def build(config: ConfigDict, spec: Spec, channels: int) -> VAE:
+    """The network of a config; `channels` is what the likelihood needs a pixel."""
+    stages = widths(config, spec.resolution)
+    return VAE(
+        widths=stages,
+        blocks=config.model.blocks,
+        latent=config.model.latent,
+        side=spec.resolution // 2 ** len(stages),
+        channels=channels,
+        condition=config.model.condition and bool(spec.classes or spec.attributes),
+        dtype=jnp.dtype(config.model.dtype),
+    )

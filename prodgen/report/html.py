@@ -1,0 +1,150 @@
+"""report.html: a finished run on one self-contained page, readable on a phone."""
+
+from __future__ import annotations
+
+import base64
+import html
+from pathlib import Path
+from typing import Any
+
+from prodgen import config as configs
+from prodgen import workdir
+from prodgen.report import writer
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.55 system-ui, sans-serif; color: #1e293b; background: #f8fafc;
+       max-width: 980px; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
+p.sub { color: #64748b; margin: 0; }
+img { max-width: 100%; height: auto; border-radius: 8px; background: white;
+      box-shadow: 0 1px 3px #0f172a22; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(135px, 1fr)); gap: .7rem; }
+.card { background: white; border-radius: 10px; padding: .7rem .9rem;
+        box-shadow: 0 1px 3px #0f172a18; }
+.card b { display: block; font-size: 1.25rem; } .card span { color: #64748b; font-size: .82rem; }
+table { border-collapse: collapse; width: 100%; font-size: .88rem; background: white; }
+td { padding: .25rem .6rem; border-bottom: 1px solid #e2e8f0; overflow-wrap: anywhere; }
+td:first-child { color: #64748b; width: 45%; }
+details { margin-top: .8rem; } summary { cursor: pointer; color: #2563eb; }
+"""
+
+NUMBERS = {  # name in the metrics -> (words, unit, digits)
+    "val/elbo": ("Evidence bound, validation", "nats", 0),
+    "val/bits_per_dim": ("Bits per dimension", "", 3),
+    "val/psnr": ("Reconstruction, PSNR", "dB", 1),
+    "val/ssim": ("Reconstruction, SSIM", "", 3),
+    "val/kl": ("Information in the latent", "nats", 1),
+    "val/active_latents": ("Active latents", "", 0),
+}
+COSTS = {
+    "seconds/loop": "Training and judging",
+    "seconds/compile": "Compiling the step",
+    "seconds/first step": "From the command to the first step",
+    "seconds/data": "Waiting for data",
+    "seconds/evaluate": "Judging",
+    "seconds/sheet": "Drawing sheets",
+    "seconds/checkpoint": "Saving (the loop's share)",
+}
+
+
+def report(run: Path) -> Path:
+    """Write report.html from what the run's folder holds, and return its path."""
+    record = workdir.read(run)
+    metrics, timing = writer.read(run / writer.METRICS), writer.read(run / writer.TIMING)
+    page = run / "report.html"
+    body = "\n".join(_sections(run, record, metrics, timing))
+    title = html.escape(run.name)
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    workdir.write_atomically(
+        page,
+        f"<!doctype html><html lang=en><head>{head}<title>{title}</title>"
+        f"<style>{STYLE}</style></head><body>{body}</body></html>".encode(),
+    )
+    return page
+
+
+def _sections(run: Path, record: dict[str, Any], metrics: list, timing: list) -> list[str]:
+    last = {name: value for entry in metrics for name, value in entry.items()}
+    data, config = record["data"], record["config"]
+    counts = ", ".join(f"{number:,} {name}" for name, number in data["counts"].items())
+    what = f"{config['model']['name']} on {config['data']['source']}, step {last.get('step', 0):,}"
+    return [
+        f"<h1>{html.escape(run.name)}</h1><p class=sub>{html.escape(what)}; pictures: {counts}</p>",
+        "<h2>In numbers</h2>",
+        _cards(last, timing),
+        *_pictures(run),
+        "<h2>Curves</h2>" + _image(run / "curves.png", "curves of the run"),
+        _table("What it cost", _costs(timing)),
+        _details("Configuration", configs.flat(config)),
+        _details("Versions", record["versions"] | {"fingerprint": record["fingerprint"]}),
+        _details("Started from", record["init_from"]) if record["init_from"] else "",
+        '<p>What is in the data: <a href="data_report.html">data_report.html</a></p>',
+    ]
+
+
+def _cards(last: dict[str, float], timing: list) -> str:
+    cards = [
+        (words, f"{last[name]:.{digits}f} {unit}")
+        for name, (words, unit, digits) in NUMBERS.items()
+        if name in last
+    ]
+    if last.get("skipped"):
+        cards.append(("Steps skipped, not finite", f"{last['skipped']:.0f}"))
+    rates = [entry["images_per_s"] for entry in timing if "images_per_s" in entry]
+    if rates:
+        cards.append(("Pictures a second", f"{sorted(rates)[len(rates) // 2]:.0f}"))
+    inner = "".join(
+        f"<div class=card><b>{value}</b><span>{words}</span></div>" for words, value in cards
+    )
+    return f"<div class=cards>{inner}</div>"
+
+
+def _pictures(run: Path) -> list[str]:
+    """The newest sample and reconstruction sheets, the earlier ones folded away."""
+    parts = []
+    for prefix, title in (
+        ("step", "Samples"),
+        ("reconstruction", "Held-back pictures, each over its reconstruction"),
+    ):
+        sheets = sorted((run / "samples").glob(f"{prefix}_*.png"))
+        if not sheets:
+            continue
+        parts.append(f"<h2>{title}</h2>" + _image(sheets[-1], title))
+        if prefix == "step" and len(sheets) > 1:
+            chosen = sheets[:-1][:: max(1, len(sheets) // 4)]
+            inner = "".join(f"<p>{path.stem}</p>" + _image(path, path.stem) for path in chosen)
+            parts.append(f"<details><summary>How they came about</summary>{inner}</details>")
+    return parts
+
+
+def _image(path: Path, words: str) -> str:
+    if not path.exists():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{html.escape(words)}" src="data:image/png;base64,{data}">'
+
+
+def _costs(timing: list) -> dict[str, str]:
+    ledgers = [entry for entry in timing if "seconds/loop" in entry]
+    if not ledgers:
+        return {}
+    ledger = ledgers[-1]
+    found = {words: f"{ledger[name]:.1f} s" for name, words in COSTS.items() if name in ledger}
+    return found | {"Peak host memory": f"{ledger['peak_host_mb']:,.0f} MB"}
+
+
+def _table(title: str, rows: dict[str, Any]) -> str:
+    return f"<h2>{title}</h2>{_rows(rows)}" if rows else ""
+
+
+def _details(title: str, rows: dict[str, Any]) -> str:
+    return f"<details><summary>{title}</summary>{_rows(rows)}</details>"
+
+
+def _rows(rows: dict[str, Any]) -> str:
+    cells = (
+        f"<tr><td>{html.escape(str(name))}</td><td>{html.escape(str(value))}</td></tr>"
+        for name, value in rows.items()
+    )
+    return f"<table>{''.join(cells)}</table>"

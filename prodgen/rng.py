@@ -1,0 +1,34 @@
+"""Randomness as a function: a key follows from (seed, stream, step) and a slot, never from history.
+
+No key is stored anywhere, so a resumed run draws what the undisturbed one would have drawn, and a
+batch split over 8 devices draws the noise that one device draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from prodgen.types import Array, Key
+
+# A stream's number is its place here: append, never reorder.
+STREAMS = ("init", "posterior", "condition", "generate", "pairing")
+
+
+def key(seed: int, stream: str, step: Array | int = 0) -> Key:
+    """The key of one stream at one step; `step` may be traced."""
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), STREAMS.index(stream)), step)
+
+
+def normal(base: Key, slots: Array, shape: Sequence[int]) -> Array:
+    """Standard normal noise [B, *shape], row i a function of (base, slots[i]) alone."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(base, slots)
+    return jax.vmap(lambda k: jax.random.normal(k, tuple(shape), jnp.float32))(keys)
+
+
+def uniform(base: Key, slots: Array, shape: Sequence[int] = ()) -> Array:
+    """Uniform noise in [0, 1), [B, *shape], row i a function of (base, slots[i]) alone."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(base, slots)
+    return jax.vmap(lambda k: jax.random.uniform(k, tuple(shape), jnp.float32))(keys)

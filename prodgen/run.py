@@ -1,0 +1,53 @@
+"""An existing run, opened for reading: its config, its data's spec, its family, its weights."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from prodgen import checkpoint, rng, tables, workdir
+from prodgen import config as configs
+from prodgen.types import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What a finished or living run holds, restored at one checkpoint."""
+
+    path: Path
+    record: dict[str, Any]  # config.json
+    config: ConfigDict
+    spec: Spec
+    family: ModuleType  # the step module
+    step: int
+    state: Any
+
+
+def family(config: ConfigDict) -> ModuleType:
+    """The step module that trains config.model.name."""
+    return tables.find(tables.STEPS, config.model.name, "config.model.name")
+
+
+def abstract_state(config: ConfigDict, spec: Spec, sharding: Any) -> Any:
+    """The state's shapes and types, without computing anything; every leaf with `sharding`."""
+    shapes = jax.eval_shape(lambda: family(config).init(config, spec, rng.key(config.seed, "init")))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+
+
+def open_run(path: Path, which: str | int | None = None) -> Run:
+    """Open a run at its best (None), latest or a numbered checkpoint, verified.
+
+    Raises MissingInput, BadCheckpoint or UsageError, each saying what to do.
+    """
+    path = Path(path)
+    record = workdir.read(path)
+    config = configs.load(path / workdir.CONFIG)
+    spec = Spec.from_json(record["data"]["spec"])
+    here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    step, state = checkpoint.open_step(path, which, abstract_state(config, spec, here))
+    return Run(path, record, config, spec, family(config), step, state)

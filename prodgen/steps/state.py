@@ -1,0 +1,106 @@
+"""What a training step changes: everything a run must save, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from prodgen import trees
+from prodgen.errors import UsageError
+from prodgen.types import Array, Metrics
+
+Tree = Any
+
+
+@flax.struct.dataclass
+class Net:
+    """One trained network: weights, statistics, optimiser state, averaged weights or None.
+
+    `ema` never aliases `params`: a donated buffer may be given away only once.
+    """
+
+    params: Tree
+    vars: Tree
+    opt: Tree
+    ema: Tree
+
+    def judged(self) -> Tree:
+        """The weights that are evaluated and sampled: the averaged ones where they exist."""
+        return self.params if self.ema is None else self.ema
+
+
+@flax.struct.dataclass
+class State:
+    """The step counter, the networks by name, and small named extras (all scalars on the device).
+
+    `step` counts updates attempted, the skipped ones included: data and noise follow from it.
+    """
+
+    step: Array
+    nets: dict[str, Net]
+    extras: dict[str, Array]
+
+
+def counters() -> dict[str, Array]:
+    """The extras of every family: steps skipped in all, and in a row up to now."""
+    return {"skipped": jnp.zeros((), jnp.int32), "skipped_in_a_row": jnp.zeros((), jnp.int32)}
+
+
+def commit(old: State, new: State, ok: Array, metrics: Metrics) -> tuple[State, Metrics]:
+    """`new` where bool scalar `ok` holds; otherwise `old` with the skip counted. Step advances.
+
+    A step whose loss or gradients are not finite must not touch weights, optimiser or averages.
+    """
+    kept = trees.select(ok, new, old)
+    skipped = jnp.logical_not(ok).astype(jnp.int32)
+    counts = {
+        "skipped": old.extras["skipped"] + skipped,
+        "skipped_in_a_row": (old.extras["skipped_in_a_row"] + 1) * skipped,
+    }
+    state = kept.replace(step=old.step + 1, extras={**kept.extras, **counts})
+    return state, {**metrics, **counts}
+
+
+def all_finite(*values: Array) -> Array:
+    """Whether every scalar is finite."""
+    return jnp.all(jnp.stack([jnp.isfinite(value) for value in values]))
+
+
+def copy(tree: Tree) -> Tree:
+    """A tree with the same values in buffers of its own."""
+    return jax.tree.map(jnp.copy, tree)
+
+
+def adopt(state: State, donor: State) -> tuple[State, list[str]]:
+    """Start from another run's judged weights: (state, what could not be taken over and why).
+
+    Leaves are matched by path; a leaf absent there or of another shape keeps its fresh value. A
+    donor that shares no leaf at all is another kind of model: UsageError.
+    """
+    nets, differences, taken = {}, [], 0
+    for name, net in state.nets.items():
+        theirs = trees.names(donor.nets[name].judged()) if name in donor.nets else {}
+        mine = trees.names(net.params)
+        fits = {p for p in mine if p in theirs and theirs[p].shape == mine[p].shape}
+        differences += [
+            f"{name}/{p}: {_why(mine[p], theirs.get(p))}" for p in mine if p not in fits
+        ]
+        taken += len(fits)
+        leaves = [theirs[p] if p in fits else mine[p] for p in mine]
+        params = jax.tree.unflatten(jax.tree.structure(net.params), leaves)
+        ema = None if net.ema is None else copy(params)
+        nets[name] = net.replace(params=copy(params), ema=ema)
+    if not taken:
+        raise UsageError(
+            "--init_from: the two runs share no weights", "choose a run of the same model"
+        )
+    return state.replace(nets=nets), differences
+
+
+def _why(mine: Array, theirs: Array | None) -> str:
+    if theirs is None:
+        return f"absent there, {list(mine.shape)} here"
+    return f"{list(theirs.shape)} there, {list(mine.shape)} here"

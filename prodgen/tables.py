@@ -1,0 +1,58 @@
+"""Every name that a config or a flag may choose, and where it lives.
+
+Strings only, so that a wrong name is answered, with the known ones, before JAX is loaded.
+Adding a model, a source or a mode is one file and one line here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from prodgen.errors import UsageError
+
+MODELS = {"vae": "prodgen.models.vae"}
+STEPS = {"vae": "prodgen.steps.vae"}  # the family that trains each model
+SOURCES = {
+    "catalogue": "prodgen.data.catalogue",
+    "folder": "prodgen.data.folder",
+    "table": "prodgen.data.table",
+    "tfds": "prodgen.data.tfds",
+}
+FEEDS = {"tfdata": "prodgen.data.feed", "resident": "prodgen.data.resident"}
+LIKELIHOODS = {
+    "sigma": "prodgen.losses.reconstruction:Sigma",
+    "mse": "prodgen.losses.reconstruction:Squared",
+    "bernoulli": "prodgen.losses.reconstruction:Bernoulli",
+    "logistic": "prodgen.losses.reconstruction:Logistic",
+}
+BETA_SCHEDULES = {
+    "constant": "prodgen.losses.divergence:constant",
+    "linear": "prodgen.losses.divergence:linear",
+    "cyclic": "prodgen.losses.divergence:cyclic",
+}
+MODES = {
+    "grid": "prodgen.apps.grid",
+    "images": "prodgen.apps.images",
+    "reconstruct": "prodgen.apps.reconstruct",
+    "interpolate": "prodgen.apps.interpolate",
+    "traverse": "prodgen.apps.traverse",
+}
+
+
+def nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
+    """A phrase that lists the known names, the closest first asked for: for error messages."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}known: {', '.join(sorted(known))}"
+
+
+def find(table: Mapping[str, str], name: str, field: str) -> Any:
+    """The module, or the module's member after a colon, that `name` stands for in `table`."""
+    if name not in table:
+        raise UsageError(f"{field}={name!r} is not known; {nearest(name, table)}")
+    module, _, member = table[name].partition(":")
+    found = importlib.import_module(module)
+    return getattr(found, member) if member else found

@@ -1,0 +1,331 @@
+"""The loop: restore, then for each step: batch, step, log, evaluate, sheet, checkpoint.
+
+Each of these is one method with one timer. Metrics of a step are read while the next one runs, so
+that the device never waits for the host.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from prodgen import checkpoint, images, rng, trees, workdir
+from prodgen import run as runs
+from prodgen.data import prepare, resident
+from prodgen.data.conditions import Conditions
+from prodgen.data.store import Store
+from prodgen.errors import Diverged, ProdgenError, Stopped
+from prodgen.evaluate import Judge, Sheets, describe
+from prodgen.parallel import compile as compiling
+from prodgen.parallel import mesh as meshes
+from prodgen.parallel import selftest
+from prodgen.report import html, plots, writer
+from prodgen.steps.state import adopt
+from prodgen.types import Batch
+
+
+def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None:
+    """Train, or go on training, the run in `path`, whose lock the caller holds."""
+    begun = time.monotonic()
+    workdir.check_config(path, config)
+    console = writer.Console()
+    store = prepare.open_or_prepare(config.data, console.throttled())
+    workdir.check_data(path, store.digest())
+    mesh = meshes.start(config)
+    selftest.run()
+    trainer = Trainer(config, path, store, mesh, console, begun)
+    try:
+        trainer.begin(init_from)
+        trainer.loop()
+        trainer.finish()
+    except ProdgenError as error:
+        error.safe = error.safe or trainer.checkpoints.last_good()
+        raise
+    finally:
+        trainer.writer.close()
+
+
+class Trainer:
+    """One run in one process: what the loop's methods share."""
+
+    def __init__(self, config, path: Path, store: Store, mesh, console, begun: float):
+        self.config, self.path, self.store, self.mesh = config, path, store, mesh
+        self.console, self.begun = console, begun
+        self.family = runs.family(config)
+        self.checkpoints = checkpoint.Checkpoints(path, config.train.keep, config.train.keep_best)
+        self.clock = Clock()
+        self.stop: str | None = None  # the signal that asked to stop
+        self.score: float | None = None  # of the last judgement, if at the current step
+        self.pending: tuple[int, Any] | None = None  # a step's metrics, still on the device
+        self.writer: writer.Writer
+
+    # Before the first step
+
+    def begin(self, init_from: Path | None) -> None:
+        """Restore or initialise the state, write the run's papers, compile, open the feed."""
+        whole = meshes.replicated(self.mesh)
+        like = runs.abstract_state(self.config, self.store.spec, whole)
+        found = self.checkpoints.restore(like, self.console.say)
+        self.step, self.state = found or (0, self._fresh(init_from, whole))
+        self.writer = writer.Writer(self.path, self.step, self.config.train.tensorboard)
+        self.conditions = Conditions.from_store(self.store)
+        self._introduce(resumed=found is not None)
+        self.judge = Judge(self.family, self.config, self.store, self.mesh, "validation")
+        self.sheets = Sheets(self.family, self.config, self.store, self.conditions)
+        self.feed = self._open_feed()
+
+    def _fresh(self, init_from: Path | None, whole: Any) -> Any:
+        config, spec = self.config, self.store.spec
+        init = jax.jit(lambda key: self.family.init(config, spec, key), out_shardings=whole)
+        state = init(rng.key(config.seed, "init"))
+        origin: dict[str, Any] = {}
+        if init_from:
+            donor = runs.open_run(init_from)
+            state, differences = adopt(state, donor.state)
+            state = jax.device_put(state, whole)
+            origin = {
+                "fingerprint": donor.record["fingerprint"],
+                "step": donor.step,
+                "differences": differences,
+            }
+            self.console.say(f"weights from {init_from}, step {donor.step}")
+            for line in differences:
+                self.console.say(f"  starts fresh: {line}")
+        self.store.copy_report(self.path)
+        data = {
+            "digest": self.store.digest(),
+            "counts": dict(self.store.counts),
+            "spec": spec.to_json(),
+            "background": [int(value) for value in self.store.background],
+        }
+        Conditions.from_store(self.store).save(self.path)
+        workdir.write(self.path, config, data, origin)
+        return state
+
+    def _introduce(self, resumed: bool) -> None:
+        counts, say = self.store.counts, self.console.say
+        say(f"run      {self.path}" + (f", continued at step {self.step}" if resumed else ""))
+        split = ", ".join(f"{number} {name}" for name, number in counts.items())
+        say(f"data     {self.config.data.source}: {describe(self.store.spec)}; {split}")
+        numbers = {name: trees.count(net.params) for name, net in self.state.nets.items()}
+        sizes = ", ".join(f"{name} {count / 1e6:.2f}M" for name, count in numbers.items())
+        devices = f"{self.mesh.size} x {self.mesh.devices.flat[0].device_kind}"
+        say(
+            f"model    {self.config.model.name}: {sizes} weights; {self.config.parallel.mode} on {devices}"
+        )
+
+    def _open_feed(self) -> Iterator[Batch]:
+        config, mesh, feed = self.config, self.mesh, self.config.data.feed
+        seed, size = config.seed, config.train.batch_size
+        start = self.step * self.family.real_batches(config)
+        if feed == "resident" or (feed == "auto" and resident.fits(self.store, mesh)):
+            whole, rows = meshes.replicated(mesh), meshes.split(mesh)
+            return resident.batches(self.store, seed, size, start, whole, rows)
+        from prodgen.data import feed as tfdata  # TensorFlow is loaded only where it feeds
+
+        slots = meshes.local_slots(mesh, size)
+        host = tfdata.batches(self.store, seed, size, slots, start)
+        return (meshes.place(mesh, batch) for batch in host)
+
+    def _compile(self, batches: tuple[Batch, ...]) -> Any:
+        """The step as a compiled program: it cannot compile again."""
+        self.console.progress("compiling the step ...")
+        step = compiling.train_step(
+            lambda mean: self.family.make_train_step(self.config, self.store.spec, mean),
+            self.mesh,
+            self.config.parallel.mode,
+        )
+        with self.clock("compile"):
+            return compiling.ahead(step, self.state, batches, {})
+
+    # The loop
+
+    def loop(self) -> None:
+        """Steps until the last one, or until a signal asks to stop."""
+        take, every = self.family.real_batches(self.config), self.config.train
+        last, compiled = every.num_steps, None
+        self.clock.start(self.step)
+        with self._signals():
+            while self.step < last:
+                with self.clock("data"):
+                    batches = tuple(next(self.feed) for _ in range(take))
+                if compiled is None:
+                    compiled = self._compile(batches)
+                with self.clock("step"):
+                    self.state, metrics = compiled(self.state, batches, {})
+                    self._read_pending()
+                self.step += 1
+                self.pending = (self.step, metrics)
+                self._first_step()
+                end = self.step == last or self.stop is not None
+                if end or self.step % every.evaluate_every == 0:
+                    self._evaluate()
+                if self.step == last or self.step % every.sample_every == 0:
+                    self._sheet()
+                if end or self.step % every.checkpoint_every == 0:
+                    self._checkpoint()
+                if self.stop is not None and self.step < last:
+                    self._stop()
+            self._read_pending()
+        self.checkpoints.wait()
+
+    def _first_step(self) -> None:
+        if "first step" not in self.clock.total:
+            jax.block_until_ready(self.state)
+            self.clock.total["first step"] = time.monotonic() - self.begun
+            self.console.say(f"compiled in {self.clock.total['compile']:.1f} s; "
+                             f"first step after {self.clock.total['first step']:.1f} s")  # fmt: skip
+            self.clock.start(self.step)
+
+    def _read_pending(self) -> None:
+        """Log the step before: its numbers are ready, or will be before this step's."""
+        if self.pending is None:
+            return
+        (step, metrics), self.pending = self.pending, None
+        bad = int(metrics["skipped_in_a_row"])
+        if bad:
+            self.console.say(f"step {step} skipped: loss or gradient not finite ({bad} in a row)")
+        if step % self.config.train.log_every == 0 or step == self.config.train.num_steps:
+            self._log(step, {name: float(value) for name, value in metrics.items()})
+        if bad >= self.config.train.max_bad_steps:
+            raise Diverged(
+                f"{bad} steps in a row had a loss or gradient that is not finite, the last is {step}",
+                "lower config.optim.lr, or look at the pictures the last batches hold",
+            )
+
+    def _log(self, step: int, values: dict[str, float]) -> None:
+        rates = self.clock.rates(step, self.config.train.batch_size)
+        self.writer.metrics(step, values)
+        self.writer.timing(step, rates)
+        left = (self.config.train.num_steps - step) / max(rates["steps_per_s"], 1e-9)
+        losses = "  ".join(
+            f"{name} {values[name]:.4g}" for name in ("loss", "nll", "kl") if name in values
+        )
+        self.console.progress(
+            f"step {step:>6}/{self.config.train.num_steps}  {rates['steps_per_s']:.2f} steps/s  "
+            f"{rates['images_per_s']:.0f} img/s  {_clock_time(left)} left  {losses}"
+        )
+
+    def _evaluate(self) -> None:
+        self._read_pending()
+        with self.clock("evaluate"):
+            values = self.judge(self.state)
+        self.score = None
+        if not values:
+            return
+        named = {f"val/{name}": value for name, value in values.items()}
+        score = named[self.family.OBJECTIVE]
+        self.score = score if np.isfinite(score) else None
+        self.writer.metrics(self.step, named)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        self.console.say(f"judged {self.step:>4}  {shown}")
+
+    def _sheet(self) -> None:
+        with self.clock("sheet"):
+            folder = self.path / "samples"
+            folder.mkdir(exist_ok=True)
+            for name, draw in (("step", self.sheets.samples),
+                               ("reconstruction", self.sheets.reconstructions)):  # fmt: skip
+                content = images.png(draw(self.state))
+                workdir.write_atomically(folder / f"{name}_{self.step:08d}.png", content)
+
+    def _checkpoint(self) -> None:
+        self._read_pending()
+        with self.clock("checkpoint"):
+            bad = trees.first_bad(self.state)
+            if bad is not None:
+                raise Diverged(f"step {self.step}: {bad} is not finite; the state was not saved")
+            self.checkpoints.save(self.step, self.state, self._score_now())
+
+    def _score_now(self) -> float | None:
+        """The last judgement's score, if it was of this very state."""
+        every, last = self.config.train.evaluate_every, self.config.train.num_steps
+        judged = self.step % every == 0 or self.step == last or self.stop is not None
+        return self.score if judged else None
+
+    def _stop(self) -> None:
+        self.checkpoints.wait()
+        raise Stopped(
+            f"stopped by {self.stop} at step {self.step} of {self.config.train.num_steps}",
+            "give the same command again to continue",
+        )
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and the first Ctrl-C ask to stop after the step; a second Ctrl-C interrupts."""
+
+        def ask(number: int, frame: Any) -> None:
+            if self.stop is not None and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self.stop = signal.Signals(number).name
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    # After the last step
+
+    def finish(self) -> None:
+        """Curves and the report of a finished run."""
+        self.writer.timing(self.step, self.clock.ledger())
+        plots.curves(self.path)
+        html.report(self.path)
+        self.console.say(f"done     {self.path / 'report.html'}")
+
+
+class Clock:
+    """Seconds by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.total: dict[str, float] = {}
+        self.start(0)
+
+    def start(self, step: int) -> None:
+        """Begin counting the rate here: compiling and restoring are over."""
+        self._mark, self._at = (step, dict(self.total)), time.monotonic()
+        self._begun = getattr(self, "_begun", self._at)
+
+    @contextlib.contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.total[name] = self.total.get(name, 0.0) + time.monotonic() - begun
+
+    def rates(self, step: int, batch_size: int) -> dict[str, float]:
+        """Speed since the last call, and the share of that time spent waiting for data."""
+        (mark, before), seconds = self._mark, max(time.monotonic() - self._at, 1e-9)
+        spent = {name: value - before.get(name, 0.0) for name, value in self.total.items()}
+        rate = (step - mark) / max(seconds - spent.get("evaluate", 0) - spent.get("sheet", 0), 1e-9)
+        self.start(step)
+        return {
+            "steps_per_s": rate,
+            "images_per_s": rate * batch_size,
+            "data_share": spent.get("data", 0.0) / seconds,
+        }
+
+    def ledger(self) -> dict[str, float]:
+        """Everything spent so far, in seconds, and the peak of host memory in MB."""
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        seconds = {f"seconds/{name}": value for name, value in self.total.items()}
+        return {**seconds, "seconds/loop": time.monotonic() - self._begun, "peak_host_mb": peak}
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

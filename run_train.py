@@ -1,0 +1,34 @@
+"""Train a model: python run_train.py --config=configs/vae.py[:preset] [--config.a.b=value ...]
+
+The same command again continues the run. Exit codes: docs/configs.md.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from prodgen import commandline, workdir
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", "", "The run's folder; default runs/<config>-<fingerprint>.")
+flags.DEFINE_string("init_from", "", "Start from the averaged weights of the run in this folder.")
+
+
+def main(argv: list[str]) -> None:
+    chosen, overrides, rest = commandline.split(argv)
+    commandline.parse_flags(rest)
+    config = commandline.read_config(chosen, overrides)
+    path = Path(FLAGS.workdir) if FLAGS.workdir else commandline.default_workdir(chosen, config)
+    origin = Path(FLAGS.init_from) if FLAGS.init_from else None
+    if origin:
+        workdir.read(origin)
+    with workdir.claim(path):
+        workdir.check_config(path, config)
+        from prodgen import trainer  # loads JAX: only once everything that can be refused is right
+
+        trainer.train(config, path, origin)
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.run(main, sys.argv))
