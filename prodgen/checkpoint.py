@@ -210,7 +210,7 @@ class Checkpoints:
         )
 
     def _prune(self) -> None:
-        """Keep the newest and the best. Manifests go first: a half-deleted checkpoint never counts."""
+        """Keep the newest and the best. Manifests go first: half a checkpoint never counts."""
         known = steps(self.run)
         scores = {step: manifest(self.run, step)["score"] for step in known}
         rated = sorted((s for s in known if scores[s] is not None), key=lambda s: scores[s])
@@ -222,9 +222,7 @@ class Checkpoints:
 
     def last_good(self) -> str:
         """For error messages: where the newest verified state lies."""
-        known = steps(self.run)
-        return (
-            f"last good checkpoint: step {known[-1]} at {folder(self.run)}"
-            if known
-            else "no checkpoint yet"
-        )
+        known, root = steps(self.run), folder(self.run)
+        if not known:
+            return "no checkpoint yet"
+        return f"last good checkpoint: step {known[-1]} at {root}"

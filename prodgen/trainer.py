@@ -21,7 +21,7 @@ from prodgen import checkpoint, images, rng, trees, workdir
 from prodgen import run as runs
 from prodgen.data import prepare, resident
 from prodgen.data.conditions import Conditions
-from prodgen.data.store import Store
+from prodgen.data.store import SPLITS, Store
 from prodgen.errors import Diverged, ProdgenError, Stopped
 from prodgen.evaluate import Judge, Sheets, describe
 from prodgen.parallel import compile as compiling
@@ -84,7 +84,7 @@ class Trainer:
 
     def _fresh(self, init_from: Path | None, whole: Any) -> Any:
         config, spec = self.config, self.store.spec
-        init = jax.jit(lambda key: self.family.init(config, spec, key), out_shardings=whole)
+        init = compiling.once(lambda key: self.family.init(config, spec, key), whole)
         state = init(rng.key(config.seed, "init"))
         origin: dict[str, Any] = {}
         if init_from:
@@ -102,7 +102,7 @@ class Trainer:
         self.store.copy_report(self.path)
         data = {
             "digest": self.store.digest(),
-            "counts": dict(self.store.counts),
+            "counts": {name: self.store.counts[name] for name in SPLITS},
             "spec": spec.to_json(),
             "background": [int(value) for value in self.store.background],
         }
@@ -113,14 +113,13 @@ class Trainer:
     def _introduce(self, resumed: bool) -> None:
         counts, say = self.store.counts, self.console.say
         say(f"run      {self.path}" + (f", continued at step {self.step}" if resumed else ""))
-        split = ", ".join(f"{number} {name}" for name, number in counts.items())
+        split = ", ".join(f"{counts[name]} {name}" for name in SPLITS)
         say(f"data     {self.config.data.source}: {describe(self.store.spec)}; {split}")
         numbers = {name: trees.count(net.params) for name, net in self.state.nets.items()}
         sizes = ", ".join(f"{name} {count / 1e6:.2f}M" for name, count in numbers.items())
         devices = f"{self.mesh.size} x {self.mesh.devices.flat[0].device_kind}"
-        say(
-            f"model    {self.config.model.name}: {sizes} weights; {self.config.parallel.mode} on {devices}"
-        )
+        mode = self.config.parallel.mode
+        say(f"model    {self.config.model.name}: {sizes} weights; {mode} on {devices}")
 
     def _open_feed(self) -> Iterator[Batch]:
         config, mesh, feed = self.config, self.mesh, self.config.data.feed
@@ -197,7 +196,7 @@ class Trainer:
             self._log(step, {name: float(value) for name, value in metrics.items()})
         if bad >= self.config.train.max_bad_steps:
             raise Diverged(
-                f"{bad} steps in a row had a loss or gradient that is not finite, the last is {step}",
+                f"{bad} steps in a row, up to {step}, had a loss or gradient not finite",
                 "lower config.optim.lr, or look at the pictures the last batches hold",
             )
 

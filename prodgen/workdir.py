@@ -24,7 +24,7 @@ CONFIG = "config.json"
 @contextlib.contextmanager
 def claim(path: Path) -> Iterator[Path]:
     """Create the folder and hold its lock; WorkdirError where another run holds it or where
-    nothing can be written. The lock belongs to the operating system: a killed run leaves none behind."""
+    nothing can be written. The lock is the operating system's: a killed run leaves none."""
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = open(path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from prodgen.data.kind import Kind, Shape, standing
 from prodgen.data.render import Body
 from prodgen.data.sdf import (
@@ -10,20 +12,19 @@ from prodgen.data.sdf import (
     blend_intersect,
     blend_union,
     box,
+    clamp,
     cut,
-    cylinder,
     ellipsoid,
     intersect,
     length,
     mirror,
     move,
-    path,
     prism,
     rectangle,
     revolve,
     rod,
+    sine_cosine,
     sphere,
-    torus,
     turn,
     union,
 )
@@ -33,7 +34,7 @@ def handbag(v: Shape, variant: int) -> Body:
     w, h, d = v.width / 2, v.height, v.depth / 2
     wide = Curve([(0, w), (h * 0.5, w * (1 - 0.4 * v.taper)), (h, w * (1 - v.taper))])
     deep = Curve([(0, d), (h * 0.6, d * 0.8), (h, d * (0.35, 0.6, 0.6)[variant])])
-    span, rise = v.span * wide(h) if False else v.span * w * (1 - v.taper), v.handle
+    span, rise = v.span * w * (1 - v.taper), v.handle
 
     def bag(p: Points):
         x, y, z = p
@@ -73,55 +74,53 @@ def handbag(v: Shape, variant: int) -> Body:
 
 def shoe(v: Shape, variant: int) -> Body:
     half, wide, sole = v.length / 2, v.width / 2, v.sole
-    collar = (v.collar, v.collar * 1.4, v.collar * 2.0)[variant]
-    toe = v.toe + sole
-    plan_at = ((0.3 - half, 0, 0), (0.28 * half, 0, 0.03), (half - 0.24, 0, 0))
-    plan_radii = (0.78 * wide, wide, 0.2 + 0.1 * v.toe)
-    entry = 0.05 * half + v.instep * half  # where the tongue begins
+    collar = sole + v.collar * (0.55, 0.95, 1.55)[variant]
+    heel, tip = 0.72 * wide - half, half - 0.62 * wide
+    waist = heel + 0.42 * (tip - heel)
+    width = Curve([(heel, 0.72 * wide), (waist, 0.74 * wide), (0.45 * half, wide), (tip, 0.66 * wide)])
+    toe, ankle = sole + v.toe, heel + (0.52 + 0.5 * v.instep) * half
     top = Curve(
-        [
-            (-half, collar), (-0.45 * half, collar * 0.97), (0.02 * half, collar * (0.93, 0.97, 1.0)[variant]),
-            (entry + 0.1 * half, 0.55 * collar + 0.5 * toe * 0.9) if variant == 0 else (entry, 0.5 * collar + 0.5 * toe),
-            (0.62 * half, toe), (0.9 * half, toe * 0.85), (half, toe * 0.55),
-        ]
-    )  # fmt: skip
+        [(heel, sole + 0.5), (ankle, sole + 0.42 + v.toe * 0.4), (0.5 * half, toe), (half, toe * 0.86)]
+    )
+
+    def plan(x, z):
+        along = clamp(x, heel, tip)
+        return length(x - along, z) - width(along)
 
     def parts(p: Points):
         x, y, z = p
-        plan = path((x, y * 0.0, z), plan_at, plan_radii)
-        lean = 0.12 * y
-        upper = blend_intersect(plan + 0.02 + lean, top.under(y, x), 0.28)
-        upper = intersect(upper, 0.5 * sole - y)
-        mouth = ellipsoid(move(p, -0.42 * half, collar + 0.02), (0.36 * half, 0.24, 0.55 * wide))
-        tread = prism(plan - 0.02, y - sole / 2, sole / 2, 0.03)
-        trims = {}
+        print_ = plan(x, z)
+        foot = blend_intersect(print_ + 0.03 + 0.1 * y, top.under(y, x), 0.3)
+        leg = length(x - clamp(x, heel + 0.02, ankle - 0.45 * wide), z) - 0.64 * wide - 0.03 * y
+        rim = y - collar - 0.16 * (x - heel) * (1.0, 0.6, 0.2)[variant]
+        upper = blend_union(foot, blend_intersect(leg, rim, 0.07), (0.22, 0.3, 0.36)[variant])
+        upper = intersect(upper, rim, 0.5 * sole - y)
+        mouth = intersect(leg + 0.07, collar - 0.35 - y)
+        tread = prism(print_ - 0.03, y - sole / 2, sole / 2, 0.04)
         if variant == 2:
-            tread = cut(tread, box(move(p, 0.05, 0, 0), (0.22, sole * 0.55, 1)))
-            trims["laces"] = intersect(
-                upper - 0.012, length(x + 0.35 * half, (y - collar) * 0.7) - 0.22 * half
-            )
+            tread = cut(tread, box(move(p, 0.06 * half), (0.16 * half, sole * 0.5, 1.0)))
+            oval = length(x - 0.5 * (heel + ankle) + 0.1, (y - collar) * 0.45) - 0.26 * half
+            laces, stripe = cut(intersect(upper - 0.012, oval), mouth - 0.03), tread
         else:
-            rows = []
-            for k in range(4):
-                place = (0.08 + 0.13 * k) * half + 0.25 * v.instep * half
-                at = float(top(np32(place))) - 0.045
-                rows.append(rod(p, (place, at, -0.11), (place, at, 0.11), 0.035))
-            trims["laces"] = union(*rows)
-        slant = abs(x + 0.35 * y - 0.02 * half) - 0.08
-        stripe = intersect(upper - 0.014, slant, y - 0.72 * top(x), abs(y - 0.5) - 0.5)
-        if variant == 2:
-            stripe = torus(move(p, -0.42 * half, collar * 0.99), 0.0, 0.01)
-        cap = intersect(upper - 0.012, 0.66 * half - x)
+            beat = x * 7.0 - y * (0.0, 4.0)[variant]
+            bands = (abs(beat - np.floor(beat) - 0.5) - 0.2) * 0.14
+            reach = intersect(abs(z) - 0.34 * wide, x - 0.5 * half, ankle - 0.4 * wide - x)
+            laces = intersect(upper - 0.025, bands, reach)
+            slant = abs(x + 0.45 * y - 0.02 * half) - 0.07
+            slant = union(slant, abs(x + 0.45 * y - 0.02 * half - 0.26) - 0.07)
+            stripe = intersect(upper - 0.014, slant, 0.42 * wide - abs(z), y - sole - 0.42)
+        cap = intersect(upper - 0.012, 0.62 * half + 0.5 * z * z - x)
         return {
-            "main": cut(upper, mouth - 0.02),
-            "inside": cut(intersect(upper + 0.02, 0.6 * collar - y), mouth),
+            "main": cut(upper, mouth - 0.03),
+            "inside": cut(intersect(upper + 0.02, rim + 0.03), mouth),
             "sole": tread,
-            **trims,
+            "laces": laces,
             "stripe": stripe,
             "cap": cap,
         }
 
-    return Body(parts, (-half - 0.1, 0, -wide - 0.06), (half + 0.12, collar + 0.03, wide + 0.06), 0.75)
+    high = collar + 0.16 * (ankle - heel) + 0.1
+    return Body(parts, (-half - 0.06, 0, -wide - 0.05), (half + 0.08, high, wide + 0.05), 0.75)
 
 
 def hat(v: Shape, variant: int) -> Body:
@@ -157,13 +156,13 @@ def cap(v: Shape) -> Body:
         dome = intersect(ellipsoid(p, (r, h, r * 1.08)), -y)
         droop = y - 0.06 + v.curl * 1.2 * x * x + 0.12 * (z - r) * v.pinch * 5
         plan = rectangle(x, z - reach / 2 - 0.1, (0.86 * r, reach / 2 + 0.1 - 0.1), 0.6 * r)
-        visor = intersect(abs(droop) - 0.028, plan) * 0.85
+        visor = intersect(abs(droop) - 0.028, plan, -y) * 0.85
         badge = intersect(dome - 0.014, length(x, y - 0.55 * h) - v.band * 1.1, -z)
         knob = sphere(move(p, y=h), 0.055)
         seam = intersect(dome - 0.006, union(abs(x) - 0.012, abs(abs(x) * 0.8 - abs(z) * 0.6) - 0.012))
         return {"main": union(dome, knob), "visor": visor, "band": badge, "seam": seam}
 
-    return Body(parts, (-r, 0, -r * 1.08), (r, h + 0.06, reach + 0.02), 0.85)
+    return Body(parts, (-r, 0, -r * 1.08), (r, h + 0.06, reach + 0.06), 0.85)
 
 
 def bucket(v: Shape) -> Body:
@@ -185,50 +184,55 @@ def bucket(v: Shape) -> Body:
     return standing(parts, wide / 1.05, drop + h, wide / 0.93 + 0.02, 0.8)
 
 
+def folds(s, depth: float):
+    """Soft folds of cloth across a coordinate, one a unit: a smooth periodic bump."""
+    t = s - np.floor(s)
+    bump = t * (1.0 - t)
+    return bump * bump * (16.0 * depth)
+
+
 def t_shirt(v: Shape, variant: int) -> Body:
-    w, h, d = v.width / 2, v.length, v.depth / 2
-    neck = v.neck
+    w, h, d, neck = v.width / 2, v.length, v.depth / 2, v.neck
     wide = Curve(
         [(0, w * (1 + v.flare)), (0.45 * h, w * (1 - 0.5 * v.flare)), (0.76 * h, w),
-         (0.9 * h, w * 0.9), (h, neck * 0.9)]
+         (0.86 * h, w * 0.95), (0.92 * h, w * 0.75), (h, neck * 1.12)]
     )  # fmt: skip
-    deep = Curve([(0, d * 0.85), (0.6 * h, d), (0.85 * h, d * 0.8), (h, d * 0.42)])
-    reach = v.sleeve if variant < 2 else 1.15 + 0.3 * v.sleeve
-    droop = v.droop if variant < 2 else v.droop + 18
-    shoulder = (0.62 * w, 0.83 * h)
+    deep = Curve([(0, d * 0.9), (0.66 * h, d), (0.86 * h, d * 0.78), (h, d * 0.5)])
+    reach = v.sleeve if variant < 2 else 0.5 * h + 0.5 * v.sleeve
+    droop = v.droop if variant < 2 else 44 + 0.4 * v.droop
+    armhole = v.sleeve_width * (1.0, 1.0, 0.74)[variant]
+    shoulder = (0.62 * w, 0.88 * h - 0.75 * armhole)
+    end = 0.34 * w + reach
 
     def parts(p: Points):
         x, y, z = p
-        torso = blend_intersect(wide.under(abs(x), y), deep.under(abs(z), y), 0.2)
+        across, through = wide(y), deep(y)
+        torso = (length(x / across, z / through) - 1.0) * through
+        torso = torso + folds(x * 2.2 + y * 0.9, v.drape) * clamp(1.1 - y * (1.2 / h), 0.0, 1.0)
         torso = intersect(torso, abs(y - h / 2) - h / 2)
         q = turn(move(mirror(p, "x"), *shoulder), "z", -droop)
-        end = 0.38 * w + reach
-        narrow = 1.0 - 0.25 * q[0] / end
-        arm = prism(length(q[1], q[2] * 1.25) - v.sleeve_width * narrow, q[0] - end / 2, end / 2, 0.02)
-        shirt = blend_union(torso, arm * 0.85, 0.07)
+        narrow = armhole * (1.0 - (0.12, 0.12, 0.4)[variant] * q[0] * (1 / end))
+        sleeve = length(q[1], q[2] * 1.3) - narrow + folds(q[0] * 3.0 + q[1], 0.6 * v.drape)
+        arm = prism(sleeve, q[0] - end / 2, end / 2, 0.02) * 0.8
+        shirt = blend_union(torso, arm, 0.07)
         if variant == 1:
-            hole = (abs(x) * 0.9 + (h - 0.42 - 1.6 * neck * 0.5 - y) * 0.48) / 1.02
-            hole = intersect(hole, -z - 0.08 * d)
-            hole = union(hole, ellipsoid(move(p, y=h, z=0), (neck, 0.12, d)))
+            notch = (abs(x) * 0.9 + (h - 0.32 - neck - y) * 0.5) * 0.97
+            hole = union(
+                intersect(notch, -0.1 * d - z), ellipsoid(move(p, y=h, z=0.3 * d), (neck, 0.1, 0.6 * d))
+            )
         else:
-            hole = ellipsoid(move(p, y=h + 0.03, z=0.45 * d), (neck, 0.24, d * 0.95))
-        cuff = intersect(arm * 0.85 - 0.008, end - 0.06 - q[0])
-        stripe = intersect(torso - 0.008, abs(y - v.stripe * h) - v.stripe_width)
+            hole = ellipsoid(move(p, y=h + 0.02, z=0.5 * d), (neck, 0.2 + 0.2 * neck, d * 0.82))
+        cuff = intersect(arm - 0.008, end - 0.06 - q[0])
+        stripe = intersect(shirt - 0.005, abs(y - v.stripe * h) - v.stripe_width)
         return {
             "main": cut(shirt, hole - 0.02),
             "inside": cut(torso + 0.015, hole),
-            "trim": union(intersect(shirt - 0.01, hole - 0.05, -hole), cuff),
+            "trim": union(intersect(shirt - 0.01, hole - 0.045, -hole), cuff),
             "stripe": stripe,
         }
 
-    side = max(w * (1 + v.flare), 0.62 * w + (0.38 * w + reach) * 0.98 + 0.12)
-    return standing(parts, side, h + 0.03, d + 0.02, 0.8)
-
-
-def np32(value: float):
-    import numpy as np
-
-    return np.float32([value])
+    side = max(w * (1 + v.flare), shoulder[0] + end * sine_cosine(droop)[1] + v.sleeve_width) + 0.02
+    return standing(parts, side, h + 0.02, d + 0.03, 0.75)
 
 
 KINDS = (
@@ -246,7 +250,7 @@ KINDS = (
          "laces": ("ivory", "charcoal"), "stripe": ("ivory", "second", "charcoal"),
          "cap": ("main", "ivory", "deep")},
         {"length": (2.0, 2.5), "width": (0.72, 0.9), "sole": (0.13, 0.26), "collar": (0.72, 0.92),
-         "toe": (0.28, 0.42), "instep": (0.15, 0.35)},
+         "toe": (0.2, 0.34), "instep": (0.1, 0.4)},
     ),
     Kind(
         "hat", hat, ("a wide brim", "a visor", "a sloping brim"), ("matte", "glossy"),
@@ -257,12 +261,13 @@ KINDS = (
         (10.0, 36.0),
     ),
     Kind(
-        "T-shirt", t_shirt, ("a round neck", "a V-neck", "long sleeves"), ("matte", "glossy"),
+        "T-shirt", t_shirt, ("a round neck", "a V-neck", "long sleeves"), ("matte",),
         {"inside": ("deep",), "trim": ("main", "deep", "ivory", "second"),
-         "stripe": ("main", "ivory", "second", "charcoal", "main")},
-        {"width": (1.0, 1.3), "length": (1.35, 1.7), "depth": (0.36, 0.5), "flare": (-0.08, 0.14),
-         "sleeve": (0.25, 0.5), "sleeve_width": (0.2, 0.27), "droop": (28, 48), "neck": (0.2, 0.3),
-         "stripe": (0.35, 0.66), "stripe_width": (0.03, 0.16)},
+         "stripe": ("ivory", "second", "pale", "deep")},
+        {"width": (1.0, 1.3), "length": (1.35, 1.7), "depth": (0.4, 0.54), "flare": (-0.08, 0.14),
+         "sleeve": (0.25, 0.5), "sleeve_width": (0.2, 0.27), "droop": (26, 46), "neck": (0.19, 0.27),
+         "stripe": (0.35, 0.66), "stripe_width": (0.03, 0.15),
+         "drape": (0.005, 0.03)},
         (4.0, 24.0),
     ),
 )  # fmt: skip

@@ -19,13 +19,13 @@ def difference_hash(pictures: np.ndarray) -> np.ndarray:
     After N. Krawetz, "Kind of Like That" (2013), with the cells' means instead of a resize.
     """
     grey = set_channels(pictures, 1)[..., 0].astype(np.float32)
-    cells = _cells(_cells(grey, 8, axis=1), 9, axis=2)
-    falls = cells[:, :, :-1] > cells[:, :, 1:] + 1.0  # a flat background has no direction
+    means = cells(cells(grey, 8, axis=1), 9, axis=2)
+    falls = means[:, :, :-1] > means[:, :, 1:] + 1.0  # a flat background has no direction
     packed = np.packbits(falls.reshape(len(pictures), 64), axis=1)
     return np.ascontiguousarray(packed).view(">u8").reshape(-1).astype(np.uint64)
 
 
-def _cells(values: np.ndarray, count: int, axis: int) -> np.ndarray:
+def cells(values: np.ndarray, count: int, axis: int) -> np.ndarray:
     """Means over `count` nearly equal parts of an axis."""
     edges = np.linspace(0, values.shape[axis], count + 1).round().astype(int)
     parts = [

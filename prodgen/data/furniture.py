@@ -6,6 +6,7 @@ from prodgen.data.kind import Kind, Shape, standing
 from prodgen.data.render import Body
 from prodgen.data.sdf import (
     Curve,
+    Field,
     Points,
     box,
     cut,
@@ -25,14 +26,16 @@ from prodgen.data.sdf import (
 )
 
 
-def shade(p: Points, top: float, bottom: float, tall: float, squareness: float):
+def shade_profile(top: float, bottom: float, tall: float) -> Curve:
+    return Curve([(-tall, bottom), (-tall / 2, (top + bottom) / 2), (0, top)])
+
+
+def shade(p: Points, profile: Curve, squareness: float) -> tuple[Field, Field]:
     """A lampshade open at both ends, its top at the origin, and the light inside it."""
-    profile = Curve([(-tall, bottom), (-tall / 2, (top + bottom) / 2), (0, top)])
+    half = -profile.start / 2
     side = profile.under(round_section(p[0], p[2], squareness), p[1])
-    ends = abs(p[1] + tall / 2) - tall / 2
-    outer = intersect(abs(side) - 0.018, ends)
-    inside = intersect(side + 0.02, ends + 0.05)
-    return outer, inside
+    ends = abs(p[1] + half) - half
+    return intersect(abs(side) - 0.018, ends), intersect(side + 0.02, ends + 0.05)
 
 
 def lamp(v: Shape, variant: int) -> Body:
@@ -75,8 +78,10 @@ def table_lamp(v: Shape) -> Body:
         [(0, v.base * 0.8), (0.06, v.base * 0.8), (0.3 * foot, 0.14 + 0.25 * v.reach), (foot, 0.05)]
     )
 
+    cone = shade_profile(v.shade * v.taper, v.shade, tall)
+
     def parts(p: Points):
-        cover, inside = shade(move(p, y=h), v.shade * v.taper, v.shade, tall, 1.0)
+        cover, inside = shade(move(p, y=h), cone, 1.0)
         return {
             "main": cover,
             "stem": union(revolve(p, profile, 0.8, 0.03), rod(p, (0, 0.1, 0), (0, h - 0.1, 0), 0.03)),
@@ -89,10 +94,11 @@ def table_lamp(v: Shape) -> Body:
 
 def tripod_lamp(v: Shape) -> Body:
     h, tall, spread = v.height * 1.1, v.shade_height, v.base * 1.25
-    hub = h - tall
+    hub, wide = h - tall, v.shade * 0.95
+    drum = shade_profile(wide * (0.6 + 0.4 * v.taper), wide, tall)
 
     def parts(p: Points):
-        cover, inside = shade(move(p, y=h), v.shade * 0.95 * v.taper**0.3, v.shade * 0.95, tall, 0.0)
+        cover, inside = shade(move(p, y=h), drum, 0.0)
         legs = [
             rod(turn(p, "y", angle), (0, hub, 0), (0, v.stem, spread + 0.15 * v.reach), v.stem * 1.1)
             for angle in (30, 150, 270)
@@ -155,7 +161,7 @@ def table(v: Shape, variant: int) -> Body:
 
     def four_legs(p: Points):
         legs = rod(
-            mirror(p, "xz"), (w - 0.16, h - thick, d - 0.16),
+            mirror(p, "xz"), (w - 0.16, h - 1.6 * thick - leg, d - 0.16),
             (w - 0.16 + splay, leg * 0.75, d - 0.16 + splay), leg, leg * 0.75,
         )  # fmt: skip
         top = box(move(p, y=h - thick), (w, thick, d), thick * 0.6 + v.corner * 0.02)
@@ -165,8 +171,9 @@ def table(v: Shape, variant: int) -> Body:
     def pedestal(p: Points):
         outline = rectangle(p[0], p[2], (w, d * 1.2), d * (0.75 + 0.25 * v.corner))
         top = prism(outline, p[1] - (h - thick), thick, thick * 0.7)
+        foot = 0.05 + leg * 0.3
         cross = [
-            rod(turn(p, "y", angle), (-0.55 * w, 0.05, 0), (0.55 * w, 0.05, 0), 0.05 + leg * 0.3)
+            rod(turn(p, "y", angle), (-0.55 * w, foot, 0), (0.55 * w, foot, 0), foot)
             for angle in (40 + 200 * splay, -40 - 200 * splay)
         ]
         column = cylinder(move(p, y=h / 2), leg * 1.7, h / 2 - thick, 0.01)
@@ -179,7 +186,7 @@ def table(v: Shape, variant: int) -> Body:
         chest = box(block, (wide, h * 0.5 - thick, d - 0.06), 0.02)
         half = mirror(p, "z")
         legs = rod(
-            half, (0.1 - w, h - thick, d - 0.1), (0.1 - w - splay * 0.6, leg * 0.8, d - 0.1), leg, leg * 0.8
+            half, (0.1 - w, h - 1.6 * thick - leg, d - 0.1), (0.1 - w - splay * 0.6, leg * 0.8, d - 0.1), leg, leg * 0.8
         )  # fmt: skip
         front = move(block, z=d - 0.06)
         step = h * 0.3
@@ -190,10 +197,9 @@ def table(v: Shape, variant: int) -> Body:
         return {"main": union(top, chest), "legs": union(legs, *knobs), "drawer": union(*fronts)}
 
     deep = d * (1, 1.2, 1)[variant]
-    foot = 0.42 * w + 0.1
     extra = max(splay - 0.16 + leg, 0)
     return standing(
-        (four_legs, pedestal, desk)[variant], w + extra, h, max(deep + extra, foot + 0.03, deep + 0.1)
+        (four_legs, pedestal, desk)[variant], w + extra, h, max(deep + extra, 0.42 * w + 0.13, deep + 0.1)
     )
 
 
@@ -212,11 +218,10 @@ def sofa(v: Shape, variant: int) -> Body:
         rest = box(rest, (w + arm, back * 0.6, 0.13), 0.09)
         sides = move(mirror(p, "x"), w + arm, (feet + arm_top) / 2, 0.02)
         sides = box(sides, (arm, (arm_top - feet) / 2, d), min(arm * 0.8, 0.12))
-        along = x if seats == 2 else abs(x) if seats == 3 else x * 0 + x
+        along = x  # from the middle of the nearest seat
         if seats == 2:
             along = abs(x) - seat_half
         elif seats == 3:
-            along = abs(abs(x) - seat_half) - seat_half
             along = abs(x) - 2 * seat_half * (abs(x) > seat_half)
         cushions = box((along, y - seat + 0.07, z - 0.1), (seat_half - 0.012, 0.1, d - 0.1), 0.06)
         pillows = turn(move((along, y, z), y=seat + 0.32 * back, z=-d + 0.36), "x", -v.lean - 6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from prodgen.data.kind import Kind, Shape
 from prodgen.data.render import Body
 from prodgen.data.sdf import (
@@ -41,41 +43,42 @@ def watch(v: Shape, variant: int) -> Body:
     middle = tall + 0.06
     corner = (0.999 * r, 0.3 * r, 0.999 * r)[variant]
 
+    far = r - v.bezel
+
     def outline(x, y, shrink):
         return rectangle(x, y, (r - shrink, r - shrink), max(corner - shrink, 0.05))
 
     def parts(p: Points):
         q = turn(move(p, y=middle), "x", tilt)
-        band = rectangle(q[1], q[2], (tall, deep), 0.72 * deep)
+        band = rectangle(q[1], q[2], (tall, deep), 0.9 * deep)
         narrow = strap * (1 - v.taper * 0.5) + strap * v.taper * 0.25 * (q[2] * (1 / deep) + 1)
         band = intersect(abs(band) - 0.045, abs(q[0]) - narrow) * 0.95
         face = move(q, z=deep + 0.02)
         case = prism(outline(face[0], face[1], 0.0), face[2], thick, 0.04)
-        lip = move(face, z=thick)
-        bezel = length(outline(lip[0], lip[1], v.bezel), lip[2]) - v.bezel * 0.6
-        dial = prism(outline(lip[0], lip[1], v.bezel), lip[2], 0.025)
+        return {"main": band, "case": case}
+
+    def details(p: Points):
+        face = move(turn(move(p, y=middle), "x", tilt), z=deep + 0.02)
+        top = move(face, z=thick)
+        glass = outline(top[0], top[1], v.bezel)
+        bezel = length(glass, top[2]) - v.bezel * 0.6
         crown = cylinder((face[1], face[0] - r - 0.04, face[2]), v.crown, 0.06, 0.02)
         if variant == 2:
             knob = (abs(face[1]) - 0.45 * r, face[0] - 0.93 * r, face[2])
             crown = union(crown, cylinder(knob, v.crown * 0.7, 0.06, 0.02))
-        top = move(lip, z=0.035)
-        far = r - v.bezel
-        marks = [
-            box(move(turn(top, "z", angle), y=0.82 * far), (0.025, 0.09 * far + 0.02, 0.02))
-            for angle in (0, 90, 180, 270)
-        ]
-        hands = [hand(top, v.hour, 0.5 * far, 0.035), hand(top, v.minute, 0.76 * far, 0.026)]
+        dial = prism(glass, top[2], 0.025)
+        top = move(top, z=0.035)
+        along = (np.maximum(abs(top[0]), abs(top[1])), np.minimum(abs(top[0]), abs(top[1])), top[2])
+        marks = box(move(along, 0.82 * far), (0.09 * far + 0.02, 0.024, 0.02))
+        hands = union(hand(top, v.hour, 0.48 * far, 0.034), hand(top, v.minute, 0.74 * far, 0.024))
+        extra = {}
         if variant == 2:
-            ring = length(abs(top[0]) - 0.38 * far, top[1] + 0.3 * far * 0)
-            marks.append(intersect(abs(ring - 0.2 * far) - 0.02, abs(top[2]) - 0.015))
-        return {
-            "main": band,
-            "case": union(case, bezel, crown),
-            "dial": dial,
-            "hands": union(*marks, *hands),
-        }
+            ring = length(abs(top[0]) - 0.42 * far, top[1] + 0.12 * far) - 0.22 * far
+            extra["counter"] = intersect(ring, abs(top[2]) - 0.01)
+        return {"rim": union(bezel, crown), "dial": dial, "hands": union(marks, hands), **extra}
 
-    return Body(parts, (-r - 0.02, 0, -deep - 0.3), (r + 0.12, 2 * tall + 0.16, deep + 0.45), 0.85)
+    low, high = (-r - 0.02, 0, -deep - 0.3), (r + 0.12, 2 * tall + 0.16, deep + 0.45)
+    return Body(parts, low, high, 0.85, details)
 
 
 def headphones(v: Shape, variant: int) -> Body:
@@ -164,6 +167,11 @@ def camera(v: Shape, variant: int) -> Body:
     at, r, reach = (v.offset, 0.47 * h, 0), v.lens, v.reach
     plate = h * 0.26
     extra = (v.hump, 0.1, v.hump * 0.9)[variant]
+    eye = (  # the finder or the flash: where, and half its size
+        ((at[0], h + v.hump * 0.42, d * 0.95), (0.15, v.hump * 0.2, 0.03)),
+        ((at[0], h - plate * 0.5, d), (0.17, plate * 0.24, 0.03)),
+        ((-0.55 * w, h + 0.5 * v.hump, d * 0.6), (0.18, v.hump * 0.26, 0.03)),
+    )[variant]
 
     def parts(p: Points):
         x, y, z = p
@@ -171,7 +179,7 @@ def camera(v: Shape, variant: int) -> Body:
         top = box(move(p, y=h - plate / 2), (w, plate / 2, d), 0.06)
         hump = move(p, at[0], h, 0)
         if variant == 0:
-            slope = rectangle(hump[0] * 0.86 + abs(hump[1]) * 0.0, hump[1], (0.34 - 0.0, v.hump), 0.08)
+            slope = rectangle(hump[0] * 0.86, hump[1], (0.34, v.hump), 0.08)
             slope = intersect(slope, (abs(hump[0]) + 0.7 * hump[1] - 0.36 - 0.25 * v.hump) * 0.8)
             top = union(top, prism(slope, hump[2], d * 0.95, 0.03))
         elif variant == 2:
@@ -183,34 +191,30 @@ def camera(v: Shape, variant: int) -> Body:
             cylinder(move(q, y=reach * 0.6), r * 0.88, reach * 0.4, 0.03),
         )
         barrel = cut(barrel, cylinder(move(q, y=reach), r * 0.7, reach * 0.12))
-        glass = sphere(move(q, y=reach * 0.95 - r), r * 1.0)
-        glass = intersect(glass, length(q[0], q[2]) - 0.7 * r)
-        ring = cylinder(move(q, y=reach * 0.62), r * 0.9 + 0.012, 0.03)
-        dial = cylinder(move(p, 0.68 * w, h + 0.03, 0), 0.13, 0.05, 0.02)
-        button = cylinder(move(p, -0.75 * w, h + 0.03, 0.0), 0.08, 0.05, 0.02)
-        window = box(move(p, at[0] + 0.0, h - plate * 0.5, d), (0.17, plate * 0.24, 0.03), 0.01)
-        if variant == 0:
-            window = box(move(p, at[0], h + v.hump * 0.42, d * 0.95), (0.15, v.hump * 0.2, 0.03), 0.01)
-        if variant == 2:
-            window = box(move(p, -0.55 * w, h + 0.5 * v.hump, d * 0.6), (0.18, v.hump * 0.26, 0.03), 0.01)
+        return {"main": union(body, grip), "top": top, "barrel": barrel}
+
+    def details(p: Points):
+        q = upright(move(p, at[0], at[1], d))
+        glass = intersect(sphere(move(q, y=reach * 0.95 - r), r), length(q[0], q[2]) - 0.7 * r)
+        knobs = move(mirror(p, "x"), 0.7 * w, h + 0.03)
+        window = box(move(p, *eye[0]), eye[1], 0.01)
         return {
-            "main": union(body, grip),
-            "top": union(top, dial),
-            "barrel": barrel,
             "glass": glass,
-            "ring": ring,
-            "button": union(button, window),
+            "ring": cylinder(move(q, y=reach * 0.62), r * 0.9 + 0.012, 0.03),
+            "button": union(cylinder(knobs, 0.11, 0.05, 0.02), window),
         }
 
-    return Body(parts, (-w, 0, -d), (w, h + extra + 0.02, d + max(reach + 0.03, 0.12)), 0.85)
+    high = (w, h + extra + 0.02, d + max(reach + 0.03, 0.12))
+    return Body(parts, (-w, 0, -d), high, 0.85, details)
 
 
 KINDS = (
     Kind(
         "watch", watch, ("a round case", "a square case", "a chronograph dial"),
         ("matte", "glossy", "metal"),
-        {"case": ("steel", "brass", "charcoal_metal", "steel"), "dial": ("ivory", "charcoal", "deep", "pale"),
-         "hands": ("brass", "steel", "red")},
+        {"case": ("steel", "brass", "charcoal_metal", "steel"), "rim": ("steel", "brass", "charcoal_metal", "steel"),
+         "dial": ("ivory", "charcoal", "deep", "pale"), "hands": ("brass", "steel", "steel", "charcoal_metal"),
+         "counter": ("steel", "brass")},
         {"case": (0.42, 0.56), "thickness": (0.14, 0.24), "strap": (0.2, 0.3), "loop": (0.72, 0.9),
          "taper": (0.0, 0.5), "bezel": (0.04, 0.1), "crown": (0.05, 0.09), "hour": (0.0, 360.0),
          "minute": (0.0, 360.0)},

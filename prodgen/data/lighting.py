@@ -12,14 +12,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from prodgen.data.sdf import Field, Points, Vector
+from prodgen.data.sdf import Field, Points, Vector, clamp
 
 Distance = Callable[[Points], Field]
 Axes = tuple[Vector, Vector, Vector]
 
 KEY = (-0.50, 0.70, 0.51)  # the large lamp: left, above, in front (right, up, back)
 FILL = (0.81, 0.23, 0.54)  # a weak one from the right
-FLOOR_KEY = (-0.30, 0.92, 0.25)  # steeper, so that the floor's shadow stays near the product
+FLOOR_KEY = (-0.16, 0.98, 0.12)  # steeper: the floor's shadow stays near the product
 MATERIALS = ("matte", "glossy", "metal")
 
 
@@ -34,7 +34,7 @@ class Finish:
 
 def smooth(x: Field, low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, a cubic between; `low` may be the larger one."""
-    t = np.clip((x - low) * (1.0 / (high - low)), 0.0, 1.0)
+    t = clamp((x - low) * (1.0 / (high - low)), 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
@@ -51,10 +51,10 @@ def to_world(direction: Vector, axes: Axes) -> Vector:
     return tuple(x * right[i] + z * level[i] + (y if i == 1 else 0.0) for i in range(3))
 
 
-def environment(r: Points, axes: Axes, blur: float) -> Field:
+def environment(r: Points, axes: Axes, blur: Field) -> Field:
     """Light that arrives from directions r: white floor, dim room, and three softboxes.
 
-    blur: 0 for a mirror to 1; wider edges of the boxes.
+    blur [N]: from 0, a mirror, to 1; it widens the edges of the boxes.
     """
     x, y = dot(r, to_world((1.0, 0.0, 0.0), axes)), r[1]
     z = dot(r, to_world((0.0, 0.0, 1.0), axes))
@@ -76,8 +76,8 @@ def occlusion(distance: Distance, p: Points, n: Points | Vector, scale: float) -
     for reach, weight in ((0.03, 0.40), (0.08, 0.30), (0.18, 0.22), (0.36, 0.16)):
         reach = reach * scale
         q = tuple(a + b * reach for a, b in zip(p, n, strict=True))
-        closed = closed + np.clip(1.0 - distance(q) * (1.0 / reach), 0.0, 1.0) * weight
-    return np.clip(1.0 - closed, 0.0, 1.0)
+        closed = closed + clamp(1.0 - distance(q) * (1.0 / reach), 0.0, 1.0) * weight
+    return clamp(1.0 - closed, 0.0, 1.0)
 
 
 def shadow(
@@ -89,9 +89,23 @@ def shadow(
     for _ in range(steps):
         d = distance(tuple(a + b * t for a, b in zip(p, to_light, strict=True)))
         seen = np.minimum(seen, d * softness / t)
-        t = t + np.clip(d, 0.03 * scale, 0.25 * scale)
-    seen = np.clip(seen, 0.0, 1.0)
+        t = t + clamp(d, 0.03 * scale, 0.25 * scale)
+    seen = clamp(seen, 0.0, 1.0)
     return seen * seen * (3.0 - 2.0 * seen)
+
+
+def cone_shadow(distance: Distance, p: Points, to_light: Vector, scale: float) -> Field:
+    """How dark a very large lamp leaves p, 0..1: how far solids reach into a wide cone.
+
+    The places along the cone are fixed, so that the shadow shows no steps.
+    """
+    seen = np.float32(1.0)
+    for i in range(9):
+        t = 0.06 * scale * 1.42**i
+        d = distance(tuple(a + b * t for a, b in zip(p, to_light, strict=True)))
+        seen = np.minimum(seen, d * (1.0 / (0.55 * t + 0.02 * scale)))
+    seen = clamp(seen, 0.0, 1.0)
+    return 1.0 - seen * seen * (3.0 - 2.0 * seen)
 
 
 def highlight(n: Points, half: Vector, squarings: int) -> Field:
@@ -117,21 +131,24 @@ def surface(
     """
     colour, material, glow = finish
     key, fill = to_world(KEY, axes), to_world(FILL, axes)
-    facing = np.clip(-dot(n, rays), 0.0, 1.0)
+    facing = clamp(-dot(n, rays), 0.0, 1.0)
     facing_key = np.maximum(dot(n, key), 0.0)
     lifted = tuple(a + b * (0.015 * scale) for a, b in zip(p, n, strict=True))
-    lit = shadow(distance, lifted, key, scale, 7.0) * (facing_key > 0.0)
+    lit = np.zeros(facing.shape, np.float32)
+    towards = np.flatnonzero(facing_key)
+    lit[towards] = shadow(distance, tuple(a[towards] for a in lifted), key, scale, 7.0)
     open_sky = occlusion(distance, p, n, scale)
 
     # Black flags beside the product darken its edges: white stands out against white.
-    ambient = (0.30 + 0.16 * n[1]) * (0.50 + 0.50 * smooth(facing, 0.0, 0.75)) * open_sky
+    ambient = (0.30 + 0.16 * n[1]) * (0.58 + 0.42 * smooth(facing, 0.0, 0.75)) * open_sky
     diffuse = ambient + 0.74 * facing_key * lit + 0.20 * np.maximum(dot(n, fill), 0.0) * open_sky
 
     twice = 2.0 * facing
     mirrored = tuple(ray + normal * twice for ray, normal in zip(rays, n, strict=True))
     matte, glossy, metal = (material == i for i in range(3))
-    around = environment(mirrored, axes, 0.15)
-    shade = (0.35 + 0.65 * open_sky) * (0.55 + 0.45 * np.maximum(lit, 0.3))
+    around = environment(mirrored, axes, np.where(metal, np.float32(0.5), np.float32(0.12)))
+    cast = (1.0 - lit) * smooth(facing_key, 0.0, 0.35)  # shadow, as opposed to facing away
+    shade = (0.35 + 0.65 * open_sky) * (1.0 - 0.4 * cast)
     grazing = (1.0 - facing) * (1.0 - facing)
     grazing = grazing * grazing * (1.0 - facing)
     half = [k + b for k, b in zip(key, axes[2], strict=True)]

@@ -200,7 +200,8 @@ class Facts:
 
 def _title(data: ConfigDict) -> str:
     """What a reader knows the set by: the last part of its path, or its name."""
-    named = {"folder": Path(data.path).name, "table": Path(data.path).name, "tfds": data.name}
+    path = Path(data.path).expanduser().absolute()
+    named = {"folder": path.name, "table": f"{path.parent.name}: {path.name}", "tfds": data.name}
     return named.get(data.source) or data.source
 
 

@@ -78,14 +78,13 @@ class Product:
 
     @property
     def caption(self) -> str:
-        side = "the front"
+        side = "straight on"
         if abs(self.view.azimuth) >= 12:
-            side = "the left" if self.view.azimuth < 0 else "the right"
-        pair = "a pair of " if self.kind.name in ("headphones", "sunglasses") else ""
-        article = pair or ("an " if self.colour[0] in "aeiou" and not self.material else "a ")
+            side = "from the left" if self.view.azimuth < 0 else "from the right"
+        pair = "pair of " if self.kind.name in ("headphones", "sunglasses") else ""
         return (
-            f"{article}{self.material} {self.colour} {self.kind.name} with "
-            f"{self.kind.variants[self.variant]}, seen from {side}"
+            f"a {pair}{self.material} {self.colour} {self.kind.name} with "
+            f"{self.kind.variants[self.variant]}, seen {side}"
         )
 
 
@@ -136,7 +135,7 @@ def product(seed: int, id: int) -> Product:
         view=View(
             azimuth=draws.uniform(-50, 50),
             elevation=draws.uniform(*kind.elevations),
-            fill=draws.uniform(0.78, 0.86),
+            fill=draws.uniform(0.75, 0.83),
         ),
         shape={name: draws.uniform(low, high) for name, (low, high) in kind.ranges.items()},
     )

@@ -14,10 +14,26 @@ import numpy as np
 
 from prodgen.data import lighting
 from prodgen.data.lighting import Finish
-from prodgen.data.sdf import Field, Points, Vector, length, sine_cosine
+from prodgen.data.sdf import Field, Points, Vector, length, sine_cosine, union
 
+CHUNK = 4096  # points evaluated at once
 CELLS = 36  # cones a side of the coarse pass
 DISTANCE = 7.0  # of the camera, in radii of the product: a moderately long lens
+
+
+def in_chunks(field: Callable[[Points], Field], p: Points) -> Field:
+    """The field at points [N], a chunk at a time, so that arrays stay in the processor's cache."""
+    n = p[0].size
+    if n <= CHUNK:
+        return field(p)
+    pieces = -(-n // CHUNK)
+    bounds = [n * i // pieces for i in range(pieces + 1)]
+    return np.concatenate(
+        [
+            field(tuple(axis[start:stop] for axis in p))
+            for start, stop in zip(bounds, bounds[1:], strict=False)
+        ]
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,23 +41,30 @@ class Body:
     """A product as solids: distances by part name, within a box that stands on the floor y = 0.
 
     relax: how much of each distance a ray may go; below 1 where distances are only estimates.
+    details: further, small parts, which are seen but cast no shadow.
     """
 
     parts: Callable[[Points], dict[str, Field]]
     low: Vector
     high: Vector
     relax: float = 0.9
+    details: Callable[[Points], dict[str, Field]] | None = None
+
+    def all_parts(self, p: Points) -> dict[str, Field]:
+        return {**self.parts(p), **self.details(p)} if self.details else self.parts(p)
 
     def distance(self, p: Points) -> Field:
-        first, *others = self.parts(p).values()
-        for other in others:
-            first = np.minimum(first, other)
-        return first
+        """Distances [N] to the nearest part."""
+        return in_chunks(lambda q: union(*self.all_parts(q).values()), p)
+
+    def bulk(self, p: Points) -> Field:
+        """Distances [N] to the nearest part that casts shadows."""
+        return in_chunks(lambda q: union(*self.parts(q).values()), p)
 
     def part(self, p: Points) -> np.ndarray:
-        """Index of the nearest part, int8, in the order of `parts`."""
-        first, *others = self.parts(p).values()
-        best, index = first, np.zeros(first.shape, np.int8)
+        """Index of the nearest part, int8, in the order of `all_parts`."""
+        best, *others = self.all_parts(p).values()
+        index = np.zeros(best.shape, np.int8)
         for i, other in enumerate(others, start=1):
             index[other < best] = i
             best = np.minimum(best, other)
@@ -112,30 +135,33 @@ class Window:
 
 
 def trace(
-    body: Body, camera: Camera, rays: Points, depth: Field, tolerance: float, steps: int
-) -> tuple[Field, np.ndarray]:
-    """March each ray to the surface: its depth, and whether it came within `tolerance` x depth.
+    body: Body, camera: Camera, rays: Points, start: Field, tight: float, loose: float, steps: int
+) -> tuple[Field, Field]:
+    """March each ray from depth `start`: the depth where it is closest, and its coverage 0..1.
 
-    Only rays still on their way are evaluated.
+    Coverage is 1 for a ray that comes within `tight` x depth of the surface and falls to 0 at
+    `loose`, which softens outlines. Only rays that are still on their way are evaluated.
     """
-    depth, hit = depth.copy(), np.zeros(depth.shape, bool)
     far = camera.away + 1.05 * body.radius
-    going, way, t = np.arange(depth.size), rays, depth.copy()
-    for _ in range(steps):
+    depth, gap = start.copy(), np.full(start.shape, np.float32(1e9))
+    going, way, t = np.arange(start.size), rays, start
+    nearest, least = depth, gap
+    for step in range(steps):
         d = body.distance(camera.at(way, t))
-        near = abs(d) < tolerance * t
-        t = np.where(near, t, t + d * body.relax)
-        done = near | (t > far)
-        if (done.sum() * 5 > done.size) or done.all():
-            depth[going], hit[going] = t, near
-            keep = ~done
-            going, t, way = going[keep], t[keep], tuple(ray[keep] for ray in way)
-            if not going.size:
-                return depth, hit
-    depth[going], hit[going] = t, near
-    close = abs(body.distance(camera.at(way, t))) < 4.0 * tolerance * t
-    hit[going] |= close  # rays that creep along a surface
-    return depth, hit
+        ratio = abs(d) / t
+        closer = ratio < least
+        nearest, least = np.where(closer, t, nearest), np.where(closer, ratio, least)
+        # A ray that skims a surface still advances; one that steps inside comes back.
+        t = t + np.where(d > 0.0, np.maximum(d * body.relax, t * (2.0 * tight)), d)
+        going_on = (least >= tight) & (t <= far)
+        left = np.count_nonzero(going_on)
+        if left < 0.85 * going_on.size or step == steps - 1:
+            depth[going], gap[going] = nearest, least
+            going, t, nearest, least = (a[going_on] for a in (going, t, nearest, least))
+            way = tuple(ray[going_on] for ray in way)
+            if not left:
+                break
+    return depth, np.clip((loose - gap) * (1.0 / max(loose - tight, 1e-9)), 0.0, 1.0)
 
 
 def frame(body: Body, camera: Camera, fill: float) -> tuple[Window, Window, np.ndarray]:
@@ -155,7 +181,8 @@ def frame(body: Body, camera: Camera, fill: float) -> tuple[Window, Window, np.n
     rays = camera.rays(*coarse.grid(CELLS))
     cone = 1.5 * half / CELLS
     start = np.full(rays[0].shape, camera.away - 1.02 * body.radius, np.float32)
-    depth, hit = trace(body, camera, rays, start, cone, 48)
+    depth, hit = trace(body, camera, rays, start, cone, cone, 40)
+    hit = hit > 0.0
     depth = np.where(hit, depth * (1.0 - 1.5 * cone), np.float32(np.inf)).reshape(CELLS, CELLS)
     seen = hit.reshape(CELLS, CELLS)
     rows, columns = np.flatnonzero(seen.any(1)), np.flatnonzero(seen.any(0))
@@ -191,82 +218,78 @@ def normals(body: Body, p: Points, reach: float) -> Points:
 
 
 def product_light(
-    body: Body, camera: Camera, rays: Points, finishes: dict[str, Finish], depth: Field, pixel: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Trace and light rays that start at `depth` [N]: display RGB float32 [N, 3], and hit [N].
+    body: Body, camera: Camera, rays: Points, finishes: dict[str, Finish], start: Field, pixel: float
+) -> np.ndarray:
+    """Trace and light rays [N] that start at depth `start`: display RGB and coverage [N, 4].
 
-    pixel: the side of a sample in tangents, the scale of everything that needs one.
+    RGB is multiplied by the coverage. pixel: the side of a sample in tangents.
     """
-    depth, hit = trace(body, camera, rays, depth, 0.3 * pixel, 56)
-    rays = tuple(ray[hit] for ray in rays)
+    depth, cover = trace(body, camera, rays, start, 0.25 * pixel, 0.9 * pixel, 44)
+    hit = np.flatnonzero(cover)
+    rays, cover = tuple(ray[hit] for ray in rays), cover[hit]
     p = camera.at(rays, depth[hit])
-    n = normals(body, p, max(0.7 * pixel * camera.away, 0.004 * body.radius))
+    n = normals(body, p, max(0.5 * pixel * camera.away, 0.003 * body.radius))
     part = body.part(p)
-    used = [finishes[name] for name in body.parts(tuple(axis[:1] for axis in p))]
+    used = [finishes[name] for name in body.all_parts(tuple(axis[:1] for axis in p))]
     linear = np.array([[c * c for c in finish.colour] for finish in used], np.float32)
     material = np.array([lighting.MATERIALS.index(finish.material) for finish in used], np.int8)
     glow = np.array([finish.glow for finish in used], np.float32)
-    light = lighting.surface(
-        body.distance, p, n, rays, (linear[part], material[part], glow[part]), camera.axes,
-        body.radius,
-    )
-    colour = np.zeros((hit.size, 3), np.float32)
+    finish = linear[part], material[part], glow[part]
+    light = lighting.surface(body.bulk, p, n, rays, finish, camera.axes, body.radius)
+    colour = np.zeros((start.size, 4), np.float32)
     for channel, values in enumerate(light):
-        colour[hit, channel] = lighting.display(values)
-    return colour, hit
+        colour[hit, channel] = lighting.display(values) * cover
+    colour[hit, 3] = cover
+    return colour
 
 
 def floor_light(body: Body, camera: Camera, window: Window, n: int) -> Field:
     """The white floor with the product's shadow, display grey float32 [n * n], 1 at the border.
 
-    Two shadows: a soft one away from the key lamp, and a dark one where the product touches.
+    Two shadows: a wide one away from the key lamp, and a dark one where the product touches.
     """
     u, v = window.grid(n)
-    rays = camera.rays(u, v)
     grey = np.ones(u.shape, np.float32)
-    depth = np.where(rays[1] < -1e-3, camera.eye[1] / -np.minimum(rays[1], -1e-3), np.inf)
-    x, z = camera.at(rays, np.minimum(depth, 1e4))[::2]
-    reach = 0.8 * body.radius
-    aside = [
-        np.maximum(np.maximum(low - a, a - high), 0.0)
-        for a, low, high in ((x, body.low[0], body.high[0]), (z, body.low[2], body.high[2]))
-    ]
-    near = np.flatnonzero((depth < 1e3) & (length(*aside) < reach))
-    if not near.size:
-        return grey
+    rays = camera.rays(u, v)
+    depth = camera.eye[1] / np.maximum(-rays[1], 1e-3)
+    x, _, z = camera.at(rays, depth)
+    reach = 0.5 * body.radius
+    aside = length(
+        *(
+            np.maximum(np.maximum(low - a, a - high), 0.0)
+            for a, low, high in ((x, body.low[0], body.high[0]), (z, body.low[2], body.high[2]))
+        )
+    )
+    side = np.maximum(abs(u - window.u), abs(v - window.v)) * (1.0 / window.half)
+    fade = lighting.smooth(aside, reach, 0.0) * lighting.smooth(side, 0.985, 0.74)
+    near = np.flatnonzero(fade * (rays[1] < -1e-3) > 0.0)
     p = (x[near], np.zeros(near.size, np.float32), z[near])
     key = lighting.to_world(lighting.FLOOR_KEY, camera.axes)
-    cast = 1.0 - lighting.shadow(body.distance, p, key, body.radius, 1.6, 12)
-    touch = 1.0 - lighting.occlusion(body.distance, p, (0.0, 1.0, 0.0), body.radius)
-    dark = 0.42 * cast + 0.50 * touch
-    fade = lighting.smooth(length(*(a[near] for a in aside)), reach, 0.1 * reach)
-    side = np.maximum(abs(u - window.u), abs(v - window.v))[near] * (1.0 / window.half)
-    fade = fade * lighting.smooth(side, 0.99, 0.80)
-    grey[near] = np.sqrt(1.0 - np.clip(dark * fade - 0.004, 0.0, 0.85))
+    cast = lighting.cone_shadow(body.bulk, p, key, body.radius)
+    touch = 1.0 - lighting.occlusion(body.bulk, p, (0.0, 1.0, 0.0), 0.7 * body.radius)
+    dark = (0.36 * cast + 0.50 * touch) * fade[near]
+    grey[near] = np.sqrt(1.0 - np.clip(dark - 0.004, 0.0, 0.85))
     return grey
 
 
 def packshot(
-    body: Body, finishes: dict[str, Finish], view: View, resolution: int, samples: int = 0
+    body: Body, finishes: dict[str, Finish], view: View, resolution: int, samples: int = 2
 ) -> np.ndarray:
     """The finished picture, uint8 [R, R, 4]: RGB on white with its shadow, and the mask as alpha.
 
-    finishes: by part name. samples: rays a pixel's side; 0 chooses. Samples are averaged as
+    finishes: by part name. samples: rays along a pixel's side. Samples are averaged as
     displayed, so that picture = mask * product + (1 - mask) * background holds for its bytes.
     """
-    samples = samples or (3 if resolution <= 96 else 2)
     camera = Camera(body, view)
     window, coarse, coarse_depth = frame(body, camera, view.fill)
     n = resolution * samples
     depth = starts(window, n, coarse, coarse_depth)
     active = np.flatnonzero(depth < np.inf)
     rays = camera.rays(*(place[active] for place in window.grid(n)))
-    colour, hit = product_light(
+    full = np.zeros((n * n, 4), np.float32)
+    full[active] = product_light(
         body, camera, rays, finishes, depth[active], 2.0 * window.half / n
     )
-    full = np.zeros((n * n, 4), np.float32)
-    full[active, :3] = colour
-    full[active, 3] = hit
     grid = full.reshape(resolution, samples, resolution, samples, 4)
     total = np.zeros((resolution, resolution, 4), np.float32)
     for i in range(samples):  # in a fixed order: float sums depend on it
@@ -277,3 +300,20 @@ def packshot(
     floor = floor_light(body, camera, window, resolution).reshape(resolution, resolution, 1)
     rgb = total[..., :3] + (1.0 - alpha) * floor
     return np.floor(np.concatenate([rgb, alpha], -1) * 255.0 + 0.5).clip(0, 255).astype(np.uint8)
+
+
+def proportions(body: Body, n: int = 26) -> Vector:
+    """Width, height and depth of a body as shares of the largest, to about a hundredth.
+
+    From distances on a grid: next to the surface, a place minus its distance is the surface.
+    """
+    lines = [
+        np.linspace(low - 0.02, high + 0.02, n).astype(np.float32)
+        for low, high in zip(body.low, body.high, strict=True)
+    ]
+    grid = tuple(axis.ravel() for axis in np.meshgrid(*lines, indexing="ij"))
+    d = body.distance(grid)
+    steps = [(line[1] - line[0]) for line in lines]
+    near = d < 0.6 * float(max(steps))
+    sizes = [float((a[near] - d[near]).max() - (a[near] + d[near]).min()) for a in grid]
+    return tuple(size / max(sizes) for size in sizes)

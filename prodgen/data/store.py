@@ -83,14 +83,14 @@ class Store:
         }
 
     def digest(self) -> str:
-        """16 hex digits of what training sees: pixels, splits and conditions, not where they lie."""
+        """16 hex digits of what training sees: pixels, splits, conditions; not where they lie."""
         total = hashlib.sha256(json.dumps(self.spec.to_json(), sort_keys=True).encode())
         for part in (self.hash, self.split, self.label, self.attributes, self.known):
             total.update(np.ascontiguousarray(part).tobytes())
         return total.hexdigest()[:16]
 
     def masks(self, ids: np.ndarray) -> np.ndarray | None:
-        """Alpha of the rows `ids` [B], uint8 [B, H, W]; None where no picture of the set had any."""
+        """Alpha of the rows `ids` [B], uint8 [B, H, W]; None if no picture of the set has any."""
         if not self.meta["masks"]:
             return None
         return self._rows("mask", self._checked(ids), self.spec.shape[:2])

@@ -110,7 +110,8 @@ def _text(path: Path) -> str:
     try:
         raw = decode.read_regular(path)
     except Refused as refused:
-        raise BadData(f"the table {path} cannot be read: {refused}") from None
+        reason = str(refused).split(": ", 1)[-1]
+        raise BadData(f"the table {path} cannot be read: {reason}") from None
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return raw.decode("utf-16", "replace")
     try:

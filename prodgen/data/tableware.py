@@ -124,14 +124,14 @@ def teapot(v: Shape, variant: int) -> Body:
     def parts(p: Points):
         x, y, z = p
         pot = blend_intersect(profile.under(length(x, z), y), abs(y - h / 2) - h / 2, 0.08)
-        pour = cut(path(p, spout, (0.16, 0.11, 0.07), 0.06), y * 0.8 + x * 0.6 - (0.8 * h + 0.6 * reach))
+        pour = cut(path(p, spout, (0.16, 0.11, 0.07), 0.06), (0.55 * reach + 0.83 * 1.04 * h) - y * 0.83 - x * 0.55)
         pot = blend_union(pot, pour, 0.08)
         if variant == 0:
             ring = rectangle(x + r + 0.45 * size, y - 0.58 * h, (size, 1.1 * size), 0.85 * size)
             grip = cut(length(ring, z) - 0.065, pot + 0.05)
         else:
-            ring = rectangle(x, y - 0.75 * h, (0.92 * r, h * 0.65 + 1.6 * size), 0.8 * r)
-            grip = intersect(length(ring, z) - 0.055, 0.8 * h - y)
+            ring = rectangle(x, y - 0.75 * h, (0.88 * r, h * 0.65 + 1.6 * size), 0.8 * r)
+            grip = intersect(length(ring, z) - 0.055, 0.5 * h - y)
         return {
             "main": union(pot, revolve(p, lid, edge=0.03), sphere(move(p, y=knob_y), v.knob)),
             "grip": grip,

@@ -29,6 +29,16 @@ def mean_over_devices(x: Array) -> Array:
     return lax.pmean(x, AXIS)
 
 
+def once(function: Callable, sharding: Any) -> Callable:
+    """Compile a function that runs a single time, such as an initialisation.
+
+    Without optimisation: XLA's CPU backend spends half a minute on the fast form of code that
+    then runs for milliseconds.
+    """
+    options = {"xla_backend_optimization_level": 0}
+    return jax.jit(function, out_shardings=sharding, compiler_options=options)
+
+
 def train_step(make: Make, mesh: Mesh, mode: str) -> Callable:
     """Compile (state, batches, frozen) -> (state, metrics); the state is donated."""
     if mode == "pmap":

@@ -21,7 +21,7 @@ def run() -> None:
     for name, error in errors().items():
         if not error <= LIMIT:
             raise SelfTestFailed(
-                f"{name} is off by {error:.1e} (limit {LIMIT:.0e}) with jaxlib {jax.lib.__version__}",
+                f"{name} is off by {error:.1e} (limit {LIMIT}) with jaxlib {jax.lib.__version__}",
                 "install the versions of requirements.txt",
             )
 

@@ -1,0 +1,28 @@
+"""Eight virtual devices for every test, and stores of made-up products."""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0")
+
+import pytest
+
+from prodgen.data import prepare
+from tests.tiny import Squares, tiny
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """The squares, prepared at 16 px."""
+    data = tiny().data
+    with data.unlocked():
+        data.cache_dir = str(tmp_path_factory.mktemp("cache"))
+    return prepare.prepare(Squares(), data)
+
+
+@pytest.fixture(scope="session")
+def grey_store(tmp_path_factory):
+    data = tiny().data
+    with data.unlocked():
+        data.cache_dir = str(tmp_path_factory.mktemp("cache"))
+    return prepare.prepare(Squares(channels=1), data)

@@ -1,0 +1,253 @@
+"""Every kind of picture file comes out right, every kind of broken one is refused in words."""
+
+import io
+import os
+import resource
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from prodgen.data import decode
+from prodgen.data.source import Refused
+
+LIMIT = 50_000_000
+
+
+def encoded(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def decoded(image, kind="PNG", **options):
+    return decode.decode_bytes(encoded(image, kind, **options), LIMIT)
+
+
+def quarters(side=32):
+    """Four flat quarters, all different: any rotation or mirroring shows."""
+    picture = np.zeros((side, 2 * side, 3), np.uint8)
+    picture[: side // 2, :side] = (200, 30, 30)
+    picture[: side // 2, side:] = (30, 200, 30)
+    picture[side // 2 :, :side] = (30, 30, 200)
+    picture[side // 2 :, side:] = (220, 220, 40)
+    return picture
+
+
+def chunk(kind, content):
+    total = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + total
+
+
+def png(width, height, depth, colour, rows):
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + parts
+
+
+UPRIGHT = {  # how a viewer turns what is stored, by EXIF orientation
+    1: lambda p: p,
+    2: lambda p: p[:, ::-1],
+    3: lambda p: p[::-1, ::-1],
+    4: lambda p: p[::-1],
+    5: lambda p: p.transpose(1, 0, 2),
+    6: lambda p: np.rot90(p, -1),
+    7: lambda p: np.rot90(p, 2).transpose(1, 0, 2),
+    8: lambda p: np.rot90(p, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_orientation_is_applied(orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"quality": 98, "subsampling": 0} if kind == "JPEG" else {}
+    options |= {"lossless": True} if kind == "WEBP" else {}
+    found = decoded(Image.fromarray(quarters()), kind, exif=exif.tobytes(), **options)
+    wanted = UPRIGHT[orientation](quarters())
+    assert found.shape == wanted.shape
+    assert np.abs(found.astype(int) - wanted).mean() < 2
+
+
+def test_broken_exif_is_no_reason_to_refuse():
+    found = decoded(Image.fromarray(quarters()), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff")
+    assert found.shape == quarters().shape
+
+
+def test_grey_stays_one_channel_and_one_bit_is_black_and_white():
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    np.testing.assert_array_equal(decoded(Image.fromarray(grey))[..., 0], grey)
+    bits = decoded(Image.fromarray(grey > 100))
+    np.testing.assert_array_equal(bits[..., 0], np.where(grey > 100, 255, 0))
+
+
+def test_sixteen_bits_are_scaled_not_clipped():
+    values = np.array([[0, 257, 32768], [40000, 65535, 128]], np.uint16)
+    found = decoded(Image.fromarray(values))
+    np.testing.assert_array_equal(found[..., 0], np.round(values / 257).astype(np.uint8))
+
+
+def test_sixteen_bit_colour():
+    rows = b"".join(b"\0" + struct.pack(">6H", 65535, 0, 32768, 257, 40000, 65278) for _ in "ab")
+    found = decode.decode_bytes(png(2, 2, 16, 2, rows), LIMIT)
+    wanted = [[255, 0, 128], [1, 156, 254]]
+    assert np.abs(found[0].astype(int) - wanted).max() <= 1
+
+
+def test_alpha_survives_in_every_form():
+    colour = quarters()
+    alpha = np.where(np.arange(64)[None] < 32, 255, 100).repeat(32, 0).astype(np.uint8)
+    rgba = Image.fromarray(np.dstack([colour, alpha]))
+    np.testing.assert_array_equal(decoded(rgba)[..., 3], alpha)
+    np.testing.assert_array_equal(decoded(rgba)[..., :3], colour)
+    grey = Image.merge("LA", (Image.fromarray(colour[..., 0]), Image.fromarray(alpha)))
+    found = decoded(grey)
+    np.testing.assert_array_equal(found, np.dstack([colour[..., :1].repeat(3, 2), alpha]))
+
+
+def test_palette_with_and_without_transparency():
+    palette = Image.fromarray(quarters()).quantize(8)
+    plain = decoded(palette)
+    np.testing.assert_array_equal(plain, np.asarray(palette.convert("RGB")))
+    clear = palette.getpixel((0, 0))
+    found = decoded(palette, transparency=clear)
+    assert found.shape[-1] == 4
+    assert found[0, 0, 3] == 0 and found[-1, -1, 3] == 255
+    assert decoded(palette, "GIF", transparency=clear)[0, 0, 3] == 0
+
+
+def test_opaque_alpha_is_dropped():
+    assert decoded(Image.fromarray(quarters()).convert("RGBA")).shape[-1] == 3
+
+
+def test_cmyk_becomes_rgb():
+    image = Image.fromarray(quarters())
+    found = decoded(image.convert("CMYK"), "JPEG", quality=98)
+    assert np.abs(found.astype(int) - quarters()).mean() < 4  # Pillow writes Adobe's inverted form
+
+
+def test_colour_profiles_are_converted_to_srgb():
+    from PIL import ImageCms
+
+    plain = Image.fromarray(quarters())
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    np.testing.assert_array_equal(decoded(plain, icc_profile=srgb), quarters())
+    np.testing.assert_array_equal(decoded(plain, icc_profile=b"broken" * 50), quarters())
+
+
+def test_first_frame_of_animations():
+    frames = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200)]
+    for kind, options in (("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {})):
+        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        assert abs(int(decode.decode_bytes(data, LIMIT).max()) - 40) <= 1, kind
+
+
+def test_bmp_and_interlaced_and_upper_case(tmp_path):
+    np.testing.assert_array_equal(decoded(Image.fromarray(quarters()), "BMP"), quarters())
+    path = tmp_path / "SHOE.PNG"
+    Image.fromarray(quarters()).save(path, "PNG")
+    np.testing.assert_array_equal(decode.decode_file(path, LIMIT), quarters())
+
+
+@pytest.mark.parametrize("width, height", [(50_000, 50_000), (20_000, 20_000)])
+def test_bombs_are_refused_from_the_header(width, height):
+    data = png(width, height, 1, 0, b"\0" * 10_000_000)  # the rows need not be there
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    with pytest.raises(Refused, match=f"too large: {width * height} px > limit {LIMIT}"):
+        decode.decode_bytes(data, LIMIT)
+    assert time.monotonic() - start < 0.5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+
+
+def test_the_limit_is_ours_not_pillows():
+    side = 400
+    with pytest.raises(Refused, match="too large"):
+        decode.decode_bytes(encoded(Image.new("L", (side, side)), "PNG"), side * side - 1)
+    assert decode.decode_bytes(encoded(Image.new("L", (side, side)), "PNG"), side * side).size
+
+
+def test_strips_are_refused_and_one_pixel_is_not():
+    with pytest.raises(Refused, match="too narrow"):
+        decoded(Image.new("RGB", (3, 4000)))
+    assert decoded(Image.new("RGB", (1, 1))).shape == (1, 1, 3)
+
+
+@pytest.mark.parametrize("percent", [1, 10, 50, 90, 99])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_truncated_files_are_refused(percent, kind):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
+    data = encoded(image, kind)
+    with pytest.raises(Refused, match="truncated|broken|not a picture"):
+        decode.decode_bytes(data[: len(data) * percent // 100], LIMIT)
+
+
+def test_png_with_a_wrong_sum_or_no_end():
+    data = bytearray(encoded(Image.fromarray(quarters()), "PNG"))
+    with pytest.raises(Refused):
+        decode.decode_bytes(bytes(data[:-12]), LIMIT)
+    data[data.index(b"IDAT") + 8] ^= 1
+    with pytest.raises(Refused):
+        decode.decode_bytes(bytes(data), LIMIT)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"x", b"<html><body>not here</body></html>", os.urandom(4096), b"%PDF-1.7", b"%!PS-Adobe",
+     b'<svg xmlns="http://www.w3.org/2000/svg"/>', b"II*\0\x08\0\0\0", b"GIF89a", b"\xff\xd8\xff"],
+)  # fmt: skip
+def test_what_is_no_picture_is_refused(content, tmp_path):
+    path = tmp_path / "shoe.jpg"
+    path.write_bytes(content)
+    with pytest.raises(Refused):
+        decode.decode_file(path, LIMIT)
+
+
+def test_other_formats_are_refused():
+    with pytest.raises(Refused, match="not a picture"):
+        decoded(Image.fromarray(quarters()), "TIFF")
+
+
+def test_what_is_no_regular_file_is_refused_unopened(tmp_path):
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "folder.png").mkdir()
+    os.mkfifo(tmp_path / "fifo.png")
+    (tmp_path / "broken.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    reasons = {
+        "empty.jpg": "empty", "folder.png": "folder", "fifo.png": "not a regular file",
+        "broken.png": "broken link", "loop.png": "unreadable", "absent.png": "no such file",
+        "nul\0.png": "unreadable",
+    }  # fmt: skip
+    for name, reason in reasons.items():
+        with pytest.raises(Refused, match=reason):  # a FIFO that was opened would hang here
+            decode.decode_file(tmp_path / name, LIMIT)
+
+
+def test_huge_files_are_not_read(tmp_path):
+    path = tmp_path / "huge.png"
+    with open(path, "wb") as file:
+        file.truncate(decode.MAX_BYTES + 1)
+    with pytest.raises(Refused, match="too large"):
+        decode.decode_file(path, LIMIT)
+
+
+def test_mutations_never_raise_anything_else():
+    rng = np.random.default_rng(1)
+    seeds = [
+        encoded(ImageOps.expand(Image.fromarray(quarters())), kind)
+        for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+    ]
+    for number in range(400):
+        data = bytearray(seeds[number % len(seeds)])
+        for place in rng.integers(0, len(data), 1 + number % 7):
+            data[place] = rng.integers(256)
+        try:
+            found = decode.decode_bytes(bytes(data[: rng.integers(1, len(data) + 1)]), 1_000_000)
+        except Refused:
+            continue
+        assert found.dtype == np.uint8 and found.ndim == 3 and found.shape[-1] in (1, 3, 4)

@@ -1,0 +1,405 @@
+"""From any source to a store: the pixels, the splits, the numbers, and builds that are cut off."""
+
+import dataclasses
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen.data import chunks, fit, folder, prepare, splits
+from prodgen.data.source import Item, Refused
+from prodgen.data.store import Store
+from prodgen.errors import BadData, StorageError
+from prodgen.types import Attribute
+
+ROOT = Path(__file__).parents[2]
+REAL = ROOT.parent / "shared" / "data"
+
+
+@dataclasses.dataclass
+class Listed:
+    """A source of given items."""
+
+    listed: list
+    names: tuple = ()
+    attributes: tuple = ()
+    parallel: bool = True
+    composited: bool = False
+
+    def __len__(self):
+        return len(self.listed)
+
+    def classes(self):
+        return self.names
+
+    def schema(self):
+        return self.attributes
+
+    def content(self):
+        total = hashlib.sha256()
+        for item in self.listed:
+            total.update(repr((item.name, item.category, item.split, item.attributes)).encode())
+            total.update(b"" if isinstance(item.picture, Refused) else item.picture.tobytes())
+        return {"listed": total.hexdigest()}
+
+    def stream(self, start, stop):
+        yield from self.listed[start:stop]
+
+
+def listed(pictures, **fields):
+    return Listed([Item(f"p{n:05d}", one) for n, one in enumerate(pictures)], **fields)
+
+
+def noise(count, side=16, seed=0):
+    return list(np.random.default_rng(seed).integers(0, 255, (count, side, side, 3), np.uint8))
+
+
+def tree(path):
+    return {one.name: one.read_bytes() for one in sorted(Path(path).iterdir())}
+
+
+# --- one picture -----------------------------------------------------------------------------
+
+
+def test_the_right_size_is_left_alone():
+    picture = noise(1)[0]
+    for how in ("pad", "crop", "stretch"):
+        np.testing.assert_array_equal(fit.prepare_picture(picture, 16, how).pixels, picture)
+
+
+def test_padding_has_the_background_colour_and_keeps_the_aspect():
+    picture = np.full((40, 80, 3), (240, 200, 10), np.uint8)
+    picture[10:30, 20:60] = 0
+    found = fit.prepare_picture(picture, 16)
+    np.testing.assert_array_equal(found.background, (240, 200, 10))
+    np.testing.assert_array_equal(found.pixels[:4], np.broadcast_to((240, 200, 10), (4, 16, 3)))
+    dark = found.pixels[..., 0] < 100
+    assert dark.any(axis=1).sum() == 4 and dark.any(axis=0).sum() == 8
+    assert found.original == (40, 80) and found.white == 0
+
+
+def test_crop_takes_the_centre_and_stretch_bends():
+    picture = np.zeros((16, 48, 3), np.uint8)
+    picture[:, 16:32] = (10, 200, 30)
+    cropped = fit.prepare_picture(picture, 16, "crop").pixels
+    np.testing.assert_array_equal(cropped, picture[:, 16:32])
+    stretched = fit.prepare_picture(picture, 16, "stretch").pixels
+    np.testing.assert_allclose(stretched[:, 8], np.broadcast_to((10, 200, 30), (16, 3)), atol=2)
+    assert stretched[:, 0].max() <= 2
+
+
+def test_alpha_is_composited_on_white_and_kept_as_mask():
+    picture = np.zeros((32, 32, 4), np.uint8)
+    picture[8:24, 8:24] = (200, 0, 0, 255)
+    found = fit.prepare_picture(picture, 16)
+    np.testing.assert_array_equal(found.pixels[0, 0], (255, 255, 255))
+    np.testing.assert_array_equal(found.pixels[8, 8], (200, 0, 0))
+    assert found.mask[0, 0] == 0 and found.mask[8, 8] == 255
+    half = np.full((16, 16, 4), (100, 0, 0, 128), np.uint8)
+    assert abs(int(fit.prepare_picture(half, 16).pixels[0, 0, 0]) - 177) <= 1
+
+
+def test_composited_sources_keep_their_colours():
+    picture = np.full((16, 16, 4), (90, 80, 70, 0), np.uint8)
+    found = fit.prepare_picture(picture, 16, composited=True)
+    np.testing.assert_array_equal(found.pixels[0, 0], (90, 80, 70))
+    assert found.mask.max() == 0
+
+
+def test_grey_is_found_and_luma_keeps_it():
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    assert fit.prepare_picture(grey.repeat(3, 2), 16).pixels.shape == (16, 16, 1)
+    np.testing.assert_array_equal(fit.set_channels(grey.repeat(3, 2), 1), grey)
+    np.testing.assert_array_equal(fit.set_channels(np.uint8([[[255, 0, 0]]]), 1), [[[76]]])
+
+
+# --- splits ----------------------------------------------------------------------------------
+
+
+def hashes(count):
+    return np.random.default_rng(0).integers(0, 256, (count, 32), dtype=np.uint8)
+
+
+def test_copies_never_straddle_and_shares_are_kept():
+    once = hashes(3000)
+    twice = np.concatenate([once, once[::2]])
+    found = splits.assign(twice, [None] * len(twice), 0.1, 0.2)
+    np.testing.assert_array_equal(found[3000:], found[:3000:2])
+    shares = np.bincount(found[:3000], minlength=3) / 3000
+    np.testing.assert_allclose(shares, (0.7, 0.1, 0.2), atol=0.03)
+
+
+def test_adding_pictures_to_a_large_set_moves_none():
+    many = hashes(2500)
+    before = splits.assign(many[:1500], [None] * 1500, 0.1, 0.1)
+    np.testing.assert_array_equal(splits.assign(many, [None] * 2500, 0.1, 0.1)[:1500], before)
+
+
+@pytest.mark.parametrize("count", [10, 11, 50, 999])
+def test_small_sets_have_every_split(count):
+    found = splits.assign(hashes(count), [None] * count, 0.01, 0.1)
+    counts = np.bincount(found, minlength=3)
+    assert counts.min() >= 1 and counts[2] == max(1, round(count * 0.1))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_tiny_sets_are_trained_on(count):
+    assert (splits.assign(hashes(count), [None] * count, 0.1, 0.1) == splits.TRAIN).sum() >= count - 2
+
+
+def test_official_test_stays_whole_and_its_copies_leave_train():
+    many = hashes(40)
+    many[5] = many[35]
+    official = ["train"] * 30 + ["test"] * 10
+    found = splits.assign(many, official, 0.2, 0.5)
+    assert (found[30:] == splits.TEST).all() and found[5] == splits.LEFT_OUT
+    assert (found[:30] == splits.VALIDATION).sum() == round(0.2 * 29)
+    assert not (found[:30] == splits.TEST).any()
+
+
+# --- whole stores ----------------------------------------------------------------------------
+
+
+def test_a_store_holds_what_preparing_each_picture_gives(data, draw, tmp_path):
+    pictures = [draw(n, side=20 + n) for n in range(30)]
+    source = listed(pictures)
+    source.listed[7] = Item("bad", Refused("broken: for the test"))
+    store = prepare.prepare(source, data)
+    assert store.size == 29 and store.counts["refused"] == 1
+    wanted = [fit.prepare_picture(one, 16).pixels for n, one in enumerate(pictures) if n != 7]
+    np.testing.assert_array_equal(store.fetch(np.arange(29))["image"], wanted)
+    assert store.names([6, 7]) == ["p00006", "p00008"]
+    assert sum(store.counts[name] for name in ("train", "validation", "test")) == 29
+    assert min(len(store.ids(name)) for name in ("train", "validation", "test")) >= 1
+    np.testing.assert_array_equal(store.background, (255, 255, 255))
+    prepare.prepare(source, data, workdir=tmp_path)
+    assert "broken: for the test" in (tmp_path / "data_report.html").read_text()
+    assert prepare.prepare(source, data).path == store.path
+
+
+def test_exact_copies_share_a_split(data):
+    pictures = noise(60)
+    store = prepare.prepare(listed(pictures + pictures[:30]), data)
+    np.testing.assert_array_equal(store.split[60:], store.split[:30])
+    np.testing.assert_array_equal(store.hash[60:], store.hash[:30])
+
+
+def test_left_out_pictures_are_not_stored(data):
+    pictures = noise(30)
+    items = [Item(f"a{n}", one, split="train") for n, one in enumerate(pictures[:24])]
+    items += [Item(f"b{n}", one, split="test") for n, one in enumerate(pictures[20:])]
+    store = prepare.prepare(Listed(items), data)
+    assert store.counts["test"] == 10 and store.counts["left_out"] == 4
+    assert store.size == 30
+    assert not {"a20", "a21", "a22", "a23"} & set(store.names(np.arange(30)))
+    np.testing.assert_array_equal(store.fetch(store.ids("test"))["image"], pictures[20:])
+
+
+def test_channels(data):
+    grey = [one[..., :1] for one in noise(12)]
+    assert prepare.prepare(listed(grey), data).spec.channels == 1
+    mixed = prepare.prepare(listed(grey + noise(1, seed=5)), data)
+    assert mixed.spec.channels == 3
+    np.testing.assert_array_equal(mixed.fetch([3])["image"][0], grey[3].repeat(3, 2))
+    data.channels = 1
+    colour = noise(12, seed=5)
+    flat = prepare.prepare(listed(colour), data)
+    np.testing.assert_array_equal(flat.fetch([3])["image"][0], fit.set_channels(colour[3], 1))
+    data.channels = 3
+    assert prepare.prepare(listed(grey), data).fetch([0])["image"].shape == (1, 16, 16, 3)
+
+
+def test_masks_only_where_there_is_alpha(data):
+    assert prepare.prepare(listed(noise(12)), data).masks([0]) is None
+    clear = np.zeros((16, 16, 4), np.uint8)
+    store = prepare.prepare(listed([*noise(12), clear]), data)
+    assert store.masks([12, 0])[0].max() == 0 and store.masks([12, 0])[1].min() == 255
+
+
+def test_numbers_are_standardised_on_the_training_split(data):
+    schema = (
+        Attribute("height", "number"), Attribute("same", "number"), Attribute("hue", "angle"),
+        Attribute("material", "categorical", ("felt", "wood")),
+    )  # fmt: skip
+    source = listed(noise(50), attributes=schema, names=("bag", "shoe"))
+    for n, item in enumerate(source.listed):
+        item.category = None if n == 4 else ("bag", "shoe")[n % 2]
+        item.attributes = {"height": n * 2.0, "same": 7.0, "hue": 90.0, "material": "wood"}
+    source.listed[3].attributes = {"height": None, "material": "glass", "same": "much"}
+    store = prepare.prepare(source, data)
+    height, same, *_ = store.spec.attributes
+    train = store.ids("train")
+    rows = store.fetch(train[train != 3])
+    np.testing.assert_allclose(rows["attributes"][:, 0].mean(), 0, atol=1e-5)
+    np.testing.assert_allclose(rows["attributes"][:, 0].std(), 1, atol=1e-5)
+    assert (same.mean, same.deviation) == (7.0, 1.0)
+    assert height.decode(store.fetch([10])["attributes"][0, :1]) == pytest.approx(20.0, abs=1e-4)
+    np.testing.assert_allclose(store.fetch([0])["attributes"][0, 1:], [0, 1, 0, 0, 1], atol=1e-6)
+    missing = store.fetch([3])
+    assert not missing["known"].any() and not missing["attributes"].any()
+    assert store.fetch([4, 5])["label"].tolist() == [-1, 1]
+
+
+def test_too_little_is_bad_data_with_counts_and_reasons(data):
+    with pytest.raises(BadData, match="0 usable pictures of 0"):
+        prepare.prepare(listed([]), data)
+    bad = [Item("x.png", Refused("truncated: early")), Item("y.png", Refused("broken: late"))]
+    with pytest.raises(BadData, match="0 usable pictures of 2.*1 truncated.*'x.png': truncated"):
+        prepare.prepare(Listed(bad), data)
+    with pytest.raises(BadData, match="1 usable pictures of 1, at least 2"):
+        prepare.prepare(listed(noise(1)), data)
+    assert prepare.prepare(listed(noise(2)), data).counts["train"] == 2
+
+
+def test_the_key_follows_options_and_content(data):
+    source = listed(noise(12))
+    keys = {prepare.store_key(source, data)}
+    for name, value in (("resolution", 32), ("fit", "crop"), ("test", 0.2), ("channels", 1)):
+        changed = data.copy_and_resolve_references()
+        changed[name] = value
+        keys.add(prepare.store_key(source, changed))
+    keys.add(prepare.store_key(listed(noise(13)), data))
+    assert len(keys) == 6
+    data.workers, data.cache_dir = 2, "/elsewhere"
+    assert prepare.store_key(source, data) in keys
+
+
+def test_a_cache_that_cannot_be_written(data, tmp_path):
+    (tmp_path / "file").touch()
+    data.cache_dir = str(tmp_path / "file")
+    with pytest.raises(StorageError, match="config.data.cache_dir|cannot be prepared"):
+        prepare.prepare(listed(noise(12)), data)
+
+
+def test_progress_is_said(data):
+    said = []
+    prepare.prepare(listed(noise(12)), data, said.append)
+    assert any("12/12 pictures" in text for text in said)
+
+
+# --- processes -------------------------------------------------------------------------------
+
+
+def real_folder(fill, tmp_path, count=150):
+    root = fill(tmp_path / "shop" / "shoes", count)
+    fill(tmp_path / "shop" / "bags", 20, start=count)
+    (root / "bad.jpg").write_text("<html>")
+    return folder.Folder(tmp_path / "shop", 10**7)
+
+
+def test_workers_change_no_byte(data, fill, tmp_path):
+    source = real_folder(fill, tmp_path)
+    alone = prepare.prepare(source, data)
+    data.workers, data.cache_dir = 2, str(tmp_path / "other")
+    pair = prepare.prepare(source, data)
+    assert tree(alone.path) == tree(pair.path)
+    assert alone.spec.classes == ("bags", "shoes") and alone.counts["refused"] == 1
+
+
+class Deadly(Listed):
+    """Kills the process that decodes item 70, as a fault in a decoder would."""
+
+    def stream(self, start, stop):
+        for number in range(start, stop):
+            if number == 70:
+                os.kill(os.getpid(), signal.SIGKILL)
+            yield self.listed[number]
+
+
+def test_a_picture_that_kills_its_process_is_refused(data, monkeypatch):
+    data.workers = 2
+    source = Deadly(listed(noise(80)).listed)
+    monkeypatch.setattr(chunks, "plan", lambda count, path: [
+        chunks.Job(0, 66, path / "chunk-0.npz"), chunks.Job(66, 72, path / "chunk-1.npz"),
+        chunks.Job(72, 80, path / "chunk-2.npz"),
+    ])  # fmt: skip
+    store = prepare.prepare(source, data)
+    assert store.size == 79 and store.counts["refused"] == 1
+    assert "the decoder crashed" in (store.path / "data_report.json").read_text()
+
+
+BUILD = """
+    import sys, time
+    sys.path.insert(0, {root!r})
+    from configs import base
+    from prodgen.data import decode, prepare
+    slow = decode.decode_file
+    def decode_slowly(*arguments):
+        time.sleep({pause})
+        return slow(*arguments)
+    decode.decode_file = decode_slowly
+    data = base.get_config().data
+    data.source, data.path, data.cache_dir = "folder", {path!r}, {cache!r}
+    data.resolution, data.workers = 16, 1
+    prepare.open_or_prepare(data, lambda text: print(text, flush=True))
+"""
+
+
+def start(path, cache, pause):
+    script = BUILD.format(root=str(ROOT), path=str(path), cache=str(cache), pause=pause)
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE, text=True
+    )
+
+
+def test_a_killed_build_goes_on_to_the_same_bytes(data, fill, tmp_path):
+    source = real_folder(fill, tmp_path)
+    data.source, data.path = "folder", str(tmp_path / "shop")
+    wanted = prepare.open_or_prepare(data)
+    cache = tmp_path / "killed"
+    process = start(data.path, cache, 0.004)
+    while not list(cache.glob("*.building/chunk-000001.npz")):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not list(cache.glob("folder-*/meta.json"))
+    data.cache_dir = str(cache)
+    chunk = next(cache.glob("*.building/chunk-000000.npz"))
+    before = chunk.stat().st_mtime_ns
+    (chunk.parent / "chunk-000001.npz").write_bytes(b"cut short")
+    kept = []
+    original = chunks._write
+    chunks._write = lambda job, *rest: (kept.append(job.start), original(job, *rest))
+    try:
+        store = prepare.open_or_prepare(data)
+    finally:
+        chunks._write = original
+    assert 0 not in kept and 64 in kept and before
+    assert len(source) == 171 and tree(store.path) == tree(wanted.path)
+    assert not list(cache.glob("*.building"))
+
+
+def test_two_processes_build_once(data, fill, tmp_path):
+    real_folder(fill, tmp_path)
+    cache = tmp_path / "shared"
+    processes = [start(tmp_path / "shop", cache, 0.004) for _ in range(2)]
+    said = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sum("171/171 pictures" in text for text in said) == 1
+    assert len(list(cache.glob("folder-*"))) == 1
+
+
+# --- real pictures ---------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_real_pictures(data):
+    path = REAL / "clothing-white" / "products.csv"
+    if not path.exists():
+        pytest.skip("real pictures are not here")
+    data.source, data.path, data.resolution, data.workers = "table", str(path), 64, 0
+    store = prepare.open_or_prepare(data)
+    assert store.size == 5067 and store.counts["refused"] == 0
+    np.testing.assert_array_equal(store.background, (255, 255, 255))
+    assert 0.85 < store.known[:, 0].mean() < 1
+    picture = Image.open(path.parent / store.names([17])[0]).resize((64, 64), Image.LANCZOS)
+    assert np.abs(store.fetch([17])["image"][0].astype(int) - np.asarray(picture)).max() <= 8
+    assert Store.open(store.path).verify(full=True) is None

@@ -1,0 +1,185 @@
+"""Product tables as shops export them: delimiters, kinds of columns, bad rows, confined paths."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from prodgen.data import table
+from prodgen.data.source import Refused
+from prodgen.errors import BadData, MissingInput, UsageError
+
+LIMIT = 10_000_000
+REAL = Path(__file__).parents[2].parent / "shared" / "data"
+
+
+def open_table(path, text, **columns):
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return table.Table(path, LIMIT, **columns)
+
+
+def items(source):
+    return {item.name: item for item in source.stream(0, len(source))}
+
+
+@pytest.fixture
+def shop(fill, tmp_path):
+    """A folder with images/0000.png to 0019.png."""
+    fill(tmp_path / "images", 20)
+    return tmp_path
+
+
+def rows(count, make):
+    return "".join(make(number) + "\n" for number in range(count))
+
+
+def test_kinds_of_columns_are_inferred(shop):
+    text = "image,category,material,height (cm),hue (deg),new,stock,sku,note,empty,row\n" + rows(
+        20,
+        lambda n: f"images/{n:04d}.png,{'shoe' if n % 2 else 'bag'},{'wood' if n < 9 else 'felt'},"
+        f"{n * 1.5},{n * 18},{'True' if n % 3 else 'false'},{n % 4},{1000 + n},text {n},,{n}",
+    )
+    source = open_table(shop / "a.csv", text.replace("text 1,", "text 1 " + "x" * 70 + ","))
+    kinds = {one.name: (one.kind, one.values, one.unit) for one in source.schema()}
+    assert kinds["material"] == ("categorical", ("felt", "wood"), "")
+    assert kinds["height (cm)"] == ("number", (), "cm")
+    assert kinds["hue (deg)"] == ("angle", (), "deg")
+    assert kinds["new"] == ("categorical", ("false", "true"), "")
+    assert kinds["stock"] == ("categorical", ("0", "1", "2", "3"), "")
+    assert source.classes() == ("bag", "shoe")
+    for name in ("sku", "empty", "row"):
+        assert name not in kinds and any(repr(name) in note for note in source.notes)
+    item = items(source)["images/0003.png"]
+    assert item.category == "shoe"
+    assert item.attributes["height (cm)"] == 4.5 and item.attributes["new"] == "false"
+
+
+def test_free_text_and_many_values_are_ignored(fill, tmp_path):
+    fill(tmp_path, 3)
+    text = "path,story,description\n" + rows(80, lambda n: f"{n % 3:04d}.png,story {n},shoe {n}")
+    source = open_table(tmp_path / "a.csv", text)
+    assert source.schema() == () and "80 different values" in source.notes[0]
+    assert next(source.stream(0, 1)).caption == "shoe 0"
+
+
+def test_missing_values_are_none(shop):
+    text = "image;category;weight\n0000.png;;nan\n0001.png;bag;2,5\n0002.png;bag\n0003.png;N/A;3,5\n"
+    found = items(open_table(shop / "a.csv", "\ufeff" + text))
+    assert [item.category for item in found.values()] == [None, "bag", "bag", None]
+    assert [item.attributes["weight"] for item in found.values()] == [None, 2.5, None, 3.5]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_delimiters_quotes_and_line_breaks(shop, delimiter):
+    text = delimiter.join(["file", "label", "title"]) + "\r\n"
+    text += delimiter.join(["0000.png", "bag", '"a, b; c|d\r\nsecond ""line"""']) + "\r\n"
+    found = items(open_table(shop / "a.csv", text))
+    assert found["0000.png"].caption == 'a, b; c|d\r\nsecond "line"'
+    assert found["0000.png"].category == "bag"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_encodings(shop, encoding):
+    text = "file,category\n0000.png,Stühle\n"
+    assert open_table(shop / "a.csv", text.encode(encoding)).classes() == ("Stühle",)
+
+
+def test_paths_stay_inside(shop, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("secret") / "x.png"
+    outside.write_bytes((shop / "images" / "0000.png").read_bytes())
+    (shop / "link.png").symlink_to(outside)
+    bad = {
+        f"../{outside.parent.name}/x.png": "outside", str(outside): "outside",
+        "link.png": "outside", "http://shop/x.png": "missing: a web address",
+        "nowhere.png": "missing: no such file", "nul\0.png": "",
+    }  # fmt: skip
+    found = items(open_table(shop / "a.csv", "path\n0000.png\n" + "\n".join(bad) + "\n,\n"))
+    for name, reason in bad.items():
+        if reason:
+            assert str(found[name].picture).startswith(reason), name
+    assert not isinstance(found["0000.png"].picture, Refused)
+
+
+def test_paths_with_backslashes_and_without_suffix(shop):
+    (shop / "bare").write_bytes((shop / "images" / "0000.png").read_bytes())
+    found = items(open_table(shop / "a.csv", "path\nimages\\0001.png\nbare\n"))
+    assert not any(isinstance(item.picture, Refused) for item in found.values())
+
+
+def test_bad_and_repeated_rows_are_refused_alone(shop):
+    text = "path,category\n0000.png,bag\n0000.png,bag\nimages/0000.png,shoe\n0001.png,a,b,c\n"
+    source = open_table(shop / "a.csv", text + "\n0002.png,bag\n")
+    reasons = [str(item.picture) for item in source.stream(0, len(source))
+               if isinstance(item.picture, Refused)]  # fmt: skip
+    assert len(source) == 5
+    assert reasons[0] == reasons[1] == "repeated: the picture of line 2 again"
+    assert reasons[2] == "bad row: 4 cells under 2 column names"
+
+
+def test_jsonl(shop):
+    lines = [
+        json.dumps({"image": "0000.png", "category": "bag", "new": True, "price": 2.5}),
+        "{broken",
+        json.dumps(["list"]),
+        json.dumps({"image": "0001.png", "category": None, "price": None, "tags": ["a"]}),
+    ]
+    source = open_table(shop / "a.jsonl", "\n".join(lines))
+    found = items(source)
+    assert str(found["line 2"].picture) == "bad row: not JSON"
+    assert str(found["line 3"].picture) == "bad row: not a JSON object"
+    assert found["0000.png"].attributes == {"new": "true", "price": 2.5}
+    assert found["0001.png"].attributes == {"new": None, "price": None}
+    assert found["0001.png"].category is None
+    array = "[" + ",".join((lines[0], lines[3])) + "]"
+    assert len(open_table(shop / "a.json", array)) == 2
+
+
+def test_split_column(shop):
+    found = items(open_table(shop / "a.csv", "path,split\n0000.png,Train\n0001.png,val\n2.png,\n"))
+    assert [item.split for item in found.values()] == ["train", "validation", None]
+
+
+def test_wrong_columns_name_the_field_and_the_columns(shop):
+    with pytest.raises(UsageError, match="config.data.image_column='imgae'.*mean image.*price"):
+        open_table(shop / "a.csv", "image,price\n0000.png,1\n", image="imgae")
+    with pytest.raises(UsageError, match="config.data.category_column"):
+        open_table(shop / "a.csv", "image,price\n0000.png,1\n", category="kind")
+    with pytest.raises(UsageError, match="columns: where, price"):
+        open_table(shop / "a.csv", "where,price\n0000.png,1\n")
+    assert len(open_table(shop / "a.csv", "where,price\n0000.png,1\n", image="where")) == 1
+
+
+def test_content_follows_the_table_and_the_pictures(shop):
+    import os
+
+    text = "path,price\n0000.png,1\n"
+    before = open_table(shop / "a.csv", text).content()
+    assert open_table(shop / "a.csv", text).content() == before
+    assert open_table(shop / "a.csv", text.replace("1\n", "2\n")).content() != before
+    os.utime(shop / "images" / "0000.png", (1, 1))
+    assert open_table(shop / "a.csv", text).content() != before
+
+
+def test_wrong_tables(data, shop):
+    data.path = str(shop / "nowhere.csv")
+    with pytest.raises(MissingInput):
+        table.from_config(data)
+    data.path = str(shop)
+    with pytest.raises(UsageError, match="is a folder"):
+        table.from_config(data)
+    with pytest.raises(BadData, match="the file is empty"):
+        open_table(shop / "a.csv", "")
+    with pytest.raises(BadData, match="no rows"):
+        open_table(shop / "a.csv", "path,category\n")
+
+
+def test_the_real_table():
+    path = REAL / "clothing-white" / "products.csv"
+    if not path.exists():
+        pytest.skip("real pictures are not here")
+    source = table.Table(path, LIMIT)
+    assert len(source) == 5067 and len(source.classes()) == 17
+    assert [one.name for one in source.schema()] == ["kids", "colour_r", "colour_g", "colour_b"]
+    item = next(source.stream(1, 2))
+    assert item.category is None and item.attributes["kids"] is None
+    assert item.attributes["colour_r"] == 206 and item.picture.shape == (256, 256, 3)

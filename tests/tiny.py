@@ -1,0 +1,114 @@
+"""A tiny config, a tiny data set and small helpers, shared by the tests."""
+
+import itertools
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from configs import base
+from prodgen import config as configs
+from prodgen.data.source import Item
+from prodgen.parallel import mesh as meshes
+from prodgen.types import Attribute, Batch, Spec
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "data.resolution": 16,
+    "model.width": 4,
+    "model.max_width": 8,
+    "model.latent": 4,
+    "train.batch_size": 16,
+    "train.num_steps": 6,
+    "train.log_every": 1,
+    "train.sample_every": 3,
+    "train.evaluate_every": 3,
+    "train.checkpoint_every": 2,
+    "train.tensorboard": False,
+    "optim.warmup_steps": 2,
+    "loss.beta_steps": 4,
+}
+
+
+def tiny(**fields) -> ConfigDict:
+    """A config of a few thousand weights; keyword data__source is the field data.source."""
+    config = base.get_config()
+    for path, value in (TINY | {k.replace("__", "."): v for k, v in fields.items()}).items():
+        configs.put(config, path, value)
+    return configs.validate(config)
+
+
+class Squares:
+    """96 pictures of a coloured square or disc, with a category, a number, an angle, a colour."""
+
+    parallel = False
+    composited = False
+
+    def __init__(self, size: int = 96, channels: int = 3):
+        self.size, self.channels = size, channels
+
+    def __len__(self):
+        return self.size
+
+    def classes(self):
+        return ("disc", "square")
+
+    def schema(self):
+        return (
+            Attribute("colour", "categorical", ("blue", "red")),
+            Attribute("radius", "number", unit="pixels"),
+            Attribute("turn", "angle", unit="degrees"),
+        )
+
+    def content(self):
+        return {"squares": self.size, "channels": self.channels}
+
+    def stream(self, start, stop):
+        y, x = np.mgrid[:16, :16] - 7.5
+        for i in range(start, stop):
+            radius, red = 3 + i % 5, i // 2 % 2
+            inside = (
+                (x**2 + y**2 < radius**2) if i % 2 == 0 else (abs(x) < radius) & (abs(y) < radius)
+            )
+            colour = (200 if red else 30, 40 + i % 90, 30 if red else 200)[: self.channels]
+            picture = np.where(inside[..., None], np.uint8(colour), np.uint8(255))
+            values = {
+                "colour": "red" if red else "blue",
+                "radius": float(radius),
+                "turn": None if i % 7 == 0 else float(i * 11 % 360),
+            }
+            yield Item(f"{i}", picture, ("disc", "square")[i % 2], values, f"thing {i}")
+
+
+def batch_of(store, config, t: int = 0) -> Batch:
+    """Global host batch t of the training split."""
+    from prodgen.data import order
+
+    ids, size = store.ids("train"), config.train.batch_size
+    chosen = ids[order.batch(config.seed, t, len(ids), size)]
+    return store.fetch(chosen) | {"slot": np.arange(size, dtype=np.int32)}
+
+
+def mesh_of(config: ConfigDict, devices: int):
+    with config.unlocked():
+        config.parallel.devices = devices
+    return meshes.make_mesh(config)
+
+
+def close(a, b, tolerance: float) -> None:
+    """Every leaf agrees to `tolerance` relative to the leaf's largest value."""
+    for (path, x), y in zip(
+        jax.tree_util.tree_flatten_with_path(a)[0], jax.tree.leaves(b), strict=True
+    ):
+        x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+        scale = max(np.abs(x).max(initial=0), 1e-12)
+        assert np.abs(x - y).max(initial=0) <= tolerance * scale, jax.tree_util.keystr(path)
+
+
+def spec_of(channels: int = 3, resolution: int = 16, conditional: bool = True) -> Spec:
+    classes = ("disc", "square") if conditional else ()
+    return Spec(resolution, channels, classes, Squares().schema() if conditional else ())
+
+
+ALL = tuple(itertools.product(("jit", "pmap"), (1, 8)))
