@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from prodgen.data.kind import Kind, Shape, standing
+from prodgen.data.kind import ANY, LACQUER, Kind, Shape, standing
 from prodgen.data.render import Body
 from prodgen.data.sdf import (
     Curve,
@@ -77,10 +77,17 @@ def shoe(v: Shape, variant: int) -> Body:
     collar = sole + v.collar * (0.55, 0.95, 1.55)[variant]
     heel, tip = 0.72 * wide - half, half - 0.62 * wide
     waist = heel + 0.42 * (tip - heel)
-    width = Curve([(heel, 0.72 * wide), (waist, 0.74 * wide), (0.45 * half, wide), (tip, 0.66 * wide)])
+    width = Curve(
+        [(heel, 0.72 * wide), (waist, 0.74 * wide), (0.45 * half, wide), (tip, 0.66 * wide)]
+    )
     toe, ankle = sole + v.toe, heel + (0.52 + 0.5 * v.instep) * half
     top = Curve(
-        [(heel, sole + 0.5), (ankle, sole + 0.42 + v.toe * 0.4), (0.5 * half, toe), (half, toe * 0.86)]
+        [
+            (heel, sole + 0.5),
+            (ankle, sole + 0.42 + v.toe * 0.4),
+            (0.5 * half, toe),
+            (half, toe * 0.86),
+        ]
     )
 
     def plan(x, z):
@@ -89,18 +96,19 @@ def shoe(v: Shape, variant: int) -> Body:
 
     def parts(p: Points):
         x, y, z = p
-        print_ = plan(x, z)
-        foot = blend_intersect(print_ + 0.03 + 0.1 * y, top.under(y, x), 0.3)
+        outline = plan(x, z)
+        foot = blend_intersect(outline + 0.03 + 0.1 * y, top.under(y, x), 0.3)
         leg = length(x - clamp(x, heel + 0.02, ankle - 0.45 * wide), z) - 0.64 * wide - 0.03 * y
         rim = y - collar - 0.16 * (x - heel) * (1.0, 0.6, 0.2)[variant]
         upper = blend_union(foot, blend_intersect(leg, rim, 0.07), (0.22, 0.3, 0.36)[variant])
         upper = intersect(upper, rim, 0.5 * sole - y)
         mouth = intersect(leg + 0.07, collar - 0.35 - y)
-        tread = prism(print_ - 0.03, y - sole / 2, sole / 2, 0.04)
+        tread = prism(outline - 0.03, y - sole / 2, sole / 2, 0.04)
         if variant == 2:
             tread = cut(tread, box(move(p, 0.06 * half), (0.16 * half, sole * 0.5, 1.0)))
             oval = length(x - 0.5 * (heel + ankle) + 0.1, (y - collar) * 0.45) - 0.26 * half
-            laces, stripe = cut(intersect(upper - 0.012, oval), mouth - 0.03), tread
+            laces = cut(intersect(upper - 0.012, oval), mouth - 0.03)  # elastic instead
+            stripe = tread  # none: never nearer than the sole
         else:
             beat = x * 7.0 - y * (0.0, 4.0)[variant]
             bands = (abs(beat - np.floor(beat) - 0.5) - 0.2) * 0.14
@@ -155,20 +163,24 @@ def cap(v: Shape) -> Body:
         x, y, z = p
         dome = intersect(ellipsoid(p, (r, h, r * 1.08)), -y)
         droop = y - 0.06 + v.curl * 1.2 * x * x + 0.12 * (z - r) * v.pinch * 5
-        plan = rectangle(x, z - reach / 2 - 0.1, (0.86 * r, reach / 2 + 0.1 - 0.1), 0.6 * r)
+        plan = rectangle(x, z - reach / 2 - 0.1, (0.86 * r, reach / 2), 0.6 * r)
         visor = intersect(abs(droop) - 0.028, plan, -y) * 0.85
         badge = intersect(dome - 0.014, length(x, y - 0.55 * h) - v.band * 1.1, -z)
         knob = sphere(move(p, y=h), 0.055)
-        seam = intersect(dome - 0.006, union(abs(x) - 0.012, abs(abs(x) * 0.8 - abs(z) * 0.6) - 0.012))
+        seam = intersect(
+            dome - 0.006, union(abs(x) - 0.012, abs(abs(x) * 0.8 - abs(z) * 0.6) - 0.012)
+        )
         return {"main": union(dome, knob), "visor": visor, "band": badge, "seam": seam}
 
-    return Body(parts, (-r, 0, -r * 1.08), (r, h + 0.06, reach + 0.06), 0.85)
+    return Body(parts, (-r, 0, -r * 1.08), (r, h + 0.06, reach + 0.15), 0.85)
 
 
 def bucket(v: Shape) -> Body:
     r, h, drop = v.radius, v.crown * 0.75, v.curl + 0.28
     wide = r + v.brim
-    crown = Curve([(drop * 0.8, r * 1.02), (drop + h * 0.7, r * (0.88 - 0.5 * v.pinch)), (drop + h, r * 0.76)])
+    crown = Curve(
+        [(drop * 0.8, r * 1.02), (drop + h * 0.7, r * (0.88 - 0.5 * v.pinch)), (drop + h, r * 0.76)]
+    )
     brim = Curve([(0, wide), (drop * 0.5, (wide + r) * 0.51), (drop, r * 0.98)])
 
     def parts(p: Points):
@@ -176,7 +188,8 @@ def bucket(v: Shape) -> Body:
         side = brim.under(length(q[0], q[2]), p[1])
         skirt = intersect(abs(side) - 0.025, abs(p[1] - drop / 2) - drop / 2)
         stripe = intersect(
-            crown.under(length(q[0], q[2]), p[1]) - 0.014, abs(p[1] - drop - v.band / 2 - 0.04) - v.band / 2
+            crown.under(length(q[0], q[2]), p[1]) - 0.014,
+            abs(p[1] - drop - v.band / 2 - 0.04) - v.band / 2,
         )
         patch = box(move(p, 0.1, drop + 0.22, r * 0.95), (0.1, 0.07, 0.05), 0.01)
         return {"main": union(revolve(q, crown, edge=0.1), skirt), "band": union(stripe, patch)}
@@ -194,9 +207,15 @@ def folds(s, depth: float):
 def t_shirt(v: Shape, variant: int) -> Body:
     w, h, d, neck = v.width / 2, v.length, v.depth / 2, v.neck
     wide = Curve(
-        [(0, w * (1 + v.flare)), (0.45 * h, w * (1 - 0.5 * v.flare)), (0.76 * h, w),
-         (0.86 * h, w * 0.95), (0.92 * h, w * 0.75), (h, neck * 1.12)]
-    )  # fmt: skip
+        [
+            (0, w * (1 + v.flare)),
+            (0.45 * h, w * (1 - 0.5 * v.flare)),
+            (0.76 * h, w),
+            (0.86 * h, w * 0.95),
+            (0.92 * h, w * 0.75),
+            (h, neck * 1.12),
+        ]
+    )
     deep = Curve([(0, d * 0.9), (0.66 * h, d), (0.86 * h, d * 0.78), (h, d * 0.5)])
     reach = v.sleeve if variant < 2 else 0.5 * h + 0.5 * v.sleeve
     droop = v.droop if variant < 2 else 44 + 0.4 * v.droop
@@ -218,7 +237,8 @@ def t_shirt(v: Shape, variant: int) -> Body:
         if variant == 1:
             notch = (abs(x) * 0.9 + (h - 0.32 - neck - y) * 0.5) * 0.97
             hole = union(
-                intersect(notch, -0.1 * d - z), ellipsoid(move(p, y=h, z=0.3 * d), (neck, 0.1, 0.6 * d))
+                intersect(notch, -0.1 * d - z),
+                ellipsoid(move(p, y=h, z=0.3 * d), (neck, 0.1, 0.6 * d)),
             )
         else:
             hole = ellipsoid(move(p, y=h + 0.02, z=0.5 * d), (neck, 0.2 + 0.2 * neck, d * 0.82))
@@ -237,37 +257,89 @@ def t_shirt(v: Shape, variant: int) -> Body:
 
 KINDS = (
     Kind(
-        "handbag", handbag, ("a flap and a top handle", "two tote handles", "a round body"),
-        ("matte", "glossy", "metal"),
-        {"grip": ("tan", "charcoal", "main", "deep"), "flap": ("deep", "main", "tan", "second"),
-         "clasp": ("brass", "steel", "brass")},
-        {"width": (1.2, 1.7), "height": (0.8, 1.15), "depth": (0.4, 0.6), "taper": (0.0, 0.3),
-         "handle": (0.3, 0.6), "span": (0.4, 0.7), "flap": (0.4, 0.65)},
+        "handbag",
+        handbag,
+        ("a flap and a top handle", "two tote handles", "a round body"),
+        ANY,
+        {
+            "grip": ("tan", "charcoal", "main", "deep"),
+            "flap": ("deep", "main", "tan", "second"),
+            "clasp": ("brass", "steel", "brass"),
+        },
+        {
+            "width": (1.2, 1.7),
+            "height": (0.8, 1.15),
+            "depth": (0.4, 0.6),
+            "taper": (0.0, 0.3),
+            "handle": (0.3, 0.6),
+            "span": (0.4, 0.7),
+            "flap": (0.4, 0.65),
+        },
     ),
     Kind(
-        "shoe", shoe, ("laces", "a high top", "a tall shaft"), ("matte", "glossy", "metal"),
-        {"inside": ("deep", "ivory"), "sole": ("ivory", "gum", "ivory", "charcoal"),
-         "laces": ("ivory", "charcoal"), "stripe": ("ivory", "second", "charcoal"),
-         "cap": ("main", "ivory", "deep")},
-        {"length": (2.0, 2.5), "width": (0.72, 0.9), "sole": (0.13, 0.26), "collar": (0.72, 0.92),
-         "toe": (0.2, 0.34), "instep": (0.1, 0.4)},
+        "shoe",
+        shoe,
+        ("laces", "a high top", "a tall shaft"),
+        ANY,
+        {
+            "inside": ("deep", "ivory"),
+            "sole": ("ivory", "gum", "ivory", "charcoal"),
+            "laces": ("ivory", "charcoal"),
+            "stripe": ("ivory", "second", "charcoal"),
+            "cap": ("main", "ivory", "deep"),
+        },
+        {
+            "length": (2.0, 2.5),
+            "width": (0.72, 0.9),
+            "sole": (0.13, 0.26),
+            "collar": (0.72, 0.92),
+            "toe": (0.2, 0.34),
+            "instep": (0.1, 0.4),
+        },
     ),
     Kind(
-        "hat", hat, ("a wide brim", "a visor", "a sloping brim"), ("matte", "glossy"),
-        {"band": ("charcoal", "ivory", "second", "tan"), "visor": ("main", "deep", "charcoal"),
-         "seam": ("deep",)},
-        {"radius": (0.5, 0.62), "crown": (0.6, 0.85), "brim": (0.3, 0.5), "curl": (0.03, 0.2),
-         "band": (0.1, 0.2), "pinch": (0.05, 0.2)},
+        "hat",
+        hat,
+        ("a wide brim", "a visor", "a sloping brim"),
+        LACQUER,
+        {
+            "band": ("charcoal", "ivory", "second", "tan"),
+            "visor": ("main", "deep", "charcoal"),
+            "seam": ("deep",),
+        },
+        {
+            "radius": (0.5, 0.62),
+            "crown": (0.6, 0.85),
+            "brim": (0.3, 0.5),
+            "curl": (0.03, 0.2),
+            "band": (0.1, 0.2),
+            "pinch": (0.05, 0.2),
+        },
         (10.0, 36.0),
     ),
     Kind(
-        "T-shirt", t_shirt, ("a round neck", "a V-neck", "long sleeves"), ("matte",),
-        {"inside": ("deep",), "trim": ("main", "deep", "ivory", "second"),
-         "stripe": ("ivory", "second", "pale", "deep")},
-        {"width": (1.0, 1.3), "length": (1.35, 1.7), "depth": (0.4, 0.54), "flare": (-0.08, 0.14),
-         "sleeve": (0.25, 0.5), "sleeve_width": (0.2, 0.27), "droop": (26, 46), "neck": (0.19, 0.27),
-         "stripe": (0.35, 0.66), "stripe_width": (0.03, 0.15),
-         "drape": (0.005, 0.03)},
+        "T-shirt",
+        t_shirt,
+        ("a round neck", "a V-neck", "long sleeves"),
+        ("matte",),
+        {
+            "inside": ("deep",),
+            "trim": ("main", "deep", "ivory", "second"),
+            "stripe": ("ivory", "second", "pale", "deep"),
+        },
+        {
+            "width": (1.0, 1.3),
+            "length": (1.35, 1.7),
+            "depth": (0.4, 0.54),
+            "flare": (-0.08, 0.14),
+            "sleeve": (0.25, 0.5),
+            "sleeve_width": (0.2, 0.27),
+            "droop": (26, 46),
+            "neck": (0.19, 0.27),
+            "stripe": (0.35, 0.66),
+            "stripe_width": (0.03, 0.15),
+            "drape": (0.005, 0.03),
+        },
         (4.0, 24.0),
     ),
-)  # fmt: skip
+)

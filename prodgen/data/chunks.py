@@ -7,23 +7,22 @@ are spawned, never forked: JAX may be loaded. A process that dies on a picture c
 
 from __future__ import annotations
 
-import concurrent.futures
+import contextlib
 import dataclasses
 import json
-import multiprocessing
 import os
 import resource
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from prodgen.data import duplicates, fit, store
+from prodgen.data import duplicates, fit, store, workers
 from prodgen.data.source import Item, Refused, Source
 
+Ready = tuple[dict, fit.Prepared | None]  # an item's words, and its picture if there is one
 SMALL = 64  # items; below, starting processes takes longer than the work
 
 
@@ -78,17 +77,19 @@ def plan(count: int, folder: Path) -> list[Job]:
 
 
 def build(
-    source: Source, options: Options, jobs: list[Job], workers: int, done: Callable[[int], None]
+    source: Source, options: Options, jobs: list[Job], processes: int, done: Callable[[int], None]
 ) -> None:
     """Write the file of every job that has none yet; `done(items)` is called after each."""
-    pending = [job for job in jobs if not _is_complete(job.path)]
+    pending = []
     for job in jobs:
-        if job not in pending:
+        if _is_complete(job.path):
             done(job.stop - job.start)
+        else:
+            pending.append(job)
     count = sum(job.stop - job.start for job in pending)
-    workers = min(workers or len(os.sched_getaffinity(0)), len(pending))
-    if source.parallel and workers > 1 and count >= SMALL and _can_spawn():
-        _build_parallel(source, options, pending, workers, done)
+    processes = min(processes or len(os.sched_getaffinity(0)), len(pending))
+    if source.parallel and processes > 1 and count >= SMALL and _can_spawn():
+        _build_parallel(source, options, pending, processes, done)
     elif pending:
         _build_here(source, options, pending, done)
 
@@ -129,7 +130,8 @@ def _build_here(
             next(stream, None)
             position += 1
             continue
-        _write(job, options, _take(stream, job.stop - job.start))
+        items = _take(stream, job.stop - job.start)
+        _write(job, options, (_ready(item, options) for item in items))
         done(job.stop - job.start)
         position = job.stop
 
@@ -144,99 +146,76 @@ def _take(stream: Iterator[Item], count: int) -> Iterator[Item]:
 
 
 def _build_parallel(
-    source: Source, options: Options, jobs: list[Job], workers: int, done: Callable[[int], None]
+    source: Source, options: Options, jobs: list[Job], count: int, done: Callable[[int], None]
 ) -> None:
-    """Spread the jobs over processes; after a crash, find the picture that causes it alone."""
-    if not _run_pool(source, options, jobs, workers, done, probe=True):
-        return _build_here(source, options, jobs, done)
-    for job in [job for job in jobs if not job.path.exists()]:
-        if not _run_pool(source, options, [job], 1, done):
-            _isolate(source, options, job)
-            done(job.stop - job.start)
+    """Spread the jobs over processes; a job whose process died is done again, item by item."""
+    left = {job.start: job for job in jobs}
+    died = []
+    with contextlib.suppress(workers.CannotStart):
+        for job, result in workers.run(_work, (source, options), jobs, count):
+            del left[job.start]
+            if result is workers.DIED:
+                died.append(job)
+            else:
+                done(job.stop - job.start)
+    for job in died:
+        _write(job, options, _one_by_one(source, options, job))
+        done(job.stop - job.start)
+    if left:
+        _build_here(source, options, list(left.values()), done)
 
 
-def _run_pool(
-    source: Source,
-    options: Options,
-    jobs: list[Job],
-    workers: int,
-    done: Callable[[int], None],
-    probe: bool = False,
-) -> bool:
-    """Whether the processes could be started (`probe`), or else whether all of them survived."""
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(
-        workers, context, initializer=_start_worker, initargs=(source, options)
-    ) as pool:
-        try:
-            pool.submit(os.getpid).result()
-        except BrokenProcessPool:  # a main module without `if __name__ == "__main__"`, for one
-            return False
-        try:
-            futures = {pool.submit(_work, job): job for job in jobs}
-            for future in concurrent.futures.as_completed(futures):
-                future.result()
-                done(futures[future].stop - futures[future].start)
-        except BrokenProcessPool:
-            return probe
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return True
+def _work(common: tuple[Source, Options], job: Job) -> None:
+    source, options = common
+    _limit_memory(options)
+    items = source.stream(job.start, job.stop)
+    _write(job, options, (_ready(item, options) for item in items))
 
 
-_worker: tuple[Source, Options]  # what every job of this process works on
-
-
-def _start_worker(source: Source, options: Options) -> None:
-    """Called once in each spawned process."""
-    global _worker
-    _worker = (source, options)
-    # Room for every copy of the largest allowed picture; a bomb then ends in a MemoryError.
+def _limit_memory(options: Options) -> None:
+    """Room for every copy of the largest allowed picture: a bomb then ends in a MemoryError."""
     limit = 3 * 2**30 + 16 * options.max_pixels
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     if hard == resource.RLIM_INFINITY or limit <= hard:
         resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def _work(job: Job) -> None:
-    source, options = _worker
-    _write(job, options, source.stream(job.start, job.stop))
+def _one_by_one(source: Source, options: Options, job: Job) -> list[Ready]:
+    """The items of a job, prepared one at a time in another process; a deadly one is refused."""
+    indices = range(job.start, job.stop)
+    found = dict(workers.run(_ready_one, (source, options), indices, 1))
+    for index in indices:
+        if found[index] is workers.DIED:
+            item = Item(f"item {index}", Refused("broken: the decoder crashed on it"))
+            found[index] = _ready(item, options)
+    return [found[index] for index in indices]
 
 
-def _isolate(source: Source, options: Options, job: Job) -> None:
-    """The job item by item, each in a process of its own; what crashes is refused."""
-    context = multiprocessing.get_context("spawn")
-    items = []
-    for index in range(job.start, job.stop):
-        try:
-            with concurrent.futures.ProcessPoolExecutor(
-                1, context, initializer=_start_worker, initargs=(source, options)
-            ) as pool:
-                items.append(pool.submit(_one, index).result())
-        except BrokenProcessPool:
-            items.append(Item(f"item {index}", Refused("broken: the decoder crashed on it")))
-    _write(job, options, iter(items))
+def _ready_one(common: tuple[Source, Options], index: int) -> Ready:
+    source, options = common
+    _limit_memory(options)
+    return _ready(next(iter(source.stream(index, index + 1))), options)
 
 
-def _one(index: int) -> Item:
-    source, _ = _worker
-    return next(iter(source.stream(index, index + 1)))
-
-
-def _write(job: Job, options: Options, stream: Iterator[Item]) -> None:
-    """Prepare the items and rename the chunk's file into place."""
-    prepared, items = [], []
-    for item in stream:
-        ready = _prepare(item, options)
-        refused = str(ready) if isinstance(ready, Refused) else None
-        items.append(_words(item, refused))
-        if refused is None:
-            prepared.append(ready)
+def _write(job: Job, options: Options, ready: Iterable[Ready]) -> None:
+    """Gather the items and rename the chunk's file into place."""
+    items, prepared = [], []
+    for words, one in ready:
+        items.append(words)
+        if one is not None:
+            prepared.append(one)
     temporary = job.path.with_suffix(f".{os.getpid()}.part")
     with open(temporary, "wb") as file:
         np.savez(file, **_arrays(prepared, options), items=_text(items))
     os.replace(temporary, job.path)
+
+
+def _ready(item: Item, options: Options) -> Ready:
+    """What is known of the item, and its picture or, where that is refused, None."""
+    one = _prepare(item, options)
+    if isinstance(one, Refused):
+        return _words(item, str(one)), None
+    return _words(item, None), one
 
 
 def _prepare(item: Item, options: Options) -> fit.Prepared | Refused:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prodgen.data.kind import Kind, Shape, standing
+from prodgen.data.kind import ANY, LACQUER, Kind, Shape, standing
 from prodgen.data.render import Body
 from prodgen.data.sdf import (
     Curve,
@@ -84,7 +84,9 @@ def table_lamp(v: Shape) -> Body:
         cover, inside = shade(move(p, y=h), cone, 1.0)
         return {
             "main": cover,
-            "stem": union(revolve(p, profile, 0.8, 0.03), rod(p, (0, 0.1, 0), (0, h - 0.1, 0), 0.03)),
+            "stem": union(
+                revolve(p, profile, 0.8, 0.03), rod(p, (0, 0.1, 0), (0, h - 0.1, 0), 0.03)
+            ),
             "light": inside,
         }
 
@@ -100,7 +102,9 @@ def tripod_lamp(v: Shape) -> Body:
     def parts(p: Points):
         cover, inside = shade(move(p, y=h), drum, 0.0)
         legs = [
-            rod(turn(p, "y", angle), (0, hub, 0), (0, v.stem, spread + 0.15 * v.reach), v.stem * 1.1)
+            rod(
+                turn(p, "y", angle), (0, hub, 0), (0, v.stem, spread + 0.15 * v.reach), v.stem * 1.1
+            )
             for angle in (30, 150, 270)
         ]
         return {
@@ -129,16 +133,21 @@ def chair(v: Shape, variant: int) -> Body:
         bowed = (q[0], q[1], q[2] - 0.22 * q[0] * q[0])
         panel = prism(
             rectangle(bowed[0], bowed[1] - tall, (w, tall), 0.6 * w if variant == 1 else 0.12),
-            bowed[2], 0.05, 0.04,
-        )  # fmt: skip
+            bowed[2],
+            0.05,
+            0.04,
+        )
         return panel * 0.93
 
     def parts(p: Points):
         q = turn(move(p, y=seat, z=-d + 0.04), "x", -v.lean)
         legs = rod(
-            mirror(p, "xz"), (w - 0.1, seat - thick, d - 0.1), (w - 0.1 + splay, leg * 0.7, d - 0.1 + splay),
-            leg, leg * 0.7,
-        )  # fmt: skip
+            mirror(p, "xz"),
+            (w - 0.1, seat - thick, d - 0.1),
+            (w - 0.1 + splay, leg * 0.7, d - 0.1 + splay),
+            leg,
+            leg * 0.7,
+        )
         if variant == 2:
             arm_y = seat + 0.42 * back
             half = mirror(p, "x")
@@ -152,7 +161,9 @@ def chair(v: Shape, variant: int) -> Body:
 
     wide = max(w + 0.09, w - 0.1 + splay + leg)
     behind = max(d + back * v.lean / 57 + 0.12, d - 0.1 + splay + leg)
-    return Body(parts, (-wide, 0, -behind), (wide, seat + back + 0.06, max(d, d - 0.1 + splay + leg)))
+    return Body(
+        parts, (-wide, 0, -behind), (wide, seat + back + 0.06, max(d, d - 0.1 + splay + leg))
+    )
 
 
 def table(v: Shape, variant: int) -> Body:
@@ -161,9 +172,12 @@ def table(v: Shape, variant: int) -> Body:
 
     def four_legs(p: Points):
         legs = rod(
-            mirror(p, "xz"), (w - 0.16, h - 1.6 * thick - leg, d - 0.16),
-            (w - 0.16 + splay, leg * 0.75, d - 0.16 + splay), leg, leg * 0.75,
-        )  # fmt: skip
+            mirror(p, "xz"),
+            (w - 0.16, h - 1.6 * thick - leg, d - 0.16),
+            (w - 0.16 + splay, leg * 0.75, d - 0.16 + splay),
+            leg,
+            leg * 0.75,
+        )
         top = box(move(p, y=h - thick), (w, thick, d), thick * 0.6 + v.corner * 0.02)
         apron = box(move(p, y=h - 2 * thick - 0.06), (w - 0.15, 0.09, d - 0.15), 0.01)
         return {"main": union(top, apron), "legs": legs}
@@ -186,12 +200,17 @@ def table(v: Shape, variant: int) -> Body:
         chest = box(block, (wide, h * 0.5 - thick, d - 0.06), 0.02)
         half = mirror(p, "z")
         legs = rod(
-            half, (0.1 - w, h - 1.6 * thick - leg, d - 0.1), (0.1 - w - splay * 0.6, leg * 0.8, d - 0.1), leg, leg * 0.8
-        )  # fmt: skip
+            half,
+            (0.1 - w, h - 1.6 * thick - leg, d - 0.1),
+            (0.1 - w - splay * 0.6, leg * 0.8, d - 0.1),
+            leg,
+            leg * 0.8,
+        )
         front = move(block, z=d - 0.06)
         step = h * 0.3
         fronts = [
-            box(move(front, y=step * k), (wide - 0.05, step * 0.42, 0.025), 0.01) for k in (-1, 0, 1)
+            box(move(front, y=step * k), (wide - 0.05, step * 0.42, 0.025), 0.01)
+            for k in (-1, 0, 1)
         ]
         knobs = [sphere(move(front, y=step * k, z=0.05), 0.045) for k in (-1, 0, 1)]
         return {"main": union(top, chest), "legs": union(legs, *knobs), "drawer": union(*fronts)}
@@ -199,7 +218,10 @@ def table(v: Shape, variant: int) -> Body:
     deep = d * (1, 1.2, 1)[variant]
     extra = max(splay - 0.16 + leg, 0)
     return standing(
-        (four_legs, pedestal, desk)[variant], w + extra, h, max(deep + extra, 0.42 * w + 0.13, deep + 0.1)
+        (four_legs, pedestal, desk)[variant],
+        w + extra,
+        h,
+        max(deep + extra, 0.42 * w + 0.13, deep + 0.1),
     )
 
 
@@ -227,38 +249,86 @@ def sofa(v: Shape, variant: int) -> Body:
         pillows = turn(move((along, y, z), y=seat + 0.32 * back, z=-d + 0.36), "x", -v.lean - 6)
         pillows = box(pillows, (seat_half - 0.03, 0.36 * back, 0.1), 0.09)
         legs = rod(
-            mirror(p, "xz"), (total - 0.12, feet + 0.02, d - 0.12), (total - 0.1, 0.03, d - 0.1), 0.045, 0.03
-        )  # fmt: skip
-        return {"main": union(base, rest, sides), "cushions": union(cushions, pillows), "legs": legs}
+            mirror(p, "xz"),
+            (total - 0.12, feet + 0.02, d - 0.12),
+            (total - 0.1, 0.03, d - 0.1),
+            0.045,
+            0.03,
+        )
+        return {
+            "main": union(base, rest, sides),
+            "cushions": union(cushions, pillows),
+            "legs": legs,
+        }
 
     return Body(parts, (-total, 0, -d - 0.25), (total, seat + back + 0.02, d + 0.02))
 
 
 KINDS = (
     Kind(
-        "lamp", lamp, ("a bent arm", "a square shade", "a tripod"), ("matte", "glossy"),
+        "lamp",
+        lamp,
+        ("a bent arm", "a square shade", "a tripod"),
+        LACQUER,
         {"stem": ("steel", "brass", "oak", "charcoal", "walnut"), "light": ("light",)},
-        {"height": (1.5, 2.0), "shade": (0.42, 0.6), "shade_height": (0.5, 0.72),
-         "taper": (0.45, 0.9), "base": (0.3, 0.45), "reach": (0.45, 0.85), "stem": (0.028, 0.05)},
+        {
+            "height": (1.5, 2.0),
+            "shade": (0.42, 0.6),
+            "shade_height": (0.5, 0.72),
+            "taper": (0.45, 0.9),
+            "base": (0.3, 0.45),
+            "reach": (0.45, 0.85),
+            "stem": (0.028, 0.05),
+        },
     ),
     Kind(
-        "chair", chair, ("a slatted back", "a rounded back", "armrests"), ("matte", "glossy", "metal"),
+        "chair",
+        chair,
+        ("a slatted back", "a rounded back", "armrests"),
+        ANY,
         {"legs": ("oak", "walnut", "steel", "charcoal", "main")},
-        {"width": (0.8, 1.1), "depth": (0.8, 1.0), "seat_height": (0.75, 0.95),
-         "back_height": (0.75, 1.15), "lean": (4, 16), "seat_thickness": (0.09, 0.18),
-         "leg": (0.04, 0.065), "splay": (0.0, 0.13)},
+        {
+            "width": (0.8, 1.1),
+            "depth": (0.8, 1.0),
+            "seat_height": (0.75, 0.95),
+            "back_height": (0.75, 1.15),
+            "lean": (4, 16),
+            "seat_thickness": (0.09, 0.18),
+            "leg": (0.04, 0.065),
+            "splay": (0.0, 0.13),
+        },
     ),
     Kind(
-        "table", table, ("four legs", "a pedestal", "three drawers"), ("matte", "glossy", "metal"),
+        "table",
+        table,
+        ("four legs", "a pedestal", "three drawers"),
+        ANY,
         {"legs": ("oak", "walnut", "steel", "charcoal", "main"), "drawer": ("pale", "deep", "oak")},
-        {"width": (1.6, 2.3), "depth": (0.85, 1.2), "height": (0.8, 1.15), "top": (0.07, 0.13),
-         "leg": (0.05, 0.085), "splay": (0.0, 0.13), "corner": (0.0, 1.0)},
+        {
+            "width": (1.6, 2.3),
+            "depth": (0.85, 1.2),
+            "height": (0.8, 1.15),
+            "top": (0.07, 0.13),
+            "leg": (0.05, 0.085),
+            "splay": (0.0, 0.13),
+            "corner": (0.0, 1.0),
+        },
     ),
     Kind(
-        "sofa", sofa, ("two seats", "three seats", "one seat"), ("matte", "glossy"),
+        "sofa",
+        sofa,
+        ("two seats", "three seats", "one seat"),
+        LACQUER,
         {"cushions": ("main", "pale", "main"), "legs": ("oak", "walnut", "steel", "charcoal")},
-        {"seat_width": (0.75, 1.0), "depth": (0.95, 1.2), "seat_height": (0.32, 0.42),
-         "back_height": (0.45, 0.68), "arm": (0.16, 0.36), "arm_height": (0.45, 1.0),
-         "feet": (0.08, 0.2), "lean": (4, 14)},
+        {
+            "seat_width": (0.75, 1.0),
+            "depth": (0.95, 1.2),
+            "seat_height": (0.32, 0.42),
+            "back_height": (0.45, 0.68),
+            "arm": (0.16, 0.36),
+            "arm_height": (0.45, 1.0),
+            "feet": (0.08, 0.2),
+            "lean": (4, 14),
+        },
     ),
-)  # fmt: skip
+)

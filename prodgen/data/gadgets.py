@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from prodgen.data.kind import Kind, Shape
+from prodgen.data.kind import ANY, Kind, Shape
 from prodgen.data.render import Body
 from prodgen.data.sdf import (
     Points,
@@ -94,12 +94,15 @@ def headphones(v: Shape, variant: int) -> Body:
         arch = abs(arch) - 0.03
         strip = intersect(prism(arch, z, band, 0.02), long + 0.3 * rise - y)
         pad = intersect(
-            prism(arch - 0.045, z, band + 0.03, 0.04), long + rise * (1 - v.pad) - y, abs(x) - 0.75 * w
+            prism(arch - 0.045, z, band + 0.03, 0.04),
+            long + rise * (1 - v.pad) - y,
+            abs(x) - 0.75 * w,
         )
         fork = path(
-            half, ((w * 0.98, long + 0.34 * rise, 0), (w + 0.06, long + 0.1, 0), (w + 0.05, long, 0)),
+            half,
+            ((w * 0.98, long + 0.34 * rise, 0), (w + 0.06, long + 0.1, 0), (w + 0.05, long, 0)),
             (0.04, 0.045, 0.05),
-        )  # fmt: skip
+        )
         q = turn(move(half, w, long), "z", 7)
         outline = rectangle(q[1], q[2], (long, r), 0.999 * r)
         cup = prism(outline + 0.03, q[0] - 0.3 * thick, thick, 0.06)
@@ -108,12 +111,22 @@ def headphones(v: Shape, variant: int) -> Body:
         cushion = cut(cushion, prism(outline + 0.5 * r, q[0] + thick * 2, thick + v.cushion))
         if variant == 2:
             boom = path(
-                p, ((-w, long * 0.8, 0.5 * r), (-w - 0.02, 0.55 * long, r + 0.25), (-0.5 * w, 0.4 * long, r + 0.5)),
+                p,
+                (
+                    (-w, long * 0.8, 0.5 * r),
+                    (-w - 0.02, 0.55 * long, r + 0.25),
+                    (-0.5 * w, 0.4 * long, r + 0.5),
+                ),
                 (0.03, 0.028, 0.028),
-            )  # fmt: skip
+            )
             boom = union(boom, sphere(move(p, -0.5 * w, 0.4 * long, r + 0.5), 0.085))
             fork = union(fork, boom)
-        return {"main": union(cup, strip), "fork": fork, "cushion": union(cushion, pad), "disc": disc}
+        return {
+            "main": union(cup, strip),
+            "fork": fork,
+            "cushion": union(cushion, pad),
+            "disc": disc,
+        }
 
     side = w + 1.5 * thick + 0.15
     front = r + (0.6 if variant == 2 else 0.02)
@@ -149,11 +162,12 @@ def sunglasses(v: Shape, variant: int) -> Body:
         arm = path(
             q,
             (
-                (side, y0 + 0.45 * h, back), (side + 0.04, y0 + 0.45 * h, back - 0.72 * temple),
+                (side, y0 + 0.45 * h, back),
+                (side + 0.04, y0 + 0.45 * h, back - 0.72 * temple),
                 (side - 0.02, 0.06, back - temple),
             ),
             (rim, rim * 0.8, rim * 0.9),
-        )  # fmt: skip
+        )
         return {"main": union(ring, bridge, arm), "lens": glass}
 
     side = at + w + 0.05 + rim
@@ -210,35 +224,87 @@ def camera(v: Shape, variant: int) -> Body:
 
 KINDS = (
     Kind(
-        "watch", watch, ("a round case", "a square case", "a chronograph dial"),
-        ("matte", "glossy", "metal"),
-        {"case": ("steel", "brass", "charcoal_metal", "steel"), "rim": ("steel", "brass", "charcoal_metal", "steel"),
-         "dial": ("ivory", "charcoal", "deep", "pale"), "hands": ("brass", "steel", "steel", "charcoal_metal"),
-         "counter": ("steel", "brass")},
-        {"case": (0.42, 0.56), "thickness": (0.14, 0.24), "strap": (0.2, 0.3), "loop": (0.72, 0.9),
-         "taper": (0.0, 0.5), "bezel": (0.04, 0.1), "crown": (0.05, 0.09), "hour": (0.0, 360.0),
-         "minute": (0.0, 360.0)},
+        "watch",
+        watch,
+        ("a round case", "a square case", "a chronograph dial"),
+        ANY,
+        {
+            "case": ("steel", "brass", "charcoal_metal", "steel"),
+            "rim": ("steel", "brass", "charcoal_metal", "steel"),
+            "dial": ("ivory", "charcoal", "deep", "pale"),
+            "hands": ("brass", "steel", "steel", "charcoal_metal"),
+            "counter": ("steel", "brass"),
+        },
+        {
+            "case": (0.42, 0.56),
+            "thickness": (0.14, 0.24),
+            "strap": (0.2, 0.3),
+            "loop": (0.72, 0.9),
+            "taper": (0.0, 0.5),
+            "bezel": (0.04, 0.1),
+            "crown": (0.05, 0.09),
+            "hour": (0.0, 330.0),
+            "minute": (0.0, 350.0),
+        },
     ),
     Kind(
-        "headphones", headphones, ("round cups", "oval cups", "a microphone"), ("matte", "glossy", "metal"),
-        {"fork": ("steel", "charcoal", "brass"), "cushion": ("charcoal", "deep", "tan", "charcoal"),
-         "disc": ("main", "steel", "pale", "deep")},
-        {"width": (1.25, 1.6), "cup": (0.34, 0.45), "cup_thickness": (0.2, 0.3), "rise": (0.85, 1.15),
-         "band": (0.07, 0.15), "cushion": (0.08, 0.13), "pad": (0.1, 0.35)},
+        "headphones",
+        headphones,
+        ("round cups", "oval cups", "a microphone"),
+        ANY,
+        {
+            "fork": ("steel", "charcoal", "brass"),
+            "cushion": ("charcoal", "deep", "tan", "charcoal"),
+            "disc": ("main", "steel", "pale", "deep"),
+        },
+        {
+            "width": (1.25, 1.6),
+            "cup": (0.34, 0.45),
+            "cup_thickness": (0.2, 0.3),
+            "rise": (0.85, 1.15),
+            "band": (0.07, 0.15),
+            "cushion": (0.08, 0.13),
+            "pad": (0.1, 0.35),
+        },
     ),
     Kind(
-        "sunglasses", sunglasses, ("round lenses", "rectangular lenses", "a double bridge"),
-        ("matte", "glossy", "metal"),
+        "sunglasses",
+        sunglasses,
+        ("round lenses", "rectangular lenses", "a double bridge"),
+        ANY,
         {"lens": ("lens", "brown_lens", "lens")},
-        {"lens_width": (0.85, 1.1), "lens_height": (0.6, 0.85), "bridge": (0.14, 0.3),
-         "rim": (0.045, 0.085), "temple": (1.3, 1.7), "corner": (0.0, 1.0), "wrap": (0.0, 0.1)},
+        {
+            "lens_width": (0.85, 1.1),
+            "lens_height": (0.6, 0.85),
+            "bridge": (0.14, 0.3),
+            "rim": (0.045, 0.085),
+            "temple": (1.3, 1.7),
+            "corner": (0.0, 1.0),
+            "wrap": (0.0, 0.1),
+        },
         (8.0, 34.0),
     ),
     Kind(
-        "camera", camera, ("a prism hump", "a flat top", "a flash"), ("matte", "glossy", "metal"),
-        {"top": ("steel", "charcoal", "deep", "steel"), "barrel": ("charcoal", "steel", "charcoal"),
-         "glass": ("lens",), "ring": ("brass", "red", "ivory"), "button": ("charcoal", "lens")},
-        {"width": (1.5, 2.0), "height": (0.9, 1.2), "depth": (0.4, 0.6), "lens": (0.3, 0.42),
-         "reach": (0.35, 0.75), "hump": (0.2, 0.34), "grip": (0.12, 0.22), "offset": (-0.1, 0.25)},
+        "camera",
+        camera,
+        ("a prism hump", "a flat top", "a flash"),
+        ANY,
+        {
+            "top": ("steel", "charcoal", "deep", "steel"),
+            "barrel": ("charcoal", "steel", "charcoal"),
+            "glass": ("lens",),
+            "ring": ("brass", "red", "ivory"),
+            "button": ("charcoal", "lens"),
+        },
+        {
+            "width": (1.5, 2.0),
+            "height": (0.9, 1.2),
+            "depth": (0.4, 0.6),
+            "lens": (0.3, 0.42),
+            "reach": (0.35, 0.75),
+            "hump": (0.2, 0.34),
+            "grip": (0.12, 0.22),
+            "offset": (-0.1, 0.25),
+        },
     ),
-)  # fmt: skip
+)

@@ -8,6 +8,9 @@ from types import SimpleNamespace
 
 from prodgen.data.render import Body
 
+ANY = ("matte", "glossy", "metal")
+LACQUER = ("matte", "glossy")
+
 Shape = SimpleNamespace
 """One product's shape: a float attribute for every name in `Kind.ranges`."""
 

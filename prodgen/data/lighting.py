@@ -8,6 +8,7 @@ lamps are fixed. Smooth bumps are polynomials and powers are repeated products (
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -45,7 +46,7 @@ def dot(a: Points, b: Sequence[Field] | Vector) -> Field:
 def to_world(direction: Vector, axes: Axes) -> Vector:
     """A direction given along the camera's axes, level with the floor: lamps do not tilt."""
     right, _, back = axes
-    flat = (back[0] ** 2 + back[2] ** 2) ** 0.5
+    flat = math.sqrt(back[0] * back[0] + back[2] * back[2])
     x, y, z = direction
     level = (back[0] / flat, 0.0, back[2] / flat)
     return tuple(x * right[i] + z * level[i] + (y if i == 1 else 0.0) for i in range(3))
@@ -59,12 +60,12 @@ def environment(r: Points, axes: Axes, blur: Field) -> Field:
     x, y = dot(r, to_world((1.0, 0.0, 0.0), axes)), r[1]
     z = dot(r, to_world((0.0, 0.0, 1.0), axes))
     edge = 0.10 + 0.35 * blur
-    floor = smooth(y, 0.05, -0.35) * 0.50
+    floor = smooth(y, 0.05, -0.5) * 0.36
     backdrop = smooth(z, 0.2, -0.7) * 0.45
     left = smooth(abs(x + 0.66), 0.22 + edge, 0.22 - edge * 0.5)
-    left = left * smooth(abs(y - 0.28), 0.55 + edge, 0.55 - edge)
+    left = left * smooth(abs(y - 0.05), 0.78 + edge, 0.78 - edge)
     right = smooth(abs(x - 0.84), 0.09 + edge, 0.07 - edge * 0.3)
-    right = right * smooth(abs(y - 0.15), 0.6 + edge, 0.6 - edge)
+    right = right * smooth(abs(y - 0.05), 0.7 + edge, 0.7 - edge)
     top = smooth(y, 0.74 - edge, 0.80 + edge)
     dim = 0.13 + 0.16 * smooth(y, -0.3, 0.9)
     return dim + np.maximum(floor, backdrop) + 1.25 * left + 0.55 * right + 0.85 * top
@@ -100,10 +101,11 @@ def cone_shadow(distance: Distance, p: Points, to_light: Vector, scale: float) -
     The places along the cone are fixed, so that the shadow shows no steps.
     """
     seen = np.float32(1.0)
-    for i in range(9):
-        t = 0.06 * scale * 1.42**i
+    t = 0.06 * scale
+    for _ in range(9):
         d = distance(tuple(a + b * t for a, b in zip(p, to_light, strict=True)))
         seen = np.minimum(seen, d * (1.0 / (0.55 * t + 0.02 * scale)))
+        t = t * 1.42
     seen = clamp(seen, 0.0, 1.0)
     return 1.0 - seen * seen * (3.0 - 2.0 * seen)
 
@@ -146,13 +148,13 @@ def surface(
     twice = 2.0 * facing
     mirrored = tuple(ray + normal * twice for ray, normal in zip(rays, n, strict=True))
     matte, glossy, metal = (material == i for i in range(3))
-    around = environment(mirrored, axes, np.where(metal, np.float32(0.5), np.float32(0.12)))
+    around = environment(mirrored, axes, np.where(metal, np.float32(0.38), np.float32(0.12)))
     cast = (1.0 - lit) * smooth(facing_key, 0.0, 0.35)  # shadow, as opposed to facing away
     shade = (0.35 + 0.65 * open_sky) * (1.0 - 0.4 * cast)
     grazing = (1.0 - facing) * (1.0 - facing)
     grazing = grazing * grazing * (1.0 - facing)
     half = [k + b for k, b in zip(key, axes[2], strict=True)]
-    size = sum(h * h for h in half) ** 0.5
+    size = math.sqrt(sum(h * h for h in half))
     half = tuple(h / size for h in half)
     spot = np.where(matte, 0.05 * highlight(n, half, 3), 0.55 * highlight(n, half, 6)) * lit
     sheen = np.where(glossy, (0.055 + 0.42 * grazing) * around * shade, 0.02 * grazing)

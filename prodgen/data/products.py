@@ -8,7 +8,7 @@ import numpy as np
 
 from prodgen.data import apparel, furniture, gadgets, tableware
 from prodgen.data.kind import Kind, Shape
-from prodgen.data.render import Finish, View, packshot
+from prodgen.data.render import Body, Finish, View, packshot
 
 KINDS: tuple[Kind, ...] = tableware.KINDS + furniture.KINDS + apparel.KINDS + gadgets.KINDS
 
@@ -73,7 +73,7 @@ class Product:
         return Finish(relative(self.rgb, name), self.material)
 
     @property
-    def body(self):
+    def body(self) -> Body:
         return self.kind.build(Shape(**self.shape), self.variant)
 
     @property
@@ -104,7 +104,7 @@ class Draws:
     """Uniform draws that belong to (seed, id): Philox, counter-based, the same on any machine."""
 
     def __init__(self, seed: int, id: int, count: int = 64) -> None:
-        raw = np.random.Philox(key=[seed % 2**64, id]).random_raw(count)
+        raw = np.random.Philox(key=np.array([seed % 2**64, id], np.uint64)).random_raw(count)
         self.values = iter([int(word) >> 11 for word in raw])
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:

@@ -8,6 +8,7 @@ bytes are the same everywhere; display brightness is the square root of light (g
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -76,7 +77,8 @@ class Body:
 
     @property
     def radius(self) -> float:
-        return sum(((b - a) / 2) ** 2 for a, b in zip(self.low, self.high, strict=True)) ** 0.5
+        sides = [b - a for a, b in zip(self.low, self.high, strict=True)]
+        return math.sqrt(sum(side * side for side in sides)) / 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,7 +220,12 @@ def normals(body: Body, p: Points, reach: float) -> Points:
 
 
 def product_light(
-    body: Body, camera: Camera, rays: Points, finishes: dict[str, Finish], start: Field, pixel: float
+    body: Body,
+    camera: Camera,
+    rays: Points,
+    finishes: dict[str, Finish],
+    start: Field,
+    pixel: float,
 ) -> np.ndarray:
     """Trace and light rays [N] that start at depth `start`: display RGB and coverage [N, 4].
 
@@ -227,8 +234,10 @@ def product_light(
     depth, cover = trace(body, camera, rays, start, 0.25 * pixel, 0.9 * pixel, 44)
     hit = np.flatnonzero(cover)
     rays, cover = tuple(ray[hit] for ray in rays), cover[hit]
-    p = camera.at(rays, depth[hit])
-    n = normals(body, p, max(0.5 * pixel * camera.away, 0.003 * body.radius))
+    depth = depth[hit]
+    depth = depth + np.where(cover == 1.0, body.distance(camera.at(rays, depth)), 0.0)  # polished
+    p = camera.at(rays, depth)
+    n = normals(body, p, max(0.25 * pixel * camera.away, 0.002 * body.radius))
     part = body.part(p)
     used = [finishes[name] for name in body.all_parts(tuple(axis[:1] for axis in p))]
     linear = np.array([[c * c for c in finish.colour] for finish in used], np.float32)
@@ -287,9 +296,7 @@ def packshot(
     active = np.flatnonzero(depth < np.inf)
     rays = camera.rays(*(place[active] for place in window.grid(n)))
     full = np.zeros((n * n, 4), np.float32)
-    full[active] = product_light(
-        body, camera, rays, finishes, depth[active], 2.0 * window.half / n
-    )
+    full[active] = product_light(body, camera, rays, finishes, depth[active], 2.0 * window.half / n)
     grid = full.reshape(resolution, samples, resolution, samples, 4)
     total = np.zeros((resolution, resolution, 4), np.float32)
     for i in range(samples):  # in a fixed order: float sums depend on it

@@ -64,7 +64,7 @@ def length(x: Field, y: Field, z: Field | None = None) -> Field:
 
 
 def clamp(x: Field, low: float, high: float) -> Field:
-    """What np.clip does, without its overhead, which counts: there are thousands of small arrays."""
+    """What np.clip does, without its overhead: there are thousands of small arrays."""
     return np.minimum(np.maximum(x, low), high)
 
 
@@ -123,9 +123,7 @@ def rod(p: Points, start: Vector, stop: Vector, radius: float, end_radius: float
 
 def path(p: Points, knots: Sequence[Vector], radii: Sequence[float], blend: float = 0.0) -> Field:
     """A bent rod through `knots`, `radii` at the knots."""
-    pieces = [
-        rod(p, knots[i], knots[i + 1], radii[i], radii[i + 1]) for i in range(len(knots) - 1)
-    ]
+    pieces = [rod(p, knots[i], knots[i + 1], radii[i], radii[i + 1]) for i in range(len(knots) - 1)]
     return reduce(lambda a, b: blend_union(a, b, blend), pieces) if blend else union(*pieces)
 
 
@@ -175,7 +173,9 @@ class Curve:
         rise = [b - a for a, b in zip(table, table[1:], strict=False)]
         self.table = np.array(table[:-1], np.float32)
         self.rise = np.array(rise, np.float32)
-        self.flat = np.array([1 / math.sqrt(1 + (r / self.step) ** 2) for r in rise], np.float32)
+        self.flat = np.array(
+            [1 / math.sqrt(1 + (r / self.step) * (r / self.step)) for r in rise], np.float32
+        )
         self.largest, self.smallest = max(table), min(table)
 
     def locate(self, s: Field) -> tuple[np.ndarray, Field]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prodgen.data.kind import Kind, Shape, standing
+from prodgen.data.kind import ANY, Kind, Shape, standing
 from prodgen.data.render import Body
 from prodgen.data.sdf import (
     Curve,
@@ -11,12 +11,10 @@ from prodgen.data.sdf import (
     blend_union,
     cut,
     cylinder,
-    ellipsoid,
     intersect,
     length,
     move,
     path,
-    prism,
     rectangle,
     revolve,
     rod,
@@ -57,10 +55,14 @@ def bottle(v: Shape, variant: int) -> Body:
     top, shoulder = v.height, v.height * v.shoulder
     profile = Curve(
         [
-            (0, 0.9 * r), (0.05, r), (shoulder, r), (shoulder + 0.75 * (r - neck), 0.72 * neck + 0.3 * r),
-            (shoulder + 1.5 * (r - neck), neck), (max(top, shoulder + 1.5 * (r - neck) + 0.1), neck),
+            (0, 0.9 * r),
+            (0.05, r),
+            (shoulder, r),
+            (shoulder + 0.75 * (r - neck), 0.72 * neck + 0.3 * r),
+            (shoulder + 1.5 * (r - neck), neck),
+            (max(top, shoulder + 1.5 * (r - neck) + 0.1), neck),
         ]
-    )  # fmt: skip
+    )
     end = profile.stop
     cap = (0.20, 0.10, 0.16)[variant]
     middle, tall = shoulder * 0.5, shoulder * v.label / 2
@@ -70,7 +72,9 @@ def bottle(v: Shape, variant: int) -> Body:
         side = profile.under(round_section(x, z * flat, v.squareness), y)
         glass = blend_intersect(side, abs(y - end / 2) - end / 2, 0.05) * (1 / flat)
         label = intersect(side - 0.012, abs(y - middle) - tall, abs(x) - 0.78 * r, -z) * (1 / flat)
-        lid = cylinder(move(p, y=end + cap / 2 - 0.02), neck * (1.25, 1.35, 0.85)[variant], cap / 2, 0.02)
+        lid = cylinder(
+            move(p, y=end + cap / 2 - 0.02), neck * (1.25, 1.35, 0.85)[variant], cap / 2, 0.02
+        )
         if variant == 1:
             lid = union(
                 lid,
@@ -85,9 +89,7 @@ def bottle(v: Shape, variant: int) -> Body:
 
 def vase(v: Shape, variant: int) -> Body:
     h, belly, neck = v.height, v.belly, v.neck
-    profile = Curve(
-        [(0, v.foot), (h * v.belly_height, belly), (h * 0.84, neck), (h, neck + v.lip)]
-    )  # fmt: skip
+    profile = Curve([(0, v.foot), (h * v.belly_height, belly), (h * 0.84, neck), (h, neck + v.lip)])
     wall, flat = 0.05, (1.0, 1.0, 1.75)[variant]
     squareness = (0.0, 1.0, 0.0)[variant]
     size = 0.15 * h
@@ -124,7 +126,10 @@ def teapot(v: Shape, variant: int) -> Body:
     def parts(p: Points):
         x, y, z = p
         pot = blend_intersect(profile.under(length(x, z), y), abs(y - h / 2) - h / 2, 0.08)
-        pour = cut(path(p, spout, (0.16, 0.11, 0.07), 0.06), (0.55 * reach + 0.83 * 1.04 * h) - y * 0.83 - x * 0.55)
+        pour = cut(
+            path(p, spout, (0.16, 0.11, 0.07), 0.06),
+            (0.55 * reach + 0.83 * 1.04 * h) - y * 0.83 - x * 0.55,
+        )
         pot = blend_union(pot, pour, 0.08)
         if variant == 0:
             ring = rectangle(x + r + 0.45 * size, y - 0.58 * h, (size, 1.1 * size), 0.85 * size)
@@ -147,29 +152,71 @@ def teapot(v: Shape, variant: int) -> Body:
 
 KINDS = (
     Kind(
-        "mug", mug, ("a round handle", "a square handle"), ("matte", "glossy", "metal"),
+        "mug",
+        mug,
+        ("a round handle", "a square handle"),
+        ANY,
         {"lining": ("ivory", "main", "deep", "ivory")},
-        {"height": (0.85, 1.3), "radius": (0.42, 0.6), "taper": (-0.1, 0.18), "bulge": (0.0, 0.09),
-         "wall": (0.035, 0.06), "handle": (0.22, 0.31), "handle_thickness": (0.055, 0.085)},
+        {
+            "height": (0.85, 1.3),
+            "radius": (0.42, 0.6),
+            "taper": (-0.1, 0.18),
+            "bulge": (0.0, 0.09),
+            "wall": (0.035, 0.06),
+            "handle": (0.22, 0.31),
+            "handle_thickness": (0.055, 0.085),
+        },
     ),
     Kind(
-        "bottle", bottle, ("a screw cap", "a pump", "a cork stopper"), ("matte", "glossy", "metal"),
-        {"cap": ("charcoal", "brass", "ivory", "steel"), "label": ("ivory", "kraft", "pale", "charcoal")},
-        {"height": (1.75, 2.3), "radius": (0.36, 0.52), "shoulder": (0.52, 0.7),
-         "neck": (0.1, 0.16), "squareness": (0.0, 0.9), "flatness": (0.0, 0.45),
-         "label": (0.35, 0.75)},
+        "bottle",
+        bottle,
+        ("a screw cap", "a pump", "a cork stopper"),
+        ANY,
+        {
+            "cap": ("charcoal", "brass", "ivory", "steel"),
+            "label": ("ivory", "kraft", "pale", "charcoal"),
+        },
+        {
+            "height": (1.75, 2.3),
+            "radius": (0.36, 0.52),
+            "shoulder": (0.52, 0.7),
+            "neck": (0.1, 0.16),
+            "squareness": (0.0, 0.9),
+            "flatness": (0.0, 0.45),
+            "label": (0.35, 0.75),
+        },
     ),
     Kind(
-        "vase", vase, ("two handles", "a square body", "a flat oval body"), ("matte", "glossy", "metal"),
+        "vase",
+        vase,
+        ("two handles", "a square body", "a flat oval body"),
+        ANY,
         {"lining": ("deep",), "band": ("second", "ivory", "deep", "main", "pale")},
-        {"height": (1.4, 2.0), "belly": (0.45, 0.68), "belly_height": (0.3, 0.55),
-         "neck": (0.17, 0.34), "lip": (0.02, 0.14), "foot": (0.2, 0.36),
-         "band": (0.25, 0.55), "band_width": (0.02, 0.09)},
+        {
+            "height": (1.4, 2.0),
+            "belly": (0.45, 0.68),
+            "belly_height": (0.3, 0.55),
+            "neck": (0.17, 0.34),
+            "lip": (0.02, 0.14),
+            "foot": (0.2, 0.36),
+            "band": (0.25, 0.55),
+            "band_width": (0.02, 0.09),
+        },
     ),
     Kind(
-        "teapot", teapot, ("a side handle", "a hoop handle"), ("matte", "glossy", "metal"),
+        "teapot",
+        teapot,
+        ("a side handle", "a hoop handle"),
+        ANY,
         {"grip": ("main", "oak", "charcoal", "main"), "rim": ("main", "deep", "brass")},
-        {"radius": (0.55, 0.75), "height": (0.7, 1.0), "belly": (0.35, 0.55), "lid": (0.26, 0.4),
-         "knob": (0.06, 0.1), "spout": (0.3, 0.5), "handle": (0.2, 0.3)},
+        {
+            "radius": (0.55, 0.75),
+            "height": (0.7, 1.0),
+            "belly": (0.35, 0.55),
+            "lid": (0.26, 0.4),
+            "knob": (0.06, 0.1),
+            "spout": (0.3, 0.5),
+            "handle": (0.2, 0.3),
+        },
     ),
-)  # fmt: skip
+)

@@ -1,0 +1,119 @@
+"""The report says what is there, what was refused, what is alike; and trusts no name."""
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen.data import duplicates, folder, prepare, table
+
+
+class Balance(HTMLParser):
+    """Checks that every tag is closed, and keeps what a reader sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.text, self.sources, self.tags = [], [], [], set()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.sources += [value for name, value in attributes if name in ("src", "href")]
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        self.text.append(text)
+
+
+@pytest.fixture
+def shop(fill, draw, tmp_path):
+    """Shoes and bags, one exact copy, one near copy, refused files, a hostile name."""
+    root = tmp_path / "shop"
+    fill(root / "shoes", 30)
+    fill(root / "bags", 12, start=50)
+    Image.fromarray(draw(3)).save(root / "shoes" / "copy.png")
+    near = draw(4).astype(int) + 2
+    Image.fromarray(near.clip(0, 255).astype(np.uint8)).save(root / "shoes" / "near.png")
+    (root / "shoes" / "page.jpg").write_text("<html>")
+    (root / "shoes" / "<script>alert(1)<").write_text("x")
+    return root
+
+
+def written(data, source):
+    store = prepare.prepare(source, data)
+    page = Balance()
+    page.feed((store.path / "data_report.html").read_text())
+    return store, json.loads((store.path / "data_report.json").read_text()), page
+
+
+def test_report_of_a_shop(data, shop):
+    store, report, page = written(data, folder.Folder(shop, 10**7))
+    assert report["counts"] == store.counts and report["refused"]["total"] == 2
+    assert report["refused"]["kinds"] == {"not a picture": 2}
+    reasons = {one["name"]: one["reason"] for one in report["refused"]["examples"]}
+    assert reasons["shoes/page.jpg"].startswith("not a picture")
+    assert {one["name"]: one["total"] for one in report["classes"]} == {"bags": 12, "shoes": 32}
+    assert report["duplicates"]["pictures"] == 1
+    assert report["duplicates"]["names"] == [["shoes/0003.png", "shoes/copy.png"]]
+    assert ["shoes/0004.png", "shoes/near.png"] in report["near_duplicates"]["names"]
+    assert report["near_duplicates"]["pairs"] == 1 and report["near_duplicates"]["complete"]
+    assert report["background"]["colour"] == [255, 255, 255]
+    assert report["background"]["all_white"] == 44
+    assert report["sizes"]["smallest"] == report["sizes"]["largest"] == 24
+    assert sum(report["sizes"]["shorter_side"].values()) == 44
+    assert any("2 files refused" in remark for remark in report["remarks"])
+    assert not page.open and "script" not in page.tags
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert len(page.sources) == 8 + 8 + 2 + 2
+    text = "".join(page.text)
+    assert "shoes/page.jpg" in text and "<script>alert(1)<" in text
+
+
+def test_attributes_are_reported_in_their_own_units(data, fill, tmp_path):
+    fill(tmp_path / "shop", 20)
+    rows = [f"{n:04d}.png,{n + 0.5 if n % 2 else ''},{'felt' if n < 5 else 'wood'}" for n in range(20)]
+    path = tmp_path / "shop" / "a.csv"
+    path.write_text("path,width (cm),material\n" + "\n".join(rows))
+    _, report, page = written(data, table.Table(path, 10**7))
+    width, material = report["attributes"]
+    assert width["known"] == 0.5 and width["unit"] == "cm"
+    assert width["range"][0] == pytest.approx(1.5) and width["range"][-1] == pytest.approx(19.5)
+    assert material["values"] == {"felt": 5, "wood": 15}
+    assert not page.open and "known for 50% of the pictures" in "".join(page.text)
+
+
+def test_names_that_are_not_utf8_are_shown_escaped(data, fill, draw, tmp_path):
+    root = fill(tmp_path / "shop", 4)
+    Image.fromarray(draw(9)).save(open(bytes(root) + b"/sch\xfch.png", "wb"), "PNG")
+    (root / "sch\udcff.txt").write_text("x")
+    store, report, page = written(data, folder.Folder(root, 10**7))
+    assert report["refused"]["examples"][0]["name"] == "sch\\udcff.txt"
+    assert "sch\udcfch.png" in store.names(np.arange(store.size))
+
+
+def test_near_pairs_finds_all_within_the_distance_and_no_more():
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(0, 2**63, 300, dtype=np.uint64)
+    for copy, bits in ((7, 1), (8, 2), (9, 3), (10, 4)):
+        flipped = rng.choice(64, bits, replace=False).astype(np.uint64)
+        hashes[copy + 100] = hashes[copy] ^ np.bitwise_or.reduce(np.uint64(1) << flipped)
+    hashes[200] = hashes[11]
+    pairs, complete = duplicates.near_pairs(hashes, lambda a, b: np.ones(len(a), bool))
+    assert complete and pairs.tolist() == [[7, 107], [8, 108], [9, 109], [11, 200]]
+
+
+def test_a_set_of_one_picture_repeated_is_bounded():
+    same = np.zeros(20_000, np.uint64)
+    pairs, complete = duplicates.near_pairs(same, lambda a, b: np.ones(len(a), bool), most=1000)
+    assert not complete and len(pairs) >= 1000
+
+
+def test_flat_pictures_have_the_hash_zero():
+    pictures = np.full((2, 16, 16, 3), 255, np.uint8)
+    pictures[1] -= np.random.default_rng(0).integers(0, 2, pictures[1].shape, dtype=np.uint8)
+    assert (duplicates.difference_hash(pictures) == 0).all()

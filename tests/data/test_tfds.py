@@ -1,0 +1,76 @@
+"""TensorFlow data sets: the real files of one, wrong names, missing files. No network is used."""
+
+import gzip
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prodgen.data import prepare, tfds
+from prodgen.errors import MissingInput, UsageError
+
+REAL = Path(__file__).parents[2].parent / "shared" / "data" / "fashion-mnist"
+
+
+@pytest.fixture
+def fashion(data):
+    """config.data of Fashion-MNIST from files on the disk."""
+    data.source, data.name, data.resolution = "tfds", "fashion_mnist", 28
+    data.downloads = str(REAL)
+    return data
+
+
+def test_the_key_needs_no_tensorflow():
+    code = (
+        "import sys; from configs import base; from prodgen.data import prepare; "
+        "data = base.get_config().data; data.source, data.name = 'tfds', 'fashion_mnist'; "
+        "prepare.store_key(prepare.source_from_config(data), data); "
+        "print('tensorflow' in sys.modules)"
+    )
+    root = Path(__file__).parents[2]
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert found.stdout.strip() == "False"
+
+
+def test_wrong_settings(data):
+    data.source = "tfds"
+    with pytest.raises(UsageError, match="config.data.name"):
+        tfds.from_config(data)
+    data.name, data.downloads = "fashion_mnist", "/nowhere"
+    with pytest.raises(MissingInput, match="/nowhere"):
+        tfds.from_config(data)
+
+
+@pytest.mark.slow
+def test_unknown_names_list_near_ones(data):
+    data.source, data.name = "tfds", "fashion_mnits"
+    with pytest.raises(UsageError, match="fashion_mnist"):
+        prepare.open_or_prepare(data)
+
+
+@pytest.mark.slow
+def test_missing_files_are_named(fashion, tmp_path):
+    fashion.downloads = str(tmp_path)
+    with pytest.raises(MissingInput, match="train-images-idx3-ubyte.gz") as caught:
+        prepare.open_or_prepare(fashion)
+    assert "config.data.downloads" in caught.value.next
+
+
+@pytest.mark.slow
+def test_fashion_mnist_is_byte_identical(fashion):
+    if not REAL.is_dir():
+        pytest.skip("real pictures are not here")
+    store = prepare.open_or_prepare(fashion)
+    assert store.counts["test"] == 10_000 and store.spec.shape == (28, 28, 1)
+    assert store.spec.classes[-1] == "Ankle boot"
+    assert store.counts["refused"] == 0 and store.size + store.counts["left_out"] == 70_000
+    raw = gzip.open(REAL / "t10k-images-idx3-ubyte.gz").read()[16:]
+    pictures = {raw[place : place + 784] for place in range(0, len(raw), 784)}
+    test = store.fetch(store.ids("test"))
+    assert {one.tobytes() for one in test["image"]} == pictures
+    labels = np.frombuffer(gzip.open(REAL / "t10k-labels-idx1-ubyte.gz").read()[8:], np.uint8)
+    assert (np.bincount(test["label"]) == np.bincount(labels)).all()

@@ -1,0 +1,97 @@
+"""Rules, presets, fingerprints, differences."""
+
+import pytest
+
+from configs import base
+from prodgen import commandline
+from prodgen import config as configs
+from prodgen.errors import UsageError
+from tests.tiny import ROOT, tiny
+
+
+def test_every_field_has_a_rule_and_every_rule_a_field():
+    assert set(configs.flat(base.get_config())) == set(configs.RULES)
+
+
+def test_every_field_of_the_base_config_carries_a_comment_or_a_telling_name():
+    lines = (ROOT / "configs" / "base.py").read_text().splitlines()
+    fields = [line for line in lines if line.startswith("    ") and " = " in line]
+    bare = [line.split("=")[0].strip() for line in fields if "#" not in line and "Dict" not in line]
+    plain = {"model.name", "optim.b1", "optim.b2", "train.num_steps", "train.log_every",
+             "train.sample_every", "train.evaluate_every", "train.checkpoint_every"}  # fmt: skip
+    assert set(bare) <= plain
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "says"),
+    [
+        ("trian.num_steps", "1", "did you mean config.train.num_steps"),
+        ("train.num_stpes", "1", "did you mean config.train.num_steps"),
+        ("train", "1", "is a section"),
+        ("train.num_steps", "abc", "a whole number of at least 1"),
+        ("train.num_steps", "0", "a whole number of at least 1"),
+        ("train.num_steps", "1.5", "a whole number"),
+        ("optim.lr", "nan", "a finite number from 0 to 10"),
+        ("optim.lr", "inf", "a finite number"),
+        ("optim.lr", "-1", "from 0 to 10"),
+        ("data.resolution", "48", "16, 28, 32, 56, 64"),
+        ("loss.likelihood", "sgima", "'sigma'"),
+        ("train.tensorboard", "perhaps", "true or false"),
+        ("parallel.mode", "pjit", "'jit', 'pmap'"),
+    ],
+)
+def test_a_wrong_field_or_value_is_named_with_what_is_allowed(path, text, says):
+    with pytest.raises(UsageError, match="config." + path) as caught:
+        commandline.read_config(str(ROOT / "configs/vae.py"), [(path, text)])
+    assert says in caught.value.line()
+
+
+def test_overrides_keep_their_types():
+    config = commandline.read_config(
+        str(ROOT / "configs/vae.py:quick"),
+        [("optim.lr", "1"), ("train.tensorboard", "false"), ("data.path", "a:b=c")],
+    )
+    assert config.optim.lr == 1.0 and isinstance(config.optim.lr, float)
+    assert config.train.tensorboard is False
+    assert config.data.path == "a:b=c"
+    assert config.data.size == 512  # the preset's
+
+
+def test_the_config_is_locked():
+    with pytest.raises((AttributeError, KeyError)):
+        base.get_config().train.stpes = 3
+
+
+def test_fields_that_need_each_other():
+    with pytest.raises(UsageError, match="config.data.path"):
+        commandline.read_config(str(ROOT / "configs/vae.py:folder"))
+    with pytest.raises(UsageError, match="weight_decay"):
+        tiny(optim__weight_decay=0.1)
+    with pytest.raises(UsageError, match="max_width"):
+        tiny(model__width=64)
+
+
+def test_fingerprint_ignores_what_may_change_and_nothing_else():
+    plain = configs.fingerprint(tiny())
+    assert plain == configs.fingerprint(tiny(train__log_every=7, parallel__mode="pmap"))
+    assert plain != configs.fingerprint(tiny(optim__lr=0.5))
+    assert plain != configs.fingerprint(tiny(seed=1))
+    assert plain != configs.fingerprint(tiny(data__path="elsewhere"))
+
+
+def test_a_run_may_grow_longer_only_where_no_schedule_depends_on_its_length():
+    grown = {"train__num_steps": 99}
+    assert configs.differences(tiny().to_dict(), tiny(**grown)) == [
+        "config.train.num_steps: 6 -> 99"
+    ]
+    constant = {"optim__schedule": "constant"}
+    assert configs.differences(tiny(**constant).to_dict(), tiny(**constant, **grown)) == []
+
+
+def test_split_takes_the_config_out_of_the_arguments():
+    chosen, overrides, rest = commandline.split(
+        ["p", "--config=a.py:q", "--workdir=w", "--config.a.b=1", "--config.c", "2", "-v"]
+    )
+    assert chosen == "a.py:q"
+    assert overrides == [("a.b", "1"), ("c", "2")]
+    assert rest == ["p", "--workdir=w", "-v"]

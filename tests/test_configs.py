@@ -1,0 +1,57 @@
+"""Every config and preset builds: shapes of a whole training step, without computing one."""
+
+import importlib.util
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from prodgen import commandline, rng
+from prodgen import run as runs
+from prodgen.types import Spec
+from tests.tiny import ROOT, Squares
+
+FILES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "base.py")
+NEEDED = {"folder": [("data.path", "x")], "table": [("data.path", "x.csv")]}
+
+
+def presets(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return ["", *module.PRESETS]
+
+
+CASES = [(path, preset) for path in FILES for preset in presets(path)]
+
+
+@pytest.mark.parametrize(("path", "preset"), CASES, ids=lambda x: getattr(x, "stem", x))
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("conditional", [True, False])
+def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, channels, conditional):
+    config = commandline.read_config(f"{path}:{preset}", NEEDED.get(preset, []))
+    classes, attributes = (("a", "b"), Squares().schema()) if conditional else ((), ())
+    spec = Spec(config.data.resolution, channels, classes, attributes)
+    family, size = runs.family(config), config.train.batch_size
+    state = jax.eval_shape(lambda: family.init(config, spec, rng.key(0, "init")))
+    batch = {
+        "image": jax.ShapeDtypeStruct((size, *spec.shape), jnp.uint8),
+        "label": jax.ShapeDtypeStruct((size,), jnp.int32),
+        "attributes": jax.ShapeDtypeStruct((size, spec.columns), jnp.float32),
+        "known": jax.ShapeDtypeStruct((size, spec.columns), jnp.bool_),
+        "id": jax.ShapeDtypeStruct((size,), jnp.int32),
+        "slot": jax.ShapeDtypeStruct((size,), jnp.int32),
+    }
+    step = family.make_train_step(config, spec, lambda x: x)
+    after, metrics = jax.eval_shape(step, state, (batch,) * family.real_batches(config), {})
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), state
+    )
+    assert {"loss", "grad_norm/vae", "skipped_in_a_row"} <= set(metrics)
+    assert all(value.shape == () for value in metrics.values())
+    z = jax.eval_shape(lambda: family.latents(config, 0, np.arange(3)))
+    assert z.shape == (3, config.model.latent)
+    rows = {name: jax.ShapeDtypeStruct((3, *x.shape[1:]), x.dtype) for name, x in batch.items()}
+    made = jax.eval_shape(family.make_generate(config, spec), family.weights(state), z, rows)
+    assert made.shape == (3, *spec.shape) and made.dtype == jnp.float32
