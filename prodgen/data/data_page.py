@@ -224,8 +224,9 @@ def _background(background: dict[str, Any]) -> str:
     style = f"background:rgb({','.join(map(str, colour))})"
     note = (
         f'Median colour <i class="swatch" style="{style}"></i> '
-        f"{' '.join(map(str, background['colour']))}. Pictures with a white border all around: "
-        f"{background['all_white']:,}. The bars count pictures by how much of their border is white."
+        f"{' '.join(map(str, background['colour']))}. White all around: "
+        f"{background['all_white']:,} pictures. The bars count them by the white share of their "
+        "border."
     )
     rows = [(name, [count], f"{count:,}") for name, count in background["white_border"].items()]
     return _section("Background", note, _bars(rows))

@@ -19,7 +19,8 @@ from prodgen.types import Attribute
 
 MOST_NAMES = 300  # of refused or left-out pictures, and of groups of duplicates, in the report
 SIZE_EDGES = (64, 128, 256, 512, 1024, 2048)  # pixels of the shorter side
-ALIKE = 6.0  # grey levels by which the cells of near duplicates differ on average
+ALIKE = 5.0  # grey levels by which the 64 cells of near duplicates differ on average,
+MOST_APART = 32  # and at most: above, a print or a pocket is another one
 FEW = 20  # training pictures of a class, below which the report warns
 UNEVEN = 20  # ratio of the largest class to the smallest, above which the report warns
 
@@ -154,9 +155,7 @@ def _values(attribute: Attribute, columns: np.ndarray) -> dict[str, Any]:
 
 def _exact(store: Store) -> dict[str, Any]:
     """Pictures whose prepared pixels are the same, byte for byte."""
-    unique, inverse, counts = np.unique(
-        store.hash, axis=0, return_inverse=True, return_counts=True
-    )
+    unique, inverse, counts = np.unique(store.hash, axis=0, return_inverse=True, return_counts=True)
     repeated = np.flatnonzero(counts > 1)
     order = np.argsort(inverse.reshape(-1), kind="stable")
     starts = np.cumsum(counts) - counts
@@ -171,21 +170,27 @@ def _exact(store: Store) -> dict[str, Any]:
 
 
 def _near(store: Store, difference: np.ndarray) -> dict[str, Any]:
-    """Pairs that look the same without being equal; `across` of them lie in different splits."""
+    """Pairs that look the same without being equal; `across` of them lie in different splits.
+
+    held_out: validation and test pictures with a near duplicate in another split.
+    """
     cells = _cells(store)
 
     def same(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        apart = np.abs(cells[left].astype(np.int16) - cells[right]).mean(axis=1)
+        apart = np.abs(cells[left].astype(np.int16) - cells[right])
         equal = (store.hash[left] == store.hash[right]).all(axis=1)
-        return (apart <= ALIKE) & ~equal
+        return (apart.mean(axis=1) <= ALIKE) & (apart.max(axis=1) <= MOST_APART) & ~equal
 
     pairs, complete = duplicates.near_pairs(difference, same)
     apart = np.abs(cells[pairs[:, 0]].astype(np.int16) - cells[pairs[:, 1]]).mean(axis=1)
     closest = pairs[np.argsort(apart, kind="stable")][:MOST_NAMES]
+    across = store.split[pairs[:, 0]] != store.split[pairs[:, 1]]
+    beside = np.unique(pairs[across])
     return {
         "pairs": len(pairs),
         "pictures": len(np.unique(pairs)),
-        "across": int((store.split[pairs[:, 0]] != store.split[pairs[:, 1]]).sum()),
+        "across": int(across.sum()),
+        "held_out": int((store.split[beside] > 0).sum()),
         "complete": complete,
         "rows": closest.tolist(),
         "names": [[shown(name) for name in store.names(pair)] for pair in closest],
@@ -239,10 +244,10 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
             f"{_count(summary['duplicates']['pictures'], 'exact copy', 'exact copies')}; "
             "a copy always shares its original's split"
         )
-    if near["across"]:
+    if near["held_out"]:
         remarks.append(
-            f"{_count(near['across'], 'pair')} of near duplicates in different splits: "
-            "scores on held-out pictures will be a little too good"
+            f"{_count(near['held_out'], 'held-out picture')} with a near duplicate in another "
+            "split: scores will be a little too good"
         )
     if sizes["enlarged"]:
         count = _count(sizes["enlarged"], "picture")

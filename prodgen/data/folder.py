@@ -57,9 +57,9 @@ class Folder:
         return len(self.entries)
 
     def classes(self) -> tuple[str, ...]:
-        names = {
-            self._category(entry.name) for entry in self.entries if _may_be_picture(entry)
-        } - {None}
+        names = {self._category(entry.name) for entry in self.entries if _may_be_picture(entry)} - {
+            None
+        }
         return tuple(sorted(names, key=os.fsencode))
 
     def schema(self) -> tuple[Attribute, ...]:

@@ -27,11 +27,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen import tables
-from prodgen.data import chunks, data_report, fit, splits
+from prodgen.data import chunks, data_report, encode, fit, splits
 from prodgen.data.source import Source
 from prodgen.data.store import FORMAT, SPLITS, Store, file_hash, seal
 from prodgen.errors import BadData, StorageError
-from prodgen.types import Attribute, Spec
+from prodgen.types import Spec
 
 Say = Callable[[str], None]
 SHARD_BYTES = 64 * 2**20
@@ -210,9 +210,9 @@ def _assemble(source: Source, data: ConfigDict, paths: list[Path], folder: Path)
     facts = _gather(source, data, paths)
     _check_enough(facts)
     kept = [item for item, keep in zip(facts.items, facts.kept, strict=True) if keep]
-    label = _labels(kept, facts.spec.classes)
+    label = encode.labels(kept, facts.spec.classes)
     split = facts.split[facts.kept]
-    attributes, values, known = encode_attributes(source.schema(), kept, split == splits.TRAIN)
+    attributes, values, known = encode.attributes(source.schema(), kept, split == splits.TRAIN)
     facts.spec = dataclasses.replace(facts.spec, attributes=attributes)
     hashes = facts.arrays["hash"][facts.kept]
     np.savez(
@@ -274,63 +274,6 @@ def _check_enough(facts: Facts) -> None:
     )
 
 
-def _labels(items: list[dict], classes: tuple[str, ...]) -> np.ndarray:
-    """int32 [N]: the class of each item, -1 where unknown."""
-    index = {name: number for number, name in enumerate(classes)}
-    return np.array([index.get(item["category"], -1) for item in items], np.int32)
-
-
-def encode_attributes(
-    schema: tuple[Attribute, ...], items: list[dict], train: np.ndarray
-) -> tuple[tuple[Attribute, ...], np.ndarray, np.ndarray]:
-    """The schema with means and deviations of the `train` rows, float32 [N, A], known bool [N, A].
-
-    A value that is missing or not of the attribute's kind is unknown, its columns zero. A number
-    that is constant among the training pictures keeps a deviation of 1.
-    """
-    done, values, known = [], [np.zeros((len(items), 0), np.float32)], []
-    known.append(np.zeros((len(items), 0), bool))
-    for attribute in schema:
-        raw = [item["attributes"].get(attribute.name) for item in items]
-        if attribute.kind == "categorical":
-            columns, has = _one_hot(attribute, raw)
-        else:
-            numbers = np.array([_number(value) for value in raw], np.float64)
-            has = np.isfinite(numbers)
-            if attribute.kind == "number":
-                attribute = _standardised(attribute, numbers[has & train])
-                columns = ((numbers - attribute.mean) / attribute.deviation)[:, None]
-            else:
-                turn = np.deg2rad(numbers)
-                columns = np.stack([np.sin(turn), np.cos(turn)], axis=1)
-        done.append(attribute)
-        values.append(np.where(has[:, None], columns, 0).astype(np.float32))
-        known.append(np.repeat(has[:, None], attribute.columns, axis=1))
-    return tuple(done), np.concatenate(values, axis=1), np.concatenate(known, axis=1)
-
-
-def _one_hot(attribute: Attribute, raw: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    index = {value: number for number, value in enumerate(attribute.values)}
-    place = np.array([-1 if value is None else index.get(str(value), -1) for value in raw], int)
-    return place[:, None] == np.arange(len(attribute.values))[None], place >= 0
-
-
-def _number(value: Any) -> float:
-    try:
-        return float("nan") if value is None else float(value)
-    except (TypeError, ValueError):
-        return float("nan")
-
-
-def _standardised(attribute: Attribute, numbers: np.ndarray) -> Attribute:
-    """With the mean and deviation of the known training values, float64 [n]."""
-    if not len(numbers):
-        return dataclasses.replace(attribute, mean=0.0, deviation=1.0)
-    mean, deviation = float(numbers.mean()), float(numbers.std())
-    flat = deviation <= 1e-9 * max(1.0, abs(mean))
-    return dataclasses.replace(attribute, mean=mean, deviation=1.0 if flat else deviation)
-
-
 def _write_shards(paths: list[Path], facts: Facts, folder: Path) -> None:
     """images-?????.bin, and mask-?????.bin where any picture has alpha, row after row."""
     position, row = 0, 0
@@ -349,8 +292,8 @@ def _write_shards(paths: list[Path], facts: Facts, folder: Path) -> None:
                     stack.close()
                     number = row // facts.rows_per_shard
                     for kind in ("images", "mask") if facts.masks else ("images",):
-                        file = open(folder / f"{kind}-{number:05d}.bin", "wb")
-                        files[kind] = stack.enter_context(file)
+                        shard = folder / f"{kind}-{number:05d}.bin"
+                        files[kind] = stack.enter_context(shard.open("wb"))
                 files["images"].write(picture.tobytes())
                 if facts.masks:
                     files["mask"].write(mask.tobytes())

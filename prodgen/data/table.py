@@ -7,6 +7,7 @@ a bad picture; it never stops the others.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -180,10 +181,8 @@ def _parse_json(text: str) -> tuple[list[str], list[Numbered]]:
     """One JSON object a line, or a single array of objects."""
     lines = list(enumerate(text.splitlines(), start=1))
     if text.lstrip()[:1] == "[":
-        try:
+        with contextlib.suppress(ValueError, RecursionError):  # else each line is refused
             lines = [(n, json.dumps(one)) for n, one in enumerate(json.loads(text), start=1)]
-        except (ValueError, RecursionError):
-            pass  # then each line is refused with its number
     header: dict[str, None] = {}
     rows: list[Numbered] = []
     for line, content in lines:

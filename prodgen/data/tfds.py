@@ -10,6 +10,9 @@ import contextlib
 import importlib.metadata
 import os
 import shutil
+import socket
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -158,6 +161,8 @@ def _prepared_builder(name: str, folder: Path, downloads: Path | None) -> Any:
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
         known = tfds.list_builders(with_community_datasets=False)
         raise UsageError(f"config.data.name={name!r} is not known; {_near(name, known)}") from error
+    if not Path(builder.data_dir).exists():
+        _check_reachable(builder, name, manual, by_hand=downloads is not None)
     try:
         config = tfds.download.DownloadConfig(try_download_gcs=False, manual_dir=str(manual))
         builder.download_and_prepare(download_config=config)
@@ -168,6 +173,29 @@ def _prepared_builder(name: str, folder: Path, downloads: Path | None) -> Any:
     except Exception as error:  # whatever the network, a checksum or a data set's own code raises
         raise _missing(builder, name, error) from error
     return builder
+
+
+def _check_reachable(builder: Any, name: str, manual: Path, by_hand: bool) -> None:
+    """MissingInput now rather than after minutes of retries: files fetched by hand that are not
+    there (then nothing is downloaded), or a server whose name nothing resolves."""
+    with contextlib.suppress(AttributeError):  # a data set without a list of files
+        infos = builder.url_infos
+        wanted = {info.filename or url.rsplit("/", 1)[-1]: url for url, info in infos.items()}
+        absent = [file for file in wanted if not (manual / file).exists()]
+        if not absent:
+            return
+        # The list covers every variant of a data set, of which one file may be enough.
+        if by_hand and (builder.builder_config is None or len(absent) == len(wanted)):
+            raise _missing(builder, name, FileNotFoundError(f"absent: {', '.join(absent[:8])}"))
+        if not urllib.request.getproxies() and not _resolves(wanted[absent[0]]):
+            raise _missing(builder, name, ConnectionError("no network"))
+
+
+def _resolves(url: str) -> bool:
+    try:
+        return bool(socket.getaddrinfo(urllib.parse.urlsplit(url).hostname, 443))
+    except OSError:
+        return False
 
 
 def _near(name: str, known: list[str]) -> str:

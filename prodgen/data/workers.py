@@ -8,6 +8,7 @@ pipe of its own, so a closed pipe names the task.
 from __future__ import annotations
 
 import collections
+import contextlib
 import multiprocessing
 import pickle
 from collections.abc import Callable, Iterator, Sequence
@@ -84,10 +85,8 @@ def _assign(crew: dict, connection: Connection, waiting: collections.deque) -> N
     if not waiting:
         return _dismiss(crew, connection)
     crew[connection][1] = task = waiting.popleft()
-    try:
+    with contextlib.suppress(OSError):  # it died in between: the next _receive will say so
         connection.send(task)
-    except OSError:  # it died in between: the next _receive will say so
-        pass
 
 
 def _loop(connection: Connection, function: Callable, common: Any) -> None:

@@ -76,7 +76,9 @@ def test_report_of_a_shop(data, shop):
 
 def test_attributes_are_reported_in_their_own_units(data, fill, tmp_path):
     fill(tmp_path / "shop", 20)
-    rows = [f"{n:04d}.png,{n + 0.5 if n % 2 else ''},{'felt' if n < 5 else 'wood'}" for n in range(20)]
+    rows = [
+        f"{n:04d}.png,{n + 0.5 if n % 2 else ''},{'felt' if n < 5 else 'wood'}" for n in range(20)
+    ]
     path = tmp_path / "shop" / "a.csv"
     path.write_text("path,width (cm),material\n" + "\n".join(rows))
     _, report, page = written(data, table.Table(path, 10**7))
@@ -89,7 +91,8 @@ def test_attributes_are_reported_in_their_own_units(data, fill, tmp_path):
 
 def test_names_that_are_not_utf8_are_shown_escaped(data, fill, draw, tmp_path):
     root = fill(tmp_path / "shop", 4)
-    Image.fromarray(draw(9)).save(open(bytes(root) + b"/sch\xfch.png", "wb"), "PNG")
+    with open(bytes(root) + b"/sch\xfch.png", "wb") as file:
+        Image.fromarray(draw(9)).save(file, "PNG")
     (root / "sch\udcff.txt").write_text("x")
     store, report, page = written(data, folder.Folder(root, 10**7))
     assert report["refused"]["examples"][0]["name"] == "sch\\udcff.txt"

@@ -84,7 +84,8 @@ def test_clutter_is_ignored_and_strange_things_are_refused(fill, tmp_path):
 
 def test_names_that_are_not_utf8_survive(draw, tmp_path):
     path = os.fsencode(tmp_path) + b"/sch\xfch.png"
-    Image.fromarray(draw(0)).save(open(path, "wb"), "PNG")
+    with open(path, "wb") as file:
+        Image.fromarray(draw(0)).save(file, "PNG")
     (item,) = items(tmp_path).values()
     assert os.fsencode(item.name) == b"sch\xfch.png"
     np.testing.assert_array_equal(item.picture, draw(0))

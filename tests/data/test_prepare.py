@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.data import chunks, fit, folder, prepare, splits
+from prodgen.data import chunks, fit, folder, prepare
 from prodgen.data.source import Item, Refused
 from prodgen.data.store import Store
 from prodgen.errors import BadData, StorageError
@@ -64,105 +64,6 @@ def noise(count, side=16, seed=0):
 
 def tree(path):
     return {one.name: one.read_bytes() for one in sorted(Path(path).iterdir())}
-
-
-# --- one picture -----------------------------------------------------------------------------
-
-
-def test_the_right_size_is_left_alone():
-    picture = noise(1)[0]
-    for how in ("pad", "crop", "stretch"):
-        np.testing.assert_array_equal(fit.prepare_picture(picture, 16, how).pixels, picture)
-
-
-def test_padding_has_the_background_colour_and_keeps_the_aspect():
-    picture = np.full((40, 80, 3), (240, 200, 10), np.uint8)
-    picture[10:30, 20:60] = 0
-    found = fit.prepare_picture(picture, 16)
-    np.testing.assert_array_equal(found.background, (240, 200, 10))
-    np.testing.assert_array_equal(found.pixels[:4], np.broadcast_to((240, 200, 10), (4, 16, 3)))
-    dark = found.pixels[..., 0] < 100
-    assert dark.any(axis=1).sum() == 4 and dark.any(axis=0).sum() == 8
-    assert found.original == (40, 80) and found.white == 0
-
-
-def test_crop_takes_the_centre_and_stretch_bends():
-    picture = np.zeros((16, 48, 3), np.uint8)
-    picture[:, 16:32] = (10, 200, 30)
-    cropped = fit.prepare_picture(picture, 16, "crop").pixels
-    np.testing.assert_array_equal(cropped, picture[:, 16:32])
-    stretched = fit.prepare_picture(picture, 16, "stretch").pixels
-    np.testing.assert_allclose(stretched[:, 8], np.broadcast_to((10, 200, 30), (16, 3)), atol=5)
-    assert stretched[:, 0].max() <= 2
-
-
-def test_alpha_is_composited_on_white_and_kept_as_mask():
-    picture = np.zeros((32, 32, 4), np.uint8)
-    picture[8:24, 8:24] = (200, 0, 0, 255)
-    found = fit.prepare_picture(picture, 16)
-    np.testing.assert_array_equal(found.pixels[0, 0], (255, 255, 255))
-    np.testing.assert_array_equal(found.pixels[8, 8], (200, 0, 0))
-    assert found.mask[0, 0] == 0 and found.mask[8, 8] == 255
-    half = np.full((16, 16, 4), (100, 0, 0, 128), np.uint8)
-    assert abs(int(fit.prepare_picture(half, 16).pixels[0, 0, 0]) - 177) <= 1
-
-
-def test_composited_sources_keep_their_colours():
-    picture = np.full((16, 16, 4), (90, 80, 70, 0), np.uint8)
-    found = fit.prepare_picture(picture, 16, composited=True)
-    np.testing.assert_array_equal(found.pixels[0, 0], (90, 80, 70))
-    assert found.mask.max() == 0
-
-
-def test_grey_is_found_and_luma_keeps_it():
-    grey = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
-    assert fit.prepare_picture(grey.repeat(3, 2), 16).pixels.shape == (16, 16, 1)
-    np.testing.assert_array_equal(fit.set_channels(grey.repeat(3, 2), 1), grey)
-    np.testing.assert_array_equal(fit.set_channels(np.uint8([[[255, 0, 0]]]), 1), [[[76]]])
-
-
-# --- splits ----------------------------------------------------------------------------------
-
-
-def hashes(count):
-    return np.random.default_rng(0).integers(0, 256, (count, 32), dtype=np.uint8)
-
-
-def test_copies_never_straddle_and_shares_are_kept():
-    once = hashes(3000)
-    twice = np.concatenate([once, once[::2]])
-    found = splits.assign(twice, [None] * len(twice), 0.1, 0.2)
-    np.testing.assert_array_equal(found[3000:], found[:3000:2])
-    shares = np.bincount(found[:3000], minlength=3) / 3000
-    np.testing.assert_allclose(shares, (0.7, 0.1, 0.2), atol=0.03)
-
-
-def test_adding_pictures_to_a_large_set_moves_none():
-    many = hashes(2500)
-    before = splits.assign(many[:1500], [None] * 1500, 0.1, 0.1)
-    np.testing.assert_array_equal(splits.assign(many, [None] * 2500, 0.1, 0.1)[:1500], before)
-
-
-@pytest.mark.parametrize("count", [10, 11, 50, 999])
-def test_small_sets_have_every_split(count):
-    found = splits.assign(hashes(count), [None] * count, 0.01, 0.1)
-    counts = np.bincount(found, minlength=3)
-    assert counts.min() >= 1 and counts[2] == max(1, round(count * 0.1))
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 9])
-def test_tiny_sets_are_trained_on(count):
-    assert (splits.assign(hashes(count), [None] * count, 0.1, 0.1) == splits.TRAIN).sum() >= count - 2
-
-
-def test_official_test_stays_whole_and_its_copies_leave_train():
-    many = hashes(40)
-    many[5] = many[35]
-    official = ["train"] * 30 + ["test"] * 10
-    found = splits.assign(many, official, 0.2, 0.5)
-    assert (found[30:] == splits.TEST).all() and found[5] == splits.LEFT_OUT
-    assert (found[:30] == splits.VALIDATION).sum() == round(0.2 * 29)
-    assert not (found[:30] == splits.TEST).any()
 
 
 # --- whole stores ----------------------------------------------------------------------------

@@ -36,8 +36,10 @@ def rows(count, make):
 def test_kinds_of_columns_are_inferred(shop):
     text = "image,category,material,height (cm),hue (deg),new,stock,sku,note,empty,row\n" + rows(
         20,
-        lambda n: f"images/{n:04d}.png,{'shoe' if n % 2 else 'bag'},{'wood' if n < 9 else 'felt'},"
-        f"{n * 1.5},{n * 18},{'True' if n % 3 else 'false'},{n % 4},{1000 + n},text {n},,{n}",
+        lambda n: (
+            f"images/{n:04d}.png,{'shoe' if n % 2 else 'bag'},{'wood' if n < 9 else 'felt'},"
+            f"{n * 1.5},{n * 18},{'True' if n % 3 else 'false'},{n % 4},{1000 + n},text {n},,{n}"
+        ),
     )
     source = open_table(shop / "a.csv", text.replace("text 1,", "text 1 " + "x" * 70 + ","))
     kinds = {one.name: (one.kind, one.values, one.unit) for one in source.schema()}
@@ -63,7 +65,9 @@ def test_free_text_and_many_values_are_ignored(fill, tmp_path):
 
 
 def test_missing_values_are_none(shop):
-    text = "image;category;weight\n0000.png;;nan\n0001.png;bag;2,5\n0002.png;bag\n0003.png;N/A;3,5\n"
+    text = (
+        "image;category;weight\n0000.png;;nan\n0001.png;bag;2,5\n0002.png;bag\n0003.png;N/A;3,5\n"
+    )
     found = items(open_table(shop / "a.csv", "\ufeff" + text))
     assert [item.category for item in found.values()] == [None, "bag", "bag", None]
     assert [item.attributes["weight"] for item in found.values()] == [None, 2.5, None, 3.5]

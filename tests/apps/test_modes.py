@@ -1,0 +1,146 @@
+"""The modes of run_sample.py on a small trained run: same bytes, told in a manifest."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import prodgen
+from prodgen import checkpoint, rng, tables, workdir
+from prodgen.apps import interpolate, request, traverse
+from prodgen.data.conditions import Conditions
+from prodgen.errors import MissingInput, UsageError
+from prodgen.steps import vae
+from tests.tiny import batch_of, tiny
+
+
+@pytest.fixture(scope="module")
+def run(store, tmp_path_factory):
+    """A run of 30 steps, written as the trainer writes one."""
+    path, config = tmp_path_factory.mktemp("runs") / "run", tiny(optim__lr=3e-3)
+    path.mkdir()
+    step = jax.jit(vae.make_train_step(config, store.spec, lambda x: x))
+    state = vae.init(config, store.spec, rng.key(0, "init"))
+    for t in range(30):
+        state, _ = step(state, (batch_of(store, config, t),), {})
+    keeper = checkpoint.Checkpoints(path, 2, 1)
+    keeper.save(30, state, 1.0)
+    keeper.wait()
+    Conditions.from_store(store).save(path)
+    data = {"digest": store.digest(), "counts": {"train": 1}, "spec": store.spec.to_json()}
+    workdir.write(path, config, data, {})
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(run):
+    return prodgen.load(run)
+
+
+def ask(run, out, mode, **options):
+    return request.run(request.Request(workdir=run, mode=mode, out=out, **options))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "shape"),
+    [("grid", {}, (2, 8)), ("grid", {"n": 5, "label": "disc"}, (1, 8)),
+     ("interpolate", {"n": 2, "frames": 5}, (2, 5)), ("traverse", {"n": 3, "frames": 4}, (3, 4))],
+)  # fmt: skip
+def test_a_sheet_is_written_twice_the_same(run, tmp_path, mode, options, shape):
+    files = ask(run, tmp_path / "a" / "sheet.png", mode, **options)
+    again = ask(run, tmp_path / "b" / "sheet.png", mode, **options)
+    assert [p.read_bytes() for p in files] == [p.read_bytes() for p in again]
+    picture = np.asarray(Image.open(files[0]))
+    rows, columns = shape
+    assert picture.shape[0] == rows * 98 + 2 and picture.shape[1] >= columns * 98 + 2
+    assert picture.std() > 1  # something is on it
+    other = ask(run, tmp_path / "c" / "sheet.png", mode, seed=9, **options)
+    assert other[0].read_bytes() != files[0].read_bytes()
+
+
+def test_the_manifest_says_how_to_make_each_picture_again(run, model, tmp_path):
+    ask(run, tmp_path, "images", n=3, seed=4, label="square", attributes={"colour": "red"})
+    entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
+    assert sorted(entries) == ["000000.png", "000001.png", "000002.png"]
+    entry = entries["000002.png"]
+    assert entry["label"] == "square" and entry["attributes"]["colour"] == "red"
+    assert entry["fingerprint"] == workdir.read(run)["fingerprint"] and entry["step"] == 30
+    z = np.float32([entry["latent"]])
+    np.testing.assert_array_equal(z, model.latents(np.array([2]), seed=4))
+    conditions = model.conditions.pick(4, np.array([2]), "square", {"colour": "red"})
+    shown = np.asarray(Image.open(tmp_path / "000002.png"))
+    np.testing.assert_array_equal(model.decode(z, conditions)[0], shown)
+    assert "generated" in Image.open(tmp_path / "000002.png").text["prodgen"]
+
+
+def test_the_manifest_keeps_other_files_of_the_folder(run, tmp_path):
+    ask(run, tmp_path / "a.png", "grid", n=2)
+    ask(run, tmp_path / "b.png", "traverse", n=2)
+    entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
+    assert {name: entry["mode"] for name, entry in entries.items()} == {
+        "a.png": "grid", "b.png": "traverse",
+    }  # fmt: skip
+
+
+def test_interpolation_moves(run, tmp_path):
+    files = ask(run, tmp_path / "i.png", "interpolate", n=1, frames=6)
+    assert Image.open(files[1]).n_frames == 10  # there and back, the ends once
+
+
+def test_spherical_keeps_the_ends_and_the_length():
+    a, b = np.float32([3, 0, 0]), np.float32([0, 3, 0])
+    found = interpolate.spherical(a, b, np.array([0.0, 0.5, 1.0]))
+    np.testing.assert_allclose(found, [a, np.float32([1, 1, 0]) * 3 / np.sqrt(2), b], atol=1e-6)
+    np.testing.assert_allclose(interpolate.spherical(a, 2 * a, np.array([0.5])), [[4.5, 0, 0]])
+
+
+def test_traversal_names_the_most_active_first(run, model, tmp_path):
+    ask(run, tmp_path / "t.png", "traverse", n=4)
+    entry = json.loads((tmp_path / "manifest.json").read_text())["files"]["t.png"]
+    assert entry["activity"] == sorted(entry["activity"], reverse=True)
+    activity = traverse.latent_activity(model, 0)
+    assert entry["latents"][0] == int(np.argmax(activity))
+
+
+def test_own_pictures_are_reconstructed(run, store, tmp_path):
+    (tmp_path / "mine").mkdir()
+    for i, picture in enumerate(store.fetch(store.ids("test")[:3])["image"]):
+        Image.fromarray(picture).resize((40, 30)).save(tmp_path / "mine" / f"{i}.jpg")
+    files = ask(run, tmp_path / "r.png", "reconstruct", input=str(tmp_path / "mine"))
+    entry = json.loads(files[-1].read_text())["files"]["r.png"]
+    assert [p["name"] for p in entry["pictures"]] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert all(5 < p["psnr"] < 60 for p in entry["pictures"])
+
+
+def test_the_notebook_face(model, store):
+    pictures = store.fetch(store.ids("test"))
+    z = model.encode(pictures["image"], pictures)
+    assert z.shape == (len(pictures["image"]), 4) and z.dtype == np.float32
+    back = model.reconstruct(pictures["image"], pictures)
+    assert back.shape == pictures["image"].shape and back.dtype == np.uint8
+    error = np.abs(back.astype(int) - pictures["image"]).mean()
+    blank = np.abs(pictures["image"].astype(int).mean(0) - pictures["image"]).mean()
+    assert error < blank  # nearer than the mean picture
+    np.testing.assert_array_equal(model.sample(3, seed=2), model.sample(70, seed=2)[:3])
+    with pytest.raises(ValueError, match="uint8 pictures of"):
+        model.encode(np.zeros((1, 8, 8, 3), np.uint8))
+
+
+def test_what_cannot_be_done_is_said(run, tmp_path):
+    with pytest.raises(UsageError, match="not a category of this run"):
+        ask(run, tmp_path / "x.png", "grid", label="mug")
+    with pytest.raises(MissingInput, match="no checkpoint '31'"):
+        ask(run, tmp_path / "x.png", "grid", step="31")
+    with pytest.raises(MissingInput, match="does not exist"):
+        ask(run, tmp_path / "x.png", "reconstruct", input=str(tmp_path / "nothing"))
+    with pytest.raises(UsageError, match="not name=value"):
+        request.parse_attributes("red")
+
+
+def test_every_mode_is_a_file_with_run():
+    import importlib
+
+    for module in tables.MODES.values():
+        assert callable(importlib.import_module(module).run)

@@ -1,0 +1,72 @@
+"""Both feeds deliver the bytes that order and store define, from any batch on, on any share."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from prodgen.data import feed, resident
+from prodgen.errors import BadData
+from prodgen.parallel import mesh as meshes
+from tests.tiny import ROOT, batch_of, mesh_of, tiny
+
+
+def take(batches, n):
+    return [{name: np.asarray(value) for name, value in next(batches).items()} for _ in range(n)]
+
+
+def same(found, expected):
+    assert len(found) == len(expected)
+    for a, b in zip(found, expected, strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            assert a[name].dtype == b[name].dtype, name
+            np.testing.assert_array_equal(a[name], b[name], name)
+
+
+@pytest.mark.parametrize("start", [0, 7])
+def test_tfdata_and_resident_are_bit_identical_to_the_definition(store, start):
+    config = tiny(seed=5)
+    expected = [batch_of(store, config, t) for t in range(start, start + 9)]  # over an epoch's end
+    same(take(feed.batches(store, 5, 16, np.arange(16, dtype=np.int32), start), 9), expected)
+    for devices in (1, 8):
+        mesh = mesh_of(config, devices)
+        whole, rows = meshes.replicated(mesh), meshes.split(mesh)
+        same(take(resident.batches(store, 5, 16, start, whole, rows), 9), expected)
+
+
+def test_two_hosts_share_the_batch_that_one_host_sees(store):
+    every = np.arange(16, dtype=np.int32)
+    whole = take(feed.batches(store, 0, 16, every, 3), 3)
+    halves = [take(feed.batches(store, 0, 16, every[i::2], 3), 3) for i in range(2)]
+    for t in range(3):
+        for name in whole[t]:
+            joined = np.empty_like(whole[t][name])
+            joined[0::2], joined[1::2] = halves[0][t][name], halves[1][t][name]
+            np.testing.assert_array_equal(joined, whole[t][name])
+
+
+def test_a_set_smaller_than_a_batch_is_refused(store):
+    mesh = mesh_of(tiny(), 1)
+    whole, rows = meshes.replicated(mesh), meshes.split(mesh)
+    with pytest.raises(BadData, match="fewer than config.train.batch_size=512"):
+        next(feed.batches(store, 0, 512, np.arange(512, dtype=np.int32), 0))
+    with pytest.raises(BadData, match="fewer than config.train.batch_size=512"):
+        next(resident.batches(store, 0, 512, 0, whole, rows))
+
+
+def test_resident_takes_at_most_a_quarter_of_the_memory(store, monkeypatch):
+    mesh = mesh_of(tiny(), 1)
+    size = len(store.ids("train")) * 16 * 16 * 3
+    monkeypatch.setattr(resident, "_memory", lambda mesh: 4 * size)
+    assert resident.fits(store, mesh)
+    monkeypatch.setattr(resident, "_memory", lambda mesh: 4 * size - 4)
+    assert not resident.fits(store, mesh)
+
+
+def test_the_resident_feed_and_training_never_import_tensorflow():
+    code = "import sys, prodgen.trainer, prodgen.data.resident, prodgen.apps.request as r; " \
+           "import prodgen.apps.grid, prodgen.apps.reconstruct; " \
+           "sys.exit(any(m.split('.')[0] == 'tensorflow' for m in sys.modules))"  # fmt: skip
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

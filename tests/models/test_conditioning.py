@@ -1,0 +1,30 @@
+"""Missing values are zero and flagged."""
+
+import numpy as np
+
+from prodgen.models import conditioning
+from tests.tiny import spec_of
+
+
+def test_the_vector_by_hand():
+    spec = spec_of()  # 2 classes; colour (2 columns), radius (1), turn (2)
+    batch = {
+        "label": np.array([1, -1], np.int32),
+        "attributes": np.float32([[0, 1, 2, 3, 4], [9, 9, 9, 9, 9]]),
+        "known": np.array([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0]], bool),
+    }
+    found = np.asarray(conditioning.vector(batch, spec))
+    assert found.shape == (2, conditioning.width(spec)) == (2, 13)
+    np.testing.assert_array_equal(found[0], [0, 1, 1, 0, 1, 2, 0, 0, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(found[1], np.zeros(13))  # what is unknown cannot leak
+
+
+def test_hiding_makes_an_example_unknown():
+    batch = {
+        "label": np.array([1, 0], np.int32),
+        "attributes": np.ones((2, 5), np.float32),
+        "known": np.ones((2, 5), bool),
+    }
+    hidden = conditioning.hide(batch, np.array([True, False]))
+    found = np.asarray(conditioning.vector(hidden, spec_of()))
+    assert not found[0].any() and found[1].any()

@@ -1,0 +1,141 @@
+"""The VAE's step: what it minimises, what it skips, what it keeps."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from prodgen import images, rng
+from prodgen.errors import UsageError
+from prodgen.losses import divergence
+from prodgen.models import conditioning
+from prodgen.steps import vae
+from prodgen.steps.state import adopt
+from tests.tiny import batch_of, close, spec_of, tiny
+
+
+def identity(x):
+    return x
+
+
+def start(config, spec, seed=0):
+    return vae.init(config, spec, rng.key(seed, "init"))
+
+
+def test_the_reported_loss_is_the_objective(store):
+    config = tiny(loss__beta=0.5, loss__beta_schedule="constant", model__condition_dropout=0.0)
+    state, batch = start(config, store.spec), batch_of(store, config)
+    _, metrics = jax.jit(vae.make_train_step(config, store.spec, identity))(state, (batch,), {})
+    noise = rng.normal(rng.key(0, "posterior", 0), batch["slot"], (4,))
+    conditions = conditioning.vector(batch, store.spec)
+    image = images.to_float(batch["image"])
+    output, mean, log_variance = vae.network(config, store.spec).apply(
+        {"params": state.nets["vae"].params}, image, noise, conditions
+    )
+    mse = float(jnp.mean((output - image) ** 2))
+    nll = 16 * 16 * 3 / 2 * (1 + np.log(2 * np.pi * mse))  # the Gaussian at its own variance
+    kl = float(divergence.standard_normal(mean, log_variance).sum(1).mean())
+    assert float(metrics["sigma2"]) == pytest.approx(mse, rel=1e-4)
+    assert float(metrics["nll"]) == pytest.approx(nll, rel=1e-4)
+    assert float(metrics["kl"]) == pytest.approx(kl, rel=1e-4)
+    assert float(metrics["loss"]) == pytest.approx(nll + 0.5 * kl, rel=1e-4)
+
+
+def test_a_step_that_is_not_finite_changes_nothing_but_the_counters(store):
+    config = tiny()
+    step = jax.jit(vae.make_train_step(config, store.spec, identity))
+    state, batch = start(config, store.spec), batch_of(store, config)
+    state, _ = step(state, (batch,), {})
+    poisoned = batch | {"attributes": np.full_like(batch["attributes"], np.nan)}
+    poisoned["known"] = np.ones_like(batch["known"])
+    after, metrics = step(state, (poisoned,), {})
+    close(state.nets, after.nets, 0.0)
+    assert float(after.extras["sigma2"]) == float(state.extras["sigma2"])
+    assert int(after.step) == int(state.step) + 1
+    assert (int(metrics["skipped"]), int(metrics["skipped_in_a_row"])) == (1, 1)
+    after, metrics = step(after, (poisoned,), {})
+    assert (int(metrics["skipped"]), int(metrics["skipped_in_a_row"])) == (2, 2)
+    after, metrics = step(after, (batch,), {})
+    assert (int(metrics["skipped"]), int(metrics["skipped_in_a_row"])) == (2, 0)
+
+
+def test_training_lowers_the_loss(store):
+    config = tiny(train__num_steps=60, optim__lr=3e-3)
+    step = jax.jit(vae.make_train_step(config, store.spec, identity))
+    state, losses = start(config, store.spec), []
+    for t in range(60):
+        state, metrics = step(state, (batch_of(store, config, t),), {})
+        losses.append(float(metrics["nll"]))
+    assert losses[-1] < losses[0] - 300
+
+
+@pytest.mark.parametrize("likelihood", ["sigma", "mse", "bernoulli", "logistic"])
+@pytest.mark.parametrize("grey", [True, False])
+def test_every_likelihood_trains_and_judges_grey_and_colour(store, grey_store, likelihood, grey):
+    data = grey_store if grey else store
+    config = tiny(loss__likelihood=likelihood)
+    state, batch = start(config, data.spec), batch_of(data, config)
+    state, metrics = jax.jit(vae.make_train_step(config, data.spec, identity))(state, (batch,), {})
+    assert int(metrics["skipped"]) == 0
+    sums = jax.jit(vae.make_eval_step(config, data.spec, identity))(state, batch)
+    found = vae.summarise(config, data.spec, jax.device_get(sums))
+    assert ("bits_per_dim" in found) == (likelihood == "logistic")
+    assert all(np.isfinite(value) for value in found.values())
+
+
+def test_padding_counts_nothing(store):
+    config = tiny()
+    state, batch = start(config, store.spec), batch_of(store, config)
+    judge = jax.jit(vae.make_eval_step(config, store.spec, identity))
+    half = batch | {"slot": np.where(np.arange(16) < 8, batch["slot"], -1).astype(np.int32)}
+    junk = half | {"image": np.where((np.arange(16) < 8)[:, None, None, None], batch["image"], 7)}
+    assert float(judge(state, half)["examples"]) == 8
+    close(judge(state, half), judge(state, junk), 0.0)
+
+
+def test_bfloat16_keeps_float32_weights_and_comes_close(store):
+    plain, half = tiny(), tiny(model__dtype="bfloat16")
+    batch = batch_of(store, plain)
+    found = {}
+    for name, config in (("plain", plain), ("half", half)):
+        state = start(config, store.spec)
+        step = jax.jit(vae.make_train_step(config, store.spec, identity))
+        after, found[name] = step(state, (batch,), {})
+        assert {leaf.dtype for leaf in jax.tree.leaves(after.nets["vae"].params)} == {np.float32}
+    assert float(found["half"]["loss"]) == pytest.approx(float(found["plain"]["loss"]), rel=0.02)
+
+
+def test_without_averaging_the_weights_themselves_are_judged(store):
+    config = tiny(optim__ema=0.0)
+    state = start(config, store.spec)
+    assert state.nets["vae"].ema is None
+    step = jax.jit(vae.make_train_step(config, store.spec, identity))
+    state, _ = step(state, (batch_of(store, config),), {})
+    assert vae.weights(state) is state.nets["vae"].params
+
+
+def test_generated_latents_follow_their_index():
+    config = tiny()
+    whole = np.asarray(vae.latents(config, 3, np.arange(6)))
+    np.testing.assert_array_equal(vae.latents(config, 3, np.array([4])), whole[4:5])
+    assert not np.array_equal(vae.latents(config, 4, np.array([4])), whole[4:5])
+
+
+def test_adopting_weights_names_what_does_not_fit(store):
+    config = tiny()
+    donor = start(config, store.spec, seed=1)
+    mine, differences = adopt(start(config, store.spec), donor)
+    assert differences == []
+    close(mine.nets["vae"].params, donor.nets["vae"].ema, 0.0)
+    close(mine.nets["vae"].ema, donor.nets["vae"].ema, 0.0)
+
+    plain = spec_of(conditional=False)
+    mine, differences = adopt(start(config, plain), donor)
+    assert any(line.startswith("vae/encoder/head/kernel: [") for line in differences)
+    stem = mine.nets["vae"].params["encoder"]["stem"]["kernel"]
+    close(stem, donor.nets["vae"].ema["encoder"]["stem"]["kernel"], 0.0)
+
+    stranger = start(tiny(model__width=6, model__max_width=7, model__latent=3), plain)
+    stranger = stranger.replace(nets={"other": stranger.nets["vae"]})
+    with pytest.raises(UsageError, match="share no weights"):
+        adopt(start(config, store.spec), stranger)

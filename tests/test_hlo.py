@@ -1,0 +1,87 @@
+"""What the compiled steps consist of: no convolution that falls off the CPU's fast path."""
+
+import re
+
+import jax
+import pytest
+
+from prodgen import rng
+from prodgen.parallel import compile as compiling
+from prodgen.parallel import mesh as meshes
+from prodgen.steps import vae
+from tests.tiny import batch_of, mesh_of, tiny
+
+FAST_LABELS = "b01f_01io->b01f"
+
+
+def convolutions(text):
+    """(computation is the entry, instruction) of every convolution in a compiled program."""
+    found, entry = [], False
+    for line in text.splitlines():
+        if line and not line.startswith(" "):
+            entry = line.startswith("ENTRY")
+        if " convolution(" in line:
+            found.append((entry, line))
+    return found
+
+
+def faults(text):
+    """Why each offending convolution offends."""
+    found = []
+    for entry, line in convolutions(text):
+        window = re.search(r"window={([^}]*)}", line)
+        labels = re.search(r"dim_labels=(\S+?)[,\s]", line + " ")[1]
+        if window and re.search(r"(lhs|rhs)_dilate|stride", window[1]):
+            found.append(f"dilated or strided: {line.strip()[:200]}")
+        if len(labels.split("_")[0]) != 4:
+            found.append(f"expanded groups, {labels}")
+        if not entry and labels != FAST_LABELS:
+            found.append(f"outside the entry computation, {labels}")
+    return found
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_the_train_step_keeps_to_the_convolution_rule_and_compiles_once(store, mode):
+    config = tiny(parallel__mode=mode)
+    mesh = mesh_of(config, 1)
+    state = jax.device_put(
+        vae.init(config, store.spec, rng.key(0, "init")), meshes.replicated(mesh)
+    )
+    step = compiling.train_step(
+        lambda mean: vae.make_train_step(config, store.spec, mean), mesh, mode
+    )
+    batches = (meshes.place(mesh, batch_of(store, config)),)
+    compiled = compiling.ahead(step, state, batches, {})
+    assert len(convolutions(compiled.as_text())) > 10
+    assert not faults(compiled.as_text())
+    for _ in range(3):  # an ahead-of-time program raises where it would have to compile again
+        state, _ = compiled(state, batches, {})
+
+
+def test_the_lint_sees_what_it_should():
+    """A strided convolution's gradient is what the rule is about."""
+    import jax.numpy as jnp
+    from jax import lax
+
+    def strided(x, k):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return jnp.sum(
+            lax.conv_general_dilated(x, k, (2, 2), "SAME", dimension_numbers=numbers) ** 2
+        )
+
+    shapes = jnp.ones((1, 8, 8, 2)), jnp.ones((4, 4, 2, 3))
+    assert faults(jax.jit(jax.grad(strided, (0, 1))).lower(*shapes).compile().as_text())
+
+
+def test_the_state_is_donated(store):
+    config = tiny()
+    mesh = mesh_of(config, 1)
+    state = jax.device_put(
+        vae.init(config, store.spec, rng.key(0, "init")), meshes.replicated(mesh)
+    )
+    step = compiling.train_step(
+        lambda mean: vae.make_train_step(config, store.spec, mean), mesh, "jit"
+    )
+    after, _ = step(state, (meshes.place(mesh, batch_of(store, config)),), {})
+    assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.nets))
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))

@@ -1,0 +1,170 @@
+"""A run killed at any moment and started again ends as if nothing had happened, bit for bit."""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from prodgen import trees
+from prodgen.run import open_run
+from tests.tiny import ROOT, TINY
+
+STEPS = 12
+
+
+def start(workdir, cache, *flags, steps=STEPS):
+    fields = TINY | {
+        "data.size": 64,
+        "data.cache_dir": str(cache),
+        "train.num_steps": steps,
+        "train.evaluate_every": 4,
+        "train.sample_every": 6,
+        "train.checkpoint_every": 3,
+    }
+    overrides = [f"--config.{path}={value}" for path, value in fields.items()]
+    return subprocess.Popen(
+        [
+            sys.executable,
+            "run_train.py",
+            "--config=configs/vae.py",
+            f"--workdir={workdir}",
+            *overrides,
+            *flags,
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(cache)},
+    )
+
+
+def finish(process, code=0):
+    out, _ = process.communicate(timeout=300)
+    assert process.returncode == code, out
+    return out
+
+
+def final(workdir):
+    """Hashes of every leaf of the last state, and the metrics lines."""
+    run = open_run(workdir, "latest")
+    leaves = {
+        path: hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest()
+        for path, leaf in trees.names(jax.device_get(run.state)).items()
+    }
+    return run.step, leaves, (workdir / "metrics.jsonl").read_text()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """(cache folder, final state and metrics) of a run that nothing disturbed."""
+    base = tmp_path_factory.mktemp("undisturbed")
+    finish(start(base / "run", base / "cache"))
+    return base / "cache", final(base / "run")
+
+
+def wait_for(process, workdir, line):
+    """Until metrics.jsonl has `line` lines, or the process ends."""
+    path = workdir / "metrics.jsonl"
+    while process.poll() is None:
+        if path.exists() and path.read_text().count("\n") >= line:
+            return
+        time.sleep(0.005)
+
+
+def kill_and_continue(tmp_path, undisturbed, kills, seed):
+    cache, expected = undisturbed
+    dice = random.Random(seed)
+    for _ in range(kills):
+        process = start(tmp_path / "run", cache)
+        wait_for(process, tmp_path / "run", dice.randint(0, STEPS))
+        time.sleep(dice.random() * 0.3)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    finish(start(tmp_path / "run", cache))
+    assert final(tmp_path / "run") == expected
+    assert not list((tmp_path / "run" / "checkpoints").glob("*tmp*"))
+    steps = [json.loads(line)["step"] for line in expected[2].splitlines() if "loss" in line]
+    assert steps == list(range(1, STEPS + 1))
+
+
+def test_killed_once_and_continued(tmp_path, undisturbed):
+    kill_and_continue(tmp_path, undisturbed, kills=1, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 6))
+def test_killed_many_times_at_random_and_continued(tmp_path, undisturbed, seed):
+    kill_and_continue(tmp_path, undisturbed, kills=4, seed=seed)
+
+
+def test_sigterm_saves_says_so_and_the_rest_is_the_same(tmp_path, undisturbed):
+    cache, expected = undisturbed
+    process = start(tmp_path / "run", cache)
+    wait_for(process, tmp_path / "run", 2)
+    process.send_signal(signal.SIGTERM)
+    out = finish(process, 75)
+    last = out.strip().splitlines()[-1]
+    assert last.startswith("prodgen: ERROR stopped: stopped by SIGTERM at step ")
+    assert "last good checkpoint: step " in last and "next: give the same command again" in last
+    stopped = int(last.split("at step ")[1].split()[0])
+    assert open_run(tmp_path / "run", "latest").step == stopped
+
+    out = finish(start(tmp_path / "run", cache))
+    assert f"continued at step {stopped}" in out
+    step, leaves, metrics = final(tmp_path / "run")
+    assert (step, leaves) == expected[:2]
+    kept = [line for line in metrics.splitlines() if f'"step": {stopped}, "val/' not in line]
+    assert set(kept) <= set(expected[2].splitlines())  # but for the judgement where it stopped
+
+
+def test_another_config_in_the_folder_is_refused_with_the_difference(tmp_path, undisturbed):
+    cache, _ = undisturbed
+    workdir = tmp_path / "run"
+    finish(start(workdir, cache, steps=1))
+    out = finish(start(workdir, cache, "--config.optim.lr=0.5", steps=1), 2)
+    assert "config.optim.lr: 0.001 -> 0.5" in out
+    out = finish(start(workdir, cache, "--config.data.seed=3", steps=1), 2)
+    assert "config.data.seed: 0 -> 3" in out
+
+
+def test_two_runs_cannot_share_a_folder(tmp_path, undisturbed):
+    cache, _ = undisturbed
+    first = start(tmp_path / "run", cache)
+    wait_for(first, tmp_path / "run", 1)
+    out = finish(start(tmp_path / "run", cache), 73)
+    assert f"is in use by pid {first.pid}" in out
+    first.kill()
+    first.wait()
+
+
+def test_nothing_left_to_do_is_no_error(tmp_path, undisturbed):
+    cache, _ = undisturbed
+    finish(start(tmp_path / "run", cache, steps=1))
+    before = (tmp_path / "run" / "metrics.jsonl").read_text()
+    finish(start(tmp_path / "run", cache, steps=1))
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == before
+
+
+def test_a_finished_folder_holds_what_is_promised(tmp_path, undisturbed):
+    cache, _ = undisturbed
+    finish(start(tmp_path / "run", cache, steps=6))
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names >= {
+        "config.json", "metrics.jsonl", "timing.jsonl", "checkpoints", "samples", "curves.png",
+        "report.html", "data_report.html", "data_report.json", "conditions.npz",
+    }  # fmt: skip
+    samples = {path.name for path in (tmp_path / "run" / "samples").iterdir()}
+    assert samples == {"step_00000006.png", "reconstruction_00000006.png"}
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert (
+        page.count("data:image/png;base64,") >= 3 and "http" not in page.split("<style>")[1][:200]
+    )
