@@ -35,6 +35,7 @@ def get_config() -> ConfigDict:
     model.width = 32  # channels at the highest internal resolution; doubles on the way down
     model.max_width = 128  # no stage is wider
     model.blocks = 1  # residual blocks a stage
+    model.block_side = 16  # stages of more pixels a side have none: most cost, least effect
     model.latent = 64  # Z
     model.condition = True  # give category and attributes to encoder and decoder
     model.condition_dropout = 0.1  # share of training examples whose conditions are hidden

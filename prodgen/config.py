@@ -86,6 +86,7 @@ RULES: dict[str, Rule] = {
     "model.width": Rule(int, 4, 1024),
     "model.max_width": Rule(int, 4, 2048),
     "model.blocks": Rule(int, 1, 16),
+    "model.block_side": Rule(int, 4, 256),
     "model.latent": Rule(int, 1, 4096),
     "model.condition": _SWITCH,
     "model.condition_dropout": Rule(float, 0.0, 1.0),

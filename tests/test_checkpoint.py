@@ -123,11 +123,13 @@ def test_a_failed_write_surfaces_with_the_last_good_step(tmp_path, monkeypatch):
     def full(*arguments, **keywords):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(keeper._orbax, "wait_until_finished", full)
     keeper.save(2, tree(2), None)
+    keeper.wait()
+    monkeypatch.setattr(checkpoint, "_hash", full)
+    keeper.save(3, tree(3), None)
     with pytest.raises(StorageError, match="No space left on device"):
         keeper.wait()
-    assert keeper.last_good().startswith("last good checkpoint: step 1")
+    assert keeper.last_good().startswith("last good checkpoint: step 2")
 
 
 def test_the_manifest_records_score_and_hashes(tmp_path):

@@ -9,9 +9,10 @@ import numpy as np
 from prodgen import images
 from prodgen.apps.model import Model
 from prodgen.apps.request import Output, Request, sheet_png
-from prodgen.data import prepare
+from prodgen.data import decode, fit, prepare
+from prodgen.data.source import Refused
 from prodgen.data.store import Store
-from prodgen.errors import MissingInput
+from prodgen.errors import BadData, MissingInput
 from prodgen.evaluate import pairs
 from prodgen.types import Batch
 
@@ -48,16 +49,23 @@ def _pictures(model: Model, request: Request) -> tuple[np.ndarray, Batch, list[s
         batch = store.fetch(ids)
         return batch["image"], batch, store.names(ids)
     files = _files(Path(request.input))[:n]
-    size, channels = model.spec.resolution, model.spec.channels
-    data = model.config.data
-    pictures = np.stack(
-        [prepare.read_picture(f, size, channels, data.fit, data.max_pixels) for f in files]
-    )
+    pictures = np.stack([_read(model, path) for path in files])
     if not request.label and not request.attributes:
         return pictures, model.unknown(len(files)), [f.name for f in files]
     indices = np.arange(len(files))
     asked = model.conditions.pick(request.seed, indices, request.label, request.attributes)
     return pictures, asked, [f.name for f in files]
+
+
+def _read(model: Model, path: Path) -> np.ndarray:
+    """A user's picture, fitted as the training pictures were, uint8 [R, R, C]; else BadData."""
+    data, spec = model.config.data, model.spec
+    try:
+        raw = decode.decode_file(path, data.max_pixels)
+    except Refused as reason:
+        raise BadData(f"{path}: {reason}", "take it out, or convert it to PNG or JPEG") from None
+    pixels = fit.prepare_picture(raw, spec.resolution, data.fit).pixels
+    return fit.set_channels(pixels, spec.channels)
 
 
 def _store(model: Model) -> Store:

@@ -46,7 +46,11 @@ class Conditions:
         write_atomically(run / FILE, out.getvalue())
 
     def pick(
-        self, seed: int, indices: np.ndarray, label: str = "", wanted: Mapping[str, str] | None = None
+        self,
+        seed: int,
+        indices: np.ndarray,
+        label: str = "",
+        wanted: Mapping[str, str] | None = None,
     ) -> Batch:
         """The conditions of samples `indices` [N]: label, attributes, known.
 
@@ -67,7 +71,9 @@ class Conditions:
 
     def _label(self, name: str) -> int:
         if name not in self.spec.classes:
-            known = nearest(name, list(self.spec.classes)) if self.spec.classes else "there are none"
+            known = (
+                nearest(name, list(self.spec.classes)) if self.spec.classes else "there are none"
+            )
             raise UsageError(f"--label={name!r} is not a category of this run; {known}")
         return self.spec.classes.index(name)
 

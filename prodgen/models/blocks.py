@@ -7,7 +7,10 @@ Pictures are [B, H, W, C] throughout.
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -32,6 +35,64 @@ def depth_to_space(x: Array) -> Array:
     return x.reshape(b, 2 * h, 2 * w, c // 4)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve(x: Array, kernel: Array, padding: str) -> Array:
+    """A stride-1 convolution of [B, H, W, I] with a kernel [kh, kw, I, O]; padding SAME or VALID.
+
+    Its gradient to the kernel is summed over parts of the batch: XLA's CPU backend contracts over
+    all positions of the batch at once, and falls out of the cache two to five times over.
+    """
+    return lax.conv_general_dilated(
+        x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _convolve_forward(x: Array, kernel: Array, padding: str) -> tuple[Array, tuple]:
+    return convolve(x, kernel, padding), (x, kernel)
+
+
+def _convolve_backward(padding: str, saved: tuple, gradient: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    (to_x,) = jax.vjp(lambda x: convolve.fun(x, kernel, padding), x)[1](gradient)
+    parts = kernel_gradient_parts(len(x))
+    pairs = zip(jnp.split(x, parts), jnp.split(gradient, parts), strict=True)
+    to_kernel = sum(
+        jax.vjp(lambda k, a=a: convolve.fun(a, k, padding), kernel)[1](g)[0] for a, g in pairs
+    )
+    return to_x, to_kernel
+
+
+convolve.defvjp(_convolve_forward, _convolve_backward)
+
+
+def kernel_gradient_parts(batch: int) -> int:
+    """Into how many parts of the batch a kernel's gradient is cut: 8 on one CPU device, else 1.
+
+    Where a batch lies on several devices, parts of it would travel between them.
+    """
+    if jax.default_backend() != "cpu" or jax.device_count() > 1:
+        return 1
+    return max(n for n in range(1, 9) if batch % n == 0)
+
+
+class Conv(nn.Module):
+    """A stride-1 convolution with bias, [B, H, W, I] -> [B, H', W', features]."""
+
+    features: int
+    size: int = 3
+    padding: str = "SAME"
+    dtype: jnp.dtype = jnp.float32
+    init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        return convolve(x, kernel, self.padding) + bias
+
+
 class DownConv(nn.Module):
     """A 4x4 convolution of stride 2 (padding 1), as `space_to_depth` and a 2x2 convolution.
 
@@ -45,7 +106,7 @@ class DownConv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         squares = space_to_depth(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
-        return nn.Conv(self.features, (2, 2), padding="VALID", dtype=self.dtype)(squares)
+        return Conv(self.features, 2, "VALID", self.dtype)(squares)
 
 
 class UpConv(nn.Module):
@@ -75,13 +136,6 @@ class UpConv(nn.Module):
         return out.reshape(b, 2 * h, 2 * w, f) + bias
 
 
-def convolve(x: Array, kernel: Array, padding: str) -> Array:
-    """A stride-1 convolution of [B, H, W, I] with a kernel [kh, kw, I, O]."""
-    return lax.conv_general_dilated(
-        x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-
-
 class Residual(nn.Module):
     """x + conv(act(scale * act(conv))), the last convolution from zero: depth starts as identity.
 
@@ -94,11 +148,11 @@ class Residual(nn.Module):
     @nn.compact
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
         c = x.shape[-1]
-        h = nn.Conv(c, (3, 3), dtype=self.dtype, name="first")(nn.silu(x))
+        h = Conv(c, dtype=self.dtype, name="first")(nn.silu(x))
         if condition is not None:
             film = nn.Dense(2 * c, dtype=self.dtype, kernel_init=nn.initializers.zeros_init(),
                             name="film")(condition)  # fmt: skip
             scale, shift = jnp.split(film[:, None, None, :], 2, axis=-1)
             h = h * (1 + scale) + shift
         zero = nn.initializers.zeros_init()
-        return x + nn.Conv(c, (3, 3), dtype=self.dtype, kernel_init=zero, name="last")(nn.silu(h))
+        return x + Conv(c, dtype=self.dtype, init=zero, name="last")(nn.silu(h))

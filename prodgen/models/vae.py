@@ -18,31 +18,27 @@ from prodgen.types import Array, Spec
 EMBEDDING = 128  # width of the condition's embedding
 
 
-def widths(config: ConfigDict, resolution: int) -> tuple[int, ...]:
-    """Channels at resolution/2, resolution/4, ... down to 4 or 7."""
-    sides = []
-    while resolution > 7:
-        resolution //= 2
-        sides.append(resolution)
-    model = config.model
-    return tuple(min(model.width * 2**i, model.max_width) for i in range(len(sides)))
+def sides(resolution: int) -> tuple[int, ...]:
+    """The internal resolutions of a picture's: half of it, a quarter, ... down to 4 or 7."""
+    half = resolution // 2
+    return (half,) if half <= 7 else (half, *sides(half))
 
 
 class Encoder(nn.Module):
     """x [B, R, R, C] in [-1, 1], condition [B, E] or None -> mean, log variance [B, Z], float32."""
 
     widths: tuple[int, ...]
-    blocks: int
+    blocks: tuple[int, ...]
     latent: int
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None) -> tuple[Array, Array]:
-        x = nn.Conv(self.widths[0], (3, 3), dtype=self.dtype, name="stem")(blocks.space_to_depth(x))
+        x = blocks.Conv(self.widths[0], dtype=self.dtype, name="stem")(blocks.space_to_depth(x))
         for stage, features in enumerate(self.widths):
             if stage:
                 x = blocks.DownConv(features, self.dtype, name=f"down{stage}")(x)
-            for block in range(self.blocks):
+            for block in range(self.blocks[stage]):
                 x = blocks.Residual(self.dtype, name=f"block{stage}_{block}")(x)
         x = nn.silu(x).reshape(len(x), -1)
         if condition is not None:
@@ -56,7 +52,7 @@ class Decoder(nn.Module):
     """z [B, Z], condition [B, E] or None -> output [B, R, R, channels], float32."""
 
     widths: tuple[int, ...]
-    blocks: int
+    blocks: tuple[int, ...]
     side: int
     channels: int
     dtype: jnp.dtype
@@ -68,11 +64,11 @@ class Decoder(nn.Module):
         x = nn.Dense(self.side * self.side * top, dtype=self.dtype, name="start")(x)
         x = x.reshape(-1, self.side, self.side, top)
         for stage in reversed(range(len(self.widths))):
-            for block in range(self.blocks):
+            for block in range(self.blocks[stage]):
                 x = blocks.Residual(self.dtype, name=f"block{stage}_{block}")(x, condition)
             if stage:
                 x = blocks.UpConv(self.widths[stage - 1], self.dtype, name=f"up{stage}")(x)
-        x = nn.Conv(4 * self.channels, (3, 3), dtype=self.dtype, name="head")(nn.silu(x))
+        x = blocks.Conv(4 * self.channels, dtype=self.dtype, name="head")(nn.silu(x))
         return blocks.depth_to_space(x).astype(jnp.float32)
 
 
@@ -83,7 +79,7 @@ class VAE(nn.Module):
     """
 
     widths: tuple[int, ...]
-    blocks: int
+    blocks: tuple[int, ...]
     latent: int
     side: int
     channels: int
@@ -117,13 +113,13 @@ class VAE(nn.Module):
 
 def build(config: ConfigDict, spec: Spec, channels: int) -> VAE:
     """The network of a config; `channels` is what the likelihood needs a pixel."""
-    stages = widths(config, spec.resolution)
+    wanted, stages = config.model, sides(spec.resolution)
     return VAE(
-        widths=stages,
-        blocks=config.model.blocks,
-        latent=config.model.latent,
-        side=spec.resolution // 2 ** len(stages),
+        widths=tuple(min(wanted.width * 2**i, wanted.max_width) for i in range(len(stages))),
+        blocks=tuple(wanted.blocks if side <= wanted.block_side else 0 for side in stages),
+        latent=wanted.latent,
+        side=stages[-1],
         channels=channels,
-        condition=config.model.condition and bool(spec.classes or spec.attributes),
-        dtype=jnp.dtype(config.model.dtype),
+        condition=wanted.condition and bool(spec.classes or spec.attributes),
+        dtype=jnp.dtype(wanted.dtype),
     )

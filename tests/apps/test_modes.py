@@ -18,15 +18,18 @@ from tests.tiny import batch_of, tiny
 
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
-    """A run of 30 steps, written as the trainer writes one."""
-    path, config = tmp_path_factory.mktemp("runs") / "run", tiny(optim__lr=3e-3)
+    """A run of 120 steps, written as the trainer writes one."""
+    path, config = (
+        tmp_path_factory.mktemp("runs") / "run",
+        tiny(optim__lr=1e-2, train__num_steps=120),
+    )
     path.mkdir()
     step = jax.jit(vae.make_train_step(config, store.spec, lambda x: x))
     state = vae.init(config, store.spec, rng.key(0, "init"))
-    for t in range(30):
+    for t in range(120):
         state, _ = step(state, (batch_of(store, config, t),), {})
     keeper = checkpoint.Checkpoints(path, 2, 1)
-    keeper.save(30, state, 1.0)
+    keeper.save(120, state, 1.0)
     keeper.wait()
     Conditions.from_store(store).save(path)
     data = {"digest": store.digest(), "counts": {"train": 1}, "spec": store.spec.to_json()}
@@ -66,7 +69,7 @@ def test_the_manifest_says_how_to_make_each_picture_again(run, model, tmp_path):
     assert sorted(entries) == ["000000.png", "000001.png", "000002.png"]
     entry = entries["000002.png"]
     assert entry["label"] == "square" and entry["attributes"]["colour"] == "red"
-    assert entry["fingerprint"] == workdir.read(run)["fingerprint"] and entry["step"] == 30
+    assert entry["fingerprint"] == workdir.read(run)["fingerprint"] and entry["step"] == 120
     z = np.float32([entry["latent"]])
     np.testing.assert_array_equal(z, model.latents(np.array([2]), seed=4))
     conditions = model.conditions.pick(4, np.array([2]), "square", {"colour": "red"})

@@ -71,6 +71,26 @@ def compare(ours, reference, *arguments):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("size", "padding"), [(3, "SAME"), (2, "VALID")])
+def test_a_kernel_gradient_in_parts_is_the_gradient(float64, monkeypatch, size, padding):
+    x, kernel = random(6, 5, 4, 3), random(size, size, 3, 2)
+    monkeypatch.setattr(blocks.jax, "device_count", lambda: 1)
+    assert blocks.kernel_gradient_parts(6) == 6 and blocks.kernel_gradient_parts(64) == 8
+
+    def plain(x, kernel):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        return lax.conv_general_dilated(x, kernel, (1, 1), padding, dimension_numbers=numbers)
+
+    compare(lambda x, k: blocks.convolve(x, k, padding), plain, x, kernel)
+
+    def penalty(conv):  # second order, as gradient penalties take it
+        inner = lambda x, k: jnp.sum(jnp.tanh(conv(x, k)))  # noqa: E731
+        return lambda k: jnp.sum(jax.grad(inner)(x, k) ** 2)
+
+    ours = jax.grad(penalty(lambda x, k: blocks.convolve(x, k, padding)))(kernel)
+    np.testing.assert_allclose(ours, jax.grad(penalty(plain))(kernel), rtol=1e-9, atol=1e-9)
+
+
 def test_space_and_depth_are_inverse():
     x = np.arange(2 * 4 * 6 * 3).reshape(2, 4, 6, 3)
     deep = blocks.space_to_depth(x)
