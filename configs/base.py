@@ -58,15 +58,15 @@ def get_config() -> ConfigDict:
     optim.b2 = 0.99
     optim.weight_decay = 0.0  # adamw only
     optim.clip = 100.0  # global gradient norm; 0 is off
-    optim.ema = 0.999  # decay of the averaged weights that are judged and sampled; 0 is off
+    optim.ema = 0.995  # decay of the averaged weights that are judged and sampled; 0 is off
 
     config.train = train = ConfigDict()
-    train.num_steps = 3000
+    train.num_steps = 900
     train.batch_size = 64  # global, over all devices and hosts
-    train.log_every = 50
-    train.sample_every = 500
-    train.evaluate_every = 500
-    train.checkpoint_every = 500
+    train.log_every = 25
+    train.sample_every = 300
+    train.evaluate_every = 300
+    train.checkpoint_every = 300
     train.keep = 2  # newest checkpoints kept
     train.keep_best = 1  # best checkpoints kept besides, by the validation objective
     train.evaluate_examples = 512  # validation pictures a judgement uses; 0 is all
