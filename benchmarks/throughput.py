@@ -1,0 +1,164 @@
+"""How fast is training, and against what? Both sides in one run, in turn.
+
+python benchmarks/throughput.py [--config=configs/vae.py] [--rounds=5]
+
+Prints the train step of the config against the same network in PyTorch (where it is installed), in
+PyTorch's default layout and in channels_last; the arithmetic of the step against what a matrix
+product and a convolution reach here; and the cost of taking batches from either feed.
+Ratios count, not milliseconds.
+"""
+
+import json
+import math
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import flags
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from prodgen import commandline, rng
+from prodgen.data import order, prepare, resident
+from prodgen.parallel import compile as compiling
+from prodgen.parallel import mesh as meshes
+from prodgen.steps import vae
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("rounds", 5, "Timed rounds; each side has one turn a round.")
+flags.DEFINE_integer("steps", 3, "Steps a turn.")
+
+
+def our_step(config, store, mesh):
+    """(a function that makes one step, its FLOPs by XLA's count, compile seconds)."""
+    whole, rows = meshes.replicated(mesh), meshes.split(mesh)
+    state = jax.device_put(vae.init(config, store.spec, rng.key(0, "init")), whole)
+    feed = resident.batches(store, 0, config.train.batch_size, 0, whole, rows)
+    step = compiling.train_step(
+        lambda mean: vae.make_train_step(config, store.spec, mean), mesh, "jit"
+    )
+    begun = time.monotonic()
+    compiled = compiling.ahead(step, state, (next(feed),), {})
+    seconds = time.monotonic() - begun
+    box = [state]
+
+    def once():
+        box[0], metrics = compiled(box[0], (next(feed),), {})
+        return metrics
+
+    return once, compiled.cost_analysis()["flops"], seconds
+
+
+def torch_step(config, store, channels_last: bool):
+    """The same update in PyTorch: textbook layers, Adam, clipping and averaging (foreach)."""
+    import torch
+
+    from benchmarks.torch_vae import VAE, loss_of
+
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    net = VAE(config, store.spec)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    net = net.to(memory_format=layout)
+    averaged = [p.detach().clone() for p in net.parameters()]
+    rule = torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.9, 0.99), foreach=True)
+    ids, counter = store.ids("train"), [0]
+
+    def once():
+        chosen = order.batch(0, counter[0], len(ids), config.train.batch_size)
+        counter[0] += 1
+        rows = {k: torch.from_numpy(v) for k, v in store.fetch(ids[chosen]).items()}
+        rule.zero_grad()
+        loss = loss_of(net, rows, layout)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), config.optim.clip, foreach=True)
+        rule.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(averaged, list(net.parameters()), 1 - config.optim.ema)
+        return float(loss.detach())
+
+    return once
+
+
+def turns(sides: dict, rounds: int, steps: int) -> dict[str, list[float]]:
+    """Seconds a step of each side, in turn, a warm-up round first."""
+    found = {name: [] for name in sides}
+    for turn in range(rounds + 1):
+        for name, once in sides.items():
+            begun = time.monotonic()
+            for _ in range(steps):
+                result = once()
+            jax.block_until_ready(result)
+            if turn:
+                found[name].append((time.monotonic() - begun) / steps)
+    return found
+
+
+def feed_seconds(config, store, mesh) -> dict[str, float]:
+    """Seconds a batch costs the loop, when nothing else runs."""
+    from prodgen.data import feed
+
+    size = config.train.batch_size
+    whole, rows = meshes.replicated(mesh), meshes.split(mesh)
+    feeds = {
+        "resident": resident.batches(store, 0, size, 0, whole, rows),
+        "tfdata": feed.batches(store, 0, size, np.arange(size, dtype=np.int32), 0),
+    }
+    found = {}
+    for name, batches in feeds.items():
+        jax.block_until_ready([next(batches) for _ in range(10)])
+        begun = time.monotonic()
+        jax.block_until_ready([next(batches) for _ in range(100)])
+        found[name] = (time.monotonic() - begun) / 100
+    return found
+
+
+def ceilings() -> dict[str, float]:
+    """GFLOP/s that a large matrix product and a 128-channel convolution reach here and now."""
+    from prodgen.models.blocks import convolve
+
+    m = jax.numpy.ones((2048, 2048))
+    x, k = jax.numpy.ones((64, 8, 8, 128)), jax.numpy.ones((3, 3, 128, 128))
+    timed = {
+        "matmul": (jax.jit(lambda: m @ m), 2 * 2048**3),
+        "convolution": (jax.jit(lambda: convolve(x, k, "SAME")), 2 * math.prod(x.shape) * 9 * 128),
+    }
+    sides = {name: once for name, (once, _) in timed.items()}
+    seconds = turns(sides, 5, 3)
+    return {name: timed[name][1] / statistics.median(seconds[name]) / 1e9 for name in sides}
+
+
+def main(argv: list[str]) -> None:
+    chosen, overrides, rest = commandline.split(argv)
+    commandline.parse_flags(rest)
+    config = commandline.read_config(chosen or "configs/vae.py", overrides)
+    store = prepare.open_or_prepare(config.data)
+    mesh = meshes.make_mesh(config)
+    ours, flops, compile_seconds = our_step(config, store, mesh)
+    sides = {"prodgen": ours}
+    try:
+        sides["torch"] = torch_step(config, store, channels_last=False)
+        sides["torch channels_last"] = torch_step(config, store, channels_last=True)
+    except ImportError:
+        print("PyTorch is not installed: no comparison", file=sys.stderr)
+    seconds = turns(sides, FLAGS.rounds, FLAGS.steps)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    mine = medians["prodgen"]
+    result = {
+        "seconds_a_step": medians,
+        "images_per_s": {name: config.train.batch_size / value for name, value in medians.items()},
+        "speed_against": {name: value / mine for name, value in medians.items()},
+        "gflop_a_step": flops / 1e9,
+        "gflop_per_s": flops / mine / 1e9,
+        "ceilings_gflop_per_s": ceilings(),
+        "compile_seconds": compile_seconds,
+        "seconds_a_batch": feed_seconds(config, store, mesh),
+    }
+    print(json.dumps(result, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.run(main, sys.argv))

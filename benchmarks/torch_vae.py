@@ -1,0 +1,89 @@
+"""The VAE of prodgen/models/vae.py in PyTorch, textbook layers: what throughput.py compares to."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from prodgen.models.vae import EMBEDDING, sides
+
+
+class Residual(nn.Module):
+    def __init__(self, channels: int, condition: int = 0):
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.last = nn.Conv2d(channels, channels, 3, padding=1)
+        self.film = nn.Linear(condition, 2 * channels) if condition else None
+
+    def forward(self, x, condition=None):
+        h = self.first(F.silu(x))
+        if self.film is not None:
+            scale, shift = self.film(condition)[:, :, None, None].chunk(2, dim=1)
+            h = h * (1 + scale) + shift
+        return x + self.last(F.silu(h))
+
+
+class Up(nn.Module):
+    def __init__(self, inside: int, outside: int):
+        super().__init__()
+        self.conv = nn.Conv2d(inside, outside, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class VAE(nn.Module):
+    def __init__(self, config, spec):
+        super().__init__()
+        model, stages = config.model, sides(spec.resolution)
+        widths = [min(model.width * 2**i, model.max_width) for i in range(len(stages))]
+        blocks = [model.blocks if side <= model.block_side else 0 for side in stages]
+        self.latent, self.side, self.top = model.latent, stages[-1], widths[-1]
+        self.classes, self.columns = len(spec.classes), spec.columns
+        inputs = self.classes + 1 + 2 * self.columns
+        self.embed = nn.Sequential(
+            nn.Linear(inputs, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING), nn.SiLU()
+        )
+        down = [nn.Conv2d(4 * spec.channels, widths[0], 3, padding=1)]
+        for i, width in enumerate(widths):
+            down += [nn.Conv2d(widths[i - 1], width, 4, 2, 1)] if i else []
+            down += [Residual(width) for _ in range(blocks[i])]
+        self.down = nn.Sequential(*down)
+        flat = self.side**2 * self.top
+        self.head = nn.Linear(flat + EMBEDDING, 2 * self.latent)
+        self.start = nn.Linear(self.latent + EMBEDDING, flat)
+        up = []
+        for i in reversed(range(len(widths))):
+            up += [Residual(widths[i], EMBEDDING) for _ in range(blocks[i])]
+            up += [Up(widths[i], widths[i - 1])] if i else []
+        self.up = nn.ModuleList(up)
+        self.out = nn.Conv2d(widths[0], 4 * spec.channels, 3, padding=1)
+
+    def forward(self, image, rows):
+        known = rows["known"].float()
+        label = F.one_hot(rows["label"].long().clamp(min=0), self.classes).float()
+        flag = (rows["label"] >= 0).float()[:, None]
+        parts = [label * flag, flag, rows["attributes"] * known, known]
+        condition = self.embed(torch.cat(parts, dim=1))
+        h = self.down(F.pixel_unshuffle(image, 2))
+        h = self.head(torch.cat([F.silu(h).flatten(1), condition], dim=1))
+        mean, log_variance = h.chunk(2, dim=1)
+        z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
+        x = self.start(torch.cat([z, condition], dim=1)).view(-1, self.top, self.side, self.side)
+        for layer in self.up:
+            x = layer(x, condition) if isinstance(layer, Residual) else layer(x)
+        return F.pixel_shuffle(self.out(F.silu(x)), 2), mean, log_variance
+
+
+def loss_of(net, rows, layout):
+    """The calibrated objective of a batch (see prodgen/steps/vae.py)."""
+    image = rows["image"].permute(0, 3, 1, 2).float() / 127.5 - 1
+    image = image.contiguous(memory_format=layout)
+    output, mean, log_variance = net(image, rows)
+    error = (output - image).square().flatten(1).sum(1)
+    size = image[0].numel()
+    sigma2 = (error.mean() / size).detach()
+    nll = error / (2 * sigma2) + size / 2 * math.log(2 * math.pi) + size / 2 * sigma2.log()
+    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
+    return (nll + kl).mean()
