@@ -180,8 +180,10 @@ class Trainer:
         if "first step" not in self.clock.total:
             jax.block_until_ready(self.state)
             self.clock.total["first step"] = time.monotonic() - self.begun
-            self.console.say(f"compiled in {self.clock.total['compile']:.1f} s; "
-                             f"first step after {self.clock.total['first step']:.1f} s")  # fmt: skip
+            spent = self.clock.total
+            self.console.say(
+                f"compiled in {spent['compile']:.1f} s; first step after {spent['first step']:.1f} s"
+            )
             self.clock.start(self.step)
 
     def _read_pending(self) -> None:

@@ -3,12 +3,12 @@
 import jax
 import numpy as np
 import pytest
-from tests.tiny import ALL, batch_of, close, mesh_of, tiny
 
 from prodgen import rng
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.steps import vae
+from tests.tiny import ALL, batch_of, close, mesh_of, tiny
 
 FIELDS = {
     "sigma": {},

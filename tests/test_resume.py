@@ -18,6 +18,8 @@ from prodgen.run import open_run
 from tests.tiny import ROOT, TINY
 
 STEPS = 12
+# One device, and programs that compile quickly: many short runs.
+ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
 def start(workdir, cache, *flags, steps=STEPS):
@@ -43,7 +45,7 @@ def start(workdir, cache, *flags, steps=STEPS):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | {"JAX_PLATFORMS": "cpu", "XDG_CACHE_HOME": str(cache)},
+        env=os.environ | ENVIRONMENT | {"XDG_CACHE_HOME": str(cache)},
     )
 
 

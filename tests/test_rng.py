@@ -35,4 +35,4 @@ def test_noise_is_standard():
     noise = np.asarray(rng.normal(rng.key(0, "generate"), np.arange(4000), (4,)))
     assert abs(noise.mean()) < 0.03 and abs(noise.std() - 1) < 0.03
     flat = np.asarray(rng.uniform(rng.key(0, "condition"), np.arange(4000)))
-    assert 0 <= flat.min() and flat.max() < 1 and abs(flat.mean() - 0.5) < 0.02
+    assert flat.min() >= 0 and flat.max() < 1 and abs(flat.mean() - 0.5) < 0.02

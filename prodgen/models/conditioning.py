@@ -36,7 +36,11 @@ def hide(batch: Batch, hidden: Array) -> Batch:
 
 
 class Embedding(nn.Module):
-    """Two dense layers on the condition vector: [B, K + 1 + 2A] -> [B, features]."""
+    """Two dense layers on the condition vector: [B, K + 1 + 2A] -> [B, features], unit variance.
+
+    Normalised, since a sparse vector of flags would otherwise whisper beside a latent of variance
+    one, and the decoder would learn to ask the latent alone.
+    """
 
     features: int
     dtype: jnp.dtype = jnp.float32
@@ -44,4 +48,5 @@ class Embedding(nn.Module):
     @nn.compact
     def __call__(self, condition: Array) -> Array:
         x = nn.silu(nn.Dense(self.features, dtype=self.dtype)(condition))
-        return nn.silu(nn.Dense(self.features, dtype=self.dtype)(x))
+        x = nn.Dense(self.features, dtype=self.dtype)(x)
+        return nn.LayerNorm(dtype=self.dtype)(x)
