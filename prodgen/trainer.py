@@ -180,10 +180,8 @@ class Trainer:
         if "first step" not in self.clock.total:
             jax.block_until_ready(self.state)
             self.clock.total["first step"] = time.monotonic() - self.begun
-            spent = self.clock.total
-            self.console.say(
-                f"compiled in {spent['compile']:.1f} s; first step after {spent['first step']:.1f} s"
-            )
+            compiled, first = self.clock.total["compile"], self.clock.total["first step"]
+            self.console.say(f"compiled in {compiled:.1f} s, first step after {first:.1f} s")
             self.clock.start(self.step)
 
     def _read_pending(self) -> None:
