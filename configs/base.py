@@ -36,7 +36,7 @@ def get_config() -> ConfigDict:
     model.max_width = 128  # no stage is wider
     model.blocks = 1  # residual blocks a stage
     model.block_side = 16  # stages of more pixels a side have none: most cost, least effect
-    model.latent = 64  # Z
+    model.latent = 32  # Z
     model.condition = True  # give category and attributes to encoder and decoder
     model.condition_dropout = 0.1  # share of training examples whose conditions are hidden
     model.dtype = "float32"  # of the arithmetic: float32 | bfloat16; weights stay float32
@@ -44,9 +44,9 @@ def get_config() -> ConfigDict:
     config.loss = loss = ConfigDict()
     loss.likelihood = "sigma"  # sigma | mse | bernoulli | logistic
     loss.components = 5  # logistic: mixture components a pixel and channel
-    loss.beta = 1.0  # weight of the KL term
-    loss.beta_schedule = "linear"  # constant | linear (warm-up) | cyclic
-    loss.beta_steps = 200  # length of the warm-up, or of one cycle
+    loss.beta = 20.0  # weight of the KL term; 1 is the evidence bound itself
+    loss.beta_schedule = "falling"  # constant | linear (0 to 1) | falling (8 to 1) | cyclic
+    loss.beta_steps = 500  # length of the rise or fall, or of one cycle
     loss.free_bits = 0.0  # nats a latent below which the KL is not pressed further
 
     config.optim = optim = ConfigDict()
@@ -58,15 +58,15 @@ def get_config() -> ConfigDict:
     optim.b2 = 0.99
     optim.weight_decay = 0.0  # adamw only
     optim.clip = 100.0  # global gradient norm; 0 is off
-    optim.ema = 0.995  # decay of the averaged weights that are judged and sampled; 0 is off
+    optim.ema = 0.99  # decay of the averaged weights that are judged and sampled; 0 is off
 
     config.train = train = ConfigDict()
-    train.num_steps = 900
+    train.num_steps = 700
     train.batch_size = 64  # global, over all devices and hosts
     train.log_every = 25
-    train.sample_every = 300
-    train.evaluate_every = 300
-    train.checkpoint_every = 300
+    train.sample_every = 350
+    train.evaluate_every = 350
+    train.checkpoint_every = 350
     train.keep = 2  # newest checkpoints kept
     train.keep_best = 1  # best checkpoints kept besides, by the validation objective
     train.evaluate_examples = 512  # validation pictures a judgement uses; 0 is all

@@ -31,6 +31,7 @@ LIKELIHOODS = {
 BETA_SCHEDULES = {
     "constant": "prodgen.losses.divergence:constant",
     "linear": "prodgen.losses.divergence:linear",
+    "falling": "prodgen.losses.divergence:falling",
     "cyclic": "prodgen.losses.divergence:cyclic",
 }
 MODES = {

@@ -1,6 +1,6 @@
 """The KL term of the evidence bound, its free bits, and how its weight beta grows.
 
-A schedule is beta(step) in [0, 1], times config.loss.beta.
+A schedule is a factor(step), times config.loss.beta.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from prodgen.types import Array
+
+FALL = 8.0  # how much larger a falling weight begins
 
 
 def standard_normal(mean: Array, log_variance: Array) -> Array:
@@ -35,6 +37,15 @@ def constant(step: Array, length: int) -> Array:
 def linear(step: Array, length: int) -> Array:
     """From 0 to 1 over `length` steps, then 1."""
     return jnp.minimum((step + 1) / length, 1.0).astype(jnp.float32)
+
+
+def falling(step: Array, length: int) -> Array:
+    """From 8 down to 1, geometrically, over `length` steps, then 1: for conditional models.
+
+    While the KL term is dear, the decoder has to learn what the conditions say; the latent then
+    adds the rest. With a rising weight the latent says it all, and the conditions go unheard.
+    """
+    return FALL ** (1.0 - jnp.minimum(step / length, 1.0)).astype(jnp.float32)
 
 
 def cyclic(step: Array, length: int) -> Array:

@@ -36,7 +36,7 @@ def test_free_bits_floor_each_latent_by_its_batch_mean():
 @pytest.mark.parametrize(
     ("schedule", "values"),
     [("constant", [1, 1, 1, 1, 1, 1]), ("linear", [0.25, 0.5, 0.75, 1, 1, 1]),
-     ("cyclic", [0.5, 1, 1, 1, 0.5, 1])],
+     ("falling", [8, 8**0.75, 8**0.5, 8**0.25, 1, 1]), ("cyclic", [0.5, 1, 1, 1, 0.5, 1])],
 )  # fmt: skip
 def test_schedules(schedule, values):
     found = [float(getattr(divergence, schedule)(jnp.asarray(t), 4)) for t in range(6)]
