@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import copy
 import multiprocessing
-import pickle
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -105,8 +105,8 @@ def _loop(connection: Connection, function: Callable, common: Any) -> None:
 
 
 def _sendable(error: BaseException) -> BaseException:
+    """The error itself where it can be rebuilt from its arguments on the other side."""
     try:
-        pickle.loads(pickle.dumps(error))
-        return error
+        return copy.copy(error)
     except Exception:
         return RuntimeError(f"{type(error).__name__}: {error}")
