@@ -12,6 +12,9 @@ def load(workdir, step=None):
 
     `step` picks a checkpoint ("best", "latest" or a number; by default the best one kept).
     """
+    from prodgen.commandline import quiet_platform
+
+    quiet_platform()
     from prodgen.apps.model import load
 
     return load(workdir, step)

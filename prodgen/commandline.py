@@ -52,8 +52,11 @@ def quiet_platform() -> None:
     """Keep JAX's CUDA plug-in from printing a traceback where there is no accelerator at all."""
     nvidia = any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"))
     tpu = importlib.util.find_spec("libtpu") is not None
-    if not nvidia and not tpu and sys.platform == "linux":
-        os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    if nvidia or tpu or sys.platform != "linux" or "JAX_PLATFORMS" in os.environ:
+        return
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    if "jax" in sys.modules:  # it has read its environment already, but started no backend yet
+        sys.modules["jax"].config.update("jax_platforms", "cpu")
 
 
 def parse_flags(argv: list[str]) -> None:
