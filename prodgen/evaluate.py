@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -99,14 +99,9 @@ class Sheets:
 def sheet_conditions(conditions: Conditions, seed: int) -> tuple[Batch, tuple[str, ...]]:
     """Conditions of a sheet and its row names: a row a category, or 8 rows as the data come."""
     names: tuple[str, ...] = conditions.spec.classes[:20]
-    columns = np.arange(SHEET_COLUMNS)
     if not names:
         return conditions.pick(seed, np.arange(SHEET_COLUMNS * SHEET_ROWS)), ()
-    rows = [
-        conditions.pick(seed, row * SHEET_COLUMNS + columns, label=name)
-        for row, name in enumerate(names)
-    ]
-    return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}, names
+    return conditions.by_category(seed, names, SHEET_COLUMNS), names
 
 
 def pairs(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:
@@ -125,9 +120,6 @@ def _whole(pictures: np.ndarray, columns: int) -> np.ndarray:
     missing = -len(pictures) % columns
     white = np.full((missing, *pictures.shape[1:]), 255, np.uint8)
     return np.concatenate([pictures, white])
-
-
-Evaluate = Callable[[Any], dict[str, float]]
 
 
 def describe(spec: Spec) -> str:

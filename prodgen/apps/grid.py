@@ -38,8 +38,4 @@ def layout(conditions: Conditions, request: Request) -> tuple[Batch, tuple[str, 
     if request.label or request.n or request.attributes or not classes:
         indices = np.arange(request.n or COLUMNS * COLUMNS)
         return conditions.pick(request.seed, indices, request.label, request.attributes), ()
-    rows = [
-        conditions.pick(request.seed, row * COLUMNS + np.arange(COLUMNS), label=name)
-        for row, name in enumerate(classes)
-    ]
-    return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}, classes
+    return conditions.by_category(request.seed, classes, COLUMNS), classes

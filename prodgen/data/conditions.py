@@ -69,6 +69,14 @@ class Conditions:
         labels = self.label[chosen] if not label else np.full(len(chosen), self._label(label))
         return {"label": labels.astype(np.int32), "attributes": attributes, "known": known}
 
+    def by_category(self, seed: int, names: tuple[str, ...], columns: int) -> Batch:
+        """Conditions of a sheet with a row of `columns` samples a category, in reading order."""
+        rows = [
+            self.pick(seed, row * columns + np.arange(columns), label=name)
+            for row, name in enumerate(names)
+        ]
+        return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
+
     def _label(self, name: str) -> int:
         if name not in self.spec.classes:
             known = (
