@@ -5,12 +5,14 @@ python benchmarks/throughput.py [--config=configs/vae.py] [--rounds=5]
 Prints the train step of the config against the same network in PyTorch (where it is installed), in
 PyTorch's default layout and in channels_last; the arithmetic of the step against what a matrix
 product and a convolution reach here; and the cost of taking batches from either feed.
-Ratios count, not milliseconds.
+Each side has a process of its own and waits while another has its turn, so that no thread pool
+spins beside another's work. Ratios count, not milliseconds.
 """
 
 import json
 import math
 import statistics
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -29,7 +31,10 @@ from prodgen.steps import vae
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 5, "Timed rounds; each side has one turn a round.")
-flags.DEFINE_integer("steps", 3, "Steps a turn.")
+flags.DEFINE_integer("steps", 10, "Timed steps a turn.")
+flags.DEFINE_string("side", "", "Internal: be this side, and time a turn for each line read.")
+
+SIDES = ("prodgen", "torch", "torch channels_last")
 
 
 def our_step(config, store, mesh):
@@ -83,18 +88,49 @@ def torch_step(config, store, channels_last: bool):
     return once
 
 
-def turns(sides: dict, rounds: int, steps: int) -> dict[str, list[float]]:
-    """Seconds a step of each side, in turn, a warm-up round first."""
-    found = {name: [] for name in sides}
-    for turn in range(rounds + 1):
-        for name, once in sides.items():
-            begun = time.monotonic()
-            for _ in range(steps):
-                result = once()
-            jax.block_until_ready(result)
-            if turn:
-                found[name].append((time.monotonic() - begun) / steps)
-    return found
+def timed(once, steps: int) -> float:
+    """Seconds a step, after one that is not counted: it wakes the threads and fills the caches."""
+    jax.block_until_ready(once())
+    begun = time.monotonic()
+    for _ in range(steps):
+        result = once()
+    jax.block_until_ready(result)
+    return (time.monotonic() - begun) / steps
+
+
+def serve(config, store, side: str) -> None:
+    """Be one side: print a line of facts, then seconds a step for each line read."""
+    facts = {}
+    if side == "prodgen":
+        once, facts["flops"], facts["compile_seconds"] = our_step(
+            config, store, meshes.start(config)
+        )
+    else:
+        once = torch_step(config, store, side.endswith("channels_last"))
+    timed(once, 2)
+    print(json.dumps(facts), flush=True)
+    for _ in sys.stdin:
+        print(timed(once, FLAGS.steps), flush=True)
+
+
+def compare(argv: list[str], rounds: int) -> tuple[dict, dict[str, list[float]]]:
+    """(what the sides say of themselves, seconds a step in each round by side)."""
+    facts, sides, seconds = {}, {}, {}
+    for name in SIDES:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        side = subprocess.Popen([sys.executable, *argv, f"--side={name}"], **pipes)
+        line = side.stdout.readline()
+        if line:
+            sides[name], seconds[name] = side, []
+            facts |= json.loads(line)
+    for _ in range(rounds):
+        for name, side in sides.items():
+            side.stdin.write("go\n")
+            side.stdin.flush()
+            seconds[name].append(float(side.stdout.readline()))
+    for side in sides.values():
+        side.communicate()
+    return facts, seconds
 
 
 def feed_seconds(config, store, mesh) -> dict[str, float]:
@@ -122,13 +158,11 @@ def ceilings() -> dict[str, float]:
 
     m = jax.numpy.ones((2048, 2048))
     x, k = jax.numpy.ones((64, 8, 8, 128)), jax.numpy.ones((3, 3, 128, 128))
-    timed = {
+    work = {
         "matmul": (jax.jit(lambda: m @ m), 2 * 2048**3),
         "convolution": (jax.jit(lambda: convolve(x, k, "SAME")), 2 * math.prod(x.shape) * 9 * 128),
     }
-    sides = {name: once for name, (once, _) in timed.items()}
-    seconds = turns(sides, 5, 3)
-    return {name: timed[name][1] / statistics.median(seconds[name]) / 1e9 for name in sides}
+    return {name: flops / timed(once, 20) / 1e9 for name, (once, flops) in work.items()}
 
 
 def main(argv: list[str]) -> None:
@@ -136,26 +170,28 @@ def main(argv: list[str]) -> None:
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/vae.py", overrides)
     store = prepare.open_or_prepare(config.data)
-    mesh = meshes.make_mesh(config)
-    ours, flops, compile_seconds = our_step(config, store, mesh)
-    sides = {"prodgen": ours}
-    try:
-        sides["torch"] = torch_step(config, store, channels_last=False)
-        sides["torch channels_last"] = torch_step(config, store, channels_last=True)
-    except ImportError:
+    if FLAGS.side:
+        serve(config, store, FLAGS.side)
+        return
+    facts, seconds = compare(argv, FLAGS.rounds)
+    if len(seconds) < len(SIDES):
         print("PyTorch is not installed: no comparison", file=sys.stderr)
-    seconds = turns(sides, FLAGS.rounds, FLAGS.steps)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     mine = medians["prodgen"]
+    pairs = {
+        name: [a / b for a, b in zip(values, seconds["prodgen"], strict=True)]
+        for name, values in seconds.items()
+    }
     result = {
         "seconds_a_step": medians,
         "images_per_s": {name: config.train.batch_size / value for name, value in medians.items()},
-        "speed_against": {name: value / mine for name, value in medians.items()},
-        "gflop_a_step": flops / 1e9,
-        "gflop_per_s": flops / mine / 1e9,
+        "speed_against": {name: statistics.median(values) for name, values in pairs.items()},
+        "speed_against_range": {name: [min(v), max(v)] for name, v in pairs.items()},
+        "gflop_a_step": facts["flops"] / 1e9,
+        "gflop_per_s": facts["flops"] / mine / 1e9,
         "ceilings_gflop_per_s": ceilings(),
-        "compile_seconds": compile_seconds,
-        "seconds_a_batch": feed_seconds(config, store, mesh),
+        "compile_seconds": facts["compile_seconds"],
+        "seconds_a_batch": feed_seconds(config, store, meshes.make_mesh(config)),
     }
     print(json.dumps(result, indent=1))
 

@@ -51,7 +51,7 @@ def get_config() -> ConfigDict:
 
     config.optim = optim = ConfigDict()
     optim.name = "adam"  # adam | adamw | sgd
-    optim.lr = 1e-3  # peak learning rate
+    optim.lr = 2e-3  # peak learning rate
     optim.schedule = "cosine"  # constant | cosine (to zero at the last step)
     optim.warmup_steps = 100  # linear, from zero
     optim.b1 = 0.9
@@ -61,12 +61,12 @@ def get_config() -> ConfigDict:
     optim.ema = 0.99  # decay of the averaged weights that are judged and sampled; 0 is off
 
     config.train = train = ConfigDict()
-    train.num_steps = 700
+    train.num_steps = 800
     train.batch_size = 64  # global, over all devices and hosts
     train.log_every = 25
-    train.sample_every = 350
-    train.evaluate_every = 350
-    train.checkpoint_every = 350
+    train.sample_every = 400
+    train.evaluate_every = 400
+    train.checkpoint_every = 400
     train.keep = 2  # newest checkpoints kept
     train.keep_best = 1  # best checkpoints kept besides, by the validation objective
     train.evaluate_examples = 512  # validation pictures a judgement uses; 0 is all

@@ -8,7 +8,6 @@ checkpoint without that file does not count: the process died before it was whol
 from __future__ import annotations
 
 import concurrent.futures
-import hashlib
 import json
 import re
 import shutil
@@ -58,14 +57,9 @@ def problem(run: Path, step: int) -> str | None:
     for name, expected in recorded.items():
         if not (root / name).is_file():
             return f"{step}/{name} is missing"
-        if _hash(root / name) != expected:
+        if workdir.file_hash(root / name) != expected:
             return f"{step}/{name}: sha256 mismatch"
     return None
-
-
-def _hash(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read(run: Path, step: int, like: Tree) -> Tree:
@@ -185,7 +179,7 @@ class Checkpoints:
     def _finish(self, root: Path, record: dict[str, Any]) -> None:
         self._orbax.wait_until_finished()
         files = sorted(path for path in root.rglob("*") if path.is_file())
-        record["files"] = {str(path.relative_to(root)): _hash(path) for path in files}
+        record["files"] = {str(path.relative_to(root)): workdir.file_hash(path) for path in files}
         content = json.dumps(record, indent=1).encode()
         workdir.write_atomically(root.parent / f"{root.name}.sha256.json", content)
         self._prune()

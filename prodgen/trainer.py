@@ -63,7 +63,7 @@ class Trainer:
         self.checkpoints = checkpoint.Checkpoints(path, config.train.keep, config.train.keep_best)
         self.clock = Clock()
         self.stop: str | None = None  # the signal that asked to stop
-        self.score: float | None = None  # of the last judgement, if at the current step
+        self.score: float | None = None  # of the judgement at the current step, if there was one
         self.pending: tuple[int, Any] | None = None  # a step's metrics, still on the device
         self.writer: writer.Writer
 
@@ -73,10 +73,10 @@ class Trainer:
         """Restore or initialise the state, write the run's papers, compile, open the feed."""
         whole = meshes.replicated(self.mesh)
         like = runs.abstract_state(self.config, self.store.spec, whole)
+        self.conditions = Conditions.from_store(self.store)
         found = self.checkpoints.restore(like, self.console.say)
         self.step, self.state = found or (0, self._fresh(init_from, whole))
         self.writer = writer.Writer(self.path, self.step, self.config.train.tensorboard)
-        self.conditions = Conditions.from_store(self.store)
         self._introduce(resumed=found is not None)
         self.judge = Judge(self.family, self.config, self.store, self.mesh, "validation")
         self.sheets = Sheets(self.family, self.config, self.store, self.conditions)
@@ -106,7 +106,7 @@ class Trainer:
             "spec": spec.to_json(),
             "background": [int(value) for value in self.store.background],
         }
-        Conditions.from_store(self.store).save(self.path)
+        self.conditions.save(self.path)
         workdir.write(self.path, config, data, origin)
         return state
 
@@ -161,7 +161,7 @@ class Trainer:
                 with self.clock("step"):
                     self.state, metrics = compiled(self.state, batches, {})
                     self._read_pending()
-                self.step += 1
+                self.step, self.score = self.step + 1, None
                 self.pending = (self.step, metrics)
                 self._first_step()
                 end = self.step == last or self.stop is not None
@@ -217,7 +217,6 @@ class Trainer:
         self._read_pending()
         with self.clock("evaluate"):
             values = self.judge(self.state)
-        self.score = None
         if not values:
             return
         named = {f"val/{name}": value for name, value in values.items()}
@@ -242,13 +241,7 @@ class Trainer:
             bad = trees.first_bad(self.state)
             if bad is not None:
                 raise Diverged(f"step {self.step}: {bad} is not finite; the state was not saved")
-            self.checkpoints.save(self.step, self.state, self._score_now())
-
-    def _score_now(self) -> float | None:
-        """The last judgement's score, if it was of this very state."""
-        every, last = self.config.train.evaluate_every, self.config.train.num_steps
-        judged = self.step % every == 0 or self.step == last or self.stop is not None
-        return self.score if judged else None
+            self.checkpoints.save(self.step, self.state, self.score)
 
     def _stop(self) -> None:
         self.checkpoints.wait()

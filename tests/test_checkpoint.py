@@ -125,7 +125,7 @@ def test_a_failed_write_surfaces_with_the_last_good_step(tmp_path, monkeypatch):
 
     keeper.save(2, tree(2), None)
     keeper.wait()
-    monkeypatch.setattr(checkpoint, "_hash", full)
+    monkeypatch.setattr(checkpoint.workdir, "file_hash", full)
     keeper.save(3, tree(3), None)
     with pytest.raises(StorageError, match="No space left on device"):
         keeper.wait()

@@ -133,7 +133,7 @@ def test_another_config_in_the_folder_is_refused_with_the_difference(tmp_path, u
     workdir = tmp_path / "run"
     finish(start(workdir, cache, steps=1))
     out = finish(start(workdir, cache, "--config.optim.lr=0.5", steps=1), 2)
-    assert "config.optim.lr: 0.001 -> 0.5" in out
+    assert "config.optim.lr: 0.002 -> 0.5" in out
     out = finish(start(workdir, cache, "--config.data.seed=3", steps=1), 2)
     assert "config.data.seed: 0 -> 3" in out
 

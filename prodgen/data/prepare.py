@@ -29,9 +29,10 @@ from ml_collections import ConfigDict
 from prodgen import tables
 from prodgen.data import chunks, data_report, encode, fit, splits
 from prodgen.data.source import Source
-from prodgen.data.store import FORMAT, SPLITS, Store, file_hash, seal
+from prodgen.data.store import FORMAT, SPLITS, Store, seal
 from prodgen.errors import BadData, StorageError
 from prodgen.types import Spec
+from prodgen.workdir import file_hash
 
 Say = Callable[[str], None]
 SHARD_BYTES = 64 * 2**20

@@ -17,6 +17,7 @@ import numpy as np
 
 from prodgen.errors import BadData, MissingInput, StorageError
 from prodgen.types import Spec
+from prodgen.workdir import file_hash
 
 FORMAT = 1  # of the files below; part of every store's key
 SPLITS = ("train", "validation", "test")
@@ -170,12 +171,6 @@ def _pread(descriptor: int, count: int, offset: int) -> bytes:
 def content_hash(picture: np.ndarray) -> bytes:
     """sha256 of prepared pixels uint8 [R, R, C], one channel where the picture is grey."""
     return hashlib.sha256(np.ascontiguousarray(picture)).digest()
-
-
-def file_hash(path: Path) -> str:
-    """sha256 of a file, in hex."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def seal(meta: dict[str, Any]) -> dict[str, Any]:

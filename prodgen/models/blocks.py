@@ -54,7 +54,7 @@ def _convolve_forward(x: Array, kernel: Array, padding: str) -> tuple[Array, tup
 def _convolve_backward(padding: str, saved: tuple, gradient: Array) -> tuple[Array, Array]:
     x, kernel = saved
     (to_x,) = jax.vjp(lambda x: convolve.fun(x, kernel, padding), x)[1](gradient)
-    parts = kernel_gradient_parts(len(x))
+    parts = kernel_gradient_parts(x)
     pairs = zip(jnp.split(x, parts), jnp.split(gradient, parts), strict=True)
     to_kernel = sum(
         jax.vjp(lambda k, a=a: convolve.fun(a, k, padding), kernel)[1](g)[0] for a, g in pairs
@@ -65,14 +65,16 @@ def _convolve_backward(padding: str, saved: tuple, gradient: Array) -> tuple[Arr
 convolve.defvjp(_convolve_forward, _convolve_backward)
 
 
-def kernel_gradient_parts(batch: int) -> int:
-    """Into how many parts of the batch a kernel's gradient is cut: 8 on one CPU device, else 1.
+def kernel_gradient_parts(x: Array) -> int:
+    """Into how many parts of the batch x [B, H, W, I] a kernel's gradient is cut: 8 or 1.
 
-    Where a batch lies on several devices, parts of it would travel between them.
+    Small pictures fit the cache whole. So must a batch that lies on several devices stay: its
+    parts would travel between them.
     """
-    if jax.default_backend() != "cpu" or jax.device_count() > 1:
+    small = x.shape[1] * x.shape[2] <= 36
+    if small or jax.default_backend() != "cpu" or jax.device_count() > 1:
         return 1
-    return max(n for n in range(1, 9) if batch % n == 0)
+    return max(n for n in range(1, 9) if len(x) % n == 0)
 
 
 class Conv(nn.Module):

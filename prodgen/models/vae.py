@@ -1,7 +1,10 @@
 """A convolutional variational autoencoder (Kingma & Welling 2014) with residual blocks.
 
-The encoder maps a picture to a diagonal normal q(z|x, c), the decoder a latent z [B, Z] and a
-condition c to the parameters of p(x|z, c); losses/reconstruction.py says what these mean.
+The encoder maps a picture to a diagonal normal q(h|x, c), the decoder a code h [B, Z] and a
+condition c to the parameters of p(x|h, c); losses/reconstruction.py says what these mean.
+The prior p(h|c) is learned (Sohn et al. 2015): a mug's codes need not lie where a chair's do.
+Outside this file nobody sees h: a latent is z = (h - mean(c)) / deviation(c), standard normal under
+the prior whatever the condition, and KL(q(h|x, c) || p(h|c)) = KL(q(z|x, c) || N(0, I)).
 Resolutions halve from the picture down to 4 or 7; widths double on the way, up to a limit.
 """
 
@@ -48,8 +51,26 @@ class Encoder(nn.Module):
         return mean, jnp.clip(log_variance, -14.0, 10.0)
 
 
+class Prior(nn.Module):
+    """Condition [B, E] -> mean and log variance [B, Z] of the codes of such products, float32.
+
+    From zero: training starts at the standard normal.
+    """
+
+    latent: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, condition: Array) -> tuple[Array, Array]:
+        zero = nn.initializers.zeros_init()
+        x = nn.silu(nn.Dense(2 * EMBEDDING, dtype=self.dtype)(condition))
+        x = nn.Dense(2 * self.latent, dtype=self.dtype, kernel_init=zero)(x)
+        mean, log_variance = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+        return mean, jnp.clip(log_variance, -10.0, 10.0)
+
+
 class Decoder(nn.Module):
-    """z [B, Z], condition [B, E] or None -> output [B, R, R, channels], float32."""
+    """Code [B, Z], condition [B, E] or None -> output [B, R, R, channels], float32."""
 
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
@@ -58,9 +79,10 @@ class Decoder(nn.Module):
     dtype: jnp.dtype
 
     @nn.compact
-    def __call__(self, z: Array, condition: Array | None) -> Array:
+    def __call__(self, code: Array, condition: Array | None) -> Array:
         top = self.widths[-1]
-        x = z if condition is None else jnp.concatenate([z, condition.astype(z.dtype)], axis=-1)
+        x = code.astype(self.dtype)
+        x = x if condition is None else jnp.concatenate([x, condition], axis=-1)
         x = nn.Dense(self.side * self.side * top, dtype=self.dtype, name="start")(x)
         x = x.reshape(-1, self.side, self.side, top)
         for stage in reversed(range(len(self.widths))):
@@ -68,8 +90,7 @@ class Decoder(nn.Module):
                 x = blocks.Residual(self.dtype, name=f"block{stage}_{block}")(x, condition)
             if stage:
                 x = blocks.UpConv(self.widths[stage - 1], self.dtype, name=f"up{stage}")(x)
-        x = blocks.Conv(4 * self.channels, dtype=self.dtype, name="head")(nn.silu(x))
-        return blocks.depth_to_space(x).astype(jnp.float32)
+        return blocks.UpConv(self.channels, self.dtype, name="head")(nn.silu(x)).astype(jnp.float32)
 
 
 class VAE(nn.Module):
@@ -91,24 +112,37 @@ class VAE(nn.Module):
         self.decoder = Decoder(self.widths, self.blocks, self.side, self.channels, self.dtype)
         if self.condition:
             self.embedding = Embedding(EMBEDDING, self.dtype)
+            self.prior = Prior(self.latent, self.dtype)
 
-    def _embed(self, conditions: Array) -> Array | None:
-        return self.embedding(conditions) if self.condition else None
+    def _given(self, conditions: Array) -> tuple[Array | None, Array, Array]:
+        """The condition's embedding, and the prior's mean and log variance."""
+        if not self.condition:
+            standard = jnp.zeros((len(conditions), self.latent))
+            return None, standard, standard
+        embedded = self.embedding(conditions)
+        return embedded, *self.prior(embedded)
 
     def encode(self, image: Array, conditions: Array) -> tuple[Array, Array]:
         """Mean and log variance [B, Z] of q(z|x, c); image float [B, R, R, C] in [-1, 1]."""
-        return self.encoder(image, self._embed(conditions))
+        return self._encode(image, *self._given(conditions))
+
+    def _encode(self, image: Array, embedded: Array, mean: Array, log_variance: Array):
+        code, spread = self.encoder(image, embedded)
+        return (code - mean) * jnp.exp(-0.5 * log_variance), spread - log_variance
 
     def decode(self, z: Array, conditions: Array) -> Array:
         """The parameters of p(x|z, c), [B, R, R, channels]."""
-        return self.decoder(z, self._embed(conditions))
+        return self._decode(z, *self._given(conditions))
+
+    def _decode(self, z: Array, embedded: Array, mean: Array, log_variance: Array) -> Array:
+        return self.decoder(mean + jnp.exp(0.5 * log_variance) * z, embedded)
 
     def __call__(self, image: Array, noise: Array, conditions: Array) -> tuple[Array, ...]:
         """(output, mean, log variance) with z = mean + exp(log variance / 2) * noise [B, Z]."""
-        embedded = self._embed(conditions)
-        mean, log_variance = self.encoder(image, embedded)
+        given = self._given(conditions)
+        mean, log_variance = self._encode(image, *given)
         z = mean + jnp.exp(0.5 * log_variance) * noise
-        return self.decoder(z, embedded), mean, log_variance
+        return self._decode(z, *given), mean, log_variance
 
 
 def build(config: ConfigDict, spec: Spec, channels: int) -> VAE:

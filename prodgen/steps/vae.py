@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
 from prodgen import images, optim, rng, tables, trees
@@ -20,7 +21,7 @@ from prodgen.losses.reconstruction import Likelihood
 from prodgen.metrics import reconstruction
 from prodgen.models import conditioning
 from prodgen.models import vae as model
-from prodgen.steps.state import Net, State, all_finite, commit, copy, counters
+from prodgen.steps.state import State, all_finite, commit, counters, descend, fresh
 from prodgen.types import Array, Batch, Key, Metrics, Spec
 
 Mean = Callable[[Array], Array]
@@ -51,8 +52,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     noise = jnp.zeros((1, config.model.latent), jnp.float32)
     conditions = jnp.zeros((1, conditioning.width(spec)), jnp.float32)
     params = network(config, spec).init(key, image, noise, conditions)["params"]
-    ema = copy(params) if config.optim.ema else None
-    net = Net(params, {}, optim.chain(config).init(params), ema)
+    net = fresh(params, optim.chain(config), config.optim.ema > 0)
     extras = {"sigma2": jnp.ones((), jnp.float32), **counters()}
     return State(jnp.zeros((), jnp.int32), {"vae": net}, extras)
 
@@ -86,19 +86,15 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
         beta = config.loss.beta * beta_of(state.step, config.loss.beta_steps)
         gradient = jax.grad(loss_of, has_aux=True)
         grads, metrics = gradient(old.params, image, noise, conditions, beta)
-        grads = jax.tree.map(mean, grads)
-        norm = trees.norm(grads)
-        updates, opt = transform.update(grads, old.opt, old.params)
-        params = jax.tree.map(jnp.add, old.params, updates)
-        ema = optim.average(old.ema, params, config.optim.ema, state.step) if old.ema else None
+        vector = mean(ravel_pytree(grads)[0])
+        norm = trees.norm(vector)
+        net_after = descend(old, vector, transform, config.optim.ema, state.step)
         sigma2 = jnp.where(
             state.step == 0,
             metrics["sigma2"],
             SIGMA2_DECAY * state.extras["sigma2"] + (1 - SIGMA2_DECAY) * metrics["sigma2"],
         )
-        new = state.replace(
-            nets={"vae": Net(params, {}, opt, ema)}, extras={**state.extras, "sigma2": sigma2}
-        )
+        new = state.replace(nets={"vae": net_after}, extras={**state.extras, "sigma2": sigma2})
         metrics |= {"beta": beta, "grad_norm/vae": norm}
         return commit(state, new, all_finite(metrics["loss"], norm), metrics)
 

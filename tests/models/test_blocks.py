@@ -73,9 +73,11 @@ def compare(ours, reference, *arguments):
 
 @pytest.mark.parametrize(("size", "padding"), [(3, "SAME"), (2, "VALID")])
 def test_a_kernel_gradient_in_parts_is_the_gradient(float64, monkeypatch, size, padding):
-    x, kernel = random(6, 5, 4, 3), random(size, size, 3, 2)
+    x, kernel = random(6, 8, 7, 3), random(size, size, 3, 2)
     monkeypatch.setattr(blocks.jax, "device_count", lambda: 1)
-    assert blocks.kernel_gradient_parts(6) == 6 and blocks.kernel_gradient_parts(64) == 8
+    parts = {n: blocks.kernel_gradient_parts(jnp.zeros((n, 8, 7, 1))) for n in (6, 64)}
+    assert parts == {6: 6, 64: 8}
+    assert blocks.kernel_gradient_parts(jnp.zeros((64, 6, 6, 1))) == 1
 
     def plain(x, kernel):
         numbers = ("NHWC", "HWIO", "NHWC")

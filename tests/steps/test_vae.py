@@ -115,6 +115,45 @@ def test_without_averaging_the_weights_themselves_are_judged(store):
     assert vae.weights(state) is state.nets["vae"].params
 
 
+def test_the_step_is_the_rule_of_the_config_applied_to_every_weight(store):
+    """One vector inside the step, the tree outside: Adam by hand, and the averaged weights."""
+    config = tiny(optim__name="adam", optim__lr=1e-2, optim__warmup_steps=0, optim__clip=0.0)
+    state, batch = start(config, store.spec), batch_of(store, config)
+    after, _ = jax.jit(vae.make_train_step(config, store.spec, identity))(state, (batch,), {})
+    before, net = state.nets["vae"], after.nets["vae"]
+    moved = jax.tree.map(lambda a, b: np.abs(np.asarray(a - b)), before.params, net.params)
+    for leaf in jax.tree.leaves(moved):  # Adam's first update is the learning rate, or zero
+        assert np.all((leaf < 1e-7) | (np.abs(leaf - 1e-2) < 1e-4))
+    decay = min(config.optim.ema, 1 / 10)
+    mixed = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, before.params, net.params)
+    close(mixed, net.ema, 1e-6)
+
+
+def test_latents_are_standard_normal_whatever_the_prior(store):
+    """The learned prior is hidden: encode and decode speak of z, whose KL is that of the codes."""
+    config = tiny()
+    net = vae.network(config, store.spec)
+    params = start(config, store.spec).nets["vae"].params
+    wave = lambda leaf: 0.05 * np.sin(np.arange(leaf.size)).reshape(leaf.shape)  # noqa: E731
+    params = jax.tree.map(lambda leaf: leaf + wave(leaf), params)
+    batch = batch_of(store, config)
+    image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, store.spec)
+
+    def parts(module):
+        embedded = module.embedding(conditions)
+        return module.encoder(image, embedded), module.prior(embedded)
+
+    (m, lv), (pm, plv) = net.apply({"params": params}, method=parts)
+    assert float(jnp.abs(pm).max()) > 0.1 and float(jnp.abs(plv).max()) > 0.1
+    mean, log_variance = net.apply({"params": params}, image, conditions, method="encode")
+    between = 0.5 * (plv - lv + (jnp.exp(lv) + (m - pm) ** 2) / jnp.exp(plv) - 1)
+    close(divergence.standard_normal(mean, log_variance), between, 1e-4)
+    close(mean, (m - pm) / jnp.exp(plv / 2), 1e-5)
+    drawn = net.apply({"params": params}, mean, conditions, method="decode")
+    output, _, _ = net.apply({"params": params}, image, jnp.zeros_like(mean), conditions)
+    close(drawn, output, 1e-5)
+
+
 def test_generated_latents_follow_their_index():
     config = tiny()
     whole = np.asarray(vae.latents(config, 3, np.arange(6)))

@@ -1,0 +1,38 @@
+"""What a run reaches on all of a held-back split: evidence bound, bits per dimension, PSNR.
+
+python benchmarks/held_back.py --workdir=runs/vae-fashion_mnist-... [--split=test] [--step=best]
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from absl import flags
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from prodgen import commandline
+from prodgen import run as runs
+from prodgen.data import prepare
+from prodgen.evaluate import Judge
+from prodgen.parallel import mesh as meshes
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("workdir", "", "The run.")
+flags.DEFINE_enum("split", "test", ["validation", "test"], "Which pictures.")
+flags.DEFINE_string("step", "best", "The checkpoint.")
+
+
+def main(argv: list[str]) -> None:
+    commandline.parse_flags(argv)
+    run = runs.open_run(Path(FLAGS.workdir), FLAGS.step)
+    store, config = prepare.open_or_prepare(run.config.data), run.config
+    config.train.evaluate_examples = 0
+    mesh = meshes.start(config)
+    values = Judge(run.family, config, store, mesh, FLAGS.split)(run.state)
+    pictures = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}
+    print(json.dumps(pictures | values, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.run(main, sys.argv))
