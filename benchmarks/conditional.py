@@ -29,7 +29,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run.")
 flags.DEFINE_string("step", "best", "Its checkpoint.")
 flags.DEFINE_integer("each", 32, "Samples of each category.")
-flags.DEFINE_integer("steps", 600, "Training steps of the classifier.")
+flags.DEFINE_integer("steps", 700, "Training steps of the classifier.")
 flags.DEFINE_integer("seed", 7, "Of the classifier and the samples.")
 
 

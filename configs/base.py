@@ -64,9 +64,9 @@ def get_config() -> ConfigDict:
     train.num_steps = 800
     train.batch_size = 64  # global, over all devices and hosts
     train.log_every = 25
-    train.sample_every = 400
-    train.evaluate_every = 400
-    train.checkpoint_every = 400
+    train.sample_every = 200
+    train.evaluate_every = 200
+    train.checkpoint_every = 200
     train.keep = 2  # newest checkpoints kept
     train.keep_best = 1  # best checkpoints kept besides, by the validation objective
     train.evaluate_examples = 512  # validation pictures a judgement uses; 0 is all

@@ -8,7 +8,9 @@ checkpoint without that file does not count: the process died before it was whol
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -197,9 +199,10 @@ class Checkpoints:
     def _failed(self, step: int | None, error: Exception) -> StorageError:
         what = f"checkpoint {step}" if step is not None else "a checkpoint"
         free = shutil.disk_usage(self.run).free / 2**20
-        first = str(error).strip().splitlines()[0][:300] if str(error).strip() else repr(error)
+        full = os.strerror(errno.ENOSPC)
+        reason = full if full in str(error) else (str(error).strip() or repr(error))
         return StorageError(
-            f"{what} could not be written ({free:.0f} MB free): {first}",
+            f"{what} could not be written ({free:.0f} MB free): {reason.splitlines()[0][:300]}",
             "make room and give the same command again",
         )
 

@@ -49,10 +49,18 @@ def _finish(error: ProdgenError) -> int:
 
 
 def quiet_platform() -> None:
-    """Keep JAX's CUDA plug-in from printing a traceback where there is no accelerator at all."""
+    """Spare a machine without an accelerator two false alarms on standard error.
+
+    JAX's CUDA plug-in prints a traceback at every start, and XLA an error for each program that
+    comes from the compile cache: it does not find two of its own tuning hints, `prefer-no-gather`
+    and `prefer-no-scatter`, among the processor's features. What the user has set stays.
+    """
     nvidia = any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"))
     tpu = importlib.util.find_spec("libtpu") is not None
-    if nvidia or tpu or sys.platform != "linux" or "JAX_PLATFORMS" in os.environ:
+    if nvidia or tpu or sys.platform != "linux":
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if "JAX_PLATFORMS" in os.environ:
         return
     os.environ["JAX_PLATFORMS"] = "cpu"
     if "jax" in sys.modules:  # it has read its environment already, but started no backend yet

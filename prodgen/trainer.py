@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from prodgen import checkpoint, images, rng, trees, workdir
 from prodgen import run as runs
-from prodgen.data import prepare, resident
+from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
 from prodgen.errors import Diverged, ProdgenError, Stopped
@@ -39,6 +39,7 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
     console = writer.Console()
     store = prepare.open_or_prepare(config.data, console.throttled())
     workdir.check_data(path, store.digest())
+    order.check(len(store.ids("train")), config.train.batch_size)
     mesh = meshes.start(config)
     selftest.run()
     trainer = Trainer(config, path, store, mesh, console, begun)

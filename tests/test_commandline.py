@@ -81,6 +81,7 @@ def test_without_an_accelerator_jax_is_told_so(monkeypatch):
     from prodgen import commandline
 
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.setattr(commandline.Path, "exists", lambda self: False)
     monkeypatch.setattr(commandline.importlib.util, "find_spec", lambda name: None)
     commandline.quiet_platform()
@@ -88,3 +89,7 @@ def test_without_an_accelerator_jax_is_told_so(monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     commandline.quiet_platform()
     assert os.environ["JAX_PLATFORMS"] == "cuda"  # the user's word stands
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
+    commandline.quiet_platform()
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"

@@ -27,16 +27,21 @@ def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     return order
 
 
-def batch(seed: int, t: int, size: int, batch_size: int) -> np.ndarray:
-    """Indices in 0..size-1 of batch t, int64 [batch_size]; batches run on over the epoch's end.
-
-    A set smaller than a batch would repeat pictures inside it: BadData.
-    """
+def check(size: int, batch_size: int) -> None:
+    """BadData where a set is smaller than a batch, which would repeat pictures inside it."""
     if size < batch_size:
         raise BadData(
             f"{size} training pictures are fewer than config.train.batch_size={batch_size}",
             f"add --config.train.batch_size={2 ** int(np.log2(max(size, 1)))} or add pictures",
         )
+
+
+def batch(seed: int, t: int, size: int, batch_size: int) -> np.ndarray:
+    """Indices in 0..size-1 of batch t, int64 [batch_size]; batches run on over the epoch's end.
+
+    Raises BadData as `check` does.
+    """
+    check(size, batch_size)
     positions = np.arange(t * batch_size, (t + 1) * batch_size)
     epochs, places = positions // size, positions % size
     found = np.empty(batch_size, np.int64)

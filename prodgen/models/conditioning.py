@@ -13,6 +13,8 @@ import jax.numpy as jnp
 
 from prodgen.types import Array, Batch, Spec
 
+READERS = ("embedding", "prior", "film")  # parts of networks that mean nothing under other names
+
 
 def vector(batch: Batch, spec: Spec) -> Array:
     """float32 [B, K + 1 + 2A]: one-hot label, its flag, attributes (0 if unknown), their flags."""

@@ -12,6 +12,7 @@ from jax.flatten_util import ravel_pytree
 
 from prodgen import optim, trees
 from prodgen.errors import UsageError
+from prodgen.models import conditioning
 from prodgen.types import Array, Metrics
 
 Tree = Any
@@ -100,19 +101,21 @@ def copy(tree: Tree) -> Tree:
 def adopt(state: State, donor: State) -> tuple[State, list[str]]:
     """Start from another run's judged weights: (state, what could not be taken over and why).
 
-    Leaves are matched by path; a leaf absent there or of another shape keeps its fresh value. A
+    Leaves are matched by path; a leaf absent there or of another shape keeps its fresh value. So
+    do all that read the conditions, where one of them does: they speak of other categories. A
     donor that shares no leaf at all is another kind of model: UsageError.
     """
     nets, differences, taken = {}, [], 0
     for name, net in state.nets.items():
         theirs = trees.names(donor.nets[name].judged()) if name in donor.nets else {}
         mine = trees.names(net.params)
-        fits = {p for p in mine if p in theirs and theirs[p].shape == mine[p].shape}
-        differences += [
-            f"{name}/{p}: {_why(mine[p], theirs.get(p))}" for p in mine if p not in fits
-        ]
-        taken += len(fits)
-        leaves = [theirs[p] if p in fits else mine[p] for p in mine]
+        reasons = {p: _why(leaf, theirs.get(p)) for p, leaf in mine.items()}
+        readers = [p for p in mine if set(p.split("/")) & set(conditioning.READERS)]
+        if any(reasons[p] for p in readers):
+            reasons |= {p: reasons[p] or "reads other conditions there" for p in readers}
+        differences += [f"{name}/{p}: {reason}" for p, reason in reasons.items() if reason]
+        taken += sum(not reason for reason in reasons.values())
+        leaves = [leaf if reasons[p] else theirs[p] for p, leaf in mine.items()]
         params = jax.tree.unflatten(jax.tree.structure(net.params), leaves)
         ema = None if net.ema is None else copy(params)
         nets[name] = net.replace(params=copy(params), ema=ema)
@@ -124,6 +127,9 @@ def adopt(state: State, donor: State) -> tuple[State, list[str]]:
 
 
 def _why(mine: Array, theirs: Array | None) -> str:
+    """Why a leaf cannot be taken over; "" where it can."""
     if theirs is None:
         return f"absent there, {list(mine.shape)} here"
-    return f"{list(theirs.shape)} there, {list(mine.shape)} here"
+    return (
+        "" if theirs.shape == mine.shape else f"{list(theirs.shape)} there, {list(mine.shape)} here"
+    )

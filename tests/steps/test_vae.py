@@ -1,5 +1,7 @@
 """The VAE's step: what it minimises, what it skips, what it keeps."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -174,6 +176,14 @@ def test_adopting_weights_names_what_does_not_fit(store):
     assert any(line.startswith("vae/encoder/head/kernel: [") for line in differences)
     stem = mine.nets["vae"].params["encoder"]["stem"]["kernel"]
     close(stem, donor.nets["vae"].ema["encoder"]["stem"]["kernel"], 0.0)
+
+    others = dataclasses.replace(store.spec, classes=("disc", "square", "ring"))
+    mine, differences = adopt(start(config, others), donor)
+    assert any(line.startswith("vae/embedding/Dense_0/kernel: [") for line in differences)
+    assert "vae/prior/Dense_0/kernel: reads other conditions there" in differences
+    fresh = start(config, others).nets["vae"].params
+    close(mine.nets["vae"].params["prior"], fresh["prior"], 0.0)
+    close(mine.nets["vae"].params["encoder"], donor.nets["vae"].ema["encoder"], 0.0)
 
     stranger = start(tiny(model__width=6, model__max_width=7, model__latent=3), plain)
     stranger = stranger.replace(nets={"other": stranger.nets["vae"]})
