@@ -1,7 +1,7 @@
 """The embedded catalogue: packshots of sixteen kinds of product, drawn here, nothing downloaded.
 
 Every picture is a function of (seed, id) alone and needs NumPy only, with the same bytes on any
-machine (sdf.py says how). products.py samples the products, render.py draws them.
+machine (rendering/sdf.py says how): rendering/products.py samples the products, render.py draws.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from prodgen.data.lighting import MATERIALS
-from prodgen.data.products import COLOURS, KINDS, Product, product, render
-from prodgen.data.render import proportions
+from prodgen.data.rendering.lighting import MATERIALS
+from prodgen.data.rendering.products import COLOURS, KINDS, Product, product, render
+from prodgen.data.rendering.render import proportions
 from prodgen.data.source import Item, Value
 from prodgen.types import Attribute
 

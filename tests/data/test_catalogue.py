@@ -9,7 +9,7 @@ import pytest
 
 from prodgen.data import catalogue
 from prodgen.data.catalogue import Catalogue, product, render
-from prodgen.data.products import COLOURS, KINDS
+from prodgen.data.rendering.products import COLOURS, KINDS
 
 NAMES = [kind.name for kind in KINDS]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from prodgen.data.kind import ANY, Kind, Shape, standing
-from prodgen.data.render import Body
-from prodgen.data.sdf import (
+from prodgen.data.rendering.kind import ANY, Kind, Shape, standing
+from prodgen.data.rendering.render import Body
+from prodgen.data.rendering.sdf import (
     Curve,
     Points,
     blend_intersect,

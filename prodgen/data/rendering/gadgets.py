@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from prodgen.data.kind import ANY, Kind, Shape
-from prodgen.data.render import Body
-from prodgen.data.sdf import (
+from prodgen.data.rendering.kind import ANY, Kind, Shape
+from prodgen.data.rendering.render import Body
+from prodgen.data.rendering.sdf import (
     Points,
     box,
     cut,

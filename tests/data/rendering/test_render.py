@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from prodgen.data import sdf
-from prodgen.data.render import Body, Finish, View, packshot, proportions
+from prodgen.data.rendering import sdf
+from prodgen.data.rendering.render import Body, Finish, View, packshot, proportions
 
 
 def points(*places):
