@@ -19,10 +19,9 @@ def main(argv: list[str]) -> None:
     chosen, overrides, rest = commandline.split(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen, overrides)
-    path = Path(FLAGS.workdir) if FLAGS.workdir else commandline.default_workdir(chosen, config)
     origin = Path(FLAGS.init_from) if FLAGS.init_from else None
-    if origin:
-        workdir.read(origin)
+    donor = workdir.read(origin)["fingerprint"] if origin else ""
+    path = Path(FLAGS.workdir or commandline.default_workdir(chosen, config, donor))
     with workdir.claim(path):
         workdir.check_config(path, config)
         from prodgen import trainer  # loads JAX: only once everything that can be refused is right

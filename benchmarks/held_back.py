@@ -28,7 +28,7 @@ def main(argv: list[str]) -> None:
     run = runs.open_run(Path(FLAGS.workdir), FLAGS.step)
     store, config = prepare.open_or_prepare(run.config.data), run.config
     config.train.evaluate_examples = 0
-    mesh = meshes.start(config)
+    mesh = meshes.make_mesh(config)
     values = Judge(run.family, config, store, mesh, FLAGS.split)(run.state)
     pictures = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}
     print(json.dumps(pictures | values, indent=1))

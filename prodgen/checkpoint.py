@@ -42,10 +42,18 @@ def manifest(run: Path, step: int) -> dict[str, Any]:
     return json.loads((folder(run) / f"{step}.sha256.json").read_text())
 
 
+def score(run: Path, step: int) -> float | None:
+    """The validation score of a checkpoint; None where there is none or it cannot be read."""
+    try:
+        return manifest(run, step)["score"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 def best(run: Path) -> int | None:
     """The step with the highest validation score; the latest where none was scored."""
-    scored = {step: manifest(run, step)["score"] for step in steps(run)}
-    rated = [step for step, score in scored.items() if score is not None]
+    scored = {step: score(run, step) for step in steps(run)}
+    rated = [step for step, value in scored.items() if value is not None]
     return max(rated, key=lambda step: scored[step]) if rated else max(scored, default=None)
 
 
@@ -209,7 +217,7 @@ class Checkpoints:
     def _prune(self) -> None:
         """Keep the newest and the best. Manifests go first: half a checkpoint never counts."""
         known = steps(self.run)
-        scores = {step: manifest(self.run, step)["score"] for step in known}
+        scores = {step: score(self.run, step) for step in known}
         rated = sorted((s for s in known if scores[s] is not None), key=lambda s: scores[s])
         kept = {*known[-self.keep :], *rated[-self.keep_best :]}
         for step in known:

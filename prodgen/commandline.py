@@ -10,6 +10,7 @@ import importlib.util
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from ml_collections import ConfigDict
 
 from prodgen import config as configs
 from prodgen.errors import ProdgenError, StorageError, UsageError
+
+BEGUN = time.monotonic()  # when the command began, nearly: this is the first thing it imports
 
 
 def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
@@ -137,8 +140,12 @@ def _last_line(error: Exception, path: Path) -> int:
     return inside[-1] if inside else 0
 
 
-def default_workdir(chosen: str, config: ConfigDict) -> Path:
-    """runs/<file>[-<preset>]-<fingerprint>: the same command finds its run again."""
+def default_workdir(chosen: str, config: ConfigDict, origin: str = "") -> Path:
+    """runs/<file>[-<preset>]-<fingerprint>[-from-<origin>]: the same command finds its run again.
+
+    `origin` is the fingerprint of the run whose weights it starts from.
+    """
     path, _, preset = chosen.partition(":")
     parts = [Path(path).stem, *([preset] if preset else []), configs.fingerprint(config)]
+    parts += ["from", origin] if origin else []
     return Path("runs") / "-".join(parts)

@@ -43,8 +43,7 @@ class Judge:
     ):
         self._family, self._config, self._spec = family, config, store.spec
         limit, size = config.train.evaluate_examples, config.train.batch_size
-        ids = store.ids(split)
-        ids = ids[:limit] if limit else ids
+        ids = store.some(split, limit) if limit else store.ids(split)
         mine = meshes.local_slots(mesh, size)
         self._batches = [
             meshes.place(mesh, {name: rows[mine] for name, rows in batch.items()})
@@ -79,8 +78,8 @@ class Sheets:
         self._latents = family.latents(
             config, config.seed, np.arange(len(self._conditions["label"]))
         )
-        held = store.ids("validation") if len(store.ids("validation")) else store.ids("train")
-        self._held = store.fetch(held[: SHEET_COLUMNS * SHEET_ROWS // 2])
+        split = "validation" if len(store.ids("validation")) else "train"
+        self._held = store.fetch(store.some(split, SHEET_COLUMNS * SHEET_ROWS // 2))
         self._encode = jax.jit(family.make_encode(config, store.spec))
 
     def samples(self, state: Any) -> Image.Image:

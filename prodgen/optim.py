@@ -14,8 +14,9 @@ from prodgen.types import Array
 def schedule(config: ConfigDict) -> optax.Schedule:
     """Learning rate by step: linear warm-up from 0 to the peak, then constant or cosine to 0."""
     optim, steps = config.optim, config.train.num_steps
-    warmup = min(optim.warmup_steps, steps - 1)
+    warmup = optim.warmup_steps
     if optim.schedule == "cosine":
+        warmup = min(warmup, steps - 1)
         after = optax.cosine_decay_schedule(optim.lr, max(steps - warmup, 1))
     else:
         after = optax.constant_schedule(optim.lr)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import checkpoint, images, rng, trees, workdir
+from prodgen import checkpoint, commandline, images, rng, trees, workdir
 from prodgen import run as runs
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
-from prodgen.errors import Diverged, ProdgenError, Stopped
+from prodgen.errors import Diverged, ProdgenError, Stopped, StorageError
 from prodgen.evaluate import Judge, Sheets, describe
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
@@ -34,39 +34,61 @@ from prodgen.types import Batch
 
 def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None:
     """Train, or go on training, the run in `path`, whose lock the caller holds."""
-    begun = time.monotonic()
     workdir.check_config(path, config)
+    workdir.check_origin(path, init_from)
     console = writer.Console()
-    store = prepare.open_or_prepare(config.data, console.throttled())
-    workdir.check_data(path, store.digest())
-    order.check(len(store.ids("train")), config.train.batch_size)
-    mesh = meshes.start(config)
-    selftest.run()
-    trainer = Trainer(config, path, store, mesh, console, begun)
+    with _signals(_stop_at_once):
+        mesh = meshes.start(config)
+        selftest.run()
+        store = prepare.open_or_prepare(config.data, console.throttled())
+        workdir.check_data(path, store.digest())
+        order.check(len(store.ids("train")), config.train.batch_size)
+        trainer = Trainer(config, path, store, mesh, console)
+        try:
+            trainer.begin(init_from)
+            trainer.loop()
+            trainer.finish()
+        except ProdgenError as error:
+            error.safe = error.safe or trainer.checkpoints.last_good()
+            raise
+        except OSError as error:
+            what = StorageError(f"{error.strerror or error} ({error.filename or path})")
+            what.safe, what.next = trainer.checkpoints.last_good(), "give the same command again"
+            raise what from error
+        finally:
+            trainer.close()
+
+
+@contextlib.contextmanager
+def _signals(handler: Callable[[int, Any], None]) -> Iterator[None]:
+    """SIGTERM and Ctrl-C go to `handler` in here."""
+    before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        trainer.begin(init_from)
-        trainer.loop()
-        trainer.finish()
-    except ProdgenError as error:
-        error.safe = error.safe or trainer.checkpoints.last_good()
-        raise
+        yield
     finally:
-        trainer.writer.close()
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def _stop_at_once(number: int, frame: Any) -> None:
+    """Outside the loop nothing is lost by leaving: the next start goes on from here."""
+    name = signal.Signals(number).name
+    raise Stopped(f"stopped by {name} outside training", "give the same command again to continue")
 
 
 class Trainer:
     """One run in one process: what the loop's methods share."""
 
-    def __init__(self, config, path: Path, store: Store, mesh, console, begun: float):
+    def __init__(self, config, path: Path, store: Store, mesh, console):
         self.config, self.path, self.store, self.mesh = config, path, store, mesh
-        self.console, self.begun = console, begun
+        self.console = console
         self.family = runs.family(config)
         self.checkpoints = checkpoint.Checkpoints(path, config.train.keep, config.train.keep_best)
         self.clock = Clock()
         self.stop: str | None = None  # the signal that asked to stop
         self.score: float | None = None  # of the judgement at the current step, if there was one
         self.pending: tuple[int, Any] | None = None  # a step's metrics, still on the device
-        self.writer: writer.Writer
+        self.writer: writer.Writer | None = None
 
     # Before the first step
 
@@ -74,9 +96,13 @@ class Trainer:
         """Restore or initialise the state, write the run's papers, compile, open the feed."""
         whole = meshes.replicated(self.mesh)
         like = runs.abstract_state(self.config, self.store.spec, whole)
-        self.conditions = Conditions.from_store(self.store)
+        known = Conditions.from_store(self.store)
+        self.conditions = known if self.config.model.condition else known.hidden()
         found = self.checkpoints.restore(like, self.console.say)
         self.step, self.state = found or (0, self._fresh(init_from, whole))
+        self.first = self.step  # of this session
+        if found:
+            workdir.update(self.path, self.config)
         self.writer = writer.Writer(self.path, self.step, self.config.train.tensorboard)
         self._introduce(resumed=found is not None)
         self.judge = Judge(self.family, self.config, self.store, self.mesh, "validation")
@@ -90,7 +116,7 @@ class Trainer:
         origin: dict[str, Any] = {}
         if init_from:
             donor = runs.open_run(init_from)
-            state, differences = adopt(state, donor.state)
+            state, differences = adopt(state, donor.state, spec, donor.spec)
             state = jax.device_put(state, whole)
             origin = {
                 "fingerprint": donor.record["fingerprint"],
@@ -153,7 +179,7 @@ class Trainer:
         take, every = self.family.real_batches(self.config), self.config.train
         last, compiled = every.num_steps, None
         self.clock.start(self.step)
-        with self._signals():
+        with _signals(self._ask_to_stop):
             while self.step < last:
                 with self.clock("data"):
                     batches = tuple(next(self.feed) for _ in range(take))
@@ -165,14 +191,15 @@ class Trainer:
                 self.step, self.score = self.step + 1, None
                 self.pending = (self.step, metrics)
                 self._first_step()
-                end = self.step == last or self.stop is not None
+                end = self.step == last
                 if end or self.step % every.evaluate_every == 0:
                     self._evaluate()
-                if self.step == last or self.step % every.sample_every == 0:
+                if end or self.step % every.sample_every == 0:
                     self._sheet()
-                if end or self.step % every.checkpoint_every == 0:
+                stop = self.stop is not None and not end
+                if end or stop or self.step % every.checkpoint_every == 0:
                     self._checkpoint()
-                if self.stop is not None and self.step < last:
+                if stop:
                     self._stop()
             self._read_pending()
         self.checkpoints.wait()
@@ -180,7 +207,7 @@ class Trainer:
     def _first_step(self) -> None:
         if "first step" not in self.clock.total:
             jax.block_until_ready(self.state)
-            self.clock.total["first step"] = time.monotonic() - self.begun
+            self.clock.total["first step"] = time.monotonic() - commandline.BEGUN
             compiled, first = self.clock.total["compile"], self.clock.total["first step"]
             self.console.say(f"compiled in {compiled:.1f} s, first step after {first:.1f} s")
             self.clock.start(self.step)
@@ -243,6 +270,7 @@ class Trainer:
             if bad is not None:
                 raise Diverged(f"step {self.step}: {bad} is not finite; the state was not saved")
             self.checkpoints.save(self.step, self.state, self.score)
+        self.writer.timing(self.step, {"session": self.first, **self.clock.ledger()})
 
     def _stop(self) -> None:
         self.checkpoints.wait()
@@ -251,30 +279,25 @@ class Trainer:
             "give the same command again to continue",
         )
 
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
+    def _ask_to_stop(self, number: int, frame: Any) -> None:
         """SIGTERM and the first Ctrl-C ask to stop after the step; a second Ctrl-C interrupts."""
-
-        def ask(number: int, frame: Any) -> None:
-            if self.stop is not None and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self.stop = signal.Signals(number).name
-
-        before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        if self.stop is not None and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.stop = signal.Signals(number).name
 
     # After the last step
 
     def finish(self) -> None:
         """Curves and the report of a finished run."""
-        self.writer.timing(self.step, self.clock.ledger())
         plots.curves(self.path)
         html.report(self.path)
         self.console.say(f"done     {self.path / 'report.html'}")
+
+    def close(self) -> None:
+        """Close the files; what cannot be flushed any more has been reported already."""
+        if self.writer is not None:
+            with contextlib.suppress(OSError):
+                self.writer.close()
 
 
 class Clock:

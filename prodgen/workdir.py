@@ -63,6 +63,21 @@ def check_config(path: Path, config: ConfigDict) -> None:
         )
 
 
+def check_origin(path: Path, init_from: Path | None) -> None:
+    """Refuse to continue a run whose first weights came from elsewhere than `init_from` says."""
+    if not (path / CONFIG).exists():
+        return
+    began = read(path)["init_from"].get("fingerprint", "")
+    given = read(init_from)["fingerprint"] if init_from else ""
+    if began != given:
+        words = {"": "random weights"}
+        raise UsageError(
+            f"{path} holds a run that began with {words.get(began, f'those of run {began}')}, "
+            f"not with {words.get(given, f'those of run {given}')}",
+            "give the same --init_from as at first, or another --workdir",
+        )
+
+
 def check_data(path: Path, digest: str) -> None:
     """Refuse to continue on other pictures than the run began with."""
     if (path / CONFIG).exists() and read(path)["data"]["digest"] != digest:
@@ -82,6 +97,13 @@ def write(path: Path, config: ConfigDict, data: dict[str, Any], origin: dict[str
         "versions": versions(),
     }
     write_atomically(path / CONFIG, json.dumps(record, indent=2).encode())
+
+
+def update(path: Path, config: ConfigDict) -> None:
+    """Note in config.json what a continued run changed of what it may change."""
+    record = read(path)
+    if record["config"] != config.to_dict():
+        write(path, config, record["data"], record["init_from"])
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -115,7 +137,10 @@ def versions() -> dict[str, str]:
 def write_atomically(path: Path, content: bytes) -> None:
     """The whole content or the old file, never a part of it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(content)
+    with open(draft, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(draft, path)
 
 

@@ -138,3 +138,12 @@ def test_the_manifest_records_score_and_hashes(tmp_path):
     assert record["score"] == 0.5 and record["step"] == 1
     assert record["leaves"] == {"a": "float32[3, 4]", "b/n": "int32[]"}
     assert all(len(value) == 64 for value in record["files"].values())
+
+
+def test_an_unreadable_older_record_does_not_stop_the_run(tmp_path):
+    keeper = saved(tmp_path, {1: 5.0, 2: 1.0})
+    (checkpoint.folder(tmp_path) / "1.sha256.json").write_text("")
+    assert checkpoint.score(tmp_path, 1) is None and checkpoint.best(tmp_path) == 2
+    keeper.save(3, tree(3), 2.0)
+    keeper.wait()
+    assert checkpoint.best(tmp_path) == 3

@@ -21,6 +21,14 @@ def test_constant_stays():
     assert [float(lr(t)) for t in (0, 3, 999)] == [0.5, 0.5, 0.5]
 
 
+def test_a_constant_schedule_does_not_know_how_long_the_run_is():
+    few, many = (
+        optim.schedule(tiny(optim__schedule="constant", optim__warmup_steps=9, train__num_steps=n))
+        for n in (5, 50)
+    )
+    assert [float(few(t)) for t in range(20)] == [float(many(t)) for t in range(20)]
+
+
 def test_clipping_bounds_the_global_norm():
     config = tiny(optim__name="sgd", optim__lr=1.0, optim__clip=1.0, optim__warmup_steps=0,
                   optim__schedule="constant")  # fmt: skip

@@ -45,7 +45,11 @@ def _pictures(model: Model, request: Request) -> tuple[np.ndarray, Batch, list[s
     n = request.n or 32
     if not request.input:
         store = _store(model)
-        ids = store.ids("test")[:n]
+        ids = store.some("test", n)
+        if not len(ids):
+            raise MissingInput(
+                "the run held no pictures back for testing", "name some with --input=FILE_OR_FOLDER"
+            )
         batch = store.fetch(ids)
         return batch["image"], batch, store.names(ids)
     files = _files(Path(request.input))[:n]

@@ -6,6 +6,7 @@ store. Which row a sample is paired with is a function of (seed, sample index). 
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,8 +32,7 @@ class Conditions:
 
     @staticmethod
     def from_store(store: Store) -> Conditions:
-        ids = store.ids("train")
-        ids = ids[np.linspace(0, len(ids) - 1, min(len(ids), LIMIT)).astype(int)]
+        ids = store.some("train", LIMIT)
         return Conditions(store.spec, store.label[ids], store.attributes[ids], store.known[ids])
 
     @staticmethod
@@ -44,6 +44,12 @@ class Conditions:
         out = io.BytesIO()
         np.savez(out, label=self.label, attributes=self.attributes, known=self.known)
         write_atomically(run / FILE, out.getvalue())
+
+    def hidden(self) -> Conditions:
+        """As many rows of which nothing is known: for networks that do not listen."""
+        spec = dataclasses.replace(self.spec, classes=(), attributes=())
+        label, known = np.full_like(self.label, -1), np.zeros_like(self.known)
+        return Conditions(spec, label, np.zeros_like(self.attributes), known)
 
     def pick(
         self,

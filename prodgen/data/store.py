@@ -71,6 +71,11 @@ class Store:
         """int32 [n], the row ids of "train", "validation" or "test", ascending."""
         return np.flatnonzero(self.split == SPLITS.index(split)).astype(np.int32)
 
+    def some(self, split: str, n: int) -> np.ndarray:
+        """At most n ids of a split, evenly spread: sources often come category by category."""
+        ids = self.ids(split)
+        return ids[np.linspace(0, len(ids) - 1, min(len(ids), n)).astype(int)]
+
     def fetch(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """The rows `ids` [B] in any order, repeats allowed: image uint8 [B, H, W, C], label int32
         [B], attributes float32 [B, A], known bool [B, A], id int32 [B]."""

@@ -16,6 +16,16 @@ from prodgen.types import Array, Batch, Spec
 READERS = ("embedding", "prior", "film")  # parts of networks that mean nothing under other names
 
 
+def differences(before: Spec, now: Spec) -> list[str]:
+    """How the names of two specs' conditions differ, in words; [] where they are the same."""
+    pairs = [("categories", before.classes, now.classes)]
+    named = [{a.name: (a.kind, a.values) for a in spec.attributes} for spec in (before, now)]
+    pairs.append(("attributes", tuple(named[0]), tuple(named[1])))
+    pairs += [(f"attribute {name}", named[0][name], named[1][name])
+              for name in named[0] if name in named[1]]  # fmt: skip
+    return [f"{what}: {old} there, {new} here" for what, old, new in pairs if old != new]
+
+
 def vector(batch: Batch, spec: Spec) -> Array:
     """float32 [B, K + 1 + 2A]: one-hot label, its flag, attributes (0 if unknown), their flags."""
     label = jax.nn.one_hot(batch["label"], len(spec.classes), dtype=jnp.float32)  # -1: all zero

@@ -21,14 +21,12 @@ M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h
 
 
 def start(config: ConfigDict) -> Mesh:
-    """Join the cluster if there is one, check the platform, return the mesh over its devices."""
+    """Set JAX up, check the platform, return the mesh over the devices."""
     keep_freed_memory()
     parallel = config.parallel
     if parallel.deterministic:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} --xla_gpu_deterministic_ops=true".strip()
-    if os.environ.get("PRODGEN_COORDINATOR"):
-        join()
     use_compile_cache()
     _require(parallel.require_platform)
     return make_mesh(config)
@@ -44,22 +42,6 @@ def keep_freed_memory() -> None:
         options = ctypes.CDLL("libc.so.6").mallopt
         for option, value in (M_ARENA_MAX, 1), (M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1):
             options(option, value)
-
-
-def join() -> None:
-    """Join the processes of one run, as PRODGEN_COORDINATOR (host:port), _PROCESSES, _PROCESS say.
-
-    Set by the launcher. On Cloud TPU pods and Slurm PRODGEN_COORDINATOR=auto lets JAX find out.
-    """
-    address = os.environ["PRODGEN_COORDINATOR"]
-    if address == "auto":
-        jax.distributed.initialize()
-        return
-    jax.distributed.initialize(
-        coordinator_address=address,
-        num_processes=int(os.environ["PRODGEN_PROCESSES"]),
-        process_id=int(os.environ["PRODGEN_PROCESS"]),
-    )
 
 
 def use_compile_cache() -> None:

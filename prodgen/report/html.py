@@ -125,13 +125,17 @@ def _image(path: Path, words: str) -> str:
     return f'<img alt="{html.escape(words)}" src="data:image/png;base64,{data}">'
 
 
-def _costs(timing: list) -> dict[str, str]:
-    ledgers = [entry for entry in timing if "seconds/loop" in entry]
-    if not ledgers:
+def _costs(timing: list) -> dict[str, Any]:
+    """Each session's last ledger, summed over the sessions that a run was continued in."""
+    sessions = {entry["session"]: entry for entry in timing if "session" in entry}.values()
+    if not sessions:
         return {}
-    ledger = ledgers[-1]
-    found = {words: f"{ledger[name]:.1f} s" for name, words in COSTS.items() if name in ledger}
-    return found | {"Peak host memory": f"{ledger['peak_host_mb']:,.0f} MB"}
+    found = {
+        words: f"{sum(ledger.get(name, 0.0) for ledger in sessions):.1f} s"
+        for name, words in COSTS.items()
+    }
+    peak = max(ledger["peak_host_mb"] for ledger in sessions)
+    return found | {"Peak host memory": f"{peak:,.0f} MB", "Sessions": len(sessions)}
 
 
 def _table(title: str, rows: dict[str, Any]) -> str:

@@ -22,19 +22,25 @@ class Console:
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        if self._open:
-            print()
+        self._print("\n" if self._open else "", text, "\n")
         self._open, self._width = False, 0
-        print(text, flush=True)
 
     def progress(self, text: str) -> None:
         """A line that the next progress line replaces, where the output is a terminal."""
         if not self.live:
-            print(text, flush=True)
+            self._print(text, "\n")
             return
         text = text[: os.get_terminal_size().columns - 1]
-        print("\r" + text.ljust(self._width), end="", flush=True)
+        self._print("\r", text.ljust(self._width))
         self._open, self._width = True, len(text)
+
+    def _print(self, *parts: str) -> None:
+        """Print; once the reader has gone away, as in `... | head`, the run goes on in silence."""
+        try:
+            print(*parts, sep="", end="", flush=True)
+        except BrokenPipeError:
+            self.live = False
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def throttled(self, seconds: float = 10.0):
         """A progress function for fast callers: each call in a terminal, rarely elsewhere."""

@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from prodgen import optim, trees
 from prodgen.errors import UsageError
 from prodgen.models import conditioning
-from prodgen.types import Array, Metrics
+from prodgen.types import Array, Metrics, Spec
 
 Tree = Any
 
@@ -98,24 +98,25 @@ def copy(tree: Tree) -> Tree:
     return jax.tree.map(jnp.copy, tree)
 
 
-def adopt(state: State, donor: State) -> tuple[State, list[str]]:
+def adopt(state: State, donor: State, spec: Spec, theirs: Spec) -> tuple[State, list[str]]:
     """Start from another run's judged weights: (state, what could not be taken over and why).
 
     Leaves are matched by path; a leaf absent there or of another shape keeps its fresh value. So
-    do all that read the conditions, where one of them does: they speak of other categories. A
+    do all whose only matter is the conditions, where the donor's spec, `theirs`, names others. A
     donor that shares no leaf at all is another kind of model: UsageError.
     """
-    nets, differences, taken = {}, [], 0
+    nets, differences, taken = {}, conditioning.differences(theirs, spec), 0
+    other_conditions = bool(differences)
     for name, net in state.nets.items():
-        theirs = trees.names(donor.nets[name].judged()) if name in donor.nets else {}
+        given = trees.names(donor.nets[name].judged()) if name in donor.nets else {}
         mine = trees.names(net.params)
-        reasons = {p: _why(leaf, theirs.get(p)) for p, leaf in mine.items()}
-        readers = [p for p in mine if set(p.split("/")) & set(conditioning.READERS)]
-        if any(reasons[p] for p in readers):
+        reasons = {p: _why(leaf, given.get(p)) for p, leaf in mine.items()}
+        if other_conditions:
+            readers = [p for p in mine if set(p.split("/")) & set(conditioning.READERS)]
             reasons |= {p: reasons[p] or "reads other conditions there" for p in readers}
         differences += [f"{name}/{p}: {reason}" for p, reason in reasons.items() if reason]
         taken += sum(not reason for reason in reasons.values())
-        leaves = [leaf if reasons[p] else theirs[p] for p, leaf in mine.items()]
+        leaves = [leaf if reasons[p] else given[p] for p, leaf in mine.items()]
         params = jax.tree.unflatten(jax.tree.structure(net.params), leaves)
         ema = None if net.ema is None else copy(params)
         nets[name] = net.replace(params=copy(params), ema=ema)

@@ -63,3 +63,12 @@ def test_saved_and_loaded(store, conditions, tmp_path):
     again = Conditions.load(tmp_path, store.spec)
     np.testing.assert_array_equal(again.attributes, conditions.attributes)
     np.testing.assert_array_equal(again.known, conditions.known)
+
+
+def test_hidden_conditions_say_nothing_and_take_no_requests(store):
+    hidden = Conditions.from_store(store).hidden()
+    rows = hidden.pick(0, np.arange(4))
+    assert (rows["label"] == -1).all() and not rows["known"].any()
+    assert rows["attributes"].shape == (4, store.spec.columns)
+    with pytest.raises(UsageError, match="there are none"):
+        hidden.pick(0, np.arange(4), "disc")

@@ -125,3 +125,11 @@ def test_reading_needs_numpy_alone():
     code += "if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_some_of_a_split_are_spread_over_it(store):
+    ids = store.ids("train")
+    some = store.some("train", 5)
+    assert len(some) == 5 and some[0] == ids[0] and some[-1] == ids[-1]
+    assert np.ptp(np.diff(np.searchsorted(ids, some))) <= 1
+    np.testing.assert_array_equal(store.some("train", 10**6), ids)

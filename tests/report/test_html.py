@@ -1,0 +1,16 @@
+"""The report's arithmetic."""
+
+from prodgen.report import html
+
+
+def test_costs_are_summed_over_the_sessions_of_a_run():
+    timing = [
+        {"step": 100, "session": 0, "seconds/loop": 10.0, "peak_host_mb": 900.0},
+        {"step": 150, "images_per_s": 64.0},
+        {"step": 200, "session": 0, "seconds/loop": 25.0, "peak_host_mb": 950.0},
+        {"step": 300, "session": 200, "seconds/loop": 7.5, "peak_host_mb": 940.0},
+    ]
+    found = html._costs(timing)
+    assert found["Training and judging"] == "32.5 s"
+    assert found["Peak host memory"] == "950 MB" and found["Sessions"] == 2
+    assert html._costs([{"step": 1, "images_per_s": 1.0}]) == {}

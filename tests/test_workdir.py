@@ -1,0 +1,44 @@
+"""A run's folder: what may be continued in it, and what is refused."""
+
+import json
+
+import pytest
+
+from prodgen import commandline, workdir
+from prodgen.errors import UsageError
+from tests.tiny import tiny
+
+
+def begun(path, origin):
+    path.mkdir()
+    data = {"digest": "d", "counts": {}, "spec": {}}
+    workdir.write(path, tiny(), data, {"fingerprint": origin} if origin else {})
+    return path
+
+
+def test_a_run_goes_on_only_from_the_weights_it_began_with(tmp_path):
+    donor = begun(tmp_path / "donor", "")
+    fingerprint = workdir.read(donor)["fingerprint"]
+    fresh, tuned = begun(tmp_path / "fresh", ""), begun(tmp_path / "tuned", fingerprint)
+    workdir.check_origin(tmp_path / "absent", donor)
+    workdir.check_origin(fresh, None)
+    workdir.check_origin(tuned, donor)
+    with pytest.raises(UsageError, match=f"random weights, not with those of run {fingerprint}"):
+        workdir.check_origin(fresh, donor)
+    with pytest.raises(UsageError, match=f"those of run {fingerprint}, not with random weights"):
+        workdir.check_origin(tuned, None)
+
+
+def test_runs_from_other_weights_have_folders_of_their_own():
+    plain = commandline.default_workdir("configs/vae.py:quick", tiny())
+    tuned = commandline.default_workdir("configs/vae.py:quick", tiny(), "0123abcd")
+    assert tuned.name == f"{plain.name}-from-0123abcd"
+
+
+def test_what_a_continued_run_changed_is_noted(tmp_path):
+    path = begun(tmp_path / "run", "0123abcd")
+    moved = tiny(data__cache_dir="elsewhere")
+    workdir.update(path, moved)
+    record = json.loads((path / "config.json").read_text())
+    assert record["config"]["data"]["cache_dir"] == "elsewhere"
+    assert record["init_from"] == {"fingerprint": "0123abcd"} and record["data"]["digest"] == "d"
