@@ -61,7 +61,7 @@ def get_config() -> ConfigDict:
     optim.ema = 0.99  # decay of the averaged weights that are judged and sampled; 0 is off
 
     config.train = train = ConfigDict()
-    train.num_steps = 800
+    train.num_steps = 1000
     train.batch_size = 64  # global, over all devices and hosts
     train.log_every = 25
     train.sample_every = 200
