@@ -43,7 +43,10 @@ class VAE(nn.Module):
         self.classes, self.columns = len(spec.classes), spec.columns
         inputs = self.classes + 1 + 2 * self.columns
         self.embed = nn.Sequential(
-            nn.Linear(inputs, EMBEDDING), nn.SiLU(), nn.Linear(EMBEDDING, EMBEDDING), nn.SiLU()
+            nn.Linear(inputs, EMBEDDING),
+            nn.SiLU(),
+            nn.Linear(EMBEDDING, EMBEDDING),
+            nn.LayerNorm(EMBEDDING),
         )
         down = [nn.Conv2d(4 * spec.channels, widths[0], 3, padding=1)]
         for i, width in enumerate(widths):
@@ -58,7 +61,12 @@ class VAE(nn.Module):
             up += [Residual(widths[i], EMBEDDING) for _ in range(blocks[i])]
             up += [Up(widths[i], widths[i - 1])] if i else []
         self.up = nn.ModuleList(up)
-        self.out = nn.Conv2d(widths[0], 4 * spec.channels, 3, padding=1)
+        self.out = Up(widths[0], spec.channels)
+        self.prior = nn.Sequential(
+            nn.Linear(EMBEDDING, 2 * EMBEDDING),
+            nn.SiLU(),
+            nn.Linear(2 * EMBEDDING, 2 * self.latent),
+        )
 
     def forward(self, image, rows):
         known = rows["known"].float()
@@ -68,12 +76,15 @@ class VAE(nn.Module):
         condition = self.embed(torch.cat(parts, dim=1))
         h = self.down(F.pixel_unshuffle(image, 2))
         h = self.head(torch.cat([F.silu(h).flatten(1), condition], dim=1))
-        mean, log_variance = h.chunk(2, dim=1)
+        code, spread = h.chunk(2, dim=1)
+        center, log_scale = self.prior(condition).chunk(2, dim=1)
+        mean, log_variance = (code - center) * (-0.5 * log_scale).exp(), spread - log_scale
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
-        x = self.start(torch.cat([z, condition], dim=1)).view(-1, self.top, self.side, self.side)
+        code = center + (0.5 * log_scale).exp() * z
+        x = self.start(torch.cat([code, condition], dim=1)).view(-1, self.top, self.side, self.side)
         for layer in self.up:
             x = layer(x, condition) if isinstance(layer, Residual) else layer(x)
-        return F.pixel_shuffle(self.out(F.silu(x)), 2), mean, log_variance
+        return self.out(F.silu(x)), mean, log_variance
 
 
 def loss_of(net, rows, layout):

@@ -27,7 +27,7 @@ from prodgen.evaluate import Judge, Sheets, describe
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.parallel import selftest
-from prodgen.report import html, plots, writer
+from prodgen.report import clock, html, plots, writer
 from prodgen.steps.state import adopt
 from prodgen.types import Batch
 
@@ -84,7 +84,7 @@ class Trainer:
         self.console = console
         self.family = runs.family(config)
         self.checkpoints = checkpoint.Checkpoints(path, config.train.keep, config.train.keep_best)
-        self.clock = Clock()
+        self.clock = clock.Clock()
         self.stop: str | None = None  # the signal that asked to stop
         self.score: float | None = None  # of the judgement at the current step, if there was one
         self.pending: tuple[int, Any] | None = None  # a step's metrics, still on the device
@@ -238,7 +238,7 @@ class Trainer:
         )
         self.console.progress(
             f"step {step:>6}/{self.config.train.num_steps}  {rates['steps_per_s']:.2f} steps/s  "
-            f"{rates['images_per_s']:.0f} img/s  {_clock_time(left)} left  {losses}"
+            f"{rates['images_per_s']:.0f} img/s  {clock.words(left)} left  {losses}"
         )
 
     def _evaluate(self) -> None:
@@ -298,50 +298,3 @@ class Trainer:
         if self.writer is not None:
             with contextlib.suppress(OSError):
                 self.writer.close()
-
-
-class Clock:
-    """Seconds by what they were spent on."""
-
-    def __init__(self) -> None:
-        self.total: dict[str, float] = {}
-        self.start(0)
-
-    def start(self, step: int) -> None:
-        """Begin counting the rate here: compiling and restoring are over."""
-        self._mark, self._at = (step, dict(self.total)), time.monotonic()
-        self._begun = getattr(self, "_begun", self._at)
-
-    @contextlib.contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        begun = time.monotonic()
-        try:
-            yield
-        finally:
-            self.total[name] = self.total.get(name, 0.0) + time.monotonic() - begun
-
-    def rates(self, step: int, batch_size: int) -> dict[str, float]:
-        """Speed since the last call, and the share of that time spent waiting for data."""
-        (mark, before), seconds = self._mark, max(time.monotonic() - self._at, 1e-9)
-        spent = {name: value - before.get(name, 0.0) for name, value in self.total.items()}
-        rate = (step - mark) / max(seconds - spent.get("evaluate", 0) - spent.get("sheet", 0), 1e-9)
-        self.start(step)
-        return {
-            "steps_per_s": rate,
-            "images_per_s": rate * batch_size,
-            "data_share": spent.get("data", 0.0) / seconds,
-        }
-
-    def ledger(self) -> dict[str, float]:
-        """Everything spent so far, in seconds, and the peak of host memory in MB."""
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        seconds = {f"seconds/{name}": value for name, value in self.total.items()}
-        return {**seconds, "seconds/loop": time.monotonic() - self._begun, "peak_host_mb": peak}
-
-
-def _clock_time(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
