@@ -96,8 +96,7 @@ class Trainer:
         """Restore or initialise the state, write the run's papers, compile, open the feed."""
         whole = meshes.replicated(self.mesh)
         like = runs.abstract_state(self.config, self.store.spec, whole)
-        known = Conditions.from_store(self.store)
-        self.conditions = known if self.config.model.condition else known.hidden()
+        self.conditions = Conditions.from_store(self.store).heard(self.config)
         found = self.checkpoints.restore(like, self.console.say)
         self.step, self.state = found or (0, self._fresh(init_from, whole))
         self.first = self.step  # of this session

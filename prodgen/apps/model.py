@@ -30,8 +30,7 @@ class Model:
 
     def __init__(self, run: Run):
         self.run, self.spec, self.config = run, run.spec, run.config
-        known = Conditions.load(run.path, run.spec)
-        self.conditions = known if run.config.model.condition else known.hidden()
+        self.conditions = Conditions.load(run.path, run.spec).heard(run.config)
         self._weights = run.family.weights(run.state)
         generate = run.family.make_generate(run.config, run.spec)
         self._generate = jax.jit(lambda *inputs: images.to_uint8(generate(*inputs)))

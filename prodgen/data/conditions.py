@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from prodgen.data.store import Store
 from prodgen.errors import UsageError
@@ -45,8 +46,12 @@ class Conditions:
         np.savez(out, label=self.label, attributes=self.attributes, known=self.known)
         write_atomically(run / FILE, out.getvalue())
 
+    def heard(self, config: ConfigDict) -> Conditions:
+        """What a config's network hears of these: all, or nothing where it is unconditional."""
+        return self if config.model.condition else self.hidden()
+
     def hidden(self) -> Conditions:
-        """As many rows of which nothing is known: for networks that do not listen."""
+        """As many rows of which nothing is known."""
         spec = dataclasses.replace(self.spec, classes=(), attributes=())
         label, known = np.full_like(self.label, -1), np.zeros_like(self.known)
         return Conditions(spec, label, np.zeros_like(self.attributes), known)
