@@ -24,6 +24,7 @@ def main(argv: list[str]) -> None:
     path = Path(FLAGS.workdir or commandline.default_workdir(chosen, config, donor))
     with workdir.claim(path):
         workdir.check_config(path, config)
+        workdir.check_origin(path, origin)
         from prodgen import trainer  # loads JAX: only once everything that can be refused is right
 
         trainer.train(config, path, origin)

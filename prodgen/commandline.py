@@ -39,8 +39,7 @@ def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        return _finish(StorageError(f"{error.strerror or error}{where}"))
+        return _finish(StorageError.of(error))
     except Exception as error:  # a defect of ours: the traceback, then the line
         traceback.print_exc()
         return _finish(ProdgenError(f"{type(error).__name__}: {error}", "report it with the above"))

@@ -73,6 +73,12 @@ class StorageError(ProdgenError):
 
     code, name = 74, "storage"
 
+    @staticmethod
+    def of(error: OSError, next: str = "") -> StorageError:
+        """What the system reported, with the file where it named one."""
+        where = f" ({error.filename})" if error.filename else ""
+        return StorageError(f"{error.strerror or error}{where}", next)
+
 
 class Stopped(ProdgenError):
     """Stopped on request with everything saved: start the same command again."""

@@ -33,9 +33,10 @@ from prodgen.types import Batch
 
 
 def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None:
-    """Train, or go on training, the run in `path`, whose lock the caller holds."""
-    workdir.check_config(path, config)
-    workdir.check_origin(path, init_from)
+    """Train, or go on training, the run in `path`.
+
+    The caller holds the folder's lock and has checked that config and origin may continue it.
+    """
     console = writer.Console()
     with _signals(_stop_at_once):
         mesh = meshes.start(config)
@@ -52,9 +53,9 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
             error.safe = error.safe or trainer.checkpoints.last_good()
             raise
         except OSError as error:
-            what = StorageError(f"{error.strerror or error} ({error.filename or path})")
-            what.safe, what.next = trainer.checkpoints.last_good(), "give the same command again"
-            raise what from error
+            failed = StorageError.of(error, "give the same command again")
+            failed.safe = trainer.checkpoints.last_good()
+            raise failed from error
         finally:
             trainer.close()
 

@@ -126,7 +126,9 @@ class VAE(nn.Module):
         """Mean and log variance [B, Z] of q(z|x, c); image float [B, R, R, C] in [-1, 1]."""
         return self._encode(image, *self._given(conditions))
 
-    def _encode(self, image: Array, embedded: Array, mean: Array, log_variance: Array):
+    def _encode(
+        self, image: Array, embedded: Array | None, mean: Array, log_variance: Array
+    ) -> tuple[Array, Array]:
         code, spread = self.encoder(image, embedded)
         return (code - mean) * jnp.exp(-0.5 * log_variance), spread - log_variance
 
@@ -134,7 +136,7 @@ class VAE(nn.Module):
         """The parameters of p(x|z, c), [B, R, R, channels]."""
         return self._decode(z, *self._given(conditions))
 
-    def _decode(self, z: Array, embedded: Array, mean: Array, log_variance: Array) -> Array:
+    def _decode(self, z: Array, embedded: Array | None, mean: Array, log_variance: Array) -> Array:
         return self.decoder(mean + jnp.exp(0.5 * log_variance) * z, embedded)
 
     def __call__(self, image: Array, noise: Array, conditions: Array) -> tuple[Array, ...]:

@@ -131,6 +131,6 @@ def _why(mine: Array, theirs: Array | None) -> str:
     """Why a leaf cannot be taken over; "" where it can."""
     if theirs is None:
         return f"absent there, {list(mine.shape)} here"
-    return (
-        "" if theirs.shape == mine.shape else f"{list(theirs.shape)} there, {list(mine.shape)} here"
-    )
+    if theirs.shape != mine.shape:
+        return f"{list(theirs.shape)} there, {list(mine.shape)} here"
+    return ""
