@@ -12,6 +12,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen import commandline
+from prodgen import home
 from prodgen import run as runs
 from prodgen.data import prepare
 from prodgen.evaluate import Judge
@@ -29,7 +30,8 @@ def main(argv: list[str]) -> None:
     store, config = prepare.open_or_prepare(run.config.data), run.config
     config.train.evaluate_examples = 0
     mesh = meshes.make_mesh(config)
-    values = Judge(run.family, config, store, mesh, FLAGS.split)(run.state)
+    frozen, _ = home.frozen(run.family, store, config.data, lambda text: None)
+    values = Judge(run.family, config, store, mesh, FLAGS.split)(run.state, frozen)
     pictures = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}
     print(json.dumps(pictures | values, indent=1))
 

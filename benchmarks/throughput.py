@@ -24,7 +24,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen import commandline, rng
+from prodgen import commandline, optim, rng
 from prodgen.data import order, prepare, resident
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
@@ -44,7 +44,7 @@ def our_step(config, store, mesh):
     state = jax.device_put(vae.init(config, store.spec, rng.key(0, "init")), whole)
     feed = resident.batches(store, 0, config.train.batch_size, 0, whole, rows)
     step = compiling.train_step(
-        lambda mean: vae.make_train_step(config, store.spec, mean), mesh, "jit"
+        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, "jit"
     )
     begun = time.monotonic()
     compiled = compiling.ahead(step, state, (next(feed),), {})
@@ -83,7 +83,7 @@ def torch_step(config, store, channels_last: bool):
         torch.nn.utils.clip_grad_norm_(net.parameters(), config.optim.clip, foreach=True)
         rule.step()
         with torch.no_grad():
-            torch._foreach_lerp_(averaged, list(net.parameters()), 1 - config.optim.ema)
+            torch._foreach_lerp_(averaged, list(net.parameters()), 1 - optim.decay(config, 0))
         return float(loss.detach())
 
     return once

@@ -31,15 +31,17 @@ def get_config() -> ConfigDict:
     data.feed = "auto"  # resident (device memory) | tfdata (host) | auto: resident if it fits
 
     config.model = model = ConfigDict()
-    model.name = "vae"
+    model.name = "vae"  # vae | dcgan | r3gan
     model.width = 32  # channels at the highest internal resolution; doubles on the way down
     model.max_width = 128  # no stage is wider
     model.blocks = 1  # residual blocks a stage
     model.block_side = 16  # stages of more pixels a side have none: most cost, least effect
     model.latent = 32  # Z
-    model.condition = True  # give category and attributes to encoder and decoder
+    model.condition = True  # give category and attributes to the networks
     model.condition_dropout = 0.1  # share of training examples whose conditions are hidden
     model.dtype = "float32"  # of the arithmetic: float32 | bfloat16; weights stay float32
+    model.group = 0  # r3gan: channels a group of its 3x3 convolutions; 0 is dense
+    model.spectral_norm = False  # GANs: divide D's weights by their largest singular value
 
     config.loss = loss = ConfigDict()
     loss.likelihood = "sigma"  # sigma | mse | bernoulli | logistic
@@ -48,21 +50,42 @@ def get_config() -> ConfigDict:
     loss.beta_schedule = "falling"  # constant | linear (0 to 1) | falling (8 to 1) | cyclic
     loss.beta_steps = 500  # length of the rise or fall, or of one cycle
     loss.free_bits = 0.0  # nats a latent below which the KL is not pressed further
+    # GANs from here on
+    loss.adversarial = "relativistic"  # nonsaturating | minimax | lsgan | hinge | wgan | ...
+    loss.alpha = 1.0  # weight of the discriminator's loss in L = L_G + alpha L_D
+    loss.label_smoothing = 0.0  # reals are called 1 - this; where the loss knows labels
+    loss.penalty = "r1_r2"  # none | r1 | r2 | r1_r2 | gradient
+    loss.penalty_every = 1  # discriminator steps between penalties, which then weigh as much more
+    loss.gamma = 1.0  # weight of the penalty: gamma/2 |grad D|^2, or gamma (|grad D| - 1)^2
+    loss.gamma_end = 1.0  # the share of gamma that is left after the burn-in
+
+    config.augment = augment = ConfigDict()  # GANs: what D sees of reals and fakes
+    augment.policy = "none"  # none | diffaugment | product
+    augment.p = 1.0  # probability of each transform; adaptive: where it starts
+    augment.ramp = False  # let p rise from 0 over the burn-in
+    augment.flip = False  # mirror: only for products without text, logos or a side
+    augment.adaptive = False  # steer p by how sure D is of the reals
+    augment.target = 0.6  # adaptive: the mean sign of D at reals that is steered for
+    augment.travel = 500_000  # adaptive: images in which p could go from 0 to 1
 
     config.optim = optim = ConfigDict()
     optim.name = "adam"  # adam | adamw | sgd
     optim.lr = 2e-3  # peak learning rate
-    optim.schedule = "cosine"  # constant | cosine (to zero at the last step)
+    optim.schedule = "cosine"  # constant | cosine (to zero at the last step) | burn_in
+    optim.burn_in = 0.2  # share of the run in which all that has an `_end` moves there
+    optim.lr_end = 1.0  # burn_in: the share of lr that is left after it
     optim.warmup_steps = 100  # linear, from zero
     optim.b1 = 0.9
     optim.b2 = 0.99
+    optim.b2_end = 0.0  # b2 after the burn-in; 0 is b2 throughout
     optim.weight_decay = 0.0  # adamw only
     optim.clip = 100.0  # global gradient norm; 0 is off
-    optim.ema = 0.99  # decay of the averaged weights that are judged and sampled; 0 is off
+    optim.ema_images = 4400  # half-life, in images, of the averaged weights; 0 is off
 
     config.train = train = ConfigDict()
     train.num_steps = 1000
     train.batch_size = 64  # global, over all devices and hosts
+    train.d_steps = 1  # GANs: discriminator updates for each of the generator
     train.log_every = 25
     train.sample_every = 200
     train.evaluate_every = 200

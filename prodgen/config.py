@@ -91,23 +91,43 @@ RULES: dict[str, Rule] = {
     "model.condition": _SWITCH,
     "model.condition_dropout": Rule(float, 0.0, 1.0),
     "model.dtype": _one_of("float32", "bfloat16"),
+    "model.group": Rule(int, 0, 4096),
+    "model.spectral_norm": _SWITCH,
     "loss.likelihood": _one_of(*tables.LIKELIHOODS),
     "loss.components": Rule(int, 1, 32),
     "loss.beta": Rule(float, 0.0, 1e6),
     "loss.beta_schedule": _one_of(*tables.BETA_SCHEDULES),
     "loss.beta_steps": _COUNT,
     "loss.free_bits": Rule(float, 0.0, 100.0),
+    "loss.adversarial": _one_of(*tables.ADVERSARIAL),
+    "loss.alpha": Rule(float, 0.0, 1e6),
+    "loss.label_smoothing": Rule(float, 0.0, 0.5),
+    "loss.penalty": _one_of(*tables.PENALTIES),
+    "loss.penalty_every": _COUNT,
+    "loss.gamma": Rule(float, 0.0, 1e6),
+    "loss.gamma_end": Rule(float, 0.0, 1.0),
+    "augment.policy": _one_of(*tables.AUGMENTS),
+    "augment.p": Rule(float, 0.0, 1.0),
+    "augment.ramp": _SWITCH,
+    "augment.flip": _SWITCH,
+    "augment.adaptive": _SWITCH,
+    "augment.target": Rule(float, -1.0, 1.0),
+    "augment.travel": _COUNT,
     "optim.name": _one_of("adam", "adamw", "sgd"),
     "optim.lr": Rule(float, 0.0, 10.0),
-    "optim.schedule": _one_of("constant", "cosine"),
+    "optim.schedule": _one_of("constant", "cosine", "burn_in"),
+    "optim.burn_in": Rule(float, 0.0, 1.0),
+    "optim.lr_end": Rule(float, 0.0, 1.0),
     "optim.warmup_steps": Rule(int, 0),
     "optim.b1": Rule(float, 0.0, 0.9999),
     "optim.b2": Rule(float, 0.0, 0.999999),
+    "optim.b2_end": Rule(float, 0.0, 0.999999),
     "optim.weight_decay": Rule(float, 0.0, 10.0),
     "optim.clip": Rule(float, 0.0, 1e9),
-    "optim.ema": Rule(float, 0.0, 0.999999),
+    "optim.ema_images": Rule(int, 0),
     "train.num_steps": _COUNT,
     "train.batch_size": Rule(int, 1, 65_536),
+    "train.d_steps": Rule(int, 1, 100),
     "train.log_every": _EVERY,
     "train.sample_every": _EVERY,
     "train.evaluate_every": _EVERY,
@@ -134,8 +154,18 @@ MAY_CHANGE = frozenset(
 )  # fmt: skip
 
 
-def preset(config: ConfigDict, presets: Mapping[str, Mapping[str, Any]], name: str) -> ConfigDict:
-    """`config` with the fields of one preset set; "" is the default. Wrong names: UsageError."""
+def preset(
+    config: ConfigDict,
+    presets: Mapping[str, Mapping[str, Any]],
+    name: str,
+    always: Mapping[str, Any] | None = None,
+) -> ConfigDict:
+    """`config` with the fields of `always` and of one preset set; "" is the default.
+
+    A name that is not among the presets: UsageError.
+    """
+    for path, value in (always or {}).items():
+        put(config, path, value)
     if name and name != "default":
         if name not in presets:
             known = tables.nearest(name, ["default", *presets])
@@ -228,6 +258,55 @@ def _validate_together(config: ConfigDict) -> None:
         raise UsageError("config.data.validation and config.data.test leave too little to train on")
     if config.optim.weight_decay and config.optim.name != "adamw":
         raise UsageError("config.optim.weight_decay acts only with config.optim.name=adamw")
+    if config.optim.b2_end and config.optim.name == "sgd":
+        raise UsageError("config.optim.b2_end acts only with Adam, not with config.optim.name=sgd")
+    if config.model.name != "vae":
+        _validate_game(config)
+
+
+LABELLED = ("nonsaturating", "minimax", "lsgan")  # the losses that compare D with labels
+
+
+def _validate_game(config: ConfigDict) -> None:
+    """What an adversarial run must not combine, each with its reason."""
+    loss, augment, game = config.loss, config.augment, config.loss.adversarial
+    if loss.label_smoothing and game not in LABELLED:
+        raise UsageError(
+            f"config.loss.label_smoothing={loss.label_smoothing} does nothing under "
+            f"config.loss.adversarial={game}, which knows no labels",
+            f"set it to 0, or choose one of {', '.join(LABELLED)}",
+        )
+    held = loss.penalty == "gradient" or config.model.spectral_norm
+    if game == "wgan" and not held:
+        raise UsageError(
+            "config.loss.adversarial=wgan needs a Lipschitz discriminator, and "
+            f"config.loss.penalty={loss.penalty} does not hold it to one",
+            "add --config.loss.penalty=gradient or --config.model.spectral_norm=true",
+        )
+    if loss.penalty != "none" and not loss.gamma:
+        raise UsageError(
+            f"config.loss.gamma=0 leaves config.loss.penalty={loss.penalty} without weight",
+            "give a gamma above 0, or --config.loss.penalty=none",
+        )
+    if augment.adaptive and augment.policy == "none":
+        raise UsageError(
+            "config.augment.adaptive has nothing to steer under config.augment.policy=none",
+            "choose a policy, or --config.augment.adaptive=false",
+        )
+    if augment.adaptive and game == "wgan":
+        raise UsageError(
+            "config.augment.adaptive reads the sign of D, which means nothing under wgan",
+            "choose another config.loss.adversarial, or a fixed config.augment.p",
+        )
+    if augment.adaptive and augment.ramp:
+        raise UsageError("config.augment.p follows either adaptive or ramp, not both")
+    group = config.model.group
+    if group and (2 * config.model.width % group or 2 * config.model.max_width % group):
+        raise UsageError(
+            f"config.model.group={group} does not divide twice config.model.width="
+            f"{config.model.width} and twice config.model.max_width={config.model.max_width}",
+            "use a group of 16, 32 or 64 with widths that are multiples of half of it",
+        )
 
 
 def fingerprint(config: ConfigDict) -> str:
@@ -239,7 +318,9 @@ def fingerprint(config: ConfigDict) -> str:
 
 def may_change(config: ConfigDict) -> frozenset[str]:
     """The fields a continued run may change; its length only where no schedule depends on it."""
-    return MAY_CHANGE | {"train.num_steps"} if config.optim.schedule == "constant" else MAY_CHANGE
+    moves = config.optim.schedule != "constant" or config.optim.b2_end
+    moves = moves or config.loss.gamma_end != 1 or config.augment.ramp
+    return MAY_CHANGE if moves else MAY_CHANGE | {"train.num_steps"}
 
 
 def differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:

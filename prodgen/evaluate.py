@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -15,8 +16,10 @@ from PIL import Image
 from prodgen import images
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
+from prodgen.metrics import collapse
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
+from prodgen.report import writer
 from prodgen.types import Batch, Spec
 
 SHEET_COLUMNS, SHEET_ROWS = 8, 8
@@ -55,15 +58,47 @@ class Judge:
             config.parallel.mode,
         )
 
-    def __call__(self, state: Any) -> dict[str, float]:
+    def __call__(self, state: Any, frozen: Any) -> dict[str, float]:
         """The family's numbers, by name; empty where the split has no pictures."""
         if not self._batches:
             return {}
         total: dict[str, np.ndarray] = {}
         for batch in self._batches:
-            for name, value in self._step(state, batch).items():
+            for name, value in self._step(state, batch, frozen).items():
                 total[name] = total.get(name, 0.0) + np.asarray(value, np.float64)
         return self._family.summarise(self._config, self._spec, total)
+
+
+class Sentinel:
+    """Watches the judgements of an adversarial run; what came before a restart is read back."""
+
+    def __init__(self, run: Path, config: ConfigDict):
+        self._last = config.train.num_steps
+        records = writer.read(run / writer.METRICS)
+        self._seen = [
+            (int(record["step"]), {name.removeprefix("val/"): v for name, v in record.items()})
+            for record in records
+            if "val/spread" in record
+        ]
+
+    def __call__(self, step: int, values: Mapping[str, float]) -> dict[str, str]:
+        """Verdicts on the newest judgement: name -> evidence. Empty where all looks well."""
+        if "spread" not in values:
+            return {}
+        self._seen.append((step, dict(values)))
+        return self._verdicts(len(self._seen))
+
+    def words(self) -> list[str]:
+        """Every verdict of the run, a line each, for the report."""
+        return [
+            f"step {self._seen[i][0]:,}: {name}: {evidence}"
+            for i in range(len(self._seen))
+            for name, evidence in self._verdicts(i + 1).items()
+        ]
+
+    def _verdicts(self, count: int) -> dict[str, str]:
+        readings = [values for _, values in self._seen[:count]]
+        return collapse.verdicts(readings, self._seen[count - 1][0] / self._last)
 
 
 class Sheets:
@@ -80,7 +115,14 @@ class Sheets:
         )
         split = "validation" if len(store.ids("validation")) else "train"
         self._held = store.fetch(store.some(split, SHEET_COLUMNS * SHEET_ROWS // 2))
-        self._encode = jax.jit(family.make_encode(config, store.spec))
+        self._encode = None
+        if hasattr(family, "make_encode"):
+            self._encode = jax.jit(family.make_encode(config, store.spec))
+
+    def kinds(self) -> dict[str, Callable[[Any], Image.Image]]:
+        """What can be drawn of a state, by the first word of the file's name."""
+        found = {"step": self.samples}
+        return found | ({"reconstruction": self.reconstructions} if self._encode else {})
 
     def samples(self, state: Any) -> Image.Image:
         """Generated pictures, a row a category where there are categories."""

@@ -14,7 +14,10 @@ import jax.numpy as jnp
 from prodgen.types import Array, Key
 
 # A stream's number is its place here: append, never reorder.
-STREAMS = ("init", "posterior", "condition", "generate", "pairing")
+STREAMS = (
+    "init", "posterior", "condition", "generate", "pairing",
+    "discriminator", "generator", "augment",
+)  # fmt: skip
 
 
 def key(seed: int, stream: str, step: Array | int = 0) -> Key:

@@ -13,8 +13,16 @@ from typing import Any
 
 from prodgen.errors import UsageError
 
-MODELS = {"vae": "prodgen.models.vae"}
-STEPS = {"vae": "prodgen.steps.vae"}  # the family that trains each model
+MODELS = {
+    "vae": "prodgen.models.vae",
+    "dcgan": "prodgen.models.dcgan",
+    "r3gan": "prodgen.models.r3gan",
+}
+STEPS = {  # the family that trains each model
+    "vae": "prodgen.steps.vae",
+    "dcgan": "prodgen.steps.gan",
+    "r3gan": "prodgen.steps.gan",
+}
 SOURCES = {
     "catalogue": "prodgen.data.catalogue",
     "folder": "prodgen.data.folder",
@@ -34,12 +42,35 @@ BETA_SCHEDULES = {
     "falling": "prodgen.losses.divergence:falling",
     "cyclic": "prodgen.losses.divergence:cyclic",
 }
+AUGMENTS = {
+    "none": "prodgen.augment.policies:Nothing",
+    "diffaugment": "prodgen.augment.policies:DiffAugment",
+    "product": "prodgen.augment.policies:Product",
+}
+ADVERSARIAL = {
+    "nonsaturating": "prodgen.losses.adversarial:NonSaturating",
+    "minimax": "prodgen.losses.adversarial:Minimax",
+    "lsgan": "prodgen.losses.adversarial:LeastSquares",
+    "hinge": "prodgen.losses.adversarial:Hinge",
+    "wgan": "prodgen.losses.adversarial:Wasserstein",
+    "relativistic": "prodgen.losses.adversarial:Relativistic",
+}
+PENALTIES = {  # where the discriminator's slope is penalised; losses/penalties.py says how
+    "none": (),
+    "r1": ("real",),
+    "r2": ("fake",),
+    "r1_r2": ("real", "fake"),
+    "gradient": ("between",),
+}
 MODES = {
     "grid": "prodgen.apps.grid",
     "images": "prodgen.apps.images",
     "reconstruct": "prodgen.apps.reconstruct",
     "interpolate": "prodgen.apps.interpolate",
     "traverse": "prodgen.apps.traverse",
+    "directions": "prodgen.apps.directions",
+    "sweep": "prodgen.apps.sweep",
+    "augment_preview": "prodgen.apps.augment_preview",
 }
 
 

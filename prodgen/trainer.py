@@ -17,19 +17,21 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import checkpoint, commandline, images, rng, trees, workdir
+from prodgen import checkpoint, commandline, home, images, rng, trees, workdir
 from prodgen import run as runs
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
 from prodgen.errors import Diverged, ProdgenError, Stopped, StorageError
-from prodgen.evaluate import Judge, Sheets, describe
+from prodgen.evaluate import Judge, Sentinel, Sheets, describe
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.parallel import selftest
 from prodgen.report import clock, html, plots, writer
 from prodgen.steps.state import adopt
 from prodgen.types import Batch
+
+SHOWN = ("loss", "nll", "kl", "g/loss", "d/loss", "d/real", "d/fake", "augment/p")  # on the console
 
 
 def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None:
@@ -105,7 +107,9 @@ class Trainer:
             workdir.update(self.path, self.config)
         self.writer = writer.Writer(self.path, self.step, self.config.train.tensorboard)
         self._introduce(resumed=found is not None)
+        self.frozen = self._networks(whole)
         self.judge = Judge(self.family, self.config, self.store, self.mesh, "validation")
+        self.sentinel = Sentinel(self.path, self.config)
         self.sheets = Sheets(self.family, self.config, self.store, self.conditions)
         self.feed = self._open_feed()
 
@@ -137,6 +141,17 @@ class Trainer:
         workdir.write(self.path, config, data, origin)
         return state
 
+    def _networks(self, whole: Any) -> dict[str, Any]:
+        """The networks that the family uses and does not train, on the devices."""
+        say = self.console.throttled()
+        with self.clock("home network"):
+            found, records = home.frozen(self.family, self.store, self.config.data, say)
+        for name, record in records.items():
+            if "accuracy" in record:
+                self.console.say(f"{name:<8} names {record['accuracy']:.1%} of held-back pictures")
+            workdir.note(self.path, name, record)
+        return jax.device_put(found, whole)
+
     def _introduce(self, resumed: bool) -> None:
         counts, say = self.store.counts, self.console.say
         say(f"run      {self.path}" + (f", continued at step {self.step}" if resumed else ""))
@@ -161,16 +176,21 @@ class Trainer:
         host = tfdata.batches(self.store, seed, size, slots, start)
         return (meshes.place(mesh, batch) for batch in host)
 
-    def _compile(self, batches: tuple[Batch, ...]) -> Any:
-        """The step as a compiled program: it cannot compile again."""
+    def _compile(self, batches: tuple[Batch, ...]) -> list[Any]:
+        """The programs that the steps run in turn, compiled: they cannot compile again."""
         self.console.progress("compiling the step ...")
-        step = compiling.train_step(
-            lambda mean: self.family.make_train_step(self.config, self.store.spec, mean),
-            self.mesh,
-            self.config.parallel.mode,
-        )
-        with self.clock("compile"):
-            return compiling.ahead(step, self.state, batches, {})
+        turns, programs = self.family.variants(self.config), {}
+        for variant in dict.fromkeys(turns):
+            step = compiling.train_step(
+                lambda mean, variant=variant: self.family.make_train_step(
+                    self.config, self.store.spec, mean, variant
+                ),
+                self.mesh,
+                self.config.parallel.mode,
+            )
+            with self.clock("compile"):
+                programs[variant] = compiling.ahead(step, self.state, batches, self.frozen)
+        return [programs[variant] for variant in turns]
 
     # The loop
 
@@ -186,7 +206,8 @@ class Trainer:
                 if compiled is None:
                     compiled = self._compile(batches)
                 with self.clock("step"):
-                    self.state, metrics = compiled(self.state, batches, {})
+                    program = compiled[self.step % len(compiled)]
+                    self.state, metrics = program(self.state, batches, self.frozen)
                     self._read_pending()
                 self.step, self.score = self.step + 1, None
                 self.pending = (self.step, metrics)
@@ -233,9 +254,7 @@ class Trainer:
         self.writer.metrics(step, values)
         self.writer.timing(step, rates)
         left = (self.config.train.num_steps - step) / max(rates["steps_per_s"], 1e-9)
-        losses = "  ".join(
-            f"{name} {values[name]:.4g}" for name in ("loss", "nll", "kl") if name in values
-        )
+        losses = "  ".join(f"{name} {values[name]:.4g}" for name in SHOWN if name in values)
         self.console.progress(
             f"step {step:>6}/{self.config.train.num_steps}  {rates['steps_per_s']:.2f} steps/s  "
             f"{rates['images_per_s']:.0f} img/s  {clock.words(left)} left  {losses}"
@@ -244,22 +263,22 @@ class Trainer:
     def _evaluate(self) -> None:
         self._read_pending()
         with self.clock("evaluate"):
-            values = self.judge(self.state)
+            values = self.judge(self.state, self.frozen)
         if not values:
             return
-        named = {f"val/{name}": value for name, value in values.items()}
-        score = named[self.family.OBJECTIVE]
+        score = self.family.score(values)
         self.score = score if np.isfinite(score) else None
-        self.writer.metrics(self.step, named)
+        self.writer.metrics(self.step, {f"val/{name}": v for name, v in values.items()})
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         self.console.say(f"judged {self.step:>4}  {shown}")
+        for name, evidence in self.sentinel(self.step, values).items():
+            self.console.say(f"WARNING  step {self.step}: {name}: {evidence}")
 
     def _sheet(self) -> None:
         with self.clock("sheet"):
             folder = self.path / "samples"
             folder.mkdir(exist_ok=True)
-            for name, draw in (("step", self.sheets.samples),
-                               ("reconstruction", self.sheets.reconstructions)):  # fmt: skip
+            for name, draw in self.sheets.kinds().items():
                 content = images.png(draw(self.state))
                 workdir.write_atomically(folder / f"{name}_{self.step:08d}.png", content)
 
@@ -290,7 +309,7 @@ class Trainer:
     def finish(self) -> None:
         """Curves and the report of a finished run."""
         plots.curves(self.path)
-        html.report(self.path)
+        html.report(self.path, self.sentinel.words())
         self.console.say(f"done     {self.path / 'report.html'}")
 
     def close(self) -> None:

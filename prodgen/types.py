@@ -61,12 +61,14 @@ class Attribute:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What a data set looks like to a model: the shape of a picture and its conditions."""
+    """What a data set looks like to a model: the shape of a picture, its conditions, and the
+    background colour that most pictures have, in 0..255 (empty: not measured)."""
 
     resolution: int
     channels: int
     classes: tuple[str, ...] = ()
     attributes: tuple[Attribute, ...] = ()
+    background: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -93,4 +95,7 @@ class Spec:
         attributes = tuple(
             Attribute(**{**entry, "values": tuple(entry["values"])}) for entry in data["attributes"]
         )
-        return Spec(data["resolution"], data["channels"], tuple(data["classes"]), attributes)
+        background = tuple(data.get("background", ()))
+        return Spec(
+            data["resolution"], data["channels"], tuple(data["classes"]), attributes, background
+        )

@@ -103,7 +103,15 @@ def update(path: Path, config: ConfigDict) -> None:
     """Note in config.json what a continued run changed of what it may change."""
     record = read(path)
     if record["config"] != config.to_dict():
-        write(path, config, record["data"], record["init_from"])
+        changed = {"config": config.to_dict(), "versions": versions()}
+        write_atomically(path / CONFIG, json.dumps(record | changed, indent=2).encode())
+
+
+def note(path: Path, name: str, facts: dict[str, Any]) -> None:
+    """Keep `facts` about something the run used in config.json, under `name`."""
+    record = read(path)
+    if record.get(name) != facts:
+        write_atomically(path / CONFIG, json.dumps(record | {name: facts}, indent=2).encode())
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -9,13 +9,13 @@ FLOORS = [  # from the ground up; within a floor only the pairs of ALLOWED
     {"workdir", "models", "augment", "parallel", "report", "optim", "checkpoint"},
     {"data", "losses", "metrics"},
     {"steps"},
-    {"run", "evaluate", "trainer"},
+    {"run", "home", "evaluate", "trainer"},
     {"apps", "experiments"},
 ]
 # Rooms of one floor that may look at each other, always in this direction.
 ALLOWED = {
     ("checkpoint", "workdir"), ("report", "workdir"),
-    ("trainer", "run"), ("trainer", "evaluate"),
+    ("trainer", "run"), ("trainer", "evaluate"), ("trainer", "home"),
 }  # fmt: skip
 FREE_OF_JAX = {"errors", "types", "tables", "config", "commandline", "workdir"}
 

@@ -11,6 +11,7 @@ from prodgen import commandline, rng
 from prodgen import run as runs
 from prodgen.types import Spec
 from tests.tiny import ROOT, Squares
+from tests.tiny_gan import shapes_of
 
 FILES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "base.py")
 NEEDED = {"folder": [("data.path", "x")], "table": [("data.path", "x.csv")]}
@@ -35,21 +36,16 @@ def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, channel
     spec = Spec(config.data.resolution, channels, classes, attributes)
     family, size = runs.family(config), config.train.batch_size
     state = jax.eval_shape(lambda: family.init(config, spec, rng.key(0, "init")))
-    batch = {
-        "image": jax.ShapeDtypeStruct((size, *spec.shape), jnp.uint8),
-        "label": jax.ShapeDtypeStruct((size,), jnp.int32),
-        "attributes": jax.ShapeDtypeStruct((size, spec.columns), jnp.float32),
-        "known": jax.ShapeDtypeStruct((size, spec.columns), jnp.bool_),
-        "id": jax.ShapeDtypeStruct((size,), jnp.int32),
-        "slot": jax.ShapeDtypeStruct((size,), jnp.int32),
-    }
-    step = family.make_train_step(config, spec, lambda x: x)
-    after, metrics = jax.eval_shape(step, state, (batch,) * family.real_batches(config), {})
-    assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
-        lambda x: (x.shape, x.dtype), state
-    )
-    assert {"loss", "grad_norm/vae", "skipped_in_a_row"} <= set(metrics)
-    assert all(value.shape == () for value in metrics.values())
+    batch = shapes_of(spec, size)
+    for variant in dict.fromkeys(family.variants(config)):
+        step = family.make_train_step(config, spec, lambda x: x, variant)
+        after, metrics = jax.eval_shape(step, state, (batch,) * family.real_batches(config), {})
+        assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
+            lambda x: (x.shape, x.dtype), state
+        )
+        norms = {f"grad_norm/{name}" for name in state.nets}
+        assert {"loss", "skipped_in_a_row"} | norms <= set(metrics)
+        assert all(value.shape == () for value in metrics.values())
     z = jax.eval_shape(lambda: family.latents(config, 0, np.arange(3)))
     assert z.shape == (3, config.model.latent)
     rows = {name: jax.ShapeDtypeStruct((3, *x.shape[1:]), x.dtype) for name, x in batch.items()}

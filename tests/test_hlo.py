@@ -48,7 +48,7 @@ def test_the_train_step_keeps_to_the_convolution_rule_and_compiles_once(store, m
         vae.init(config, store.spec, rng.key(0, "init")), meshes.replicated(mesh)
     )
     step = compiling.train_step(
-        lambda mean: vae.make_train_step(config, store.spec, mean), mesh, mode
+        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, mode
     )
     batches = (meshes.place(mesh, batch_of(store, config)),)
     compiled = compiling.ahead(step, state, batches, {})
@@ -80,7 +80,7 @@ def test_the_state_is_donated(store):
         vae.init(config, store.spec, rng.key(0, "init")), meshes.replicated(mesh)
     )
     step = compiling.train_step(
-        lambda mean: vae.make_train_step(config, store.spec, mean), mesh, "jit"
+        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, "jit"
     )
     after, _ = step(state, (meshes.place(mesh, batch_of(store, config)),), {})
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.nets))

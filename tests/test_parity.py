@@ -26,7 +26,7 @@ def trained(store, mode: str, devices: int, steps: int, **fields):
     state = vae.init(config, store.spec, rng.key(0, "init"))
     state = jax.device_put(state, meshes.replicated(mesh))
     step = compiling.train_step(
-        lambda mean: vae.make_train_step(config, store.spec, mean), mesh, mode
+        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, mode
     )
     seen = []
     for t in range(steps):
@@ -63,7 +63,7 @@ def test_judgement_is_the_same_everywhere(store, mode, devices):
         mesh = mesh_of(config, devices)
         state = vae.init(config, store.spec, rng.key(0, "init"))
         state = jax.device_put(state, meshes.replicated(mesh))
-        return Judge(vae, config, store, mesh, "validation")(state)
+        return Judge(vae, config, store, mesh, "validation")(state, {})
 
     here, there = judged("jit", 1), judged(mode, devices)
     assert here.keys() == there.keys()

@@ -14,6 +14,7 @@ import numpy as np
 
 from prodgen import images
 from prodgen.data.conditions import Conditions
+from prodgen.errors import UsageError
 from prodgen.run import Run, open_run
 from prodgen.types import Batch
 
@@ -34,7 +35,9 @@ class Model:
         self._weights = run.family.weights(run.state)
         generate = run.family.make_generate(run.config, run.spec)
         self._generate = jax.jit(lambda *inputs: images.to_uint8(generate(*inputs)))
-        self._encode = jax.jit(run.family.make_encode(run.config, run.spec))
+        self._encode = None
+        if hasattr(run.family, "make_encode"):
+            self._encode = jax.jit(run.family.make_encode(run.config, run.spec))
 
     def latents(self, indices: np.ndarray, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
         """float32 [N, Z]: latent i is a function of (seed, indices[i]), times the temperature."""
@@ -62,8 +65,26 @@ class Model:
             "known": np.zeros((n, columns), bool),
         }
 
+    @property
+    def encodes(self) -> bool:
+        """Whether the family has an encoder."""
+        return self._encode is not None
+
+    def first_layer(self) -> np.ndarray:
+        """The matrix float32 [Z, features] that a latent meets first."""
+        return np.asarray(self.run.family.first_layer(self.config, self._weights))
+
     def encode(self, pictures: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
-        """The posterior means float32 [N, Z] of pictures uint8 [N, H, W, C]."""
+        """The posterior means float32 [N, Z] of pictures uint8 [N, H, W, C].
+
+        UsageError where the family has no encoder, ValueError for pictures of another shape.
+        """
+        if self._encode is None:
+            name = self.config.model.name
+            raise UsageError(
+                f"a {name} run has no encoder: it cannot read pictures, only make them",
+                "use a run of a family with an encoder: vae",
+            )
         if pictures.dtype != np.uint8 or pictures.shape[1:] != self.spec.shape:
             raise ValueError(
                 f"this run takes uint8 pictures of {self.spec.shape}, not "

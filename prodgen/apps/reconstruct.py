@@ -22,7 +22,7 @@ SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
 
 def run(model: Model, request: Request) -> list[Path]:
     """Write the sheet of --n (32) pictures: a row of originals, under it their reconstructions."""
-    pictures, conditions, names = _pictures(model, request)
+    pictures, conditions, names = read_pictures(model, request, request.n or 32)
     mean = model.encode(pictures, conditions)
     decoded = model.decode(mean, conditions)
     target = request.target("reconstruct.png")
@@ -41,8 +41,11 @@ def _psnr(picture: np.ndarray, decoded: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(error, 1e-8)))
 
 
-def _pictures(model: Model, request: Request) -> tuple[np.ndarray, Batch, list[str]]:
-    n = request.n or 32
+def read_pictures(model: Model, request: Request, n: int) -> tuple[np.ndarray, Batch, list[str]]:
+    """Up to n pictures uint8 [N, R, R, C] of --input or of the run's test split.
+
+    With their conditions, as stored or as asked for, and their names.
+    """
     if not request.input:
         store = _store(model)
         ids = store.some("test", n)

@@ -41,10 +41,15 @@ def run(model: Model, request: Request) -> list[Path]:
 
 
 def latent_activity(model: Model, seed: int) -> np.ndarray:
-    """The variance [Z] of each latent's posterior mean over the model's own samples.
+    """How much each latent shows, [Z].
 
-    Near 1 for a latent that the decoder shows and the encoder reads back, 0 for one unused.
+    With an encoder: the variance of its posterior mean over the model's own samples, near 1 for a
+    latent that the decoder shows and the encoder reads back, 0 for one unused. Without: the length
+    of its row in the first layer, as a share of the longest.
     """
+    if not model.encodes:
+        lengths = np.linalg.norm(model.first_layer(), axis=1)
+        return lengths / max(lengths.max(), 1e-12)
     indices = np.arange(PROBES)
     conditions = model.conditions.pick(seed, indices)
     pictures = model.decode(model.latents(indices, seed), conditions)

@@ -6,6 +6,7 @@ then an error with the shard's name instead of a SIGBUS. Imports NumPy only.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -36,7 +37,8 @@ class Store:
         self.path = path
         self.meta = meta
         self.key: str = meta["key"]
-        self.spec = Spec.from_json(meta["spec"])
+        background = tuple(int(value) for value in meta["background"])
+        self.spec = dataclasses.replace(Spec.from_json(meta["spec"]), background=background)
         self.counts: dict[str, int] = meta["counts"]
         self.background = np.array(meta["background"], np.uint8)
         self.size: int = len(table["label"])

@@ -35,34 +35,69 @@ def depth_to_space(x: Array) -> Array:
     return x.reshape(b, 2 * h, 2 * w, c // 4)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def convolve(x: Array, kernel: Array, padding: str) -> Array:
-    """A stride-1 convolution of [B, H, W, I] with a kernel [kh, kw, I, O]; padding SAME or VALID.
+Padding = str | tuple[tuple[int, int], tuple[int, int]]
+"""SAME, VALID or (low, high) of the rows and of the columns, each at most the size less one."""
 
-    Its gradient to the kernel is summed over parts of the batch: XLA's CPU backend contracts over
-    all positions of the batch at once, and falls out of the cache two to five times over.
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve(x: Array, kernel: Array, padding: Padding) -> Array:
+    """A stride-1 convolution of [B, H, W, I] with a kernel [kh, kw, I, O].
+
+    Its gradients are again a `convolve` and a `kernel_gradient`, and so are theirs: derivatives of
+    every order, and with them gradient penalties, stay on the fast path.
     """
     return lax.conv_general_dilated(
         x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def _convolve_forward(x: Array, kernel: Array, padding: str) -> tuple[Array, tuple]:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: Padding) -> Array:
+    """The gradient [kh, kw, I, O] to `convolve`'s kernel, from x and the result's gradient.
+
+    It is summed over parts of the batch: XLA's CPU backend contracts over all positions of the
+    batch at once, and falls out of the cache two to five times over.
+    """
+    kernel = jnp.zeros((*size, x.shape[-1], gradient.shape[-1]), x.dtype)
+    parts = kernel_gradient_parts(x)
+    pairs = zip(jnp.split(x, parts), jnp.split(gradient, parts), strict=True)
+    return sum(
+        jax.vjp(lambda k, a=a: convolve.fun(a, k, padding), kernel)[1](g)[0] for a, g in pairs
+    )
+
+
+def input_gradient(gradient: Array, kernel: Array, padding: Padding) -> Array:
+    """The gradient [B, H, W, I] to the input of `convolve`: by the kernel turned half way round."""
+    sizes = kernel.shape[:2]
+    low_high = {
+        "SAME": tuple(((n - 1) // 2, n // 2) for n in sizes),
+        "VALID": ((0, 0), (0, 0)),
+    }.get(padding, padding)
+    rest = tuple((n - 1 - a, n - 1 - b) for n, (a, b) in zip(sizes, low_high, strict=True))
+    return convolve(gradient, kernel[::-1, ::-1].swapaxes(2, 3), rest)
+
+
+def _convolve_forward(x: Array, kernel: Array, padding: Padding) -> tuple[Array, tuple]:
     return convolve(x, kernel, padding), (x, kernel)
 
 
-def _convolve_backward(padding: str, saved: tuple, gradient: Array) -> tuple[Array, Array]:
+def _convolve_backward(padding: Padding, saved: tuple, gradient: Array) -> tuple[Array, Array]:
     x, kernel = saved
-    (to_x,) = jax.vjp(lambda x: convolve.fun(x, kernel, padding), x)[1](gradient)
-    parts = kernel_gradient_parts(x)
-    pairs = zip(jnp.split(x, parts), jnp.split(gradient, parts), strict=True)
-    to_kernel = sum(
-        jax.vjp(lambda k, a=a: convolve.fun(a, k, padding), kernel)[1](g)[0] for a, g in pairs
-    )
-    return to_x, to_kernel
+    to_kernel = kernel_gradient(x, gradient, kernel.shape[:2], padding)
+    return input_gradient(gradient, kernel, padding), to_kernel
+
+
+def _kernel_gradient_forward(x, gradient, size, padding) -> tuple[Array, tuple]:
+    return kernel_gradient(x, gradient, size, padding), (x, gradient)
+
+
+def _kernel_gradient_backward(size, padding, saved: tuple, kernel: Array) -> tuple[Array, Array]:
+    x, gradient = saved  # bilinear in both, so its gradients are those of `convolve`
+    return input_gradient(gradient, kernel, padding), convolve(x, kernel, padding)
 
 
 convolve.defvjp(_convolve_forward, _convolve_backward)
+kernel_gradient.defvjp(_kernel_gradient_forward, _kernel_gradient_backward)
 
 
 def kernel_gradient_parts(x: Array) -> int:
@@ -78,21 +113,24 @@ def kernel_gradient_parts(x: Array) -> int:
 
 
 class Conv(nn.Module):
-    """A stride-1 convolution with bias, [B, H, W, I] -> [B, H', W', features]."""
+    """A stride-1 convolution, [B, H, W, I] -> [B, H', W', features]."""
 
     features: int
     size: int = 3
     padding: str = "SAME"
     dtype: jnp.dtype = jnp.float32
     init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+    use_bias: bool = True
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.size, self.size, x.shape[-1], self.features)
         kernel = self.param("kernel", self.init, shape, jnp.float32)
+        x = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.padding)
+        if not self.use_bias:
+            return x
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
-        return convolve(x, kernel, self.padding) + bias
+        return x + bias.astype(self.dtype)
 
 
 class DownConv(nn.Module):

@@ -11,7 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from prodgen.types import Array, Batch, Spec
+from prodgen import rng
+from prodgen.types import Array, Batch, Key, Spec
 
 READERS = ("embedding", "prior", "film")  # parts of networks that mean nothing under other names
 
@@ -45,6 +46,11 @@ def hide(batch: Batch, hidden: Array) -> Batch:
         "label": jnp.where(hidden, -1, batch["label"]),
         "known": batch["known"] & ~hidden[:, None],
     }
+
+
+def drop(batch: Batch, share: float, key: Key) -> Batch:
+    """The batch with the conditions of a random `share` of its examples hidden."""
+    return hide(batch, rng.uniform(key, batch["slot"]) < share) if share else batch
 
 
 class Embedding(nn.Module):

@@ -53,16 +53,16 @@ def train_step(make: Make, mesh: Mesh, mode: str) -> Callable:
 
 
 def eval_step(make: Make, mesh: Mesh, mode: str) -> Callable:
-    """Compile (state, batch) -> values that are sums over the batch."""
+    """Compile (state, batch, frozen) -> values that are sums over the batch."""
     if mode == "pmap":
         summed = make(mean_over_devices)
 
-        def total(state: Any, batch: Any) -> Any:
-            return jax.tree.map(lambda x: x * mesh.size, summed(state, batch))
+        def total(state: Any, batch: Any, frozen: Any) -> Any:
+            return jax.tree.map(lambda x: x * mesh.size, summed(state, batch, frozen))
 
-        return _pmap(total, mesh, (None, 0), donate=())
+        return _pmap(total, mesh, (None, 0, None), donate=())
     whole = replicated(mesh)
-    return jax.jit(make(identity), in_shardings=(whole, split(mesh)), out_shardings=whole)
+    return jax.jit(make(identity), in_shardings=(whole, split(mesh), whole), out_shardings=whole)
 
 
 def ahead(step: Callable, *arguments: Any) -> Callable:

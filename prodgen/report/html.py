@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ img { max-width: 100%; height: auto; border-radius: 8px; background: white;
 table { border-collapse: collapse; width: 100%; font-size: .88rem; background: white; }
 td { padding: .25rem .6rem; border-bottom: 1px solid #e2e8f0; overflow-wrap: anywhere; }
 td:first-child { color: #64748b; width: 45%; }
+ul.warn { background: #fef2f2; border-left: 4px solid #dc2626; border-radius: 6px;
+          padding: .6rem .6rem .6rem 1.8rem; }
 details { margin-top: .8rem; } summary { cursor: pointer; color: #2563eb; }
 """
 
@@ -36,6 +39,11 @@ NUMBERS = {  # name in the metrics -> (words, unit, digits)
     "val/ssim": ("Reconstruction, SSIM", "", 3),
     "val/kl": ("Information in the latent", "nats", 1),
     "val/active_latents": ("Active latents", "", 0),
+    "val/frechet": ("Frechet distance, home features", "", 2),
+    "val/named": ("Samples named as asked", "", 3),
+    "val/named_real": ("Real pictures named right", "", 3),
+    "val/spread": ("Variety within categories, of the reals'", "", 2),
+    "val/categories": ("Share of categories produced", "", 2),
 }
 COSTS = {
     "seconds/loop": "Training and judging",
@@ -45,15 +53,19 @@ COSTS = {
     "seconds/evaluate": "Judging",
     "seconds/sheet": "Drawing sheets",
     "seconds/checkpoint": "Saving (the loop's share)",
+    "seconds/home network": "Training the home network, or loading it",
 }
 
 
-def report(run: Path) -> Path:
-    """Write report.html from what the run's folder holds, and return its path."""
+def report(run: Path, warnings: Sequence[str] = ()) -> Path:
+    """Write report.html from what the run's folder holds, and return its path.
+
+    `warnings` are lines of what went wrong in training, as the sentinel saw it.
+    """
     record = workdir.read(run)
     metrics, timing = writer.read(run / writer.METRICS), writer.read(run / writer.TIMING)
     page = run / "report.html"
-    body = "\n".join(_sections(run, record, metrics, timing))
+    body = "\n".join(_sections(run, record, metrics, timing, warnings))
     title = html.escape(run.name)
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     workdir.write_atomically(
@@ -64,7 +76,9 @@ def report(run: Path) -> Path:
     return page
 
 
-def _sections(run: Path, record: dict[str, Any], metrics: list, timing: list) -> list[str]:
+def _sections(
+    run: Path, record: dict[str, Any], metrics: list, timing: list, warnings: Sequence[str]
+) -> list[str]:
     last = {name: value for entry in metrics for name, value in entry.items()}
     data, config = record["data"], record["config"]
     counts = ", ".join(f"{number:,} {name}" for name, number in data["counts"].items())
@@ -73,6 +87,7 @@ def _sections(run: Path, record: dict[str, Any], metrics: list, timing: list) ->
         f"<h1>{html.escape(run.name)}</h1><p class=sub>{html.escape(what)}; pictures: {counts}</p>",
         "<h2>In numbers</h2>",
         _cards(last, timing),
+        _warnings(warnings) if "val/spread" in last else "",
         *_pictures(run),
         "<h2>Curves</h2>" + _image(run / "curves.png", "curves of the run"),
         _table("What it cost", _costs(timing)),
@@ -98,6 +113,14 @@ def _cards(last: dict[str, float], timing: list) -> str:
         f"<div class=card><b>{value}</b><span>{words}</span></div>" for words, value in cards
     )
     return f"<div class=cards>{inner}</div>"
+
+
+def _warnings(lines: Sequence[str]) -> str:
+    """What the sentinel saw of an adversarial run."""
+    if not lines:
+        return "<p>The sentinel saw no collapse, no lost balance and no divergence.</p>"
+    inner = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
+    return f"<h2>What the sentinel saw</h2><ul class=warn>{inner}</ul>"
 
 
 def _pictures(run: Path) -> list[str]:

@@ -25,7 +25,7 @@ from prodgen.steps.state import State, all_finite, commit, counters, descend, fr
 from prodgen.types import Array, Batch, Key, Metrics, Spec
 
 Mean = Callable[[Array], Array]
-OBJECTIVE = "val/elbo"  # what the best checkpoint is chosen by, the larger the better
+FROZEN = ()  # networks that are used and not trained
 SIGMA2_DECAY = 0.99  # of the shared variance that evaluation uses
 ACTIVE = 0.01  # a latent is active when its mean varies more than this (Burda et al. 2016)
 
@@ -52,12 +52,17 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     noise = jnp.zeros((1, config.model.latent), jnp.float32)
     conditions = jnp.zeros((1, conditioning.width(spec)), jnp.float32)
     params = network(config, spec).init(key, image, noise, conditions)["params"]
-    net = fresh(params, optim.chain(config), config.optim.ema > 0)
+    net = fresh(params, optim.chain(config), config.optim.ema_images > 0)
     extras = {"sigma2": jnp.ones((), jnp.float32), **counters()}
     return State(jnp.zeros((), jnp.int32), {"vae": net}, extras)
 
 
-def make_train_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
+def variants(config: ConfigDict) -> tuple[str, ...]:
+    """The programs that steps run in turn: one."""
+    return ("plain",)
+
+
+def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) -> Callable:
     """(state, batches, frozen) -> (state, metrics); `batches` holds one batch, frozen is empty.
 
     `mean` averages over devices: the identity under jit, a pmean under pmap. It is applied to
@@ -88,7 +93,8 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
         grads, metrics = gradient(old.params, image, noise, conditions, beta)
         vector = mean(ravel_pytree(grads)[0])
         norm = trees.norm(vector)
-        net_after = descend(old, vector, transform, config.optim.ema, state.step)
+        keep = optim.decay(config, state.step) if config.optim.ema_images else 0.0
+        net_after = descend(old, vector, transform, keep, state.step)
         sigma2 = jnp.where(
             state.step == 0,
             metrics["sigma2"],
@@ -108,11 +114,8 @@ def reconstruction_error(likely: Likelihood, output: Array, image: Array) -> Arr
 
 def _conditions(config: ConfigDict, spec: Spec, batch: Batch, state: State) -> Array:
     """The condition vectors of a training batch, some of them hidden (condition dropout)."""
-    if config.model.condition_dropout:
-        key = rng.key(config.seed, "condition", state.step)
-        hidden = rng.uniform(key, batch["slot"]) < config.model.condition_dropout
-        batch = conditioning.hide(batch, hidden)
-    return conditioning.vector(batch, spec)
+    key = rng.key(config.seed, "condition", state.step)
+    return conditioning.vector(conditioning.drop(batch, config.model.condition_dropout, key), spec)
 
 
 def _posterior_noise(config: ConfigDict, batch: Batch, step: Array) -> Array:
@@ -121,14 +124,14 @@ def _posterior_noise(config: ConfigDict, batch: Batch, step: Array) -> Array:
 
 
 def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
-    """(state, batch) -> sums over the batch's examples, by name, judged with the averaged weights.
+    """(state, batch, frozen) -> sums over the batch's examples, judged with the averaged weights.
 
     Rows with slot -1 are padding and count nothing. `examples` is how many rows counted;
     `latent_sum` and `latent_square` [Z] are of the posterior means, for the active latents.
     """
     net, likely = network(config, spec), likelihood(config)
 
-    def eval_step(state: State, batch: Batch) -> Metrics:
+    def eval_step(state: State, batch: Batch, frozen) -> Metrics:
         params = state.nets["vae"].judged()
         image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, spec)
         noise = _posterior_noise(config, batch, jnp.int32(-1))
@@ -166,6 +169,11 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, Array]) -> dict[st
     return found
 
 
+def score(values: Metrics) -> float:
+    """What the best checkpoint is chosen by, the larger the better."""
+    return float(values["elbo"])
+
+
 def make_generate(config: ConfigDict, spec: Spec) -> Callable:
     """(params, z [B, Z], batch with label, attributes, known) -> float [B, H, W, C] in [-1, 1]."""
     net, likely = network(config, spec), likelihood(config)
@@ -192,6 +200,11 @@ def make_encode(config: ConfigDict, spec: Spec) -> Callable:
 def weights(state: State) -> dict:
     """The weights that generate and encode: the averaged ones."""
     return state.nets["vae"].judged()
+
+
+def first_layer(config: ConfigDict, weights: dict) -> Array:
+    """The matrix [Z, features] that a latent meets first in the decoder."""
+    return weights["decoder"]["start"]["kernel"][: config.model.latent]
 
 
 def latents(config: ConfigDict, seed: int, indices: Array) -> Array:

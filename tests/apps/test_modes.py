@@ -24,7 +24,7 @@ def run(store, tmp_path_factory):
         tiny(optim__lr=1e-2, train__num_steps=120),
     )
     path.mkdir()
-    step = jax.jit(vae.make_train_step(config, store.spec, lambda x: x))
+    step = jax.jit(vae.make_train_step(config, store.spec, lambda x: x, "plain"))
     state = vae.init(config, store.spec, rng.key(0, "init"))
     for t in range(120):
         state, _ = step(state, (batch_of(store, config, t),), {})

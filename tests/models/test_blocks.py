@@ -7,6 +7,7 @@ import pytest
 from jax import lax
 
 from prodgen.models import blocks
+from tests.test_hlo import faults
 
 
 @pytest.fixture
@@ -91,6 +92,45 @@ def test_a_kernel_gradient_in_parts_is_the_gradient(float64, monkeypatch, size, 
 
     ours = jax.grad(penalty(lambda x, k: blocks.convolve(x, k, padding)))(kernel)
     np.testing.assert_allclose(ours, jax.grad(penalty(plain))(kernel), rtol=1e-9, atol=1e-9)
+
+
+PADDINGS = [((3, 3), "SAME"), ((2, 2), "VALID"), ((3, 2), "SAME"), ((2, 3), ((1, 0), (1, 2)))]
+
+
+@pytest.mark.parametrize(("size", "padding"), PADDINGS)
+def test_derivatives_of_higher_order_are_lax_s_and_stay_fast(float64, monkeypatch, size, padding):
+    x, kernel = random(4, 8, 7, 3), random(*size, 3, 2)
+    monkeypatch.setattr(blocks.jax, "device_count", lambda: 1)
+    ours = lambda x, k: blocks.convolve(x, k, padding)  # noqa: E731
+    plain = lambda x, k: blocks.convolve.fun(x, k, padding)  # noqa: E731
+
+    def norm_of_gradient(scalar, argument):
+        return lambda *a: jnp.sum(jax.grad(scalar, argument)(*a) ** 2)
+
+    def compare_gradients(scalar):
+        mine, theirs = (
+            jax.jit(jax.grad(scalar(conv), (0, 1)))(x, kernel) for conv in (ours, plain)
+        )
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8)
+
+    bent = lambda conv: lambda *a: jnp.sum(jnp.tanh(conv(*a)))  # noqa: E731
+    for argument in (0, 1):  # R1, and the same of the gradient to the kernel
+        compare_gradients(lambda conv, n=argument: norm_of_gradient(bent(conv), n))
+    compare_gradients(lambda conv: norm_of_gradient(norm_of_gradient(bent(conv), 0), 1))
+    penalty = norm_of_gradient(bent(ours), 0)
+    assert not faults(jax.jit(jax.grad(penalty, (0, 1))).lower(x, kernel).compile().as_text())
+
+
+def test_a_penalty_s_kernel_gradients_are_all_cut_into_parts(monkeypatch):
+    monkeypatch.setattr(blocks.jax, "device_count", lambda: 1)
+    inner = lambda x, k: jnp.sum(blocks.convolve(x, k, "SAME") ** 2)  # noqa: E731
+    penalty = lambda x, k: jnp.sum(jax.grad(inner)(x, k) ** 2)  # noqa: E731
+    shapes = jnp.ones((8, 8, 8, 3)), jnp.ones((3, 3, 3, 2))
+    program = jax.jit(jax.grad(penalty, 1)).lower(*shapes).as_text()
+    over_the_batch = [line for line in program.splitlines() if "dim_numbers = [f, 0, 1, b]" in line]
+    assert len(over_the_batch) == 16  # through the convolution and through its gradient to x
+    assert all("(tensor<1x8x8x" in line for line in over_the_batch)
 
 
 def test_space_and_depth_are_inverse():

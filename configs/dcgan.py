@@ -1,0 +1,68 @@
+"""The classical GAN: 5x5 convolutions, non-saturating loss, two Adams.
+
+python run_train.py --config=configs/dcgan.py                       embedded catalogue, 28 px
+python run_train.py --config=configs/dcgan.py:quick                 the same in a minute
+python run_train.py --config=configs/dcgan.py:brief                 the seed experiment, whole
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+from prodgen.config import preset as choose
+
+ALWAYS = {
+    "data.resolution": 28,
+    "model.name": "dcgan",
+    "model.width": 64,
+    "model.max_width": 256,
+    "model.latent": 100,
+    "loss.adversarial": "nonsaturating",
+    "loss.label_smoothing": 0.1,
+    "loss.penalty": "r1",
+    "loss.penalty_every": 4,
+    "loss.gamma": 1.0,
+    "optim.lr": 2e-4,
+    "optim.schedule": "constant",
+    "optim.b1": 0.5,
+    "optim.b2": 0.99,
+    "optim.warmup_steps": 0,
+    "optim.clip": 0.0,
+    "optim.ema_images": 20_000,
+    "train.num_steps": 1500,
+    "train.log_every": 50,
+    "train.sample_every": 250,
+    "train.evaluate_every": 250,
+    "train.checkpoint_every": 250,
+}
+PRESETS = {
+    "quick": {
+        "data.size": 512,
+        "data.resolution": 16,
+        "model.width": 32,
+        "model.max_width": 128,
+        "optim.ema_images": 2000,
+        "train.num_steps": 150,
+        "train.log_every": 15,
+        "train.sample_every": 75,
+        "train.evaluate_every": 75,
+        "train.checkpoint_every": 75,
+    },
+    "brief": {
+        "model.condition": False,
+        "loss.penalty": "none",
+        "loss.penalty_every": 1,
+        "optim.lr": 1e-4,
+        "optim.b1": 0.9,
+        "optim.b2": 0.999,
+        "optim.ema_images": 0,
+        "train.num_steps": 10_000,
+        "train.log_every": 100,
+        "train.sample_every": 1000,
+        "train.evaluate_every": 1000,
+        "train.checkpoint_every": 1000,
+    },
+}
+
+
+def get_config(preset: str = "") -> ConfigDict:
+    return choose(base.get_config(), PRESETS, preset, ALWAYS)

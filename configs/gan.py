@@ -1,0 +1,114 @@
+"""A conditional GAN: r3gan networks, relativistic loss, R1 and R2 (Huang et al. 2024).
+
+python run_train.py --config=configs/gan.py                         embedded catalogue, 32 px
+python run_train.py --config=configs/gan.py:quick                   the same in a minute
+python run_train.py --config=configs/gan.py:hours                   two hours on a CPU
+python run_train.py --config=configs/gan.py:fashion_mnist           grey, 28 px
+python run_train.py --config=configs/gan.py:folder --config.data.path=my_products/
+python run_train.py --config=configs/gan.py:table --config.data.path=my_products.csv
+python run_train.py --config=configs/gan.py:gpu64                   one modern GPU, 64 px
+python run_train.py --config=configs/gan.py:gpu128                  one modern GPU, 128 px
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+from prodgen.config import preset as choose
+
+ALWAYS = {
+    "data.resolution": 32,
+    "model.name": "r3gan",
+    "model.width": 16,
+    "model.max_width": 96,
+    "model.block_side": 256,
+    "model.latent": 64,
+    "loss.adversarial": "relativistic",
+    "loss.penalty": "r1_r2",
+    "loss.penalty_every": 4,
+    "loss.gamma": 1.0,
+    "loss.gamma_end": 0.1,
+    "optim.lr": 5e-4,
+    "optim.schedule": "burn_in",
+    "optim.burn_in": 0.7,
+    "optim.lr_end": 0.25,
+    "optim.b1": 0.0,
+    "optim.b2": 0.9,
+    "optim.b2_end": 0.99,
+    "optim.warmup_steps": 0,
+    "optim.clip": 0.0,
+    "optim.ema_images": 20_000,
+    "train.num_steps": 4000,
+    "train.log_every": 50,
+    "train.sample_every": 500,
+    "train.evaluate_every": 500,
+    "train.checkpoint_every": 500,
+}
+PRESETS = {
+    "quick": {
+        "data.size": 512,
+        "data.resolution": 16,
+        "optim.ema_images": 2000,
+        "train.num_steps": 200,
+        "train.log_every": 20,
+        "train.sample_every": 100,
+        "train.evaluate_every": 100,
+        "train.checkpoint_every": 100,
+    },
+    "hours": {
+        "data.resolution": 64,
+        "train.num_steps": 20_000,
+        "train.log_every": 100,
+        "train.sample_every": 1000,
+        "train.evaluate_every": 1000,
+        "train.checkpoint_every": 1000,
+    },
+    "fashion_mnist": {
+        "data.source": "tfds",
+        "data.name": "fashion_mnist",
+        "data.resolution": 28,
+    },
+    "folder": {"data.source": "folder"},
+    "table": {"data.source": "table"},
+    "gpu64": {
+        "data.resolution": 64,
+        "model.width": 256,
+        "model.max_width": 512,
+        "model.blocks": 2,
+        "model.group": 64,
+        "model.dtype": "bfloat16",
+        "loss.penalty_every": 1,
+        "loss.gamma": 2.0,
+        "optim.lr": 2e-4,
+        "optim.burn_in": 0.2,
+        "optim.ema_images": 500_000,
+        "train.batch_size": 256,
+        "train.num_steps": 40_000,
+        "train.log_every": 100,
+        "train.sample_every": 2000,
+        "train.evaluate_every": 2000,
+        "train.checkpoint_every": 2000,
+    },
+    "gpu128": {
+        "data.resolution": 128,
+        "model.width": 128,
+        "model.max_width": 512,
+        "model.blocks": 2,
+        "model.group": 64,
+        "model.dtype": "bfloat16",
+        "loss.penalty_every": 1,
+        "loss.gamma": 10.0,
+        "optim.lr": 2e-4,
+        "optim.burn_in": 0.2,
+        "optim.ema_images": 500_000,
+        "train.batch_size": 128,
+        "train.num_steps": 60_000,
+        "train.log_every": 100,
+        "train.sample_every": 2000,
+        "train.evaluate_every": 2000,
+        "train.checkpoint_every": 2000,
+    },
+}
+
+
+def get_config(preset: str = "") -> ConfigDict:
+    return choose(base.get_config(), PRESETS, preset, ALWAYS)

@@ -1,0 +1,59 @@
+"""--mode=directions: along the principal components of the layer that a latent meets first.
+
+The directions of the latent that this layer amplifies most change a picture most, without any
+labels (Shen & Zhou 2021, eq. 4).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from prodgen import images
+from prodgen.apps.model import Model
+from prodgen.apps.request import Output, Request, sheet_png
+
+REACH = 3.0  # standard deviations to either side
+
+
+def run(model: Model, request: Request) -> list[Path]:
+    """Write a sheet of --n (8) rows; in each, a product goes along one direction."""
+    directions, gains = components(model.first_layer())
+    rows = min(request.n or 8, len(directions))
+    values = np.linspace(-REACH, REACH, request.frames, dtype=np.float32)
+    base = model.latents(np.zeros(1, np.int64), request.seed, request.temperature)[0]
+    z = np.concatenate([along(base, direction, values) for direction in directions[:rows]])
+    one = model.conditions.pick(request.seed, np.zeros(1, int), request.label, request.attributes)
+    conditions = {name: value.repeat(len(z), axis=0) for name, value in one.items()}
+    target = request.target("directions.png")
+    out = Output(model, request, target.parent)
+    names = [f"{i + 1} ({gain:.2f})" for i, gain in enumerate(gains[:rows])]
+    sheet = images.sheet(model.decode(z, conditions), len(values), rows=names, pixels=96)
+    details = {
+        "directions": directions[:rows].tolist(),
+        "gains": gains[:rows].tolist(),
+        "values": values.tolist(),
+        "base": base.tolist(),
+    }
+    out.write(target.name, sheet_png(model, request, sheet), details)
+    return out.close()
+
+
+def components(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(unit directions [Z, Z], their gains [Z]) of a matrix [Z, features], the largest gain first.
+
+    The eigenvectors of A A^T: z @ A is longest along the first. Each one's largest entry is
+    positive, so that the same weights give the same directions.
+    """
+    squares, vectors = np.linalg.eigh(np.asarray(matrix, np.float64) @ np.asarray(matrix.T))
+    order = np.argsort(-squares, kind="stable")
+    rows = vectors.T[order]
+    signs = np.sign(rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)])
+    return (rows * signs[:, None]).astype(np.float32), np.sqrt(np.maximum(squares[order], 0))
+
+
+def along(base: np.ndarray, direction: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Latents [T, Z]: `base` [Z] with its share along a unit direction set to `values` [T]."""
+    rest = base - (base @ direction) * direction
+    return (rest + values[:, None] * direction).astype(np.float32)

@@ -1,0 +1,155 @@
+"""The home network: a small classifier trained on a data set's own labels, kept beside its store.
+
+Its features say how far products are from each other, its outputs what they are of; no download.
+One is trained for each data set and seed, in seconds to a minute, and cached with its hash. Data
+without labels borrow the catalogue's. A run records which one judged it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import flax.serialization
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from prodgen import images
+from prodgen.data import order, prepare
+from prodgen.data.store import Store
+from prodgen.models import classifier
+from prodgen.types import Array, Batch, Spec
+from prodgen.workdir import write_atomically
+
+VERSION = 1  # of the network and its training: part of every file's name
+SEED = 0  # of the network that watches training; judging afterwards takes another
+BATCH, RATE = 64, 2e-3
+FEWEST, MOST, EACH = 100, 500, 5  # training steps: a fifth of the pictures, within these
+SHIFT = 2  # pixels that training pictures are moved by, at most
+Say = Callable[[str], None]
+Tree = Any
+
+
+def frozen(
+    family: ModuleType, store: Store, data: ConfigDict, say: Say
+) -> tuple[dict[str, Tree], dict[str, dict]]:
+    """The networks that a family uses and does not train, and their records, by name."""
+    if "home" not in family.FROZEN:
+        return {}, {}
+    params, record = network(store, data, say)
+    return {"home": params}, {"home": record}
+
+
+def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple[Tree, dict]:
+    """(weights, record) of the network for a data set: loaded, or trained and kept.
+
+    The record holds sha256, seed, the digest of the pictures it was trained on, and `accuracy`:
+    the share of held-back pictures whose category it names (absent without categories).
+    """
+    if not _labelled(store.spec):
+        store = _catalogue(store.spec, data, say)
+    path = store.path.parent / f"home{VERSION}-{store.digest()}-{seed}.msgpack"
+    found = _load(path, say)
+    if found is None:
+        found = _fit(store, seed, say)
+        payload = flax.serialization.msgpack_serialize(found)
+        write_atomically(path, hashlib.sha256(payload).digest() + payload)
+    payload = flax.serialization.msgpack_serialize(found)
+    record = {"sha256": hashlib.sha256(payload).hexdigest(), "seed": seed, "data": store.digest()}
+    return found["params"], record | found["facts"]
+
+
+def _labelled(spec: Spec) -> bool:
+    return len(spec.classes) > 1 or bool(spec.attributes)
+
+
+def _catalogue(spec: Spec, data: ConfigDict, say: Say) -> Store:
+    """The embedded catalogue in the shape of another data set."""
+    like = ConfigDict(data.to_dict())
+    like.source, like.resolution, like.channels, like.size = (
+        "catalogue", spec.resolution, spec.channels, 4096
+    )  # fmt: skip
+    return prepare.open_or_prepare(like, say)
+
+
+def _load(path: Path, say: Say) -> dict | None:
+    """The content of a kept network; None where there is none or its hash is wrong."""
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    if hashlib.sha256(content[32:]).digest() != content[:32]:
+        say(f"{path} is damaged: the home network is trained anew")
+        return None
+    return flax.serialization.msgpack_restore(content[32:])
+
+
+def _fit(store: Store, seed: int, say: Say) -> dict:
+    """Train on the training split; {"params", "facts"}."""
+    net, ids = classifier.build(store.spec), store.ids("train")
+    size = min(BATCH, len(ids))
+    steps = int(np.clip(len(ids) // EACH, FEWEST, MOST))
+    params = net.init(jax.random.key(seed), classifier.zeros(store.spec))["params"]
+    rule = optax.adam(optax.cosine_decay_schedule(RATE, steps))
+
+    @jax.jit
+    def update(params: Tree, opt: Tree, batch: Batch) -> tuple[Tree, Tree]:
+        def loss_of(params: Tree) -> Array:
+            outputs, _, _ = net.apply({"params": params}, images.to_float(batch["image"]))
+            return jnp.mean(loss(outputs, batch, store.spec))
+
+        updates, opt = rule.update(jax.grad(loss_of)(params), opt)
+        return optax.apply_updates(params, updates), opt
+
+    opt = rule.init(params)
+    for t in range(steps):
+        rows = store.fetch(ids[order.batch(seed, t, len(ids), size)])
+        bits = np.random.Philox(key=np.array([seed, t], np.uint64)).random_raw(2)
+        shift = [int(b % np.uint64(2 * SHIFT + 1)) - SHIFT for b in bits]
+        params, opt = update(params, opt, rows | {"image": np.roll(rows["image"], shift, (1, 2))})
+        if t % 20 == 0:
+            say(f"home network: step {t} of {steps}")
+    params = jax.device_get(params)
+    return {"params": params, "facts": _facts(net, params, store)}
+
+
+def loss(outputs: Array, batch: Batch, spec: Spec) -> Array:
+    """What the network minimises, [B]: cross-entropies of the category and of each categorical
+    attribute, squared errors of numbers and angles; unknown ones count nothing."""
+    k = len(spec.classes)
+    total = jnp.zeros(len(outputs))
+    if k:
+        label = batch["label"]
+        entropy = optax.softmax_cross_entropy_with_integer_labels(
+            outputs[:, :k], jnp.maximum(label, 0)
+        )
+        total += jnp.where(label >= 0, entropy, 0.0)
+    for attribute in spec.attributes:
+        place = spec.slices()[attribute.name]
+        said, true = outputs[:, k:][:, place], batch["attributes"][:, place]
+        if attribute.kind == "categorical":
+            error = optax.softmax_cross_entropy(said, true)
+        else:
+            error = jnp.mean(jnp.square(said - true), axis=-1)
+        total += jnp.where(batch["known"][:, place].all(-1), error, 0.0)
+    return total
+
+
+def _facts(net: classifier.Classifier, params: Tree, store: Store) -> dict[str, float]:
+    """How often it names the category of held-back pictures."""
+    k, held = len(store.spec.classes), store.some("validation", 512)
+    if k < 2 or not len(held):
+        return {}
+    rows = store.fetch(held)
+    outputs = jax.jit(lambda image: net.apply({"params": params}, images.to_float(image))[0])
+    said = np.concatenate(
+        [np.asarray(outputs(rows["image"][i : i + BATCH])) for i in range(0, len(held), BATCH)]
+    )
+    known = rows["label"] >= 0
+    right = said[known, :k].argmax(1) == rows["label"][known]
+    return {"accuracy": float(right.mean())} if known.any() else {}

@@ -1,0 +1,57 @@
+"""The sentinel: does adversarial training look healthy? Verdicts in words, with their evidence.
+
+Its readings are those of the judgements of a run, in order (steps/judging.py): `spread`, the
+generated pictures' mean squared feature distance within a category as a share of the reals';
+`categories`, the share of the reals' categories that the generator produces; `d_margin`, the
+discriminator's loss on held-back pairs as a share of a coin's; `logits`, the root mean square of
+its logits; `beyond`, the share of generated values far outside the range of a picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+NARROW = 0.25  # of the reals' spread: below, pictures of a category repeat each other
+FALLEN = 0.5  # of the widest spread that this run has had
+FEW = 0.5  # of the categories
+WON = 1e-3  # of a coin's loss
+HUGE = 1e3  # for logits, which live within some tens
+BEYOND = 0.25  # of all values
+YOUNG = 0.1  # of the run: what has not begun to look like anything is not called collapsed
+
+
+def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[str, str]:
+    """What is wrong by name ("mode collapse", "discriminator won", "divergence"), and why.
+
+    `readings` are all judgements so far, the newest last; `progress` is the share of the run that
+    is over. Empty where all looks well.
+    """
+    now, found = readings[-1], {}
+    best = max(reading["spread"] for reading in readings)
+    narrow = [reading["spread"] < NARROW for reading in readings[-2:]]
+    evidence = []
+    if progress >= YOUNG and len(narrow) == 2 and all(narrow):
+        evidence.append(
+            f"pictures of a category differ {now['spread']:.0%} as much as real ones do, twice"
+        )
+    elif now["spread"] < FALLEN * best and narrow[-1]:
+        evidence.append(
+            f"their differences fell from {best:.0%} of the reals' to {now['spread']:.0%}"
+        )
+    if progress >= YOUNG and now.get("categories", 1.0) < FEW:
+        evidence.append(f"{now['categories']:.0%} of the categories are produced")
+    if evidence:
+        found["mode collapse"] = "; ".join(evidence)
+    if now.get("d_margin", 1.0) < WON:
+        found["discriminator won"] = (
+            f"its loss on held-back pairs is {now['d_margin']:.1e} of a coin's, "
+            f"real and fake lie {now['logit_gap']:.1f} apart"
+        )
+    reasons = []
+    if now["logits"] > HUGE:
+        reasons.append(f"logits have grown to {now['logits']:.0f}")
+    if progress >= YOUNG and now["beyond"] > BEYOND:
+        reasons.append(f"{now['beyond']:.0%} of the generated values lie far outside [-1, 1]")
+    if reasons:
+        found["divergence"] = "; ".join(reasons)
+    return found

@@ -1,0 +1,185 @@
+"""The modern baseline without tricks: R3GAN (Huang et al. 2024), at any width and group size.
+
+Generator: a learned 4x4 start, scaled channel by channel by a linear map of the latent; stages of
+residual blocks with filtered doubling between them; a 1x1 convolution to the picture, no tanh. The
+discriminator is its mirror image. No normalisation, no mixing of examples. `model.group` > 0 gives
+the paper's inverted bottlenecks with grouped 3x3 convolutions; 0 gives its dense residual blocks
+(configuration D of its ladder), which are what a CPU computes fastest.
+Conditions enter as an embedding beside the latent that also scales each block's inner channels
+(FiLM, from zero), and in the discriminator by projection (Miyato & Koyama 2018). Without conditions
+what is left is the paper's network, but for a bias of the picture: backgrounds are one colour.
+"""
+
+from __future__ import annotations
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from prodgen.models import blocks, resample
+from prodgen.models.conditioning import Embedding
+from prodgen.models.grouped import convolve_grouped
+from prodgen.types import Array, Spec
+
+EMBEDDING = 64  # width of the condition's embedding
+GAIN = math.sqrt(2 / 1.04)  # keeps the variance through a leaky ReLU of slope 0.2
+
+
+def normal(gain: float) -> nn.initializers.Initializer:
+    """N(0, gain^2 / fan_in)."""
+    return nn.initializers.variance_scaling(max(gain, 1e-12) ** 2, "fan_in", "normal")
+
+
+def activate(x: Array) -> Array:
+    """Leaky ReLU of slope 0.2."""
+    return nn.leaky_relu(x, 0.2)
+
+
+class Block(nn.Module):
+    """x + the last of two (dense) or three (bottleneck) convolutions, which starts from zero.
+
+    `depth` is the number of blocks in the network: the gains of all but the last convolution are
+    GAIN * depth^(-1 / (2m - 2)) for m convolutions (Fixup, Zhang et al. 2019).
+    """
+
+    group: int
+    depth: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Array, condition: Array | None = None) -> Array:
+        c, zero = x.shape[-1], nn.initializers.zeros_init()
+        if not self.group:
+            init = normal(GAIN * self.depth**-0.5)
+            h = activate(blocks.Conv(c, dtype=self.dtype, init=init, name="first")(x))
+            h = self._scaled(h, condition)
+            last = blocks.Conv(c, dtype=self.dtype, init=zero, use_bias=False, name="last")
+            return x + last(h)
+        init = normal(GAIN * self.depth**-0.25)
+        h = blocks.Conv(2 * c, 1, dtype=self.dtype, init=init, name="first")(x)
+        h = Grouped(self.group, init, self.dtype, name="middle")(activate(h))
+        h = self._scaled(activate(h), condition)
+        last = blocks.Conv(c, 1, dtype=self.dtype, init=zero, use_bias=False, name="last")
+        return x + last(h)
+
+    def _scaled(self, h: Array, condition: Array | None) -> Array:
+        if condition is None:
+            return h
+        zero = nn.initializers.zeros_init()
+        film = nn.Dense(h.shape[-1], dtype=self.dtype, kernel_init=zero, name="film")(condition)
+        return h * (1 + film[:, None, None, :])
+
+
+class Grouped(nn.Module):
+    """A 3x3 convolution with bias within groups of `group` channels, [B, H, W, C] -> the same."""
+
+    group: int
+    kernel_init: nn.initializers.Initializer
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        c = x.shape[-1]
+        kernel = self.param("kernel", self.kernel_init, (3, 3, self.group, c), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), (c,), jnp.float32)
+        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        return convolve_grouped(x, kernel, c // self.group) + bias
+
+
+class Generator(nn.Module):
+    """Latent [B, Z], conditions [B, K + 1 + 2A] -> picture [B, R, R, channels], not bounded.
+
+    widths and blocks are listed from the smallest stage, of `side` pixels, to the largest.
+    """
+
+    widths: tuple[int, ...]
+    blocks: tuple[int, ...]
+    side: int
+    channels: int
+    group: int
+    condition: bool
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, z: Array, conditions: Array) -> Array:
+        e = None
+        if self.condition:
+            e = Embedding(EMBEDDING, self.dtype, name="embedding")(conditions)
+            z = jnp.concatenate([z, e], axis=-1)
+        first = nn.Dense(self.widths[0], use_bias=False, dtype=self.dtype, kernel_init=normal(1.0),
+                         name="first")  # fmt: skip
+        shape = (self.side, self.side, self.widths[0])
+        start = self.param("start", nn.initializers.normal(1.0), shape, jnp.float32)
+        x = start.astype(self.dtype) * first(z)[:, None, None, :]
+        for stage, features in enumerate(self.widths):
+            if stage:
+                if features != x.shape[-1]:
+                    x = _change(features, self.dtype, f"change{stage}")(x)
+                x = resample.up(x)
+            for block in range(self.blocks[stage]):
+                name = f"block{stage}_{block}"
+                x = Block(self.group, sum(self.blocks), self.dtype, name=name)(x, e)
+        head = blocks.Conv(self.channels, 1, dtype=self.dtype, init=normal(1.0), name="head")
+        return head(x).astype(jnp.float32)
+
+
+class Discriminator(nn.Module):
+    """Picture [B, R, R, C] and conditions -> logits [B]; widths as in the generator."""
+
+    widths: tuple[int, ...]
+    blocks: tuple[int, ...]
+    group: int
+    condition: bool
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, image: Array, conditions: Array) -> Array:
+        x = image.astype(self.dtype)
+        x = _change(self.widths[-1], self.dtype, "stem")(x)
+        for stage in reversed(range(len(self.widths))):
+            for block in range(self.blocks[stage]):
+                name = f"block{stage}_{block}"
+                x = Block(self.group, sum(self.blocks), self.dtype, name=name)(x)
+            if stage:
+                x = resample.down(x)
+                if self.widths[stage - 1] != x.shape[-1]:
+                    x = _change(self.widths[stage - 1], self.dtype, f"change{stage}")(x)
+        c = self.widths[0]
+        # A depthwise convolution over the whole picture is a weighted sum of its places.
+        init = nn.initializers.normal(1 / x.shape[1])
+        where = self.param("where", init, x.shape[1:], jnp.float32)
+        x = jnp.einsum("bhwc,hwc->bc", x.astype(jnp.float32), where)
+        features = nn.Dense(c if self.condition else 1, use_bias=False, kernel_init=normal(1.0),
+                            name="features")(x)  # fmt: skip
+        if not self.condition:
+            return features[:, 0]
+        e = Embedding(c, name="embedding")(conditions)
+        return jnp.sum(features * e, axis=-1) / math.sqrt(c)
+
+
+def _change(features: int, dtype: jnp.dtype, name: str) -> blocks.Conv:
+    """A 1x1 convolution to another width."""
+    return blocks.Conv(features, 1, dtype=dtype, init=normal(1.0), use_bias=False, name=name)
+
+
+def sides(resolution: int) -> tuple[int, ...]:
+    """The resolutions of the stages, from 4 or 7 up to the picture's."""
+    return (resolution,) if resolution <= 7 else (*sides(resolution // 2), resolution)
+
+
+def build(config: ConfigDict, spec: Spec) -> tuple[Generator, Discriminator]:
+    """The two networks of a config."""
+    wanted, stages = config.model, sides(spec.resolution)
+    shared = {
+        "widths": tuple(
+            min(wanted.width * 2**i, wanted.max_width) for i in reversed(range(len(stages)))
+        ),
+        "blocks": tuple(wanted.blocks if side <= wanted.block_side else 0 for side in stages),
+        "group": wanted.group,
+        "condition": wanted.condition and bool(spec.classes or spec.attributes),
+        "dtype": jnp.dtype(wanted.dtype),
+    }
+    generator = Generator(side=stages[0], channels=spec.channels, **shared)
+    return generator, Discriminator(**shared)

@@ -1,0 +1,60 @@
+"""Spectral normalisation (Miyato et al. 2018): weights divided by their largest singular value.
+
+A function of the weights, not a kind of layer: it works on any network's parameters. A leaf named
+"kernel" is read as the matrix [everything else, features]; one step of the power iteration a call
+keeps `vectors`, the right singular vectors, close to the leading ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from prodgen.types import Array, Key
+
+Tree = Any
+SMALLEST = 1e-4  # a kernel that starts from zero is divided by this until it has grown
+
+
+def init(params: Tree, key: Key) -> dict[str, Array]:
+    """Starting vectors by path, [features] each, of unit length."""
+    found = {}
+    for number, (path, kernel) in enumerate(_kernels(params).items()):
+        noise = jax.random.normal(jax.random.fold_in(key, number), kernel.shape[-1:], jnp.float32)
+        found[path] = _unit(noise)
+    return found
+
+
+def normalise(params: Tree, vectors: dict[str, Array]) -> tuple[Tree, dict[str, Array]]:
+    """(params with every kernel W divided by v W u, vectors after one more power iteration).
+
+    u and v are constants to differentiation, as in the paper's algorithm 1.
+    """
+    leaves, shape = jax.tree_util.tree_flatten_with_path(params)
+    after, found = {}, []
+    for path, leaf in leaves:
+        name = jax.tree_util.keystr(path)
+        if name in vectors:
+            leaf, after[name] = _divided(leaf, vectors[name])
+        found.append(leaf)
+    return jax.tree_util.tree_unflatten(shape, found), after
+
+
+def _divided(kernel: Array, u: Array) -> tuple[Array, Array]:
+    matrix = kernel.reshape(-1, kernel.shape[-1])
+    fixed = jax.lax.stop_gradient(matrix)
+    v = _unit(fixed @ u)
+    u = _unit(fixed.T @ v)
+    largest = v @ matrix @ u
+    return kernel / jnp.maximum(largest, SMALLEST), u
+
+
+def _kernels(params: Tree) -> dict[str, Array]:
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    return {jax.tree_util.keystr(p): leaf for p, leaf in leaves if p[-1].key == "kernel"}
+
+
+def _unit(x: Array) -> Array:
+    return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)

@@ -1,0 +1,111 @@
+"""Stride-2 convolutions with the textbook layers' weights, computed without any stride.
+
+Of a kernel that doubles or halves a picture, each of the four phases of a pixel's position (even
+or odd row, even or odd column) meets its own taps only: a 5x5 kernel falls apart into 3x3, 3x2,
+2x3 and 2x2 taps of ordinary convolutions at the lower resolution, without a wasted multiplication.
+Between few channels a multiplication costs less than the passes over memory: there one convolution
+does all four phases, with zeros where a phase has fewer taps.
+"""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from prodgen.models.blocks import Padding, convolve, depth_to_space, space_to_depth
+from prodgen.types import Array
+
+NARROW = 16  # with fewer high-resolution channels one convolution is the faster form
+
+Phases = list[tuple[Array, Padding]]
+
+
+def taps(size: int, shift: int) -> tuple[int, tuple[int, int]]:
+    """Which taps of an axis one phase meets: the first, then every second one; and their padding.
+
+    Tap j stands at the position j - shift of the high resolution, seen from the low-resolution
+    pixel, and counts where that is even.
+    """
+    first = shift % 2
+    low = shift // 2
+    return first, (low, len(range(first, size, 2)) - 1 - low)
+
+
+def phases(kernel: Array, shift: int, step: int) -> Phases:
+    """The four phases' kernels [kh', kw', I, O] and paddings, in the order of `space_to_depth`.
+
+    The even phase is shifted by `shift`, the odd one by `shift + step`.
+    """
+    rows, columns = ([taps(n, shift + step * odd) for odd in (0, 1)] for n in kernel.shape[:2])
+    return [(kernel[a::2, b::2], (high, wide)) for a, high in rows for b, wide in columns]
+
+
+def merged(parts: Phases, axis: int) -> tuple[Array, Padding]:
+    """The phases as one kernel, side by side in the channels of `axis` (2 read, 3 written)."""
+    padding = tuple(tuple(max(p[side][end] for _, p in parts) for end in (0, 1)) for side in (0, 1))
+    kernels = []
+    for kernel, own in parts:
+        missing = [(padding[s][0] - own[s][0], padding[s][1] - own[s][1]) for s in (0, 1)]
+        kernels.append(jnp.pad(kernel, (*missing, (0, 0), (0, 0))))
+    return jnp.concatenate(kernels, axis), padding
+
+
+def transposed(x: Array, kernel: Array) -> Array:
+    """`lax.conv_transpose` of stride 2, SAME: [B, H, W, I], [k, k, I, O] -> [B, 2H, 2W, O]."""
+    parts = phases(kernel, (kernel.shape[0] + 1) // 2, -1)
+    if kernel.shape[3] < NARROW:
+        return depth_to_space(convolve(x, *merged(parts, axis=3)))
+    return depth_to_space(jnp.concatenate([convolve(x, *part) for part in parts], -1))
+
+
+def strided(x: Array, kernel: Array) -> Array:
+    """A convolution of stride 2, SAME, on even sides: [B, H, W, I] -> [B, H/2, W/2, O].
+
+    XLA pads SAME by k - 2 in total, the smaller half first: 1 and 2 pixels at size 5.
+    """
+    parts = phases(kernel, (kernel.shape[0] - 2) // 2, 1)
+    squares = space_to_depth(x)
+    if kernel.shape[2] < NARROW:
+        return convolve(squares, *merged(parts, axis=2))
+    inputs = jnp.split(squares, 4, axis=-1)
+    return sum(convolve(pixels, *part) for pixels, part in zip(inputs, parts, strict=True))
+
+
+class TransposedConv(nn.Module):
+    """`nn.ConvTranspose` of stride 2, SAME padding, with its `kernel` [k, k, I, O] and `bias`.
+
+    [B, H, W, I] -> [B, 2H, 2W, features], as DCGAN's generator uses it (Radford et al. 2016).
+    """
+
+    features: int
+    size: int = 5
+    dtype: jnp.dtype = jnp.float32
+    init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        return transposed(x, kernel) + bias
+
+
+class StridedConv(nn.Module):
+    """`nn.Conv` of stride 2, SAME padding, with its `kernel` [k, k, I, O] and `bias`.
+
+    [B, H, W, I] with even H and W -> [B, H/2, W/2, features], as DCGAN's discriminator uses it.
+    """
+
+    features: int
+    size: int = 5
+    dtype: jnp.dtype = jnp.float32
+    init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        return strided(x, kernel) + bias

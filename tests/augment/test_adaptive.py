@@ -1,0 +1,74 @@
+"""The controller's steps by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from prodgen.augment import adaptive
+
+STEP = 4 * 100 / 10_000  # batch 100, 10,000 pictures a unit
+
+
+@jax.jit
+def one(extras, sign, step):
+    return adaptive.update(extras, sign, step, 0.6, 10_000, 100)
+
+
+def follow(signs, p=0.0, first=0):
+    """The extras after each step, one sign a step."""
+    extras, found = adaptive.start(p), []
+    for step, sign in enumerate(signs, first):
+        extras = one(extras, jnp.float32(sign), jnp.int32(step))
+        found.append(extras)
+    return found
+
+
+def ps(found):
+    return np.array([float(extras["augment_p"]) for extras in found])
+
+
+def test_p_moves_every_fourth_step_by_the_pictures_seen():
+    np.testing.assert_allclose(
+        ps(follow([1.0] * 9)), [0, 0, 0, STEP, STEP, STEP, STEP, 2 * STEP, 2 * STEP], rtol=1e-6
+    )
+
+
+def test_p_falls_below_the_target_and_rests_on_it():
+    np.testing.assert_allclose(ps(follow([0.5] * 4, p=0.3))[-1], 0.3 - STEP, rtol=1e-6)
+    extras = adaptive.start(0.3)
+    for step in range(4):
+        extras = adaptive.update(extras, jnp.float32(0.5), jnp.int32(step), 0.5, 10_000, 100)
+    assert float(extras["augment_p"]) == pytest.approx(0.3)
+
+
+def test_the_mean_of_four_decides_and_the_sum_starts_again():
+    found = follow([1.0, 1.0, 1.0, -0.9, 0.0, 0.5, 0.9, 0.9], p=0.3)
+    np.testing.assert_allclose(ps(found)[[3, 7]], [0.3 - STEP, 0.3 - 2 * STEP], rtol=1e-6)
+    sums = [float(extras["sign_sum"]) for extras in found]
+    np.testing.assert_allclose(sums, [1, 2, 3, 0, 0, 0.5, 1.4, 0], atol=1e-6)
+
+
+def test_p_stays_between_0_and_the_ceiling():
+    assert float(follow([-1.0] * 4)[-1]["augment_p"]) == 0.0
+    found = ps(follow([1.0] * 100))
+    assert found.max() == np.float32(adaptive.CEILING) == np.float32(0.8)
+    assert found[-1] == found.max()
+
+
+def test_the_scalars_are_all_that_it_needs_to_go_on():
+    signs = np.random.default_rng(0).uniform(0.2, 1, 23)
+    whole, first = follow(signs, p=0.2), follow(signs[:10], p=0.2)
+    extras = {name: jnp.asarray(np.asarray(value)) for name, value in first[-1].items()}
+    for step in range(10, 23):
+        extras = one(extras, jnp.float32(signs[step]), jnp.int32(step))
+    assert {k: float(v) for k, v in extras.items()} == {k: float(v) for k, v in whole[-1].items()}
+
+
+def test_the_types_of_the_extras_never_change():
+    start = adaptive.start(0)
+    after = one(start, jnp.float32(1), jnp.int32(3))
+    for name in ("augment_p", "sign_sum"):
+        for extras in (start, after):
+            assert extras[name].dtype == jnp.float32 and extras[name].shape == ()
+    assert start.keys() == after.keys()

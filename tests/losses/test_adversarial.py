@@ -1,0 +1,103 @@
+"""Adversarial losses by hand-computed values, and their gradients in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from prodgen import tables
+from prodgen.losses import adversarial
+
+REAL, FAKE = (2.0, -1.0), (0.5, 3.0)
+# name -> (discriminator's, generator's) loss of the pairs (2, 0.5) and (-1, 3), computed by hand:
+# sp(-2) = 0.126928, sp(1) = 1.313262, sp(0.5) = 0.974077, sp(3) = 3.048587, sp(-0.5) = 0.474077,
+# sp(-3) = 0.048587, sp(-1.5) = 0.201413, sp(1.5) = 1.701413, sp(4) = 4.018150, sp(-4) = 0.018150.
+BY_HAND = {
+    "nonsaturating": ((1.101005, 4.361849), (0.474077, 0.048587)),
+    "minimax": ((1.101005, 4.361849), (-0.974077, -3.048587)),
+    "lsgan": ((0.5 * (1 + 0.25), 0.5 * (4 + 9)), (0.125, 2.0)),
+    "hinge": ((0 + 1.5, 2 + 4), (-0.5, -3.0)),
+    "wgan": ((-1.5, 4.0), (-0.5, -3.0)),
+    "relativistic": ((0.201413, 4.018150), (1.701413, 0.018150)),
+}
+
+
+def game(name, *smoothing):
+    return tables.find(tables.ADVERSARIAL, name, "loss")(*smoothing)
+
+
+def test_every_loss_is_here():
+    assert set(BY_HAND) == set(tables.ADVERSARIAL)
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_values_by_hand(name):
+    real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
+    d, g = BY_HAND[name]
+    np.testing.assert_allclose(game(name).discriminator(real, fake), d, rtol=2e-6)
+    np.testing.assert_allclose(game(name).generator(real, fake), g, rtol=2e-5)
+
+
+def test_smoothing_is_one_sided():
+    """Real pictures called 0.9: 0.9 sp(-D) + 0.1 sp(D); generated ones stay 0."""
+    real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
+    plain, smooth = game("nonsaturating"), game("nonsaturating", 0.1)
+    gap = smooth.discriminator(real, fake) - plain.discriminator(real, fake)
+    np.testing.assert_allclose(gap, 0.1 * np.asarray(REAL), rtol=1e-5)  # sp(D) - sp(-D) = D
+    squares = game("lsgan", 0.1).discriminator(real, fake)
+    np.testing.assert_allclose(squares, [0.5 * (1.1**2 + 0.25), 0.5 * (1.9**2 + 9)], rtol=1e-6)
+    np.testing.assert_array_equal(smooth.generator(real, fake), plain.generator(real, fake))
+
+
+def defined(name, real, fake):
+    """The games as the papers print them, with probabilities: (discriminator, generator)."""
+    s = lambda t: 1 / (1 + jnp.exp(-t))  # noqa: E731
+    cross = -jnp.log(s(real)) - jnp.log(1 - s(fake))
+    return {
+        "nonsaturating": (cross, -jnp.log(s(fake))),
+        "minimax": (cross, jnp.log(1 - s(fake))),
+        "lsgan": (((real - 1) ** 2 + fake**2) / 2, (fake - 1) ** 2 / 2),
+        "hinge": (jnp.maximum(0, 1 - real) + jnp.maximum(0, 1 + fake), -fake),
+        "wgan": (fake - real, -fake),
+        "relativistic": (-jnp.log(s(real - fake)), -jnp.log(s(fake - real))),
+    }[name]
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+@pytest.mark.parametrize("side", [0, 1])
+def test_values_and_gradients_are_those_of_the_definition_in_float64(name, side):
+    with jax.enable_x64(True):
+        real, fake = (jnp.asarray(np.random.default_rng(i).normal(size=9)) for i in (1, 2))
+        which = ("discriminator", "generator")[side]
+        ours = lambda r, f: jnp.sum(getattr(game(name), which)(r, f))  # noqa: E731
+        theirs = lambda r, f: jnp.sum(defined(name, r, f)[side])  # noqa: E731
+        np.testing.assert_allclose(ours(real, fake), theirs(real, fake), rtol=1e-12)
+        arguments = (0, 1) if side == 0 or game(name).relative else (1,)
+        for a, b in zip(
+            jax.grad(ours, arguments)(real, fake), jax.grad(theirs, arguments)(real, fake),
+            strict=True,
+        ):  # fmt: skip
+            np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_extreme_logits_stay_finite(name):
+    real, fake = jnp.asarray([1e4, -1e4]), jnp.asarray([-1e4, 1e4])
+    for side in (game(name).discriminator, game(name).generator):
+        assert np.isfinite(side(real, fake)).all()
+        grads = jax.grad(lambda r, f, side=side: jnp.sum(side(r, f)), (0, 1))(real, fake)
+        assert all(np.isfinite(g).all() for g in grads)
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_shapes_that_differ_are_refused(name):
+    with pytest.raises(ValueError, match="logits must be two"):
+        game(name).discriminator(jnp.zeros(3), jnp.zeros((3, 1)))
+
+
+def test_realness_is_a_sign_of_what_the_loss_means():
+    real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
+    np.testing.assert_array_equal(adversarial.realness(game("hinge"), real, fake), [1, -1])
+    np.testing.assert_array_equal(
+        adversarial.realness(game("relativistic"), real + 9, fake + 9), [1, -1]
+    )

@@ -1,0 +1,109 @@
+"""The sentinel's verdicts on readings made by hand, and on a generator planted to collapse."""
+
+import jax
+import numpy as np
+import pytest
+
+from prodgen import images, rng
+from prodgen.metrics import collapse
+from prodgen.steps import gan, judging
+from tests.tiny import batch_of
+from tests.tiny_gan import home_of, start, tiny_gan
+
+WELL = {"spread": 0.9, "categories": 1.0, "d_margin": 0.6, "logit_gap": 1.0, "logits": 3.0,
+        "beyond": 0.0}  # fmt: skip
+
+
+def verdicts(*readings, progress=0.5):
+    return collapse.verdicts([WELL | reading for reading in readings], progress)
+
+
+def test_a_healthy_run_is_not_accused():
+    assert verdicts({}, {"spread": 0.7}, {"spread": 1.2, "d_margin": 0.2}) == {}
+
+
+def test_a_young_run_may_look_like_nothing_yet():
+    young = {"spread": 0.01, "categories": 0.1, "beyond": 0.6}
+    assert verdicts(young, young, progress=0.05) == {}
+
+
+def test_narrow_pictures_twice_in_a_row_are_a_mode_collapse():
+    assert (
+        verdicts({"spread": 0.5}, {"spread": 0.2}, progress=0.3) != {}
+    )  # a fall by more than half
+    assert verdicts({"spread": 0.3}, {"spread": 0.2}, progress=0.3) == {}
+    found = verdicts({"spread": 0.3}, {"spread": 0.2}, {"spread": 0.1}, progress=0.4)
+    assert list(found) == ["mode collapse"] and "10%" in found["mode collapse"]
+
+
+def test_a_sudden_fall_is_named_at_once():
+    found = verdicts({"spread": 0.9}, {"spread": 0.15})
+    assert "fell from 90% of the reals' to 15%" in found["mode collapse"]
+
+
+def test_missing_categories_are_named():
+    assert "25% of the categories" in verdicts({"categories": 0.25})["mode collapse"]
+
+
+def test_a_discriminator_that_won_is_named_with_its_loss():
+    found = verdicts({"d_margin": 1e-5, "logit_gap": 14.2})
+    assert "1.0e-05 of a coin's" in found["discriminator won"]
+    assert "14.2 apart" in found["discriminator won"]
+
+
+def test_divergence_is_named():
+    assert "5000" in verdicts({"logits": 5000.0})["divergence"]
+    assert "40%" in verdicts({"beyond": 0.4})["divergence"]
+
+
+def judged(store, config, made):
+    """Readings of pictures float that stand for a generator's, in place of a training run."""
+    home = home_of(store.spec)
+    _, discriminator = gan.networks(config, store.spec)
+    judge = jax.jit(judging.make(config, store.spec, discriminator))
+    sums = {}
+    for t in range(4):
+        batch = batch_of(store, config, t)
+        real = images.to_float(batch["image"])
+        found = judge(start(config, store.spec), batch, real, made(batch, real), home)
+        sums = {name: sums.get(name, 0) + np.asarray(v, np.float64) for name, v in found.items()}
+    return judging.summarise(config, store.spec, sums)
+
+
+def test_one_picture_a_category_is_found_and_real_pictures_are_not_accused(store):
+    config = tiny_gan()
+    ids = store.ids("train")
+    one = {k: images.to_float(store.fetch(ids[store.label[ids] == k][:1])["image"]) for k in (0, 1)}
+
+    def planted(batch, real):
+        return np.where(batch["label"][:, None, None, None] == 0, one[0], one[1])
+
+    def perfect(batch, real):
+        """Other real pictures of the same categories."""
+        order = np.lexsort((np.arange(16), batch["label"]))
+        after = np.empty(16, int)
+        for k in (0, 1):
+            mine = order[batch["label"][order] == k]
+            after[mine] = np.roll(mine, 1)
+        return real[after]
+
+    found, fine = judged(store, config, planted), judged(store, config, perfect)
+    assert found["spread"] < 1e-3 and fine["spread"] == pytest.approx(1.0, abs=1e-3)
+    assert fine["frechet"] == pytest.approx(0.0, abs=1e-4 * max(found["frechet"], 1))
+    assert collapse.verdicts([fine, fine], 0.5) == {}
+    assert "mode collapse" in collapse.verdicts([fine, found], 0.5)  # at the first interval
+    assert "mode collapse" in collapse.verdicts([found, found], 0.5)  # never healthy: the second
+
+
+def test_a_generator_that_ignores_its_latent_is_found(store):
+    """The weights that read z, cut: what is left depends on the conditions alone."""
+    config = tiny_gan(model__condition=False)
+    state, home = start(config, store.spec), home_of(store.spec)
+    g = state.nets["g"]
+    cut = g.replace(ema=g.ema | {"first": {"kernel": 0 * g.ema["first"]["kernel"]}})
+    judge = jax.jit(gan.make_eval_step(config, store.spec, lambda x: x))
+    sums = judge(state.replace(nets=state.nets | {"g": cut}), batch_of(store, config), home)
+    found = judging.summarise(config, store.spec, jax.device_get(sums))
+    assert found["spread"] < 1e-6
+    assert "mode collapse" in collapse.verdicts([found, found], 0.5)
+    assert rng.STREAMS.index("generator") == 6  # appended, never reordered

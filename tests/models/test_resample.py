@@ -1,0 +1,72 @@
+"""Doubling and halving equal their definition as filtered convolutions, in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+
+from prodgen.models import resample
+from tests.test_hlo import convolutions
+
+TAPS = np.array([1, 3, 3, 1]) / 8
+
+
+@pytest.fixture
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+def random(*shape):
+    return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape))
+
+
+def filtered(x, gain, **options):
+    """Every channel of x through the filter."""
+    c = x.shape[-1]
+    kernel = jnp.asarray(np.tile(gain * np.outer(TAPS, TAPS)[:, :, None, None], (1, 1, 1, c)))
+    return lax.conv_general_dilated(
+        x, kernel, dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=c, **options
+    )
+
+
+def up(x):
+    """lax inserts no zero after the last pixel: there the padding of 1 becomes 2."""
+    padding = ((2, 2), (2, 2))
+    return filtered(x, 4, window_strides=(1, 1), padding=padding, lhs_dilation=(2, 2))
+
+
+def down(x):
+    return filtered(x, 1, window_strides=(2, 2), padding=((1, 1), (1, 1)))
+
+
+def penalty(layer):
+    """The squared norm of a gradient to x."""
+    inner = lambda x: jnp.sum(jnp.tanh(layer(x)))  # noqa: E731
+    return lambda x: jnp.sum(jax.grad(inner)(x) ** 2)
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [(resample.up, up), (resample.down, down)])
+@pytest.mark.parametrize("shape", [(2, 8, 6, 3), (1, 2, 4, 1)])
+def test_resampling_is_as_defined_to_the_third_order(float64, ours, theirs, shape):
+    x = random(*shape)
+    expected = theirs(x)
+    np.testing.assert_allclose(ours(x), expected, rtol=1e-12, atol=1e-12)
+    weight = random(*expected.shape)
+    loss = lambda layer: lambda x: jnp.sum(weight * layer(x) ** 2)  # noqa: E731
+    for scalar in (loss, penalty, lambda layer: penalty(penalty(layer))):
+        mine, other = (jax.jit(jax.grad(scalar(layer)))(x) for layer in (ours, theirs))
+        np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-10)
+
+
+def test_a_flat_picture_stays_flat_inside():
+    x = jnp.full((1, 6, 6, 1), 0.5)
+    np.testing.assert_allclose(resample.up(x)[:, 1:-1, 1:-1], 0.5, rtol=1e-6)
+    np.testing.assert_allclose(resample.down(x)[:, 1:-1, 1:-1], 0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("layer", [resample.up, resample.down])
+def test_no_convolution_is_compiled(layer):
+    compiled = jax.jit(jax.grad(penalty(layer))).lower(jnp.ones((2, 8, 8, 3))).compile()
+    assert not convolutions(compiled.as_text())

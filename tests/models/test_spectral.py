@@ -1,0 +1,52 @@
+"""Weights divided by their largest singular value."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from prodgen.models import spectral
+
+
+def weights():
+    dice = np.random.default_rng(0)
+    return {
+        "conv": {"kernel": jnp.asarray(dice.normal(size=(3, 3, 4, 6)), jnp.float32),
+                 "bias": jnp.ones(6)},
+        "dense": {"kernel": jnp.asarray(dice.normal(size=(7, 5)), jnp.float32)},
+    }  # fmt: skip
+
+
+def test_after_some_iterations_the_largest_singular_value_is_one():
+    params = weights()
+    vectors = spectral.init(params, jax.random.key(0))
+    for _ in range(200):
+        divided, vectors = spectral.normalise(params, vectors)
+    for name in ("conv", "dense"):
+        matrix = np.asarray(divided[name]["kernel"]).reshape(-1, divided[name]["kernel"].shape[-1])
+        assert np.linalg.svd(matrix, compute_uv=False)[0] == np.float32(1) or np.isclose(
+            np.linalg.svd(matrix, compute_uv=False)[0], 1, rtol=1e-4
+        )
+    np.testing.assert_array_equal(divided["conv"]["bias"], 1.0)
+
+
+def test_the_gradient_treats_the_vectors_as_constants():
+    """d/dW (sum A W / s) with s = v W u: (A - (sum A W / s) v u^T) / s (Miyato 2018, eq. 12)."""
+    params = {"dense": weights()["dense"]}
+    vectors = spectral.init(params, jax.random.key(0))
+    a = jnp.asarray(np.random.default_rng(1).normal(size=(7, 5)), jnp.float32)
+    total = lambda p: jnp.sum(a * spectral.normalise(p, vectors)[0]["dense"]["kernel"])  # noqa: E731
+    found = jax.grad(total)(params)["dense"]["kernel"]
+    w = np.asarray(params["dense"]["kernel"], np.float64)
+    u = np.asarray(next(iter(vectors.values())), np.float64)
+    v = w @ u / np.linalg.norm(w @ u)
+    u = w.T @ v / np.linalg.norm(w.T @ v)
+    s = v @ w @ u
+    expected = (a - (a * w).sum() / s * np.outer(v, u)) / s
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_a_kernel_of_zeros_stays_finite():
+    params = {"dense": {"kernel": jnp.zeros((7, 5))}}
+    divided, vectors = spectral.normalise(params, spectral.init(params, jax.random.key(0)))
+    assert float(jnp.abs(divided["dense"]["kernel"]).max()) == 0
+    assert all(np.isfinite(v).all() for v in vectors.values())

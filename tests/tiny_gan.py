@@ -1,0 +1,77 @@
+"""What the tests of adversarial families share: tiny configs, a home network, steps."""
+
+import jax
+import jax.numpy as jnp
+
+from prodgen import rng, tables
+from prodgen.models import classifier
+from prodgen.run import family
+from prodgen.types import Batch
+from tests.tiny import batch_of, tiny
+
+# The networks as small as they go; every loss with what it needs beside it.
+NETWORKS = {
+    "dcgan": {"model__name": "dcgan"},
+    "r3gan": {"model__name": "r3gan"},
+    "r3gan, grouped": {"model__name": "r3gan", "model__group": 4},
+}
+NEEDS = {"wgan": {"model__spectral_norm": True}}
+
+
+def tiny_gan(**fields):
+    """A tiny config of an adversarial run; r3gan unless it says otherwise."""
+    return tiny(**({"model__name": "r3gan", "optim__lr": 1e-3, "optim__clip": 0.0} | fields))
+
+
+def home_of(spec) -> dict:
+    """An untrained home network: a judgement's arithmetic needs no better one."""
+    net = classifier.build(spec)
+    return {"home": net.init(jax.random.key(5), classifier.zeros(spec))["params"]}
+
+
+def start(config, spec, seed=0):
+    return family(config).init(config, spec, rng.key(seed, "init"))
+
+
+def batches_of(store, config, step: int = 0) -> tuple[Batch, ...]:
+    """The batches of one training step."""
+    count = family(config).real_batches(config)
+    return tuple(batch_of(store, config, step * count + i) for i in range(count))
+
+
+def stepper(config, spec, variant: str = "penalised"):
+    """The compiled step of a config, on one device."""
+    return jax.jit(family(config).make_train_step(config, spec, lambda x: x, variant))
+
+
+def trained(store, config, steps: int):
+    """(state, metrics of each step) after some steps, its variants in turn."""
+    turns = family(config).variants(config)
+    programs = {variant: stepper(config, store.spec, variant) for variant in set(turns)}
+    state, seen = start(config, store.spec), []
+    for t in range(steps):
+        program = programs[turns[t % len(turns)]]
+        state, metrics = program(state, batches_of(store, config, t), {})
+        seen.append(metrics)
+    return state, seen
+
+
+def shapes_of(spec, size: int) -> Batch:
+    """A batch without content."""
+    kinds = {
+        "image": ((size, *spec.shape), jnp.uint8),
+        "label": ((size,), jnp.int32),
+        "attributes": ((size, spec.columns), jnp.float32),
+        "known": ((size, spec.columns), jnp.bool_),
+        "id": ((size,), jnp.int32),
+        "slot": ((size,), jnp.int32),
+    }
+    return {name: jax.ShapeDtypeStruct(shape, kind) for name, (shape, kind) in kinds.items()}
+
+
+COMBINATIONS = [
+    (network, loss, penalty)
+    for network in NETWORKS
+    for loss in tables.ADVERSARIAL
+    for penalty in tables.PENALTIES
+]
