@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     store, config = prepare.open_or_prepare(run.config.data), run.config
     config.train.evaluate_examples = 0
     mesh = meshes.make_mesh(config)
-    frozen, _ = home.frozen(run.family, store, config.data, lambda text: None)
+    frozen, _ = home.frozen(run.family, config, store, lambda text: None)
     values = Judge(run.family, config, store, mesh, FLAGS.split)(run.state, frozen)
     pictures = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}
     print(json.dumps(pictures | values, indent=1))

@@ -4,12 +4,15 @@ python benchmarks/throughput.py [--config=configs/vae.py] [--rounds=5]
 
 Prints the train step of the config against the same network in PyTorch (where it is installed), in
 PyTorch's default layout and in channels_last; the arithmetic of the step against what a matrix
-product and a convolution reach here; and the cost of taking batches from either feed.
+product and a convolution reach here; and the cost of taking batches from either feed. A step whose
+penalty comes only now and then is timed over whole turns, so that each counts as often as in a run.
 Each side has a process of its own and waits while another has its turn, so that no thread pool
 spins beside another's work. Ratios count, not milliseconds.
 """
 
+import functools
 import importlib.util
+import itertools
 import json
 import math
 import statistics
@@ -25,60 +28,88 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen import commandline, optim, rng
+from prodgen import run as runs
 from prodgen.data import order, prepare, resident
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
-from prodgen.steps import vae
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 5, "Timed rounds; each side has one turn a round.")
-flags.DEFINE_integer("steps", 10, "Timed steps a turn.")
+flags.DEFINE_integer("steps", 10, "Timed steps a turn, rounded up to whole turns of variants.")
 flags.DEFINE_string("side", "", "Internal: be this side, and time a turn for each line read.")
 
 SIDES = ("prodgen", "torch", "torch channels_last")
 
 
 def our_step(config, store, mesh):
-    """(a function that makes one step, its FLOPs by XLA's count, compile seconds)."""
+    """(a function that makes one step, the mean FLOPs of a step by XLA's count, compile seconds).
+
+    The family's variants follow each other as in a run.
+    """
+    family = runs.family(config)
     whole, rows = meshes.replicated(mesh), meshes.split(mesh)
-    state = jax.device_put(vae.init(config, store.spec, rng.key(0, "init")), whole)
+    state = compiling.once(lambda: family.init(config, store.spec, rng.key(0, "init")), whole)()
     feed = resident.batches(store, 0, config.train.batch_size, 0, whole, rows)
-    step = compiling.train_step(
-        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, "jit"
-    )
+    turns, programs = family.variants(config), {}
+
+    def take():
+        return tuple(itertools.islice(feed, family.real_batches(config)))
+
     begun = time.monotonic()
-    compiled = compiling.ahead(step, state, (next(feed),), {})
+    for variant in dict.fromkeys(turns):
+        make = functools.partial(family.make_train_step, config, store.spec, variant=variant)
+        step = compiling.train_step(make, mesh, "jit")
+        programs[variant] = compiling.ahead(step, state, take(), {})
     seconds = time.monotonic() - begun
-    box = [state]
+    flops = statistics.mean(programs[variant].cost_analysis()["flops"] for variant in turns)
+    box, variants = [state], itertools.cycle(turns)
 
     def once():
-        box[0], metrics = compiled(box[0], (next(feed),), {})
+        box[0], metrics = programs[next(variants)](box[0], take(), {})
         return metrics
 
-    return once, compiled.cost_analysis()["flops"], seconds
+    return once, flops, seconds
 
 
 def torch_step(config, store, channels_last: bool):
-    """The same update in PyTorch: textbook layers, Adam, clipping and averaging (foreach)."""
+    """The same step in PyTorch: textbook layers, Adam and averaging (foreach)."""
+    import torch
+
+    torch.manual_seed(0)
+    torch.set_num_threads(2)
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    if config.model.name == "vae":
+        update = vae_update(config, store.spec, layout)
+    else:
+        from benchmarks.torch_gan import make_update
+
+        update = make_update(config, store.spec, layout)
+    family, ids, counter = runs.family(config), store.ids("train"), itertools.count()
+    variants = itertools.cycle(family.variants(config))
+
+    def take():
+        chosen = order.batch(0, next(counter), len(ids), config.train.batch_size)
+        return {k: torch.from_numpy(v) for k, v in store.fetch(ids[chosen]).items()}
+
+    def once():
+        return update([take() for _ in range(family.real_batches(config))], next(variants))
+
+    return once
+
+
+def vae_update(config, spec, layout):
+    """(one batch, variant) -> loss: the update of prodgen/steps/vae.py in PyTorch."""
     import torch
 
     from benchmarks.torch_vae import VAE, loss_of
 
-    torch.manual_seed(0)
-    torch.set_num_threads(2)
-    net = VAE(config, store.spec)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    net = net.to(memory_format=layout)
+    net = VAE(config, spec).to(memory_format=layout)
     averaged = [p.detach().clone() for p in net.parameters()]
     rule = torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.9, 0.99), foreach=True)
-    ids, counter = store.ids("train"), [0]
 
-    def once():
-        chosen = order.batch(0, counter[0], len(ids), config.train.batch_size)
-        counter[0] += 1
-        rows = {k: torch.from_numpy(v) for k, v in store.fetch(ids[chosen]).items()}
+    def update(batches, variant: str) -> float:
         rule.zero_grad()
-        loss = loss_of(net, rows, layout)
+        loss = loss_of(net, batches[0], layout)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), config.optim.clip, foreach=True)
         rule.step()
@@ -86,7 +117,7 @@ def torch_step(config, store, channels_last: bool):
             torch._foreach_lerp_(averaged, list(net.parameters()), 1 - optim.decay(config, 0))
         return float(loss.detach())
 
-    return once
+    return update
 
 
 def timed(once, steps: int) -> float:
@@ -108,10 +139,11 @@ def serve(config, store, side: str) -> None:
         once, facts["flops"], facts["compile_seconds"] = our_step(config, store, mesh)
     else:
         once = torch_step(config, store, side.endswith("channels_last"))
-    timed(once, 2)
+    every = len(runs.family(config).variants(config))
+    timed(once, every + 1)
     print(json.dumps(facts), flush=True)
     for _ in sys.stdin:
-        print(timed(once, FLAGS.steps), flush=True)
+        print(timed(once, math.ceil(FLAGS.steps / every) * every), flush=True)
 
 
 def compare(argv: list[str], rounds: int) -> tuple[dict, dict[str, list[float]]]:

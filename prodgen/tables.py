@@ -17,11 +17,13 @@ MODELS = {
     "vae": "prodgen.models.vae",
     "dcgan": "prodgen.models.dcgan",
     "r3gan": "prodgen.models.r3gan",
+    "vaegan": "prodgen.models.vae",
 }
 STEPS = {  # the family that trains each model
     "vae": "prodgen.steps.vae",
     "dcgan": "prodgen.steps.gan",
     "r3gan": "prodgen.steps.gan",
+    "vaegan": "prodgen.steps.vaegan",
 }
 SOURCES = {
     "catalogue": "prodgen.data.catalogue",

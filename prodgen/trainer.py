@@ -145,7 +145,7 @@ class Trainer:
         """The networks that the family uses and does not train, on the devices."""
         say = self.console.throttled()
         with self.clock("home network"):
-            found, records = home.frozen(self.family, self.store, self.config.data, say)
+            found, records = home.frozen(self.family, self.config, self.store, say)
         for name, record in records.items():
             if "accuracy" in record:
                 self.console.say(f"{name:<8} names {record['accuracy']:.1%} of held-back pictures")

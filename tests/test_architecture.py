@@ -5,7 +5,18 @@ import ast
 from tests.tiny import ROOT
 
 FLOORS = [  # from the ground up; within a floor only the pairs of ALLOWED
-    {"errors", "types", "tables", "config", "commandline", "rng", "trees", "images"},
+    {
+        "errors",
+        "types",
+        "tables",
+        "config",
+        "compatibility",
+        "commandline",
+        "arrays",
+        "rng",
+        "trees",
+        "images",
+    },  # fmt: skip
     {"workdir", "models", "augment", "parallel", "report", "optim", "checkpoint"},
     {"data", "losses", "metrics"},
     {"steps"},
@@ -17,7 +28,9 @@ ALLOWED = {
     ("checkpoint", "workdir"), ("report", "workdir"),
     ("trainer", "run"), ("trainer", "evaluate"), ("trainer", "home"),
 }  # fmt: skip
-FREE_OF_JAX = {"errors", "types", "tables", "config", "commandline", "workdir"}
+FREE_OF_JAX = {
+    "errors", "types", "tables", "config", "compatibility", "commandline", "arrays", "workdir",
+}  # fmt: skip
 
 
 def room(path):

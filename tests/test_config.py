@@ -95,3 +95,36 @@ def test_split_takes_the_config_out_of_the_arguments():
     assert chosen == "a.py:q"
     assert overrides == [("a.b", "1"), ("c", "2")]
     assert rest == ["p", "--workdir=w", "-v"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ({"loss__adversarial": "wgan", "loss__penalty": "r1"}, "needs a Lipschitz discriminator"),
+        ({"loss__adversarial": "wgan", "loss__penalty": "gradient", "loss__label_smoothing": 0.1},
+         "knows no labels"),
+        ({"loss__adversarial": "hinge", "loss__label_smoothing": 0.1}, "knows no labels"),
+        ({"loss__gamma": 0.0}, "without weight"),
+        ({"augment__adaptive": True}, "nothing to steer"),
+        ({"augment__adaptive": True, "augment__policy": "product", "augment__ramp": True},
+         "not both"),
+        ({"model__group": 3}, "does not divide"),
+        ({"model__name": "vaegan", "loss__perceptual": "lpips"}, "perceptual_path"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_in_a_game_is_refused_with_its_reason(fields, what):
+    with pytest.raises(UsageError, match=what) as error:
+        tiny(**({"model__name": "r3gan"} | fields))
+    assert error.value.next or "not both" in what
+
+
+def test_an_autoencoder_does_not_care_about_the_fields_of_a_game():
+    tiny(loss__adversarial="wgan", loss__gamma=0.0)
+
+
+def test_a_run_whose_schedules_move_keeps_its_length():
+    still = {"model__name": "r3gan", "optim__schedule": "constant"}
+    assert "train.num_steps" in configs.may_change(tiny(**still))
+    for field in ({"loss__gamma_end": 0.5}, {"optim__b2_end": 0.99},
+                  {"augment__policy": "product", "augment__ramp": True}):  # fmt: skip
+        assert "train.num_steps" not in configs.may_change(tiny(**still, **field))

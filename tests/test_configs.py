@@ -11,7 +11,7 @@ from prodgen import commandline, rng
 from prodgen import run as runs
 from prodgen.types import Spec
 from tests.tiny import ROOT, Squares
-from tests.tiny_gan import shapes_of
+from tests.tiny_gan import home_of, shapes_of
 
 FILES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "base.py")
 NEEDED = {"folder": [("data.path", "x")], "table": [("data.path", "x.csv")]}
@@ -36,10 +36,10 @@ def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, channel
     spec = Spec(config.data.resolution, channels, classes, attributes)
     family, size = runs.family(config), config.train.batch_size
     state = jax.eval_shape(lambda: family.init(config, spec, rng.key(0, "init")))
-    batch = shapes_of(spec, size)
+    batch, frozen = shapes_of(spec, size), jax.eval_shape(lambda: home_of(spec))
     for variant in dict.fromkeys(family.variants(config)):
         step = family.make_train_step(config, spec, lambda x: x, variant)
-        after, metrics = jax.eval_shape(step, state, (batch,) * family.real_batches(config), {})
+        after, metrics = jax.eval_shape(step, state, (batch,) * family.real_batches(config), frozen)
         assert jax.tree.map(lambda x: (x.shape, x.dtype), after) == jax.tree.map(
             lambda x: (x.shape, x.dtype), state
         )

@@ -8,8 +8,9 @@ import pytest
 from prodgen import rng
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
-from prodgen.steps import vae
+from prodgen.steps import gan, vae
 from tests.tiny import batch_of, mesh_of, tiny
+from tests.tiny_gan import NETWORKS, batches_of, start, tiny_gan
 
 FAST_LABELS = "b01f_01io->b01f"
 
@@ -56,6 +57,22 @@ def test_the_train_step_keeps_to_the_convolution_rule_and_compiles_once(store, m
     assert not faults(compiled.as_text())
     for _ in range(3):  # an ahead-of-time program raises where it would have to compile again
         state, _ = compiled(state, batches, {})
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_an_adversarial_step_keeps_to_the_rule_under_penalties(store, network):
+    """R1 and R2 differentiate every convolution twice."""
+    config = tiny_gan(**NETWORKS[network])
+    mesh = mesh_of(config, 1)
+    whole = meshes.replicated(mesh)
+    state = jax.device_put(start(config, store.spec), whole)
+    step = compiling.train_step(
+        lambda mean: gan.make_train_step(config, store.spec, mean, "penalised"), mesh, "jit"
+    )
+    batches = tuple(meshes.place(mesh, batch) for batch in batches_of(store, config))
+    text = compiling.ahead(step, state, batches, {}).as_text()
+    assert len(convolutions(text)) > 20
+    assert not faults(text)
 
 
 def test_the_lint_sees_what_it_should():

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from prodgen import optim
@@ -43,3 +44,63 @@ def test_the_average_by_hand():
     assert float(found["w"]) == pytest.approx(0.1)  # young: (1 + 0) / (10 + 0)
     found = optim.average({"w": jnp.asarray(1.0)}, {"w": jnp.asarray(0.0)}, 0.9, jnp.asarray(1000))
     assert float(found["w"]) == pytest.approx(0.9)
+
+
+def test_burn_in_moves_along_half_a_cosine_and_stays():
+    config = tiny(train__num_steps=100, optim__burn_in=0.4)
+    value = optim.burn_in(config, 2.0, 1.0)
+    found = [float(value(t)) for t in (0, 10, 20, 40, 99)]
+    np.testing.assert_allclose(found, [2, 1 + 0.5 * (1 + np.cos(np.pi / 4)), 1.5, 1, 1], rtol=1e-6)
+
+
+def test_a_burn_in_schedule_leaves_its_share_of_the_rate():
+    config = tiny(optim__schedule="burn_in", optim__lr=1e-2, optim__lr_end=0.25, optim__burn_in=0.5,
+                  optim__warmup_steps=0, train__num_steps=10)  # fmt: skip
+    lr = optim.schedule(config)
+    assert float(lr(0)) == pytest.approx(1e-2)
+    assert float(lr(9)) == pytest.approx(2.5e-3)
+
+
+def test_adam_with_a_still_b2_is_adam():
+    dice = np.random.default_rng(0)
+    ours, theirs = optim.scale_by_moving_adam(0.5, lambda t: 0.9), optax.scale_by_adam(0.5, 0.9)
+    weights = jnp.zeros(5)
+    a, b = ours.init(weights), theirs.init(weights)
+    for _ in range(4):
+        gradient = jnp.asarray(dice.normal(size=5), jnp.float32)
+        (x, a), (y, b) = ours.update(gradient, a), theirs.update(gradient, b)
+        np.testing.assert_allclose(x, y, rtol=1e-5)
+
+
+def test_a_moving_b2_is_corrected_by_the_product_of_its_values():
+    """Equal gradients: whatever b2 does, the corrected second moment is their square."""
+    rule = optim.scale_by_moving_adam(0.0, lambda t: jnp.where(t < 2, 0.9, 0.99))
+    state = rule.init(jnp.zeros(3))
+    for _ in range(5):
+        updates, state = rule.update(jnp.float32([3.0, -3.0, 3.0]), state)
+        np.testing.assert_allclose(updates, [1, -1, 1], rtol=1e-5)
+    assert float(state.b2_product) == pytest.approx(0.9**2 * 0.99**3)
+
+
+def test_schedules_count_steps_where_a_step_has_several_updates():
+    """Two updates a step under a cosine to zero over 4 steps: the rate of update 7 is step 3's."""
+    config = tiny(optim__name="sgd", optim__lr=1.0, optim__warmup_steps=0, optim__clip=0.0,
+                  train__num_steps=4)  # fmt: skip
+    rule, lr = optim.chain(config, every=2, share=0.5), optim.schedule(config)
+    state, found = rule.init(jnp.zeros(1)), []
+    for _ in range(8):
+        updates, state = rule.update(jnp.ones(1), state, jnp.zeros(1))
+        found.append(-float(updates[0]))
+    np.testing.assert_allclose(found, [0.5 * float(lr(t // 2)) for t in range(8)], rtol=1e-6)
+
+
+def test_a_half_life_halves():
+    config = tiny(train__batch_size=16, optim__ema_images=64)
+    assert optim.decay(config, jnp.asarray(0)) ** 4 == pytest.approx(0.5)
+    config = tiny(optim__schedule="burn_in", optim__burn_in=0.5, train__num_steps=100,
+                  optim__ema_images=64)  # fmt: skip
+    at = lambda t: float(optim.decay(config, jnp.asarray(t)))  # noqa: E731
+    assert at(0) == pytest.approx(0, abs=1e-6) and at(25) == pytest.approx(
+        0.5 ** (16 / 32), rel=1e-4
+    )
+    assert at(50) == pytest.approx(0.5**0.25, rel=1e-5)

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from prodgen import rng
+from prodgen import run as runs
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.steps import vae
 from tests.tiny import ALL, batch_of, close, mesh_of, tiny
+from tests.tiny_gan import batches_of, home_of, start, tiny_gan
 
 FIELDS = {
     "sigma": {},
@@ -52,6 +54,55 @@ def test_the_weights_do_move(store):
     after, _ = trained(store, "jit", 1, 2)
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, after.nets["vae"].params)
     assert sum(value > 0 for value in jax.tree.leaves(moved)) > len(jax.tree.leaves(moved)) / 2
+
+
+GAMES = {
+    "relativistic, R1 and R2, adaptive": {
+        "model__name": "r3gan", "augment__policy": "product", "augment__adaptive": True,
+        "augment__travel": 1000,
+    },
+    "spectral norm, gradient penalty, two updates of D": {
+        "model__name": "dcgan", "model__spectral_norm": True, "loss__adversarial": "hinge",
+        "loss__penalty": "gradient", "train__d_steps": 2,
+    },
+    "vaegan": {
+        "model__name": "vaegan", "loss__adversarial": "hinge", "loss__penalty": "r1",
+        "loss__gan_start": 0, "loss__gan_ramp": 1,
+    },
+}  # fmt: skip
+
+
+def played(store, mode: str, devices: int, fields: dict):
+    """(state, metrics of each step) of an adversarial run under plain SGD, four steps of it."""
+    config = tiny_gan(
+        parallel__mode=mode, optim__name="sgd", optim__warmup_steps=0,
+        **({"optim__lr": 1e-6 if fields["model__name"] == "vaegan" else 1e-3} | fields),
+    )  # fmt: skip
+    family, mesh = runs.family(config), mesh_of(config, devices)
+    whole = meshes.replicated(mesh)
+    state = jax.device_put(start(config, store.spec), whole)
+    frozen = jax.device_put(home_of(store.spec), whole)
+    step = compiling.train_step(
+        lambda mean: family.make_train_step(config, store.spec, mean, "penalised"), mesh, mode
+    )
+    seen = []
+    for t in range(4):
+        batches = tuple(meshes.place(mesh, batch) for batch in batches_of(store, config, t))
+        state, metrics = step(state, batches, frozen)
+        seen.append(jax.device_get(metrics))
+    return jax.device_get(state), seen
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_adversarial_steps_are_the_same_everywhere(store, name):
+    state, seen = played(store, "jit", 1, GAMES[name])
+    for mode, devices in (("jit", 8), ("pmap", 8)):
+        other, also = played(store, mode, devices, GAMES[name])
+        close(seen, also, 1e-4)
+        for net in state.nets:
+            close(state.nets[net].params, other.nets[net].params, 1e-4)
+            close(state.nets[net].vars, other.nets[net].vars, 1e-4)
+        close(state.extras, other.extras, 1e-4)
 
 
 @pytest.mark.parametrize(("mode", "devices"), ALL)

@@ -22,7 +22,7 @@ STEPS = 12
 ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
-def start(workdir, cache, *flags, steps=STEPS):
+def start(workdir, cache, *flags, steps=STEPS, config="configs/vae.py"):
     fields = TINY | {
         "data.size": 64,
         "data.cache_dir": str(cache),
@@ -36,7 +36,7 @@ def start(workdir, cache, *flags, steps=STEPS):
         [
             sys.executable,
             "run_train.py",
-            "--config=configs/vae.py",
+            f"--config={config}",
             f"--workdir={workdir}",
             *overrides,
             *flags,
@@ -125,6 +125,29 @@ def test_sigterm_saves_says_so_and_the_rest_is_the_same(tmp_path, undisturbed):
 
     out = finish(start(tmp_path / "run", cache))
     assert f"continued at step {stopped}" in out
+    assert final(tmp_path / "run") == expected
+
+
+ADAPTIVE = (
+    "--config.data.resolution=16", "--config.augment.policy=product",
+    "--config.augment.adaptive=true", "--config.augment.p=0.2", "--config.augment.travel=800",
+    "--config.loss.penalty_every=2",
+)  # fmt: skip
+
+
+def test_an_adversarial_run_resumes_bit_for_bit_with_its_p(tmp_path):
+    """Both networks, both optimisers, the lazy penalty's turn and the controller's two numbers."""
+    cache, gan = tmp_path / "cache", {"config": "configs/gan.py"}
+    finish(start(tmp_path / "whole", cache, *ADAPTIVE, **gan))
+    expected = final(tmp_path / "whole")
+    ps = [json.loads(line)["augment/p"] for line in expected[2].splitlines() if "g/loss" in line]
+    assert len(set(ps)) == 3  # it moved after steps 4 and 8
+    process = start(tmp_path / "run", cache, *ADAPTIVE, **gan)
+    wait_for(process, tmp_path / "run", 6)
+    process.send_signal(signal.SIGTERM)
+    finish(process, 75)
+    assert checkpoint.steps(tmp_path / "run")[-1] < STEPS
+    finish(start(tmp_path / "run", cache, *ADAPTIVE, **gan))
     assert final(tmp_path / "run") == expected
 
 

@@ -83,7 +83,7 @@ class Model:
             name = self.config.model.name
             raise UsageError(
                 f"a {name} run has no encoder: it cannot read pictures, only make them",
-                "use a run of a family with an encoder: vae",
+                "use a run of a family with an encoder: vae, vaegan",
             )
         if pictures.dtype != np.uint8 or pictures.shape[1:] != self.spec.shape:
             raise ValueError(

@@ -141,7 +141,7 @@ def distance(params: Params, image: Array, other: Array) -> Array:
 
     The sum over five layers of the spatial mean of the weighted squared difference between
     activations of unit length (equation 1; the weights of its squares are those of the files).
-    About 0.1 to 0.8 between photographs. ValueError where the shapes differ.
+    ValueError where the shapes differ.
     """
     if image.shape != other.shape:
         raise ValueError(f"shapes differ: {image.shape}, {other.shape}")

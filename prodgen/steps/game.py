@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
@@ -43,6 +44,11 @@ def probability(config: ConfigDict, state: State) -> Array:
     if config.augment.ramp:
         return optim.burn_in(config, 0.0, config.augment.p)(state.step)
     return jnp.float32(config.augment.p)
+
+
+def transform_of(config: ConfigDict) -> optax.GradientTransformation:
+    """The discriminator's optimiser: its own learning rate, schedules by training steps."""
+    return optim.chain(config, config.train.d_steps, config.optim.d_lr)
 
 
 class Critic:
@@ -82,18 +88,15 @@ def weights(net: Net) -> Tree:
     return spectral.normalise(net.params, net.vars)[0] if net.vars else net.params
 
 
-def make_update(
-    config: ConfigDict, critic: Critic, mean: Mean, penalised: bool, steps: int = 1
-) -> Callable:
+def make_update(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool) -> Callable:
     """(net, real, fake, conditions, slots, key, step, p) -> (net, metrics): one update of D.
 
-    real and fake are pictures [B, H, W, C], paired; `key` is of this update alone; `steps` is how
-    many such updates make a training step. Metrics: "d/...", "grad_norm/d", and "sure", the mean
-    sign that steers the augmentation.
+    real and fake are pictures [B, H, W, C], paired; `key` is of this update alone. Metrics:
+    "d/...", "grad_norm/d", and "sure", the mean sign that steers the augmentation.
     """
     loss_of = _make_loss(config, critic, mean, penalised)
     gradient = jax.grad(loss_of, has_aux=True)
-    transform = optim.chain(config, steps)
+    transform = transform_of(config)
 
     def update(
         net: Net, real: Array, fake: Array, conditions: Array, slots: Array,

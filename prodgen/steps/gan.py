@@ -26,7 +26,6 @@ from prodgen.steps.state import Net, State, all_finite, commit, counters, descen
 from prodgen.types import Array, Batch, Key, Metrics, Spec
 
 Mean = Callable[[Array], Array]
-FROZEN = ("home",)  # networks that a judgement uses and nobody trains here
 variants = game.variants
 
 
@@ -34,6 +33,11 @@ def networks(config: ConfigDict, spec: Spec) -> tuple[Any, Any]:
     """Generator and discriminator, the Linen modules of the config."""
     module = tables.find(tables.MODELS, config.model.name, "config.model.name")
     return module.build(config, spec)
+
+
+def frozen(config: ConfigDict) -> tuple[str, ...]:
+    """Networks that are used and not trained: the one that judges."""
+    return ("home",)
 
 
 def real_batches(config: ConfigDict) -> int:
@@ -52,7 +56,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     d = discriminator.init(for_d, image, conditions)["params"]
     nets = {
         "g": fresh(g, optim.chain(config), config.optim.ema_images > 0),
-        "d": fresh(d, optim.chain(config, config.train.d_steps), ema=False),
+        "d": fresh(d, game.transform_of(config), ema=False),
     }
     if config.model.spectral_norm:
         nets["d"] = nets["d"].replace(vars=spectral.init(d, for_vectors))
@@ -69,7 +73,7 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
     """
     generator, discriminator = networks(config, spec)
     critic = game.Critic(config, spec, discriminator)
-    update_d = game.make_update(config, critic, mean, variant == "penalised", config.train.d_steps)
+    update_d = game.make_update(config, critic, mean, variant == "penalised")
     update_g = _make_update(config, spec, generator, critic, mean)
 
     def train_step(state: State, batches: tuple[Batch, ...], frozen) -> tuple[State, Metrics]:

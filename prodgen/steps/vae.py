@@ -25,7 +25,6 @@ from prodgen.steps.state import State, all_finite, commit, counters, descend, fr
 from prodgen.types import Array, Batch, Key, Metrics, Spec
 
 Mean = Callable[[Array], Array]
-FROZEN = ()  # networks that are used and not trained
 SIGMA2_DECAY = 0.99  # of the shared variance that evaluation uses
 ACTIVE = 0.01  # a latent is active when its mean varies more than this (Burda et al. 2016)
 
@@ -39,6 +38,11 @@ def likelihood(config: ConfigDict) -> Likelihood:
 def network(config: ConfigDict, spec: Spec) -> model.VAE:
     """The Linen module of the config."""
     return model.build(config, spec, likelihood(config).channels(spec.channels))
+
+
+def frozen(config: ConfigDict) -> tuple[str, ...]:
+    """Networks that are used and not trained: none."""
+    return ()
 
 
 def real_batches(config: ConfigDict) -> int:
@@ -95,16 +99,18 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
         norm = trees.norm(vector)
         keep = optim.decay(config, state.step) if config.optim.ema_images else 0.0
         net_after = descend(old, vector, transform, keep, state.step)
-        sigma2 = jnp.where(
-            state.step == 0,
-            metrics["sigma2"],
-            SIGMA2_DECAY * state.extras["sigma2"] + (1 - SIGMA2_DECAY) * metrics["sigma2"],
-        )
-        new = state.replace(nets={"vae": net_after}, extras={**state.extras, "sigma2": sigma2})
+        extras = {**state.extras, "sigma2": smoothed(state, metrics["sigma2"])}
+        new = state.replace(nets={"vae": net_after}, extras=extras)
         metrics |= {"beta": beta, "grad_norm/vae": norm}
         return commit(state, new, all_finite(metrics["loss"], norm), metrics)
 
     return train_step
+
+
+def smoothed(state: State, sigma2: Array) -> Array:
+    """The average of the shared variance after a step whose own was `sigma2`."""
+    kept = SIGMA2_DECAY * state.extras["sigma2"] + (1 - SIGMA2_DECAY) * sigma2
+    return jnp.where(state.step == 0, sigma2, kept)
 
 
 def reconstruction_error(likely: Likelihood, output: Array, image: Array) -> Array:

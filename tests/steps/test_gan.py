@@ -210,7 +210,7 @@ def test_the_augmentation_is_what_d_sees_of_reals_and_fakes(store):
             return jnp.broadcast_to(background, image.shape)
 
     critic.policy = Blank()
-    update = game.make_update(config, critic, lambda x: x, penalised=False)
+    update = game.make_update(config, critic, lambda x: x, False)
     batch = batch_of(store, config)
     real, conditions = images.to_float(batch["image"]), conditioning.vector(batch, store.spec)
     _, metrics = update(

@@ -1,0 +1,67 @@
+"""A VAE with perceptual and adversarial terms: products encoded, and decoded sharply.
+
+python run_train.py --config=configs/vaegan.py                      embedded catalogue, 64 px
+python run_train.py --config=configs/vaegan.py:quick                the same in a minute, 32 px
+python run_train.py --config=configs/vaegan.py:folder --config.data.path=my_products/
+python run_train.py --config=configs/vaegan.py:table --config.data.path=my_products.csv
+python run_train.py --config=configs/vaegan.py:gpu128               one modern GPU, 128 px
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+from prodgen.config import preset as choose
+
+ALWAYS = {
+    "model.name": "vaegan",
+    "loss.adversarial": "hinge",
+    "loss.penalty": "r1",
+    "loss.penalty_every": 4,
+    "loss.gamma": 10.0,
+    "optim.d_lr": 0.25,
+}
+PRESETS = {
+    "quick": {
+        "data.size": 512,
+        "data.resolution": 32,
+        "model.width": 16,
+        "model.max_width": 64,
+        "optim.ema_images": 1500,
+        "optim.warmup_steps": 20,
+        "loss.beta": 5.0,
+        "loss.beta_steps": 100,
+        "loss.gan_start": 50,
+        "loss.gan_ramp": 50,
+        "train.num_steps": 150,
+        "train.log_every": 15,
+        "train.sample_every": 75,
+        "train.evaluate_every": 75,
+        "train.checkpoint_every": 75,
+    },
+    "folder": {"data.source": "folder"},
+    "table": {"data.source": "table"},
+    "gpu128": {
+        "data.resolution": 128,
+        "model.width": 64,
+        "model.max_width": 512,
+        "model.blocks": 2,
+        "model.block_side": 64,
+        "model.latent": 128,
+        "model.dtype": "bfloat16",
+        "optim.lr": 4e-4,
+        "optim.ema_images": 100_000,
+        "train.batch_size": 64,
+        "train.num_steps": 40_000,
+        "train.log_every": 100,
+        "train.sample_every": 2000,
+        "train.evaluate_every": 2000,
+        "train.checkpoint_every": 2000,
+        "loss.beta_steps": 10_000,
+        "loss.gan_start": 5000,
+        "loss.gan_ramp": 5000,
+    },
+}
+
+
+def get_config(preset: str = "") -> ConfigDict:
+    return choose(base.get_config(), PRESETS, preset, ALWAYS)

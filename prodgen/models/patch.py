@@ -1,0 +1,52 @@
+"""A discriminator of patches (Isola et al. 2017): the mean of logits that each see a part."""
+
+from __future__ import annotations
+
+import math
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from prodgen.models import blocks
+from prodgen.models.conditioning import Embedding
+from prodgen.types import Array, Spec
+
+EMBEDDING = 64  # width of the condition's embedding, and of what it is projected on
+
+
+class Discriminator(nn.Module):
+    """Picture [B, R, R, C] in [-1, 1], conditions [B, K + 1 + 2A] -> logits [B].
+
+    `widths` list the stages from half the picture's side down. Every place of the last stage has a
+    logit, by projection where there are conditions (Miyato & Koyama 2018); theirs is the mean.
+    """
+
+    widths: tuple[int, ...]
+    condition: bool
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, image: Array, conditions: Array) -> Array:
+        x = blocks.space_to_depth(image.astype(self.dtype))
+        x = blocks.Conv(self.widths[0], dtype=self.dtype, name="stem")(x)
+        for stage, features in enumerate(self.widths[1:], 1):
+            x = blocks.DownConv(features, self.dtype, name=f"down{stage}")(nn.leaky_relu(x, 0.2))
+        x = blocks.Residual(self.dtype, name="last")(x)
+        x = nn.leaky_relu(x, 0.2).astype(jnp.float32)
+        logit = jnp.mean(nn.Dense(1, name="logit")(x), axis=(1, 2, 3))
+        if not self.condition:
+            return logit
+        features = jnp.mean(nn.Dense(EMBEDDING, use_bias=False, name="features")(x), axis=(1, 2))
+        e = Embedding(EMBEDDING, name="embedding")(conditions)
+        return logit + jnp.sum(features * e, axis=-1) / math.sqrt(EMBEDDING)
+
+
+def build(config: ConfigDict, spec: Spec) -> Discriminator:
+    """The discriminator beside an autoencoder: its widths, down to an eighth of the side."""
+    wanted, side, widths = config.model, spec.resolution // 2, []
+    while side >= max(spec.resolution // 8, 4):
+        widths.append(min(wanted.width * 2 ** len(widths), wanted.max_width))
+        side //= 2
+    conditional = wanted.condition and bool(spec.classes or spec.attributes)
+    return Discriminator(tuple(widths), conditional, jnp.dtype(wanted.dtype))

@@ -1,0 +1,121 @@
+"""The modes of run_sample.py on an adversarial run, and what such a run cannot do."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import prodgen
+from prodgen import checkpoint, workdir
+from prodgen.apps import directions, request, sweep
+from prodgen.data.conditions import Conditions
+from prodgen.errors import UsageError
+from prodgen.types import Attribute
+from tests.tiny_gan import start, tiny_gan
+
+
+@pytest.fixture(scope="module")
+def run(store, tmp_path_factory):
+    """A run whose weights hear everything: the start, moved away from its zeros."""
+    path = tmp_path_factory.mktemp("runs") / "run"
+    path.mkdir()
+    config = tiny_gan(augment__policy="product", augment__adaptive=True, augment__p=0.3)
+    state = start(config, store.spec)
+    wave = lambda leaf: leaf + 0.1 * np.sin(np.arange(leaf.size)).reshape(leaf.shape)  # noqa: E731
+    g = state.nets["g"]
+    state = state.replace(nets=state.nets | {"g": g.replace(ema=jax.tree.map(wave, g.ema))})
+    keeper = checkpoint.Checkpoints(path, 2, 1)
+    keeper.save(1, state, 1.0)
+    keeper.wait()
+    Conditions.from_store(store).save(path)
+    data = {"digest": store.digest(), "counts": {"train": 1}, "spec": store.spec.to_json()}
+    workdir.write(path, config, data, {})
+    return path
+
+
+@pytest.fixture
+def pictures(store, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for i, picture in enumerate(store.fetch(store.ids("test")[:3])["image"]):
+        Image.fromarray(picture).save(folder / f"{i}.png")
+    return folder
+
+
+def ask(run, out, mode, **options):
+    return request.run(request.Request(workdir=run, mode=mode, out=out, **options))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "shape"),
+    [("grid", {}, (2, 8)), ("interpolate", {"n": 2, "frames": 5}, (2, 5)),
+     ("traverse", {"n": 3, "frames": 4}, (3, 4)), ("directions", {"n": 2, "frames": 5}, (2, 5)),
+     ("sweep", {"n": 2, "frames": 6, "attributes": {"turn": "*"}}, (2, 6)),
+     ("sweep", {"n": 3, "attributes": {"colour": "*", "radius": "4"}}, (3, 2))],
+)  # fmt: skip
+def test_a_sheet_is_written_twice_the_same(run, tmp_path, mode, options, shape):
+    files = ask(run, tmp_path / "a" / "sheet.png", mode, **options)
+    again = ask(run, tmp_path / "b" / "sheet.png", mode, **options)
+    assert [p.read_bytes() for p in files] == [p.read_bytes() for p in again]
+    picture = np.asarray(Image.open(files[0]))
+    assert picture.shape[0] == shape[0] * 98 + 2 and picture.shape[1] >= shape[1] * 98 + 2
+    columns = [picture[:, -2 - 98 * (i + 1) : -2 - 98 * i] for i in range(shape[1])]
+    assert all(np.abs(columns[0].astype(int) - c).max() > 0 for c in columns[1:])
+
+
+def test_temperature_is_the_truncation(run):
+    """At 0 every latent is the same: only the conditions are left."""
+    model = prodgen.load(run)
+    one = model.conditions.pick(0, np.array([3]))
+    conditions = {name: rows.repeat(4, axis=0) for name, rows in one.items()}
+    plain = model.decode(model.latents(np.arange(4), 0, 0.0), conditions)
+    assert (plain == plain[:1]).all()
+    varied = model.decode(model.latents(np.arange(4), 0, 1.0), conditions)
+    assert not (varied == varied[:1]).all()
+
+
+def test_directions_are_the_principal_components_of_the_first_layer():
+    matrix = (
+        np.diag([1.0, 3.0, 2.0]) @ np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
+    )
+    found, gains = directions.components(matrix)
+    np.testing.assert_allclose(gains, [3, 2, 1], rtol=1e-9)
+    np.testing.assert_allclose(found, np.eye(3)[[1, 2, 0]], atol=1e-6)
+    walked = directions.along(np.float32([5, 6, 7]), found[0], np.float32([-1, 2]))
+    np.testing.assert_allclose(walked, [[5, -1, 7], [5, 2, 7]], atol=1e-5)
+
+
+def test_stops_go_through_all_values_of_a_kind():
+    assert sweep.stops(Attribute("colour", "categorical", ("red", "blue")), 9) == ["red", "blue"]
+    assert sweep.stops(Attribute("turn", "angle"), 4) == [0.0, 90.0, 180.0, 270.0]
+    assert sweep.stops(Attribute("size", "number", mean=10, deviation=2), 3) == [6.0, 10.0, 14.0]
+
+
+def test_a_sweep_holds_everything_but_its_attribute(run, tmp_path):
+    files = ask(run, tmp_path / "s.png", "sweep", n=1, frames=5, attributes={"radius": "*"})
+    entry = json.loads(files[-1].read_text())["files"]["s.png"]
+    assert entry["attribute"] == "radius" and len(entry["values"]) == 5
+    assert entry["values"] == sorted(entry["values"])
+
+
+def test_the_augmentation_is_previewed_on_the_users_pictures(run, pictures, tmp_path):
+    files = ask(run, tmp_path / "p.png", "augment_preview", input=str(pictures))
+    entry = json.loads(files[-1].read_text())["files"]["p.png"]
+    assert entry["policy"] == "product" and entry["p"] == 0.5
+    assert entry["pictures"] == ["0.png", "1.png", "2.png"]
+    picture = np.asarray(Image.open(files[0]))
+    assert picture.shape == (3 * 98 + 2, 8 * 98 + 2, 3)
+    real = np.asarray(Image.open(pictures / "0.png")).repeat(6, 0).repeat(6, 1)
+    np.testing.assert_array_equal(picture[2:98, 2:98], real)
+
+
+def test_what_an_adversarial_run_cannot_do_is_said(run, pictures, tmp_path):
+    with pytest.raises(UsageError, match="has no encoder") as error:
+        ask(run, tmp_path / "r.png", "reconstruct", input=str(pictures))
+    assert "vae, vaegan" in error.value.next
+    with pytest.raises(UsageError, match="goes through one attribute"):
+        ask(run, tmp_path / "s.png", "sweep", attributes={"colour": "red"})
+    with pytest.raises(UsageError, match="not an attribute"):
+        ask(run, tmp_path / "s.png", "sweep", attributes={"color": "*"})

@@ -1,0 +1,91 @@
+"""The VAE-GAN's step: what pulls at the decoder, and when."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from prodgen.steps import vae, vaegan
+from tests.tiny import batch_of, close
+from tests.tiny_gan import batches_of, home_of, start, tiny_gan
+
+
+def identity(x):
+    return x
+
+
+def config_of(**fields):
+    given = {
+        "model__name": "vaegan", "loss__adversarial": "hinge", "loss__penalty": "none",
+        "model__condition_dropout": 0.0, "loss__gan_start": 5, "loss__gan_ramp": 10,
+    }  # fmt: skip
+    return tiny_gan(**(given | fields))
+
+
+def after(store, config, steps=1, at=0):
+    step = jax.jit(vaegan.make_train_step(config, store.spec, identity, "plain"))
+    state, frozen = start(config, store.spec).replace(step=jnp.int32(at)), home_of(store.spec)
+    for t in range(steps):
+        state, metrics = step(state, batches_of(store, config, t), frozen)
+    return state, metrics
+
+
+def test_the_discriminator_trains_alone_first_then_its_weight_rises():
+    config = config_of(loss__gan_weight=0.4)
+    at = lambda t: float(vaegan.strength(config, jnp.int32(t)))  # noqa: E731
+    assert [at(t) for t in (0, 5)] == [0.0, 0.0]
+    assert at(10) == pytest.approx(0.2)
+    assert at(15) == at(99) == pytest.approx(0.4)
+
+
+def test_while_it_trains_alone_the_decoder_does_not_feel_it(store):
+    """Before gan_start another gan_weight changes nothing in the VAE; D has moved."""
+    fields = {"optim__name": "sgd", "optim__lr": 1e-6, "optim__warmup_steps": 0}
+    weak, strong = (config_of(loss__gan_weight=w, **fields) for w in (0.1, 9.0))
+    (one, _), (two, _) = after(store, weak), after(store, strong)
+    close(one.nets["vae"].params, two.nets["vae"].params, 1e-7)
+    before = start(weak, store.spec).nets["d"].params
+    moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, one.nets["d"].params)
+    assert max(jax.tree.leaves(moved)) > 0
+    (one, _), (two, _) = after(store, weak, at=20), after(store, strong, at=20)
+    gaps = jax.tree.map(
+        lambda a, b: np.abs(a - b).max(), one.nets["vae"].params, two.nets["vae"].params
+    )
+    assert max(jax.tree.leaves(gaps)) > 1e-6
+
+
+def test_without_its_terms_it_is_the_vae(store):
+    """Weights 0: the gradient and the update are those of the VAE's own step."""
+    fields = {"optim__name": "sgd", "optim__lr": 1e-6, "optim__warmup_steps": 0}
+    bare = config_of(loss__gan_weight=0.0, loss__perceptual_weight=0.0, **fields)
+    state, metrics = after(store, bare)
+    plain = config_of(model__name="vae", **fields)
+    net = vae.network(plain, store.spec)
+    batch = batches_of(store, bare)[-1]
+    image, conditions, noise = vaegan._drawn(
+        bare, store.spec, batch, vaegan.rng.key(bare.seed, "generator", 0)
+    )
+    params = start(bare, store.spec).nets["vae"].params
+    output, mu, log_variance = net.apply({"params": params}, image, noise, conditions)
+    mse = float(jnp.mean((output - image) ** 2))
+    nll = 16 * 16 * 3 / 2 * (1 + np.log(2 * np.pi * mse))
+    assert float(metrics["nll"]) == pytest.approx(nll, rel=1e-4)
+    kl = 0.5 * (mu**2 + jnp.exp(log_variance) - 1 - log_variance).sum(1).mean()
+    assert float(metrics["kl"]) == pytest.approx(float(kl), rel=1e-4)
+
+
+def test_balance_is_a_ratio_of_norms():
+    pull, other = jnp.full((2, 3), 2.0), jnp.full((2, 3), 0.5)
+    assert float(vaegan.balance(pull, other, identity)) == pytest.approx(4.0)
+    assert float(vaegan.balance(pull, jnp.zeros((2, 3)), identity)) <= vaegan.LARGEST
+
+
+def test_a_judgement_has_the_vaes_numbers_and_the_samples(store):
+    config = config_of()
+    state, batch = start(config, store.spec), batch_of(store, config)
+    judge = jax.jit(vaegan.make_eval_step(config, store.spec, identity))
+    sums = jax.device_get(judge(state, batch, home_of(store.spec)))
+    found = vaegan.summarise(config, store.spec, sums)
+    assert {"elbo", "psnr", "perceptual", "frechet", "spread", "named"} <= set(found)
+    assert all(np.isfinite(v) for v in found.values())
+    assert vaegan.score(found) == -found["perceptual"]
