@@ -184,7 +184,7 @@ def draw_grid(samples: dict, courses: dict, out: Path) -> None:
         axes[3].plot(steps, np.median(modes, 0), color=COLOURS[name], lw=1.4, label=name)
     axes[3].set_title("modes of 25, by step", fontsize=10, color=INK, loc="left")
     axes[3].set_ylim(-0.5, 25.5)
-    axes[3].legend(fontsize=8, labelcolor=INK, frameon=False, loc="lower right")
+    axes[3].legend(fontsize=8, labelcolor=INK, frameon=False, loc="upper left")
     for axis in axes:
         axis.tick_params(labelsize=8, colors=INK, length=0)
         axis.grid(color=GRID, lw=0.8)

@@ -20,9 +20,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks import throughput  # with its flags --rounds and --steps
 from prodgen import commandline
 from prodgen import config as configs
+from prodgen import run as runs
 from prodgen.data import prepare
 from prodgen.errors import UsageError
 from prodgen.parallel import mesh as meshes
+from prodgen.steps import gan
 
 FLAGS = flags.FLAGS
 PENALTIES = ("none", "r1", "r1_r2")
@@ -55,8 +57,10 @@ def main(argv: list[str]) -> None:
     chosen, overrides, rest = commandline.split(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/gan.py", overrides)
-    if config.model.name == "vae":
-        raise UsageError("a VAE has no penalties", "choose --config=configs/gan.py")
+    if runs.family(config) is not gan:
+        raise UsageError(
+            f"config.model.name={config.model.name} is no GAN", "choose --config=configs/gan.py"
+        )
     meshes.keep_freed_memory()  # as a run does
     store = prepare.open_or_prepare(config.data)
     flops, seconds = measure(config, store, FLAGS.rounds, FLAGS.steps)

@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from prodgen import commandline, optim, rng
 from prodgen import run as runs
 from prodgen.data import order, prepare, resident
+from prodgen.errors import UsageError
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 
@@ -39,6 +40,18 @@ flags.DEFINE_integer("steps", 10, "Timed steps a turn, rounded up to whole turns
 flags.DEFINE_string("side", "", "Internal: be this side, and time a turn for each line read.")
 
 SIDES = ("prodgen", "torch", "torch channels_last")
+MODELS = ("vae", "dcgan", "r3gan")  # those whose step is written down for PyTorch as well
+
+
+def check(config) -> None:
+    """UsageError before anything starts, where there is nothing to compare with."""
+    if config.model.name not in MODELS:
+        known = ", ".join(MODELS)
+        raise UsageError(f"config.model.name={config.model.name} is not compared; known: {known}")
+    if config.model.name != "vae" and importlib.util.find_spec("torch"):
+        from benchmarks.torch_gan import refuse
+
+        refuse(config)
 
 
 def our_step(config, store, mesh):
@@ -200,6 +213,7 @@ def main(argv: list[str]) -> None:
     chosen, overrides, rest = commandline.split(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/vae.py", overrides)
+    check(config)
     store = prepare.open_or_prepare(config.data)
     if FLAGS.side:
         serve(config, store, FLAGS.side)

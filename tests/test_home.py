@@ -17,7 +17,7 @@ def nothing(text):
 def test_it_learns_the_categories_and_is_kept(store):
     data = tiny().data
     params, record = home.network(store, data, nothing)
-    assert record["accuracy"] >= 0.9  # discs and squares
+    assert record["accuracy"] >= 0.8  # discs and squares, ten of them held back
     assert record["data"] == store.digest() and record["seed"] == 0
     said = []
     again, same = home.network(store, data, said.append)

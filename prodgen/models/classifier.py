@@ -9,7 +9,7 @@ from prodgen.models import blocks
 from prodgen.types import Array, Spec
 
 FEATURES = 128
-WIDTH, WIDEST = 32, 96  # of the first and of the widest stage
+WIDTH, WIDEST = 48, 128  # of the first and of the widest stage
 
 
 class Classifier(nn.Module):
