@@ -11,8 +11,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen import commandline
-from prodgen import home
+from prodgen import commandline, home
 from prodgen import run as runs
 from prodgen.data import prepare
 from prodgen.evaluate import Judge
