@@ -28,8 +28,7 @@ CASES = [(path, preset) for path in FILES for preset in presets(path)]
 
 
 @pytest.mark.parametrize(("path", "preset"), CASES, ids=lambda x: getattr(x, "stem", x))
-@pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize(("channels", "conditional"), [(3, True), (1, False)])
 def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, channels, conditional):
     config = commandline.read_config(f"{path}:{preset}", NEEDED.get(preset, []))
     classes, attributes = (("a", "b"), Squares().schema()) if conditional else ((), ())

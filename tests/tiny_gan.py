@@ -1,5 +1,7 @@
 """What the tests of adversarial families share: tiny configs, a home network, steps."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 
@@ -9,23 +11,27 @@ from prodgen.run import family
 from prodgen.types import Batch
 from tests.tiny import batch_of, tiny
 
-# The networks as small as they go; every loss with what it needs beside it.
+# The networks as small as they go, with blocks at the smallest side only; every loss with what it needs beside it.
 NETWORKS = {
     "dcgan": {"model__name": "dcgan"},
-    "r3gan": {"model__name": "r3gan"},
-    "r3gan, grouped": {"model__name": "r3gan", "model__group": 4},
+    "r3gan": {"model__name": "r3gan", "model__block_side": 4},
+    "r3gan, grouped": {"model__name": "r3gan", "model__block_side": 4, "model__group": 4},
 }
 NEEDS = {"wgan": {"model__spectral_norm": True}}
 
 
 def tiny_gan(**fields):
     """A tiny config of an adversarial run; r3gan unless it says otherwise."""
-    return tiny(**({"model__name": "r3gan", "optim__lr": 1e-3, "optim__clip": 0.0} | fields))
+    given = {"model__name": "r3gan", "model__block_side": 4, "optim__lr": 1e-3, "optim__clip": 0.0}
+    return tiny(**(given | fields))
 
 
 def home_of(spec) -> dict:
-    """An untrained home network: a judgement's arithmetic needs no better one."""
-    net = classifier.build(spec)
+    """An untrained home network: a judgement's arithmetic needs no better one.
+
+    Where the data have no labels it is another data set's, as in a run.
+    """
+    net = classifier.Classifier(len(spec.classes) + spec.columns or 5)
     return {"home": net.init(jax.random.key(5), classifier.zeros(spec))["params"]}
 
 
@@ -69,9 +75,10 @@ def shapes_of(spec, size: int) -> Batch:
     return {name: jax.ShapeDtypeStruct(shape, kind) for name, (shape, kind) in kinds.items()}
 
 
-COMBINATIONS = [
-    (network, loss, penalty)
-    for network in NETWORKS
-    for loss in tables.ADVERSARIAL
-    for penalty in tables.PENALTIES
+COMBINATIONS = list(itertools.product(NETWORKS, tables.ADVERSARIAL, tables.PENALTIES))
+# Of these so many that every two choices meet once.
+PAIRS = [
+    (list(NETWORKS)[(i + j) % len(NETWORKS)], loss, penalty)
+    for i, loss in enumerate(tables.ADVERSARIAL)
+    for j, penalty in enumerate(tables.PENALTIES)
 ]

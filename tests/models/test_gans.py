@@ -52,7 +52,7 @@ def test_the_briefs_experiment_is_whole():
 @pytest.mark.parametrize("module", [dcgan, r3gan])
 def test_every_resolution_comes_out_right(module, resolution):
     name = module.__name__.rsplit(".", 1)[1]
-    config = tiny_gan(model__name=name, data__resolution=resolution)
+    config = tiny_gan(model__name=name, data__resolution=resolution, model__block_side=256)
     spec = spec_of(3, resolution)
     generator, discriminator = module.build(config, spec)
     inputs = jnp.zeros((2, 4)), jnp.zeros((2, 2 + 1 + 2 * spec.columns))

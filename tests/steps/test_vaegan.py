@@ -22,12 +22,12 @@ def config_of(**fields):
     return tiny_gan(**(given | fields))
 
 
-def after(store, config, steps=1, at=0):
+def stepper(store, config):
+    """One step of a config from its start, as if at step `at`: compiled once."""
     step = jax.jit(vaegan.make_train_step(config, store.spec, identity, "plain"))
-    state, frozen = start(config, store.spec).replace(step=jnp.int32(at)), home_of(store.spec)
-    for t in range(steps):
-        state, metrics = step(state, batches_of(store, config, t), frozen)
-    return state, metrics
+    fresh, frozen = start(config, store.spec), home_of(store.spec)
+    batches = batches_of(store, config)
+    return lambda at=0: step(fresh.replace(step=jnp.int32(at)), batches, frozen)
 
 
 def test_the_discriminator_trains_alone_first_then_its_weight_rises():
@@ -42,12 +42,13 @@ def test_while_it_trains_alone_the_decoder_does_not_feel_it(store):
     """Before gan_start another gan_weight changes nothing in the VAE; D has moved."""
     fields = {"optim__name": "sgd", "optim__lr": 1e-6, "optim__warmup_steps": 0}
     weak, strong = (config_of(loss__gan_weight=w, **fields) for w in (0.1, 9.0))
-    (one, _), (two, _) = after(store, weak), after(store, strong)
+    weakly, strongly = stepper(store, weak), stepper(store, strong)
+    (one, _), (two, _) = weakly(), strongly()
     close(one.nets["vae"].params, two.nets["vae"].params, 1e-7)
     before = start(weak, store.spec).nets["d"].params
     moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before, one.nets["d"].params)
     assert max(jax.tree.leaves(moved)) > 0
-    (one, _), (two, _) = after(store, weak, at=20), after(store, strong, at=20)
+    (one, _), (two, _) = weakly(at=20), strongly(at=20)
     gaps = jax.tree.map(
         lambda a, b: np.abs(a - b).max(), one.nets["vae"].params, two.nets["vae"].params
     )
@@ -58,7 +59,7 @@ def test_without_its_terms_it_is_the_vae(store):
     """Weights 0: the gradient and the update are those of the VAE's own step."""
     fields = {"optim__name": "sgd", "optim__lr": 1e-6, "optim__warmup_steps": 0}
     bare = config_of(loss__gan_weight=0.0, loss__perceptual_weight=0.0, **fields)
-    state, metrics = after(store, bare)
+    _, metrics = stepper(store, bare)()
     plain = config_of(model__name="vae", **fields)
     net = vae.network(plain, store.spec)
     batch = batches_of(store, bare)[-1]
