@@ -6,6 +6,7 @@ that the device never waits for the host.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import signal
 import time
@@ -179,18 +180,21 @@ class Trainer:
     def _compile(self, batches: tuple[Batch, ...]) -> list[Any]:
         """The programs that the steps run in turn, compiled: they cannot compile again."""
         self.console.progress("compiling the step ...")
-        turns, programs = self.family.variants(self.config), {}
-        for variant in dict.fromkeys(turns):
+        turns = self.family.variants(self.config)
+
+        def program(variant: str) -> Any:
             step = compiling.train_step(
-                lambda mean, variant=variant: self.family.make_train_step(
+                lambda mean: self.family.make_train_step(
                     self.config, self.store.spec, mean, variant
                 ),
                 self.mesh,
                 self.config.parallel.mode,
             )
-            with self.clock("compile"):
-                programs[variant] = compiling.ahead(step, self.state, batches, self.frozen)
-        return [programs[variant] for variant in turns]
+            return compiling.ahead(step, self.state, batches, self.frozen)
+
+        with self.clock("compile"), concurrent.futures.ThreadPoolExecutor() as threads:
+            found = {variant: threads.submit(program, variant) for variant in dict.fromkeys(turns)}
+            return [found[variant].result() for variant in turns]
 
     # The loop
 

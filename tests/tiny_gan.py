@@ -11,12 +11,13 @@ from prodgen.run import family
 from prodgen.types import Batch
 from tests.tiny import batch_of, tiny
 
-# The networks as small as they go, with blocks at the smallest side only; every loss with what it needs beside it.
+# The networks as small as they go, with blocks at the smallest side only.
 NETWORKS = {
     "dcgan": {"model__name": "dcgan"},
     "r3gan": {"model__name": "r3gan", "model__block_side": 4},
     "r3gan, grouped": {"model__name": "r3gan", "model__block_side": 4, "model__group": 4},
 }
+# What some losses need beside them.
 NEEDS = {"wgan": {"model__spectral_norm": True}}
 
 
