@@ -97,6 +97,7 @@ def get_config() -> ConfigDict:
     train.d_steps = 1  # GANs: discriminator updates for each of the generator
     train.log_every = 25
     train.sample_every = 200
+    train.sheet_columns = 8  # pictures a row of the sheets; without categories as many rows
     train.evaluate_every = 200
     train.checkpoint_every = 200
     train.keep = 2  # newest checkpoints kept

@@ -56,6 +56,7 @@ PRESETS = {
         "optim.b2": 0.999,
         "optim.ema_images": 0,
         "train.num_steps": 10_000,
+        "train.sheet_columns": 5,
         "train.log_every": 100,
         "train.sample_every": 1000,
         "train.evaluate_every": 1000,

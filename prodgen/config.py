@@ -138,6 +138,7 @@ RULES: dict[str, Rule] = {
     "train.d_steps": Rule(int, 1, 100),
     "train.log_every": _EVERY,
     "train.sample_every": _EVERY,
+    "train.sheet_columns": Rule(int, 2, 32),
     "train.evaluate_every": _EVERY,
     "train.checkpoint_every": _EVERY,
     "train.keep": Rule(int, 2, 1000),
@@ -156,8 +157,8 @@ MAY_CHANGE = frozenset(
     {
         "data.downloads", "data.cache_dir", "data.workers", "data.feed", "data.path",
         "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
-        "train.keep", "train.keep_best", "train.evaluate_examples", "train.max_bad_steps",
-        "train.tensorboard", "parallel.mode", "parallel.devices", "parallel.require_platform",
+        "train.sheet_columns", "train.keep", "train.keep_best", "train.evaluate_examples",
+        "train.max_bad_steps", "train.tensorboard", "parallel.mode", "parallel.devices", "parallel.require_platform",
     }
 )  # fmt: skip
 

@@ -22,8 +22,6 @@ from prodgen.parallel import mesh as meshes
 from prodgen.report import writer
 from prodgen.types import Batch, Spec
 
-SHEET_COLUMNS, SHEET_ROWS = 8, 8
-
 
 def padded_batches(store: Store, ids: np.ndarray, size: int) -> Iterator[Batch]:
     """Batches of exactly `size` rows over `ids`, in order; rows that only fill up have slot -1."""
@@ -109,12 +107,13 @@ class Sheets:
     ):
         self._family, self._config, self._spec = family, config, store.spec
         self._generate = jax.jit(family.make_generate(config, store.spec))
-        self._conditions, self._rows = sheet_conditions(conditions, config.seed)
+        self._columns = config.train.sheet_columns
+        self._conditions, self._rows = sheet_conditions(conditions, config.seed, self._columns)
         self._latents = family.latents(
             config, config.seed, np.arange(len(self._conditions["label"]))
         )
         split = "validation" if len(store.ids("validation")) else "train"
-        self._held = store.fetch(store.some(split, SHEET_COLUMNS * SHEET_ROWS // 2))
+        self._held = store.fetch(store.some(split, self._columns * (self._columns // 2)))
         self._encode = None
         if hasattr(family, "make_encode"):
             self._encode = jax.jit(family.make_encode(config, store.spec))
@@ -127,22 +126,24 @@ class Sheets:
     def samples(self, state: Any) -> Image.Image:
         """Generated pictures, a row a category where there are categories."""
         pictures = self._generate(self._family.weights(state), self._latents, self._conditions)
-        return images.sheet(np.asarray(images.to_uint8(pictures)), SHEET_COLUMNS, rows=self._rows)
+        return images.sheet(np.asarray(images.to_uint8(pictures)), self._columns, rows=self._rows)
 
     def reconstructions(self, state: Any) -> Image.Image:
         """Rows of held-back pictures, each over its reconstruction."""
         weights = self._family.weights(state)
         mean, _ = self._encode(weights, self._held)
         decoded = np.asarray(images.to_uint8(self._generate(weights, mean, self._held)))
-        return images.sheet(pairs(self._held["image"], decoded, SHEET_COLUMNS), SHEET_COLUMNS)
+        return images.sheet(pairs(self._held["image"], decoded, self._columns), self._columns)
 
 
-def sheet_conditions(conditions: Conditions, seed: int) -> tuple[Batch, tuple[str, ...]]:
-    """Conditions of a sheet and its row names: a row a category, or 8 rows as the data come."""
+def sheet_conditions(
+    conditions: Conditions, seed: int, columns: int
+) -> tuple[Batch, tuple[str, ...]]:
+    """Conditions of a sheet and its row names: a row a category, or a square as the data come."""
     names: tuple[str, ...] = conditions.spec.classes[:20]
     if not names:
-        return conditions.pick(seed, np.arange(SHEET_COLUMNS * SHEET_ROWS)), ()
-    return conditions.by_category(seed, names, SHEET_COLUMNS), names
+        return conditions.pick(seed, np.arange(columns**2)), ()
+    return conditions.by_category(seed, names, columns), names
 
 
 def pairs(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:

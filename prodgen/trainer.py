@@ -150,6 +150,9 @@ class Trainer:
         for name, record in records.items():
             if "accuracy" in record:
                 self.console.say(f"{name:<8} names {record['accuracy']:.1%} of held-back pictures")
+            before = workdir.read(self.path).get(name)
+            if before not in (None, record):
+                self.console.say(f"WARNING  {name} is not the network that judged this run so far")
             workdir.note(self.path, name, record)
         return jax.device_put(found, whole)
 

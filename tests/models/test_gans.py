@@ -44,7 +44,7 @@ def test_the_briefs_experiment_is_whole():
         10_000, 64, 1000,
     )  # fmt: skip
     assert (config.optim.name, config.optim.lr, config.optim.schedule) == ("adam", 1e-4, "constant")
-    assert config.loss.adversarial == "nonsaturating"
+    assert config.loss.adversarial == "nonsaturating" and config.train.sheet_columns == 5
     assert config.loss.label_smoothing == pytest.approx(0.1)
 
 
