@@ -158,7 +158,8 @@ MAY_CHANGE = frozenset(
         "data.downloads", "data.cache_dir", "data.workers", "data.feed", "data.path",
         "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
         "train.sheet_columns", "train.keep", "train.keep_best", "train.evaluate_examples",
-        "train.max_bad_steps", "train.tensorboard", "parallel.mode", "parallel.devices", "parallel.require_platform",
+        "train.max_bad_steps", "train.tensorboard", "parallel.mode", "parallel.devices",
+        "parallel.require_platform",
     }
 )  # fmt: skip
 
