@@ -81,7 +81,7 @@ def get_config() -> ConfigDict:
     optim.lr = 2e-3  # peak learning rate
     optim.schedule = "cosine"  # constant | cosine (to zero at the last step) | burn_in
     optim.burn_in = 0.2  # share of the run in which all that has an `_end` moves there
-    optim.d_lr = 1.0  # GANs: the discriminator's share of lr
+    optim.d_lr_share = 1.0  # GANs: the discriminator's share of lr
     optim.lr_end = 1.0  # burn_in: the share of lr that is left after it
     optim.warmup_steps = 100  # linear, from zero
     optim.b1 = 0.9

@@ -18,7 +18,7 @@ ALWAYS = {
     "loss.penalty": "r1",
     "loss.penalty_every": 4,
     "loss.gamma": 10.0,
-    "optim.d_lr": 0.25,
+    "optim.d_lr_share": 0.25,
 }
 PRESETS = {
     "quick": {

@@ -6,6 +6,7 @@ from ml_collections import ConfigDict
 
 from prodgen.errors import UsageError
 
+CEILING = 0.8  # of an adaptive p; see augment/adaptive.py
 LABELLED = ("nonsaturating", "minimax", "lsgan")  # the losses that compare D with labels
 
 
@@ -28,6 +29,10 @@ def check(config: ConfigDict) -> None:
         raise UsageError("config.optim.weight_decay acts only with config.optim.name=adamw")
     if config.optim.b2_end and config.optim.name == "sgd":
         raise UsageError("config.optim.b2_end acts only with Adam, not with config.optim.name=sgd")
+    if config.optim.lr_end != 1 and config.optim.schedule != "burn_in":
+        raise UsageError("config.optim.lr_end acts only with config.optim.schedule=burn_in")
+    if config.model.name != "r3gan" and (config.model.group or config.model.patch != 1):
+        raise UsageError("config.model.group and patch act only with config.model.name=r3gan")
     if config.model.name != "vae":
         _check_game(config)
 
@@ -41,11 +46,10 @@ def _check_game(config: ConfigDict) -> None:
             f"config.loss.adversarial={game}, which knows no labels",
             f"set it to 0, or choose one of {', '.join(LABELLED)}",
         )
-    held = loss.penalty == "gradient" or config.model.spectral_norm
+    held = loss.penalty != "none" or config.model.spectral_norm
     if game == "wgan" and not held:
         raise UsageError(
-            "config.loss.adversarial=wgan needs a Lipschitz discriminator, and "
-            f"config.loss.penalty={loss.penalty} does not hold it to one",
+            "config.loss.adversarial=wgan needs a Lipschitz discriminator, and nothing holds it",
             "add --config.loss.penalty=gradient or --config.model.spectral_norm=true",
         )
     if loss.penalty != "none" and not loss.gamma:
@@ -63,8 +67,21 @@ def _check_game(config: ConfigDict) -> None:
             "config.augment.adaptive reads the sign of D, which means nothing under wgan",
             "choose another config.loss.adversarial, or a fixed config.augment.p",
         )
+    if augment.adaptive and augment.p > CEILING:
+        raise UsageError(
+            f"config.augment.p={augment.p}: an adaptive p starts there and stays at most {CEILING}",
+            "add --config.augment.p=0",
+        )
     if augment.adaptive and augment.ramp:
         raise UsageError("config.augment.p follows either adaptive or ramp, not both")
+    if augment.ramp and augment.policy == "none":
+        raise UsageError("config.augment.ramp has nothing to raise: config.augment.policy=none")
+    if config.model.name == "vaegan" and loss.gan_start >= config.train.num_steps:
+        raise UsageError(
+            f"config.loss.gan_start={loss.gan_start} comes after the last of "
+            f"config.train.num_steps={config.train.num_steps}: no adversarial term would act",
+            "lower it, or train configs/vae.py",
+        )
     if config.model.name == "vaegan" and loss.perceptual == "lpips" and not loss.perceptual_path:
         raise UsageError(
             "config.loss.perceptual=lpips needs config.loss.perceptual_path, its weights",

@@ -101,7 +101,7 @@ RULES: dict[str, Rule] = {
     "loss.beta_steps": _COUNT,
     "loss.free_bits": Rule(float, 0.0, 100.0),
     "loss.adversarial": _one_of(*tables.ADVERSARIAL),
-    "loss.alpha": Rule(float, 0.0, 1e6),
+    "loss.alpha": Rule(float, 1e-6, 1e6),
     "loss.label_smoothing": Rule(float, 0.0, 0.5),
     "loss.penalty": _one_of(*tables.PENALTIES),
     "loss.penalty_every": _COUNT,
@@ -124,7 +124,7 @@ RULES: dict[str, Rule] = {
     "optim.lr": Rule(float, 0.0, 10.0),
     "optim.schedule": _one_of("constant", "cosine", "burn_in"),
     "optim.burn_in": Rule(float, 0.0, 1.0),
-    "optim.d_lr": Rule(float, 0.0, 100.0),
+    "optim.d_lr_share": Rule(float, 1e-3, 100.0),
     "optim.lr_end": Rule(float, 0.0, 1.0),
     "optim.warmup_steps": Rule(int, 0),
     "optim.b1": Rule(float, 0.0, 0.9999),
@@ -135,7 +135,7 @@ RULES: dict[str, Rule] = {
     "optim.ema_images": Rule(int, 0),
     "train.num_steps": _COUNT,
     "train.batch_size": Rule(int, 1, 65_536),
-    "train.d_steps": Rule(int, 1, 100),
+    "train.d_steps": Rule(int, 1, 10),
     "train.log_every": _EVERY,
     "train.sample_every": _EVERY,
     "train.sheet_columns": Rule(int, 2, 32),
@@ -260,10 +260,12 @@ def fingerprint(config: ConfigDict) -> str:
 
 
 def may_change(config: ConfigDict) -> frozenset[str]:
-    """The fields a continued run may change; its length only where no schedule depends on it."""
+    """The fields a continued run may change; its length only where nothing depends on it."""
     moves = config.optim.schedule != "constant" or config.optim.b2_end
     moves = moves or config.loss.gamma_end != 1 or config.augment.ramp
-    return MAY_CHANGE if moves else MAY_CHANGE | {"train.num_steps"}
+    free = MAY_CHANGE if moves else MAY_CHANGE | {"train.num_steps"}
+    # A Frechet distance depends on how many pictures it is of, and chooses the best checkpoint.
+    return free if config.model.name == "vae" else free - {"train.evaluate_examples"}
 
 
 def differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:

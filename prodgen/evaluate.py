@@ -76,12 +76,12 @@ class Sentinel:
         self._seen = [
             (int(record["step"]), {name.removeprefix("val/"): v for name, v in record.items()})
             for record in records
-            if "val/spread" in record
+            if "val/logits" in record
         ]
 
     def __call__(self, step: int, values: Mapping[str, float]) -> dict[str, str]:
         """Verdicts on the newest judgement: name -> evidence. Empty where all looks well."""
-        if "spread" not in values:
+        if "logits" not in values:
             return {}
         self._seen.append((step, dict(values)))
         return self._verdicts(len(self._seen))

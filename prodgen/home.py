@@ -28,6 +28,7 @@ from prodgen.types import Array, Batch, Spec
 from prodgen.workdir import file_hash, write_atomically
 
 VERSION = 2  # of the network and its training: part of every file's name
+FILE = "home.msgpack"  # in the folder of a run
 SEED = 0  # of the network that watches training; judging afterwards takes another
 BATCH, RATE = 64, 2e-3
 FEWEST, MOST, EACH = 200, 500, 5  # training steps: a fifth of the pictures, within these
@@ -38,17 +39,32 @@ Tree = Any
 
 
 def frozen(
-    family: ModuleType, config: ConfigDict, store: Store, say: Say
+    family: ModuleType, config: ConfigDict, store: Store, say: Say, run: Path | None = None
 ) -> tuple[dict[str, Tree], dict[str, dict]]:
-    """The networks that a family uses and does not train, and their records, by name."""
+    """The networks that a family uses and does not train, and their records, by name.
+
+    A run keeps the home network in its folder, and goes on with that one wherever it goes on.
+    """
     found, records = {}, {}
     for name in family.frozen(config):
         if name == "home":
-            found[name], records[name] = network(store, config.data, say)
+            found[name], records[name] = _of_run(store, config.data, say, run)
         else:
             path = Path(config.loss.perceptual_path).expanduser()
             found[name], records[name] = lpips.load(path), {"sha256": file_hash(path)}
     return found, records
+
+
+def _of_run(store: Store, data: ConfigDict, say: Say, run: Path | None) -> tuple[Tree, dict]:
+    """The network in the run's folder; where there is none yet, the data's, put there."""
+    kept = run / FILE if run else None
+    found = _load(kept, say) if kept else None
+    if found is not None:
+        return found["params"], found["record"]
+    params, record = network(store, data, say)
+    if kept:
+        write_atomically(kept, _sealed({"params": params, "record": record}))
+    return params, record
 
 
 def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple[Tree, dict]:
@@ -62,12 +78,21 @@ def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple
     path = store.path.parent / f"home{VERSION}-{store.digest()}-{seed}.msgpack"
     found = _load(path, say)
     if found is None:
-        found = _fit(store, seed, say)
-        payload = flax.serialization.msgpack_serialize(found)
-        write_atomically(path, hashlib.sha256(payload).digest() + payload)
+        params, facts = _fit(store, seed, say)
+        content = hashlib.sha256(flax.serialization.msgpack_serialize(params)).hexdigest()
+        record = {"sha256": content, "seed": seed, "data": store.digest()} | facts
+        found = {"params": params, "record": record}
+        try:
+            write_atomically(path, _sealed(found))
+        except OSError as error:
+            say(f"the home network is not kept in {path.parent}: {error.strerror or error}")
+    return found["params"], found["record"]
+
+
+def _sealed(found: dict) -> bytes:
+    """The sha256 of what follows it."""
     payload = flax.serialization.msgpack_serialize(found)
-    record = {"sha256": hashlib.sha256(payload).hexdigest(), "seed": seed, "data": store.digest()}
-    return found["params"], record | found["facts"]
+    return hashlib.sha256(payload).digest() + payload
 
 
 def _labelled(spec: Spec) -> bool:
@@ -94,8 +119,8 @@ def _load(path: Path, say: Say) -> dict | None:
     return flax.serialization.msgpack_restore(content[32:])
 
 
-def _fit(store: Store, seed: int, say: Say) -> dict:
-    """Train on the training split; {"params", "facts"}."""
+def _fit(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
+    """Train on the training split: (weights, facts)."""
     net, ids = classifier.build(store.spec), store.ids("train")
     size = min(BATCH, len(ids))
     steps = int(np.clip(len(ids) // EACH, FEWEST, MOST))
@@ -120,7 +145,7 @@ def _fit(store: Store, seed: int, say: Say) -> dict:
         if t % 20 == 0:
             say(f"home network: step {t} of {steps}")
     params = jax.device_get(params)
-    return {"params": params, "facts": _facts(net, params, store)}
+    return params, _facts(net, params, store)
 
 
 def loss(outputs: Array, batch: Batch, spec: Spec) -> Array:

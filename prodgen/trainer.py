@@ -23,7 +23,7 @@ from prodgen import run as runs
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
-from prodgen.errors import Diverged, ProdgenError, Stopped, StorageError
+from prodgen.errors import Diverged, ProdgenError, Stopped, StorageError, UsageError
 from prodgen.evaluate import Judge, Sentinel, Sheets, describe
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
@@ -92,6 +92,7 @@ class Trainer:
         self.stop: str | None = None  # the signal that asked to stop
         self.score: float | None = None  # of the judgement at the current step, if there was one
         self.pending: tuple[int, Any] | None = None  # a step's metrics, still on the device
+        self.norms: dict[str, float] = {}  # of the last step's gradients
         self.writer: writer.Writer | None = None
 
     # Before the first step
@@ -146,13 +147,16 @@ class Trainer:
         """The networks that the family uses and does not train, on the devices."""
         say = self.console.throttled()
         with self.clock("home network"):
-            found, records = home.frozen(self.family, self.config, self.store, say)
+            found, records = home.frozen(self.family, self.config, self.store, say, self.path)
         for name, record in records.items():
             if "accuracy" in record:
                 self.console.say(f"{name:<8} names {record['accuracy']:.1%} of held-back pictures")
             before = workdir.read(self.path).get(name)
             if before not in (None, record):
-                self.console.say(f"WARNING  {name} is not the network that judged this run so far")
+                raise UsageError(
+                    f"{self.path} began with another {name} network than the one now found",
+                    "give the first one back, or another --workdir",
+                )
             workdir.note(self.path, name, record)
         return jax.device_put(found, whole)
 
@@ -246,6 +250,7 @@ class Trainer:
             return
         (step, metrics), self.pending = self.pending, None
         bad = int(metrics["skipped_in_a_row"])
+        self.norms = {n: float(v) for n, v in metrics.items() if n.startswith("grad_norm/")}
         if bad:
             self.console.say(f"step {step} skipped: loss or gradient not finite ({bad} in a row)")
         if step % self.config.train.log_every == 0 or step == self.config.train.num_steps:
@@ -275,7 +280,9 @@ class Trainer:
             return
         score = self.family.score(values)
         self.score = score if np.isfinite(score) else None
-        self.writer.metrics(self.step, {f"val/{name}": v for name, v in values.items()})
+        values |= {name.replace("/", "_"): value for name, value in self.norms.items()}
+        finite = {f"val/{name}": v for name, v in values.items() if np.isfinite(v)}
+        self.writer.metrics(self.step, finite)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         self.console.say(f"judged {self.step:>4}  {shown}")
         for name, evidence in self.sentinel(self.step, values).items():

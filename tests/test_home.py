@@ -48,6 +48,19 @@ def test_only_families_that_ask_for_it_get_it(store):
     assert set(found) == set(records) == {"home"}
 
 
+def test_a_run_keeps_its_own_and_goes_on_with_it(store, tmp_path):
+    params, record = home.frozen(gan, tiny_gan(), store, nothing, tmp_path)
+    (cached,) = store.path.parent.glob(f"home*-{store.digest()}-0.msgpack")
+    content = cached.read_bytes()
+    cached.unlink()  # the cache is safe to delete
+    said = []
+    again, same = home.frozen(gan, tiny_gan(), store, said.append, tmp_path)
+    assert same == record and not said
+    for a, b in zip(_leaves(params), _leaves(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    cached.write_bytes(content)
+
+
 def test_unknown_labels_and_attributes_count_nothing():
     from tests.tiny import spec_of
 
@@ -62,6 +75,8 @@ def test_unknown_labels_and_attributes_count_nothing():
     found = np.asarray(home.loss(outputs, batch, spec))
     entropy = np.log(np.exp(outputs[:, :2]).sum(1)) - outputs[np.arange(3), [0, 0, 1]]
     np.testing.assert_allclose(found, [0, entropy[1], entropy[2]], rtol=1e-5)
+    batch["known"][0] = True  # of an unlabelled picture the attributes count, a fifth as much
+    assert np.asarray(home.loss(outputs, batch, spec))[0] > 0
 
 
 def test_data_without_labels_borrow_the_catalogues(store, monkeypatch):

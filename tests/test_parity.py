@@ -59,6 +59,7 @@ def test_the_weights_do_move(store):
 GAMES = {
     "relativistic, R1 and R2, adaptive": {
         "model__name": "r3gan", "augment__policy": "product", "augment__adaptive": True,
+        "augment__p": 0.5,
         "augment__travel": 1000,
     },
     "spectral norm, gradient penalty, two updates of D": {
@@ -103,6 +104,22 @@ def test_adversarial_steps_are_the_same_everywhere(store, name):
             close(state.nets[net].params, other.nets[net].params, 1e-4)
             close(state.nets[net].vars, other.nets[net].vars, 1e-4)
         close(state.extras, other.extras, 1e-4)
+
+
+def test_generated_pictures_are_judged_the_same_everywhere(store):
+    from prodgen.evaluate import Judge
+
+    def judged(mode, devices):
+        config = tiny_gan(parallel__mode=mode)
+        mesh = mesh_of(config, devices)
+        family, whole = runs.family(config), meshes.replicated(mesh)
+        state, frozen = jax.device_put((start(config, store.spec), home_of(store.spec)), whole)
+        return Judge(family, config, store, mesh, "validation")(state, frozen)
+
+    here, there = judged("jit", 1), judged("pmap", 8)
+    assert here.keys() == there.keys() and "frechet" in here
+    for name in here:
+        assert here[name] == pytest.approx(there[name], rel=1e-4, abs=1e-6), name
 
 
 @pytest.mark.parametrize(("mode", "devices"), ALL)

@@ -28,6 +28,8 @@ TINY = {
     "train.tensorboard": False,
     "optim.warmup_steps": 2,
     "loss.beta_steps": 4,
+    "loss.gan_start": 1,
+    "loss.gan_ramp": 2,
 }
 
 

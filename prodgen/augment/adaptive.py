@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from prodgen.compatibility import CEILING
 from prodgen.types import Array
 
 INTERVAL = 4  # steps from one move of p to the next
-CEILING = 0.8  # above it transforms are so common that the generator learns to make them
 
 
 def start(p: float) -> dict[str, Array]:
@@ -36,7 +36,8 @@ def update(
     `target`. So p needs at least `images_per_unit` pictures from 0 to 1.
 
     p is held within [0, 0.8]. The paper holds it only from below; a p that runs away, as it does
-    where the discriminator overfits anyhow, leaks the augmentations into the generated pictures.
+    where the discriminator overfits anyhow, leaks the augmentations into the generated pictures:
+    above 0.8 they are so common that the generator learns to make them.
     """
     due = step % INTERVAL == INTERVAL - 1
     total = extras["sign_sum"] + sign

@@ -18,6 +18,7 @@ from prodgen.types import Array
 class Adversarial(Protocol):
     """The two sides of one game."""
 
+    undecided: float  # the logit of a discriminator that cannot tell
     relative: bool  # only differences of logits mean anything: the generator needs reals as well
 
     def discriminator(self, real: Array, fake: Array) -> Array:
@@ -44,7 +45,7 @@ class NonSaturating:
     """L_D = -log D(x) - log(1 - D(G(z))), L_G = -log D(G(z)) (Goodfellow et al. 2014)."""
 
     smoothing: float = 0.0  # one-sided: reals are called 1 - smoothing (Salimans et al. 2016)
-    relative = False
+    undecided, relative = 0.0, False
 
     def discriminator(self, real: Array, fake: Array) -> Array:
         return _cross_entropy(real, fake, self.smoothing)
@@ -58,7 +59,7 @@ class Minimax:
     """The game as first written: L_G = log(1 - D(G(z))), whose gradient fades as D wins."""
 
     smoothing: float = 0.0
-    relative = False
+    undecided, relative = 0.0, False
 
     def discriminator(self, real: Array, fake: Array) -> Array:
         return _cross_entropy(real, fake, self.smoothing)
@@ -74,6 +75,10 @@ class LeastSquares:
     smoothing: float = 0.0
     relative = False
 
+    @property
+    def undecided(self) -> float:
+        return 0.5 * (1 - self.smoothing)
+
     def discriminator(self, real: Array, fake: Array) -> Array:
         _same(real, fake)
         return 0.5 * (jnp.square(real - (1 - self.smoothing)) + jnp.square(fake))
@@ -86,7 +91,7 @@ class LeastSquares:
 class Hinge:
     """max(0, 1 - D(x)) + max(0, 1 + D(G(z))) against -D(G(z)) (Lim & Ye 2017)."""
 
-    relative = False
+    undecided, relative = 0.0, False
 
     def discriminator(self, real: Array, fake: Array) -> Array:
         _same(real, fake)
@@ -100,7 +105,7 @@ class Hinge:
 class Wasserstein:
     """D(G(z)) - D(x) against -D(G(z)); D must be held Lipschitz (Arjovsky et al. 2017)."""
 
-    relative = False
+    undecided, relative = 0.0, False
 
     def discriminator(self, real: Array, fake: Array) -> Array:
         _same(real, fake)
@@ -115,7 +120,7 @@ class Relativistic:
     """sp(-(D(x) - D(G(z)))) against its mirror image, pair by pair (Jolicoeur-Martineau 2019;
     Huang et al. 2024, eq. 2): a fake has to beat the real picture that it is paired with."""
 
-    relative = True
+    undecided, relative = 0.0, True
 
     def discriminator(self, real: Array, fake: Array) -> Array:
         _same(real, fake)
@@ -129,7 +134,7 @@ class Relativistic:
 def realness(game: Adversarial, real: Array, fake: Array) -> Array:
     """How sure a discriminator is of the reals, as a sign [B]: what tells that it overfits.
 
-    sign(D(x)) where logits have a zero of their own; sign(D(x) - D(G(z))) where only differences
-    mean anything.
+    sign(D(x) - undecided) where logits have a zero of their own; sign(D(x) - D(G(z))) where only
+    differences mean anything.
     """
-    return jnp.sign(real - fake if game.relative else real)
+    return jnp.sign(real - fake if game.relative else real - game.undecided)

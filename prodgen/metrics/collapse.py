@@ -4,11 +4,13 @@ Its readings are those of the judgements of a run, in order (steps/judging.py): 
 generated pictures' mean squared feature distance within a category as a share of the reals';
 `categories`, the share of the reals' categories that the generator produces; `d_margin`, the
 discriminator's loss on held-back pairs as a share of a coin's; `logits`, the root mean square of
-its logits; `beyond`, the share of generated values far outside the range of a picture.
+its logits; `beyond`, the share of generated values far outside the range of a picture;
+`grad_norm_g` and so on, those of the step before.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 NARROW = 0.25  # of the reals' spread: below, pictures of a category repeat each other
@@ -16,6 +18,7 @@ FALLEN = 0.5  # of the widest spread that this run has had
 FEW = 0.5  # of the categories
 WON = 1e-3  # of a coin's loss
 HUGE = 1e3  # for logits, which live within some tens
+STEEP = 1e5  # for gradient norms, which live below some hundreds
 BEYOND = 0.25  # of all values
 YOUNG = 0.1  # of the run: what has not begun to look like anything is not called collapsed
 
@@ -27,14 +30,14 @@ def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[s
     is over. Empty where all looks well.
     """
     now, found = readings[-1], {}
-    best = max(reading["spread"] for reading in readings)
-    narrow = [reading["spread"] < NARROW for reading in readings[-2:]]
+    best = max(reading.get("spread", 0.0) for reading in readings)
+    narrow = [reading.get("spread", 1.0) < NARROW for reading in readings[-2:]]
     evidence = []
     if progress >= YOUNG and len(narrow) == 2 and all(narrow):
         evidence.append(
             f"pictures of a category differ {now['spread']:.0%} as much as real ones do, twice"
         )
-    elif now["spread"] < FALLEN * best and narrow[-1]:
+    elif narrow[-1] and now["spread"] < FALLEN * best:
         evidence.append(
             f"their differences fell from {best:.0%} of the reals' to {now['spread']:.0%}"
         )
@@ -48,6 +51,11 @@ def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[s
             f"real and fake lie {now['logit_gap']:.1f} apart"
         )
     reasons = []
+    if not math.isfinite(now["frechet"]):
+        reasons.append("generated pictures are not finite")
+    for name in ("g", "d", "vae"):
+        if now.get(f"grad_norm_{name}", 0.0) > STEEP:
+            reasons.append(f"the gradient of {name} has the norm {now[f'grad_norm_{name}']:.1e}")
     if now["logits"] > HUGE:
         reasons.append(f"logits have grown to {now['logits']:.0f}")
     if progress >= YOUNG and now["beyond"] > BEYOND:

@@ -22,8 +22,10 @@ def distance(
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Dowson & Landau 1982, eq. 4).
 
     The root's trace is the sum of the roots of the eigenvalues of the symmetric C1^(1/2) C2
-    C1^(1/2), which has those of C1 C2.
+    C1^(1/2), which has those of C1 C2. nan where a moment is not finite.
     """
+    if not all(np.isfinite(x).all() for x in (mean, covariance, other, other_covariance)):
+        return float("nan")
     values, vectors = np.linalg.eigh(covariance)
     root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
     middle = root @ other_covariance @ root

@@ -1,8 +1,8 @@
 """Spectral normalisation (Miyato et al. 2018): weights divided by their largest singular value.
 
 A function of the weights, not a kind of layer: it works on any network's parameters. A leaf named
-"kernel" is read as the matrix [everything else, features]; one step of the power iteration a call
-keeps `vectors`, the right singular vectors, close to the leading ones.
+"kernel" or "where" is read as the matrix [everything else, features]; one step of the power
+iteration a call keeps `vectors`, the right singular vectors, close to the leading ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from prodgen.types import Array, Key
 
 Tree = Any
-SMALLEST = 1e-4  # a kernel that starts from zero is divided by this until it has grown
+NAMES = ("kernel", "where")
+SMALLEST = 1e-4  # of a singular value: a kernel that starts from zero is left as it is
 
 
 def init(params: Tree, key: Key) -> dict[str, Array]:
@@ -46,14 +47,16 @@ def _divided(kernel: Array, u: Array) -> tuple[Array, Array]:
     matrix = kernel.reshape(-1, kernel.shape[-1])
     fixed = jax.lax.stop_gradient(matrix)
     v = _unit(fixed @ u)
-    u = _unit(fixed.T @ v)
+    after = _unit(fixed.T @ v)
+    # A kernel of zeros has no direction: the vector waits for it to grow one.
+    u = jnp.where(jnp.any(after != 0), after, u)
     largest = v @ matrix @ u
-    return kernel / jnp.maximum(largest, SMALLEST), u
+    return kernel / jnp.where(largest > SMALLEST, largest, 1.0), u
 
 
 def _kernels(params: Tree) -> dict[str, Array]:
     leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    return {jax.tree_util.keystr(p): leaf for p, leaf in leaves if p[-1].key == "kernel"}
+    return {jax.tree_util.keystr(p): leaf for p, leaf in leaves if p[-1].key in NAMES}
 
 
 def _unit(x: Array) -> Array:

@@ -87,7 +87,7 @@ def _sections(
         f"<h1>{html.escape(run.name)}</h1><p class=sub>{html.escape(what)}; pictures: {counts}</p>",
         "<h2>In numbers</h2>",
         _cards(last, timing),
-        _warnings(warnings) if "val/spread" in last else "",
+        _warnings(warnings) if "val/logits" in last else "",
         *_pictures(run),
         "<h2>Curves</h2>" + _image(run / "curves.png", "curves of the run"),
         _table("What it cost", _costs(timing)),

@@ -23,9 +23,10 @@ Tree = Any
 SIDES = ("real", "fake", "between")
 
 
-def game_of(config: ConfigDict) -> adversarial.Adversarial:
-    """The adversarial loss the config names."""
-    name, smoothing = config.loss.adversarial, config.loss.label_smoothing
+def game_of(config: ConfigDict, smooth: bool = True) -> adversarial.Adversarial:
+    """The adversarial loss the config names, with or without its label smoothing."""
+    name = config.loss.adversarial
+    smoothing = config.loss.label_smoothing if smooth else 0.0
     found = tables.find(tables.ADVERSARIAL, name, "config.loss.adversarial")
     return found(smoothing) if smoothing else found()
 
@@ -48,7 +49,7 @@ def probability(config: ConfigDict, state: State) -> Array:
 
 def transform_of(config: ConfigDict) -> optax.GradientTransformation:
     """The discriminator's optimiser: its own learning rate, schedules by training steps."""
-    return optim.chain(config, config.train.d_steps, config.optim.d_lr)
+    return optim.chain(config, config.train.d_steps, config.optim.d_lr_share)
 
 
 class Critic:

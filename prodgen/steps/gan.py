@@ -158,7 +158,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
         )
         conditions = conditioning.vector(batch, spec)
         fake = generator.apply({"params": weights(state)}, noise, conditions)
-        sums = judge(state, batch, images.to_float(batch["image"]), fake, frozen)
+        sums = judge(state, batch, images.to_float(batch["image"]), fake, fake, frozen)
         return {name: mean(value) for name, value in sums.items()}
 
     return eval_step

@@ -21,105 +21,127 @@ from prodgen.steps import game
 from prodgen.steps.state import State
 from prodgen.types import Array, Batch, Metrics, Spec
 
-OFTEN = 0.2  # a category is produced if it comes at least a fifth as often as it should
+OFTEN = 0.2  # a category is produced if it comes at least a fifth as often as among the reals
 RANGE = 1.5  # a generated value beyond +-1.5 is far outside a picture's range
+FEWEST = 8  # pictures that share their category with another, below which variety is not measured
+
+
+def heard(config: ConfigDict, spec: Spec) -> int:
+    """K, the categories a generator is asked for: 0 where it hears none or has no choice."""
+    return len(spec.classes) if config.model.condition and len(spec.classes) > 1 else 0
 
 
 def make(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
-    """(state, batch, real, fake, frozen) -> sums over the rows of the batch with slot >= 0.
+    """(state, batch, real, fake, compared, frozen) -> sums over the rows with slot >= 0.
 
-    real and fake are paired pictures float [B, R, R, C]; frozen["home"] holds the weights of the
-    home network and the spec of what it knows.
+    real and fake are paired pictures float [B, R, R, C]; `compared` is what the discriminator sets
+    against the reals, in a GAN the fakes. frozen["home"] holds the home network's weights.
     """
-    rules = game.game_of(config)
-    groups = len(spec.classes) + 1  # by label; the last holds what has none
+    rules, k = game.game_of(config, smooth=False), heard(config, spec)
 
-    def judge(state: State, batch: Batch, real: Array, fake: Array, frozen) -> dict[str, Array]:
-        conditions = conditioning.vector(batch, spec)
-        params = game.weights(state.nets["d"])
-        logits = [discriminator.apply({"params": params}, x, conditions) for x in (real, fake)]
-        home = classifier.Classifier(frozen["home"]["head"]["bias"].shape[0])
-        shown = jnp.clip(fake, -1.0, 1.0)
-        (said_real, of_real, _), (said_fake, of_fake, _) = (
-            home.apply({"params": frozen["home"]}, x) for x in (real, shown)
-        )
+    def judge(
+        state: State, batch: Batch, real: Array, fake: Array, compared: Array, frozen: Any
+    ) -> dict[str, Array]:
         counted = (batch["slot"] >= 0).astype(jnp.float32)
-        label = batch["label"]
-        group = jax.nn.one_hot(jnp.where(label < 0, groups - 1, label), groups) * counted[:, None]
+        given, params = conditioning.vector(batch, spec), game.weights(state.nets["d"])
+        of_real, of_fake = (
+            discriminator.apply({"params": params}, x, given) for x in (real, compared)
+        )
+        home = classifier.Classifier(frozen["home"]["head"]["bias"].shape[0])
+        (said_real, see_real, _), (said_fake, see_fake, _) = (
+            home.apply({"params": frozen["home"]}, x) for x in (real, jnp.clip(fake, -1.0, 1.0))
+        )
+        # Groups by label; the last holds what has none, or everything where none is heard.
+        label = jnp.where(batch["label"] < 0, k, batch["label"]) if k else jnp.zeros_like(counted)
+        group = jax.nn.one_hot(label, k + 1) * counted[:, None]
         rows = {
-            "logit_real": logits[0],
-            "logit_fake": logits[1],
-            "logit_square": 0.5 * (logits[0] ** 2 + logits[1] ** 2),
-            "d_loss": rules.discriminator(*logits),
-            "d_right": (logits[0] > logits[1]).astype(jnp.float32),
+            "logit_real": of_real,
+            "logit_fake": of_fake,
+            "logit_square": 0.5 * (of_real**2 + of_fake**2),
+            "d_loss": rules.discriminator(of_real, of_fake),
+            "d_right": (of_real > of_fake).astype(jnp.float32),
             "beyond": jnp.mean((jnp.abs(fake) > RANGE).astype(jnp.float32), axis=(1, 2, 3)),
         }
         sums = {name: jnp.tensordot(counted, row, axes=1) for name, row in rows.items()}
         sums |= {"examples": jnp.sum(counted), "group": jnp.sum(group, axis=0)}
-        for name, features in (("real", of_real), ("fake", of_fake)):
+        for name, features in (("real", see_real), ("fake", see_fake)):
             kept = features * counted[:, None]
-            sums |= {f"outer_{name}": kept.T @ features, f"by_group_{name}": group.T @ features}
-        if spec.classes:
-            sums |= _named(said_real, said_fake, group[:, :-1])
+            sums |= {
+                f"outer_{name}": kept.T @ features,
+                f"by_group_{name}": group.T @ features,
+                f"square_by_group_{name}": group.T @ jnp.sum(jnp.square(features), axis=-1),
+            }
+        if k:
+            sums |= _named("real", said_real, group[:, :k]) | _named(
+                "fake", said_fake, group[:, :k]
+            )
         return sums
 
     return judge
 
 
-def _named(said_real: Array, said_fake: Array, asked: Array) -> dict[str, Array]:
-    """How often each category [K] is named for reals and fakes of it, and named at all."""
+def _named(name: str, said: Array, asked: Array) -> dict[str, Array]:
+    """How often home names each category [K] at all, and for pictures of it."""
     k = asked.shape[-1]
-    named = [jax.nn.one_hot(jnp.argmax(said[:, :k], axis=-1), k) for said in (said_real, said_fake)]
+    guess = jax.nn.one_hot(jnp.argmax(said[:, :k], axis=-1), k)
     labelled = jnp.sum(asked, axis=-1, keepdims=True)
     return {
-        "named_real": jnp.sum(named[0] * asked, axis=0),
-        "named_fake": jnp.sum(named[1] * asked, axis=0),
-        "produced": jnp.sum(named[1] * labelled, axis=0),
+        f"named_{name}": jnp.sum(guess * asked, axis=0),
+        f"produced_{name}": jnp.sum(guess * labelled, axis=0),
     }
 
 
 def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> dict[str, float]:
     """Validation numbers of a GAN from summed eval steps.
 
-    frechet: Frechet distance in home features; spread: mean squared feature distance within a
-    category as a share of the reals'; named: share of fakes that home names as asked (and of
-    reals, its own limit); categories: share of the reals' categories that are produced; the rest
-    as in metrics/collapse.py.
+    frechet: Frechet distance in home features (nan of fewer than 2 pictures); spread: mean squared
+    feature distance within a category as a share of the reals', where enough pictures share one;
+    named: share of fakes that home names as asked, and named_real of reals, its own limit;
+    categories: share of those that home sees among the reals which it also sees among the fakes;
+    the rest as in metrics/collapse.py.
     """
-    n, rules = float(sums["examples"]), game.game_of(config)
+    n = float(sums["examples"])
     names = ("logit_real", "logit_fake", "logit_square", "d_loss", "d_right", "beyond")
     mean = {name: float(sums[name]) / n for name in names}
     found = {
-        "frechet": frechet.distance(*_moments(sums, "real", n), *_moments(sums, "fake", n)),
-        "spread": _within(sums, "fake") / max(_within(sums, "real"), 1e-12),
+        "frechet": _frechet(sums, n),
         "logit_gap": mean["logit_real"] - mean["logit_fake"],
         "logits": mean["logit_square"] ** 0.5,
         "d_accuracy": mean["d_right"],
         "beyond": mean["beyond"],
     }
-    coin = float(rules.discriminator(jnp.zeros(1), jnp.zeros(1))[0])
+    shared = sums["group"] >= 2
+    if sums["group"][shared].sum() >= FEWEST:
+        found["spread"] = _within(sums, "fake", shared) / max(_within(sums, "real", shared), 1e-12)
+    rules = game.game_of(config, smooth=False)
+    coin = float(rules.discriminator(*[jnp.full(1, rules.undecided)] * 2)[0])
     if coin > 0:
         found["d_margin"] = mean["d_loss"] / coin
-    if spec.classes:
-        asked = sums["group"][:-1]
-        labelled = max(float(asked.sum()), 1.0)
+    if heard(config, spec):
+        labelled = max(float(sums["group"][:-1].sum()), 1.0)
         found["named"] = float(sums["named_fake"].sum()) / labelled
         found["named_real"] = float(sums["named_real"].sum()) / labelled
-        there = asked > 0
-        enough = sums["produced"] >= OFTEN * asked
-        found["categories"] = float(enough[there].mean()) if there.any() else 1.0
+        seen = sums["produced_real"] > 0
+        enough = sums["produced_fake"] >= OFTEN * sums["produced_real"]
+        found["categories"] = float(enough[seen].mean()) if seen.any() else 1.0
     return found
 
 
-def _moments(sums: dict[str, np.ndarray], name: str, n: float) -> tuple[np.ndarray, np.ndarray]:
-    return frechet.moments(n, sums[f"by_group_{name}"].sum(0), sums[f"outer_{name}"])
+def _frechet(sums: dict[str, np.ndarray], n: float) -> float:
+    if n < 2:
+        return float("nan")
+    moments = [
+        frechet.moments(n, sums[f"by_group_{name}"].sum(0), sums[f"outer_{name}"])
+        for name in ("real", "fake")
+    ]
+    return frechet.distance(*moments[0], *moments[1])
 
 
-def _within(sums: dict[str, np.ndarray], name: str) -> float:
-    """The sum of squared distances to the mean of one's own category."""
-    count, total = sums["group"], sums[f"by_group_{name}"]
-    between = (np.square(total).sum(-1) / np.maximum(count, 1.0)).sum()
-    return float(np.trace(sums[f"outer_{name}"]) - between)
+def _within(sums: dict[str, np.ndarray], name: str, groups: np.ndarray) -> float:
+    """The sum of squared distances to the mean of one's own category, over some categories."""
+    count, total = sums["group"][groups], sums[f"by_group_{name}"][groups]
+    squares = sums[f"square_by_group_{name}"][groups]
+    return max(float((squares - np.square(total).sum(-1) / count).sum()), 0.0)
 
 
 def score(values: Metrics) -> float:

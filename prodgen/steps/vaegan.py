@@ -59,7 +59,8 @@ def real_batches(config: ConfigDict) -> int:
 
 def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     """A fresh state: a VAE's, and its discriminator "d"."""
-    state, for_d, for_vectors = vae.init(config, spec, key), *jax.random.split(key)
+    for_vae, for_d, for_vectors = jax.random.split(key, 3)
+    state = vae.init(config, spec, for_vae)
     image = jnp.zeros((1, *spec.shape), jnp.float32)
     conditions = jnp.zeros((1, conditioning.width(spec)), jnp.float32)
     params = patch.build(config, spec).init(for_d, image, conditions)["params"]
@@ -197,7 +198,8 @@ def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
     """(state, batch, frozen) -> sums over the batch's examples, with the averaged weights.
 
     What a VAE's step sums, the perceptual distance of the reconstructions, and the sums of
-    steps/judging.py for samples of the prior.
+    steps/judging.py: of samples of the prior, but for the discriminator, which compares
+    reconstructions as it does in training.
     """
     reconstruct = vae.make_eval_step(config, spec, mean)
     net, likely = vae.network(config, spec), vae.likelihood(config)
@@ -210,9 +212,9 @@ def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
         noise = rng.normal(
             rng.key(config.seed, "generator", jnp.int32(-1)), slots, (config.model.latent,)
         )
-        sums = judge(state, batch, image, generate(params, noise, batch), frozen)
         output, _, _ = net.apply({"params": params}, image, jnp.zeros_like(noise), conditions)
         shown = jnp.clip(likely.mean(output), -1.0, 1.0)
+        sums = judge(state, batch, image, generate(params, noise, batch), shown, frozen)
         counted = (batch["slot"] >= 0).astype(jnp.float32)
         sums["perceptual"] = jnp.sum(counted * apart(frozen, shown, image))
         return reconstruct(state, batch, frozen) | {n: mean(v) for n, v in sums.items()}

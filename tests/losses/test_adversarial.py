@@ -98,6 +98,8 @@ def test_shapes_that_differ_are_refused(name):
 def test_realness_is_a_sign_of_what_the_loss_means():
     real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
     np.testing.assert_array_equal(adversarial.realness(game("hinge"), real, fake), [1, -1])
+    half = jnp.asarray([0.4, 0.5, 0.6])  # least squares call reals 1 and fakes 0
+    np.testing.assert_array_equal(adversarial.realness(game("lsgan"), half, half), [-1, 0, 1])
     np.testing.assert_array_equal(
         adversarial.realness(game("relativistic"), real + 9, fake + 9), [1, -1]
     )

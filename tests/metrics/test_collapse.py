@@ -10,8 +10,10 @@ from prodgen.steps import gan, judging
 from tests.tiny import batch_of
 from tests.tiny_gan import home_of, start, tiny_gan
 
-WELL = {"spread": 0.9, "categories": 1.0, "d_margin": 0.6, "logit_gap": 1.0, "logits": 3.0,
-        "beyond": 0.0}  # fmt: skip
+WELL = {
+    "frechet": 2.0, "grad_norm_g": 0.5, "spread": 0.9, "categories": 1.0, "d_margin": 0.6,
+    "logit_gap": 1.0, "logits": 3.0, "beyond": 0.0,
+}  # fmt: skip
 
 
 def verdicts(*readings, progress=0.5):
@@ -54,6 +56,13 @@ def test_a_discriminator_that_won_is_named_with_its_loss():
 def test_divergence_is_named():
     assert "5000" in verdicts({"logits": 5000.0})["divergence"]
     assert "40%" in verdicts({"beyond": 0.4})["divergence"]
+    assert "not finite" in verdicts({"frechet": float("nan")})["divergence"]
+    assert "gradient of g" in verdicts({"grad_norm_g": 2e6})["divergence"]
+
+
+def test_what_is_not_measured_accuses_nobody():
+    readings = [{k: v for k, v in WELL.items() if k not in ("spread", "categories", "d_margin")}]
+    assert collapse.verdicts(readings * 2, 0.5) == {}
 
 
 def judged(store, config, made):
@@ -65,7 +74,8 @@ def judged(store, config, made):
     for t in range(4):
         batch = batch_of(store, config, t)
         real = images.to_float(batch["image"])
-        found = judge(start(config, store.spec), batch, real, made(batch, real), home)
+        fake = made(batch, real)
+        found = judge(start(config, store.spec), batch, real, fake, fake, home)
         sums = {name: sums.get(name, 0) + np.asarray(v, np.float64) for name, v in found.items()}
     return judging.summarise(config, store.spec, sums)
 

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from prodgen.models import spectral
 
@@ -45,8 +46,11 @@ def test_the_gradient_treats_the_vectors_as_constants():
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_a_kernel_of_zeros_stays_finite():
+def test_a_kernel_of_zeros_is_left_alone_and_normalised_once_it_grows():
     params = {"dense": {"kernel": jnp.zeros((7, 5))}}
     divided, vectors = spectral.normalise(params, spectral.init(params, jax.random.key(0)))
     assert float(jnp.abs(divided["dense"]["kernel"]).max()) == 0
-    assert all(np.isfinite(v).all() for v in vectors.values())
+    grown = {"dense": {"kernel": jnp.full((7, 5), 5e-3)}}
+    for _ in range(3):
+        divided, vectors = spectral.normalise(grown, vectors)
+    assert np.linalg.svd(divided["dense"]["kernel"], compute_uv=False)[0] == pytest.approx(1.0)

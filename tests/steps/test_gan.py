@@ -54,7 +54,12 @@ def builds(network, loss, penalty):
 
 FEW = [
     ("dcgan", "nonsaturating", "r1", {"loss__label_smoothing": 0.1}),
-    ("r3gan", "hinge", "gradient", {"augment__policy": "product", "augment__adaptive": True}),
+    (
+        "r3gan",
+        "hinge",
+        "gradient",
+        {"augment__policy": "product", "augment__adaptive": True, "augment__p": 0.5},
+    ),
     ("r3gan, grouped", "relativistic", "r1_r2", {"optim__b2_end": 0.999}),
     ("dcgan", "wgan", "none", {"train__d_steps": 2}),
 ]
@@ -195,7 +200,7 @@ def test_every_update_of_d_has_pictures_and_noise_of_its_own(store):
 
 
 def test_a_step_that_is_not_finite_changes_nothing_but_the_counters(store):
-    config = tiny_gan(augment__policy="diffaugment", augment__adaptive=True)
+    config = tiny_gan(augment__policy="diffaugment", augment__adaptive=True, augment__p=0.5)
     step = stepper(config, store.spec)
     state, _ = step(start(config, store.spec), batches_of(store, config), {})
     good = batches_of(store, config, 1)

@@ -59,7 +59,7 @@ def test_without_its_terms_it_is_the_vae(store):
     """Weights 0: the gradient and the update are those of the VAE's own step."""
     fields = {"optim__name": "sgd", "optim__lr": 1e-6, "optim__warmup_steps": 0}
     bare = config_of(loss__gan_weight=0.0, loss__perceptual_weight=0.0, **fields)
-    _, metrics = stepper(store, bare)()
+    state, metrics = stepper(store, bare)()
     plain = config_of(model__name="vae", **fields)
     net = vae.network(plain, store.spec)
     batch = batches_of(store, bare)[-1]
@@ -73,6 +73,17 @@ def test_without_its_terms_it_is_the_vae(store):
     assert float(metrics["nll"]) == pytest.approx(nll, rel=1e-4)
     kl = 0.5 * (mu**2 + jnp.exp(log_variance) - 1 - log_variance).sum(1).mean()
     assert float(metrics["kl"]) == pytest.approx(float(kl), rel=1e-4)
+
+    def objective(params):
+        output, mu, log_variance = net.apply({"params": params}, image, noise, conditions)
+        squares = ((output - image) ** 2).sum((1, 2, 3)).mean() / (2 * mse)
+        kl = 0.5 * (mu**2 + jnp.exp(log_variance) - 1 - log_variance).sum(1).mean()
+        return squares + float(metrics["beta"]) * kl
+
+    moved = jax.tree.map(lambda p, g: p - 1e-6 * g, params, jax.jit(jax.grad(objective))(params))
+    close(moved, state.nets["vae"].params, 1e-5)
+    far = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), params, state.nets["vae"].params)
+    assert max(jax.tree.leaves(far)) > 1e-4  # so that the comparison compares something
 
 
 def test_balance_is_a_ratio_of_norms():
