@@ -27,7 +27,7 @@ from prodgen.models import classifier, lpips
 from prodgen.types import Array, Batch, Spec
 from prodgen.workdir import file_hash, write_atomically
 
-VERSION = 2  # of the network and its training: part of every file's name
+VERSION = 3  # of the network and its training: part of every file's name
 FILE = "home.msgpack"  # in the folder of a run
 SEED = 0  # of the network that watches training; judging afterwards takes another
 BATCH, RATE = 64, 2e-3
