@@ -131,7 +131,9 @@ class R3GANGenerator(nn.Module):
             layers += [Resample(width, up=True)] if stage else []
             layers += [Block(width, like.group, size) for _ in range(like.blocks[stage])]
         self.layers = nn.ModuleList(layers)
-        self.head = nn.Conv2d(like.widths[-1], like.channels, 1)
+        size = 3 if like.half else 1
+        self.head = nn.Conv2d(like.widths[-1], like.channels, size, padding=size // 2)
+        self.half = like.half
 
     def forward(self, z, conditions):
         e = None
@@ -141,13 +143,16 @@ class R3GANGenerator(nn.Module):
         x = self.start * self.first(z)[:, :, None, None]
         for layer in self.layers:
             x = layer(x, e) if isinstance(layer, Block) else layer(x)
-        return self.head(x)
+        return self.head(F.interpolate(x, scale_factor=2, mode="nearest") if self.half else x)
 
 
 class R3GANDiscriminator(nn.Module):
     def __init__(self, like: r3gan.Discriminator, channels: int, side: int, inputs: int):
         super().__init__()
         layers = [change(channels, like.widths[-1])]
+        if like.half:
+            stem = nn.Conv2d(4 * channels, like.widths[-1], 3, padding=1)
+            layers = [nn.PixelUnshuffle(2), stem]
         for stage in reversed(range(len(like.widths))):
             width, after = like.widths[stage], like.widths[max(stage - 1, 0)]
             layers += [Block(width, like.group) for _ in range(like.blocks[stage])]

@@ -31,8 +31,8 @@ def check(config: ConfigDict) -> None:
         raise UsageError("config.optim.b2_end acts only with Adam, not with config.optim.name=sgd")
     if config.optim.lr_end != 1 and config.optim.schedule != "burn_in":
         raise UsageError("config.optim.lr_end acts only with config.optim.schedule=burn_in")
-    if config.model.name != "r3gan" and (config.model.group or config.model.patch != 1):
-        raise UsageError("config.model.group and patch act only with config.model.name=r3gan")
+    if config.model.name != "r3gan" and (config.model.group or config.model.half):
+        raise UsageError("config.model.group and half act only with config.model.name=r3gan")
     if config.model.name != "vae":
         _check_game(config)
 

@@ -91,7 +91,7 @@ RULES: dict[str, Rule] = {
     "model.condition": _SWITCH,
     "model.condition_dropout": Rule(float, 0.0, 1.0),
     "model.dtype": _one_of("float32", "bfloat16"),
-    "model.patch": _one_of(1, 2),
+    "model.half": _SWITCH,
     "model.group": Rule(int, 0, 4096),
     "model.spectral_norm": _SWITCH,
     "loss.likelihood": _one_of(*tables.LIKELIHOODS),

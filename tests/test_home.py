@@ -3,6 +3,7 @@
 import types
 
 import numpy as np
+import pytest
 
 from prodgen import home
 from prodgen.steps import gan, vae
@@ -26,9 +27,17 @@ def test_it_learns_the_categories_and_is_kept(store):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_damaged_one_is_trained_anew_and_comes_out_the_same(store):
+@pytest.fixture
+def brief(monkeypatch):
+    """A few steps of training: enough to tell networks apart."""
+    monkeypatch.setattr(home, "FEWEST", 5)
+    monkeypatch.setattr(home, "MOST", 5)
+    monkeypatch.setattr(home, "VERSION", "brief")
+
+
+def test_a_damaged_one_is_trained_anew_and_comes_out_the_same(store, brief):
     _, record = home.network(store, tiny().data, nothing)
-    (path,) = store.path.parent.glob(f"home*-{store.digest()}-0.msgpack")
+    (path,) = store.path.parent.glob(f"homebrief-{store.digest()}-0.msgpack")
     content = bytearray(path.read_bytes())
     content[200] ^= 1
     path.write_bytes(content)
@@ -37,7 +46,7 @@ def test_a_damaged_one_is_trained_anew_and_comes_out_the_same(store):
     assert after == record and "damaged" in said[0]
 
 
-def test_another_seed_is_another_network(store):
+def test_another_seed_is_another_network(store, brief):
     here, there = (home.network(store, tiny().data, nothing, seed)[1] for seed in (0, 1))
     assert here["sha256"] != there["sha256"]
 
@@ -48,9 +57,9 @@ def test_only_families_that_ask_for_it_get_it(store):
     assert set(found) == set(records) == {"home"}
 
 
-def test_a_run_keeps_its_own_and_goes_on_with_it(store, tmp_path):
+def test_a_run_keeps_its_own_and_goes_on_with_it(store, tmp_path, brief):
     params, record = home.frozen(gan, tiny_gan(), store, nothing, tmp_path)
-    (cached,) = store.path.parent.glob(f"home*-{store.digest()}-0.msgpack")
+    (cached,) = store.path.parent.glob(f"homebrief-{store.digest()}-0.msgpack")
     content = cached.read_bytes()
     cached.unlink()  # the cache is safe to delete
     said = []

@@ -16,6 +16,7 @@ NETWORKS = {
     "dcgan": {"model__name": "dcgan"},
     "r3gan": {"model__name": "r3gan", "model__block_side": 4},
     "r3gan, grouped": {"model__name": "r3gan", "model__block_side": 4, "model__group": 4},
+    "r3gan, half": {"model__name": "r3gan", "model__block_side": 4, "model__half": True},
 }
 # What some losses need beside them.
 NEEDS = {"wgan": {"model__spectral_norm": True}}

@@ -5,8 +5,8 @@ residual blocks with filtered doubling between them; a 1x1 convolution to the pi
 discriminator is its mirror image. No normalisation, no mixing of examples. `model.group` > 0 gives
 the paper's inverted bottlenecks with grouped 3x3 convolutions; 0 gives its dense residual blocks
 (configuration D of its ladder), which are what a CPU computes fastest.
-`model.patch` 2 lets both networks end at half the picture's side, in squares of 2x2 pixels: the
-narrow convolutions at full size cost a CPU most and give it least.
+`model.half` lets the blocks of both networks end at half the picture's side, with one convolution
+from there to pixels and back: the narrow convolutions at full size cost a CPU most and give least.
 Conditions enter as an embedding beside the latent that also scales each block's inner channels
 (FiLM, from zero), and in the discriminator by projection (Miyato & Koyama 2018). Without conditions
 what is left is the paper's network, but for a bias of the picture: backgrounds are one colour.
@@ -100,7 +100,7 @@ class Generator(nn.Module):
     blocks: tuple[int, ...]
     side: int
     channels: int
-    patch: int
+    half: bool
     group: int
     condition: bool
     dtype: jnp.dtype
@@ -124,10 +124,10 @@ class Generator(nn.Module):
             for block in range(self.blocks[stage]):
                 name = f"block{stage}_{block}"
                 x = Block(self.group, sum(self.blocks), self.dtype, name=name)(x, e)
-        values = self.channels * self.patch**2
-        head = blocks.Conv(values, 1, dtype=self.dtype, init=normal(1.0), name="head")
-        x = head(x).astype(jnp.float32)
-        return blocks.depth_to_space(x) if self.patch == 2 else x
+        if self.half:
+            return blocks.UpConv(self.channels, self.dtype, name="head")(x).astype(jnp.float32)
+        head = blocks.Conv(self.channels, 1, dtype=self.dtype, init=normal(1.0), name="head")
+        return head(x).astype(jnp.float32)
 
 
 class Discriminator(nn.Module):
@@ -135,7 +135,7 @@ class Discriminator(nn.Module):
 
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
-    patch: int
+    half: bool
     group: int
     condition: bool
     dtype: jnp.dtype
@@ -143,8 +143,11 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, image: Array, conditions: Array) -> Array:
         x = image.astype(self.dtype)
-        x = blocks.space_to_depth(x) if self.patch == 2 else x
-        x = _change(self.widths[-1], self.dtype, "stem")(x)
+        if self.half:
+            stem = blocks.Conv(self.widths[-1], dtype=self.dtype, init=normal(1.0), name="stem")
+            x = stem(blocks.space_to_depth(x))
+        else:
+            x = _change(self.widths[-1], self.dtype, "stem")(x)
         for stage in reversed(range(len(self.widths))):
             for block in range(self.blocks[stage]):
                 name = f"block{stage}_{block}"
@@ -179,13 +182,13 @@ def sides(resolution: int) -> tuple[int, ...]:
 def build(config: ConfigDict, spec: Spec) -> tuple[Generator, Discriminator]:
     """The two networks of a config."""
     wanted = config.model
-    stages = sides(spec.resolution // wanted.patch)
+    stages = sides(spec.resolution // 2 if wanted.half else spec.resolution)
     shared = {
         "widths": tuple(
             min(wanted.width * 2**i, wanted.max_width) for i in reversed(range(len(stages)))
         ),
         "blocks": tuple(wanted.blocks if side <= wanted.block_side else 0 for side in stages),
-        "patch": wanted.patch,
+        "half": wanted.half,
         "group": wanted.group,
         "condition": wanted.condition and bool(spec.classes or spec.attributes),
         "dtype": jnp.dtype(wanted.dtype),
