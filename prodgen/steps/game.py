@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
 from prodgen import images, optim, rng, tables, trees
-from prodgen.augment import policies
+from prodgen.augment import adaptive, policies
 from prodgen.losses import adversarial, penalties
 from prodgen.models import spectral
 from prodgen.steps.state import Net, State, descend
@@ -50,6 +50,17 @@ def probability(config: ConfigDict, state: State) -> Array:
 def transform_of(config: ConfigDict) -> optax.GradientTransformation:
     """The discriminator's optimiser: its own learning rate, schedules by training steps."""
     return optim.chain(config, config.train.d_steps, config.optim.d_lr_share)
+
+
+def steer(config: ConfigDict, state: State, sure: Array) -> tuple[dict[str, Array], Metrics]:
+    """(extras of the state, metrics) after a step whose mean sign was `sure`: p moves or stays."""
+    extras, augment = dict(state.extras), config.augment
+    if augment.adaptive:
+        size = config.train.batch_size
+        extras |= adaptive.update(extras, sure, state.step, augment.target, augment.travel, size)
+    if augment.policy == "none":
+        return extras, {}
+    return extras, {"augment/p": probability(config, state), "augment/sure": sure}
 
 
 class Critic:

@@ -92,13 +92,9 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
         g, found = update_g(g, d, batches[-1], step, p)
         metrics |= found
         metrics["loss"] = metrics["g/loss"] + config.loss.alpha * metrics["d/loss"]
-        extras = dict(state.extras)
-        if config.augment.adaptive:
-            steer, size = config.augment, config.train.batch_size
-            extras |= adaptive.update(extras, sure, step, steer.target, steer.travel, size)
-        if config.augment.policy != "none":
-            metrics |= {"augment/p": p, "augment/sure": sure}
-        new = state.replace(nets={"g": g, "d": d}, extras=extras)
+        steered, told = game.steer(config, state, sure)
+        new = state.replace(nets={"g": g, "d": d}, extras=steered)
+        metrics |= told
         ok = all_finite(metrics["loss"], metrics["grad_norm/g"], *norms)
         return commit(state, new, ok, metrics)
 

@@ -105,14 +105,10 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
         sure = found.pop("sure")
         after, sigma2, metrics = update_vae(old, d, batches[-1], step, p, frozen)
         metrics |= found
-        smooth = vae.smoothed(state, sigma2)
-        extras = {**state.extras, "sigma2": smooth}
-        if config.augment.adaptive:
-            steer, size = config.augment, config.train.batch_size
-            extras |= adaptive.update(extras, sure, step, steer.target, steer.travel, size)
-        if config.augment.policy != "none":
-            metrics |= {"augment/p": p, "augment/sure": sure}
+        steered, told = game.steer(config, state, sure)
+        extras = {**steered, "sigma2": vae.smoothed(state, sigma2)}
         new = state.replace(nets={"vae": after, "d": d}, extras=extras)
+        metrics |= told
         ok = all_finite(metrics["loss"], metrics["grad_norm/vae"], *norms)
         return commit(state, new, ok, metrics)
 
