@@ -92,7 +92,7 @@ class Trainer:
         self.stop: str | None = None  # the signal that asked to stop
         self.score: float | None = None  # of the judgement at the current step, if there was one
         self.pending: tuple[int, Any] | None = None  # a step's metrics, still on the device
-        self.norms: dict[str, float] = {}  # of the last step's gradients
+        self.last: Any = {}  # the metrics of the step read last
         self.writer: writer.Writer | None = None
 
     # Before the first step
@@ -250,7 +250,7 @@ class Trainer:
             return
         (step, metrics), self.pending = self.pending, None
         bad = int(metrics["skipped_in_a_row"])
-        self.norms = {n: float(v) for n, v in metrics.items() if n.startswith("grad_norm/")}
+        self.last = metrics
         if bad:
             self.console.say(f"step {step} skipped: loss or gradient not finite ({bad} in a row)")
         if step % self.config.train.log_every == 0 or step == self.config.train.num_steps:
@@ -280,7 +280,8 @@ class Trainer:
             return
         score = self.family.score(values)
         self.score = score if np.isfinite(score) else None
-        values |= {name.replace("/", "_"): value for name, value in self.norms.items()}
+        norms = {name: v for name, v in self.last.items() if name.startswith("grad_norm/")}
+        values |= {name.replace("/", "_"): float(value) for name, value in norms.items()}
         finite = {f"val/{name}": v for name, v in values.items() if np.isfinite(v)}
         self.writer.metrics(self.step, finite)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())

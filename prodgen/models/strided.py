@@ -71,41 +71,42 @@ def strided(x: Array, kernel: Array) -> Array:
     return sum(convolve(pixels, *part) for pixels, part in zip(inputs, parts, strict=True))
 
 
-class TransposedConv(nn.Module):
+class Phased(nn.Module):
+    """What the two layers share: a textbook layer's `kernel` [k, k, I, O] and `bias` [O]."""
+
+    features: int
+    size: int = 5
+    dtype: jnp.dtype = jnp.float32
+    init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+    def convolved(self, x: Array, kernel: Array) -> Array:
+        """The layer without its bias."""
+        raise NotImplementedError
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.size, self.size, x.shape[-1], self.features)
+        kernel = self.param("kernel", self.init, shape, jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
+        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        return self.convolved(x, kernel) + bias
+
+
+class TransposedConv(Phased):
     """`nn.ConvTranspose` of stride 2, SAME padding, with its `kernel` [k, k, I, O] and `bias`.
 
     [B, H, W, I] -> [B, 2H, 2W, features], as DCGAN's generator uses it (Radford et al. 2016).
     """
 
-    features: int
-    size: int = 5
-    dtype: jnp.dtype = jnp.float32
-    init: nn.initializers.Initializer = nn.initializers.lecun_normal()
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.init, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
-        return transposed(x, kernel) + bias
+    def convolved(self, x: Array, kernel: Array) -> Array:
+        return transposed(x, kernel)
 
 
-class StridedConv(nn.Module):
+class StridedConv(Phased):
     """`nn.Conv` of stride 2, SAME padding, with its `kernel` [k, k, I, O] and `bias`.
 
     [B, H, W, I] with even H and W -> [B, H/2, W/2, features], as DCGAN's discriminator uses it.
     """
 
-    features: int
-    size: int = 5
-    dtype: jnp.dtype = jnp.float32
-    init: nn.initializers.Initializer = nn.initializers.lecun_normal()
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.init, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
-        return strided(x, kernel) + bias
+    def convolved(self, x: Array, kernel: Array) -> Array:
+        return strided(x, kernel)
