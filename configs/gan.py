@@ -45,6 +45,8 @@ ALWAYS = {
     "train.evaluate_every": 500,
     "train.checkpoint_every": 500,
 }
+# For thousands of pictures rather than hundreds of thousands: D must not learn them by heart.
+SMALL = {"augment.policy": "product", "augment.p": 0.3, "augment.ramp": True}
 PRESETS = {
     "quick": {
         "data.size": 512,
@@ -57,20 +59,19 @@ PRESETS = {
         "train.checkpoint_every": 100,
     },
     "hours": {
+        **SMALL,
         "data.resolution": 64,
-        "train.num_steps": 20_000,
-        "train.log_every": 100,
-        "train.sample_every": 1000,
-        "train.evaluate_every": 1000,
-        "train.checkpoint_every": 1000,
+        "loss.gamma": 2.0,
+        "optim.ema_images": 20_000,
+        "train.num_steps": 8000,
     },
     "fashion_mnist": {
         "data.source": "tfds",
         "data.name": "fashion_mnist",
         "data.resolution": 28,
     },
-    "folder": {"data.source": "folder"},
-    "table": {"data.source": "table"},
+    "folder": {"data.source": "folder", **SMALL},
+    "table": {"data.source": "table", **SMALL},
     "gpu64": {
         "data.resolution": 64,
         "model.half": False,

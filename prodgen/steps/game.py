@@ -16,7 +16,7 @@ from prodgen.augment import adaptive, policies
 from prodgen.losses import adversarial, penalties
 from prodgen.models import spectral
 from prodgen.steps.state import Net, State, descend
-from prodgen.types import Array, Key, Metrics, Spec
+from prodgen.types import Array, Batch, Key, Metrics, Spec
 
 Mean = Callable[[Array], Array]
 Tree = Any
@@ -127,6 +127,29 @@ def make_update(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool)
         return net, metrics | {"grad_norm/d": trees.norm(vector)}
 
     return update
+
+
+def make_turns(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool) -> Callable:
+    """(net, batches, sides_of, step, p) -> (net, metrics, gradient norms): an update on each batch.
+
+    sides_of(batch, key) -> pictures and generated ones [B, H, W, C], paired, and their conditions;
+    the key is of the update alone. Metrics are the last update's.
+    """
+    update = make_update(config, critic, mean, penalised)
+
+    def turns(
+        net: Net, batches: tuple[Batch, ...], sides_of: Callable, step: Array, p: Array
+    ) -> tuple[Net, Metrics, list[Array]]:
+        metrics, norms = {}, []
+        for number, batch in enumerate(batches):
+            key = jax.random.fold_in(rng.key(config.seed, "discriminator", step), number)
+            real, fake, conditions = sides_of(batch, key)
+            fake, last = jax.lax.stop_gradient(fake), jax.random.fold_in(key, 2)
+            net, metrics = update(net, real, fake, conditions, batch["slot"], last, step, p)
+            norms.append(metrics["grad_norm/d"])
+        return net, metrics, norms
+
+    return turns
 
 
 def _make_loss(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool) -> Callable:

@@ -73,21 +73,19 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
     """
     generator, discriminator = networks(config, spec)
     critic = game.Critic(config, spec, discriminator)
-    update_d = game.make_update(config, critic, mean, variant == "penalised")
+    train_d = game.make_turns(config, critic, mean, variant == "penalised")
     update_g = _make_update(config, spec, generator, critic, mean)
 
     def train_step(state: State, batches: tuple[Batch, ...], frozen) -> tuple[State, Metrics]:
         g, d, step = state.nets["g"], state.nets["d"], state.step
-        p, metrics, norms = game.probability(config, state), {}, []
-        for number, batch in enumerate(batches[:-1]):
-            key = jax.random.fold_in(rng.key(config.seed, "discriminator", step), number)
-            conditions, noise, slots = _drawn(config, spec, batch, key)
-            fake = jax.lax.stop_gradient(generator.apply({"params": g.params}, noise, conditions))
-            real = images.to_float(batch["image"])
-            d, metrics = update_d(
-                d, real, fake, conditions, slots, jax.random.fold_in(key, 2), step, p
-            )
-            norms.append(metrics["grad_norm/d"])
+        p = game.probability(config, state)
+
+        def sides_of(batch: Batch, key: Key) -> tuple[Array, Array, Array]:
+            conditions, noise = _drawn(config, spec, batch, key)
+            fake = generator.apply({"params": g.params}, noise, conditions)
+            return images.to_float(batch["image"]), fake, conditions
+
+        d, metrics, norms = train_d(d, batches[:-1], sides_of, step, p)
         sure = metrics.pop("sure")
         g, found = update_g(g, d, batches[-1], step, p)
         metrics |= found
@@ -101,12 +99,11 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
     return train_step
 
 
-def _drawn(config: ConfigDict, spec: Spec, batch: Batch, key: Key) -> tuple[Array, Array, Array]:
-    """Conditions [B, K + 1 + 2A] of a batch, some hidden, latents [B, Z] and slots [B]."""
-    slots = batch["slot"]
+def _drawn(config: ConfigDict, spec: Spec, batch: Batch, key: Key) -> tuple[Array, Array]:
+    """Conditions [B, K + 1 + 2A] of a batch, some of them hidden, and latents [B, Z]."""
+    noise = rng.normal(jax.random.fold_in(key, 1), batch["slot"], (config.model.latent,))
     batch = conditioning.drop(batch, config.model.condition_dropout, jax.random.fold_in(key, 0))
-    noise = rng.normal(jax.random.fold_in(key, 1), slots, (config.model.latent,))
-    return conditioning.vector(batch, spec), noise, slots
+    return conditioning.vector(batch, spec), noise
 
 
 def _make_update(
@@ -117,11 +114,11 @@ def _make_update(
 
     def update(net: Net, d: Net, batch: Batch, step: Array, p: Array) -> tuple[Net, Metrics]:
         key = rng.key(config.seed, "generator", step)
-        conditions, noise, slots = _drawn(config, spec, batch, key)
+        conditions, noise = _drawn(config, spec, batch, key)
         weights = game.weights(d)
-        numbers = critic.numbers(jax.random.fold_in(key, 2), slots)
+        numbers = critic.numbers(jax.random.fold_in(key, 2), batch["slot"])
         judge = [critic.of(weights, numbers[:, side : side + 1], conditions, p) for side in (0, 1)]
-        real = jnp.zeros(slots.shape)
+        real = jnp.zeros(batch["slot"].shape)
         if rules.relative:
             real = judge[0](images.to_float(batch["image"]))
 

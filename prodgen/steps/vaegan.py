@@ -87,21 +87,19 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
     """
     net, likely = vae.network(config, spec), vae.likelihood(config)
     critic = game.Critic(config, spec, patch.build(config, spec))
-    update_d = game.make_update(config, critic, mean, variant == "penalised")
+    train_d = game.make_turns(config, critic, mean, variant == "penalised")
     update_vae = _make_update(config, spec, critic, mean)
 
     def train_step(state: State, batches: tuple[Batch, ...], frozen) -> tuple[State, Metrics]:
         old, d, step = state.nets["vae"], state.nets["d"], state.step
-        p, norms, found = game.probability(config, state), [], {}
-        for number, batch in enumerate(batches[:-1]):
-            key = jax.random.fold_in(rng.key(config.seed, "discriminator", step), number)
+        p = game.probability(config, state)
+
+        def sides_of(batch: Batch, key: Key) -> tuple[Array, Array, Array]:
             image, conditions, noise = _drawn(config, spec, batch, key)
             output, _, _ = net.apply({"params": old.params}, image, noise, conditions)
-            d, found = update_d(
-                d, image, jax.lax.stop_gradient(likely.mean(output)), conditions, batch["slot"],
-                jax.random.fold_in(key, 2), step, p,
-            )  # fmt: skip
-            norms.append(found["grad_norm/d"])
+            return image, likely.mean(output), conditions
+
+        d, found, norms = train_d(d, batches[:-1], sides_of, step, p)
         sure = found.pop("sure")
         after, sigma2, metrics = update_vae(old, d, batches[-1], step, p, frozen)
         metrics |= found

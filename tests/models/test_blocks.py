@@ -10,12 +10,6 @@ from prodgen.models import blocks
 from tests.test_hlo import faults
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def random(*shape):
     return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape))
 

@@ -14,12 +14,6 @@ from tests.test_hlo import faults
 SHAPES = [(1, 3, 5), (4, 4, 4), (6, 16, 16), (5, 16, 16), (2, 40, 36), (7, 5, 9), (9, 1, 1)]
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def random(*shape):
     return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape))
 

@@ -19,12 +19,6 @@ TEXTBOOK = {"AlexNet_0": ALEXNET, "VGG16_0": VGG16}
 CHANNELS = {"AlexNet_0": (64, 192, 384, 256, 256), "VGG16_0": (64, 128, 256, 512, 512)}
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def drawn(name, dtype=np.float32):
     """Random weights of a network and its heads."""
     rng = np.random.default_rng(0)

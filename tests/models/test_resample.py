@@ -12,12 +12,6 @@ from tests.test_hlo import convolutions
 TAPS = np.array([1, 3, 3, 1]) / 8
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def random(*shape):
     return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape))
 

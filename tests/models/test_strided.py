@@ -17,12 +17,6 @@ LAYERS = {  # ours, flax's
 SHAPES = [(5, 1, 18), (5, 18, 1), (5, 3, 4), (5, 16, 17), (3, 3, 2), (3, 16, 16), (4, 16, 16)]
 
 
-@pytest.fixture
-def float64():
-    with jax.enable_x64(True):
-        yield
-
-
 def random(*shape):
     return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape))
 
