@@ -21,13 +21,19 @@ flags.DEFINE_integer(
 )
 flags.DEFINE_integer("n", 0, "How many pictures or rows; 0 is the mode's default.", 0, 1_000_000)
 flags.DEFINE_string("label", "", "The category wanted.")
-flags.DEFINE_string("attributes", "", "Attributes wanted, as in colour=red,azimuth=30; mode sweep: colour=*.")
-flags.DEFINE_float("temperature", 1.0, "Scale of the latents, the truncation: lower is plainer.", 0.0, 10.0)
+flags.DEFINE_string(
+    "attributes", "", "Attributes wanted, as in colour=red,azimuth=30; mode sweep: colour=*."
+)
+flags.DEFINE_float(
+    "temperature", 1.0, "Scale of the latents, the truncation: lower is plainer.", 0.0, 10.0
+)
 flags.DEFINE_string("step", "best", "Checkpoint: best, latest or a step.")
 flags.DEFINE_string(
     "input", "", "Modes reconstruct, augment_preview: picture or folder; default: the test split."
 )
-flags.DEFINE_integer("frames", 12, "Pictures a row in interpolate, traverse, directions and sweep.", 2, 240)
+flags.DEFINE_integer(
+    "frames", 12, "Pictures a row in interpolate, traverse, directions and sweep.", 2, 240
+)
 
 
 def main(argv: list[str]) -> None:

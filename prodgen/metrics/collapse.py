@@ -18,7 +18,10 @@ FALLEN = 0.5  # of the widest spread that this run has had
 FEW = 0.5  # of the categories
 WON = 1e-3  # of a coin's loss
 HUGE = 1e3  # for logits, which live within some tens
-STEEP = 1e5  # for gradient norms, which live below some hundreds
+STEEP = 1e5  # for gradient norms of g and d, which live below some hundreds
+STEEPER = (
+    100  # times its smallest so far: for an autoencoder, whose norm follows the picture's size
+)
 BEYOND = 0.25  # of all values
 YOUNG = 0.1  # of the run: what has not begun to look like anything is not called collapsed
 
@@ -53,8 +56,9 @@ def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[s
     reasons = []
     if not math.isfinite(now["frechet"]):
         reasons.append("generated pictures are not finite")
-    for name in ("g", "d", "vae"):
-        if now.get(f"grad_norm_{name}", 0.0) > STEEP:
+    calm = min(reading.get("grad_norm_vae", math.inf) for reading in readings)
+    for name, limit in (("g", STEEP), ("d", STEEP), ("vae", STEEPER * calm)):
+        if now.get(f"grad_norm_{name}", 0.0) > limit:
             reasons.append(f"the gradient of {name} has the norm {now[f'grad_norm_{name}']:.1e}")
     if now["logits"] > HUGE:
         reasons.append(f"logits have grown to {now['logits']:.0f}")

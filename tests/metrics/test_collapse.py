@@ -58,6 +58,12 @@ def test_divergence_is_named():
     assert "40%" in verdicts({"beyond": 0.4})["divergence"]
     assert "not finite" in verdicts({"frechet": float("nan")})["divergence"]
     assert "gradient of g" in verdicts({"grad_norm_g": 2e6})["divergence"]
+    grown = verdicts({"grad_norm_vae": 8e4}, {"grad_norm_vae": 1e7})
+    assert "gradient of vae has the norm 1.0e+07" in grown["divergence"]
+
+
+def test_the_gradient_of_a_sum_over_large_pictures_is_no_divergence():
+    assert verdicts({"grad_norm_vae": 8e4}, {"grad_norm_vae": 4e5}) == {}
 
 
 def test_what_is_not_measured_accuses_nobody():
