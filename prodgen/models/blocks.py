@@ -59,11 +59,16 @@ def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: P
     It is summed over parts of the batch: XLA's CPU backend contracts over all positions of the
     batch at once, and falls out of the cache two to five times over. Towards few channels it is
     computed with the two sides exchanged, as the kernel turned half way round, up to ten times
-    faster: that backend is slow at narrow results, not at narrow inputs.
+    faster: that backend is slow at narrow results, not at narrow inputs. It is as slow where it
+    pads a picture to more than the size it began with, so that is done beforehand.
     """
     if gradient.shape[-1] < min(x.shape[-1], NARROW):
         turned = kernel_gradient(gradient, x, size, opposite(size, padding))
         return turned[::-1, ::-1].swapaxes(2, 3)
+    rows_columns = ends(size, padding)
+    if any(sum(pair) >= n for pair, n in zip(rows_columns, size, strict=True)):
+        x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *rows_columns, (0, 0))))
+        padding = "VALID"
     kernel = jnp.zeros((*size, x.shape[-1], gradient.shape[-1]), x.dtype)
     parts = kernel_gradient_parts(x)
     pairs = zip(jnp.split(x, parts), jnp.split(gradient, parts), strict=True)
@@ -80,11 +85,15 @@ def input_gradient(gradient: Array, kernel: Array, padding: Padding) -> Array:
 
 def opposite(size: tuple[int, int], padding: Padding) -> Padding:
     """The padding of the convolution that leads back: what each side lacks of a full overlap."""
-    low_high = {
-        "SAME": tuple(((n - 1) // 2, n // 2) for n in size),
-        "VALID": ((0, 0), (0, 0)),
-    }.get(padding, padding)
-    return tuple((n - 1 - a, n - 1 - b) for n, (a, b) in zip(size, low_high, strict=True))
+    return tuple(
+        (n - 1 - a, n - 1 - b) for n, (a, b) in zip(size, ends(size, padding), strict=True)
+    )
+
+
+def ends(size: tuple[int, int], padding: Padding) -> Padding:
+    """The padding as (low, high) of the rows and of the columns."""
+    named = {"SAME": tuple(((n - 1) // 2, n // 2) for n in size), "VALID": ((0, 0), (0, 0))}
+    return named.get(padding, padding)
 
 
 def _convolve_forward(x: Array, kernel: Array, padding: Padding) -> tuple[Array, tuple]:
