@@ -1,10 +1,17 @@
 """A convolutional VAE with a calibrated decoder on product pictures.
 
-python run_train.py --config=configs/vae.py                         embedded catalogue, 64 px
-python run_train.py --config=configs/vae.py:quick                   the same in a minute, 32 px
-python run_train.py --config=configs/vae.py:fashion_mnist           grey, 28 px, bits per dimension
+Times on two CPU cores (AMD EPYC, 2026-11-24); the numbers' commands stand in docs/results/.
+
+python run_train.py --config=configs/vae.py
+    the embedded catalogue at 64 px: 7 minutes; PSNR 22.9 dB on held-back pictures, 94 % of samples
+    named as asked
+python run_train.py --config=configs/vae.py:quick
+    512 of its pictures at 32 px: 40 seconds; PSNR 19 to 20 dB
+python run_train.py --config=configs/vae.py:fashion_mnist
+    grey clothes at 28 px: 27 minutes; 3.22 bits per dimension
 python run_train.py --config=configs/vae.py:folder --config.data.path=my_products/
 python run_train.py --config=configs/vae.py:table --config.data.path=my_products.csv
+    your own pictures: as the default
 """
 
 from ml_collections import ConfigDict
