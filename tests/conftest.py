@@ -12,7 +12,6 @@ import pytest
 from prodgen.data import prepare
 from tests.tiny import Squares, tiny
 
-
 LONGEST = ("test_resume.py", "test_parity.py", "test_gan.py", "test_configs.py")
 
 
