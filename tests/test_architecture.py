@@ -13,6 +13,7 @@ FLOORS = [  # from the ground up; within a floor only the pairs of ALLOWED
         "compatibility",
         "commandline",
         "arrays",
+        "torch_file",
         "rng",
         "trees",
         "images",
@@ -29,7 +30,8 @@ ALLOWED = {
     ("trainer", "run"), ("trainer", "evaluate"), ("trainer", "home"),
 }  # fmt: skip
 FREE_OF_JAX = {
-    "errors", "types", "tables", "config", "compatibility", "commandline", "arrays", "workdir",
+    "errors", "types", "tables", "config", "compatibility", "commandline", "arrays", "torch_file",
+    "workdir",
 }  # fmt: skip
 
 
