@@ -1,8 +1,16 @@
-"""The Frechet distance of two normal distributions, in float64 on the host."""
+"""The Frechet distance of two normal distributions, in float64 on the host.
+
+A distance of features estimates that of their distributions, and is biased upwards by about
+1 / n: two distances compare only between the same numbers of pictures.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+from prodgen.errors import BadData
 
 
 def moments(n: float, total: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -16,19 +24,103 @@ def moments(n: float, total: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray,
     return mean, (np.asarray(outer, np.float64) - n * np.outer(mean, mean)) / (n - 1)
 
 
+@dataclass
+class Moments:
+    """What has been seen of a stream of rows of F features, enough for its mean and covariance.
+
+    `total` [F] and `outer` [F, F] are the sums of the rows and of their outer products, float64,
+    after `shift` [F], the mean of the first rows, was taken off: a mean that is large beside the
+    deviation would otherwise cancel the digits of the covariance (Chan, Golub & LeVeque 1983).
+    """
+
+    n: int
+    shift: np.ndarray
+    total: np.ndarray
+    outer: np.ndarray
+
+    @classmethod
+    def of(cls, features: int) -> Moments:
+        """Nothing seen yet of rows of so many features."""
+        return cls(0, np.zeros(features), np.zeros(features), np.zeros((features, features)))
+
+    def add(self, rows: np.ndarray) -> None:
+        """Take in rows [n, F] of any number type; n may be 0. ValueError for another shape."""
+        rows = np.asarray(rows, np.float64)
+        if rows.ndim != 2 or rows.shape[1] != len(self.shift):
+            raise ValueError(f"expected rows [n, {len(self.shift)}], not {rows.shape}")
+        if not len(rows):
+            return
+        if not self.n:
+            self.shift = rows.mean(axis=0)
+        rows = rows - self.shift
+        self.n += len(rows)
+        self.total += rows.sum(axis=0)
+        self.outer += rows.T @ rows
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean [F] and unbiased covariance [F, F]; BadData of fewer than 2 rows."""
+        enough(self.n)
+        mean, covariance = moments(self.n, self.total, self.outer)
+        return mean + self.shift, covariance
+
+
+def needed(features: int) -> int:
+    """The fewest rows whose covariance of so many features can have full rank."""
+    return features + 1
+
+
+def enough(n: int, what: str = "pictures") -> None:
+    """BadData, saying how many are needed, where n rows have no covariance at all."""
+    if n < 2:
+        raise BadData(
+            f"a Frechet distance needs at least 2 {what} on either side, not {n}",
+            f"give more {what}; for one that tells models apart, thousands",
+        )
+
+
+def caution(n: int, features: int, what: str = "pictures") -> str:
+    """Words for a distance whose smaller side has n rows of so many features; "" if none are due.
+
+    Below `needed` a covariance is singular, and the distance measures n as much as the pictures.
+    """
+    if n >= needed(features):
+        return ""
+    return (
+        f"{n} {what} are too few for {features} features: their covariance is singular, so the "
+        f"distance is biased upwards; at least {needed(features)} are needed, and only distances "
+        "of as many compare"
+    )
+
+
 def distance(
     mean: np.ndarray, covariance: np.ndarray, other: np.ndarray, other_covariance: np.ndarray
 ) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) (Dowson & Landau 1982, eq. 4).
 
-    The root's trace is the sum of the roots of the eigenvalues of the symmetric C1^(1/2) C2
-    C1^(1/2), which has those of C1 C2. nan where a moment is not finite.
+    With C = R R^T, the root's trace is the sum of the singular values of R1^T R2, whose squares
+    are the eigenvalues of C1 C2. nan where a moment is not finite.
     """
     if not all(np.isfinite(x).all() for x in (mean, covariance, other, other_covariance)):
         return float("nan")
-    values, vectors = np.linalg.eigh(covariance)
-    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-    middle = root @ other_covariance @ root
-    shared = np.sqrt(np.maximum(np.linalg.eigvalsh((middle + middle.T) / 2), 0)).sum()
+    shared = np.linalg.svd(_factor(covariance).T @ _factor(other_covariance), compute_uv=False)
     gap = float(np.square(mean - other).sum())
-    return gap + float(np.trace(covariance) + np.trace(other_covariance) - 2 * shared)
+    spread = float(np.trace(covariance) + np.trace(other_covariance) - 2 * shared.sum())
+    return gap + max(spread, 0.0)  # equal covariances leave a rounding error of either sign
+
+
+def _factor(covariance: np.ndarray) -> np.ndarray:
+    """R [F, r] with C = R R^T for a covariance [F, F] of numerical rank r.
+
+    Directions without variance are left out: their eigenvalues are rounding errors of about
+    1e-16, whose roots of 1e-8 would add up to errors that can be seen.
+    """
+    nothing = len(covariance) * np.finfo(np.float64).eps
+    try:
+        root = np.linalg.cholesky(covariance)  # several times faster than eigenvectors
+        if np.diagonal(root).min() ** 2 > nothing * np.diagonal(covariance).max():
+            return root
+    except np.linalg.LinAlgError:
+        pass  # singular, or not quite symmetric positive
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > nothing * max(values[-1], 0)
+    return vectors[:, kept] * np.sqrt(values[kept])

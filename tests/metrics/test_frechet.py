@@ -2,8 +2,29 @@
 
 import numpy as np
 import pytest
+from scipy import linalg
 
+from prodgen.errors import BadData
 from prodgen.metrics import frechet
+
+
+def features(n, f=24, seed=0, shift=0.0):
+    """Correlated rows, some directions a thousand times wider than others."""
+    dice = np.random.default_rng(seed)
+    mix = np.random.default_rng(9).normal(size=(f, f)) * np.geomspace(1, 1e-3, f)
+    return dice.normal(size=(n, f)) @ mix.T + shift
+
+
+def seen(rows):
+    return rows.mean(0), np.cov(rows.T)
+
+
+def of_rows(a, b):
+    """The distance of two sets of rows without any covariance: exact also where it is singular."""
+    left, right = ((x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b))
+    shared = np.linalg.svd(left @ right.T, compute_uv=False).sum()
+    spread = np.square(left).sum() + np.square(right).sum() - 2 * shared
+    return np.square(a.mean(0) - b.mean(0)).sum() + spread
 
 
 def test_equal_distributions_are_at_zero():
@@ -43,3 +64,93 @@ def test_moments_are_numpys():
     np.testing.assert_allclose(covariance, np.cov(rows.T), rtol=1e-10)
     with pytest.raises(ValueError, match="at least 2 rows"):
         frechet.moments(1, rows[0], np.outer(rows[0], rows[0]))
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e6])
+def test_a_stream_has_the_moments_of_all_its_rows(shift):
+    rows = features(300, shift=shift)
+    stream = frechet.Moments.of(24)
+    for part in np.split(rows, [0, 1, 90, 200]):  # an empty part, a single row
+        stream.add(part)
+    mean, covariance = stream.result()
+    assert stream.n == 300
+    np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(covariance, np.cov(rows.T), rtol=1e-7, atol=1e-9)
+
+
+def test_a_stream_takes_float32_in_but_sums_in_float64():
+    rows = (features(200) + 1e3).astype(np.float32)
+    stream = frechet.Moments.of(24)
+    stream.add(rows)
+    np.testing.assert_allclose(stream.result()[1], np.cov(rows.astype(np.float64).T), rtol=1e-9)
+
+
+def test_a_stream_refuses_rows_of_another_width():
+    with pytest.raises(ValueError, match=r"rows \[n, 24\], not \(3, 23\)"):
+        frechet.Moments.of(24).add(np.zeros((3, 23)))
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_too_few_pictures_are_named(n):
+    stream = frechet.Moments.of(24)
+    stream.add(features(n))
+    with pytest.raises(BadData, match=f"at least 2 pictures on either side, not {n}"):
+        stream.result()
+
+
+def test_a_biased_distance_is_said_in_words():
+    assert frechet.needed(2048) == 2049
+    assert frechet.caution(2049, 2048) == ""
+    words = frechet.caution(2048, 2048)
+    assert "2048 pictures are too few" in words and "upwards; at least 2049" in words
+    frechet.enough(2)
+
+
+@pytest.mark.parametrize(("n", "m"), [(200, 300), (10, 300), (300, 10), (10, 12), (25, 2)])
+def test_few_rows_are_as_exact_as_many(n, m):
+    a, b = features(n), features(m, seed=1, shift=0.1)
+    expected = of_rows(a, b)
+    assert frechet.distance(*seen(a), *seen(b)) == pytest.approx(expected, rel=1e-9)
+    assert frechet.distance(*seen(a), *seen(a)) == pytest.approx(0, abs=1e-10 * expected)
+
+
+def test_a_small_distance_of_singular_covariances_keeps_its_digits():
+    a = features(12)
+    b = a + 1e-3 * features(12, seed=1)
+    assert frechet.distance(*seen(a), *seen(b)) == pytest.approx(of_rows(a, b), rel=1e-5)
+
+
+def test_fewer_pictures_are_biased_upwards():
+    a, b = features(4000), features(4000, seed=1)
+    few = frechet.distance(*seen(a[:30]), *seen(b[:30]))
+    assert few > 10 * frechet.distance(*seen(a), *seen(b))
+
+
+def test_pictures_without_any_variety_have_a_distance():
+    one, many = np.tile(features(1), (5, 1)), features(50, seed=1)
+    expected = np.square(one[0] - many.mean(0)).sum() + np.trace(np.cov(many.T))
+    assert frechet.distance(*seen(one), *seen(many)) == pytest.approx(expected)
+    assert frechet.distance(*seen(one), *seen(one)) == pytest.approx(0, abs=1e-12)
+
+
+def test_what_is_not_finite_has_no_distance():
+    rows = features(50)
+    rows[3, 4] = np.nan
+    assert np.isnan(frechet.distance(*seen(rows), *seen(features(50))))
+
+
+def test_it_agrees_with_the_matrix_root():
+    (m, a), (n, b) = seen(features(100)), seen(features(200, seed=1, shift=0.2))
+    root = np.trace(linalg.sqrtm(a @ b)).real
+    expected = np.square(m - n).sum() + np.trace(a) + np.trace(b) - 2 * root
+    assert frechet.distance(m, a, n, b) == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("n", [20, 200])  # singular, and not
+def test_it_agrees_with_pytorch_fid(n):
+    why = "needs pytorch-fid and torchvision"
+    pytest.importorskip("torchvision", reason=why, exc_type=ImportError)
+    peer = pytest.importorskip("pytorch_fid.fid_score", reason=why, exc_type=ImportError)
+    a, b = seen(features(n)), seen(features(150, seed=1, shift=0.2))
+    expected = peer.calculate_frechet_distance(*a, *b)
+    assert frechet.distance(*a, *b) == pytest.approx(expected, rel=1e-6)
