@@ -1,0 +1,336 @@
+"""The gate on files and arrays with one known fault each, and repairs that are measured again."""
+
+import dataclasses
+import functools
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen.errors import BadData
+from prodgen.metrics import marketplace, product
+from prodgen.metrics.marketplace import check, read, repaired
+
+ROOT = Path(__file__).parents[2]
+REAL = ROOT.parent / "shared" / "data" / "clothing-white" / "images"
+
+MAIN, SQUARE, EVEN = (  # the same rules at 400 pixels
+    dataclasses.replace(profile, side=400, native=200) for profile in marketplace.PROFILES.values()
+)
+
+
+@functools.cache
+def packshot(side=400, radius=0.45, right=0, down=0, ground=255, shade=(60, 90, 150)):
+    """uint8 [S, S, 3]: a sharp disc; right and down in pixels."""
+    place = np.arange(side) + 0.5 - side / 2
+    distance = np.hypot(place[:, None] - down, place[None] - right)
+    share = np.clip(radius * side - distance + 0.5, 0, 1)[..., None]
+    picture = np.rint(share * np.array(shade) + (1 - share) * ground).astype(np.uint8)
+    picture.flags.writeable = False  # it is shared by the tests
+    return picture
+
+
+def with_alpha(picture, side=400, radius=0.45):
+    """RGBA: the disc on nothing, its colour alone in RGB."""
+    place = np.arange(side) + 0.5 - side / 2
+    share = np.clip(radius * side - np.hypot(place[:, None], place[None]) + 0.5, 0, 1)
+    colour = np.broadcast_to(picture[side // 2, side // 2], picture.shape)
+    return np.dstack([colour, np.rint(share * 255).astype(np.uint8)])
+
+
+def saved(path, picture, **options):
+    Image.fromarray(picture).save(path, **options)
+    return path
+
+
+def only(verdict, key, *words):
+    """The verdict has this one reason, which says these words."""
+    assert verdict.keys == (key,), verdict.reasons
+    assert not verdict.passes
+    for word in words:
+        assert word in verdict.reasons[0], verdict.reasons
+    return True
+
+
+# --- verdicts ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("profile", marketplace.PROFILES)
+def test_a_good_packshot_passes_everywhere(profile):
+    verdict = check(packshot(1000), profile)
+    assert verdict.passes and verdict.reasons == () and verdict.keys == ()
+    assert verdict.measures.fill == pytest.approx(0.9, abs=0.01)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".bmp"])
+def test_a_good_file_passes(tmp_path, suffix):
+    path = tmp_path / f"good{suffix}"
+    Image.fromarray(packshot()).save(path, quality=90)
+    assert check(path, MAIN).passes and check(str(path), MAIN).passes
+
+
+def test_grey_and_sixteen_bits_pass(tmp_path):
+    grey = packshot(shade=(90, 90, 90))[..., 0]
+    assert check(grey[..., None], MAIN).passes
+    assert check(saved(tmp_path / "grey.png", grey), MAIN).passes
+    deep = saved(tmp_path / "deep.png", grey.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(read(deep)[..., 0], grey)
+    assert check(deep, MAIN).passes
+
+
+def test_size():
+    assert only(check(packshot(800), "white_main"), "size", "800 x 800 px", "at least 1000")
+    wide = np.pad(packshot(), ((0, 0), (10, 10), (0, 0)), constant_values=255)
+    assert check(wide, MAIN).passes
+    assert only(check(wide, SQUARE), "size", "420 x 400 px", "square")
+
+
+@pytest.mark.parametrize(
+    ("ground", "words"),
+    [(254, ("0.0% of it is exactly white", "80%", "1.0 levels off")), (240, ("15.0 levels",))],
+)
+def test_background_that_is_not_white(ground, words):
+    assert only(check(packshot(ground=ground), MAIN), "background", *words)
+    assert check(packshot(ground=ground), EVEN).passes
+
+
+def test_background_with_a_logo_or_a_gradient():
+    logo = packshot().copy()
+    logo[10:18, 10:26] = 0
+    assert only(check(logo, MAIN), "background", "up to 255 levels", "at most 24")
+    ramp = 220 + np.linspace(0, 30, 400)[None, :, None]
+    shaded = np.uint8(np.where(packshot() == 255, ramp, packshot()))
+    assert only(check(shaded, EVEN), "background", "varies by", "at most 4")
+
+
+def test_fill_and_off_centre():
+    small = check(packshot(radius=0.3), MAIN)
+    assert only(small, "fill", "60.0% of the frame", "85% to 100%")
+    tight = check(packshot(radius=0.49), SQUARE)
+    assert only(tight, "fill", "98.0%", "70% to 95%")
+    aside = check(packshot(radius=0.375, right=24, down=-4), SQUARE)
+    assert only(aside, "off_centre", "+6.0% right", "-1.0% down", "at most 3%")
+
+
+def test_no_product():
+    verdict = check(np.full((400, 400, 3), 255, np.uint8), MAIN)
+    assert only(verdict, "no_product") and verdict.measures.blank
+
+
+def test_transparent(tmp_path):
+    path = saved(tmp_path / "cut.png", with_alpha(packshot()))
+    assert only(check(path, MAIN), "transparent", "36.", "none may be")
+    opaque = np.dstack([packshot(), np.full((400, 400), 255, np.uint8)])
+    assert check(opaque, MAIN).passes
+    palette = Image.fromarray(packshot()).quantize(16)
+    palette.save(tmp_path / "cut.gif", transparency=palette.getpixel((0, 0)))
+    assert "transparent" in check(tmp_path / "cut.gif", MAIN).keys
+
+
+@pytest.mark.parametrize("how", ["NEAREST", "BILINEAR", "BICUBIC", "LANCZOS"])
+def test_an_enlarged_picture_is_upscaled_not_blurred(tmp_path, how):
+    path = tmp_path / "large.jpg"
+    large = Image.fromarray(packshot(300)).resize((1000, 1000), Image.Resampling[how])
+    large.save(path, quality=90)
+    verdict = check(path, "white_main")
+    assert only(verdict, "upscaled", "px on the longest side of 1000", "at least 500")
+    assert verdict.measures.native == pytest.approx(300, rel=0.25)
+
+
+def test_an_honest_reduction_is_not_upscaled():
+    large = Image.fromarray(packshot(1400)).resize((1000, 1000), Image.Resampling.LANCZOS)
+    assert check(np.asarray(large), "white_main").passes
+
+
+def test_blurred_is_what_has_the_pixels_but_not_the_edges():
+    asked = dataclasses.replace(MAIN, native=20)
+    soft = Image.fromarray(packshot(120)).resize((400, 400), Image.Resampling.BICUBIC)
+    assert only(check(np.asarray(soft), asked), "blurred", "px at 400 px", "at most 1.0")
+    # As blurred in a picture three times as large, it is sharp at the size that is asked for.
+    soft = Image.fromarray(packshot(400)).resize((1200, 1200), Image.Resampling.BICUBIC)
+    assert check(np.asarray(soft), asked).passes
+
+
+def test_several_reasons_are_all_said():
+    verdict = check(packshot(300, radius=0.2, right=45, ground=230), MAIN)
+    assert verdict.keys == ("size", "background", "fill", "off_centre")
+
+
+def test_an_unknown_profile_names_the_known_ones():
+    with pytest.raises(ValueError, match="white_main, square_catalogue, any_even"):
+        check(packshot(), "nowhere")
+    with pytest.raises(ValueError, match="uint8"):
+        check(np.zeros((40, 40, 3)), MAIN)
+
+
+# --- files that are no pictures ----------------------------------------------------------------
+
+
+def unreadable(path, *words):
+    verdict = check(path, "white_main")
+    assert verdict.measures is None
+    with pytest.raises(BadData):
+        read(path)
+    return only(verdict, "unreadable", *words)
+
+
+def test_files_that_cannot_be_read_are_verdicts(tmp_path):
+    assert unreadable(tmp_path / "none.png", "no such file")
+    assert unreadable(tmp_path, "no regular file")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    assert unreadable(tmp_path / "empty.jpg", "no JPEG, PNG")
+    (tmp_path / "text.png").write_text("this is no picture")
+    assert unreadable(tmp_path / "text.png", "no JPEG, PNG")
+    whole = saved(tmp_path / "whole.jpg", packshot()).read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    assert unreadable(tmp_path / "cut.jpg", "truncated")
+    whole = saved(tmp_path / "whole.png", packshot()).read_bytes()
+    (tmp_path / "broken.png").write_bytes(whole[:2000] + b"\0" * 50 + whole[2050:])
+    assert unreadable(tmp_path / "broken.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert unreadable(tmp_path / "pipe.png", "no regular file")
+    saved(tmp_path / "tiny.png", packshot()[:9, :9])
+    assert unreadable(tmp_path / "tiny.png", "9 x 9 px")
+    Image.fromarray(np.zeros((40, 40), np.float32)).save(tmp_path / "float.tiff")
+    assert unreadable(tmp_path / "float.tiff", "no JPEG, PNG")
+
+
+def test_too_many_pixels_are_refused_from_the_header(tmp_path, monkeypatch):
+    path = saved(tmp_path / "large.png", packshot())
+    monkeypatch.setattr(marketplace, "MAX_PIXELS", 159_999)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
+    assert only(check(path, "white_main"), "unreadable", "400 x 400 px", "at most 159999")
+
+
+def test_an_animation_is_refused(tmp_path):
+    frames = [Image.fromarray(packshot(200, right=k)) for k in range(3)]
+    for suffix in (".gif", ".png", ".webp"):
+        path = tmp_path / f"moving{suffix}"
+        frames[0].save(path, save_all=True, append_images=frames[1:])
+        assert unreadable(path, "animated, 3 frames")
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    tall = np.pad(packshot(), ((0, 80), (0, 0), (0, 0)), constant_values=255)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be shown turned by 90 degrees, clockwise
+    path = saved(tmp_path / "turned.jpg", np.rot90(tall), exif=exif, quality=95)
+    assert Image.open(path).size == (480, 400)
+    picture = read(path)
+    assert picture.shape == tall.shape and np.abs(picture.astype(int) - tall).mean() < 1
+    (tmp_path / "odd.jpg").write_bytes(spoilt_exif(path))
+    assert read(tmp_path / "odd.jpg").shape == (400, 480, 3)
+
+
+def spoilt_exif(path):
+    data = bytearray(path.read_bytes())
+    start = data.index(b"Exif\0\0") + 6
+    data[start : start + 8] = b"\xff" * 8
+    return bytes(data)
+
+
+# --- repairs -----------------------------------------------------------------------------------
+
+
+def test_a_good_picture_is_left_alone():
+    repair = repaired(packshot(), MAIN)
+    assert repair.picture is packshot() and repair.changes == () and repair.refused == ""
+
+
+def test_a_small_product_aside_is_centred_and_padded_without_resampling():
+    picture = packshot(800, radius=0.3, right=-100, down=45)
+    repair = repaired(picture, MAIN)
+    assert repair.picture.shape == (533, 533, 3)  # 480 / 0.9
+    assert len(repair.changes) == 2
+    assert "-12.5% right, +5.6% down" in repair.changes[0]
+    assert "800 x 800 px to 533 x 533, fill 60.0% to 90.1%" in repair.changes[1]
+    verdict = check(repair.picture, MAIN)
+    assert verdict.passes and max(map(abs, verdict.measures.offset)) <= 1 / 533
+    top, left, bottom, right = product.measure(picture).box
+    moved = verdict.measures.box
+    np.testing.assert_array_equal(
+        repair.picture[moved[0] : moved[2], moved[1] : moved[3]], picture[top:bottom, left:right]
+    )
+
+
+def test_the_frame_grows_to_the_size_asked_for_but_not_the_product():
+    repair = repaired(packshot(800, radius=0.2175), MAIN)  # 348 px: 0.9 of 387, 0.87 of 400
+    assert repair.picture.shape == (400, 400, 3) and check(repair.picture, MAIN).passes
+    small = repaired(packshot(250, radius=0.2), MAIN)
+    assert small.picture.shape == (111, 111, 3)
+    assert check(small.picture, MAIN).keys == ("size",)
+
+
+def test_a_wide_picture_becomes_square():
+    wide = np.pad(packshot(), ((0, 0), (120, 20), (0, 0)), constant_values=255)
+    repair = repaired(wide, SQUARE)
+    assert repair.picture.shape == (424, 424, 3)  # 360 / 0.85
+    assert check(repair.picture, SQUARE).passes
+
+
+def test_a_nearly_white_background_becomes_white_without_a_seam():
+    picture = packshot(600, radius=0.34, right=20, ground=247).copy()
+    picture[300:302, 30:32] = 180  # dust
+    repair = repaired(picture, MAIN)
+    assert any("set to (255, 255, 255)" in change for change in repair.changes)
+    verdict = check(repair.picture, MAIN)
+    assert verdict.passes and verdict.measures.white_share == 1
+    assert (repair.picture[:60, :60] == 255).all()
+    middle = len(repair.picture) // 2
+    np.testing.assert_array_equal(repair.picture[middle, middle], (60, 90, 150))
+
+
+def test_a_faint_shadow_on_white_survives():
+    picture = packshot(600, radius=0.3).copy()
+    picture[485:498, 200:400] = 250
+    repair = repaired(picture, MAIN)
+    assert repair.picture.shape == (400, 400, 3)
+    assert (repair.picture[:, 200] == 250).all(axis=-1).sum() == 13
+
+
+def test_any_background_pads_with_its_own_colour():
+    repair = repaired(packshot(800, radius=0.22, ground=180), EVEN)
+    assert (repair.picture[:20] == 180).all() and len(repair.changes) == 2
+    assert check(repair.picture, EVEN).passes
+
+
+def test_transparency_is_composed():
+    repair = repaired(with_alpha(packshot()), MAIN)
+    assert repair.changes == ("transparency: composed on (255, 255, 255)",)
+    assert check(repair.picture, MAIN).passes
+    assert np.abs(repair.picture.astype(int) - packshot()).max() <= 1
+
+
+def test_what_cannot_be_mended_says_so_and_is_left_alone():
+    blank = np.full((200, 200, 3), 255, np.uint8)
+    cut = packshot(400, radius=0.3, right=150)
+    ramp = 210 + np.linspace(0, 45, 400)[None, :, None]
+    shaded = np.uint8(np.where(packshot() == 255, ramp, packshot()))
+    for picture, words in (
+        (blank, "no product"),
+        (cut, "cuts the product off"),
+        (shaded, "varies by"),
+        (packshot(ground=180), "75 levels from the asked colour"),
+    ):
+        repair = repaired(picture, MAIN)
+        assert words in repair.refused
+        assert repair.picture is picture and repair.changes == ()
+
+
+# --- real pictures -----------------------------------------------------------------------------
+
+
+def test_real_packshots_are_too_small_and_nothing_else():
+    if not REAL.exists():
+        pytest.skip("real pictures are not here")
+    verdicts = [check(path, "white_main") for path in sorted(REAL.glob("*.jpg"))[::101][:50]]
+    assert len(verdicts) == 50 and all("size" in verdict.keys for verdict in verdicts)
+    assert sum(verdict.keys == ("size",) for verdict in verdicts) >= 47
+    path = next(iter(sorted(REAL.glob("*.jpg"))))
+    large = Image.open(path).resize((1200, 1200), Image.Resampling.BICUBIC)
+    out = io.BytesIO()
+    large.save(out, "JPEG", quality=90)
+    assert check(np.asarray(Image.open(out)), "white_main").keys == ("upscaled",)
