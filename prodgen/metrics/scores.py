@@ -1,0 +1,107 @@
+"""How near generated pictures come to real ones: every number of features, with floor and interval.
+
+The generated pictures come in several sets, one a sampling seed: the value is the mean over the
+sets, the interval that of a mean of so few (Student). The floor is what real pictures that were
+not generated get in their place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from prodgen.metrics import frechet, kernel, manifold
+from prodgen.metrics.passport import Number, Passport
+
+K = 5  # neighbours of precision, recall, density and coverage
+STUDENT = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
+"""Two-sided 95 % points of Student's t, by degrees of freedom from 0 up."""
+
+LOWER, HIGHER = "lower", "higher"
+BETTER = {
+    "frechet": LOWER, "kernel": LOWER,
+    "precision": HIGHER, "recall": HIGHER, "density": HIGHER, "coverage": HIGHER,
+}  # fmt: skip
+
+
+def distances(
+    real: np.ndarray,
+    fakes: Sequence[np.ndarray],
+    floor: np.ndarray,
+    passport: Passport,
+    subject: str = "",
+    trained_with: tuple[str, ...] = (),
+) -> dict[str, Number]:
+    """Every number of BETTER, by name.
+
+    real [N, F]: features of the real pictures that are held back; fakes: sets [M, F], all of one
+    size; floor [L, F]: features of other real pictures, M of them where there are as many (fewer
+    make the floor worse than it is, and the caution says so). `passport` is filled in: its metric,
+    counts and options are set here. BadData where a set is too small, ValueError for unequal sets.
+    """
+    sizes = {len(fake) for fake in fakes}
+    if len(sizes) != 1:
+        raise ValueError(f"expected sets of one size, not of {sorted(sizes)}")
+    (size,) = sizes
+    found: dict[str, Number] = {}
+    for measure, options in MEASURES:
+        values = [measure(real, fake) for fake in fakes]
+        floors = measure(real, floor[:size])
+        for name in values[0]:
+            mean, low, high = interval([value[name] for value in values])
+            found[name] = Number(
+                mean,
+                dataclasses.replace(
+                    passport, metric=name, real=len(real), fake=size, options=options
+                ),
+                low, high, floors[name], subject, trained_with,
+                _caution(name, len(real), size, len(floor), real.shape[1]),
+            )  # fmt: skip
+    return found
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """(mean, low, high): the mean of up to ten values with its 95 % interval, nan of one value."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return mean, math.nan, math.nan
+    reach = STUDENT[len(values) - 1] * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return mean, mean - reach, mean + reach
+
+
+def _caution(name: str, real: int, fake: int, floor: int, features: int) -> str:
+    said = []
+    if name == "frechet" and (words := frechet.caution(min(real, fake), features)):
+        said.append(words)
+    if floor < fake:
+        said.append(f"the floor is that of {floor} pictures, not of {fake}")
+    return "; ".join(said)
+
+
+def _frechet(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    sides = []
+    for rows in (real, fake):
+        seen = frechet.Moments.of(rows.shape[1])
+        seen.add(rows)
+        sides += seen.result()
+    return {"frechet": frechet.distance(*sides)}
+
+
+def _kernel(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    """The estimate from all rows; subsets would only estimate it again."""
+    return {"kernel": kernel.distance(real, fake, subsets=1).full}
+
+
+def _manifold(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
+    return manifold.scores(real, fake, K)
+
+
+Measure = Callable[[np.ndarray, np.ndarray], dict[str, float]]
+MEASURES: tuple[tuple[Measure, tuple], ...] = (
+    (_frechet, ()),
+    (_kernel, (("kernel", "cubic"), ("estimate", "unbiased, all rows"))),
+    (_manifold, (("k", K),)),
+)

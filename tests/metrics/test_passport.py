@@ -1,0 +1,46 @@
+"""Like with like: numbers whose passports differ are not compared."""
+
+import dataclasses
+import json
+
+import pytest
+
+from prodgen.errors import UsageError
+from prodgen.metrics.features import Identity
+from prodgen.metrics.passport import Number, Passport, gain
+
+WHO = Identity("home", "3", "ab" * 32, "none")
+PASS = Passport("frechet", WHO, "d1", "test", 436, 1000, 0, (("k", 5),))
+
+
+def test_numbers_of_one_passport_compare():
+    assert gain(Number(3.0, PASS), Number(5.0, PASS)) == -2.0
+
+
+OTHERS = {
+    "metric": "kernel", "extractor": dataclasses.replace(WHO, sha256="cd" * 32), "data": "d2",
+    "split": "validation", "real": 435, "fake": 999, "seed": 1, "options": (("k", 3),),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Passport)])
+def test_any_difference_is_refused_and_named(field):
+    other = dataclasses.replace(PASS, **{field: OTHERS[field]})
+    with pytest.raises(UsageError, match=f"{field}: ") as error:
+        gain(Number(3.0, PASS), Number(5.0, other))
+    assert str(OTHERS[field]) in str(error.value)
+
+
+def test_a_run_is_not_ranked_by_what_it_was_trained_with():
+    taught = Number(3.0, PASS, subject="runs/vaegan", trained_with=(WHO.sha256,))
+    assert not taught.ranked
+    with pytest.raises(UsageError, match="runs/vaegan was trained with home-3-abababab"):
+        gain(taught, Number(5.0, PASS))
+    assert Number(3.0, PASS, trained_with=("cd" * 32,)).ranked
+    assert Number(3.0, dataclasses.replace(PASS, extractor=None), trained_with=("",)).ranked
+
+
+@pytest.mark.parametrize("who", [WHO, None])
+def test_a_passport_survives_json(who):
+    passport = dataclasses.replace(PASS, extractor=who)
+    assert Passport.from_json(json.loads(json.dumps(dataclasses.asdict(passport)))) == passport

@@ -1,0 +1,58 @@
+"""Numbers with floors and intervals, on features made by hand."""
+
+import math
+
+import numpy as np
+import pytest
+
+from prodgen.metrics import scores
+from prodgen.metrics.features import Identity
+from prodgen.metrics.passport import Passport
+
+PASS = Passport("", Identity("pixels", "1", "", "none"), "d1", "test", 0, 0, 0)
+
+
+def rows(count, seed, shift=0.0):
+    return np.random.default_rng(seed).normal(shift, 1, (count, 4))
+
+
+def test_an_interval_is_student_s():
+    assert scores.interval([1.0, 3.0]) == pytest.approx((2.0, 2 - 12.706, 2 + 12.706))
+    mean, low, high = scores.interval([1.0, 2.0, 3.0])
+    assert (mean, high - mean) == pytest.approx((2.0, 4.303 / math.sqrt(3)))
+    assert scores.interval([5.0])[0] == 5.0 and math.isnan(scores.interval([5.0])[1])
+
+
+def test_real_pictures_sit_at_the_floor_and_shifted_ones_do_not():
+    real, floor = rows(300, 0), rows(300, 1)
+    honest = scores.distances(real, [rows(300, i) for i in (2, 3, 4)], floor, PASS)
+    shifted = scores.distances(real, [rows(300, i, 2.0) for i in (2, 3, 4)], floor, PASS)
+    assert set(honest) == set(scores.BETTER)
+    for name, better in scores.BETTER.items():
+        gap = shifted[name].value - honest[name].value
+        assert gap > 0 if better == scores.LOWER else gap < 0, name
+        assert honest[name].floor == shifted[name].floor
+    assert honest["frechet"].value == pytest.approx(honest["frechet"].floor, abs=0.1)
+    assert honest["frechet"].low < honest["frechet"].value < honest["frechet"].high
+    assert shifted["frechet"].value == pytest.approx(16, rel=0.2)  # 4 features, 2 apart
+
+
+def test_a_number_says_what_it_stands_on():
+    found = scores.distances(rows(30, 0), [rows(20, 1)], rows(10, 2), PASS, "runs/x", ("ab",))
+    passport = found["recall"].passport
+    assert (passport.metric, passport.real, passport.fake) == ("recall", 30, 20)
+    assert passport.options == (("k", 5),) and passport.extractor == PASS.extractor
+    assert found["recall"].subject == "runs/x" and found["recall"].trained_with == ("ab",)
+    assert found["recall"].caution == "the floor is that of 10 pictures, not of 20"
+
+
+def test_too_few_pictures_for_a_covariance_are_a_caution():
+    wide = np.random.default_rng(0).normal(size=(3, 12, 20))
+    found = scores.distances(wide[0], [wide[1]], wide[2], PASS)
+    assert "too few for 20 features" in found["frechet"].caution
+    assert found["kernel"].caution == ""
+
+
+def test_sets_of_different_sizes_are_refused():
+    with pytest.raises(ValueError, match="of one size"):
+        scores.distances(rows(9, 0), [rows(9, 1), rows(8, 2)], rows(9, 3), PASS)
