@@ -40,7 +40,7 @@ def distances(
     real [N, F]: features of the real pictures that are held back; fakes: sets [M, F], all of one
     size; floor [L, F]: features of other real pictures, M of them where there are as many (fewer
     make the floor worse than it is, and the caution says so). `passport` is filled in: its metric,
-    counts and options are set here. BadData where a set is too small, ValueError for unequal sets.
+    counts are set here, and its options added to. BadData where a set is too small, ValueError for unequal sets.
     """
     sizes = {len(fake) for fake in fakes}
     if len(sizes) != 1:
@@ -55,7 +55,8 @@ def distances(
             found[name] = Number(
                 mean,
                 dataclasses.replace(
-                    passport, metric=name, real=len(real), fake=size, options=options
+                    passport, metric=name, real=len(real), fake=size,
+                    options=passport.options + options,
                 ),
                 low, high, floors[name], subject, trained_with,
                 _caution(name, len(real), size, len(floor), real.shape[1]),

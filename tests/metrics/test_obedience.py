@@ -1,0 +1,66 @@
+"""What was asked for against what a network says, on outputs made by hand."""
+
+import numpy as np
+import pytest
+
+from prodgen.metrics.obedience import obedience, wilson
+from prodgen.types import Attribute, Spec
+
+SPEC = Spec(8, 3, ("mug", "hat"), (
+    Attribute("colour", "categorical", ("red", "blue")),
+    Attribute("height", "number", unit="cm", mean=10.0, deviation=2.0),
+    Attribute("azimuth", "angle"),
+))  # fmt: skip
+
+
+def rows(*products):
+    """Conditions of (label, colour, height, azimuth); None is unknown."""
+    label = np.array([-1 if p[0] is None else SPEC.classes.index(p[0]) for p in products], np.int32)
+    attributes = np.zeros((len(products), SPEC.columns), np.float32)
+    known = np.zeros((len(products), SPEC.columns), bool)
+    for row, values in enumerate(products):
+        for attribute, value in zip(SPEC.attributes, values[1:], strict=True):
+            if value is not None:
+                attributes[row, SPEC.slices()[attribute.name]] = attribute.encode(value)
+                known[row, SPEC.slices()[attribute.name]] = True
+    return {"label": label, "attributes": attributes, "known": known}
+
+
+def outputs(*products):
+    """What a network says that is sure of these."""
+    said = rows(*products)
+    return np.concatenate([5.0 * np.eye(2)[said["label"]], said["attributes"]], axis=1)
+
+
+REAL = rows(("mug", "red", 10, 0), ("hat", "blue", 12, 90))
+SAID_REAL = outputs(("mug", "red", 11, 0), ("hat", "red", 12, 90))
+
+
+def test_each_condition_by_hand():
+    asked = rows(("mug", "red", 10, 350), ("hat", "red", 14, 90), ("hat", "blue", 14, 180))
+    said = outputs(("mug", "red", 13, 10), ("mug", "red", 14, 90), ("hat", "red", 13, 0))
+    found = obedience(SPEC, asked, said, REAL, SAID_REAL)
+    assert found["category"].value == pytest.approx(2 / 3)
+    assert found["category"].worst == ("hat", 0.5) and found["category"].real == 1.0
+    assert found["colour"].value == pytest.approx(2 / 3) and found["colour"].real == 0.5
+    assert found["height"].value == pytest.approx(4 / 3) and found["height"].unit == "cm"
+    assert found["height"].real == pytest.approx(0.5)
+    # 350 to 10 degrees are 20 apart, not 340
+    assert found["azimuth"].value == pytest.approx((20 + 0 + 180) / 3, rel=1e-5)
+    assert found["azimuth"].unit == "degrees" and found["azimuth"].count == 3
+
+
+def test_what_is_not_asked_for_counts_nothing():
+    asked = rows(("mug", None, 10, None), (None, None, None, None))
+    found = obedience(SPEC, asked, outputs(("mug", "red", 10, 0), ("hat", "red", 9, 0)), REAL,
+                      SAID_REAL)  # fmt: skip
+    assert set(found) == {"category", "height"}
+    assert found["category"].count == found["height"].count == 1
+    nothing = rows((None, None, None, None))
+    assert obedience(SPEC, nothing, outputs(("mug", "red", 1, 0)), REAL, SAID_REAL) == {}
+
+
+def test_wilson_s_interval():
+    assert wilson(8, 10) == pytest.approx((0.490, 0.943), abs=1e-3)
+    assert wilson(0, 10)[0] == 0.0 and wilson(10, 10)[1] == pytest.approx(1.0)
+    assert wilson(10, 10)[0] == pytest.approx(0.722, abs=1e-3)
