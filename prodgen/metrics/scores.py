@@ -39,8 +39,9 @@ def distances(
 
     real [N, F]: features of the real pictures that are held back; fakes: sets [M, F], all of one
     size; floor [L, F]: features of other real pictures, M of them where there are as many (fewer
-    make the floor worse than it is, and the caution says so). `passport` is filled in: its metric,
-    counts are set here, and its options added to. BadData where a set is too small, ValueError for unequal sets.
+    make the floor worse than it is, and the caution says so). `passport` is filled in: its metric
+    and counts are set here, and its options added to. BadData where a set is too small, ValueError
+    for unequal sets.
     """
     sizes = {len(fake) for fake in fakes}
     if len(sizes) != 1:
