@@ -46,15 +46,6 @@ def viewer(params) -> Callable[[np.ndarray], np.ndarray]:
     return features
 
 
-def distance(rows: np.ndarray, others: np.ndarray) -> float:
-    """The Frechet distance of two sets of features."""
-    return frechet.distance(*(m for x in (rows, others) for m in moments(x)))
-
-
-def moments(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return frechet.moments(len(rows), rows.sum(0), rows.T @ rows)
-
-
 def main(argv: list[str]) -> None:
     chosen, overrides, rest = commandline.split(argv)
     commandline.parse_flags(rest)
@@ -72,13 +63,13 @@ def main(argv: list[str]) -> None:
     few = features(first.fetch(first.ids("train"))["image"])
     shuffled = np.random.default_rng(0).permutation(len(many))
     result = {
-        "many": len(many), "few": distance(few, many),
-        "floor": distance(*np.array_split(many[shuffled], 2)), "home": record,
+        "many": len(many), "few": frechet.between(few, many),
+        "floor": frechet.between(*np.array_split(many[shuffled], 2)), "home": record,
     }  # fmt: skip
     rows = [first.fetch(first.ids("train")[:SHOWN])["image"]]
     for name, model in models.items():
         made = model.sample(FLAGS.samples)
-        result[name] = {"step": model.run.step, "frechet": distance(features(made), many)}
+        result[name] = {"step": model.run.step, "frechet": frechet.between(features(made), many)}
         rows.append(made[:SHOWN])
     print(json.dumps(result, indent=1))
     if FLAGS.out:

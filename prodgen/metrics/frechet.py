@@ -108,6 +108,16 @@ def distance(
     return gap + max(spread, 0.0)  # equal covariances leave a rounding error of either sign
 
 
+def between(rows: np.ndarray, others: np.ndarray) -> float:
+    """The distance of features [N, F] and [M, F] of any number type; BadData of fewer than 2."""
+    sides = []
+    for side in (rows, others):
+        seen = Moments.of(side.shape[1])
+        seen.add(side)
+        sides += seen.result()
+    return distance(*sides)
+
+
 def _factor(covariance: np.ndarray) -> np.ndarray:
     """R [F, r] with C = R R^T for a covariance [F, F] of numerical rank r.
 

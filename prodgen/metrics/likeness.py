@@ -17,12 +17,13 @@ import itertools
 
 import numpy as np
 
+from prodgen.metrics.product import LUMA
+
 GRAIN = 6.0  # levels of 255: about what strong JPEG compression leaves
 REACH = 0.1  # of the side: how far a copy may have moved
 FINE, COARSE = 64, 16  # pixels a side at which pairs are compared, and at which they are aligned
 CANDIDATES, FINALISTS = 16, 3  # partners by small pictures, and pairs that are compared when fine
 SOFT, SOFT_COLOUR = 0.7, 1.7  # pixels: JPEG keeps colour at half the resolution of brightness
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as in JPEG
 TANGENT = 1.0  # pixels: how far the tangent stands for a move
 BLOCK = 32  # pictures at a time: their pairs fit a processor's cache
 
