@@ -1,7 +1,8 @@
 """Use a trained run: python run_sample.py --workdir=runs/fm --mode=grid --out=grid.png
 
-Modes: grid, images, reconstruct, interpolate, traverse, directions, sweep, augment_preview. Each
-writes its pictures and a manifest.json beside them; the same command gives the same bytes.
+Modes: grid, images, reconstruct, interpolate, traverse, directions, sweep, augment_preview,
+evaluate. Each writes its files and a manifest.json beside them; the same command gives the same
+bytes.
 """
 
 import sys
@@ -31,6 +32,9 @@ flags.DEFINE_string("step", "best", "Checkpoint: best, latest or a step.")
 flags.DEFINE_string(
     "input", "", "Modes reconstruct, augment_preview: picture or folder; default: the test split."
 )
+flags.DEFINE_list(
+    "extractors", [], f"Mode evaluate: what to look with besides: {', '.join(tables.EXTRACTORS)}."
+)
 flags.DEFINE_integer(
     "frames", 12, "Pictures a row in interpolate, traverse, directions and sweep.", 2, 240
 )
@@ -59,6 +63,7 @@ def main(argv: list[str]) -> None:
         step=FLAGS.step,
         input=FLAGS.input,
         frames=FLAGS.frames,
+        extractors=tuple(FLAGS.extractors),
     )
     for path in request.run(wanted):
         print(path)

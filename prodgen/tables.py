@@ -64,6 +64,10 @@ PENALTIES = {  # where the discriminator's slope is penalised; losses/penalties.
     "r1_r2": ("real", "fake"),
     "gradient": ("between",),
 }
+EXTRACTORS = {  # what a judgement may look with besides the run's own home network
+    "pixels": "prodgen.metrics.features:pixels",
+    "efficientnet_lite0": "prodgen.metrics.features:efficientnet_lite0",
+}
 MODES = {
     "grid": "prodgen.apps.grid",
     "images": "prodgen.apps.images",
@@ -73,6 +77,7 @@ MODES = {
     "directions": "prodgen.apps.directions",
     "sweep": "prodgen.apps.sweep",
     "augment_preview": "prodgen.apps.augment_preview",
+    "evaluate": "prodgen.apps.evaluate",
 }
 
 

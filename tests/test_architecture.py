@@ -21,7 +21,7 @@ FLOORS = [  # from the ground up; within a floor only the pairs of ALLOWED
     {"workdir", "models", "augment", "parallel", "report", "optim", "checkpoint"},
     {"data", "losses", "metrics"},
     {"steps"},
-    {"run", "home", "evaluate", "trainer"},
+    {"run", "home", "evaluate", "judge", "trainer"},
     {"apps", "experiments"},
 ]
 # Rooms of one floor that may look at each other, always in this direction.

@@ -47,7 +47,7 @@ def read_pictures(model: Model, request: Request, n: int) -> tuple[np.ndarray, B
     With their conditions, as stored or as asked for, and their names.
     """
     if not request.input:
-        store = _store(model)
+        store = stored(model)
         ids = store.some("test", n)
         if not len(ids):
             raise MissingInput(
@@ -75,7 +75,7 @@ def _read(model: Model, path: Path) -> np.ndarray:
     return fit.set_channels(pixels, spec.channels)
 
 
-def _store(model: Model) -> Store:
+def stored(model: Model) -> Store:
     """The run's own pictures: prepared again if the store was deleted, refused if they changed."""
     store = prepare.open_or_prepare(model.config.data, lambda text: None)
     if store.digest() != model.run.record["data"]["digest"]:

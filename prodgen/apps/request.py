@@ -27,6 +27,7 @@ class Request:
     step: str = "best"
     input: str = ""
     frames: int = 12
+    extractors: tuple[str, ...] = ()
 
     def target(self, default: str) -> Path:
         """Where the mode writes: --out, or `default` in the run's folder."""
