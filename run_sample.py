@@ -1,8 +1,8 @@
 """Use a trained run: python run_sample.py --workdir=runs/fm --mode=grid --out=grid.png
 
 Modes: grid, images, reconstruct, interpolate, traverse, directions, sweep, augment_preview,
-evaluate. Each writes its files and a manifest.json beside them; the same command gives the same
-bytes.
+evaluate, gate. Each writes its files and a manifest.json beside them; the same command gives the
+same bytes.
 """
 
 import sys
@@ -33,8 +33,14 @@ flags.DEFINE_string(
     "input", "", "Modes reconstruct, augment_preview: picture or folder; default: the test split."
 )
 flags.DEFINE_list(
-    "extractors", [], f"Mode evaluate: what to look with besides: {', '.join(tables.EXTRACTORS)}."
+    "extractors", [], f"Mode evaluate: look with {', '.join(tables.EXTRACTORS)} too; or NAME=FILE."
 )
+flags.DEFINE_string("images", "", "Modes evaluate, gate: a folder of pictures from anywhere.")
+flags.DEFINE_string(
+    "reference", "", "Mode evaluate: judge --images by this folder, or config such as FILE.py:NAME."
+)
+flags.DEFINE_enum("profile", "white_main", tables.PROFILES, "Mode gate: what is asked of pictures.")
+flags.DEFINE_bool("repair", False, "Mode gate: write what can be mended, mended, to --out.")
 flags.DEFINE_integer(
     "frames", 12, "Pictures a row in interpolate, traverse, directions and sweep.", 2, 240
 )
@@ -42,17 +48,18 @@ flags.DEFINE_integer(
 
 def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
-    if not FLAGS.workdir:
-        raise UsageError("no --workdir was given", "name a folder that run_train.py made")
     if FLAGS.mode not in tables.MODES:
         raise UsageError(
             f"--mode={FLAGS.mode} is not known; {tables.nearest(FLAGS.mode, tables.MODES)}"
         )
-    workdir.read(Path(FLAGS.workdir))
+    if FLAGS.workdir:
+        workdir.read(Path(FLAGS.workdir))
+    elif FLAGS.mode not in tables.NEED_NO_RUN or not FLAGS.images:
+        raise UsageError("no --workdir was given", "name a folder that run_train.py made")
     from prodgen.apps import request  # loads JAX
 
     wanted = request.Request(
-        workdir=Path(FLAGS.workdir),
+        workdir=Path(FLAGS.workdir) if FLAGS.workdir else None,
         mode=FLAGS.mode,
         out=Path(FLAGS.out) if FLAGS.out else None,
         seed=FLAGS.seed,
@@ -64,6 +71,10 @@ def main(argv: list[str]) -> None:
         input=FLAGS.input,
         frames=FLAGS.frames,
         extractors=tuple(FLAGS.extractors),
+        images=FLAGS.images,
+        reference=FLAGS.reference,
+        profile=FLAGS.profile,
+        repair=FLAGS.repair,
     )
     for path in request.run(wanted):
         print(path)

@@ -78,7 +78,10 @@ MODES = {
     "sweep": "prodgen.apps.sweep",
     "augment_preview": "prodgen.apps.augment_preview",
     "evaluate": "prodgen.apps.evaluate",
+    "gate": "prodgen.apps.gate",
 }
+NEED_NO_RUN = ("evaluate", "gate")  # given --images, these modes work without --workdir
+PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
 
 
 def nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:

@@ -16,7 +16,7 @@ from prodgen.errors import UsageError
 class Request:
     """The flags of run_sample.py. `n` of 0 and an empty `out` mean the mode's own default."""
 
-    workdir: Path
+    workdir: Path | None
     mode: str
     out: Path | None = None
     seed: int = 0
@@ -28,10 +28,14 @@ class Request:
     input: str = ""
     frames: int = 12
     extractors: tuple[str, ...] = ()
+    images: str = ""
+    reference: str = ""
+    profile: str = "white_main"
+    repair: bool = False
 
     def target(self, default: str) -> Path:
-        """Where the mode writes: --out, or `default` in the run's folder."""
-        return self.out or self.workdir / default
+        """Where the mode writes: --out, or `default` in the run's folder, or here without one."""
+        return self.out or (self.workdir or Path()) / default
 
 
 def parse_attributes(text: str) -> dict[str, str]:
@@ -55,7 +59,8 @@ def run(request: Request) -> list[Path]:
     mode = tables.find(tables.MODES, request.mode, "--mode")
     mesh.use_compile_cache()
     selftest.run()
-    return mode.run(load(request.workdir, request.step), request)
+    model = load(request.workdir, request.step) if request.workdir else None
+    return mode.run(model, request)
 
 
 class Output:
@@ -64,12 +69,13 @@ class Output:
     The manifest of a folder keeps the entries of other pictures that are still there.
     """
 
-    def __init__(self, model: Model, request: Request, folder: Path):
+    def __init__(self, model: Model | None, request: Request, folder: Path):
         self._folder, self._entries, self._written = folder, {}, []
+        run = model.run if model else None
         self._origin = {
             "mode": request.mode,
-            "fingerprint": model.run.record["fingerprint"],
-            "step": model.run.step,
+            "fingerprint": run.record["fingerprint"] if run else None,
+            "step": run.step if run else None,
             "seed": request.seed,
             "temperature": request.temperature,
             "versions": workdir.versions(),
