@@ -58,25 +58,7 @@ def main(argv: list[str]) -> None:
         raise UsageError("no --workdir was given", "name a folder that run_train.py made")
     from prodgen.apps import request  # loads JAX
 
-    wanted = request.Request(
-        workdir=Path(FLAGS.workdir) if FLAGS.workdir else None,
-        mode=FLAGS.mode,
-        out=Path(FLAGS.out) if FLAGS.out else None,
-        seed=FLAGS.seed,
-        n=FLAGS.n,
-        label=FLAGS.label,
-        attributes=request.parse_attributes(FLAGS.attributes),
-        temperature=FLAGS.temperature,
-        step=FLAGS.step,
-        input=FLAGS.input,
-        frames=FLAGS.frames,
-        extractors=tuple(FLAGS.extractors),
-        images=FLAGS.images,
-        reference=FLAGS.reference,
-        profile=FLAGS.profile,
-        repair=FLAGS.repair,
-    )
-    for path in request.run(wanted):
+    for path in request.run(request.asked(FLAGS.flag_values_dict())):
         print(path)
 
 

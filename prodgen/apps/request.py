@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,17 @@ class Request:
     def target(self, default: str) -> Path:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one."""
         return self.out or (self.workdir or Path()) / default
+
+
+def asked(flags: Mapping[str, Any]) -> Request:
+    """The request that the flags of run_sample.py, by name, make."""
+    values = {field.name: flags[field.name] for field in dataclasses.fields(Request)}
+    return Request(**values | {
+        "workdir": Path(flags["workdir"]) if flags["workdir"] else None,
+        "out": Path(flags["out"]) if flags["out"] else None,
+        "attributes": parse_attributes(flags["attributes"]),
+        "extractors": tuple(flags["extractors"]),
+    })  # fmt: skip
 
 
 def parse_attributes(text: str) -> dict[str, str]:
