@@ -1,130 +1,214 @@
-"""Judging a run afterwards: its samples against pictures that it never saw.
+"""Judging generated pictures afterwards, against real ones that their generator never saw.
 
-Each sampling seed makes as many pictures as there are held-back ones, in conditions of training
-pictures drawn at random: those of the held-back pictures themselves would bring samples nearer to
-them than real pictures come. What they are judged by: distances in the features of any extractors,
-whether they show what was asked for, whether they are copies of training pictures, and what a
-packshot must get right. The floor of every distance is what training pictures get in the samples'
-place.
+A `Subject` makes sets of pictures, one a sampling seed; they are judged by pictures of a held-back
+split: distances in the features of any extractors, whether they show what was asked for, whether
+they are copies of training pictures, and what a packshot must get right. The floor of every number
+is what real training pictures get in the samples' place.
+
+A run is asked in the conditions of training pictures drawn at random: those of the held-back
+pictures themselves would bring samples nearer to them than real pictures come.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
 
+from prodgen import images
 from prodgen.data.store import Store
 from prodgen.errors import BadData
-from prodgen.metrics import memorisation, product, scores
+from prodgen.metrics import (
+    features,
+    interval,
+    manifold,
+    memorisation,
+    obedience,
+    packshot,
+    reconstruction,
+    scores,
+)
 from prodgen.metrics.features import Extractor
+from prodgen.metrics.obedience import Obedience
 from prodgen.metrics.passport import Number, Passport
-from prodgen.types import Batch
+from prodgen.models import classifier
+from prodgen.types import Batch, Spec
 
 Say = Callable[[str], None]
-FEWEST = 20  # pictures of a split that can be judged by
-PACKSHOTS = 200  # pictures that product measures look at
+Made = tuple[np.ndarray, Batch | None]  # pictures uint8 [N, R, R, C], the conditions they follow
+FEWEST = 20  # pictures on either side that can be judged at all
+SEEN = 100_000  # training pictures that samples are compared with, evenly spread
+CHUNK = 64  # pictures that reconstructions are compared in
 
 
 @dataclasses.dataclass(frozen=True)
 class Subject:
     """What is judged. name: in reports, such as "runs/gan-1a2b3c4d, step 5000".
 
-    make(seed, N) -> pictures uint8 [N, R, R, C] and the conditions they follow. trained_with: the
-    sha256 of the extractors that training has used, by which it is not ranked.
+    make(N): sets of at most N pictures, all of one size, and their conditions (None: none are
+    known). trained_with: the sha256 of the extractors that training has used, by which it is not
+    ranked.
     """
 
     name: str
-    make: Callable[[int, int], tuple[np.ndarray, Batch]]
+    make: Callable[[int], list[Made]]
     trained_with: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-    """The pictures of a judgement: `real` rows of a held-back split, `seen` training rows, and one
-    set of generated pictures uint8 [N, R, R, C] a seed; `asked`: the first set's conditions."""
+    """The pictures of a judgement: `real` rows of a held-back split, `seen` training rows, sets of
+    `fakes` uint8 [N, R, R, C], and what the first set was `asked` for.
 
+    `subject`: whose fakes they are; `digest`: of the store; `seed`: draws subsets and bootstraps;
+    `cache`: the folder that keeps features of real pictures.
+    """
+
+    subject: Subject
     split: str
     digest: str
     seed: int
+    cache: Path
     real: Batch
     seen: Batch
     fakes: tuple[np.ndarray, ...]
-    asked: Batch
+    asked: Batch | None
+
+    def passport(self, metric: str, who: Extractor | None) -> Passport:
+        """Of a number that real and generated pictures in equal count stand behind."""
+        identity, n = (who.identity if who else None), len(self.real["image"])
+        return Passport(metric, identity, self.digest, self.split, n, n, self.seed)
+
+    def real_features(self, who: Extractor, rows: Batch) -> np.ndarray:
+        """Features of real pictures, computed once and kept."""
+        return features.remembered(who, rows["image"], self.cache)
+
+    def floor(self) -> Batch:
+        """Training rows drawn at random, as many as there are held-back ones."""
+        dice = np.random.default_rng(self.seed)
+        chosen = dice.permutation(len(self.seen["image"]))[: len(self.real["image"])]
+        return {name: rows[chosen] for name, rows in self.seen.items()}
 
 
 def gather(
-    subject: Subject, store: Store, split: str, seed: int, sets: int, limit: int, say: Say
+    subject: Subject, store: Store, split: str, seed: int, limit: int, cache: Path, say: Say
 ) -> Material:
-    """Held-back pictures (at most `limit`; 0: all), and `sets` sets of as many samples.
+    """At most `limit` held-back pictures, evenly spread, and the subject's sets.
 
-    Seeds are seed, seed + 1, and so on. BadData where the split has fewer than 20 pictures.
+    BadData where either side has fewer than 20 pictures.
     """
-    ids = store.some(split, limit) if limit else store.ids(split)
+    ids = store.some(split, limit)
     if len(ids) < FEWEST:
         raise BadData(
             f"the {split} split has {len(ids)} pictures, at least {FEWEST} are needed to judge by",
-            "judge another split, or hold more pictures back with config.data.test",
+            "give more pictures, or hold more of them back with config.data.test",
         )
-    made = []
-    for number in range(sets):
-        say(f"sampling: set {number + 1} of {sets}, {len(ids)} pictures")
-        made.append(subject.make(seed + number, len(ids)))
-    fakes, asked = tuple(pictures for pictures, _ in made), made[0][1]
-    real, seen = store.fetch(ids), store.fetch(store.ids("train"))
-    return Material(split, store.digest(), seed, real, seen, fakes, asked)
+    say(f"sampling {len(ids)} pictures a set")
+    made = subject.make(len(ids))
+    if len(made[0][0]) < FEWEST:
+        raise BadData(
+            f"{len(made[0][0])} pictures to judge, at least {FEWEST} are needed",
+            "give more; for a Frechet distance that tells models apart, thousands",
+        )
+    real, seen = store.fetch(ids), store.fetch(store.some("train", SEEN))
+    fakes = tuple(pictures for pictures, _ in made)
+    return Material(subject, split, store.digest(), seed, cache, real, seen, fakes, made[0][1])
 
 
-def distances(
-    subject: Subject, material: Material, extractor: Extractor, say: Say
-) -> dict[str, Number]:
+def distances(material: Material, who: Extractor, say: Say) -> dict[str, Number]:
     """Every number of metrics/scores.py in an extractor's features."""
-    say(f"looking with {extractor.identity}")
-    size = len(material.real["image"])
-    chosen = np.random.default_rng(material.seed).permutation(len(material.seen["image"]))[:size]
-    passport = Passport(
-        "", extractor.identity, material.digest, material.split, 0, 0, material.seed,
-        (("sets", len(material.fakes)),),
-    )  # fmt: skip
+    say(f"looking with {who.identity}")
+    passport = dataclasses.replace(
+        material.passport("", who), options=(("sets", len(material.fakes)),)
+    )
     return scores.distances(
-        extractor(material.real["image"]),
-        [extractor(fake) for fake in material.fakes],
-        extractor(material.seen["image"][chosen]),
+        material.real_features(who, material.real),
+        [who(fake) for fake in material.fakes],
+        material.real_features(who, material.floor()),
         passport,
-        subject.name,
-        subject.trained_with,
+        material.subject.name,
+        material.subject.trained_with,
     )
 
 
-def copies(material: Material, extractor: Extractor) -> memorisation.Report:
+def copies(material: Material, who: Extractor) -> memorisation.Report:
     """Whether the first set of samples gives training pictures back."""
-    sides = [material.fakes[0], material.seen["image"], material.real["image"]]
-    pictures = (memorisation.Pictures(image, extractor(image)) for image in sides)
-    return memorisation.examine(*pictures, seed=material.seed)
+    samples = memorisation.Pictures(material.fakes[0], who(material.fakes[0]))
+    seen, real = (
+        memorisation.Pictures(rows["image"], material.real_features(who, rows))
+        for rows in (material.seen, material.real)
+    )
+    return memorisation.examine(samples, seen, real, seed=material.seed)
 
 
-def packshots(pictures: np.ndarray) -> dict[str, float]:
-    """Medians of the product measures over the pictures that show a product, and their share.
+def typicality(material: Material, who: Extractor) -> np.ndarray:
+    """How typical each sample of the first set is of the real pictures, float64 [N]."""
+    return manifold.realism(material.real_features(who, material.real), who(material.fakes[0]))
 
-    fill and area are shares of the frame, white_mean levels from white, halo levels, blur pixels,
-    off_centre the larger offset as a share of the side.
+
+def shows(material: Material, spec: Spec, home: Any) -> dict[str, Obedience]:
+    """Whether the first set shows what it was asked for, as the weights of a home network see it.
+
+    Empty where nothing was asked for.
     """
-    found = [product.measure(picture) for picture in pictures[:PACKSHOTS]]
-    shown = [m for m in found if not m.blank]
-    result = {"shown": len(shown) / len(found)}
-    if not shown:
-        return result
-    return result | {
-        "off_centre": _median([max(map(abs, m.offset)) for m in shown]),
-        **{
-            name: _median([getattr(m, name) for m in shown])
-            for name in ("white_mean", "evenness", "fill", "area", "halo", "blur")
-        },
+    if material.asked is None:
+        return {}
+    net = classifier.Classifier(home["head"]["bias"].shape[0])
+    outputs = jax.jit(lambda x: net.apply({"params": home}, images.to_float(x))[0])
+    said, said_real = (
+        np.concatenate([np.asarray(outputs(x[i : i + CHUNK])) for i in range(0, len(x), CHUNK)])
+        for x in (material.fakes[0], material.real["image"])
+    )
+    return obedience.obedience(spec, material.asked, said, material.real, said_real)
+
+
+def packshots(material: Material, spec: Spec) -> dict[str, dict[str, float]]:
+    """Product measures of "samples", of "real" pictures, and of the training pictures, "floor"."""
+    floor = material.floor()
+    found = {
+        "samples": packshot.summary(material.fakes[0]),
+        "real": packshot.summary(material.real["image"]),
+        "floor": packshot.summary(floor["image"]),
     }
+    if spec.channels == 3:
+        sides = {"samples": (material.fakes[0], material.asked), "floor": (floor["image"], floor)}
+        for name, (pictures, asked) in sides.items():
+            found[name] |= packshot.colours(spec, pictures, asked, material.real)
+    return found
 
 
-def _median(values: Sequence[float]) -> float:
-    known = [value for value in values if value == value]
-    return float(statistics.median(known)) if known else float("nan")
+def reconstructions(
+    material: Material, decoded: np.ndarray, perceptual: Extractor | None = None
+) -> dict[str, Number]:
+    """How near the held-back pictures' reconstructions uint8 [N, R, R, C] are to them.
+
+    "psnr" in dB and "ssim", and "lpips" where `perceptual` looks (features.perceptual): means over
+    the pictures with their 95 % intervals.
+    """
+    compare = jax.jit(
+        lambda a, b: {
+            "psnr": reconstruction.psnr(images.to_float(a), images.to_float(b)),
+            "ssim": reconstruction.ssim(images.to_float(a), images.to_float(b)),
+        }
+    )
+    parts = []
+    for start in range(0, len(decoded), CHUNK):
+        pair = [x[start : start + CHUNK] for x in (material.real["image"], decoded)]
+        part = {name: np.asarray(value) for name, value in compare(*pair).items()}
+        if perceptual:
+            part["lpips"] = np.square(perceptual(pair[0]) - perceptual(pair[1])).sum(axis=1)
+        parts.append(part)
+    found = {}
+    for name in parts[0]:
+        values = np.concatenate([part[name] for part in parts])
+        who = perceptual if name == "lpips" else None
+        mean, low, high = interval.of_many(values)
+        found[name] = Number(
+            mean, material.passport(name, who), low, high,
+            subject=material.subject.name, trained_with=material.subject.trained_with,
+        )  # fmt: skip
+    return found

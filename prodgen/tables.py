@@ -67,6 +67,7 @@ PENALTIES = {  # where the discriminator's slope is penalised; losses/penalties.
 EXTRACTORS = {  # what a judgement may look with besides the run's own home network
     "pixels": "prodgen.metrics.features:pixels",
     "efficientnet_lite0": "prodgen.metrics.features:efficientnet_lite0",
+    "lpips": "prodgen.metrics.features:perceptual",
 }
 MODES = {
     "grid": "prodgen.apps.grid",

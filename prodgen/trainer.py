@@ -304,7 +304,8 @@ class Trainer:
             if bad is not None:
                 raise Diverged(f"step {self.step}: {bad} is not finite; the state was not saved")
             self.checkpoints.save(self.step, self.state, self.score)
-        self.writer.timing(self.step, {"session": self.first, **self.clock.ledger()})
+        ledger = self.clock.ledger() | meshes.ledger(self.mesh)
+        self.writer.timing(self.step, {"session": self.first, **ledger})
 
     def _stop(self) -> None:
         self.checkpoints.wait()

@@ -55,13 +55,13 @@ def read_pictures(model: Model, request: Request, n: int) -> tuple[np.ndarray, B
             )
         batch = store.fetch(ids)
         return batch["image"], batch, store.names(ids)
-    files = _files(Path(request.input))[:n]
-    pictures = np.stack([_read(model, path) for path in files])
+    paths = files(Path(request.input), "--input")[:n]
+    pictures, names = np.stack([_read(model, path) for path in paths]), [p.name for p in paths]
     if not request.label and not request.attributes:
-        return pictures, model.unknown(len(files)), [f.name for f in files]
-    indices = np.arange(len(files))
+        return pictures, model.unknown(len(paths)), names
+    indices = np.arange(len(paths))
     asked = model.conditions.pick(request.seed, indices, request.label, request.attributes)
-    return pictures, asked, [f.name for f in files]
+    return pictures, asked, names
 
 
 def _read(model: Model, path: Path) -> np.ndarray:
@@ -86,14 +86,13 @@ def stored(model: Model) -> Store:
     return store
 
 
-def _files(path: Path) -> list[Path]:
+def files(path: Path, flag: str) -> list[Path]:
+    """The picture files in a folder, sorted, or the one file; MissingInput names the flag."""
     if path.is_dir():
         found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
         if found:
             return found
-        raise MissingInput(
-            f"--input={path} holds no pictures", "name a picture or a folder of them"
-        )
+        raise MissingInput(f"{flag}={path} holds no pictures", "name a picture or a folder of them")
     if path.is_file():
         return [path]
-    raise MissingInput(f"--input={path} does not exist", "name a picture or a folder of pictures")
+    raise MissingInput(f"{flag}={path} does not exist", "name a picture or a folder of pictures")

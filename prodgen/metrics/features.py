@@ -9,7 +9,10 @@ There is room for more: an Inception network or DINOv2 from a file would be one 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,6 +25,7 @@ import numpy as np
 from prodgen import arrays, images
 from prodgen.models import classifier, efficientnet, lpips
 from prodgen.types import Array
+from prodgen.workdir import write_atomically
 
 BATCH = 32  # pictures at a time, the last part filled up: the same numbers for any count
 SIDE = 16  # pixels a side that `pixels` reduces pictures to
@@ -65,6 +69,26 @@ class Extractor:
             filled = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)])
             parts.append(np.asarray(self.see(filled), np.float32)[: len(part)])
         return np.concatenate(parts)
+
+
+def remembered(extractor: Extractor, pictures: np.ndarray, folder: Path) -> np.ndarray:
+    """What the extractor sees, kept in `folder` under the hash of the pictures and the extractor.
+
+    A file whose content does not match its own hash is computed anew; a folder that cannot be
+    written keeps nothing.
+    """
+    name = hashlib.sha256(repr((extractor.identity, pictures.shape)).encode())
+    name.update(np.ascontiguousarray(pictures))
+    path = folder / f"{name.hexdigest()[:32]}.npy"
+    content = path.read_bytes() if path.is_file() else b""
+    if content and hashlib.sha256(content[32:]).digest() == content[:32]:
+        return np.load(io.BytesIO(content[32:]), allow_pickle=False)
+    found, out = extractor(pictures), io.BytesIO()
+    np.save(out, found, allow_pickle=False)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, hashlib.sha256(out.getvalue()).digest() + out.getvalue())
+    return found
 
 
 def _extractor(identity: Identity, see: Callable[[Any, Array], Array], params: Any) -> Extractor:

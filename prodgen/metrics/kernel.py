@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from prodgen.metrics.interval import NORMAL
 from prodgen.metrics.neighbours import checked
 
 BLOCK = 2**22  # kernel values held at once: 32 MiB
-NORMAL = 1.959964  # deviations to either side that hold 95 % of a normal distribution
 
 
 @dataclass(frozen=True)

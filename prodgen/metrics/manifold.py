@@ -47,3 +47,23 @@ def scores(
         "density": held / (k * len(fake)),
         "coverage": covered / len(real),
     }
+
+
+def realism(real: np.ndarray, fake: np.ndarray, k: int = 3, size: int | None = None) -> np.ndarray:
+    """How typical of the real pictures each generated one is, float64 [M].
+
+    The largest of r_k(x) / |x - y| over the real features x [N, F] of a generated y [M, F], of the
+    half of the real balls that are smaller than the median, for wide ones stand where pictures are
+    rare (Kynkaanniemi et al. 2019, eq. 3). At least 1: within a ball; inf: a copy. BadData and
+    ValueError as in `scores`.
+    """
+    real = checked(real, k + 1, "real pictures")
+    fake = checked(fake, 1, "generated pictures")
+    reach = radii(real, k, size)
+    kept = reach <= np.median(reach)
+    found = np.zeros(len(fake))
+    for part, block in blocks(real[kept], fake, size):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.where(block > 0, reach[kept][part, None] / block, np.inf)
+        found = np.maximum(found, share.max(axis=0))
+    return np.sqrt(found)

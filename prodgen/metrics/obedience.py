@@ -12,9 +12,8 @@ import math
 
 import numpy as np
 
+from prodgen.metrics import interval
 from prodgen.types import Attribute, Batch, Spec
-
-NORMAL = 1.959964  # deviations to either side that hold 95 % of a normal distribution
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +53,7 @@ def obedience(
         labels = asked["label"][asked["label"] >= 0]
         shares = {i: float(right[labels == i].mean()) for i in np.unique(labels)}
         least = min(shares, key=shares.get)
-        low, high = wilson(int(right.sum()), len(right))
+        low, high = interval.of_share(int(right.sum()), len(right))
         found["category"] = Obedience(
             "share", float(right.mean()), low, high, _mean(right_real), len(right),
             worst=(spec.classes[least], shares[least]),
@@ -95,20 +94,10 @@ def _of_attribute(attribute: Attribute, errors: np.ndarray, real: np.ndarray) ->
     n = len(errors)
     if attribute.kind == "categorical":
         right = n - int(errors.sum())
-        return Obedience("share", right / n, *wilson(right, n), 1 - _mean(real), n)
-    mean = float(errors.mean())
-    reach = NORMAL * float(errors.std(ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+        return Obedience("share", right / n, *interval.of_share(right, n), 1 - _mean(real), n)
     unit = "degrees" if attribute.kind == "angle" else attribute.unit
-    return Obedience("error", mean, mean - reach, mean + reach, _mean(real), n, unit)
+    return Obedience("error", *interval.of_many(errors), _mean(real), n, unit)
 
 
 def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if len(values) else math.nan
-
-
-def wilson(right: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a share of `right` in n (Wilson 1927), within 0 and 1 always."""
-    share, z = right / n, NORMAL
-    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    reach = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2)
-    return max(centre - reach, 0.0), min(centre + reach, 1.0)

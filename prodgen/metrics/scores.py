@@ -8,19 +8,16 @@ not generated get in their place.
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from prodgen.metrics import frechet, kernel, manifold
+from prodgen.metrics import frechet, interval, kernel, manifold
 from prodgen.metrics.passport import Number, Passport
 
 K = 5  # neighbours of precision, recall, density and coverage
-STUDENT = (math.nan, 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
-"""Two-sided 95 % points of Student's t, by degrees of freedom from 0 up."""
-
 LOWER, HIGHER = "lower", "higher"
+SHARES = ("precision", "recall", "coverage")
 BETTER = {
     "frechet": LOWER, "kernel": LOWER,
     "precision": HIGHER, "recall": HIGHER, "density": HIGHER, "coverage": HIGHER,
@@ -52,7 +49,9 @@ def distances(
         values = [measure(real, fake) for fake in fakes]
         floors = measure(real, floor[:size])
         for name in values[0]:
-            mean, low, high = interval([value[name] for value in values])
+            mean, low, high = interval.of_few([value[name] for value in values])
+            if name in SHARES:
+                low, high = max(low, 0.0), min(high, 1.0)
             found[name] = Number(
                 mean,
                 dataclasses.replace(
@@ -63,15 +62,6 @@ def distances(
                 _caution(name, len(real), size, len(floor), real.shape[1]),
             )  # fmt: skip
     return found
-
-
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """(mean, low, high): the mean of up to ten values with its 95 % interval, nan of one value."""
-    mean = float(np.mean(values))
-    if len(values) < 2:
-        return mean, math.nan, math.nan
-    reach = STUDENT[len(values) - 1] * float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    return mean, mean - reach, mean + reach
 
 
 def _caution(name: str, real: int, fake: int, floor: int, features: int) -> str:

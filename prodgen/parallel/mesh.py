@@ -122,3 +122,10 @@ def place(mesh: Mesh, local: Batch) -> Batch:
         name: jax.make_array_from_process_local_data(split(mesh), np.asarray(rows))
         for name, rows in local.items()
     }
+
+
+def ledger(mesh: Mesh) -> dict[str, float]:
+    """The number of devices, and the peak of one's memory in MB where the device tells it."""
+    stats = mesh.local_devices[0].memory_stats() or {}
+    peak = stats.get("peak_bytes_in_use", 0) / 2**20
+    return {"devices": mesh.size} | ({"peak_device_mb": peak} if peak else {})

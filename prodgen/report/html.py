@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from prodgen import config as configs
 from prodgen import workdir
-from prodgen.report import writer
+from prodgen.report import judged, writer
 
 STYLE = """
 :root { color-scheme: light; }
@@ -29,6 +30,11 @@ td { padding: .25rem .6rem; border-bottom: 1px solid #e2e8f0; overflow-wrap: any
 td:first-child { color: #64748b; width: 45%; }
 ul.warn { background: #fef2f2; border-left: 4px solid #dc2626; border-radius: 6px;
           padding: .6rem .6rem .6rem 1.8rem; }
+h3 { font-size: .98rem; margin: 1.4rem 0 .4rem; }
+th { text-align: left; font-weight: 600; padding: .25rem .6rem; border-bottom: 2px solid #cbd5e1; }
+div.wide { overflow-x: auto; } div.wide td { overflow-wrap: normal; }
+p.note { color: #92400e; font-size: .88rem; margin: .4rem 0; }
+iframe { width: 100%; height: 80vh; border: 1px solid #e2e8f0; border-radius: 8px; }
 details { margin-top: .8rem; } summary { cursor: pointer; color: #2563eb; }
 """
 
@@ -39,8 +45,8 @@ NUMBERS = {  # name in the metrics -> (words, unit, digits)
     "val/ssim": ("Reconstruction, SSIM", "", 3),
     "val/kl": ("Information in the latent", "nats", 1),
     "val/active_latents": ("Active latents", "", 0),
-    "val/frechet": ("Frechet distance, home features", "", 2),
-    "val/named": ("Samples named as asked", "", 3),
+    "val/frechet": ("Frechet distance, home features, validation", "", 2),
+    "val/named": ("Samples named as asked, validation", "", 3),
     "val/named_real": ("Real pictures named right", "", 3),
     "val/spread": ("Variety within categories, of the reals'", "", 2),
     "val/categories": ("Share of categories produced", "", 2),
@@ -65,15 +71,41 @@ def report(run: Path, warnings: Sequence[str] = ()) -> Path:
     record = workdir.read(run)
     metrics, timing = writer.read(run / writer.METRICS), writer.read(run / writer.TIMING)
     page = run / "report.html"
-    body = "\n".join(_sections(run, record, metrics, timing, warnings))
-    title = html.escape(run.name)
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     workdir.write_atomically(
-        page,
-        f"<!doctype html><html lang=en><head>{head}<title>{title}</title>"
-        f"<style>{STYLE}</style></head><body>{body}</body></html>".encode(),
+        page, _page(run.name, _sections(run, record, metrics, timing, warnings))
     )
     return page
+
+
+def evaluation(path: Path) -> bytes:
+    """The page of an evaluation that stands alone, from its evaluation.json and the sheets beside
+    it."""
+    found = json.loads(path.read_text(encoding="utf-8"))
+    title = found["subject"]["name"]
+    cards = _as_cards(judged.cards(found))
+    return _page(title, [f"<h1>{html.escape(title)}</h1>", cards, *_judged(path)])
+
+
+def _page(title: str, sections: Sequence[str]) -> bytes:
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    body = "\n".join(sections)
+    return (
+        f"<!doctype html><html lang=en><head>{head}<title>{html.escape(title)}</title>"
+        f"<style>{STYLE}</style></head><body>{body}</body></html>"
+    ).encode()
+
+
+def _judged(path: Path) -> list[str]:
+    """The sections of an evaluation, if there is one."""
+    if not path.exists():
+        return []
+    found = json.loads(path.read_text(encoding="utf-8"))
+    pairs, typical = (path.with_name(f"evaluation_{name}.png") for name in ("pairs", "typical"))
+    return [
+        *judged.sections(found),
+        _image(pairs, "samples over the training pictures most alike to them"),
+        "<h2>Most and least typical samples</h2>" + _image(typical, "typical samples"),
+    ]
 
 
 def _sections(
@@ -86,19 +118,29 @@ def _sections(
     return [
         f"<h1>{html.escape(run.name)}</h1><p class=sub>{html.escape(what)}; pictures: {counts}</p>",
         "<h2>In numbers</h2>",
-        _cards(last, timing),
+        _cards(last, timing, run / "evaluation.json"),
         _warnings(warnings) if "val/logits" in last else "",
         *_pictures(run),
+        *_judged(run / "evaluation.json"),
         "<h2>Curves</h2>" + _image(run / "curves.png", "curves of the run"),
         _table("What it cost", _costs(timing)),
         _details("Configuration", configs.flat(config)),
         _details("Versions", record["versions"] | {"fingerprint": record["fingerprint"]}),
         _details("Started from", record["init_from"]) if record["init_from"] else "",
-        '<p>What is in the data: <a href="data_report.html">data_report.html</a></p>',
+        _data_report(run / "data_report.html"),
     ]
 
 
-def _cards(last: dict[str, float], timing: list) -> str:
+def _data_report(path: Path) -> str:
+    """The report of the data, whole, folded away."""
+    if not path.exists():
+        return ""
+    content = html.escape(path.read_text(encoding="utf-8"))
+    frame = f'<iframe title="data report" loading=lazy srcdoc="{content}"></iframe>'
+    return f"<details><summary>What is in the data</summary>{frame}</details>"
+
+
+def _cards(last: dict[str, float], timing: list, evaluation: Path) -> str:
     cards = [
         (words, f"{last[name]:.{digits}f} {unit}")
         for name, (words, unit, digits) in NUMBERS.items()
@@ -109,6 +151,12 @@ def _cards(last: dict[str, float], timing: list) -> str:
     rates = [entry["images_per_s"] for entry in timing if "images_per_s" in entry]
     if rates:
         cards.append(("Pictures a second", f"{sorted(rates)[len(rates) // 2]:.0f}"))
+    if evaluation.exists():
+        cards += judged.cards(json.loads(evaluation.read_text(encoding="utf-8")))
+    return _as_cards(cards)
+
+
+def _as_cards(cards: Sequence[tuple[str, str]]) -> str:
     inner = "".join(
         f"<div class=card><b>{value}</b><span>{words}</span></div>" for words, value in cards
     )
@@ -157,8 +205,17 @@ def _costs(timing: list) -> dict[str, Any]:
         words: f"{sum(ledger.get(name, 0.0) for ledger in sessions):.1f} s"
         for name, words in COSTS.items()
     }
-    peak = max(ledger["peak_host_mb"] for ledger in sessions)
-    return found | {"Peak host memory": f"{peak:,.0f} MB", "Sessions": len(sessions)}
+    looped, judging = (
+        sum(ledger.get(f"seconds/{name}", 0.0) for ledger in sessions)
+        for name in ("loop", "evaluate")
+    )
+    found["Judging"] += f", {judging / looped:.1%} of it all" if looped else ""
+    hours = sum(s.get("seconds/loop", 0.0) * s.get("devices", 1) for s in sessions) / 3600
+    found["Device hours"] = f"{hours:.2f}"
+    for words, name in (("host", "peak_host_mb"), ("device", "peak_device_mb")):
+        peak = max(ledger.get(name, 0.0) for ledger in sessions)
+        found |= {f"Peak {words} memory": f"{peak:,.0f} MB"} if peak else {}
+    return found | {"Sessions": len(sessions)}
 
 
 def _table(title: str, rows: dict[str, Any]) -> str:

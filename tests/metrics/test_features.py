@@ -77,3 +77,25 @@ def test_what_is_no_picture_is_refused(wrong):
         features.pixels()(wrong)
     with pytest.raises(ValueError, match="no pictures"):
         features.pixels()(np.zeros((0, 8, 8, 3), np.uint8))
+
+
+def test_features_are_remembered_by_content(tmp_path):
+    pictures = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
+    seen, calls = features.pixels(), []
+    who = features.Extractor(seen.identity, lambda x: calls.append(1) or seen.see(x))
+    first = features.remembered(who, pictures, tmp_path)
+    np.testing.assert_array_equal(features.remembered(who, pictures, tmp_path), first)
+    assert len(calls) == 1
+    features.remembered(who, pictures[::-1], tmp_path)
+    assert len(calls) == 2 and len(list(tmp_path.iterdir())) == 2
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:-1] + b"!")
+    np.testing.assert_array_equal(features.remembered(who, pictures, tmp_path), first)
+    assert len(calls) == 3
+
+
+def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path):
+    (tmp_path / "file").write_text("")
+    pictures = np.zeros((2, 16, 16, 1), np.uint8)
+    found = features.remembered(features.pixels(), pictures, tmp_path / "file")
+    np.testing.assert_array_equal(found, features.pixels()(pictures))

@@ -100,3 +100,16 @@ def test_what_has_no_manifold_is_named():
     with pytest.raises(ValueError, match="k >= 1"):
         manifold.scores(rows_of(5), rows_of(5), k=0)
     assert manifold.scores(rows_of(6), rows_of(6, seed=1))  # the fewest
+
+
+def test_realism_by_hand():
+    """On a line: reals at 0, 1, 3, 7; k = 1 makes radii 1, 1, 2, 4, of which 1 and 1 are kept."""
+    real = np.float64([[0], [1], [3], [7]])
+    found = manifold.realism(real, np.float64([[0.5], [3.0], [-4.0], [1.0]]), k=1)
+    np.testing.assert_allclose(found, [2.0, 0.5, 0.25, np.inf])
+
+
+def test_a_sample_far_from_every_real_picture_is_less_typical():
+    dice = np.random.default_rng(0)
+    real, near = dice.normal(size=(200, 3)), dice.normal(size=(50, 3))
+    assert np.median(manifold.realism(real, near)) > 3 * np.median(manifold.realism(real, near + 9))

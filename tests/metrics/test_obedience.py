@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prodgen.metrics.obedience import obedience, wilson
+from prodgen.metrics.obedience import obedience
 from prodgen.types import Attribute, Spec
 
 SPEC = Spec(8, 3, ("mug", "hat"), (
@@ -58,9 +58,3 @@ def test_what_is_not_asked_for_counts_nothing():
     assert found["category"].count == found["height"].count == 1
     nothing = rows((None, None, None, None))
     assert obedience(SPEC, nothing, outputs(("mug", "red", 1, 0)), REAL, SAID_REAL) == {}
-
-
-def test_wilson_s_interval():
-    assert wilson(8, 10) == pytest.approx((0.490, 0.943), abs=1e-3)
-    assert wilson(0, 10)[0] == 0.0 and wilson(10, 10)[1] == pytest.approx(1.0)
-    assert wilson(10, 10)[0] == pytest.approx(0.722, abs=1e-3)

@@ -16,13 +16,6 @@ def rows(count, seed, shift=0.0):
     return np.random.default_rng(seed).normal(shift, 1, (count, 4))
 
 
-def test_an_interval_is_student_s():
-    assert scores.interval([1.0, 3.0]) == pytest.approx((2.0, 2 - 12.706, 2 + 12.706))
-    mean, low, high = scores.interval([1.0, 2.0, 3.0])
-    assert (mean, high - mean) == pytest.approx((2.0, 4.303 / math.sqrt(3)))
-    assert scores.interval([5.0])[0] == 5.0 and math.isnan(scores.interval([5.0])[1])
-
-
 def test_real_pictures_sit_at_the_floor_and_shifted_ones_do_not():
     real, floor = rows(300, 0), rows(300, 1)
     honest = scores.distances(real, [rows(300, i) for i in (2, 3, 4)], floor, PASS)
