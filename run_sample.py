@@ -16,7 +16,9 @@ from prodgen.errors import UsageError
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run's folder.")
 flags.DEFINE_string("mode", "grid", f"What to make: {', '.join(tables.MODES)}.")
-flags.DEFINE_string("out", "", "File (mode images: folder) to write; default: in the run's folder.")
+flags.DEFINE_string(
+    "out", "", "File (modes images, gate: folder) to write; default: in the run's folder."
+)
 flags.DEFINE_integer(
     "seed", 0, "Which samples: latents and conditions follow from it.", 0, 2**31 - 2
 )

@@ -2,6 +2,7 @@
 
 Every error a user can cause is one of these: it says what is wrong, and what to type next. The
 entry points print it as the last line and exit with its code (docs/configs.md lists the codes).
+`Refused` alone ends nothing: one picture of many is left out, and said to be.
 """
 
 from __future__ import annotations
@@ -84,3 +85,7 @@ class Stopped(ProdgenError):
     """Stopped on request with everything saved: start the same command again."""
 
     code, name = 75, "stopped"
+
+
+class Refused(Exception):
+    """One picture cannot be used; the message is the reason, in words for a report."""

@@ -17,6 +17,7 @@ FLOORS = [  # from the ground up; within a floor only the pairs of ALLOWED
         "rng",
         "trees",
         "images",
+        "decode",
     },  # fmt: skip
     {"workdir", "models", "augment", "parallel", "report", "optim", "checkpoint"},
     {"data", "losses", "metrics"},
@@ -31,7 +32,7 @@ ALLOWED = {
 }  # fmt: skip
 FREE_OF_JAX = {
     "errors", "types", "tables", "config", "compatibility", "commandline", "arrays", "torch_file",
-    "workdir",
+    "workdir", "decode",
 }  # fmt: skip
 
 

@@ -12,6 +12,8 @@ from prodgen import images, tables, workdir
 from prodgen.apps.model import Model
 from prodgen.errors import UsageError
 
+MANIFEST = "manifest.json"
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -95,14 +97,15 @@ class Output:
         folder.mkdir(parents=True, exist_ok=True)
 
     def write(self, name: str, content: bytes, details: dict[str, Any]) -> None:
-        """One file, whole or not at all, and its entry."""
+        """One file, whole or not at all, and its entry; `name` may lie in a folder below."""
+        (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
         workdir.write_atomically(self._folder / name, content)
         self._entries[name] = self._origin | details
         self._written.append(self._folder / name)
 
     def close(self) -> list[Path]:
         """Write manifest.json; the files written, it included."""
-        path = self._folder / "manifest.json"
+        path = self._folder / MANIFEST
         before = _entries(path)
         kept = {name: e for name, e in before.items() if (self._folder / name).is_file()}
         record = {"files": kept | self._entries}

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from prodgen.data import duplicates, fit, store, workers
-from prodgen.data.source import Item, Refused, Source
+from prodgen.data.source import Item, Source
+from prodgen.errors import Refused
 
 Ready = tuple[dict, fit.Prepared | None]  # an item's words, and its picture if there is one
 SMALL = 64  # items; below, starting processes takes longer than the work

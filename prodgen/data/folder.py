@@ -17,9 +17,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen.data import decode
-from prodgen.data.source import Item, Refused, SplitName
-from prodgen.errors import MissingInput, UsageError
+from prodgen import decode
+from prodgen.data.source import Item, SplitName
+from prodgen.errors import MissingInput, Refused, UsageError
 from prodgen.types import Attribute
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")

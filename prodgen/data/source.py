@@ -12,14 +12,11 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from prodgen.errors import Refused
 from prodgen.types import Attribute
 
 Value = str | float | None
 SplitName = Literal["train", "validation", "test"]
-
-
-class Refused(Exception):
-    """One picture cannot be used; the message is the reason, in words for the data report."""
 
 
 @dataclasses.dataclass

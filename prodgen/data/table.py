@@ -20,9 +20,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen.data import columns, decode
-from prodgen.data.source import Item, Refused, SplitName, Value
-from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen import decode
+from prodgen.data import columns
+from prodgen.data.source import Item, SplitName, Value
+from prodgen.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.types import Attribute
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")

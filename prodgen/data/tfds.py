@@ -19,10 +19,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen import tables
-from prodgen.data import decode
-from prodgen.data.source import Item, Refused, SplitName
-from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen import decode, tables
+from prodgen.data.source import Item, SplitName
+from prodgen.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.types import Attribute
 
 SPLIT_NAMES: dict[str, SplitName] = {"train": "train", "validation": "validation", "test": "test"}

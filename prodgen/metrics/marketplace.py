@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import warnings
-from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
-from prodgen.errors import BadData
+from prodgen import decode
+from prodgen.errors import Refused
 from prodgen.metrics import product, silhouette
 from prodgen.metrics.product import Measures
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
-MAX_BYTES = 100_000_000
 MAX_PIXELS = 40_000_000  # measuring takes some 60 bytes a pixel
 MIN_SIDE = 16
 NEAR = 12.0  # levels: a background farther from the asked colour is another one, and stays
@@ -108,8 +105,8 @@ def check(picture: str | os.PathLike[str] | np.ndarray, profile: str | Profile) 
     if not isinstance(picture, np.ndarray):
         try:
             picture = read(picture)
-        except BadData as error:
-            return Verdict((f"unreadable: {error.what}",), None)
+        except Refused as refused:
+            return unreadable(refused)
     pixels, alpha = _opaque(picture, asked)
     measures = product.measure(pixels, alpha)
     reasons = _size(measures, asked)
@@ -183,59 +180,20 @@ def _detail(m: Measures, asked: Profile) -> list[str]:
 
 
 def read(path: str | os.PathLike[str]) -> np.ndarray:
-    """The upright picture in a regular file, uint8 [H, W, C], C of 1, 3 or 4 (RGBA).
+    """The upright picture in a file, uint8 [H, W, C], C of 1, 3 or 4 (RGBA), in sRGB.
 
-    Its size is judged from the header before a pixel is decoded, EXIF orientation is applied, a
-    colour profile is not. Whatever is wrong with it is a `BadData`: missing, no picture, animated,
-    too large or small, cut off, pixels that are floats.
+    `Refused`, as by `decode_file`, where it has more than MAX_PIXELS; also animated, or too small.
     """
-    path = Path(path)
-    try:
-        if not path.is_file():
-            raise BadData(f"{path.name} is no regular file" if path.exists() else "no such file")
-        if path.stat().st_size > MAX_BYTES:
-            raise BadData(f"{path.stat().st_size} bytes, at most {MAX_BYTES}")
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as image:
-            warnings.simplefilter("ignore")
-            _check_header(image)
-            if image.format == "PNG":  # checks every chunk's sum, which decoding does not
-                Image.open(path, formats=("PNG",)).verify()
-            return _pixels(_upright(image))
-    except BadData:
-        raise
-    except Image.UnidentifiedImageError:
-        raise BadData(f"no {', '.join(FORMATS)} picture") from None
-    except Exception as error:  # a decoder may raise anything on hostile bytes
-        raise BadData(" ".join(str(error).split())[:120] or type(error).__name__) from None
+    picture = decode.decode_file(path, MAX_PIXELS, still=True)
+    height, width = picture.shape[:2]
+    if min(height, width) < MIN_SIDE:
+        raise Refused(f"too small: {width} x {height} px, at least {MIN_SIDE} a side")
+    return picture
 
 
-def _check_header(image: Image.Image) -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise BadData(f"{width} x {height} px, at most {MAX_PIXELS} pixels")
-    if min(width, height) < MIN_SIDE:
-        raise BadData(f"{width} x {height} px, at least {MIN_SIDE} a side")
-    if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:  # MPO: a phone's previews
-        raise BadData(f"animated, {image.n_frames} frames")
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # EXIF is an attachment: its faults are no reason to refuse the picture
-        return image
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
-    if image.mode == "F":
-        raise BadData("floating-point pixels")
-    if image.mode.startswith("I"):  # 16 bits: 257 = 65535 / 255
-        return (np.clip(np.asarray(image), 0, 65535) // 257).astype(np.uint8)[..., None]
-    if image.has_transparency_data:
-        return np.asarray(image.convert("RGBA"))
-    if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))[..., None]
-    return np.asarray(image.convert("RGB"))
+def unreadable(refused: Refused) -> Verdict:
+    """The verdict on a file that `read` refused."""
+    return Verdict((f"unreadable: {str(refused).removeprefix('unreadable: ')}",), None)
 
 
 def _opaque(picture: np.ndarray, asked: Profile) -> tuple[np.ndarray, np.ndarray | None]:

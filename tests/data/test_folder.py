@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from prodgen.data import folder
-from prodgen.data.source import Refused
-from prodgen.errors import MissingInput, UsageError
+from prodgen.errors import MissingInput, Refused, UsageError
 
 LIMIT = 10_000_000
 

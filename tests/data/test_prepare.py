@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from prodgen.data import chunks, fit, folder, prepare
-from prodgen.data.source import Item, Refused
+from prodgen.data.source import Item
 from prodgen.data.store import Store
-from prodgen.errors import BadData, StorageError
+from prodgen.errors import BadData, Refused, StorageError
 from prodgen.types import Attribute
 
 ROOT = Path(__file__).parents[2]
@@ -234,7 +234,8 @@ BUILD = """
     import sys, time
     sys.path.insert(0, {root!r})
     from configs import base
-    from prodgen.data import decode, prepare
+    from prodgen import decode
+    from prodgen.data import prepare
     slow = decode.decode_file
     def decode_slowly(*arguments):
         time.sleep({pause})

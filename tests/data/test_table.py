@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from prodgen.data import table
-from prodgen.data.source import Refused
-from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen.errors import BadData, MissingInput, Refused, UsageError
 
 LIMIT = 10_000_000
 REAL = Path(__file__).parents[2].parent / "shared" / "data"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from prodgen.data import decode
-from prodgen.data.source import Refused
+from prodgen import decode
+from prodgen.errors import Refused
 
 LIMIT = 50_000_000
 
@@ -144,6 +144,18 @@ def test_first_frame_of_animations():
     for kind, options in (("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {})):
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
         assert abs(int(decode.decode_bytes(data, LIMIT).max()) - 40) <= 1, kind
+
+
+def test_a_still_is_asked_for():
+    frames = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200)]
+    for kind in ("GIF", "WEBP", "PNG"):
+        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        with pytest.raises(Refused, match="animated: 2 frames"):
+            decode.decode_bytes(data, LIMIT, still=True)
+        one = encoded(frames[0], kind)
+        assert decode.decode_bytes(one, LIMIT, still=True).shape == (16, 16, 3), kind
+    phone = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    assert decode.decode_bytes(phone, LIMIT, still=True).shape == (16, 16, 3)
 
 
 def test_bmp_and_interlaced_and_upper_case(tmp_path):

@@ -2,7 +2,7 @@
 
 Files come from shops, phones and strangers. Only regular files are opened, the size is judged from
 the header before a pixel is decoded, and only five well-kept formats are tried. Policies: alpha is
-kept (prepare composites it), the first frame of an animation counts, 16 bits are scaled by 257,
+kept, the first frame of an animation counts unless a still is asked for, 16 bits are scaled by 257,
 CMYK becomes RGB, embedded colour profiles are converted to sRGB, EXIF rotation is applied. A reason
 starts with its kind and a colon, so that a report can count the kinds.
 """
@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from prodgen.data.source import Refused
+from prodgen.errors import Refused
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MAX_BYTES = 200_000_000  # a larger file is no product picture, and reading it could fill the memory
@@ -27,9 +27,14 @@ MAX_ASPECT = 20  # a strip would become a line of one or two pixels
 MAX_PROFILE = 4_000_000  # bytes of a colour profile that are trusted to the colour library
 
 
-def decode_file(path: str | os.PathLike[str], max_pixels: int) -> np.ndarray:
-    """The picture in a file as uint8 [h, w, c], c of 1, 3 or 4 (RGBA), upright. Else `Refused`."""
-    return decode_bytes(read_regular(path), max_pixels)
+def decode_file(
+    path: str | os.PathLike[str], max_pixels: int, *, still: bool = False
+) -> np.ndarray:
+    """The picture in a file as uint8 [h, w, c], c of 1, 3 or 4 (RGBA), upright. Else `Refused`.
+
+    still: an animation is refused, where otherwise its first frame is the picture.
+    """
+    return decode_bytes(read_regular(path), max_pixels, still=still)
 
 
 def read_regular(path: str | os.PathLike[str]) -> bytes:
@@ -59,12 +64,14 @@ def _check_regular(found: os.stat_result) -> None:
         raise Refused(f"too large: {found.st_size} bytes > limit {MAX_BYTES}")
 
 
-def decode_bytes(data: bytes, max_pixels: int) -> np.ndarray:
+def decode_bytes(data: bytes, max_pixels: int, *, still: bool = False) -> np.ndarray:
     """As `decode_file`, from the bytes of a file."""
     with _own_limits():
         try:
             image = Image.open(io.BytesIO(data), formats=FORMATS)
             _check_header(image, max_pixels)
+            if still:
+                _check_still(image)
             if image.format == "PNG":  # checks every chunk's sum, and that the last one is there
                 Image.open(io.BytesIO(data), formats=("PNG",)).verify()
             image.load()
@@ -100,6 +107,12 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
         raise Refused(f"too large: {width * height} px > limit {max_pixels}")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise Refused(f"too narrow: {width} x {height} is beyond {MAX_ASPECT} to 1")
+
+
+def _check_still(image: Image.Image) -> None:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # MPO: a phone's JPEG, followed by its previews
+        raise Refused(f"animated: {frames} frames")
 
 
 def _reason(error: Exception) -> str:

@@ -1,0 +1,257 @@
+"""Mode gate on pictures with one known fault each: the table, the sheet, what is mended."""
+
+import csv
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen import tables
+from prodgen.apps import gate, gate_sheet
+from prodgen.apps.request import Request
+from prodgen.errors import MissingInput, UsageError
+from prodgen.metrics import marketplace
+from tests.test_commandline import command
+
+
+def disc(side, radius, right=0):
+    """float [S, S, 1]: 1 on a sharp disc of `radius` pixels, `right` pixels beside the middle."""
+    place = np.arange(side) + 0.5 - side / 2
+    return np.clip(radius - np.hypot(place[:, None], place[None] - right) + 0.5, 0, 1)[..., None]
+
+
+def packshot(side, radius, right=0):
+    share = disc(side, radius, right)
+    return np.rint(share * (60, 90, 150) + (1 - share) * 255).astype(np.uint8)
+
+
+def save(path, picture, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture).save(path, **options)
+
+
+def ask(images, out, **options):
+    return gate.run(None, Request(None, "gate", out=out, images=str(images), **options))
+
+
+def table(out):
+    with open(out / "gate.csv", encoding="utf-8-sig", newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def keys(row):
+    return [reason.partition(":")[0] for reason in row["reasons"].split("; ") if reason]
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A folder with a picture of every kind."""
+    path = tmp_path_factory.mktemp("shop") / "pictures"
+    save(path / "good.png", packshot(1000, 450))
+    save(path / "small.png", packshot(200, 90))
+    enlarged = Image.fromarray(packshot(250, 112)).resize((1000, 1000), Image.Resampling.BICUBIC)
+    save(path / "upscaled.png", np.asarray(enlarged))
+    clear = np.uint8(np.rint(disc(1000, 450) * 255))
+    save(path / "clear.png", np.dstack([packshot(1000, 450), clear]))
+    save(path / "aside.jpg", packshot(1200, 450, right=-140), quality=95)
+    save(path / "sub" / "aside.png", packshot(300, 90, right=40))
+    (path / "text.png").write_text("no picture")
+    (path / "price list.csv").write_text("a,b")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    save(path / "turned.jpg", np.full((40, 60, 3), 255, np.uint8), exif=exif)
+    return path
+
+
+@pytest.fixture(scope="module")
+def judged(shop, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "gate"
+    return out, ask(shop, out, repair=True)
+
+
+def test_every_file_is_a_row_with_its_reasons(judged):
+    rows = table(judged[0])
+    assert {name: keys(row) for name, row in rows.items()} == {
+        "aside.jpg": ["fill", "off_centre"],
+        "clear.png": ["transparent"],
+        "good.png": [],
+        "price list.csv": ["unreadable"],
+        "small.png": ["size"],
+        "sub/aside.png": ["size", "fill", "off_centre"],
+        "text.png": ["unreadable"],
+        "turned.jpg": ["size", "no_product"],
+        "upscaled.png": ["upscaled"],
+    }
+    for row in rows.values():
+        assert row["verdict"] == ("fail" if keys(row) else "pass")
+    assert "no JPEG, PNG" in rows["text.png"]["reasons"]
+
+
+def test_measures_are_those_of_the_upright_picture(judged):
+    rows = table(judged[0])
+    good = rows["good.png"]
+    assert (good["width"], good["height"], good["fill"]) == ("1000", "1000", "0.9")
+    assert (good["white_share"], good["off_centre"], good["evenness"]) == ("1.0", "0.0", "0.0")
+    assert float(good["blur"]) < 0.5 and float(good["native"]) > 900
+    assert float(rows["upscaled.png"]["native"]) == pytest.approx(250, rel=0.25)
+    assert float(rows["sub/aside.png"]["off_centre"]) == pytest.approx(40 / 300, abs=0.004)
+    assert (rows["turned.jpg"]["width"], rows["turned.jpg"]["height"]) == ("40", "60")
+    assert rows["turned.jpg"]["fill"] == rows["text.png"]["width"] == ""
+
+
+def test_what_can_be_mended_is_and_passes(judged):
+    out, files = judged
+    rows = table(out)
+    aside = rows["aside.jpg"]
+    assert aside["mended"] == "mended/aside.png" and aside["mended_verdict"] == "pass"
+    assert "re-centred" in aside["repair"] and "1200 x 1200 px to 100" in aside["repair"]
+    assert marketplace.check(out / aside["mended"], "white_main").passes
+    assert rows["clear.png"]["mended_verdict"] == "pass"
+    assert rows["clear.png"]["repair"] == "transparency: composed on (255, 255, 255)"
+    below = rows["sub/aside.png"]
+    assert below["mended"] == "mended/sub/aside.png" and below["mended_verdict"] == "fail"
+    assert below["mended_reasons"] == "size: 200 x 200 px, the longest side at least 1000"
+    assert Image.open(out / below["mended"]).size == (200, 200)  # 180 / 0.9: nothing is enlarged
+    repairs = {name: row["repair"] for name, row in rows.items() if not row["mended"]}
+    assert repairs == {
+        "good.png": "",
+        "price list.csv": "refused: no readable picture",
+        "small.png": "nothing that can be mended",
+        "text.png": "refused: no readable picture",
+        "turned.jpg": "refused: no product was found",
+        "upscaled.png": "nothing that can be mended",
+    }
+    mended = {"mended/aside.png", "mended/clear.png", "mended/sub/aside.png"}
+    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert written == mended | {"gate.csv", "gate.png", "manifest.json"}
+    assert {str(path.relative_to(out)) for path in files} == written
+    entries = json.loads((out / "manifest.json").read_text())["files"]
+    assert set(entries) == written - {"manifest.json"}
+    assert entries["mended/aside.png"]["file"] == "aside.jpg"
+    assert entries["gate.csv"]["profile"] == "white_main"
+
+
+def test_the_same_folder_gives_the_same_bytes_and_is_left_alone(judged, shop, tmp_path):
+    before = {path: path.stat() for path in shop.rglob("*")}
+    again = ask(shop, tmp_path / "gate", repair=True)
+    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in judged[1]]
+    assert {path: path.stat().st_mtime_ns for path in shop.rglob("*")} == {
+        path: found.st_mtime_ns for path, found in before.items()
+    }
+
+
+def test_what_fails_comes_first_on_the_sheet(judged):
+    """Nine cells in two lines: green, the mark of good.png, is on the last one only."""
+    sheet = np.asarray(Image.open(judged[0] / "gate.png").convert("RGB")).astype(int)
+    green = (np.abs(sheet - gate_sheet.GREEN).max(axis=-1) == 0).nonzero()
+    assert len(green[0]) > 50
+    second_line = gate_sheet.HEAD + gate_sheet.SIDE
+    assert green[0].min() > second_line and green[1].max() < gate_sheet.SIDE + 2 * gate_sheet.GAP
+    red = np.abs(sheet - gate_sheet.RED).max(axis=-1) == 0
+    assert red[:second_line].sum() > 8 * 50 and not red[second_line + 80 :].any()
+
+
+def test_a_sheet_keeps_few_thumbnails_and_says_so():
+    sheet = gate_sheet.Sheet(3)
+    for i in range(5):
+        sheet.add(f"{i}.png", np.full((20, 30, 1), 9, np.uint8), ())
+        sheet.add(f"bad{i}.png", None, ("unreadable",))
+    assert len(sheet._failing) == len(sheet._passing) == 3
+    one_line = gate_sheet.Sheet(8)
+    one_line.add("a.png", np.zeros((9, 400, 4), np.uint8), ("size",))
+    assert sheet.draw("").size == one_line.draw("").size  # three cells, not six
+
+
+def test_a_rerun_within_the_folder_skips_what_it_wrote(tmp_path):
+    save(tmp_path / "a.png", packshot(120, 30))
+    for _ in range(2):
+        ask(tmp_path, tmp_path / "gate", repair=True)
+        assert list(table(tmp_path / "gate")) == ["a.png"]
+    save(tmp_path / "gate" / "b.png", packshot(120, 30))  # the user's own, beside ours
+    ask(tmp_path, tmp_path / "gate")
+    assert list(table(tmp_path / "gate")) == ["a.png", "gate/b.png"]
+    assert "repair" not in table(tmp_path / "gate")["a.png"]
+
+
+def test_namesakes_do_not_overwrite_each_other(tmp_path):
+    for name in ("a.png", "a.jpg", "A.webp", "sub/a.png"):
+        save(tmp_path / "in" / name, packshot(120, 30))
+    ask(tmp_path / "in", tmp_path / "out", repair=True)
+    found = {name: row["mended"] for name, row in table(tmp_path / "out").items()}
+    assert found == {
+        "A.webp": "mended/A.webp.png",
+        "a.jpg": "mended/a.jpg.png",
+        "a.png": "mended/a.png",
+        "sub/a.png": "mended/sub/a.png",
+    }
+    assert all((tmp_path / "out" / name).is_file() for name in found.values())
+    assert gate.mended_names(["a.jpg", "a.jpg.webp", "a.png"]) == [
+        "a.jpg.png", "a.jpg-2.png", "a.png",
+    ]  # fmt: skip
+    assert len(gate.mended_names(["ü" * 120 + ".jpg"])[0].encode()) == 204
+
+
+def test_names_that_are_no_text(tmp_path):
+    (tmp_path / "in").mkdir()
+    odd = os.fsencode(tmp_path / "in") + b"/\xff\n.png"
+    Image.fromarray(packshot(120, 30)).save(tmp_path / "b.png")
+    os.rename(tmp_path / "b.png", odd)
+    ask(tmp_path / "in", tmp_path / "out", repair=True)
+    assert list(table(tmp_path / "out")) == ["\N{REPLACEMENT CHARACTER}\n.png"]
+
+
+def test_one_file_is_enough(tmp_path, capsys):
+    save(tmp_path / "one.png", packshot(120, 54))
+    ask(tmp_path / "one.png", tmp_path / "out", profile="any_even")
+    assert list(table(tmp_path / "out")) == ["one.png"]
+    assert capsys.readouterr().err == "0 of 1 pass any_even; reasons: size 1\n"
+
+
+def test_originals_are_never_written_to(tmp_path):
+    save(tmp_path / "gate.png", packshot(40, 18))
+    with pytest.raises(UsageError, match="holds the pictures"):
+        ask(tmp_path, tmp_path)
+    with pytest.raises(UsageError, match="holds the pictures"):
+        ask(tmp_path / "gate.png", tmp_path)
+    save(tmp_path / "mended" / "sub" / "x.png", packshot(40, 18))
+    with pytest.raises(UsageError, match="mended pictures go"):
+        ask(tmp_path / "mended" / "sub", tmp_path)
+    save(tmp_path / "other" / "x.png", packshot(40, 18))
+    with pytest.raises(UsageError, match="a gate.png that this mode did not write"):
+        ask(tmp_path / "other", tmp_path)
+    with pytest.raises(UsageError, match="is a file"):
+        ask(tmp_path / "other", tmp_path / "gate.png")
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_no_pictures_is_missing_input(tmp_path):
+    with pytest.raises(MissingInput, match="--images=.*nowhere does not exist"):
+        ask(tmp_path / "nowhere", tmp_path / "out")
+    (tmp_path / "notes.txt").write_text("nothing")
+    with pytest.raises(MissingInput, match="--images=.* holds no pictures"):
+        ask(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(UsageError, match="needs --images"):
+        ask("", tmp_path / "out")
+
+
+def test_the_flag_knows_the_profiles():
+    assert tuple(marketplace.PROFILES) == tables.PROFILES
+
+
+def test_the_command(tmp_path):
+    save(tmp_path / "in" / "aside.png", packshot(150, 45, right=20))
+    code, lines, _, _ = command(
+        "run_sample.py", "--mode=gate", "--images=in", "--repair", cwd=tmp_path
+    )
+    assert code == 0, lines
+    assert lines[-1] == (
+        "0 of 1 pass white_main; reasons: size 1, fill 1, off_centre 1; mended 1, of which 0 pass"
+    )
+    assert Image.open(tmp_path / "gate" / "mended" / "aside.png").size == (100, 100)
+    code, lines, _, _ = command("run_sample.py", "--mode=gate", "--images=not", cwd=tmp_path)
+    assert code == 66 and "ERROR missing-input: --images=not does not exist" in lines[-1]
+    code, lines, loaded, _ = command("run_sample.py", "--mode=gate", "--profile=shop", cwd=tmp_path)
+    assert code == 2 and "white_main" in lines[-1] and "jax" not in loaded
