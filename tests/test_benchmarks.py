@@ -2,6 +2,7 @@
 
 import importlib
 import importlib.util
+import json
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 from absl import flags
 
 from benchmarks import stacked_modes
-from prodgen.errors import UsageError
+from prodgen.errors import MissingInput, UsageError
 from prodgen.run import family
 from tests.tiny import ROOT, batch_of, spec_of
 from tests.tiny_gan import NETWORKS, tiny_gan
@@ -118,3 +119,30 @@ def test_pytorch_refuses_what_it_does_not_know():
 
     with pytest.raises(UsageError, match=r"config.augment.policy=product"):
         torch_gan.refuse(tiny_gan(augment__policy="product"))
+
+
+def judged(folder, frechet, counts=100, trained_with=()):
+    """A run's folder with an evaluation.json of one number."""
+    folder.mkdir()
+    who = {"name": "home", "version": "3", "sha256": "abc", "resize": "none"}
+    passport = {"metric": "frechet", "extractor": who, "data": "d", "split": "test",
+                "real": counts, "fake": counts, "seed": 0, "options": [["sets", 3]]}  # fmt: skip
+    number = {"value": frechet, "low": frechet - 1, "high": frechet + 1, "floor": 2.5,
+              "subject": folder.name, "trained_with": trained_with, "caution": "",
+              "passport": passport}  # fmt: skip
+    found = {"distances": {"home-3": {"frechet": number}}}
+    (folder / "evaluation.json").write_text(json.dumps(found))
+    return folder
+
+
+def test_judged_runs_stand_side_by_side_only_with_one_passport(imported, tmp_path):
+    compare = imported("compare")
+    folders = [judged(tmp_path / "a", 12.0), judged(tmp_path / "b", 34.0, trained_with=["abc"])]
+    runs = {folder.name: compare.read(folder) for folder in folders}
+    text = compare.table(runs, "home-3", ["frechet"])
+    assert "| a | 12 ± 1 |" in text and "| b | (34 ± 1) |" in text and "| 2.5 |" in text
+    runs["c"] = compare.read(judged(tmp_path / "c", 1.0, counts=50))
+    with pytest.raises(UsageError, match="c was judged otherwise .* real: 100 and 50"):
+        compare.table(runs, "home-3", ["frechet"])
+    with pytest.raises(MissingInput, match="has not been judged"):
+        compare.read(tmp_path)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from prodgen import home, images, judge, tables
 from prodgen.apps import outside
 from prodgen.apps.model import Model
 from prodgen.apps.reconstruct import stored
-from prodgen.apps.request import Output, Request
+from prodgen.apps.request import Output, Request, say
 from prodgen.data.store import Store
 from prodgen.errors import MissingInput, UsageError
 from prodgen.evaluate import Judge, Sentinel
@@ -192,8 +191,3 @@ def _plain(value: Any) -> Any:
         case float() if not math.isfinite(value):
             return None
     return value
-
-
-def say(text: str) -> None:
-    """Progress goes to standard error: standard output lists the files."""
-    print(text, file=sys.stderr, flush=True)

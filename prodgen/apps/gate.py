@@ -19,10 +19,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.evaluate import say
 from prodgen.apps.gate_sheet import Sheet
 from prodgen.apps.model import Model
-from prodgen.apps.request import MANIFEST, Output, Request
+from prodgen.apps.request import MANIFEST, Output, Request, say
 from prodgen.data.folder import SUFFIXES, Entry, Folder
 from prodgen.errors import MissingInput, Refused, UsageError
 from prodgen.metrics import marketplace

@@ -16,13 +16,12 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import commandline, judge
+from prodgen import commandline, decode, judge
 from prodgen import config as configs
 from prodgen.apps.reconstruct import files
-from prodgen.data import decode, fit, prepare
-from prodgen.data.source import Refused
+from prodgen.data import fit, prepare
 from prodgen.data.store import Store
-from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen.errors import BadData, MissingInput, Refused, UsageError
 
 LARGEST = 128  # pixels a side that pictures of a folder are judged at, at most
 SETS = 3  # into which the pictures are parted where there are enough: an interval needs some

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,11 @@ class Request:
     def target(self, default: str) -> Path:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one."""
         return self.out or (self.workdir or Path()) / default
+
+
+def say(text: str) -> None:
+    """Progress goes to standard error: standard output lists the files."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def asked(flags: Mapping[str, Any]) -> Request:

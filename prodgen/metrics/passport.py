@@ -79,13 +79,17 @@ class Number:
         return who is None or not who.sha256 or who.sha256 not in self.trained_with
 
 
+def unlike(one: Passport, other: Passport) -> str:
+    """What differs, in words; "" where nothing does."""
+    return "; ".join(f"{name}: {a} and {b}" for name, (a, b) in one.unlike(other).items())
+
+
 def gain(one: Number, other: Number) -> float:
     """one's value minus other's. UsageError where their passports differ, or where one is no rank.
 
     Whether more is better is the metric's to say.
     """
-    if found := one.passport.unlike(other.passport):
-        said = "; ".join(f"{name}: {a} and {b}" for name, (a, b) in found.items())
+    if said := unlike(one.passport, other.passport):
         raise UsageError(
             f"two numbers of different passports do not compare ({said})",
             "measure both with the same extractor, pictures, counts and seed",

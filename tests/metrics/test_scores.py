@@ -1,6 +1,5 @@
 """Numbers with floors and intervals, on features made by hand."""
 
-
 import numpy as np
 import pytest
 

@@ -1,0 +1,83 @@
+"""Judged runs side by side, as a Markdown table: only numbers of one passport stand in one column.
+
+python benchmarks/compare.py --workdirs=runs/vae-...,runs/gan-... [--metrics=frechet,precision]
+
+Each run must have been judged (run_sample.py --mode=evaluate) on the same pictures, as many of
+them, with the same seed; else it ends with what differs. A run that was trained with an extractor
+is shown in brackets there: it is not ranked.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from absl import flags
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from prodgen import commandline
+from prodgen.errors import MissingInput, UsageError
+from prodgen.metrics import scores
+from prodgen.metrics.passport import Number, Passport, unlike
+
+FLAGS = flags.FLAGS
+flags.DEFINE_list("workdirs", [], "Judged runs, separated by commas.")
+flags.DEFINE_list("metrics", list(scores.BETTER), "What to compare.")
+
+
+def read(path: Path) -> dict[str, dict[str, Number]]:
+    """The distances of evaluation.json in a run's folder: extractor -> metric -> number."""
+    file = path / "evaluation.json"
+    if not file.exists():
+        raise MissingInput(f"{path} has not been judged", "run_sample.py --mode=evaluate judges it")
+    found = json.loads(file.read_text(encoding="utf-8"))["distances"]
+    return {
+        who: {name: number(record) for name, record in metrics.items()}
+        for who, metrics in found.items()
+    }
+
+
+def number(record: dict) -> Number:
+    """A Number as `encoded` wrote it: null is nan."""
+    values = {name: float("nan") if value is None else value for name, value in record.items()}
+    return Number(**values | {"passport": Passport.from_json(record["passport"]),
+                              "trained_with": tuple(record["trained_with"])})  # fmt: skip
+
+
+def table(runs: dict[str, dict[str, dict[str, Number]]], who: str, metrics: list[str]) -> str:
+    """The Markdown table of an extractor; UsageError where two passports differ."""
+    lines = [f"| {who} | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
+    first = next(iter(runs.values()))[who]
+    for name, judged in runs.items():
+        for metric in metrics:
+            if found := unlike(first[metric].passport, judged[who][metric].passport):
+                raise UsageError(f"{name} was judged otherwise than the first run: {found}")
+        cells = (cell(judged[who][metric]) for metric in metrics)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    floors = (f"{first[metric].floor:.4g}" for metric in metrics)
+    return "\n".join([*lines, "| *floor: training pictures* | " + " | ".join(floors) + " |"])
+
+
+def cell(found: Number) -> str:
+    """The value with half the width of its interval."""
+    text = f"{found.value:.4g}"
+    if found.low == found.low:
+        text += f" ± {(found.high - found.low) / 2:.2g}"
+    return text if found.ranked else f"({text})"
+
+
+def main(argv: list[str]) -> None:
+    commandline.parse_flags(argv)
+    runs = {Path(path).name: read(Path(path)) for path in FLAGS.workdirs}
+    if not runs:
+        raise UsageError("no --workdirs were given", "name judged runs, separated by commas")
+    if unknown := set(FLAGS.metrics) - set(scores.BETTER):
+        raise UsageError(f"--metrics: {sorted(unknown)} are not known: {', '.join(scores.BETTER)}")
+    shared = [who for who in next(iter(runs.values())) if all(who in run for run in runs.values())]
+    if not shared:
+        raise UsageError("the runs share no extractor", "judge all of them with the same one")
+    print("\n\n".join(table(runs, who, FLAGS.metrics) for who in shared))
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.run(main, sys.argv))
