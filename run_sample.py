@@ -57,7 +57,8 @@ def main(argv: list[str]) -> None:
     if FLAGS.workdir:
         workdir.read(Path(FLAGS.workdir))
     elif FLAGS.mode not in tables.NEED_NO_RUN or not FLAGS.images:
-        raise UsageError("no --workdir was given", "name a folder that run_train.py made")
+        wanted = "--images" if FLAGS.mode in tables.NEED_NO_RUN else "a folder of run_train.py"
+        raise UsageError("no --workdir was given", f"name {wanted}")
     from prodgen.apps import request  # loads JAX
 
     for path in request.run(request.asked(FLAGS.flag_values_dict())):

@@ -104,8 +104,8 @@ def gather(
     ids = store.some(split, limit)
     if len(ids) < FEWEST:
         raise BadData(
-            f"the {split} split has {len(ids)} pictures, at least {FEWEST} are needed to judge by",
-            "give more pictures, or hold more of them back with config.data.test",
+            f"{len(ids)} pictures of the {split} split to judge by, at least {FEWEST} are needed",
+            "ask for more with --n, or hold more back with config.data.test",
         )
     say(f"sampling {len(ids)} pictures a set")
     made = subject.make(len(ids))

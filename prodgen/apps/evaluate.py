@@ -70,9 +70,9 @@ def run(model: Model | None, request: Request) -> list[Path]:
     out.write(PAIRS, images.png(pairs), {})
     out.write(target.name, encoded(found), {})
     if maker:
-        html.report(request.workdir, Sentinel(request.workdir, model.config).words())
-    else:
-        out.write(target.with_suffix(".html").name, html.evaluation(target), {})
+        words = Sentinel(request.workdir, maker.config).words()
+        return [*out.close(), html.report(request.workdir, words)]
+    out.write(target.with_suffix(".html").name, html.evaluation(target), {})
     return out.close()
 
 

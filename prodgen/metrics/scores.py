@@ -1,13 +1,15 @@
 """How near generated pictures come to real ones: every number of features, with floor and interval.
 
 The generated pictures come in several sets, one a sampling seed: the value is the mean over the
-sets, the interval that of a mean of so few (Student). The floor is what real pictures that were
+sets, the interval that of a mean of so few (Student). One set alone has the intervals that its own
+pictures give: the kernel distance's and those of shares. The floor is what real pictures that were
 not generated get in their place.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -50,7 +52,9 @@ def distances(
         floors = measure(real, floor[:size])
         for name in values[0]:
             mean, low, high = interval.of_few([value[name] for value in values])
-            if name in SHARES:
+            if len(fakes) == 1:
+                low, high = _alone(name, mean, real, fakes[0])
+            elif name in SHARES:
                 low, high = max(low, 0.0), min(high, 1.0)
             found[name] = Number(
                 mean,
@@ -62,6 +66,17 @@ def distances(
                 _caution(name, len(real), size, len(floor), real.shape[1]),
             )  # fmt: skip
     return found
+
+
+def _alone(name: str, value: float, real: np.ndarray, fake: np.ndarray) -> tuple[float, float]:
+    """The interval of one set's value: kernel by the jackknife, shares by Wilson, nan of others."""
+    if name == "kernel":
+        found = kernel.distance(real, fake, subsets=1)
+        return found.low, found.high
+    if name in SHARES:
+        n = len(fake) if name == "precision" else len(real)
+        return interval.of_share(round(value * n), n)
+    return math.nan, math.nan
 
 
 def _caution(name: str, real: int, fake: int, floor: int, features: int) -> str:

@@ -1,5 +1,7 @@
 """Numbers with floors and intervals, on features made by hand."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -47,3 +49,11 @@ def test_too_few_pictures_for_a_covariance_are_a_caution():
 def test_sets_of_different_sizes_are_refused():
     with pytest.raises(ValueError, match="of one size"):
         scores.distances(rows(9, 0), [rows(9, 1), rows(8, 2)], rows(9, 3), PASS)
+
+
+def test_one_set_alone_has_the_intervals_of_its_own_pictures():
+    found = scores.distances(rows(300, 0), [rows(300, 1)], rows(300, 2), PASS)
+    kernel, precision = found["kernel"], found["precision"]
+    assert kernel.low < kernel.value < kernel.high
+    assert 0 <= precision.low < precision.value < precision.high <= 1
+    assert math.isnan(found["frechet"].low) and math.isnan(found["density"].low)
