@@ -9,6 +9,7 @@ import pytest
 
 from prodgen import arrays
 from prodgen.errors import BadData, MissingInput
+from tests.attack import Attack
 
 
 def tree():
@@ -70,14 +71,6 @@ def test_one_array_in_two_places(tmp_path):
     array = np.arange(3.0)
     found = arrays.read_pickled_arrays(kept(tmp_path / "weights", {"a": array, "b": array}), None)
     same(found, {"a": array, "b": array})
-
-
-class Attack:
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])

@@ -13,6 +13,7 @@ import pytest
 
 from prodgen import arrays, torch_file
 from prodgen.errors import BadData, MissingInput
+from tests.attack import Attack
 
 ORIGIN = "`pip install somewhere` gives the weights"
 FORMATS = ["zip", "legacy"]
@@ -181,14 +182,6 @@ def test_strides_and_offsets_are_those_of_the_file(tmp_path, form):
     assert list(found) == list(expected)
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
-
-
-class Attack:
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])

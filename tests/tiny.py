@@ -8,8 +8,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import base
+from prodgen import checkpoint, rng, workdir
 from prodgen import config as configs
+from prodgen.data.conditions import Conditions
 from prodgen.data.source import Item
+from prodgen.data.store import SPLITS
 from prodgen.parallel import mesh as meshes
 from prodgen.types import Attribute, Batch, Spec
 
@@ -90,6 +93,29 @@ def batch_of(store, config, t: int = 0) -> Batch:
     ids, size = store.ids("train"), config.train.batch_size
     chosen = ids[order.batch(config.seed, t, len(ids), size)]
     return store.fetch(chosen) | {"slot": np.arange(size, dtype=np.int32)}
+
+
+def trained_vae(store, config: ConfigDict, steps: int):
+    """The state of a VAE after so many steps."""
+    from prodgen.steps import vae
+
+    step = jax.jit(vae.make_train_step(config, store.spec, lambda x: x, "plain"))
+    state = vae.init(config, store.spec, rng.key(0, "init"))
+    for t in range(steps):
+        state, _ = step(state, (batch_of(store, config, t),), {})
+    return state
+
+
+def write_run(path: Path, store, config: ConfigDict, state, step: int) -> None:
+    """A run's folder at one step, as the trainer writes it."""
+    path.mkdir()
+    keeper = checkpoint.Checkpoints(path, 2, 1)
+    keeper.save(step, state, 1.0)
+    keeper.wait()
+    Conditions.from_store(store).save(path)
+    counts = {name: len(store.ids(name)) for name in SPLITS}
+    data = {"digest": store.digest(), "counts": counts, "spec": store.spec.to_json()}
+    workdir.write(path, config, data, {})
 
 
 def mesh_of(config: ConfigDict, devices: int):

@@ -2,19 +2,15 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import checkpoint, rng, workdir
 from prodgen.apps import evaluate, outside, request
 from prodgen.data import prepare
-from prodgen.data.conditions import Conditions
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.metrics.passport import Number, Passport, gain
-from prodgen.steps import vae
-from tests.tiny import Squares, batch_of, tiny
+from tests.tiny import Squares, tiny, trained_vae, write_run
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +31,7 @@ def run(many, tmp_path_factory):
     config = tiny(train__num_steps=120, **fields)
     with config.unlocked():
         config.data.cache_dir = data.cache_dir
-    path.mkdir()
-    step = jax.jit(vae.make_train_step(config, store.spec, lambda x: x, "plain"))
-    state = vae.init(config, store.spec, rng.key(0, "init"))
-    for t in range(120):
-        state, _ = step(state, (batch_of(store, config, t),), {})
-    keeper = checkpoint.Checkpoints(path, 2, 1)
-    keeper.save(120, state, 1.0)
-    keeper.wait()
-    Conditions.from_store(store).save(path)
-    counts = {name: len(store.ids(name)) for name in ("train", "validation", "test")}
-    data = {"digest": store.digest(), "counts": counts, "spec": store.spec.to_json()}
-    workdir.write(path, config, data, {})
+    write_run(path, store, config, trained_vae(store, config, 120), 120)
     return path
 
 
@@ -58,6 +43,7 @@ def judged(run, many, tmp_path_factory):
         files = ask(workdir=run)
     assert {path.name for path in files} == {
         "evaluation.json", "evaluation_pairs.png", "evaluation_typical.png", "manifest.json",
+        "report.html",
     }  # fmt: skip
     return run, json.loads((run / "evaluation.json").read_text())
 

@@ -8,11 +8,10 @@ import pytest
 from PIL import Image
 
 import prodgen
-from prodgen import checkpoint, workdir
 from prodgen.apps import directions, request, sweep
-from prodgen.data.conditions import Conditions
 from prodgen.errors import UsageError
 from prodgen.types import Attribute
+from tests.tiny import write_run
 from tests.tiny_gan import start, tiny_gan
 
 
@@ -20,18 +19,12 @@ from tests.tiny_gan import start, tiny_gan
 def run(store, tmp_path_factory):
     """A run whose weights hear everything: the start, moved away from its zeros."""
     path = tmp_path_factory.mktemp("runs") / "run"
-    path.mkdir()
     config = tiny_gan(augment__policy="product", augment__adaptive=True, augment__p=0.3)
     state = start(config, store.spec)
     wave = lambda leaf: leaf + 0.1 * np.sin(np.arange(leaf.size)).reshape(leaf.shape)  # noqa: E731
     g = state.nets["g"]
     state = state.replace(nets=state.nets | {"g": g.replace(ema=jax.tree.map(wave, g.ema))})
-    keeper = checkpoint.Checkpoints(path, 2, 1)
-    keeper.save(1, state, 1.0)
-    keeper.wait()
-    Conditions.from_store(store).save(path)
-    data = {"digest": store.digest(), "counts": {"train": 1}, "spec": store.spec.to_json()}
-    workdir.write(path, config, data, {})
+    write_run(path, store, config, state, 1)
     return path
 
 

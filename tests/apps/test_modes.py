@@ -2,38 +2,23 @@
 
 import json
 
-import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import prodgen
-from prodgen import checkpoint, rng, tables, workdir
+from prodgen import tables, workdir
 from prodgen.apps import interpolate, request, traverse
-from prodgen.data.conditions import Conditions
 from prodgen.errors import MissingInput, UsageError
-from prodgen.steps import vae
-from tests.tiny import batch_of, tiny
+from tests.tiny import tiny, trained_vae, write_run
 
 
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
     """A run of 120 steps, written as the trainer writes one."""
-    path, config = (
-        tmp_path_factory.mktemp("runs") / "run",
-        tiny(optim__lr=1e-2, train__num_steps=120),
-    )
-    path.mkdir()
-    step = jax.jit(vae.make_train_step(config, store.spec, lambda x: x, "plain"))
-    state = vae.init(config, store.spec, rng.key(0, "init"))
-    for t in range(120):
-        state, _ = step(state, (batch_of(store, config, t),), {})
-    keeper = checkpoint.Checkpoints(path, 2, 1)
-    keeper.save(120, state, 1.0)
-    keeper.wait()
-    Conditions.from_store(store).save(path)
-    data = {"digest": store.digest(), "counts": {"train": 1}, "spec": store.spec.to_json()}
-    workdir.write(path, config, data, {})
+    path = tmp_path_factory.mktemp("runs") / "run"
+    config = tiny(optim__lr=1e-2, train__num_steps=120)
+    write_run(path, store, config, trained_vae(store, config, 120), 120)
     return path
 
 
