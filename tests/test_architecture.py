@@ -12,6 +12,7 @@ FLOORS = [  # from the ground up; within a floor only the pairs of ALLOWED
         "config",
         "compatibility",
         "commandline",
+        "options",
         "arrays",
         "torch_file",
         "rng",
@@ -31,8 +32,8 @@ ALLOWED = {
     ("trainer", "run"), ("trainer", "evaluate"), ("trainer", "home"),
 }  # fmt: skip
 FREE_OF_JAX = {
-    "errors", "types", "tables", "config", "compatibility", "commandline", "arrays", "torch_file",
-    "workdir", "decode",
+    "errors", "types", "tables", "config", "compatibility", "commandline", "options", "arrays",
+    "torch_file", "workdir", "decode",
 }  # fmt: skip
 
 

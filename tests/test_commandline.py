@@ -1,5 +1,6 @@
 """What a user's mistakes look like: exit codes and the last line, answered before JAX is loaded."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -7,6 +8,8 @@ import time
 
 import pytest
 
+from prodgen import options, tables
+from prodgen.apps import request
 from tests.tiny import ROOT
 
 
@@ -53,6 +56,9 @@ SAMPLE = [
     (["--workdir=nowhere"], 66, "holds no run"),
     (["--workdir=nowhere", "--mode=gird"], 2, "did you mean grid"),
     (["--workdir=nowhere", "--n=-3"], 2, "n"),
+    (["--workdir=nowhere", "--frames=8"], 2, "--frames says nothing to --mode=grid"),
+    (["--mode=gate"], 2, "name --images"),
+    (["--mode=gate", "--images=x", "--profile=any"], 2, "white_main"),
 ]
 
 
@@ -93,3 +99,9 @@ def test_without_an_accelerator_jax_is_told_so(monkeypatch):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     commandline.quiet_platform()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
+
+
+def test_every_flag_of_sampling_is_a_field_of_a_request_and_its_modes_exist():
+    names = {flag.name for flag in options.FLAGS}
+    assert names == {field.name for field in dataclasses.fields(request.Request)}
+    assert {mode for flag in options.FLAGS for mode in flag.modes} <= set(tables.MODES)

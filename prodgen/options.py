@@ -1,0 +1,97 @@
+"""The flags of run_sample.py: what each may be, and which modes read it.
+
+A flag that the mode does not read is refused rather than ignored. Imports no JAX: a mistake is
+answered in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from typing import Any
+
+from absl import flags
+
+from prodgen import tables
+from prodgen.errors import UsageError
+
+MAKING = ("grid", "images", "interpolate", "traverse", "directions", "sweep")
+ROWS = ("interpolate", "traverse", "directions", "sweep")
+READING = ("reconstruct", "augment_preview")
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """One flag. modes: those that read it, empty for all. low, high: of numbers, ends included;
+    choices: of text."""
+
+    name: str
+    default: Any
+    help: str
+    modes: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+FLAGS = (
+    Flag("workdir", "", "The run's folder."),
+    Flag("mode", "grid", f"What to make: {', '.join(tables.MODES)}."),
+    Flag("out", "", "File (images, gate: folder) to write; default: in the run's folder."),
+    Flag("seed", 0, "Which samples: latents and conditions follow from it.", low=0, high=2**31 - 2),
+    Flag("step", "best", "Checkpoint: best, latest or a step."),
+    Flag("n", 0, "How many pictures or rows; 0 is the mode's default.", low=0, high=1_000_000),
+    Flag("label", "", "The category wanted.", (*MAKING, "reconstruct")),
+    Flag(
+        "attributes", "", "Attributes wanted, as in colour=red,azimuth=30; mode sweep: colour=*.",
+        (*MAKING, "reconstruct"),
+    ),
+    Flag(
+        "temperature", 1.0, "Scale of the latents, the truncation: lower is plainer.", MAKING,
+        low=0.0, high=10.0,
+    ),
+    Flag("frames", 12, "Pictures a row.", ROWS, low=2, high=240),
+    Flag("input", "", "A picture or a folder of them; default: the test split.", READING),
+    Flag(
+        "extractors", [], f"Look with {', '.join(tables.EXTRACTORS)} too; NAME or NAME=FILE.",
+        ("evaluate",),
+    ),
+    Flag("images", "", "A folder of pictures from anywhere.", ("evaluate", "gate")),
+    Flag(
+        "reference", "", "Judge --images by this folder, table, or config (FILE.py:PRESET).",
+        ("evaluate",),
+    ),
+    Flag("profile", "white_main", "What is asked of pictures.", ("gate",), choices=tables.PROFILES),
+    Flag("repair", False, "Write what can be mended, mended.", ("gate",)),
+)  # fmt: skip
+
+
+def define() -> None:
+    """Make absl know the flags."""
+    for flag in FLAGS:
+        words = flag.help + (f" Modes: {', '.join(flag.modes)}." if flag.modes else "")
+        match flag.default:
+            case bool():
+                flags.DEFINE_bool(flag.name, flag.default, words)
+            case int():
+                flags.DEFINE_integer(flag.name, flag.default, words, flag.low, flag.high)
+            case float():
+                flags.DEFINE_float(flag.name, flag.default, words, flag.low, flag.high)
+            case list():
+                flags.DEFINE_list(flag.name, flag.default, words)
+            case _ if flag.choices:
+                flags.DEFINE_enum(flag.name, flag.default, flag.choices, words)
+            case _:
+                flags.DEFINE_string(flag.name, flag.default, words)
+
+
+def check(mode: str, given: Collection[str]) -> None:
+    """UsageError where there is no such mode, or where a flag was given that it does not read."""
+    if mode not in tables.MODES:
+        raise UsageError(f"--mode={mode} is not known; {tables.nearest(mode, tables.MODES)}")
+    for flag in FLAGS:
+        if flag.name in given and flag.modes and mode not in flag.modes:
+            raise UsageError(
+                f"--{flag.name} says nothing to --mode={mode}",
+                f"leave it out; it is for {', '.join(flag.modes)}",
+            )
