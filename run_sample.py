@@ -15,6 +15,7 @@ from prodgen.errors import UsageError
 
 FLAGS = flags.FLAGS
 options.define()
+flags.adopt_module_key_flags(options)  # so that --help lists them
 
 
 def main(argv: list[str]) -> None:

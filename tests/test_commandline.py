@@ -76,11 +76,15 @@ def test_a_broken_config_file_is_named_with_its_line(tmp_path):
     assert found == 2 and "broken.py:2: NameError" in lines[-1]
 
 
-def test_help():
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [("run_train.py", "configs/vae.py"), ("run_sample.py", "Scale of the latents")],
+)
+def test_help(program, words):
     done = subprocess.run(
-        [sys.executable, "run_train.py", "--help"], cwd=ROOT, capture_output=True, text=True
+        [sys.executable, program, "--help"], cwd=ROOT, capture_output=True, text=True
     )
-    assert done.returncode == 0 and "--workdir" in done.stdout and "configs/vae.py" in done.stdout
+    assert done.returncode == 0 and "--workdir" in done.stdout and words in done.stdout
 
 
 def test_without_an_accelerator_jax_is_told_so(monkeypatch):
