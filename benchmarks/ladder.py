@@ -51,6 +51,7 @@ WORSE = scores.BETTER | {
 }  # fmt: skip
 """Each metric's better side. data_copying is a z: for copying it falls."""
 CHANCE = "nothing"
+NAMES = {"pictures/blur": "packshot blur"}  # in the picture; else the metric's own
 LIKE = "#c2410c"  # the metric calls the worse pictures better
 
 
@@ -415,7 +416,9 @@ def _bars(axis, rows: list[str], columns: list[str], table: dict[str, dict]) -> 
         axis.axvline(x, color=GRID, lw=0.8, zorder=0)
     axis.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
     axis.set_yticks(np.arange(len(rows)) + 0.5)
-    axis.set_yticklabels([row.partition("/")[2] for row in rows], fontsize=9, color=INK)
+    axis.set_yticklabels(
+        [NAMES.get(row, row.partition("/")[2]) for row in rows], fontsize=9, color=INK
+    )
     axis.set_xticks([])
     axis.tick_params(length=0)
     for spine in axis.spines.values():
@@ -437,10 +440,10 @@ def _legend(figure) -> None:
     key.set(xlim=(0, 10), ylim=(0, 1))
     key.axis("off")
     for i, effect in enumerate((1, 3, 10, 30, 100)):
-        width = 1.1 * _width(effect)
-        key.add_patch(plt.Rectangle((1.25 * i + 0.6 - width / 2, 0.32), width, 0.36, fc=GRID))
-        key.text(1.25 * i + 0.6, 0.5, f"{effect}", ha="center", va="center", fontsize=8, color=INK)
-    key.text(6.45, 0.5, "width: the last rung's change, in deviations of chance",
+        width = 0.9 * _width(effect)
+        key.add_patch(plt.Rectangle((i + 0.5 - width / 2, 0.32), width, 0.36, fc=GRID))
+        key.text(i + 0.5, 0.5, f"{effect}", ha="center", va="center", fontsize=8, color=INK)
+    key.text(5.1, 0.5, "width: change at the last rung, in standard deviations of chance",
              va="center", fontsize=8, color=INK)  # fmt: skip
 
 
