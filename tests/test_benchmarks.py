@@ -146,3 +146,132 @@ def test_judged_runs_stand_side_by_side_only_with_one_passport(imported, tmp_pat
         compare.table(runs, "home-3", ["frechet"])
     with pytest.raises(MissingInput, match="has not been judged"):
         compare.read(tmp_path)
+
+
+def test_a_rank_correlation_by_hand(imported):
+    spearman = imported("ladder").spearman
+    rungs = np.arange(5)
+    assert spearman(rungs, np.exp(rungs)) == pytest.approx(1)
+    assert spearman(rungs, -rungs) == pytest.approx(-1)
+    assert spearman(rungs, np.array([2, 1, 4, 3, 5])) == pytest.approx(1 - 6 * 4 / (5 * 24))
+    # ranks 0.5, 0.5, 2, 3 of the second against 0, 1, 2, 3: 4.5 / sqrt(5 * 4.5)
+    assert spearman(np.arange(4), np.array([7, 7, 8, 9])) == pytest.approx(4.5 / 22.5**0.5)
+    assert spearman(rungs, np.full(5, 3.0)) == 0
+
+
+@pytest.fixture
+def dealt(imported):
+    """The benchmark, and a deal of 10 each out of 80 rows of 8 categories."""
+    ladder = imported("ladder")
+    return ladder, ladder.Deal.of(np.arange(80) % 8, 10, seed=1)
+
+
+def test_the_first_rung_of_every_ladder_changes_nothing(dealt, store):
+    ladder, deal = dealt
+    steps = ladder.ladders(8, 5)
+    assert set(steps) >= {"blur", "noise", "missing categories", ladder.CHANCE}
+    for steep in steps.values():
+        first = steep.draw(deal, steep.levels[0])
+        assert list(first.ids) == list(deal.pool[:10]) and not first.changed
+        real = store.fetch(deal.pool[:10])["image"]
+        np.testing.assert_array_equal(first.pictures(store), real)
+
+
+def test_a_deal_keeps_its_groups_apart(dealt):
+    ladder, deal = dealt
+    groups = np.concatenate([deal.reference, deal.training, deal.pool])
+    assert sorted(groups) == list(range(80)) and len(deal.reference) == len(deal.training) == 10
+    with pytest.raises(UsageError, match="80 pictures are too few for 3 groups of 27"):
+        ladder.Deal.of(np.zeros(80), 27, seed=0)
+
+
+def test_a_blur_has_the_deviation_that_it_names(imported):
+    blurred = imported("ladder").blurred
+    dot = np.zeros((1, 33, 33, 1), np.uint8)
+    dot[0, 16, 16] = 255
+    edge = np.zeros((1, 33, 33, 3), np.uint8)
+    edge[:, :, 17:] = 200
+    found = blurred(edge, 2.0)[0, 5, :, 0].astype(float)
+    slope, place = np.diff(found), np.arange(32) + 0.5
+    centre = (slope * place).sum() / slope.sum()
+    assert centre == pytest.approx(16.5, abs=0.02)
+    spread = (slope * (place - centre) ** 2).sum() / slope.sum()
+    assert spread == pytest.approx(4, rel=0.03)
+    assert (blurred(np.full((1, 9, 9, 1), 77, np.uint8), 3.0) == 77).all()  # also at the border
+    spot = blurred(dot, 1.0)[0, ..., 0]
+    assert (spot == spot.T).all() and spot.argmax() == 16 * 33 + 16
+
+
+def test_noise_has_the_deviation_that_it_names_and_is_repeatable(imported):
+    with_noise = imported("ladder").with_noise
+    grey = np.full((4, 32, 32, 3), 128, np.uint8)
+    found = with_noise(grey, 20.0, seed=3)
+    assert found.std() == pytest.approx(20, rel=0.03) and found.mean() == pytest.approx(128, abs=1)
+    np.testing.assert_array_equal(found, with_noise(grey, 20.0, seed=3))
+    assert with_noise(grey, 200.0, seed=3).min() == 0  # clipped, not wrapped
+
+
+def test_missing_categories_are_filled_up_with_others(dealt):
+    ladder, deal = dealt
+    for count in (1, 4, 6):
+        ids = ladder.missing(deal, count).ids
+        assert len(np.unique(ids)) == 10 and set(ids) <= set(deal.pool)
+        assert len(np.unique(deal.label[ids])) <= 8 - count
+    gone = [set(range(8)) - set(deal.label[ladder.missing(deal, k).ids]) for k in (2, 4, 6)]
+    assert ladder.most_missing([deal]) >= 6 and gone[0] <= gone[1] <= gone[2]
+
+
+def test_copies_are_training_pictures_and_repeats_are_repeated(dealt):
+    ladder, deal = dealt
+    for share in (0.1, 0.5, 1.0):
+        ids = ladder.copied(deal, share).ids
+        assert np.isin(ids, deal.training).sum() == round(share * 10)
+        assert len(np.unique(ids)) == 10
+    assert len(np.unique(ladder.repeated(deal, 4).ids)) == 3  # 10 / 4, rounded up
+    assert len(ladder.repeated(deal, 4).ids) == 10
+    other = ladder.others(deal, 1).ids
+    assert set(other) <= set(deal.pool) and len(np.unique(other)) == 10
+    assert list(other) != list(deal.pool[:10])
+
+
+def test_a_metric_is_judged_by_its_better_side(imported):
+    ladder = imported("ladder")
+    steps = {"blur": ladder.Ladder((0, 1, 2), ladder.blur, "pixels")}
+    steps[ladder.CHANCE] = ladder.Ladder((0, 1, 2), ladder.others, "")
+    chance = np.array([[1.0, 1.1, 0.9], [0.9, 1.0, 1.1]])
+    columns = {"blur": np.array([[1.0, 1.1, 3.0], [1.0, 1.1, 3.0]]), ladder.CHANCE: chance}
+    frechet = ladder.judged("pixels/frechet", columns, steps)["blur"]
+    assert frechet["rank"] == pytest.approx(1) and frechet["means"] == [1.0, 1.1, 3.0]
+    assert frechet["effect"] == pytest.approx(2 / chance.std(ddof=1))
+    assert frechet["from"] == 2  # 0.1 is no more than chance
+    recall = ladder.judged("pixels/recall", columns, steps)["blur"]
+    assert recall["rank"] == pytest.approx(-1) and recall["from"] is None
+
+
+def test_the_ladder_is_climbed_and_drawn(imported, store, tmp_path, monkeypatch):
+    from prodgen.metrics import features
+
+    ladder, out = imported("ladder"), tmp_path / "ladder.png"
+    monkeypatch.setattr(ladder, "LOOKED", 8)
+    found = ladder.study(store, [(features.pixels(), 24)], seeds=1, out=str(out))
+    table = found["metrics"]
+    assert set(table) == {
+        *(f"pixels/{name}" for name in ladder.WORSE if name not in ("copies", "repeats", "blur")),
+        *(f"pictures/{name}" for name in ("copies", "repeats", "blur")),
+    }
+    assert all(set(columns) == set(found["levels"]) for columns in table.values())
+    assert table["pixels/frechet"]["noise"]["rank"] > 0.9
+    assert table["pixels/gap"]["copies of training"]["rank"] > 0.8
+    assert table["pictures/repeats"]["repetition"]["effect"] > 3
+    json.dumps(found, allow_nan=False)
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_judges_speed_is_measured(imported):
+    from prodgen.metrics import features
+
+    speed = imported("judge_speed")
+    assert set(speed.extractors(16, "")) >= {"pixels", "home"}
+    assert speed.throughput(features.pixels(), 16, rounds=1) > 0
+    assert set(speed.matrices(30, 8, rounds=1)) == {"from_rows", "from_moments"}
+    assert speed.matrices(4, 8, rounds=2)["from_rows"] > 0

@@ -7,6 +7,7 @@ A distance of features estimates that of their distributions, and is biased upwa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -102,20 +103,50 @@ def distance(
     """
     if not all(np.isfinite(x).all() for x in (mean, covariance, other, other_covariance)):
         return float("nan")
-    shared = np.linalg.svd(_factor(covariance).T @ _factor(other_covariance), compute_uv=False)
-    gap = float(np.square(mean - other).sum())
-    spread = float(np.trace(covariance) + np.trace(other_covariance) - 2 * shared.sum())
-    return gap + max(spread, 0.0)  # equal covariances leave a rounding error of either sign
+    return _apart(
+        _Side(mean, np.trace(covariance), _factor(covariance)),
+        _Side(other, np.trace(other_covariance), _factor(other_covariance)),
+    )
 
 
 def between(rows: np.ndarray, others: np.ndarray) -> float:
-    """The distance of features [N, F] and [M, F] of any number type; BadData of fewer than 2."""
-    sides = []
-    for side in (rows, others):
-        seen = Moments.of(side.shape[1])
-        seen.add(side)
-        sides += seen.result()
-    return distance(*sides)
+    """The distance of features [N, F] and [M, F] of any number type; BadData of fewer than 2.
+
+    A side of no more rows than features is its own factor, C = X^T X / (N - 1) of its centred
+    rows: no covariance is formed, which is exact, and for 1,000 rows of 2,048 tens of times faster.
+    ValueError for rows of different widths; nan where a row is not finite.
+    """
+    if rows.ndim != 2 or rows.shape[1:] != others.shape[1:]:
+        raise ValueError(f"expected rows [N, F] and [M, F], not {rows.shape} and {others.shape}")
+    if not (np.isfinite(rows).all() and np.isfinite(others).all()):
+        return float("nan")
+    return _apart(_side(rows), _side(others))
+
+
+class _Side(NamedTuple):
+    """Mean [F] and covariance C of one side, as its trace and a factor [F, r], C = R R^T."""
+
+    mean: np.ndarray
+    trace: float
+    factor: np.ndarray
+
+
+def _side(rows: np.ndarray) -> _Side:
+    """Of finite rows [n, F]."""
+    enough(len(rows))
+    rows = np.asarray(rows, np.float64)
+    mean = rows.mean(axis=0)
+    centred = (rows - mean) / np.sqrt(len(rows) - 1)
+    few = len(rows) <= rows.shape[1]
+    factor = centred.T if few else _factor(centred.T @ centred)
+    return _Side(mean, float(np.square(centred).sum()), factor)
+
+
+def _apart(one: _Side, other: _Side) -> float:
+    shared = np.linalg.svd(one.factor.T @ other.factor, compute_uv=False).sum()
+    spread = float(one.trace + other.trace - 2 * shared)
+    gap = float(np.square(one.mean - other.mean).sum())
+    return gap + max(spread, 0.0)  # equal covariances leave a rounding error of either sign
 
 
 def _factor(covariance: np.ndarray) -> np.ndarray:

@@ -114,10 +114,30 @@ def test_few_rows_are_as_exact_as_many(n, m):
     assert frechet.distance(*seen(a), *seen(a)) == pytest.approx(0, abs=1e-10 * expected)
 
 
+@pytest.mark.parametrize(
+    ("n", "m"), [(200, 300), (24, 25), (10, 300), (300, 10), (10, 12), (25, 2)]
+)
+def test_rows_and_their_moments_are_equally_far_apart(n, m):
+    """Whether or not a side has more rows than features."""
+    a, b = features(n, shift=1e3), features(m, seed=1, shift=1e3 + 0.1)
+    expected = frechet.distance(*seen(a), *seen(b))
+    assert frechet.between(a, b) == pytest.approx(expected, rel=1e-9)
+    assert frechet.between(a, b) == pytest.approx(of_rows(a, b), rel=1e-9)
+    assert frechet.between(a, a) == pytest.approx(0, abs=1e-10 * expected)
+
+
+def test_rows_that_cannot_be_compared_are_refused():
+    with pytest.raises(ValueError, match=r"not \(9, 24\) and \(9, 23\)"):
+        frechet.between(features(9), features(9)[:, 1:])
+    with pytest.raises(BadData, match="at least 2 pictures on either side, not 1"):
+        frechet.between(features(9), features(1))
+
+
 def test_a_small_distance_of_singular_covariances_keeps_its_digits():
     a = features(12)
     b = a + 1e-3 * features(12, seed=1)
     assert frechet.distance(*seen(a), *seen(b)) == pytest.approx(of_rows(a, b), rel=1e-5)
+    assert frechet.between(a, b) == pytest.approx(of_rows(a, b), rel=1e-9)
 
 
 def test_fewer_pictures_are_biased_upwards():
@@ -137,6 +157,7 @@ def test_what_is_not_finite_has_no_distance():
     rows = features(50)
     rows[3, 4] = np.nan
     assert np.isnan(frechet.distance(*seen(rows), *seen(features(50))))
+    assert np.isnan(frechet.between(rows, features(50)))
 
 
 def test_it_agrees_with_the_matrix_root():
