@@ -25,7 +25,7 @@ from prodgen.data import order, prepare
 from prodgen.data.store import Store
 from prodgen.models import classifier, lpips
 from prodgen.types import Array, Batch, Spec
-from prodgen.workdir import file_hash, write_atomically
+from prodgen.workdir import file_hash, read_sealed, write_sealed
 
 VERSION = 3  # of the network and its training: part of every file's name
 FILE = "home.msgpack"  # in the folder of a run
@@ -63,7 +63,7 @@ def _of_run(store: Store, data: ConfigDict, say: Say, run: Path | None) -> tuple
         return found["params"], found["record"]
     params, record = network(store, data, say)
     if kept:
-        write_atomically(kept, _sealed({"params": params, "record": record}))
+        write_sealed(kept, _packed({"params": params, "record": record}))
     return params, record
 
 
@@ -83,16 +83,14 @@ def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple
         record = {"sha256": content, "seed": seed, "data": store.digest()} | facts
         found = {"params": params, "record": record}
         try:
-            write_atomically(path, _sealed(found))
+            write_sealed(path, _packed(found))
         except OSError as error:
             say(f"the home network is not kept in {path.parent}: {error.strerror or error}")
     return found["params"], found["record"]
 
 
-def _sealed(found: dict) -> bytes:
-    """The sha256 of what follows it."""
-    payload = flax.serialization.msgpack_serialize(found)
-    return hashlib.sha256(payload).digest() + payload
+def _packed(found: dict) -> bytes:
+    return flax.serialization.msgpack_serialize(found)
 
 
 def _labelled(spec: Spec) -> bool:
@@ -110,13 +108,10 @@ def _catalogue(spec: Spec, data: ConfigDict, say: Say) -> Store:
 
 def _load(path: Path, say: Say) -> dict | None:
     """The content of a kept network; None where there is none or its hash is wrong."""
-    if not path.is_file():
-        return None
-    content = path.read_bytes()
-    if hashlib.sha256(content[32:]).digest() != content[:32]:
+    content = read_sealed(path)
+    if content is None and path.is_file():
         say(f"{path} is damaged: the home network is trained anew")
-        return None
-    return flax.serialization.msgpack_restore(content[32:])
+    return None if content is None else flax.serialization.msgpack_restore(content)
 
 
 def _fit(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:

@@ -42,3 +42,15 @@ def test_what_a_continued_run_changed_is_noted(tmp_path):
     record = json.loads((path / "config.json").read_text())
     assert record["config"]["data"]["cache_dir"] == "elsewhere"
     assert record["init_from"] == {"fingerprint": "0123abcd"} and record["data"]["digest"] == "d"
+
+
+def test_a_sealed_file_knows_when_it_is_damaged(tmp_path):
+    path = tmp_path / "kept"
+    assert workdir.read_sealed(path) is None
+    for content in (b"", b"weights"):
+        workdir.write_sealed(path, content)
+        assert workdir.read_sealed(path) == content
+    path.write_bytes(path.read_bytes()[:-1] + b"z")
+    assert workdir.read_sealed(path) is None
+    path.write_bytes(b"short")
+    assert workdir.read_sealed(path) is None

@@ -25,7 +25,7 @@ import numpy as np
 from prodgen import arrays, images
 from prodgen.models import classifier, efficientnet, lpips
 from prodgen.types import Array
-from prodgen.workdir import write_atomically
+from prodgen.workdir import read_sealed, write_sealed
 
 BATCH = 32  # pictures at a time, the last part filled up: the same numbers for any count
 SIDE = 16  # pixels a side that `pixels` reduces pictures to
@@ -80,14 +80,14 @@ def remembered(extractor: Extractor, pictures: np.ndarray, folder: Path) -> np.n
     name = hashlib.sha256(repr((extractor.identity, pictures.shape)).encode())
     name.update(np.ascontiguousarray(pictures))
     path = folder / f"{name.hexdigest()[:32]}.npy"
-    content = path.read_bytes() if path.is_file() else b""
-    if content and hashlib.sha256(content[32:]).digest() == content[:32]:
-        return np.load(io.BytesIO(content[32:]), allow_pickle=False)
+    content = read_sealed(path)
+    if content is not None:
+        return np.load(io.BytesIO(content), allow_pickle=False)
     found, out = extractor(pictures), io.BytesIO()
     np.save(out, found, allow_pickle=False)
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, hashlib.sha256(out.getvalue()).digest() + out.getvalue())
+        write_sealed(path, out.getvalue())
     return found
 
 
