@@ -16,7 +16,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen import commandline
-from prodgen.errors import MissingInput, UsageError
+from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.metrics import scores
 from prodgen.metrics.passport import Number, Passport, unlike
 
@@ -30,7 +30,12 @@ def read(path: Path) -> dict[str, dict[str, Number]]:
     file = path / "evaluation.json"
     if not file.exists():
         raise MissingInput(f"{path} has not been judged", "run_sample.py --mode=evaluate judges it")
-    found = json.loads(file.read_text(encoding="utf-8"))["distances"]
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))["distances"]
+    except (ValueError, KeyError, TypeError):
+        raise BadData(
+            f"{file} is damaged", "run_sample.py --mode=evaluate writes it anew"
+        ) from None
     return {
         who: {name: number(record) for name, record in metrics.items()}
         for who, metrics in found.items()
@@ -59,16 +64,16 @@ def table(runs: dict[str, dict[str, dict[str, Number]]], who: str, metrics: list
 
 
 def cell(found: Number) -> str:
-    """The value with half the width of its interval."""
+    """The value with its interval."""
     text = f"{found.value:.4g}"
     if found.low == found.low:
-        text += f" ± {(found.high - found.low) / 2:.2g}"
+        text += f" [{found.low:.4g}, {found.high:.4g}]"
     return text if found.ranked else f"({text})"
 
 
 def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
-    runs = {Path(path).name: read(Path(path)) for path in FLAGS.workdirs}
+    runs = {path: read(Path(path)) for path in FLAGS.workdirs}
     if not runs:
         raise UsageError("no --workdirs were given", "name judged runs, separated by commas")
     if unknown := set(FLAGS.metrics) - set(scores.BETTER):

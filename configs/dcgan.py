@@ -7,8 +7,8 @@ python run_train.py --config=configs/dcgan.py
 python run_train.py --config=configs/dcgan.py:quick
     512 of its pictures at 16 px: 42 seconds; blobs of the right colour
 python run_train.py --config=configs/dcgan.py:brief
-    the seed experiment, whole: 10,000 steps of 64, unconditional, a 5x5 sheet every 1,000; not
-    measured to its end yet
+    the seed experiment, whole: 10,000 steps of 64, unconditional, a 5x5 sheet every 1,000; about 65
+    minutes at the 2.6 steps a second of its first hundred, not run to its end
 """
 
 from ml_collections import ConfigDict

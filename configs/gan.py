@@ -11,7 +11,8 @@ python run_train.py --config=configs/gan.py:table --config.data.path=my_products
     your own pictures, augmented: 16 minutes; for 50 to 300 of them add --init_from=runs/gan-...
     and --config.train.num_steps=1000, which takes four
 python run_train.py --config=configs/gan.py:hours --config.data.source=... --config.data.path=...
-    your own pictures at 64 px: about two hours, not measured to its end yet
+    your own pictures at 64 px: two hours; 4,098 clothes: 71 % of samples named as asked, where 73 %
+    of real pictures are
 python run_train.py --config=configs/gan.py:fashion_mnist
     grey clothes at 28 px: not measured yet
 python run_train.py --config=configs/gan.py:gpu64

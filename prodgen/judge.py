@@ -41,7 +41,7 @@ from prodgen.types import Batch, Spec
 Say = Callable[[str], None]
 Made = tuple[np.ndarray, Batch | None]  # pictures uint8 [N, R, R, C], the conditions they follow
 FEWEST = 20  # pictures on either side that can be judged at all
-SEEN = 100_000  # training pictures that samples are compared with, evenly spread
+SEEN, SEEN_BYTES = 100_000, 2**31  # training pictures that samples are compared with, at most
 CHUNK = 64  # pictures that reconstructions are compared in
 
 
@@ -88,9 +88,10 @@ class Material:
         return features.remembered(who, rows["image"], self.cache)
 
     def floor(self) -> Batch:
-        """Training rows drawn at random, as many as there are held-back ones."""
+        """Training rows drawn at random, enough for the sets of a floor."""
         dice = np.random.default_rng(self.seed)
-        chosen = dice.permutation(len(self.seen["image"]))[: len(self.real["image"])]
+        most = scores.FLOORS * len(self.real["image"])
+        chosen = dice.permutation(len(self.seen["image"]))[:most]
         return {name: rows[chosen] for name, rows in self.seen.items()}
 
 
@@ -101,20 +102,24 @@ def gather(
 
     BadData where either side has fewer than 20 pictures.
     """
+    held = len(store.ids(split))
     ids = store.some(split, limit)
     if len(ids) < FEWEST:
         raise BadData(
             f"{len(ids)} pictures of the {split} split to judge by, at least {FEWEST} are needed",
-            "ask for more with --n, or hold more back with config.data.test",
+            "ask for more with --n"
+            if held >= FEWEST
+            else "give more real pictures: the reference holds too few, or config.data.test does",
         )
-    say(f"sampling {len(ids)} pictures a set")
+    say(f"gathering {len(ids)} pictures to judge by, and as many a set to judge")
     made = subject.make(len(ids))
     if len(made[0][0]) < FEWEST:
         raise BadData(
             f"{len(made[0][0])} pictures to judge, at least {FEWEST} are needed",
             "give more; for a Frechet distance that tells models apart, thousands",
         )
-    real, seen = store.fetch(ids), store.fetch(store.some("train", SEEN))
+    most = min(SEEN, SEEN_BYTES // int(np.prod(store.spec.shape)))
+    real, seen = store.fetch(ids), store.fetch(store.some("train", most))
     fakes = tuple(pictures for pictures, _ in made)
     return Material(subject, split, store.digest(), seed, cache, real, seen, fakes, made[0][1])
 

@@ -140,7 +140,7 @@ def test_judged_runs_stand_side_by_side_only_with_one_passport(imported, tmp_pat
     folders = [judged(tmp_path / "a", 12.0), judged(tmp_path / "b", 34.0, trained_with=["abc"])]
     runs = {folder.name: compare.read(folder) for folder in folders}
     text = compare.table(runs, "home-3", ["frechet"])
-    assert "| a | 12 ± 1 |" in text and "| b | (34 ± 1) |" in text and "| 2.5 |" in text
+    assert "| a | 12 [11, 13] |" in text and "| b | (34 [33, 35]) |" in text and "| 2.5 |" in text
     runs["c"] = compare.read(judged(tmp_path / "c", 1.0, counts=50))
     with pytest.raises(UsageError, match="c was judged otherwise .* real: 100 and 50"):
         compare.table(runs, "home-3", ["frechet"])

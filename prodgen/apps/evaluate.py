@@ -43,7 +43,14 @@ SPLIT = "test"
 def run(model: Model | None, request: Request) -> list[Path]:
     """Write the evaluation, its sheets and its report; the paths written."""
     maker = None if request.images else model
+    target = _target(request)
+    out = Output(maker, request, target.parent)
     lookers, perceptual = extractors(request.extractors)
+    if perceptual and not (maker and maker.encodes):
+        raise UsageError(
+            "--extractors: lpips looks at reconstructions, and there are none",
+            "leave it out, or judge a run of a family with an encoder: vae, vaegan",
+        )
     subject, store, data = _case(model, request)
     cache = Path(data.cache_dir).expanduser() / "features"
     limit = request.n or LIMIT
@@ -53,7 +60,8 @@ def run(model: Model | None, request: Request) -> list[Path]:
     say("comparing with the training pictures")
     copies = judge.copies(material, ours)
     found = {
-        "subject": _who(maker, material),
+        "subject": _judged(maker, material),
+        "home": record,
         "distances": {
             str(who.identity): judge.distances(material, who, say) for who in (ours, *lookers)
         },
@@ -62,18 +70,32 @@ def run(model: Model | None, request: Request) -> list[Path]:
         "memorisation": dataclasses.asdict(copies) | {"verdict": memorisation.verdict(copies)},
         "packshots": judge.packshots(material, store.spec),
     }
-    target = request.target(FILE)
-    out = Output(model, request, target.parent)
+    out.write(target.name, encoded(found), {})
     typical = typical_sheet(judge.typicality(material, ours), material.fakes[0])
     pairs = memorisation.pairs_sheet(copies, material.fakes[0], material.seen["image"])
     out.write(TYPICAL, images.png(typical), {})
     out.write(PAIRS, images.png(pairs), {})
-    out.write(target.name, encoded(found), {})
-    if maker:
+    if maker and target == request.workdir / FILE:
         words = Sentinel(request.workdir, maker.config).words()
         return [*out.close(), html.report(request.workdir, words)]
     out.write(target.with_suffix(".html").name, html.evaluation(target), {})
     return out.close()
+
+
+def _target(request: Request) -> Path:
+    """The JSON to write: in the run's folder, for foreign pictures in `judged`, or as --out says.
+
+    UsageError where that cannot be, before anything is computed.
+    """
+    if request.reference and not request.images:
+        raise UsageError("--reference says nothing without --images", "add --images=FOLDER")
+    default = Path("judged") / FILE if request.images else request.workdir / FILE
+    target = request.out or default
+    if target.is_dir():
+        return target / FILE
+    if target.suffix != ".json":
+        raise UsageError(f"--out={target} is no .json file, and no folder that exists")
+    return target
 
 
 def extractors(asked: tuple[str, ...]) -> tuple[list[Extractor], Extractor | None]:
@@ -132,7 +154,7 @@ def trained_with(model: Model) -> tuple[str, ...]:
     return (model.run.record[model.config.loss.perceptual]["sha256"],)
 
 
-def _who(maker: Model | None, material: judge.Material) -> dict[str, Any]:
+def _judged(maker: Model | None, material: judge.Material) -> dict[str, Any]:
     """What was judged, by what."""
     return {
         "name": material.subject.name,
@@ -141,6 +163,7 @@ def _who(maker: Model | None, material: judge.Material) -> dict[str, Any]:
         "data": material.digest,
         "split": material.split,
         "real": len(material.real["image"]),
+        "training": len(material.seen["image"]),
         "sets": [len(fake) for fake in material.fakes],
         "seed": material.seed,
     }
@@ -155,15 +178,15 @@ def _reconstruction(
     say("reconstructing held-back pictures")
     decoded = maker.reconstruct(material.real["image"], material.real)
     found = judge.reconstructions(material, decoded, perceptual)
+    if maker.config.loss.likelihood != "logistic":
+        return found
     run, config = maker.run, maker.config.copy_and_resolve_references()
     config.train.evaluate_examples = len(decoded)
     frozen, _ = home.frozen(run.family, config, store, say, run.path)
     bound = Judge(run.family, config, store, meshes.make_mesh(config), SPLIT)
-    bits = bound(run.state, frozen).get("bits_per_dim")
-    if bits is not None:
-        passport = material.passport("bits_per_dim", None)
-        found["bits_per_dim"] = Number(bits, passport, subject=material.subject.name)
-    return found
+    bits = bound(run.state, frozen)["bits_per_dim"]
+    passport = material.passport("bits_per_dim", None)
+    return found | {"bits_per_dim": Number(bits, passport, subject=material.subject.name)}
 
 
 def typical_sheet(typicality: np.ndarray, pictures: np.ndarray) -> Any:

@@ -191,10 +191,15 @@ def _table(rows: Sequence[Row], repair: bool) -> bytes:
     names += ["repair", "mended", "mended_verdict", "mended_reasons"] if repair else []
     writer.writerow(names)
     for row in rows:
-        cells = [row.file, *_words(row.verdict), *_measures(row.verdict).values()]
+        cells = [_inert(row.file), *_words(row.verdict), *_measures(row.verdict).values()]
         again = _words(row.again) if row.again else ("", "")
         writer.writerow([*cells, row.repair, row.mended, *again] if repair else cells)
     return text.getvalue().encode("utf-8-sig")
+
+
+def _inert(name: str) -> str:
+    """A name that no spreadsheet takes for a formula."""
+    return f"'{name}" if name[:1] in "=+-@" else name
 
 
 def _words(verdict: Verdict) -> tuple[str, str]:

@@ -37,7 +37,7 @@ def data_of(reference: str, images: Path) -> ConfigDict:
     """What --reference names, as a config's data section.
 
     A folder's or a table's pictures are looked at in the largest size that a config may have and
-    that the first of the pictures to judge reaches, 128 at most. MissingInput, UsageError or
+    that the first picture of either folder reaches, 128 at most. MissingInput, UsageError or
     BadData where there is nothing of the kind.
     """
     if not reference:
@@ -53,7 +53,9 @@ def data_of(reference: str, images: Path) -> ConfigDict:
             f"--reference={reference} does not exist", "name a folder, a table, or FILE.py:PRESET"
         )
     source = "folder" if path.is_dir() else "table"
-    side = min(_decoded(files(images, "--images")[0]).shape[:2])
+    side = max(_decoded(files(images, "--images")[0]).shape[:2])
+    if source == "folder":  # enlarged pictures of either side would look blurred
+        side = min(side, max(_decoded(files(path, "--reference")[0]).shape[:2]))
     fitting = [size for size in configs.RESOLUTIONS if size <= min(side, LARGEST)]
     if not fitting:
         raise BadData(f"--images={images} holds pictures of {side} px: at least 16 are needed")
@@ -96,7 +98,7 @@ def _pictures(paths: list[Path], store: Store, how: str) -> np.ndarray:
                 "of one generator have one size",
                 "take out those that do not belong, or bring all to one size",
             )
-        if min(size) < spec.resolution:
+        if max(size) < spec.resolution:
             raise BadData(
                 f"the pictures are {_size(size)}, the reference is {spec.resolution} a side",
                 "judge by a reference of their size: enlarged pictures would look blurred",

@@ -80,7 +80,7 @@ def stored(model: Model) -> Store:
     if store.digest() != model.run.record["data"]["digest"]:
         raise MissingInput(
             "the pictures of this run are not where its config says, or have changed",
-            "name pictures with --input=FILE_OR_FOLDER",
+            "put them back; mode reconstruct also takes --input=FILE_OR_FOLDER",
         )
     return store
 

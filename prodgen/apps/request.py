@@ -100,7 +100,7 @@ class Output:
             "temperature": request.temperature,
             "versions": workdir.versions(),
         }
-        folder.mkdir(parents=True, exist_ok=True)
+        _entries(folder / MANIFEST)  # refused now rather than when the work is done
 
     def write(self, name: str, content: bytes, details: dict[str, Any]) -> None:
         """One file, whole or not at all, and its entry; `name` may lie in a folder below."""
@@ -115,16 +115,21 @@ class Output:
         before = _entries(path)
         kept = {name: e for name, e in before.items() if (self._folder / name).is_file()}
         record = {"files": kept | self._entries}
+        self._folder.mkdir(parents=True, exist_ok=True)
         workdir.write_atomically(path, json.dumps(record, indent=1, sort_keys=True).encode())
         return [*self._written, path]
 
 
 def _entries(path: Path) -> dict[str, Any]:
-    """The entries of a manifest; none where there is no readable one."""
+    """The entries of a manifest; none where there is no file. Another program's: UsageError."""
+    if not path.exists():
+        return {}
     try:
         return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    except (ValueError, KeyError, TypeError):
+        raise UsageError(
+            f"{path} was not written by this program", "name another place with --out"
+        ) from None
 
 
 def stamp(model: Model, seed: int) -> dict[str, str]:

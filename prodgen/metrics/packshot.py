@@ -74,7 +74,7 @@ def _wanted(spec: Spec, asked: Batch, real: Batch, theirs: list[np.ndarray]) -> 
     A name of a colour means the mean colour of the real products that carry it.
     """
     place = {attribute.name: attribute for attribute in spec.attributes}
-    if all(name in place for name in CHANNELS):
+    if all(name in place and place[name].kind == "number" for name in CHANNELS):
         wanted, owned = (
             np.stack([_numbers(spec, place[name], side) for name in CHANNELS], axis=1)
             for side in (asked, real)

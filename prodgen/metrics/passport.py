@@ -58,7 +58,8 @@ class Passport:
 class Number:
     """A measured value, its 95 % interval (nan: not known), its floor and its passport.
 
-    floor: the value of real pictures under the same passport, nan where it has none. subject: what
+    floor: the value of real pictures under the same passport, nan where it has none, with its own
+    interval floor_low, floor_high. subject: what
     was measured, such as "runs/gan-1a2b3c4d at step 5000". trained_with: the sha256 of extractors
     that the subject's training used. caution: what a reader must know, "" where nothing.
     """
@@ -71,6 +72,8 @@ class Number:
     subject: str = ""
     trained_with: tuple[str, ...] = ()
     caution: str = ""
+    floor_low: float = math.nan
+    floor_high: float = math.nan
 
     @property
     def ranked(self) -> bool:

@@ -17,6 +17,7 @@ import numpy as np
 from prodgen.metrics import frechet, interval, kernel, manifold
 from prodgen.metrics.passport import Number, Passport
 
+FLOORS = 3  # sets of real pictures that a floor is the mean of
 K = 5  # neighbours of precision, recall, density and coverage
 LOWER, HIGHER = "lower", "higher"
 SHARES = ("precision", "recall", "coverage")
@@ -37,33 +38,36 @@ def distances(
     """Every number of BETTER, by name.
 
     real [N, F]: features of the real pictures that are held back; fakes: sets [M, F], all of one
-    size; floor [L, F]: features of other real pictures, M of them where there are as many (fewer
-    make the floor worse than it is, and the caution says so). `passport` is filled in: its metric
-    and counts are set here, and its options added to. BadData where a set is too small, ValueError
-    for unequal sets.
+    size; floor [L, F]: features of other real pictures in random order, which make up to 3 sets of
+    M as well (fewer than M make the floor worse than it is, and the caution says so). `passport` is
+    filled in: its metric and counts are set here, and its options added to. BadData where a set is
+    too small, ValueError for unequal sets.
     """
     sizes = {len(fake) for fake in fakes}
     if len(sizes) != 1:
         raise ValueError(f"expected sets of one size, not of {sorted(sizes)}")
     (size,) = sizes
+    parts = max(1, min(FLOORS, len(floor) // size))
     found: dict[str, Number] = {}
     for measure, options in MEASURES:
         values = [measure(real, fake) for fake in fakes]
-        floors = measure(real, floor[:size])
+        floors = [measure(real, floor[i * size : (i + 1) * size]) for i in range(parts)]
         for name in values[0]:
             mean, low, high = interval.of_few([value[name] for value in values])
             if len(fakes) == 1:
                 low, high = _alone(name, mean, real, fakes[0])
-            elif name in SHARES:
-                low, high = max(low, 0.0), min(high, 1.0)
+            elif name in SHARES:  # few equal shares have no spread, but are not known exactly
+                least, most = _alone(name, mean, real, np.concatenate(fakes))
+                low, high = max(min(low, least), 0.0), min(max(high, most), 1.0)
+            floor_mean, *floor_ends = interval.of_few([value[name] for value in floors])
             found[name] = Number(
                 mean,
                 dataclasses.replace(
                     passport, metric=name, real=len(real), fake=size,
                     options=passport.options + options,
                 ),
-                low, high, floors[name], subject, trained_with,
-                _caution(name, len(real), size, len(floor), real.shape[1]),
+                low, high, floor_mean, subject, trained_with,
+                _caution(name, len(real), size, len(floor), real.shape[1]), *floor_ends,
             )  # fmt: skip
     return found
 

@@ -158,7 +158,8 @@ def _cards(last: dict[str, float], timing: list, evaluation: Path) -> str:
 
 def _as_cards(cards: Sequence[tuple[str, str]]) -> str:
     inner = "".join(
-        f"<div class=card><b>{value}</b><span>{words}</span></div>" for words, value in cards
+        f"<div class=card><b>{html.escape(value)}</b><span>{html.escape(words)}</span></div>"
+        for words, value in cards
     )
     return f"<div class=cards>{inner}</div>"
 
@@ -184,7 +185,9 @@ def _pictures(run: Path) -> list[str]:
         parts.append(f"<h2>{title}</h2>" + _image(sheets[-1], title))
         if prefix == "step" and len(sheets) > 1:
             chosen = sheets[:-1][:: max(1, len(sheets) // 4)]
-            inner = "".join(f"<p>{path.stem}</p>" + _image(path, path.stem) for path in chosen)
+            inner = "".join(
+                f"<p>{html.escape(path.stem)}</p>" + _image(path, path.stem) for path in chosen
+            )
             parts.append(f"<details><summary>How they came about</summary>{inner}</details>")
     return parts
 

@@ -49,9 +49,10 @@ def sections(found: Mapping[str, Any]) -> list[str]:
     )
     return [
         f"<h2>Judged</h2><p class=sub>{title}</p>",
-        "<p>The floor is what real training pictures get in the samples' place: no generator can "
-        "be expected to do better. Numbers compare only between runs that were judged with the "
+        "<p>The floor is what real training pictures get in the samples' place: no distance can be "
+        "expected to fall below it. Numbers compare only between runs that were judged with the "
         "same extractor, the same pictures and as many of them.</p>",
+        _home(found["home"], who["data"]),
         *(_looked(name, numbers) for name, numbers in found["distances"].items()),
         _shown(found["shows"]),
         _given_back(found["reconstruction"]),
@@ -81,8 +82,9 @@ def _looked(name: str, numbers: Mapping[str, Row]) -> str:
     for metric, (words, better, digits) in DISTANCES.items():
         number = numbers[metric]
         rows.append(
-            (f"{words} ({better} is better)", _spread(number, digits),
-             _digits(number["floor"], digits))
+            (f"{words} ({better} is better)", _spread(number, digits), _spread(
+                {name: number.get(f"floor{end}") for name, end in
+                 (("value", ""), ("low", "_low"), ("high", "_high"))}, digits))
         )  # fmt: skip
         if number["caution"]:
             notes.add(number["caution"])
@@ -106,7 +108,7 @@ def _shown(found: Mapping[str, Row]) -> str:
         digits = 3 if share else 2
         value, real = _spread(row, digits), _digits(row["real"], digits)
         rows.append((words, f"{value} {row['unit']}", f"{real} {row['unit']}"))
-    head = ("", "samples (95 % interval)", "real pictures")
+    head = ("", "samples (95 % interval)", "real pictures, for comparison")
     return "<h3>Do samples show what was asked for?</h3>" + _table(head, rows)
 
 
@@ -114,12 +116,28 @@ def _given_back(found: Mapping[str, Row]) -> str:
     if not found:
         return ""
     rows = [
-        (words, f"{_spread(found[name], digits)} {unit}")
+        (words + _unranked(found[name]), f"{_spread(found[name], digits)} {unit}")
         for name, (words, unit, digits) in BACK.items()
         if name in found
     ]
     head = ("", "mean (95 % interval)")
     return "<h3>Held-back pictures, encoded and decoded again</h3>" + _table(head, rows)
+
+
+def _unranked(number: Row) -> str:
+    """A mark where training has used the extractor."""
+    who = number["passport"]["extractor"]
+    used = who and who["sha256"] in number["trained_with"]
+    return "; training has used it, so it does not rank the run" if used else ""
+
+
+def _home(record: Row, data: str) -> str:
+    """On whose labels the home network was trained, and how well it knows them."""
+    own = "the data's own labels" if record["data"] == data else "the embedded catalogue's labels"
+    said = f"The home network was trained on {own}, with a seed that training has not used"
+    if "accuracy" in record:
+        said += f", and names {record['accuracy']:.1%} of held-back pictures"
+    return f"<p class=sub>{said}.</p>"
 
 
 def _packshots(found: Mapping[str, Row]) -> str:

@@ -10,6 +10,7 @@ from prodgen.apps import evaluate, outside, request
 from prodgen.data import prepare
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.metrics.passport import Number, Passport, gain
+from prodgen.report.judged import sections
 from tests.tiny import Squares, tiny, trained_vae, write_run
 
 
@@ -105,6 +106,13 @@ def test_numbers_of_two_judgements_compare_only_with_one_passport(judged, run, m
         gain(one, other)
 
 
+def test_hostile_names_stay_text(judged):
+    found = judged[1] | {"subject": judged[1]["subject"] | {"name": "<script>alert(1)</script>"}}
+    worst = found["shows"]["category"] | {"worst": ["<b>mug</b>", 0.5]}
+    page = "".join(sections(found | {"shows": {"<i>": worst}}))
+    assert "<script>" not in page and "<b>" not in page and "<i>" not in page
+
+
 def written(folder, pictures, size=None):
     folder.mkdir(parents=True)
     for i, picture in enumerate(pictures):
@@ -141,6 +149,26 @@ def test_foreign_pictures_are_judged_by_a_folder(sides):
         assert good[who]["frechet"]["low"] is None  # one set of pictures has no interval
     page = (sides / "good" / "out" / "e.html").read_text()
     assert "100 pictures of good" in page and "Frechet distance" in page
+
+
+def test_nothing_is_overwritten_or_ignored(judged, many, sides, tmp_path):
+    """Refused before anything is computed; a run's own evaluation stays its own."""
+    run, before = judged[0], (judged[0] / "evaluation.json").read_bytes()
+    with pytest.raises(UsageError, match="no .json file"):
+        ask(workdir=run, out=tmp_path / "x.png")
+    with pytest.raises(UsageError, match="says nothing without --images"):
+        ask(workdir=run, reference="somewhere")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "manifest.json").write_text('{"name": "an app"}')
+    with pytest.raises(UsageError, match="was not written by this program"):
+        ask(images=str(sides / "good"), reference=str(sides / "real"), out=tmp_path / "mine")
+    assert "an app" in (tmp_path / "mine" / "manifest.json").read_text()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluate, "stored", lambda model: many[0])
+        patch.chdir(tmp_path)
+        ask(workdir=run, images=str(sides / "good"))
+    assert (tmp_path / "judged" / "evaluation.html").exists()
+    assert (run / "evaluation.json").read_bytes() == before
 
 
 def test_enough_foreign_pictures_make_sets():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from prodgen.metrics import scores
+from prodgen.metrics import frechet, scores
 from prodgen.metrics.features import Identity
 from prodgen.metrics.passport import Passport
 
@@ -57,3 +57,19 @@ def test_one_set_alone_has_the_intervals_of_its_own_pictures():
     assert kernel.low < kernel.value < kernel.high
     assert 0 <= precision.low < precision.value < precision.high <= 1
     assert math.isnan(found["frechet"].low) and math.isnan(found["density"].low)
+
+
+def test_the_floor_is_the_mean_of_several_sets_of_real_pictures():
+    real, others = rows(100, 0), rows(250, 1)
+    found = scores.distances(real, [rows(100, 2)], others, PASS)["frechet"]
+    both = [frechet.between(real, others[:100]), frechet.between(real, others[100:200])]
+    assert found.floor == pytest.approx(np.mean(both))
+    assert found.floor_low < found.floor < found.floor_high
+
+
+def test_equal_shares_of_few_sets_are_not_known_exactly():
+    real, far = rows(60, 0), rows(60, 1, 50.0)
+    precision = scores.distances(real, [far, far], rows(60, 2), PASS)["precision"]
+    assert precision.value == precision.low == 0 and precision.high == pytest.approx(
+        0.031, abs=1e-3
+    )
