@@ -1,8 +1,8 @@
 """Do pictures show what was asked for? Category and each attribute, by a network that names them.
 
 The network is a home network (prodgen/home.py) of another seed than any that training has used.
-What it reads off real pictures of the same conditions is the measure: no generator can be asked
-for more than that.
+What it reads off held-back pictures, of their own conditions, stands beside it for comparison:
+plain samples may well be easier to read.
 """
 
 from __future__ import annotations
