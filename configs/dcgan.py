@@ -3,7 +3,8 @@
 Times on two CPU cores (AMD EPYC, 2026-11-24); the numbers' commands stand in docs/results/gans.md.
 
 python run_train.py --config=configs/dcgan.py
-    the embedded catalogue at 28 px: not measured to its end yet
+    the embedded catalogue at 28 px: 10 minutes; 84 % of samples named as asked, where 95 % of real
+    pictures are
 python run_train.py --config=configs/dcgan.py:quick
     512 of its pictures at 16 px: 42 seconds; blobs of the right colour
 python run_train.py --config=configs/dcgan.py:brief
