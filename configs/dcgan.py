@@ -60,7 +60,6 @@ PRESETS = {
         "loss.penalty": "none",
         "loss.penalty_every": 1,
         "optim.lr": 1e-4,
-        "optim.b1": 0.9,
         "optim.b2": 0.999,
         "optim.ema_images": 0,
         "train.num_steps": 10_000,

@@ -15,6 +15,6 @@ def load(workdir, step=None):
     from prodgen.commandline import quiet_platform
 
     quiet_platform()
-    from prodgen.apps.model import load
+    from prodgen.model import load
 
     return load(workdir, step)

@@ -57,14 +57,23 @@ def frozen(
 
 def _of_run(store: Store, data: ConfigDict, say: Say, run: Path | None) -> tuple[Tree, dict]:
     """The network in the run's folder; where there is none yet, the data's, put there."""
-    kept = run / FILE if run else None
-    found = _load(kept, say) if kept else None
-    if found is not None:
-        return found["params"], found["record"]
+    if run and (found := of_run(run, say)):
+        return found
     params, record = network(store, data, say)
-    if kept:
-        write_sealed(kept, _packed({"params": params, "record": record}))
+    if run:
+        keep(run, params, record)
     return params, record
+
+
+def of_run(run: Path, say: Say) -> tuple[Tree, dict] | None:
+    """(weights, record) of the network kept in a run's folder; None where it keeps none."""
+    found = _load(run / FILE, say)
+    return (found["params"], found["record"]) if found else None
+
+
+def keep(run: Path, params: Tree, record: dict) -> None:
+    """Put a network into a run's folder."""
+    write_sealed(run / FILE, _packed({"params": params, "record": record}))
 
 
 def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple[Tree, dict]:

@@ -17,7 +17,8 @@ from prodgen.errors import UsageError
 
 MAKING = ("grid", "images", "interpolate", "traverse", "directions", "sweep")
 ROWS = ("interpolate", "traverse", "directions", "sweep")
-READING = ("reconstruct", "augment_preview")
+USING = ("invert", "vary", "views")
+READING = ("reconstruct", "augment_preview", *USING)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,26 +42,38 @@ FLAGS = (
     Flag("seed", 0, "Which samples: latents and conditions follow from it.", low=0, high=2**31 - 2),
     Flag("step", "best", "Checkpoint: best, latest or a step."),
     Flag("n", 0, "How many pictures or rows; 0 is the mode's default.", low=0, high=1_000_000),
-    Flag("label", "", "The category wanted.", (*MAKING, "reconstruct")),
+    Flag(
+        "label", "", "The category wanted, or that --input shows.",
+        (*MAKING, "reconstruct", *USING),
+    ),
     Flag(
         "attributes", "", "Attributes wanted, as in colour=red,azimuth=30; mode sweep: colour=*.",
-        (*MAKING, "reconstruct"),
+        (*MAKING, "reconstruct", *USING),
     ),
     Flag(
         "temperature", 1.0, "Scale of the latents, the truncation: lower is plainer.", MAKING,
         low=0.0, high=10.0,
     ),
-    Flag("frames", 12, "Pictures a row.", ROWS, low=2, high=240),
+    Flag("frames", 12, "Pictures a row.", (*ROWS, "views"), low=2, high=240),
     Flag("input", "", "A picture or a folder of them; default: the test split.", READING),
     Flag(
         "extractors", [], f"Look with {', '.join(tables.EXTRACTORS)} too; NAME or NAME=FILE.",
-        ("evaluate",),
+        ("evaluate", "invert"),
     ),
     Flag("images", "", "A folder of pictures from anywhere.", ("evaluate", "gate")),
     Flag(
         "reference", "", "Judge --images by this folder, table, or config (FILE.py:PRESET).",
         ("evaluate",),
     ),
+    Flag(
+        "steps", 0, "Steps that each picture is fitted in; 0 is 120.", USING, low=0, high=10_000,
+    ),
+    Flag(
+        "strength", 0.4, "How far from the product: 0 gives it back, 1 is a fresh sample.",
+        ("vary",), low=0.0, high=1.0,
+    ),
+    Flag("keep", ["category"], f"What is held: {', '.join(tables.KEEPS)}.", ("vary",)),
+    Flag("products", 0, "How many pictures of --input; 0 is 4.", ("vary",), low=0, high=100_000),
     Flag("profile", "white_main", "What is asked of pictures.", ("gate",), choices=tables.PROFILES),
     Flag("repair", False, "Write what can be mended, mended.", ("gate",)),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from prodgen.types import Array, Key
 # A stream's number is its place here: append, never reorder.
 STREAMS = (
     "init", "posterior", "condition", "generate", "pairing",
-    "discriminator", "generator", "augment",
+    "discriminator", "generator", "augment", "vary",
 )  # fmt: skip
 
 

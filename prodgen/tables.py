@@ -80,8 +80,12 @@ MODES = {
     "augment_preview": "prodgen.apps.augment_preview",
     "evaluate": "prodgen.apps.evaluate",
     "gate": "prodgen.apps.gate",
+    "invert": "prodgen.apps.invert",
+    "vary": "prodgen.apps.vary",
+    "views": "prodgen.apps.views",
 }
 NEED_NO_RUN = ("evaluate", "gate")  # given --images, these modes work without --workdir
+KEEPS = ("shape", "colour", "category")  # what variations may hold
 PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
 
 

@@ -24,6 +24,8 @@ FLOORS = [  # from the ground up; within a floor only the pairs of ALLOWED
     {"data", "losses", "metrics"},
     {"steps"},
     {"run", "home", "evaluate", "judge", "trainer"},
+    {"model"},
+    {"editing"},
     {"apps", "experiments"},
 ]
 # Rooms of one floor that may look at each other, always in this direction.

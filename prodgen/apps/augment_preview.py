@@ -8,11 +8,11 @@ import jax
 import numpy as np
 
 from prodgen import images, rng
-from prodgen.apps.model import Model
 from prodgen.apps.reconstruct import read_pictures
 from prodgen.apps.request import Output, Request, sheet_png
 from prodgen.augment import policies
 from prodgen.errors import UsageError
+from prodgen.model import Model
 
 VERSIONS = 7  # augmented versions of each picture
 SEEN = 0.5  # an adaptive run may stand near 0, where the sheet would show nothing

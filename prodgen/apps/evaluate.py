@@ -20,7 +20,6 @@ from ml_collections import ConfigDict
 
 from prodgen import home, images, judge, tables
 from prodgen.apps import outside
-from prodgen.apps.model import Model
 from prodgen.apps.reconstruct import stored
 from prodgen.apps.request import Output, Request, say
 from prodgen.data.store import Store
@@ -29,6 +28,7 @@ from prodgen.evaluate import Judge, Sentinel
 from prodgen.metrics import features, memorisation
 from prodgen.metrics.features import Extractor
 from prodgen.metrics.passport import Number
+from prodgen.model import Model
 from prodgen.parallel import mesh as meshes
 from prodgen.report import html
 

@@ -20,12 +20,12 @@ import numpy as np
 
 from prodgen import images
 from prodgen.apps.gate_sheet import Sheet
-from prodgen.apps.model import Model
 from prodgen.apps.request import MANIFEST, Output, Request, say
 from prodgen.data.folder import SUFFIXES, Entry, Folder
 from prodgen.errors import MissingInput, Refused, UsageError
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Repair, Verdict
+from prodgen.model import Model
 
 TABLE, SHEET, MENDED = "gate.csv", "gate.png", "mended"
 SHOWN = 200  # pictures on the sheet, unless --n asks for others: more, few viewers would open

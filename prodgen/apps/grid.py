@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.model import Model
 from prodgen.apps.request import Output, Request, describe, sheet_png
 from prodgen.data.conditions import Conditions
+from prodgen.model import Model
 from prodgen.types import Batch
 
 COLUMNS = 8

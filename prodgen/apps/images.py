@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.model import Model
 from prodgen.apps.request import Output, Request, describe, stamp
+from prodgen.model import Model
 
 
 def run(model: Model, request: Request) -> list[Path]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.model import Model
 from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.model import Model
 from prodgen.types import Batch
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import decode, images
-from prodgen.apps.model import Model
 from prodgen.apps.request import Output, Request, sheet_png
 from prodgen.data import fit, prepare
 from prodgen.data.store import Store
 from prodgen.errors import BadData, MissingInput, Refused
 from prodgen.evaluate import pairs
+from prodgen.model import Model
 from prodgen.types import Batch
 
 COLUMNS = 8

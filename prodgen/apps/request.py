@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from prodgen import images, tables, workdir
-from prodgen.apps.model import Model
 from prodgen.errors import UsageError
+from prodgen.model import Model
 
 MANIFEST = "manifest.json"
 
@@ -34,6 +34,10 @@ class Request:
     extractors: tuple[str, ...] = ()
     images: str = ""
     reference: str = ""
+    steps: int = 0
+    strength: float = 0.4
+    keep: tuple[str, ...] = ("category",)
+    products: int = 0
     profile: str = "white_main"
     repair: bool = False
 
@@ -55,6 +59,7 @@ def asked(flags: Mapping[str, Any]) -> Request:
         "out": Path(flags["out"]) if flags["out"] else None,
         "attributes": parse_attributes(flags["attributes"]),
         "extractors": tuple(flags["extractors"]),
+        "keep": tuple(flags["keep"]),
     })  # fmt: skip
 
 
@@ -73,7 +78,7 @@ def parse_attributes(text: str) -> dict[str, str]:
 
 def run(request: Request) -> list[Path]:
     """Carry out a request: load the run, run the mode, return the files written."""
-    from prodgen.apps.model import load
+    from prodgen.model import load
     from prodgen.parallel import mesh, selftest
 
     mode = tables.find(tables.MODES, request.mode, "--mode")

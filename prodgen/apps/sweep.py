@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.model import Model
 from prodgen.apps.request import Output, Request, sheet_png
 from prodgen.errors import UsageError
+from prodgen.model import Model
 from prodgen.tables import nearest
 from prodgen.types import Attribute, Spec
 

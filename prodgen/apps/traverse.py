@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.model import Model
 from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.model import Model
 
 REACH = 2.5  # standard deviations of the prior to either side
 PROBES = 256  # the model's own samples whose encodings say which latents it uses

@@ -16,7 +16,11 @@ def psnr(image: Array, other: Array) -> Array:
 
     10 log10(2^2 / MSE), capped at 100 dB for identical pictures.
     """
-    error = jnp.mean(jnp.square(image - other), axis=(1, 2, 3))
+    return decibels(jnp.mean(jnp.square(image - other), axis=(1, 2, 3)))
+
+
+def decibels(error: Array) -> Array:
+    """PSNR [B] of mean squared errors [B] of pictures in [-1, 1]."""
     return 10 * jnp.log10(4.0 / jnp.maximum(error, 4e-10))
 
 

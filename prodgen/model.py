@@ -6,15 +6,19 @@ pictures = model.sample(16, seed=1, label="mug")            # uint8 [16, H, W, C
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
+from prodgen import home as homes
 from prodgen import images
+from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
-from prodgen.errors import UsageError
+from prodgen.data.store import Store
+from prodgen.errors import MissingInput, UsageError
 from prodgen.run import Run, open_run
 from prodgen.types import Batch
 
@@ -65,6 +69,32 @@ class Model:
             "known": np.zeros((n, columns), bool),
         }
 
+    def store(self) -> Store:
+        """The run's own pictures: prepared again if the store was deleted.
+
+        MissingInput where they have changed since.
+        """
+        store = prepare.open_or_prepare(self.config.data, lambda text: None)
+        if store.digest() != self.run.record["data"]["digest"]:
+            raise MissingInput(
+                "the pictures of this run are not where its config says, or have changed",
+                "put them back, or name pictures with --input=FILE_OR_FOLDER",
+            )
+        return store
+
+    def home(self, say: homes.Say) -> dict:
+        """The weights of the run's home network; a run that keeps none yet gets its data's."""
+        found = homes.of_run(self.run.path, say)
+        if found is None:
+            found = homes.network(self.store(), self.config.data, say)
+            homes.keep(self.run.path, *found)
+        return found[0]
+
+    @property
+    def generator(self) -> tuple[Callable, Any]:
+        """generate(weights, z, conditions) -> float [B, R, R, C], to be compiled; its weights."""
+        return self.run.family.make_generate(self.config, self.spec), self._weights
+
     @property
     def encodes(self) -> bool:
         """Whether the family has an encoder."""
@@ -91,14 +121,14 @@ class Model:
                 f"{pictures.dtype} of {pictures.shape[1:]}"
             )
         batch = {"image": pictures, **(conditions or self.unknown(len(pictures)))}
-        found = [np.asarray(self._encode(self._weights, part)[0])[:n] for part, n in _parts(batch)]
+        found = [np.asarray(self._encode(self._weights, part)[0])[:n] for part, n in parts(batch)]
         return np.concatenate(found)
 
     def decode(self, z: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
         """Pictures uint8 [N, H, W, C] of latents float32 [N, Z]."""
         batch = {"z": np.asarray(z, np.float32), **(conditions or self.unknown(len(z)))}
         found = []
-        for part, n in _parts(batch):
+        for part, n in parts(batch):
             found.append(np.asarray(self._generate(self._weights, part.pop("z"), part))[:n])
         return np.concatenate(found)
 
@@ -107,17 +137,17 @@ class Model:
         return self.decode(self.encode(pictures, conditions), conditions)
 
 
-def _parts(batch: Batch) -> Iterator[tuple[Batch, int]]:
-    """Cut a batch into parts of BATCH rows, the last filled up; with the number of real rows."""
-    kept = ("image", "z", "label", "attributes", "known")
+def parts(batch: Batch, size: int = BATCH) -> Iterator[tuple[Batch, int]]:
+    """Cut a batch into parts of `size` rows, the last filled up; with the number of real rows."""
+    kept = ("image", "region", "z", "label", "attributes", "known")
     rows = {name: np.asarray(value) for name, value in batch.items() if name in kept}
     total = len(rows["label"])
-    for start in range(0, total, BATCH):
-        part = {name: value[start : start + BATCH] for name, value in rows.items()}
+    for start in range(0, total, size):
+        part = {name: value[start : start + size] for name, value in rows.items()}
         n = len(part["label"])
         yield (
             {
-                name: np.concatenate([value, np.repeat(value[-1:], BATCH - n, axis=0)])
+                name: np.concatenate([value, np.repeat(value[-1:], size - n, axis=0)])
                 for name, value in part.items()
             },
             n,

@@ -1,0 +1,93 @@
+"""--mode=invert: products into the model: the latent and conditions that give each back.
+
+Writes a sheet (photo, guess of the encoder or regressor, inversion) and invert.csv: PSNR, the
+perceptual distance, the identity, and whether a product is within the run's reach.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+
+from prodgen import images
+from prodgen.apps.evaluate import extractors
+from prodgen.apps.photos import Products, inverted
+from prodgen.apps.request import Output, Request, describe, say, sheet_png
+from prodgen.editing import reach
+from prodgen.evaluate import pairs
+from prodgen.judge import nearness
+from prodgen.model import Model
+
+COLUMNS = 8
+TABLE = "invert.csv"
+
+
+def run(model: Model, request: Request) -> list[Path]:
+    """Invert --n (16) products; write the sheet, the table and the manifest with the latents."""
+    target = request.target("invert.png")
+    out = Output(model, request, target.parent)
+    products = inverted(model, request, request.n or 16)
+    found, told = products.found, measured(products, request)
+    sheet = images.sheet(pairs(found.pictures, found.decoded, COLUMNS), COLUMNS, pixels=96)
+    entries = [
+        {"name": name, "latent": z.tolist()} | numbers | describe(found.conditions, model.spec, i)
+        for i, (name, z, numbers) in enumerate(zip(products.names, found.z, told, strict=True))
+    ]
+    out.write(target.name, sheet_png(model, request, sheet), {"pictures": entries})
+    out.write(TABLE, _table(products.names, told), {})
+    for name, numbers in zip(products.names, told, strict=True):
+        if not numbers["within_reach"]:
+            say(f"{name} is out of this run's reach: {_words(numbers)}")
+    say(_summary(told))
+    return out.close()
+
+
+def measured(products: Products, request: Request) -> list[dict[str, float]]:
+    """The numbers of each product; with --extractors=lpips=FILE its LPIPS too, and with others
+    the cosine of their features, as "identity by NAME"."""
+    found, told = products.found, reach.told(products.inverter, products.found)
+    lookers, perceptual = extractors(request.extractors)
+    if perceptual:
+        values = nearness(found.pictures, found.decoded, perceptual)["lpips"]
+        told = [row | {"lpips": round(float(v), 4)} for row, v in zip(told, values, strict=True)]
+    for who in lookers:
+        name, same = who.identity.name, _cosine(who(found.pictures), who(found.decoded))
+        if name != "pixels":
+            told = [row | {f"identity by {name}": round(float(v), 3)}
+                    for row, v in zip(told, same, strict=True)]  # fmt: skip
+    return told
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return np.sum(a * b, axis=-1) / np.maximum(lengths, 1e-12)
+
+
+def _words(numbers: dict[str, float]) -> str:
+    share = 100 * (1 - numbers["p"])
+    return (
+        f"it comes back worse than {share:.0f} % of the run's own held-back pictures do; train on "
+        "pictures of its kind, or fine-tune with --init_from"
+    )
+
+
+def _summary(told: list[dict[str, float]]) -> str:
+    psnr = np.mean([row["psnr"] for row in told])
+    guess = np.mean([row["psnr_of_the_guess"] for row in told])
+    same = sum(row["nearer_products"] == 0 for row in told)
+    inside = sum(row["within_reach"] for row in told)
+    return (
+        f"{len(told)} products: PSNR {psnr:.1f} dB (guess {guess:.1f}); {same} still nearest to "
+        f"themselves; {inside} within the run's reach"
+    )
+
+
+def _table(names: list[str], told: list[dict[str, float]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["file", *told[0]])
+    writer.writeheader()
+    writer.writerows({"file": name} | row for name, row in zip(names, told, strict=True))
+    return text.getvalue().encode("utf-8-sig")

@@ -1,0 +1,54 @@
+"""--mode=vary: new products in the neighbourhood of one, from its photo.
+
+A row a product: the photo, what the run gives back, and its variations at --strength.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from prodgen import images
+from prodgen.apps.photos import inverted
+from prodgen.apps.request import Output, Request, describe, say, sheet_png, stamp
+from prodgen.editing import neighbourhood
+from prodgen.model import Model
+
+PRODUCTS = 4  # held-back ones shown where --input names none
+FOLDER = "vary"
+
+
+def run(model: Model, request: Request) -> list[Path]:
+    """Write --n (8) variations of every picture of --input, single and as a sheet."""
+    target = request.target(FOLDER)
+    out = Output(model, request, target)
+    products = inverted(model, request, request.products or PRODUCTS)
+    count, rows = request.n or 8, []
+    for i, name in enumerate(products.names):
+        z, conditions = products.one(i)
+        varied = neighbourhood.vary(
+            products.inverter, z, conditions, count, request.strength, request.keep, request.seed
+        )
+        rows += [products.found.pictures[i], products.found.decoded[i], *varied.pictures]
+        for j, picture in enumerate(varied.pictures):
+            details = {
+                "of": name, "strength": request.strength, "keep": list(request.keep),
+                "kept": bool(varied.kept[j]), "latent": varied.z[j].tolist(),
+            } | describe(varied.conditions, model.spec, j)  # fmt: skip
+            png = images.png(picture, stamp(model, request.seed))
+            out.write(f"{i:03d}_{Path(name).stem}_{j:03d}.png", png, details)
+        say(_said(name, varied, request))
+    sheet = images.sheet(np.stack(rows), count + 2, pixels=96)
+    out.write("sheet.png", sheet_png(model, request, sheet), {"strength": request.strength})
+    return out.close()
+
+
+def _said(name: str, varied: neighbourhood.Varied, request: Request) -> str:
+    n, kept = len(varied.kept), int(varied.kept.sum())
+    said = f"{name}: {n} variations of {varied.tried} candidates"
+    if request.keep:
+        said += f"; {kept} keep the {' and '.join(request.keep)}"
+    if request.strength and varied.nearest < neighbourhood.LEAST:
+        said += "; some are nearly alike: raise --strength, or ask for fewer"
+    return said

@@ -1,0 +1,192 @@
+"""A picture to the latent and the conditions that give it back: encoder first, then descent."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from prodgen import images
+from prodgen.editing import descent, guess
+from prodgen.editing.descent import Search, Targets
+from prodgen.losses import perceptual
+from prodgen.metrics import reconstruction
+from prodgen.model import Model, parts
+from prodgen.models.classifier import Classifier
+from prodgen.types import Array, Batch
+
+STEPS = 120
+BATCH = 16  # pictures at a time, the last part filled up: the same bytes for any number
+EVERY = 20  # steps between two words of progress
+
+
+@dataclasses.dataclass(frozen=True)
+class Inverted:
+    """What N pictures uint8 [N, R, R, C] became.
+
+    z float32 [N, Z] and `conditions` give `decoded` [N, R, R, C]. Each [N]: psnr in dB, of the
+    decoded and (`guessed`) of the guess; apart: the perceptual distance of the home network.
+    """
+
+    pictures: np.ndarray
+    z: np.ndarray
+    conditions: Batch
+    decoded: np.ndarray
+    psnr: np.ndarray
+    guessed: np.ndarray
+    apart: np.ndarray
+
+    def rows(self, chosen: np.ndarray) -> Inverted:
+        """Those of some pictures."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return Inverted(**jax.tree.map(lambda value: value[chosen], values))
+
+
+class Inverter:
+    """Inverts pictures into one run's model; its programs are compiled once."""
+
+    def __init__(self, model: Model, say: guess.Say, steps: int = STEPS):
+        self.model, self._say, self.steps = model, say, steps
+        self.home = model.home(say)
+        generate, self._weights = model.generator
+        self._classifier = Classifier(self.home["head"]["bias"].shape[0])
+        free = jnp.asarray(guess.free_columns(model.spec))
+        programs = descent.make(generate, self._distance, free, steps)
+        self._measure, self._start, self._step = (jax.jit(program) for program in programs)
+        self._look = jax.jit(lambda x: self._see(self.home, images.to_float(x))[:2])
+        self._read_latents = None
+
+    def __call__(
+        self,
+        pictures: np.ndarray,
+        conditions: Batch | None = None,
+        region: np.ndarray | None = None,
+    ) -> Inverted:
+        """Invert pictures uint8 [N, R, R, C].
+
+        `conditions` are given where they are known, else read off the pictures; a picture starts
+        from what was read or from knowing nothing, whichever is nearer. `region` float
+        [N, R, R, 1] in [0, 1]: what has to be given back, everything by default.
+        """
+        region = np.ones((*pictures.shape[:3], 1), np.float32) if region is None else region
+        starts = self._starts(pictures, conditions)
+        found = [self._descend(*part) for part in self._parts(pictures, region, starts)]
+        return Inverted(**{name: _joined([part[name] for part in found]) for name in found[0]})
+
+    def features(self, pictures: np.ndarray) -> np.ndarray:
+        """The home network's features float32 [N, F]."""
+        return self._seen(pictures)[1]
+
+    def read(self, pictures: np.ndarray) -> Batch:
+        """The conditions that the home network reads off pictures; unknown where the run's
+        generator hears none, or where the network was trained on other data."""
+        spec, heard = self.model.spec, self.model.config.model.condition
+        outputs = self._seen(pictures)[0]
+        if not heard or outputs.shape[1] != len(spec.classes) + spec.columns:
+            return self.model.unknown(len(pictures))
+        return guess.recognise(outputs, spec)
+
+    def _starts(self, pictures: np.ndarray, conditions: Batch | None) -> list[tuple]:
+        """(z, conditions) to start from, one or several."""
+        tried = [conditions] if conditions else [self.read(pictures)]
+        if not conditions and any(np.any(tried[0][name]) for name in ("known", "attributes")):
+            tried.append(self.model.unknown(len(pictures)))
+        return [(self._latents(pictures, one), one) for one in tried]
+
+    def _latents(self, pictures: np.ndarray, conditions: Batch) -> np.ndarray:
+        if self.model.encodes:
+            return self.model.encode(pictures, conditions)
+        if self._read_latents is None:
+            run, config = self.model.run, self.model.config
+            origin = f"{run.record['fingerprint']} {run.step}"
+            self._read_latents = guess.regressor(
+                run.path, config.model.latent, self.model.spec.shape, self._sampled, origin,
+                self._say,
+            )  # fmt: skip
+        return self._read_latents(pictures)
+
+    def _sampled(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """Samples for the regressor: pictures uint8 [64, R, R, C] and their latents."""
+        indices = np.arange(guess.BATCH) + guess.BATCH * step
+        z = self.model.latents(indices, 0)
+        return self.model.decode(z, self.model.conditions.pick(0, indices)), z
+
+    def _parts(self, pictures, region, starts) -> Iterator[tuple]:
+        """(pictures, region, starts, n): BATCH rows at a time, n of them real."""
+        batches = [
+            parts({"image": pictures, "region": region, "z": z, **conditions}, BATCH)
+            for z, conditions in starts
+        ]
+        for together in zip(*batches, strict=True):
+            rows = [part for part, _ in together]
+            names = ("label", "attributes", "known")
+            yield (
+                rows[0]["image"], rows[0]["region"],
+                [(row["z"], {name: row[name] for name in names}) for row in rows], together[0][1],
+            )  # fmt: skip
+
+    def _descend(self, pictures: np.ndarray, region: np.ndarray, starts: list, n: int) -> dict:
+        """One part, all steps: the fields of Inverted."""
+        targets = Targets(images.to_float(pictures), jnp.asarray(region))
+        z, conditions = self._nearest(targets, starts)
+        search = self._start(self._weights, self.home, targets, z, conditions)
+        for t in range(self.steps):
+            search = self._step(self._weights, self.home, targets, conditions, search)
+            if t % EVERY == 0:
+                self._say(f"inverting {n} pictures: step {t} of {self.steps}")
+        return self._told(pictures, targets, z, conditions, search, n)
+
+    def _nearest(self, targets: Targets, starts: list) -> tuple[np.ndarray, Batch]:
+        """For each picture the start that is nearest to it."""
+        if len(starts) == 1:
+            return starts[0]
+        errors = [self._measure(self._weights, self.home, targets, *one)[0] for one in starts]
+        best = np.argmin(np.stack([np.asarray(error) for error in errors]), axis=0)
+        rows = np.arange(len(best))
+        pick = lambda values: np.stack(values)[best, rows]  # noqa: E731
+        z = pick([z for z, _ in starts])
+        return z, {name: pick([c[name] for _, c in starts]) for name in starts[0][1]}
+
+    def _told(self, pictures, targets, z, conditions: Batch, search: Search, n: int) -> dict:
+        spec = self.model.spec
+        best = {name: np.asarray(value) for name, value in search.best.items()}
+        attributes = guess.on_circles(best["attributes"], conditions["known"], spec)
+        after = {**conditions, "attributes": attributes}
+        ends = [
+            self._measure(self._weights, self.home, targets, *one)
+            for one in ((z, conditions), (best["z"], after))
+        ]
+        told = {
+            "pictures": pictures,
+            "z": best["z"],
+            "conditions": after,
+            "decoded": self.model.decode(best["z"], after),
+            "psnr": np.asarray(reconstruction.decibels(ends[1][0])),
+            "guessed": np.asarray(reconstruction.decibels(ends[0][0])),
+            "apart": np.asarray(ends[1][1]),
+        }
+        return jax.tree.map(lambda value: value[:n], told)
+
+    def _see(self, params, x: Array):
+        return self._classifier.apply({"params": params}, x)
+
+    def _distance(self, params, a: Array, b: Array) -> Array:
+        return perceptual.distance(*(self._see(params, x)[2] for x in (a, b)))
+
+    def _seen(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(outputs, features) of the home network."""
+        batch = {"image": pictures, **self.model.unknown(len(pictures))}
+        found = [
+            [np.asarray(value)[:n] for value in self._look(part["image"])]
+            for part, n in parts(batch)
+        ]
+        return tuple(np.concatenate(values) for values in zip(*found, strict=True))
+
+
+def _joined(values: list):
+    if isinstance(values[0], dict):
+        return {name: np.concatenate([value[name] for value in values]) for name in values[0]}
+    return np.concatenate(values)

@@ -1,0 +1,96 @@
+"""What a run can give back, and whose picture it is: an inversion set against held-back pictures.
+
+A product is out of reach where the run gives it back worse than nearly all pictures of its own
+held-back split: the p-value is the rank of its perceptual distance among theirs (a conformal
+p-value, Vovk et al. 2005), so a held-back product is called out of reach with a chance of 1 in 20.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import flax.serialization
+import numpy as np
+
+from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.workdir import read_sealed, write_sealed
+
+FILE = "reach.msgpack"
+VERSION = 1
+INVERTED, GALLERY = 64, 512  # held-back pictures that are inverted; that identities are told among
+RARE = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Reach:
+    """Of a run: `apart` float [64], the perceptual distances of inverted held-back pictures in
+    rising order; gallery float [G, F], home features of held-back pictures."""
+
+    apart: np.ndarray
+    gallery: np.ndarray
+
+
+def of_run(inverter: Inverter) -> Reach:
+    """The reach of a run, measured once for each checkpoint and kept in its folder."""
+    model = inverter.model
+    key = f"{VERSION} {model.run.record['fingerprint']} {model.run.step} {inverter.steps}"
+    file: Path = model.run.path / FILE
+    kept = read_sealed(file)
+    found = flax.serialization.msgpack_restore(kept) if kept else {"key": ""}
+    if found["key"] != key:
+        found = {"key": key} | dataclasses.asdict(_measured(inverter))
+        write_sealed(file, flax.serialization.msgpack_serialize(found))
+    return Reach(found["apart"], found["gallery"])
+
+
+def _measured(inverter: Inverter) -> Reach:
+    store = inverter.model.store()
+    held = "validation" if len(store.ids("validation")) else "train"
+    tried, shown = (store.fetch(store.some(held, n))["image"] for n in (INVERTED, GALLERY))
+    return Reach(np.sort(inverter(tried).apart), inverter.features(shown))
+
+
+def p_values(apart: np.ndarray, reach: Reach) -> np.ndarray:
+    """[N]: the share of the run's own held-back pictures that come back no better."""
+    worse = len(reach.apart) - np.searchsorted(reach.apart, apart, side="left")
+    return (1 + worse) / (1 + len(reach.apart))
+
+
+def similarity(one: np.ndarray, other: np.ndarray, reach: Reach) -> np.ndarray:
+    """Cosine [N] of home features [N, F], centred on the gallery's: 1 the same, 0 unrelated."""
+    middle = reach.gallery.mean(axis=0)
+    a, b = one - middle, other - middle
+    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return np.sum(a * b, axis=-1) / np.maximum(lengths, 1e-12)
+
+
+def rank(made: np.ndarray, source: np.ndarray, reach: Reach) -> np.ndarray:
+    """int [N]: how many products of the gallery are nearer to a made picture than its own source
+    is; 0 where it is still that product, as far as the features tell. All [N, F]."""
+    own = np.linalg.norm(made - source, axis=-1)
+    others = np.linalg.norm(made[:, None] - reach.gallery[None], axis=-1)
+    return np.sum(others < own[:, None] - 1e-6, axis=-1)
+
+
+def told(inverter: Inverter, found: Inverted) -> list[dict[str, float | int | bool]]:
+    """For each inverted picture: psnr, perceptual distance, identity, and whether it is within
+    the run's reach."""
+    reach = of_run(inverter)
+    source, made = (inverter.features(x) for x in (found.pictures, found.decoded))
+    values = zip(
+        found.psnr, found.guessed, found.apart, similarity(made, source, reach),
+        rank(made, source, reach), p_values(found.apart, reach), strict=True,
+    )  # fmt: skip
+    return [
+        {
+            "psnr": round(float(psnr), 2),
+            "psnr_of_the_guess": round(float(guessed), 2),
+            "perceptual": round(float(apart), 4),
+            "identity": round(float(same), 3),
+            "nearer_products": int(nearer),
+            "p": round(float(p), 3),
+            "within_reach": bool(p > RARE),
+        }
+        for psnr, guessed, apart, same, nearer, p in values
+    ]
