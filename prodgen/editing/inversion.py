@@ -80,6 +80,10 @@ class Inverter:
         """The home network's features float32 [N, F]."""
         return self._seen(pictures)[1]
 
+    def outputs(self, pictures: np.ndarray) -> np.ndarray:
+        """The home network's outputs float32 [N, K + A]."""
+        return self._seen(pictures)[0]
+
     def read(self, pictures: np.ndarray) -> Batch:
         """The conditions that the home network reads off pictures; unknown where the run's
         generator hears none, or where the network was trained on other data."""

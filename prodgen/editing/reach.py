@@ -1,8 +1,9 @@
 """What a run can give back, and whose picture it is: an inversion set against held-back pictures.
 
-A product is out of reach where the run gives it back worse than nearly all pictures of its own
-held-back split: the p-value is the rank of its perceptual distance among theirs (a conformal
-p-value, Vovk et al. 2005), so a held-back product is called out of reach with a chance of 1 in 20.
+A product is out of reach where the run gives it back worse than nearly all of its own held-back
+pictures: the p-value is the rank of its perceptual distance among theirs (a conformal p-value, Vovk
+et al. 2005), so a held-back product is called out of reach with a chance of 1 in 20. A small data
+set is filled up with training pictures.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 import flax.serialization
 import numpy as np
 
+from prodgen.data.store import Store
 from prodgen.editing.inversion import Inverted, Inverter
 from prodgen.workdir import read_sealed, write_sealed
 
@@ -46,9 +48,14 @@ def of_run(inverter: Inverter) -> Reach:
 
 def _measured(inverter: Inverter) -> Reach:
     store = inverter.model.store()
-    held = "validation" if len(store.ids("validation")) else "train"
-    tried, shown = (store.fetch(store.some(held, n))["image"] for n in (INVERTED, GALLERY))
+    tried, shown = (store.fetch(own(store, n))["image"] for n in (INVERTED, GALLERY))
     return Reach(np.sort(inverter(tried).apart), inverter.features(shown))
+
+
+def own(store: Store, n: int) -> np.ndarray:
+    """At most n ids of the run's own pictures: held-back ones, then those it was trained on."""
+    held = [store.some(split, n) for split in ("validation", "test", "train")]
+    return np.concatenate(held)[:n]
 
 
 def p_values(apart: np.ndarray, reach: Reach) -> np.ndarray:

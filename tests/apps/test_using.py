@@ -1,0 +1,213 @@
+"""The modes that are shown a product: invert, vary, views."""
+
+import csv
+import dataclasses
+import io
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+import prodgen
+from prodgen.apps import request, views
+from prodgen.data import prepare
+from prodgen.editing import guess, neighbourhood, reach
+from prodgen.editing.inversion import Inverter
+from prodgen.errors import UsageError
+from prodgen.model import Model
+from prodgen.types import Attribute, Spec
+from tests.tiny import Squares, tiny, trained_vae, write_run
+from tests.tiny_gan import start, tiny_gan
+
+
+class Turned(Squares):
+    """The squares, of which a camera's azimuth and elevation are known."""
+
+    def schema(self):
+        colour, radius, turn = super().schema()
+        return (
+            colour,
+            dataclasses.replace(radius, name="elevation"),
+            dataclasses.replace(turn, name="azimuth"),
+        )
+
+    def stream(self, start, stop):
+        for item in super().stream(start, stop):
+            values = {**item.attributes}
+            values["elevation"], values["azimuth"] = values.pop("radius"), values.pop("turn")
+            yield dataclasses.replace(item, attributes=values)
+
+
+@pytest.fixture(scope="module")
+def turned(tmp_path_factory):
+    data = tiny().data
+    with data.unlocked():
+        data.cache_dir = str(tmp_path_factory.mktemp("cache"))
+    return prepare.prepare(Turned(), data)
+
+
+@pytest.fixture(scope="module")
+def run(turned, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "run"
+    config = tiny(optim__lr=1e-2, train__num_steps=120)
+    with config.unlocked():
+        config.data.cache_dir = str(turned.path.parent)
+    write_run(path, turned, config, trained_vae(turned, config, 120), 120)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_pictures(turned, monkeypatch):
+    """A made-up source is not to be had from a config."""
+    monkeypatch.setattr(Model, "store", lambda self: turned)
+    monkeypatch.setattr("prodgen.apps.reconstruct.stored", lambda model: turned)
+
+
+def ask(run, out, mode, **options):
+    return request.run(request.Request(workdir=run, mode=mode, out=out, steps=6, **options))
+
+
+def silent(text):
+    """No progress."""
+
+
+@pytest.fixture(scope="module")
+def inverter(run, turned):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Model, "store", lambda self: turned)
+        yield Inverter(prodgen.load(run), silent, steps=6)
+
+
+def test_inversion_betters_the_guess_and_is_told(run, tmp_path):
+    files = ask(run, tmp_path / "invert.png", "invert", n=5)
+    table = (tmp_path / "invert.csv").read_text(encoding="utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(table)))
+    assert len(rows) == 5 and len(files) == 3
+    assert all(float(row["psnr"]) > 5 for row in rows)
+    assert {row["within_reach"] for row in rows} <= {"True", "False"}
+    entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
+    model, entry = prodgen.load(run), entries["invert.png"]["pictures"][0]
+    assert entry["name"] == rows[0]["file"] and len(entry["latent"]) == 4
+    assert entry["label"] in (None, "disc", "square")
+    assert model.decode(np.float32([entry["latent"]])).shape == (1, 16, 16, 3)
+
+
+def test_a_picture_inverts_to_the_same_whatever_stands_beside_it(inverter, turned):
+    pictures = turned.fetch(turned.ids("test"))["image"]
+    together, alone = inverter(pictures), inverter(pictures[:1])
+    np.testing.assert_array_equal(together.z[0], alone.z[0])
+    assert len(together.z) == len(pictures)
+    assert (together.psnr >= together.guessed - 0.5).all()
+    assert together.psnr.mean() > together.guessed.mean()
+
+
+def test_products_unlike_the_runs_own_are_out_of_reach(inverter, turned):
+    noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    own = turned.fetch(turned.ids("validation")[:2])["image"]
+    told = reach.told(inverter, inverter(np.concatenate([noise, own])))
+    assert [row["within_reach"] for row in told] == [False, False, True, True]
+    assert told[0]["perceptual"] > told[2]["perceptual"]
+
+
+def test_p_values_are_ranks():
+    held = reach.Reach(np.array([0.1, 0.2, 0.3]), np.zeros((1, 2)))
+    np.testing.assert_allclose(
+        reach.p_values(np.array([0.05, 0.2, 0.25, 0.4]), held), [1, 0.75, 0.5, 0.25]
+    )
+
+
+def test_identity_counts_the_products_that_are_nearer():
+    gallery = np.array([[0.0, 0], [4, 0], [0, 4]])
+    held = reach.Reach(np.array([0.1]), gallery)
+    source, made = np.array([[0.0, 0], [0, 0]]), np.array([[1.0, 0], [3, 0]])
+    np.testing.assert_array_equal(reach.rank(made, source, held), [0, 1])
+    centred = reach.Reach(np.array([0.1]), np.array([[1.0, 1], [-1, -1]]))
+    cosine = reach.similarity(np.array([[2.0, 0], [0, 1]]), np.array([[1.0, 0], [1, 0]]), centred)
+    np.testing.assert_allclose(cosine, [1, 0])
+
+
+def test_a_family_without_an_encoder_learns_to_read_its_own_samples(turned, tmp_path, monkeypatch):
+    path = tmp_path / "gan"
+    config = tiny_gan()
+    with config.unlocked():
+        config.data.cache_dir = str(turned.path.parent)
+    state = start(config, turned.spec)
+    wave = lambda leaf: leaf + 0.1 * np.sin(np.arange(leaf.size)).reshape(leaf.shape)  # noqa: E731
+    g = state.nets["g"]
+    state = state.replace(nets=state.nets | {"g": g.replace(ema=jax.tree.map(wave, g.ema))})
+    write_run(path, turned, config, state, 1)
+    monkeypatch.setattr(guess, "STEPS", 8)
+    model, said = prodgen.load(path), []
+    inverter = Inverter(model, said.append, steps=6)
+    z = model.latents(np.arange(4), seed=5)
+    pictures = model.decode(z, model.conditions.pick(5, np.arange(4)))
+    found = inverter(pictures)
+    assert any("learning to read" in text for text in said)
+    again = Inverter(prodgen.load(path), said.append, steps=6)
+    said.clear()
+    np.testing.assert_array_equal(again(pictures).z, found.z)  # read from the run's folder
+    assert not any("learning to read" in text for text in said)
+
+
+def test_variations_at_no_strength_are_the_product(run, tmp_path):
+    ask(run, tmp_path, "vary", n=3, products=1, strength=0.0)
+    entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
+    singles = [np.asarray(Image.open(tmp_path / name)) for name in sorted(entries)[:3]]
+    assert len(entries) == 4
+    np.testing.assert_array_equal(singles[0], singles[1])
+    assert all(entry.get("kept", True) for entry in entries.values())
+
+
+@pytest.mark.parametrize("keep", [(), ("category", "shape", "colour")])
+def test_variations_differ_and_keep_what_was_asked(inverter, turned, keep):
+    found = inverter(turned.fetch(turned.ids("test")[:1])["image"])
+    z, conditions = found.z[0], {name: rows[:1] for name, rows in found.conditions.items()}
+    varied = neighbourhood.vary(inverter, z, conditions, 4, 0.7, keep)
+    assert len({picture.tobytes() for picture in varied.pictures}) == 4
+    assert varied.tried % neighbourhood.CANDIDATES == 0 and varied.nearest > 0
+    again = neighbourhood.vary(inverter, z, conditions, 4, 0.7, keep)
+    np.testing.assert_array_equal(varied.pictures, again.pictures)
+    if keep:
+        own = varied.conditions
+        held = conditions["attributes"][:, :2]  # the colour
+        np.testing.assert_array_equal(own["attributes"][:, :2], np.repeat(held, 4, axis=0))
+
+
+def test_what_nobody_can_keep_is_refused(inverter):
+    with pytest.raises(UsageError, match="shape, colour, category"):
+        neighbourhood.vary(inverter, np.zeros(4), inverter.model.unknown(1), 2, 0.5, ("smell",))
+
+
+def test_a_turntable_is_drawn(run, tmp_path):
+    files = ask(run, tmp_path, "views", frames=6)
+    sheet, turntable = (Image.open(path) for path in files[:2])
+    assert turntable.n_frames == 6
+    assert sheet.height == 3 * 98 + 2
+    details = json.loads((tmp_path / "manifest.json").read_text())["files"][files[0].name]
+    assert details["azimuths"] == [0, 60, 120, 180, 240, 300]
+
+
+def test_views_hold_everything_but_the_camera():
+    spec = Spec(16, 3, (), (
+        Attribute("colour", "categorical", ("blue", "red")),
+        Attribute("elevation", "number", mean=20.0, deviation=10.0),
+        Attribute("azimuth", "angle"),
+    ))  # fmt: skip
+    around, above = views.sides_of(spec)
+    one = {
+        "label": np.int32([-1]),
+        "attributes": np.float32([[0, 1, 0, 0, 0]]),
+        "known": np.array([[True, True, False, False, False]]),
+    }
+    found = views.turned(one, spec, around, above, [0.0, 90.0], [10.0, 30.0])
+    expected = [[0, 1, -1, 0, 1], [0, 1, -1, 1, 0], [0, 1, 1, 0, 1], [0, 1, 1, 1, 0]]
+    np.testing.assert_allclose(found["attributes"], expected, atol=1e-6)
+    assert found["known"].all()
+    assert views.heights(above) == [10.0, 20.0, 30.0]
+
+
+def test_a_run_that_knows_no_side_is_told_what_it_knows():
+    with pytest.raises(UsageError, match="it knows colour, radius, turn"):
+        views.sides_of(Spec(16, 3, (), Squares().schema()))
