@@ -82,13 +82,13 @@ class Model:
             )
         return store
 
-    def home(self, say: homes.Say) -> dict:
-        """The weights of the run's home network; a run that keeps none yet gets its data's."""
+    def home(self, say: homes.Say) -> tuple[dict, dict]:
+        """The run's home network, (weights, record); a run that keeps none yet gets its data's."""
         found = homes.of_run(self.run.path, say)
         if found is None:
             found = homes.network(self.store(), self.config.data, say)
             homes.keep(self.run.path, *found)
-        return found[0]
+        return found
 
     @property
     def generator(self) -> tuple[Callable, Any]:

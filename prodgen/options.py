@@ -73,6 +73,7 @@ FLAGS = (
         ("vary",), low=0.0, high=1.0,
     ),
     Flag("keep", ["category"], f"What is held: {', '.join(tables.KEEPS)}.", ("vary",)),
+    Flag("guard", True, "Hold copies of training pictures back.", ("vary",)),
     Flag("products", 0, "How many pictures of --input; 0 is 4.", ("vary",), low=0, high=100_000),
     Flag("profile", "white_main", "What is asked of pictures.", ("gate",), choices=tables.PROFILES),
     Flag("repair", False, "Write what can be mended, mended.", ("gate",)),

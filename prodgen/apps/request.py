@@ -38,6 +38,7 @@ class Request:
     strength: float = 0.4
     keep: tuple[str, ...] = ("category",)
     products: int = 0
+    guard: bool = True
     profile: str = "white_main"
     repair: bool = False
 

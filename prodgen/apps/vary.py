@@ -13,6 +13,7 @@ from prodgen import images
 from prodgen.apps.photos import inverted
 from prodgen.apps.request import Output, Request, describe, say, sheet_png, stamp
 from prodgen.editing import neighbourhood
+from prodgen.editing.guard import Guard
 from prodgen.model import Model
 
 PRODUCTS = 4  # held-back ones shown where --input names none
@@ -24,13 +25,16 @@ def run(model: Model, request: Request) -> list[Path]:
     target = request.target(FOLDER)
     out = Output(model, request, target)
     products = inverted(model, request, request.products or PRODUCTS)
+    guard = Guard(products.inverter) if request.guard else None
     count, rows = request.n or 8, []
     for i, name in enumerate(products.names):
         z, conditions = products.one(i)
         varied = neighbourhood.vary(
-            products.inverter, z, conditions, count, request.strength, request.keep, request.seed
-        )
-        rows += [products.found.pictures[i], products.found.decoded[i], *varied.pictures]
+            products.inverter, z, conditions, count, request.strength, request.keep, request.seed,
+            _refuse(guard, products.found.pictures[i : i + 1]),
+        )  # fmt: skip
+        blank = [np.full_like(products.found.pictures[i], 255)] * (count - len(varied.pictures))
+        rows += [products.found.pictures[i], products.found.decoded[i], *varied.pictures, *blank]
         for j, picture in enumerate(varied.pictures):
             details = {
                 "of": name, "strength": request.strength, "keep": list(request.keep),
@@ -44,11 +48,18 @@ def run(model: Model, request: Request) -> list[Path]:
     return out.close()
 
 
+def _refuse(guard: Guard | None, own: np.ndarray) -> neighbourhood.Refuse | None:
+    """Which pictures are copies of training pictures other than the user's own."""
+    return None if guard is None else lambda pictures: guard(pictures, own).copy
+
+
 def _said(name: str, varied: neighbourhood.Varied, request: Request) -> str:
     n, kept = len(varied.kept), int(varied.kept.sum())
     said = f"{name}: {n} variations of {varied.tried} candidates"
     if request.keep:
         said += f"; {kept} keep the {' and '.join(request.keep)}"
+    if varied.refused:
+        said += f"; {varied.refused} copies of training pictures were held back"
     if request.strength and varied.nearest < neighbourhood.LEAST:
         said += "; some are nearly alike: raise --strength, or ask for fewer"
     return said

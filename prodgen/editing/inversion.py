@@ -50,13 +50,13 @@ class Inverter:
 
     def __init__(self, model: Model, say: guess.Say, steps: int = STEPS):
         self.model, self._say, self.steps = model, say, steps
-        self.home = model.home(say)
+        self.home, self.record = model.home(say)
         generate, self._weights = model.generator
         self._classifier = Classifier(self.home["head"]["bias"].shape[0])
         free = jnp.asarray(guess.free_columns(model.spec))
         programs = descent.make(generate, self._distance, free, steps)
         self._measure, self._start, self._step = (jax.jit(program) for program in programs)
-        self._look = jax.jit(lambda x: self._see(self.home, images.to_float(x))[:2])
+        self._look = jax.jit(lambda params, x: self._see(params, images.to_float(x))[:2])
         self._read_latents = None
 
     def __call__(
@@ -184,7 +184,7 @@ class Inverter:
         """(outputs, features) of the home network."""
         batch = {"image": pictures, **self.model.unknown(len(pictures))}
         found = [
-            [np.asarray(value)[:n] for value in self._look(part["image"])]
+            [np.asarray(value)[:n] for value in self._look(self.home, part["image"])]
             for part, n in parts(batch)
         ]
         return tuple(np.concatenate(values) for values in zip(*found, strict=True))

@@ -9,7 +9,7 @@ picture, and that differ from every one taken before.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -23,20 +23,22 @@ ROUNDS, CANDIDATES = 6, 64
 LEAST = 0.25  # of the distance of two random variations: nearer ones count as the same
 SHAPE = 0.8  # intersection over union of the silhouettes, at least
 COLOUR = 12.0  # CIEDE2000 of the products' mean colours, at most
+Refuse = Callable[[np.ndarray], np.ndarray]  # pictures uint8 [N, R, R, C] -> bool [N]
 COLOURS = ("colour", "color", "hue", "palette")  # in the names of attributes
 
 
 @dataclasses.dataclass(frozen=True)
 class Varied:
     """N variations: pictures uint8 [N, R, R, C], z, conditions; `kept` bool [N]: holds what was
-    asked to be kept; tried: candidates looked at; nearest: the smallest distance of two, in units
-    of the mean distance of two random candidates."""
+    asked to be kept; tried: candidates looked at; refused: how many of these were; nearest: the
+    smallest distance of two, in units of the mean distance of two random candidates."""
 
     pictures: np.ndarray
     z: np.ndarray
     conditions: Batch
     kept: np.ndarray
     tried: int
+    refused: int
     nearest: float
 
 
@@ -72,35 +74,57 @@ def vary(
     strength: float,
     keep: Sequence[str] = ("category",),
     seed: int = 0,
+    refuse: Refuse | None = None,
 ) -> Varied:
     """n variations of a product at z [Z] with conditions of one row.
 
     Candidates come in rounds of 64 until n differ; what still lacks then is filled with the best
-    of the rest, and `kept` and `nearest` say so. UsageError for what nobody can keep.
+    of the rest, and `kept` and `nearest` say so. `refuse` says of pictures which must not leave:
+    there are fewer than n where nothing else is left. UsageError for what nobody can keep.
     """
     for name in keep:
         if name not in tables.KEEPS:
             raise UsageError(f"--keep={name!r} is not known; known: {', '.join(tables.KEEPS)}")
-    label = int(conditions["label"][0])
-    middle = inverter.model.decode(z[None], conditions)[0]
-    pool, least, chosen = [], 0.0, np.arange(0)
+    label, middle = int(conditions["label"][0]), inverter.model.decode(z[None], conditions)[0]
+    pool, least, chosen = {}, 0.0, np.arange(0)
     for turn in range(ROUNDS):
-        pool.append(_candidates(inverter, z, conditions, strength, keep, seed, turn))
-        pool[-1] |= {
-            "features": inverter.features(pool[-1]["pictures"]),
-            "good": _holds(inverter, middle, pool[-1]["pictures"], keep, label),
+        more = _candidates(inverter, z, conditions, strength, keep, seed, turn)
+        more["features"] = inverter.features(more["pictures"])
+        more["good"] = _holds(inverter, middle, more["pictures"], keep, label)
+        more["left"] = np.ones(CANDIDATES, bool)  # not refused
+        pool = {
+            name: np.concatenate([pool.get(name, rows[:0]), rows]) for name, rows in more.items()
         }
-        seen = np.concatenate([part["features"] for part in pool])
-        good = np.concatenate([part["good"] for part in pool])
-        least = least or LEAST * _mean_distance(seen)
-        chosen = apart(seen, good, n, least)
+        least = least or LEAST * _mean_distance(more["features"])
+        chosen = _settled(
+            pool,
+            lambda p, least=least: apart(p["features"], p["good"] & p["left"], n, least),
+            refuse,
+        )
         if len(chosen) == n:
             break
-    chosen = filled(chosen, good, n)
-    taken = {name: np.concatenate([part[name] for part in pool])[chosen] for name in pool[0]}
+    chosen = _settled(
+        pool, lambda p: filled(chosen[p["left"][chosen]], p["good"], n, p["left"]), refuse
+    )
+    taken = {name: rows[chosen] for name, rows in pool.items()}
     asked = {name: taken[name] for name in ("label", "attributes", "known")}
     nearest = _least(taken["features"]) / max(least / LEAST, 1e-12)
-    return Varied(taken["pictures"], taken["z"], asked, taken["good"], len(seen), nearest)
+    tried, refused = len(pool["z"]), int(np.sum(~pool["left"]))
+    return Varied(taken["pictures"], taken["z"], asked, taken["good"], tried, refused, nearest)
+
+
+def _settled(
+    pool: dict[str, np.ndarray], pick: Callable[[dict], np.ndarray], refuse: Refuse | None
+) -> np.ndarray:
+    """The rows that are picked of a pool, once none of them is refused; those that are leave it."""
+    asked: set[int] = set()
+    while True:
+        chosen = pick(pool)
+        fresh = np.array([row for row in chosen if int(row) not in asked], int)
+        if refuse is None or not len(fresh):
+            return chosen
+        asked |= set(fresh.tolist())
+        pool["left"][fresh[refuse(pool["pictures"][fresh])]] = False
 
 
 def _candidates(
@@ -129,9 +153,9 @@ def apart(features: np.ndarray, good: np.ndarray, n: int, least: float) -> np.nd
     return np.array(taken, int)
 
 
-def filled(chosen: np.ndarray, good: np.ndarray, n: int) -> np.ndarray:
-    """The chosen rows and, up to n, others: good ones first."""
-    rest = np.setdiff1d(np.arange(len(good)), chosen)
+def filled(chosen: np.ndarray, good: np.ndarray, n: int, left: np.ndarray) -> np.ndarray:
+    """The chosen rows and, up to n, others of those `left` [M]: good ones first."""
+    rest = np.setdiff1d(np.flatnonzero(left), chosen)
     rest = rest[np.argsort(~good[rest], kind="stable")]
     return np.concatenate([chosen, rest[: n - len(chosen)]]).astype(int)
 

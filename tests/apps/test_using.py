@@ -14,6 +14,7 @@ import prodgen
 from prodgen.apps import request, views
 from prodgen.data import prepare
 from prodgen.editing import guess, neighbourhood, reach
+from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
 from prodgen.model import Model
@@ -173,6 +174,33 @@ def test_variations_differ_and_keep_what_was_asked(inverter, turned, keep):
         own = varied.conditions
         held = conditions["attributes"][:, :2]  # the colour
         np.testing.assert_array_equal(own["attributes"][:, :2], np.repeat(held, 4, axis=0))
+
+
+def test_copies_of_training_pictures_are_caught_and_ones_own_pass(inverter, turned):
+    guard = Guard(inverter)
+    trained = turned.fetch(turned.ids("train")[:3])["image"]
+    noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
+    seen = guard(np.concatenate([trained[:1, :, ::-1], trained[1:], noise]))
+    np.testing.assert_array_equal(seen.copy, [True, True, True, False, False])
+    assert seen.likeness[0] > 0.99 > seen.likeness[3]
+    own = guard(trained, own=trained[1:2])
+    assert own.copy[0] and not own.copy[1]
+
+
+def test_refused_variations_never_leave(inverter, turned):
+    found = inverter(turned.fetch(turned.ids("test")[:1])["image"])
+    z, conditions = found.z[0], {name: rows[:1] for name, rows in found.conditions.items()}
+    free = neighbourhood.vary(inverter, z, conditions, 3, 0.7)
+    first = free.pictures[0].tobytes()
+    held = neighbourhood.vary(
+        inverter, z, conditions, 3, 0.7,
+        refuse=lambda pictures: np.array([x.tobytes() == first for x in pictures]),
+    )  # fmt: skip
+    assert first not in {x.tobytes() for x in held.pictures} and held.refused == 1
+    none = neighbourhood.vary(
+        inverter, z, conditions, 3, 0.7, refuse=lambda pictures: np.ones(len(pictures), bool)
+    )
+    assert not len(none.pictures) and none.refused == none.tried
 
 
 def test_what_nobody_can_keep_is_refused(inverter):

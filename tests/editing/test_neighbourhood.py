@@ -56,10 +56,13 @@ def test_near_identical_ones_are_passed_over():
     np.testing.assert_array_equal(neighbourhood.apart(features, good, 9, 0.0), [0, 1, 2, 3, 5])
 
 
-def test_what_lacks_is_filled_with_good_ones_first():
-    good = np.array([True, False, True, True])
-    np.testing.assert_array_equal(neighbourhood.filled(np.array([2]), good, 3), [2, 0, 3])
-    np.testing.assert_array_equal(neighbourhood.filled(np.array([2]), good, 4), [2, 0, 3, 1])
+def test_what_lacks_is_filled_with_good_ones_first_and_never_with_refused_ones():
+    good, left = np.array([True, False, True, True]), np.ones(4, bool)
+    one = np.array([2])
+    np.testing.assert_array_equal(neighbourhood.filled(one, good, 3, left), [2, 0, 3])
+    np.testing.assert_array_equal(neighbourhood.filled(one, good, 4, left), [2, 0, 3, 1])
+    left[0] = False
+    np.testing.assert_array_equal(neighbourhood.filled(one, good, 4, left), [2, 3, 1])
 
 
 def test_overlap_of_masks():
