@@ -80,8 +80,14 @@ MODES = {
     "augment_preview": "prodgen.apps.augment_preview",
     "evaluate": "prodgen.apps.evaluate",
     "gate": "prodgen.apps.gate",
+    "cutout": "prodgen.apps.cutout",
 }
-NEED_NO_RUN = ("evaluate", "gate")  # given --images, these modes work without --workdir
+NEED_NO_RUN = ("evaluate", "gate", "cutout")  # given --images, these modes work without --workdir
+CUTOUTS = {  # how a product is told from its background
+    "plain": "prodgen.photo.plain:cutter",
+    "grabcut": "prodgen.photo.grabcut:cutter",
+    "neural": "prodgen.photo.neural:cutter",
+}
 PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
 
 

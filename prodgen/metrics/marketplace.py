@@ -16,7 +16,8 @@ from PIL import Image, ImageFilter
 
 from prodgen import decode
 from prodgen.errors import Refused
-from prodgen.metrics import product, silhouette
+from prodgen.metrics import product
+from prodgen.photo import silhouette
 from prodgen.metrics.product import Measures
 
 MAX_PIXELS = 40_000_000  # measuring takes some 60 bytes a pixel
