@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import decode, images
+from prodgen.apps.listing import files
 from prodgen.apps.model import Model
 from prodgen.apps.request import Output, Request, sheet_png
-from prodgen.data import fit, prepare
+from prodgen.data import fit, intake, prepare
 from prodgen.data.store import Store
 from prodgen.errors import BadData, MissingInput, Refused
 from prodgen.evaluate import pairs
 from prodgen.types import Batch
 
 COLUMNS = 8
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif"}
 
 
 def run(model: Model, request: Request) -> list[Path]:
@@ -68,10 +68,10 @@ def _read(model: Model, path: Path) -> np.ndarray:
     data, spec = model.config.data, model.spec
     try:
         raw = decode.decode_file(path, data.max_pixels)
+        taken = intake.take(raw, intake.Way.of(data), spec.background or intake.WHITE)
     except Refused as reason:
-        raise BadData(f"{path}: {reason}", "take it out, or convert it to PNG or JPEG") from None
-    pixels = fit.prepare_picture(raw, spec.resolution, data.fit).pixels
-    return fit.set_channels(pixels, spec.channels)
+        raise BadData(f"{path}: {reason}", "take it out, or give another picture") from None
+    return fit.set_channels(taken.prepared.pixels, spec.channels)
 
 
 def stored(model: Model) -> Store:
@@ -83,15 +83,3 @@ def stored(model: Model) -> Store:
             "put them back; mode reconstruct also takes --input=FILE_OR_FOLDER",
         )
     return store
-
-
-def files(path: Path, flag: str) -> list[Path]:
-    """The picture files in a folder, sorted, or the one file; MissingInput names the flag."""
-    if path.is_dir():
-        found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if found:
-            return found
-        raise MissingInput(f"{flag}={path} holds no pictures", "name a picture or a folder of them")
-    if path.is_file():
-        return [path]
-    raise MissingInput(f"{flag}={path} does not exist", "name a picture or a folder of pictures")

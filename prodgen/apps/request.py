@@ -36,6 +36,9 @@ class Request:
     reference: str = ""
     profile: str = "white_main"
     repair: bool = False
+    cutout: str = "plain"
+    model: str = ""
+    background: str = "transparent"
 
     def target(self, default: str) -> Path:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one."""

@@ -7,6 +7,7 @@ onnxruntime; nothing is ever downloaded.
 from __future__ import annotations
 
 import functools
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import numpy as np
 
 from prodgen.errors import BadData, MissingInput
 from prodgen.photo.guess import Cutter, Guess, resized
-from prodgen.workdir import file_hash
 
 SIDE = 320  # pixels: what the network was trained at
 MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])  # ImageNet
@@ -51,7 +51,7 @@ def _session(model: str) -> Any:
             "the cut-out neural needs its model file",
             "name u2netp.onnx with --model, or config.data.cutout_model",
         )
-    check(model)
+    content = read(model)
     try:
         import onnxruntime
     except ImportError:
@@ -62,21 +62,22 @@ def _session(model: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def check(model: str) -> str:
-    """The sha256 of a model file that is the known one; MissingInput or BadData otherwise."""
+def read(model: str) -> bytes:
+    """The bytes of a model file that is the known one; MissingInput or BadData otherwise."""
     path = Path(model).expanduser()
     if not path.is_file():
         raise MissingInput(
             f"there is no model file {model}", "name u2netp.onnx: nothing is downloaded"
         )
-    found = file_hash(path)
+    content = path.read_bytes()
+    found = hashlib.sha256(content).hexdigest()
     if found != SHA256:
         raise BadData(
             f"{model} is not the u2netp.onnx that is known here: its sha256 is {found[:12]}..., "
             f"not {SHA256[:12]}...",
             "fetch it anew, or choose plain or grabcut",
         )
-    return found
+    return content

@@ -12,9 +12,9 @@ from prodgen.photo import silhouette
 from prodgen.photo.guess import Cutter, Guess
 
 DARKEST = 0.35  # share of the background's light that a soft shadow leaves at least
-TINT = 6.0  # levels by which a shadow's colour may differ from the background's, dimmed alike
-SLOPE = 3.0  # levels a pixel, at 1,000 pixels a side: a soft shadow is flatter, an edge steeper
-MOST = 0.4  # of the silhouette: what looks like so large a shadow is a grey product
+TINT = 4.0  # levels by which a shadow's colour may differ from the background's, dimmed alike
+SLOPE = 8.0  # levels a pixel, at 256 pixels a side: a soft shadow is flatter, an edge steeper
+MOST = 0.8  # of the silhouette: what looks like so large a shadow is a grey product
 SEEN = 2.5  # levels beside the background, on average, of what is seen through a hole
 STEP = 30.0  # levels: the rim of a hole is an edge, that of a highlight fades
 
@@ -44,10 +44,12 @@ def _shadow(picture: np.ndarray, found: silhouette.Found) -> np.ndarray:
     light = picture.astype(np.float32) / np.maximum(found.background, 1)
     level = light.mean(axis=-1)
     tint = np.abs(light - level[..., None]).max(axis=-1) * found.background.max(axis=-1)
-    steep = _slope(picture.mean(axis=-1, dtype=np.float32)) > SLOPE * 1000 / max(level.shape)
+    steep = _slope(picture.mean(axis=-1, dtype=np.float32)) > max(
+        SLOPE / 2, SLOPE * (256 / max(level.shape)) ** 0.5
+    )
     dim = (level > DARKEST) & (level < 1.05) & (tint < TINT + 2 * found.noise) & ~steep
     open_space = dim | ~found.mask
-    gap = max(1, round(0.003 * max(level.shape)))
+    gap = max(1, round(0.006 * max(level.shape)))
     flooded = silhouette.from_border(~silhouette.dilate(~open_space, gap))
     shadow = silhouette.dilate(flooded, gap + 1) & found.mask & (dim | _beside(flooded, steep))
     return shadow if shadow.sum() <= MOST * found.mask.sum() else np.zeros_like(shadow)
