@@ -20,6 +20,8 @@ from prodgen.photo.silhouette import dilate
 
 NOISE = 3.0  # levels that a camera adds to every pixel
 TRUST = 0.15  # standard deviation of the mask's own share of a pixel at its edge
+HAZE = 0.3  # the mask's own share below which a shadow outside of it is no product
+BLEED = 10.0  # levels off the line from B to F: JPEG's colour reaches over the edge
 CELL = 4  # pixels a side: the smallest neighbourhood whose mean colour is asked for
 ROWS = 1 << 18  # band pixels that are worked on at a time: some megabytes
 Place = tuple[np.ndarray, np.ndarray]
@@ -93,12 +95,18 @@ def _solve(
     doubt = (spread + missed + NOISE**2) / length
     given = sample(prior, at)
     alpha = (seen * TRUST**2 + given * doubt) / (TRUST**2 + doubt)
+    alpha *= _step(given / HAZE)
     alpha = np.clip((alpha - 0.02) / 0.96, 0, 1)
     left = (pixels - (1 - alpha[:, None]) * b) / np.maximum(alpha[:, None], 0.1)
-    lean = np.clip((alpha - 0.5) / 0.45, 0, 1)[:, None]
-    lean = lean * lean * (3 - 2 * lean)
-    own = np.clip(f + lean * (left - f), 0, 255)
+    lean = _step((alpha - 0.7) / 0.3) / (1 + missed / BLEED**2)
+    own = np.clip(f + lean[:, None] * (left - f), 0, 255)
     return alpha, np.where(alpha[:, None] >= 1, pixels, own)
+
+
+def _step(x: np.ndarray) -> np.ndarray:
+    """0 up to 0, 1 from 1 on, smooth between."""
+    x = np.clip(x, 0, 1)
+    return x * x * (3 - 2 * x)
 
 
 def nearby(picture: np.ndarray, where: np.ndarray) -> Nearby:
