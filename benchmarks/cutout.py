@@ -2,9 +2,9 @@
 
 python benchmarks/cutout.py --model=u2netp.onnx --backgrounds=my_photos/
 
-Products of the catalogue, whose masks are known, in three scenes: on white with their own shadow, on
-a grey wall whose light falls off, and pasted into photos of --backgrounds, as JPEG of quality 90.
-Prints the mean intersection over union with the true mask, the share of pictures above 0.9, and
+Products of the catalogue, whose masks are known, in three scenes, as JPEG of quality 90: on white
+with their own shadow, on a grey wall whose light falls off, and pasted on a corner of photos of
+--backgrounds, where a photo's own product rarely reaches. Prints the mean intersection over union with the true mask, the share of pictures above 0.9, and
 that of pictures with a finding; then the seconds of one picture at several sizes. Methods that
 lack their package or file are left out.
 """
@@ -72,9 +72,16 @@ def grounds(side: int, folder: str) -> dict[str, list[np.ndarray]]:
     if folder:
         paths = files(Path(folder), "--backgrounds")[:16]
         found["clutter"] = [
-            np.asarray(Image.open(path).convert("RGB").resize((side, side))) for path in paths
+            np.asarray(corner(Image.open(path).convert("RGB")).resize((side, side)))
+            for path in paths
         ]
     return found
+
+
+def corner(photo: Image.Image) -> Image.Image:
+    """Its lower left part, 40 % of the shorter side."""
+    side = 2 * min(photo.size) // 5
+    return photo.crop((0, photo.height - side, side, photo.height))
 
 
 def scenes(n: int, side: int, folder: str) -> Iterator[tuple[str, Scene]]:
