@@ -4,9 +4,9 @@ python benchmarks/cutout.py --model=u2netp.onnx --backgrounds=my_photos/
 
 Products of the catalogue, whose masks are known, in three scenes, as JPEG of quality 90: on white
 with their own shadow, on a grey wall whose light falls off, and pasted on a corner of photos of
---backgrounds, where a photo's own product rarely reaches. Prints the mean intersection over union with the true mask, the share of pictures above 0.9, and
-that of pictures with a finding; then the seconds of one picture at several sizes. Methods that
-lack their package or file are left out.
+--backgrounds, where a photo's own product rarely reaches. Prints the mean intersection over union
+with the true mask, the share of pictures above 0.9, and that of pictures with a finding; then the
+seconds of one picture at several sizes. Methods that lack their package or file are left out.
 """
 
 import io
