@@ -27,6 +27,8 @@ def get_config() -> ConfigDict:
     data.validation = 0.1  # share of the pictures held back for choosing checkpoints
     data.test = 0.1  # share held back for judging; sources with an official test split keep it
     data.max_pixels = 50_000_000  # a picture with more is refused from its header, undecoded
+    data.cutout = "none"  # plain | grabcut | neural: photos become packshots on white
+    data.cutout_model = ""  # neural: the file u2netp.onnx
     data.workers = 0  # processes that prepare the store; 0 is one a core
     data.feed = "auto"  # resident (device memory) | tfdata (host) | auto: resident if it fits
 

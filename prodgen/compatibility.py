@@ -18,6 +18,12 @@ def check(config: ConfigDict) -> None:
             f"config.data.source={config.data.source} needs config.data.{needs}",
             f"add --config.data.{needs}=...",
         )
+    if (config.data.cutout == "neural") != bool(config.data.cutout_model):
+        raise UsageError(
+            f"config.data.cutout={config.data.cutout} with config.data.cutout_model="
+            f"{config.data.cutout_model!r}: neural needs a model file, the others read none",
+            "add --config.data.cutout_model=u2netp.onnx, or leave it out",
+        )
     if config.model.max_width < config.model.width:
         raise UsageError(
             f"config.model.max_width={config.model.max_width} is below "

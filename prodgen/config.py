@@ -80,6 +80,8 @@ RULES: dict[str, Rule] = {
     "data.validation": _SHARE,
     "data.test": _SHARE,
     "data.max_pixels": Rule(int, 256, 1_000_000_000),
+    "data.cutout": _one_of("none", *tables.CUTOUTS),
+    "data.cutout_model": _TEXT,
     "data.workers": Rule(int, 0, 256),
     "data.feed": _one_of("auto", *tables.FEEDS),
     "model.name": _one_of(*tables.MODELS),
@@ -156,12 +158,18 @@ RULES: dict[str, Rule] = {
 MAY_CHANGE = frozenset(
     {
         "data.downloads", "data.cache_dir", "data.workers", "data.feed", "data.path",
+        "data.cutout_model",
         "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
         "train.sheet_columns", "train.keep", "train.keep_best", "train.evaluate_examples",
         "train.max_bad_steps", "train.tensorboard", "parallel.mode", "parallel.devices",
         "parallel.require_platform",
     }
 )  # fmt: skip
+
+
+# Fields that came after runs had been made without them. At these values, which do what was done
+# before, they count as absent: an older config is filled up and keeps its fingerprint.
+ADDED: dict[str, Any] = {"data.cutout": "none", "data.cutout_model": ""}
 
 
 def preset(
@@ -255,7 +263,11 @@ def validate(config: ConfigDict) -> ConfigDict:
 def fingerprint(config: ConfigDict) -> str:
     """8 hex digits of what the run computes: all fields but those that may change on resume."""
     free = may_change(config) - {"data.path"}  # two folders are two runs, a moved folder is not
-    fixed = {path: value for path, value in flat(config).items() if path not in free}
+    fixed = {
+        path: value
+        for path, value in flat(config).items()
+        if path not in free and not (path in ADDED and value == ADDED[path])
+    }
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -270,7 +282,7 @@ def may_change(config: ConfigDict) -> frozenset[str]:
 
 def differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:
     """What keeps a run with config `old` from being continued as `new`, one line a field."""
-    before, after = flat(old), flat(new)
+    before, after = ADDED | flat(old), flat(new)
     fixed = (set(before) | set(after)) - may_change(new)
     return [
         f"config.{path}: {before.get(path, 'absent')!r} -> {after.get(path, 'absent')!r}"
@@ -280,6 +292,12 @@ def differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:
 
 
 def load(path: str | Path) -> ConfigDict:
-    """The locked config of a run, from its config.json. A field of RULES it lacks: UsageError."""
-    data = json.loads(Path(path).read_text(encoding="utf-8"))
-    return validate(ConfigDict(data["config"]).lock())
+    """The locked config of a run, from its config.json, with the fields of ADDED that it lacks.
+
+    Any other field of RULES that it lacks: UsageError.
+    """
+    config = ConfigDict(json.loads(Path(path).read_text(encoding="utf-8"))["config"])
+    for field, value in ADDED.items():
+        if field not in flat(config):
+            put(config, field, value)
+    return validate(config.lock())

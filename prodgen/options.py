@@ -38,7 +38,7 @@ class Flag:
 FLAGS = (
     Flag("workdir", "", "The run's folder."),
     Flag("mode", "grid", f"What to make: {', '.join(tables.MODES)}."),
-    Flag("out", "", "File (images, gate: folder) to write; default: in the run's folder."),
+    Flag("out", "", "File (images, gate, cutout: folder) to write; default: in the run's folder."),
     Flag("seed", 0, "Which samples: latents and conditions follow from it.", low=0, high=2**31 - 2),
     Flag("step", "best", "Checkpoint: best, latest or a step."),
     Flag("n", 0, "How many pictures or rows; 0 is the mode's default.", low=0, high=1_000_000),
@@ -60,7 +60,7 @@ FLAGS = (
         "extractors", [], f"Look with {', '.join(tables.EXTRACTORS)} too; NAME or NAME=FILE.",
         ("evaluate", "invert"),
     ),
-    Flag("images", "", "A folder of pictures from anywhere.", ("evaluate", "gate")),
+    Flag("images", "", "A folder of pictures from anywhere.", ("evaluate", "gate", "cutout")),
     Flag(
         "reference", "", "Judge --images by this folder, table, or config (FILE.py:PRESET).",
         ("evaluate",),
@@ -77,6 +77,14 @@ FLAGS = (
     Flag("products", 0, "How many pictures of --input; 0 is 4.", ("vary",), low=0, high=100_000),
     Flag("profile", "white_main", "What is asked of pictures.", ("gate",), choices=tables.PROFILES),
     Flag("repair", False, "Write what can be mended, mended.", ("gate",)),
+    Flag(
+        "cutout", "plain", "How the product is told from its background.", ("cutout",),
+        choices=tuple(tables.CUTOUTS),
+    ),
+    Flag("model", "", "The file u2netp.onnx of --cutout=neural.", ("cutout",)),
+    Flag(
+        "background", "transparent", "transparent, or a colour's name or #rrggbb.", ("cutout",)
+    ),
 )  # fmt: skip
 
 

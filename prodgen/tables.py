@@ -80,12 +80,18 @@ MODES = {
     "augment_preview": "prodgen.apps.augment_preview",
     "evaluate": "prodgen.apps.evaluate",
     "gate": "prodgen.apps.gate",
+    "cutout": "prodgen.apps.cutout",
     "invert": "prodgen.apps.invert",
     "vary": "prodgen.apps.vary",
     "views": "prodgen.apps.views",
 }
-NEED_NO_RUN = ("evaluate", "gate")  # given --images, these modes work without --workdir
+NEED_NO_RUN = ("evaluate", "gate", "cutout")  # given --images, these modes work without --workdir
 KEEPS = ("shape", "colour", "category")  # what variations may hold
+CUTOUTS = {  # how a product is told from its background
+    "plain": "prodgen.photo.plain:cutter",
+    "grabcut": "prodgen.photo.grabcut:cutter",
+    "neural": "prodgen.photo.neural:cutter",
+}
 PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
 
 

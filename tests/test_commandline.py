@@ -58,6 +58,9 @@ SAMPLE = [
     (["--workdir=nowhere", "--n=-3"], 2, "n"),
     (["--workdir=nowhere", "--frames=8"], 2, "--frames says nothing to --mode=grid"),
     (["--mode=gate"], 2, "name --images"),
+    (["--mode=cutout"], 2, "name --images"),
+    (["--mode=gate", "--images=x", "--cutout=plain"], 2, "--cutout says nothing to --mode=gate"),
+    (["--mode=cutout", "--images=x", "--cutout=magic"], 2, "grabcut"),
     (["--mode=gate", "--images=x", "--profile=any"], 2, "white_main"),
 ]
 

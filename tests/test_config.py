@@ -1,9 +1,11 @@
 """Rules, presets, fingerprints, differences."""
 
+import json
+
 import pytest
 
 from configs import base
-from prodgen import commandline
+from prodgen import commandline, workdir
 from prodgen import config as configs
 from prodgen.errors import UsageError
 from tests.tiny import ROOT, tiny
@@ -77,6 +79,46 @@ def test_fingerprint_ignores_what_may_change_and_nothing_else():
     assert plain != configs.fingerprint(tiny(optim__lr=0.5))
     assert plain != configs.fingerprint(tiny(seed=1))
     assert plain != configs.fingerprint(tiny(data__path="elsewhere"))
+
+
+OLDER = {  # fingerprints of before data.cutout existed: runs of then are still theirs
+    "configs/vae.py": "ff11f9eb",
+    "configs/vae.py:quick": "1273b564",
+    "configs/gan.py": "c3f90fea",
+}
+
+
+@pytest.mark.parametrize(("chosen", "printed"), OLDER.items())
+def test_a_field_that_came_later_changes_no_fingerprint_at_its_default(chosen, printed):
+    config = commandline.read_config(str(ROOT / chosen))
+    assert configs.fingerprint(config) == printed
+    assert configs.fingerprint(tiny(data__cutout="plain")) != configs.fingerprint(tiny())
+
+
+def test_a_run_of_before_a_field_existed_is_opened_and_continued(tmp_path):
+    older = tiny().to_dict()
+    for path in configs.ADDED:
+        section, leaf = path.split(".")
+        del older[section][leaf]
+    (tmp_path / "config.json").write_text(json.dumps({"config": older}))
+    assert configs.load(tmp_path / "config.json").to_dict() == tiny().to_dict()
+    assert configs.differences(older, tiny()) == []
+    workdir.check_config(tmp_path, tiny())
+    with pytest.raises(UsageError, match="config.data.cutout: 'none' -> 'plain'"):
+        workdir.check_config(tmp_path, tiny(data__cutout="plain"))
+    del older["data"]["fit"]  # one that every run has had
+    (tmp_path / "config.json").write_text(json.dumps({"config": older}))
+    with pytest.raises(UsageError, match="lacks the field config.data.fit"):
+        configs.load(tmp_path / "config.json")
+
+
+def test_the_model_file_may_move_and_belongs_to_the_network_alone():
+    neural = {"data__cutout": "neural"}
+    a, b = (tiny(**neural, data__cutout_model=name) for name in ("a.onnx", "b.onnx"))
+    assert configs.fingerprint(a) == configs.fingerprint(b)
+    for wrong in (neural, {"data__cutout": "plain", "data__cutout_model": "a.onnx"}):
+        with pytest.raises(UsageError, match="neural needs a model file"):
+            tiny(**wrong)
 
 
 def test_a_run_may_grow_longer_only_where_no_schedule_depends_on_its_length():

@@ -20,7 +20,6 @@ from ml_collections import ConfigDict
 
 from prodgen import home, images, judge, tables
 from prodgen.apps import outside
-from prodgen.apps.reconstruct import stored
 from prodgen.apps.request import Output, Request, say
 from prodgen.data.store import Store
 from prodgen.errors import MissingInput, UsageError
@@ -120,13 +119,13 @@ def extractors(asked: tuple[str, ...]) -> tuple[list[Extractor], Extractor | Non
 def _case(model: Model | None, request: Request) -> tuple[judge.Subject, Store, ConfigDict]:
     """What is judged, by which pictures, and the config's section that describes them."""
     if not request.images:
-        return of_run(model, request), stored(model), model.config.data
+        return of_run(model, request), model.store(), model.config.data
     folder = Path(request.images)
     if request.reference or model is None:
         data = outside.data_of(request.reference, folder)
         store = outside.store_of(data, say)
     else:
-        data, store = model.config.data, stored(model)
+        data, store = model.config.data, model.store()
     return outside.subject(folder, store, data, request.seed), store, data
 
 

@@ -9,27 +9,25 @@ import collections
 import csv
 import dataclasses
 import io
-import itertools
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from prodgen import images
+from prodgen.apps import listing
 from prodgen.apps.gate_sheet import Sheet
-from prodgen.apps.request import MANIFEST, Output, Request, say
-from prodgen.data.folder import SUFFIXES, Entry, Folder
-from prodgen.errors import MissingInput, Refused, UsageError
+from prodgen.apps.request import Output, Request, say
+from prodgen.data.folder import Entry
+from prodgen.errors import Refused, UsageError
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Repair, Verdict
 from prodgen.model import Model
 
 TABLE, SHEET, MENDED = "gate.csv", "gate.png", "mended"
 SHOWN = 200  # pictures on the sheet, unless --n asks for others: more, few viewers would open
-STEM = 200  # bytes: what is appended must fit into the 255 that file systems give a name
 EVERY = 5.0  # seconds between two lines of progress
 
 
@@ -54,8 +52,8 @@ def run(model: Model | None, request: Request) -> list[Path]:
         raise UsageError("--mode=gate needs --images", "name a picture or a folder of them")
     source = Path(request.images).expanduser()
     target = request.target("gate")
-    _check(source, target)
-    entries = _listed(source, target)
+    listing.check(source, target, (TABLE, SHEET), MENDED)
+    entries = listing.listed(source, target, (TABLE, SHEET), MENDED)
     out = Output(model, request, target)
     out.close()  # the manifest marks the folder as ours, should this end early
     sheet = Sheet(request.n or SHOWN)
@@ -68,49 +66,16 @@ def run(model: Model | None, request: Request) -> list[Path]:
     return out.close()
 
 
-def _check(source: Path, target: Path) -> None:
-    """MissingInput without a source; UsageError where writing could replace a user's file."""
-    if not source.exists():
-        raise MissingInput(
-            f"--images={source} does not exist", "name a picture or a folder of pictures"
-        )
-    advice = "name another folder with --out"
-    if target.exists() and not target.is_dir():
-        raise UsageError(f"--out={target} is a file, mode gate writes a folder", advice)
-    home = (source if source.is_dir() else source.parent).resolve()
-    if home == target.resolve():
-        raise UsageError(f"{target} holds the pictures that are checked", advice)
-    if home.is_relative_to((target / MENDED).resolve()):
-        raise UsageError(f"{source} is where the mended pictures go", advice)
-    taken = [name for name in (TABLE, SHEET, MENDED) if (target / name).exists()]
-    if taken and not (target / MANIFEST).exists():
-        raise UsageError(f"{target} holds a {taken[0]} that this mode did not write", advice)
-
-
-def _listed(source: Path, target: Path) -> list[Entry]:
-    """The file, or every visible file below the folder but what this mode has written itself."""
-    if not source.is_dir():
-        return [Entry(source.name)]
-    top, mine = source.resolve(), target.resolve()
-    written = {mine / name for name in (TABLE, SHEET, MANIFEST)}
-    found = []
-    for entry in Folder(source, marketplace.MAX_PIXELS).entries:
-        path = top / entry.name
-        if path not in written and mine / MENDED not in path.parents:
-            found.append(entry)
-    if not any(entry.name.lower().endswith(SUFFIXES) for entry in found):
-        raise MissingInput(f"--images={source} holds no pictures", "name a folder that holds some")
-    return found
-
-
 def _rows(
     source: Path, entries: Sequence[Entry], request: Request, out: Output, sheet: Sheet
 ) -> Iterator[Row]:
     """Each file's row; its thumbnail goes onto the sheet, its mended picture to the disk."""
     folder = source if source.is_dir() else source.parent
-    files = [_shown(entry.name) for entry in entries]
+    files = [listing.shown(entry.name) for entry in entries]
     last, passed = time.monotonic(), 0
-    for i, (entry, file, name) in enumerate(zip(entries, files, mended_names(files), strict=True)):
+    for i, (entry, file, name) in enumerate(
+        zip(entries, files, listing.png_names(files), strict=True)
+    ):
         verdict, picture = _checked(folder / entry.name, entry, request.profile)
         row = Row(file, verdict)
         if request.repair and not verdict.passes:
@@ -121,31 +86,6 @@ def _rows(
         if time.monotonic() - last > EVERY:
             last = time.monotonic()
             say(f"{i + 1} of {len(entries)} checked, {passed} pass")
-
-
-def _shown(name: str) -> str:
-    """A file name as text: what is no UTF-8 in it shows as a question mark."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
-def mended_names(files: Sequence[str]) -> list[str]:
-    """A PNG's relative path for each file, no two alike even where case does not count.
-
-    sub/a.jpg becomes sub/a.png, but where the folder holds another file called a, sub/a.jpg.png.
-    """
-    paths = [PurePosixPath(file) for file in files]
-    namesakes = collections.Counter(str(path.with_suffix("")).casefold() for path in paths)
-    taken: set[str] = set()
-    found = []
-    for path in paths:
-        alone = namesakes[str(path.with_suffix("")).casefold()] == 1
-        plain = alone or path.suffix.lower() == ".png"
-        stem = (path.stem if plain else path.name).encode()[:STEM].decode("utf-8", "ignore")
-        stems = itertools.chain([stem], (f"{stem}-{k}" for k in itertools.count(2)))
-        names = (str(path.with_name(f"{stem}.png")) for stem in stems)
-        found.append(next(name for name in names if name.casefold() not in taken))
-        taken.add(found[-1].casefold())
-    return found
 
 
 def _checked(path: Path, entry: Entry, profile: str) -> tuple[Verdict, np.ndarray | None]:
@@ -191,15 +131,10 @@ def _table(rows: Sequence[Row], repair: bool) -> bytes:
     names += ["repair", "mended", "mended_verdict", "mended_reasons"] if repair else []
     writer.writerow(names)
     for row in rows:
-        cells = [_inert(row.file), *_words(row.verdict), *_measures(row.verdict).values()]
+        cells = [listing.inert(row.file), *_words(row.verdict), *_measures(row.verdict).values()]
         again = _words(row.again) if row.again else ("", "")
         writer.writerow([*cells, row.repair, row.mended, *again] if repair else cells)
     return text.getvalue().encode("utf-8-sig")
-
-
-def _inert(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in "=+-@" else name
 
 
 def _words(verdict: Verdict) -> tuple[str, str]:

@@ -42,9 +42,9 @@ class Sheet:
         out = Image.new("RGB", (columns * width + GAP, HEAD + lines * height), PAPER)
         draw = ImageDraw.Draw(out)
         room = out.width - 2 * GAP
-        draw.text((GAP, 8), _fitted(title, _font(14), room), fill=INK, font=_font(14))
+        draw.text((GAP, 8), fitted(title, font_of(14), room), fill=INK, font=font_of(14))
         more = f"; {len(cells)} of {self._total} are shown" if len(cells) < self._total else ""
-        draw.text((GAP, 26), f"those that fail come first{more}", fill=FAINT, font=_font(11))
+        draw.text((GAP, 26), f"those that fail come first{more}", fill=FAINT, font=font_of(11))
         for i, cell in enumerate(cells):
             out.paste(cell, (GAP + i % columns * width, HEAD + i // columns * height))
         return out
@@ -60,21 +60,21 @@ def _cell(file: str, picture: np.ndarray | None, keys: Sequence[str]) -> Image.I
     draw = ImageDraw.Draw(cell)
     if picture is None:
         draw.rectangle((0, 0, SIDE - 1, SIDE - 1), outline=FAINT)
-        draw.text((SIDE // 2, SIDE // 2), "?", fill=FAINT, font=_font(40), anchor="mm")
+        draw.text((SIDE // 2, SIDE // 2), "?", fill=FAINT, font=font_of(40), anchor="mm")
     else:
-        small = _thumbnail(picture)
+        small = thumbnail(picture)
         place = (SIDE - small.width) // 2, (SIDE - small.height) // 2
         cell.paste(small, place, small if small.mode == "RGBA" else None)
     _mark(draw, not keys)
-    draw.text((0, SIDE + 4), _fitted(file, _font(11), SIDE), fill=INK, font=_font(11))
-    words = _wrapped(keys) if keys else ["passes"]
+    draw.text((0, SIDE + 4), fitted(file, font_of(11), SIDE), fill=INK, font=font_of(11))
+    words = wrapped(keys) if keys else ["passes"]
     for i, line in enumerate(words[:REASON_LINES]):
         at = (0, SIDE + 4 + LINE * (i + 1))
-        draw.text(at, line, fill=RED if keys else GREEN, font=_font(12))
+        draw.text(at, line, fill=RED if keys else GREEN, font=font_of(12))
     return cell
 
 
-def _thumbnail(picture: np.ndarray) -> Image.Image:
+def thumbnail(picture: np.ndarray) -> Image.Image:
     """The whole picture, its longest side SIDE pixels; small ones are enlarged to be seen."""
     full = images.picture(picture)
     scale = SIDE / max(full.size)
@@ -93,11 +93,11 @@ def _mark(draw: ImageDraw.ImageDraw, passes: bool) -> None:
         draw.line((x - 4, y + 4, x + 4, y - 4), fill="white", width=2)
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size=size)
 
 
-def _fitted(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
+def fitted(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
     """The text, its start cut off where it is wider than `room` pixels: names differ at the end."""
     text = " ".join(text.split())
     if font.getlength(text) <= room:
@@ -107,12 +107,12 @@ def _fitted(text: str, font: ImageFont.FreeTypeFont, room: int) -> str:
     return f"...{text}"
 
 
-def _wrapped(keys: Sequence[str]) -> list[str]:
+def wrapped(keys: Sequence[str]) -> list[str]:
     """Lines of keys that fit under a thumbnail."""
     lines: list[str] = []
     for key in keys:
         longer = f"{lines[-1]}, {key}" if lines else key
-        if lines and _font(12).getlength(longer) <= SIDE:
+        if lines and font_of(12).getlength(longer) <= SIDE:
             lines[-1] = longer
         else:
             lines.append(key)

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from prodgen import commandline, decode, judge
 from prodgen import config as configs
-from prodgen.apps.reconstruct import files
+from prodgen.apps.listing import files
 from prodgen.data import fit, prepare
 from prodgen.data.store import Store
 from prodgen.errors import BadData, MissingInput, Refused, UsageError
@@ -29,7 +29,8 @@ MAX_PIXELS = 50_000_000
 DATA = {
     "name": "", "channels": 0, "fit": "pad", "size": 4096, "seed": 0, "downloads": "",
     "cache_dir": "~/.cache/prodgen/data", "image_column": "", "category_column": "",
-    "validation": 0.0, "test": 0.5, "max_pixels": MAX_PIXELS, "workers": 0,
+    "validation": 0.0, "test": 0.5, "max_pixels": MAX_PIXELS, "workers": 0, "cutout": "none",
+    "cutout_model": "",
 }  # fmt: skip
 
 

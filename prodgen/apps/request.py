@@ -41,6 +41,9 @@ class Request:
     guard: bool = True
     profile: str = "white_main"
     repair: bool = False
+    cutout: str = "plain"
+    model: str = ""
+    background: str = "transparent"
 
     def target(self, default: str) -> Path:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one."""

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen.data import duplicates, fit, store, workers
+from prodgen.data import duplicates, fit, intake, store, workers
 from prodgen.data.source import Item, Source
-from prodgen.errors import Refused
+from prodgen.errors import MissingInput, Refused
 
 Ready = tuple[dict, fit.Prepared | None]  # an item's words, and its picture if there is one
 SMALL = 64  # items; below, starting processes takes longer than the work
@@ -31,11 +31,9 @@ SMALL = 64  # items; below, starting processes takes longer than the work
 class Options:
     """How each picture is prepared."""
 
-    resolution: int
+    way: intake.Way
     channels: int  # 1 or 3; 0 as the pictures are
-    fit: str
     max_pixels: int
-    composited: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,16 +214,18 @@ def _ready(item: Item, options: Options) -> Ready:
     one = _prepare(item, options)
     if isinstance(one, Refused):
         return _words(item, str(one)), None
-    return _words(item, None), one
+    return _words(item, None) | {"findings": one.findings}, one.prepared
 
 
-def _prepare(item: Item, options: Options) -> fit.Prepared | Refused:
+def _prepare(item: Item, options: Options) -> intake.Taken | Refused:
     if isinstance(item.picture, Refused):
         return item.picture
     try:
-        return fit.prepare_picture(
-            item.picture, options.resolution, options.fit, options.composited
-        )
+        return intake.take(item.picture, options.way)
+    except Refused as refused:
+        return refused
+    except MissingInput:  # the method itself lacks something: no picture's fault
+        raise
     except MemoryError:
         return Refused("too large: not enough memory to resize it")
     except Exception as error:  # one picture never stops a build
@@ -255,7 +255,7 @@ def _arrays(prepared: list[fit.Prepared], options: Options) -> dict[str, np.ndar
         pictures = [fit.set_channels(picture, 1) for picture in pictures]
     grey = np.array([picture.shape[-1] == 1 for picture in pictures], bool)
     hashes = b"".join(store.content_hash(picture) for picture in pictures)
-    side, channels = options.resolution, 1 if grey.all() else 3
+    side, channels = options.way.resolution, 1 if grey.all() else 3
     stacked = np.zeros((len(pictures), side, side, channels), np.uint8)
     for row, picture in zip(stacked, pictures, strict=True):
         row[:] = picture

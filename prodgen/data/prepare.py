@@ -27,7 +27,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen import tables
-from prodgen.data import chunks, data_report, encode, fit, splits
+from prodgen.data import chunks, data_report, encode, fit, intake, splits
 from prodgen.data.source import Source
 from prodgen.data.store import FORMAT, SPLITS, Store, seal
 from prodgen.errors import BadData, StorageError
@@ -78,6 +78,7 @@ def prepare(
 def store_key(source: Source, data: ConfigDict) -> str:
     """16 hex digits of all that the bytes of the store follow from."""
     options = {name: data.get(name) for name in OPTIONS + COLUMNS}
+    options |= intake.identity(intake.Way.of(data))
     text = json.dumps([FORMAT, options, source.content()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -112,13 +113,9 @@ def _build(source: Source, data: ConfigDict, key: str, final: Path, say: Say) ->
     building = final.with_name(final.name + ".building")
     building.mkdir(exist_ok=True)
     jobs = chunks.plan(len(source), building)
-    options = chunks.Options(
-        resolution=data.resolution,
-        channels=data.channels,
-        fit=data.fit,
-        max_pixels=data.max_pixels,
-        composited=getattr(source, "composited", False),
-    )
+    way = intake.Way.of(data, getattr(source, "composited", False))
+    intake.check(way)  # now, rather than in every process
+    options = chunks.Options(way, data.channels, data.max_pixels)
     chunks.build(source, options, jobs, data.workers, Progress(say, data.source, len(source)))
     say("writing the store")
     folder = building / "store"
@@ -254,7 +251,7 @@ def _gather(source: Source, data: ConfigDict, paths: list[Path]) -> Facts:
         split=split,
         arrays=arrays,
         spec=Spec(data.resolution, channels, tuple(source.classes())),
-        notes=tuple(getattr(source, "notes", ())),
+        notes=tuple(getattr(source, "notes", ())) + tuple(intake.notes(usable)),
         masks=masks,
         rows_per_shard=max(1, SHARD_BYTES // row),
     )

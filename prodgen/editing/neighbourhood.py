@@ -16,7 +16,8 @@ import numpy as np
 from prodgen import rng, tables
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
-from prodgen.metrics import colour, silhouette
+from prodgen.metrics import colour
+from prodgen.photo import silhouette
 from prodgen.types import Batch, Spec
 
 ROUNDS, CANDIDATES = 6, 64

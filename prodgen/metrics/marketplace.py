@@ -16,8 +16,9 @@ from PIL import Image, ImageFilter
 
 from prodgen import decode
 from prodgen.errors import Refused
-from prodgen.metrics import product, silhouette
+from prodgen.metrics import product
 from prodgen.metrics.product import Measures
+from prodgen.photo import silhouette
 
 MAX_PIXELS = 40_000_000  # measuring takes some 60 bytes a pixel
 MIN_SIDE = 16

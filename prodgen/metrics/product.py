@@ -12,8 +12,8 @@ import math
 import numpy as np
 from PIL import Image
 
-from prodgen.metrics import silhouette
-from prodgen.metrics.silhouette import box_of, dilate
+from prodgen.photo import silhouette
+from prodgen.photo.silhouette import box_of, dilate
 
 FRINGE = 4.0  # levels: a weaker line around the product is nobody's halo
 DROP = 8.0  # dB under the bands below: enlargement falls lower, a picture's own edges do not

@@ -10,6 +10,7 @@ from prodgen.apps import evaluate, outside, request
 from prodgen.data import prepare
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.metrics.passport import Number, Passport, gain
+from prodgen.model import Model
 from prodgen.report.judged import sections
 from tests.tiny import Squares, tiny, trained_vae, write_run
 
@@ -40,7 +41,7 @@ def run(many, tmp_path_factory):
 def judged(run, many, tmp_path_factory):
     """The run's evaluation: (the folder, evaluation.json)."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "stored", lambda model: many[0])
+        patch.setattr(Model, "store", lambda self: many[0])
         files = ask(workdir=run)
     assert {path.name for path in files} == {
         "evaluation.json", "evaluation_pairs.png", "evaluation_typical.png", "manifest.json",
@@ -93,7 +94,7 @@ def test_the_report_shows_it_on_one_page(judged):
 
 def test_numbers_of_two_judgements_compare_only_with_one_passport(judged, run, many, tmp_path):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "stored", lambda model: many[0])
+        patch.setattr(Model, "store", lambda self: many[0])
         ask(workdir=run, out=tmp_path / "fewer.json", n=40)
     fewer = json.loads((tmp_path / "fewer.json").read_text())
     one, other = (
@@ -164,7 +165,7 @@ def test_nothing_is_overwritten_or_ignored(judged, many, sides, tmp_path):
         ask(images=str(sides / "good"), reference=str(sides / "real"), out=tmp_path / "mine")
     assert "an app" in (tmp_path / "mine" / "manifest.json").read_text()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluate, "stored", lambda model: many[0])
+        patch.setattr(Model, "store", lambda self: many[0])
         patch.chdir(tmp_path)
         ask(workdir=run, images=str(sides / "good"))
     assert (tmp_path / "judged" / "evaluation.html").exists()

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from prodgen import tables
-from prodgen.apps import gate, gate_sheet
+from prodgen.apps import gate, gate_sheet, listing
 from prodgen.apps.request import Request
 from prodgen.errors import MissingInput, UsageError
 from prodgen.metrics import marketplace
@@ -187,10 +187,10 @@ def test_namesakes_do_not_overwrite_each_other(tmp_path):
         "sub/a.png": "mended/sub/a.png",
     }
     assert all((tmp_path / "out" / name).is_file() for name in found.values())
-    assert gate.mended_names(["a.jpg", "a.jpg.webp", "a.png"]) == [
+    assert listing.png_names(["a.jpg", "a.jpg.webp", "a.png"]) == [
         "a.jpg.png", "a.jpg-2.png", "a.png",
     ]  # fmt: skip
-    assert len(gate.mended_names(["ü" * 120 + ".jpg"])[0].encode()) == 204
+    assert len(listing.png_names(["ü" * 120 + ".jpg"])[0].encode()) == 204
 
 
 def test_names_that_are_no_text(tmp_path):
@@ -211,9 +211,9 @@ def test_one_file_is_enough(tmp_path, capsys):
 
 def test_originals_are_never_written_to(tmp_path):
     save(tmp_path / "gate.png", packshot(40, 18))
-    with pytest.raises(UsageError, match="holds the pictures"):
+    with pytest.raises(UsageError, match="holds the pictures that are read"):
         ask(tmp_path, tmp_path)
-    with pytest.raises(UsageError, match="holds the pictures"):
+    with pytest.raises(UsageError, match="holds the pictures that are read"):
         ask(tmp_path / "gate.png", tmp_path)
     save(tmp_path / "mended" / "sub" / "x.png", packshot(40, 18))
     with pytest.raises(UsageError, match="mended pictures go"):

@@ -63,7 +63,6 @@ def run(turned, tmp_path_factory):
 def own_pictures(turned, monkeypatch):
     """A made-up source is not to be had from a config."""
     monkeypatch.setattr(Model, "store", lambda self: turned)
-    monkeypatch.setattr("prodgen.apps.reconstruct.stored", lambda model: turned)
 
 
 def ask(run, out, mode, **options):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from prodgen.metrics import silhouette
+from prodgen.photo import silhouette
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -11,6 +11,7 @@ import numpy as np
 
 TOLERANCE = 10.0  # levels: JPEG's ringing at quality 90 stays below, the shade of white cloth above
 NOISY = 40.0  # levels: beyond, no tolerance makes a cluttered background flat
+CLUTTER = 20.0  # levels of noise about a smooth surface: half as much, and it is hardly one
 SPECK = 0.005  # of the product's area: smaller pieces are dust or lettering on the background
 
 
@@ -19,11 +20,12 @@ class Found:
     """The product against its background.
 
     mask: bool [H, W], enclosed holes included. background: float32 [H, W, C], the colour that the
-    background has, or would have, at every pixel.
+    background has, or would have, at every pixel. noise: levels by which the border strays from it.
     """
 
     mask: np.ndarray
     background: np.ndarray
+    noise: float = 0.0
 
 
 def find(picture: np.ndarray, mask: np.ndarray | None = None) -> Found:
@@ -39,16 +41,16 @@ def find(picture: np.ndarray, mask: np.ndarray | None = None) -> Found:
     check(picture, mask)
     background, noise = _surface(picture)
     if mask is not None:
-        return Found(mask if mask.dtype == bool else mask > 127, background)
+        return Found(mask if mask.dtype == bool else mask > 127, background, noise)
     off = np.zeros(picture.shape[:2], np.float32)
     for channel in range(picture.shape[-1]):
         np.maximum(off, np.abs(picture[..., channel] - background[..., channel]), out=off)
     candidates = off <= min(TOLERANCE + 4 * noise, NOISY)
     gap = round(0.004 * max(picture.shape[:2]))
-    open_space = _from_border(~dilate(~candidates, gap))
+    open_space = from_border(~dilate(~candidates, gap))
     product = ~(dilate(open_space, gap) & candidates)
     labels, sizes = components(product)
-    return Found((sizes >= max(SPECK * sizes.sum(), 4))[labels], background)
+    return Found((sizes >= max(SPECK * sizes.sum(), 4))[labels], background, noise)
 
 
 def check(picture: np.ndarray, mask: np.ndarray | None = None) -> None:
@@ -137,7 +139,7 @@ def components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return labels, sizes
 
 
-def _from_border(mask: np.ndarray) -> np.ndarray:
+def from_border(mask: np.ndarray) -> np.ndarray:
     """The pieces of a mask that reach the frame's border."""
     labels, sizes = components(mask)
     reached = np.zeros(len(sizes), bool)

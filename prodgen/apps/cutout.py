@@ -1,0 +1,187 @@
+"""--mode=cutout: the products of a folder of photos, each alone, at the photo's own resolution.
+
+Every file becomes a row, those that are no pictures included. One picture is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import collections
+import csv
+import dataclasses
+import io
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import ImageColor
+
+from prodgen import decode, images
+from prodgen.apps import listing
+from prodgen.apps.cutout_sheet import Sheet
+from prodgen.apps.request import Output, Request, say
+from prodgen.data.folder import Entry
+from prodgen.errors import BadData, Refused, UsageError
+from prodgen.model import Model
+from prodgen.photo import cutout
+from prodgen.photo.cutout import Cutout
+from prodgen.photo.guess import Cutter
+
+TABLE, SHEET, CUT = "cutout.csv", "cutout.png", "cut"
+SHOWN = 60  # pictures on the sheet, unless --n asks for others
+EVERY = 5.0  # seconds between two lines of progress
+Colour = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One line of cutout.csv: the file, its cut-out's name or why there is none, and the findings.
+
+    box: (left, top, right, bottom) in pixels of the photo, as image programs give it.
+    """
+
+    file: str
+    written: str = ""
+    refused: str = ""
+    findings: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    size: tuple[int, int] | None = None
+    box: tuple[int, int, int, int] | None = None
+    coverage: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """skipped: nothing was written; doubtful: look before you use it; or clean."""
+        return "skipped" if self.refused else "doubtful" if self.findings else "clean"
+
+
+def run(model: Model | None, request: Request) -> list[Path]:
+    """Write a PNG a photo, cutout.csv and the sheet cutout.png; needs no run."""
+    if not request.images:
+        raise UsageError("--mode=cutout needs --images", "name a picture or a folder of them")
+    ground, cutter = background(request.background), _method(request)
+    source, target = Path(request.images).expanduser(), request.target("cutout")
+    listing.check(source, target, (TABLE, SHEET), CUT)
+    entries = listing.listed(source, target, (TABLE, SHEET), CUT)
+    out = Output(model, request, target)
+    out.close()  # the manifest marks the folder as ours, should this end early
+    sheet = Sheet(request.n or SHOWN)
+    rows = list(_rows(source, entries, cutter, ground, out, sheet))
+    origin = {"images": request.images, "cutout": request.cutout, "background": request.background}
+    said = summary(rows)
+    out.write(TABLE, _table(rows), origin)
+    out.write(SHEET, images.png(sheet.draw(said)), origin)
+    say(said)
+    written = out.close()
+    if all(row.refused for row in rows):
+        raise BadData(f"no picture of --images={source} could be cut out: {said}", f"see {TABLE}")
+    return written
+
+
+def background(text: str) -> Colour | None:
+    """The levels that --background names, None for transparent; UsageError for no colour."""
+    if text == "transparent":
+        return None
+    try:
+        return ImageColor.getrgb(text)[:3]
+    except ValueError:
+        raise UsageError(
+            f"--background={text} is no colour", "transparent, white, #f2f2f2, or another name"
+        ) from None
+
+
+def _method(request: Request) -> Cutter:
+    if request.model and request.cutout != "neural":
+        raise UsageError(
+            f"--model says nothing to --cutout={request.cutout}", "leave it out, or use neural"
+        )
+    return cutout.method(request.cutout, request.model)
+
+
+def _rows(
+    source: Path, entries: Sequence[Entry], cutter: Cutter, ground: Colour | None, out: Output,
+    sheet: Sheet,
+) -> Iterator[Row]:  # fmt: skip
+    """Each file's row; its thumbnails go onto the sheet, its cut-out to the disk."""
+    folder = source if source.is_dir() else source.parent
+    files = [listing.shown(entry.name) for entry in entries]
+    last, done = time.monotonic(), 0
+    for i, (entry, file, name) in enumerate(zip(entries, files, listing.png_names(files),
+                                                strict=True)):  # fmt: skip
+        picture, cut = _cut(folder / entry.name, entry, cutter)
+        if isinstance(cut, Refused):
+            row = Row(file, refused=str(cut))
+            sheet.add(file, picture, None, (row.refused.partition(":")[0],))
+        else:
+            row = _row(file, f"{CUT}/{name}", cut)
+            content = cut.rgba if ground is None else cut.over(ground)
+            details = {"file": file, "findings": row.findings, "background": ground}
+            out.write(row.written, images.png(content), details)
+            sheet.add(file, picture, cut.rgba, row.keys)
+            done += 1
+        yield row
+        if time.monotonic() - last > EVERY:
+            last = time.monotonic()
+            say(f"{i + 1} of {len(entries)} looked at, {done} cut out")
+
+
+def _cut(path: Path, entry: Entry, cutter: Cutter) -> tuple[np.ndarray | None, Cutout | Refused]:
+    """The picture in a file, uint8 [H, W, C], if there is one, and its cut-out or why not."""
+    picture = None
+    try:
+        if entry.refused:
+            raise Refused(entry.refused)
+        picture = decode.decode_file(path, listing.MAX_PIXELS, still=True)
+        return picture, cutout.cut(picture, cutter)
+    except Refused as refused:
+        return picture, refused
+    except MemoryError:
+        return None, Refused("too large: not enough memory to cut it out")
+
+
+def _row(file: str, name: str, cut: Cutout) -> Row:
+    height, width = cut.alpha.shape
+    top, left, bottom, right = cut.verdict.box
+    return Row(
+        file,
+        name,
+        findings=tuple(map(str, cut.verdict.findings)),
+        keys=cut.verdict.keys,
+        size=(width, height),
+        box=(round(left * width), round(top * height), round(right * width),
+             round(bottom * height)),
+        coverage=round(float(cut.alpha.mean()) / 255, 4),
+    )  # fmt: skip
+
+
+def _table(rows: Sequence[Row]) -> bytes:
+    """cutout.csv: UTF-8 with the mark by which spreadsheets know it."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(
+        ["file", "verdict", "findings", "width", "height", "left", "top", "right", "bottom",
+         "coverage", "written"]
+    )  # fmt: skip
+    for row in rows:
+        said = row.refused or "; ".join(row.findings)
+        size, box = row.size or ("", ""), row.box or ("", "", "", "")
+        share = "" if row.coverage is None else row.coverage
+        writer.writerow(
+            [listing.inert(row.file), row.verdict, said, *size, *box, share, row.written]
+        )
+    return text.getvalue().encode("utf-8-sig")
+
+
+def summary(rows: Sequence[Row]) -> str:
+    """As in "38 of 40 cut out, 3 of them doubtful: unsure 3; skipped: broken 2"."""
+    counts = collections.Counter(row.verdict for row in rows)
+    said = f"{len(rows) - counts['skipped']} of {len(rows)} cut out"
+    keys = collections.Counter(key for row in rows for key in row.keys)
+    if keys:
+        said += f", {counts['doubtful']} of them doubtful: {_counted(keys)}"
+    kinds = collections.Counter(row.refused.partition(":")[0] for row in rows if row.refused)
+    return said + (f"; skipped: {_counted(kinds)}" if kinds else "")
+
+
+def _counted(counts: collections.Counter) -> str:
+    return ", ".join(f"{key} {n}" for key, n in counts.most_common())

@@ -1,0 +1,115 @@
+"""A user's photo, put into the model's world: cut out, centred, on the training background.
+
+prepare makes training pictures of photos with it, and the modes of run_sample.py pictures that a
+trained run can read. What the photo is decoded to is upright already (decode.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from prodgen.data import fit
+from prodgen.errors import Refused
+from prodgen.photo import cutout, neural, place
+from prodgen.photo.guess import Cutter
+
+VERSION = 1  # part of a store's key: raise it with every change of the bytes
+WHITE = (255, 255, 255)
+NAMED = 5  # pictures that a note of the data report names
+WORDS = {"several": "several products", "touches_border": "a product that the frame cuts off"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """How pictures are taken. fit, composited: see fit.prepare_picture, where nothing is cut out.
+
+    cutout: a method of tables.CUTOUTS, or none; model: its file.
+    """
+
+    resolution: int
+    fit: str = "pad"
+    composited: bool = False
+    cutout: str = "none"
+    model: str = ""
+
+    @staticmethod
+    def of(data: ConfigDict, composited: bool = False) -> Way:
+        """As config.data says; a section without a cut-out is older than the field."""
+        method, model = data.get("cutout", "none"), data.get("cutout_model", "")
+        return Way(data.resolution, data.fit, composited, method, model)
+
+
+@dataclasses.dataclass(frozen=True)
+class Taken:
+    """A photo as the model takes it, and the keys of what was found about its cut-out."""
+
+    prepared: fit.Prepared
+    findings: tuple[str, ...] = ()
+
+
+def packshot(
+    picture: np.ndarray,
+    resolution: int,
+    method: str,
+    model: str = "",
+    background: tuple[int, ...] = WHITE,
+) -> Taken:
+    """A photo uint8 [h, w, 1 | 3 | 4] as a packshot of `resolution` pixels a side.
+
+    method: of tables.CUTOUTS; model: its file. background: one level, or three. The mask is the
+    product's alpha. Refused: too small, no product, or a mask that nobody should train on.
+    MissingInput where the method lacks its package or file.
+    """
+    cut = cutout.cut(picture, _cutter(method, model))
+    if cut.verdict.failure:
+        raise Refused(cut.verdict.failure)
+    middle = place.centred(cut)
+    ground = tuple(int(level) for level in np.broadcast_to(background, 3))
+    finished = np.dstack([middle.over(ground), middle.alpha])
+    prepared = fit.prepare_picture(finished, resolution, composited=True)
+    return Taken(dataclasses.replace(prepared, original=picture.shape[:2]), cut.verdict.keys)
+
+
+def take(picture: np.ndarray, how: Way, background: tuple[int, ...] = WHITE) -> Taken:
+    """A picture uint8 [h, w, 1 | 3 | 4] as the model takes it: a packshot where `how` cuts out,
+    else fitted as it is, with the background that it has. Refused, MissingInput as by `packshot`.
+    """
+    if how.cutout != "none":
+        return packshot(picture, how.resolution, how.cutout, how.model, background)
+    return Taken(fit.prepare_picture(picture, how.resolution, how.fit, how.composited))
+
+
+@functools.lru_cache(maxsize=2)
+def _cutter(method: str, model: str) -> Cutter:
+    return cutout.method(method, model)
+
+
+def check(how: Way) -> None:
+    """MissingInput or BadData where the method cannot work here."""
+    if how.cutout != "none":
+        _cutter(how.cutout, how.model)
+
+
+def identity(how: Way) -> dict[str, Any]:
+    """What a store's key must hold: nothing without a cut-out, so that older keys stay."""
+    if how.cutout == "none":
+        return {}
+    model = hashlib.sha256(neural.read(how.model)).hexdigest() if how.cutout == "neural" else ""
+    return {"cutout": how.cutout, "cutout_model": model, "cutout_version": VERSION}
+
+
+def notes(items: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What the data report says of pictures that were taken although something was found."""
+    for key, words in WORDS.items():
+        names = [item["name"] for item in items if key in item.get("findings", ())]
+        if names:
+            more = ", ..." if len(names) > NAMED else ""
+            first = ", ".join(names[:NAMED]) + more
+            yield f"cut-out: {words} in {len(names)} of {len(items)} pictures: {first}"

@@ -1,0 +1,179 @@
+"""Mode cutout on a folder of photos, good and bad: files, table, sheet, and nothing overwritten."""
+
+import csv
+import json
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen import tables
+from prodgen.apps import cutout, listing, reconstruct
+from prodgen.apps.request import Request
+from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen.types import Spec
+from tests.photo.scenes import cloth, disc, lit, overlap, photo
+from tests.test_commandline import command
+from tests.tiny import tiny
+
+ALPHA = disc(180, 55, softness=2, right=12)
+
+
+def scene(alpha=ALPHA, ground=(210, 205, 200)):
+    side = alpha.shape[0]
+    return photo(cloth(side, (50, 80, 150)), alpha, lit(side, ground, fall=15))
+
+
+def ask(images, out, **options):
+    return cutout.run(None, Request(None, "cutout", out=out, images=str(images), **options))
+
+
+def table(out):
+    with open(out / "cutout.csv", encoding="utf-8-sig", newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """A folder with a photo of every kind."""
+    path = tmp_path_factory.mktemp("shop") / "photos"
+    (path / "sub").mkdir(parents=True)
+    Image.fromarray(scene()).save(path / "good.png")
+    Image.fromarray(scene()).save(path / "good.jpg", quality=92)
+    Image.fromarray(scene(disc(180, 50, right=60))).save(path / "sub" / "edge.png")
+    Image.fromarray(np.full((90, 90, 3), 190, np.uint8)).save(path / "empty.png")
+    Image.fromarray(scene()[:20, :20]).save(path / "tiny.png")
+    frames = [Image.fromarray(scene()), Image.fromarray(scene()[::-1])]
+    frames[0].save(path / "moving.gif", save_all=True, append_images=frames[1:])
+    (path / "text.jpg").write_text("no picture")
+    data = (path / "good.jpg").read_bytes()
+    (path / "short.jpg").write_bytes(data[: len(data) // 2])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    Image.fromarray(scene()[:, :170]).save(path / "turned.jpg", exif=exif, quality=95)
+    return path
+
+
+@pytest.fixture(scope="module")
+def made(shop, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "cutout"
+    return out, ask(shop, out)
+
+
+def test_every_file_is_a_row_with_its_verdict(made):
+    rows = table(made[0])
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "empty.png": "skipped", "good.jpg": "clean", "good.png": "clean", "moving.gif": "skipped",
+        "short.jpg": "skipped", "sub/edge.png": "doubtful", "text.jpg": "skipped",
+        "tiny.png": "skipped", "turned.jpg": "clean",
+    }  # fmt: skip
+    kinds = {name: row["findings"].partition(":")[0] for name, row in rows.items()}
+    assert kinds["empty.png"] == "no_product" and kinds["moving.gif"] == "animated"
+    assert kinds["short.jpg"] == "truncated" and kinds["tiny.png"] == "too small"
+    assert kinds["text.jpg"] == "not a picture" and kinds["sub/edge.png"] == "touches_border"
+    good = rows["good.png"]
+    box = [int(good[side]) for side in ("left", "top", "right", "bottom")]
+    np.testing.assert_allclose(box, (47, 35, 157, 145), atol=2)
+    assert float(good["coverage"]) == pytest.approx(ALPHA.mean(), rel=0.03)
+    assert (rows["turned.jpg"]["width"], rows["turned.jpg"]["height"]) == ("180", "170")
+
+
+def test_cut_outs_have_the_photos_size_and_the_products_alpha(made, shop):
+    out, files = made
+    found = np.asarray(Image.open(out / "cut" / "good.png"))
+    assert found.shape == (180, 180, 4)
+    assert overlap(found[..., 3], ALPHA) > 0.97
+    inside = found[..., 3] == 255
+    np.testing.assert_array_equal(found[inside, :3], scene()[inside])
+    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert written == {str(path.relative_to(out)) for path in files} == {
+        "cut/good.png", "cut/good.jpg.png", "cut/sub/edge.png", "cut/turned.png", "cutout.csv",
+        "cutout.png", "manifest.json",
+    }  # fmt: skip
+    entries = json.loads((out / "manifest.json").read_text())["files"]
+    assert entries["cut/good.jpg.png"]["file"] == "good.jpg"
+    assert entries["cutout.csv"]["cutout"] == "plain"
+
+
+def test_the_same_command_gives_the_same_bytes(made, shop, tmp_path):
+    again = ask(shop, tmp_path / "cutout")
+    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in made[1]]
+
+
+def test_a_flat_background(shop, tmp_path):
+    ask(shop / "good.png", tmp_path / "white", background="white")
+    found = np.asarray(Image.open(tmp_path / "white" / "cut" / "good.png"))
+    assert found.shape == (180, 180, 3) and (found[0] == 255).all()
+    ask(shop / "good.png", tmp_path / "tint", background="#f2e6d9")
+    found = np.asarray(Image.open(tmp_path / "tint" / "cut" / "good.png"))
+    assert found[0, 0].tolist() == [0xF2, 0xE6, 0xD9]
+    with pytest.raises(UsageError, match="--background=blau is no colour"):
+        ask(shop, tmp_path / "x", background="blau")
+
+
+def test_when_every_picture_fails_the_command_does(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.png").write_text("no picture")
+    with pytest.raises(BadData, match="no picture .* 0 of 1 cut out; skipped: not a picture 1"):
+        ask(tmp_path / "in", tmp_path / "out")
+    assert table(tmp_path / "out")["a.png"]["verdict"] == "skipped"
+
+
+def test_nothing_of_the_users_is_overwritten(tmp_path):
+    Image.fromarray(scene()).save(tmp_path / "cutout.png")
+    with pytest.raises(UsageError, match="holds the pictures that are read"):
+        ask(tmp_path, tmp_path)
+    (tmp_path / "other").mkdir()
+    Image.fromarray(scene()).save(tmp_path / "other" / "cutout.png")
+    with pytest.raises(UsageError, match="a cutout.png that this mode did not write"):
+        ask(tmp_path, tmp_path / "other")
+    with pytest.raises(MissingInput, match="does not exist"):
+        ask(tmp_path / "nowhere", tmp_path / "out")
+
+
+def test_a_rerun_within_the_folder_skips_what_it_wrote(tmp_path):
+    Image.fromarray(scene()).save(tmp_path / "a.png")
+    for _ in range(2):
+        ask(tmp_path, tmp_path / "out")
+        assert list(table(tmp_path / "out")) == ["a.png"]
+
+
+def test_flags_that_do_not_go_together(tmp_path):
+    with pytest.raises(UsageError, match="--model says nothing to --cutout=plain"):
+        ask(tmp_path, tmp_path / "out", model="u2netp.onnx")
+    with pytest.raises(MissingInput, match="needs its model file"):
+        ask(tmp_path, tmp_path / "out", cutout="neural")
+    assert set(tables.CUTOUTS) == {"plain", "grabcut", "neural"}
+
+
+def test_files_of_a_folder_are_listed_one_way(shop, tmp_path):
+    names = [path.relative_to(shop).as_posix() for path in listing.files(shop, "--input")]
+    assert names == sorted(names) and "sub/edge.png" in names
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / ".hidden.png").write_text("")
+    with pytest.raises(MissingInput, match="--input=.* holds no pictures"):
+        listing.files(tmp_path / "in", "--input")
+    (tmp_path / "in" / "out.png").symlink_to(shop / "good.png")
+    with pytest.raises(BadData, match="a link that leaves the folder"):
+        listing.files(tmp_path / "in", "--input")
+
+
+def test_a_run_reads_photos_as_its_training_pictures_were_made(tmp_path):
+    Image.fromarray(scene()).save(tmp_path / "a.png")
+    run = tiny(data__cutout="plain", data__resolution=32)
+    model = types.SimpleNamespace(config=run, spec=Spec(32, 3, background=(255, 255, 255)))
+    found = reconstruct._read(model, tmp_path / "a.png")
+    assert found.shape == (32, 32, 3) and found[0].min() > 250
+    assert overlap(np.uint8(255 - found.min(axis=-1)), disc(32, 13.8)) > 0.85  # centred, 86 %
+    Image.fromarray(np.full((60, 60, 3), 90, np.uint8)).save(tmp_path / "b.png")
+    with pytest.raises(BadData, match="b.png: no_product"):
+        reconstruct._read(model, tmp_path / "b.png")
+
+
+def test_the_command(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(scene()).save(tmp_path / "in" / "a.png")
+    code, lines, _, _ = command("run_sample.py", "--mode=cutout", "--images=in", cwd=tmp_path)
+    assert code == 0 and lines[-1] == "1 of 1 cut out"
+    assert (tmp_path / "cutout" / "cut" / "a.png").is_file()

@@ -1,0 +1,126 @@
+"""One contract for all methods: findings, refusals, placing, and what each method lacks."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.photo import cutout, neural, place, verdict
+from prodgen.photo.guess import Guess
+from tests.photo.scenes import cloth, disc, lit, overlap, photo
+from tests.tiny import ROOT
+
+SHARED = ROOT.parent / "shared"
+WEIGHTS = SHARED / "weights" / "u2netp.onnx"
+PHONE, WHITE = SHARED / "data" / "clothing-phone", SHARED / "data" / "clothing-white"
+
+
+def scene(alpha, colour=(60, 90, 150), ground=(240, 240, 240)):
+    side = alpha.shape[0]
+    return photo(cloth(side, colour), alpha, lit(side, ground, fall=10))
+
+
+def test_findings_are_named():
+    def keys(mask, doubt=0.0):
+        return verdict.judge(Guess(mask.astype(np.float32), doubt=doubt)).keys
+
+    assert keys(disc(100, 30)) == ()
+    assert keys(disc(100, 20, right=-25) + disc(100, 18, right=25)) == ("several",)
+    assert keys(disc(100, 30) + disc(100, 4, right=42)) == ()  # a small piece is no product
+    assert keys(disc(100, 30, right=30)) == ("touches_border",)
+    assert keys(disc(100, 30), doubt=0.7) == ("unsure",)
+    assert keys(np.zeros((100, 100))) == keys(np.ones((100, 100))) == ("no_product",)
+
+
+def test_box_and_coverage_are_shares_of_the_frame():
+    mask = np.zeros((100, 200), np.float32)
+    mask[20:60, 50:150] = 1
+    found = verdict.judge(Guess(mask))
+    assert found.box == (0.2, 0.25, 0.6, 0.75) and found.coverage == 0.2
+
+
+@pytest.mark.parametrize(
+    ("picture", "why"),
+    [(np.full((100, 100, 3), 240, np.uint8), "no_product"),
+     (np.zeros((20, 400, 3), np.uint8), "too small: 400 x 20"),
+     (np.zeros((100, 100, 4), np.uint8), "no_product")],
+)  # fmt: skip
+def test_what_shows_no_product_is_refused(picture, why):
+    with pytest.raises(Refused, match=why):
+        cutout.cut(picture, cutout.method("plain"))
+
+
+def test_grey_and_transparent_photos():
+    alpha = disc(128, 40)
+    grey = scene(alpha)[..., :1]
+    assert overlap(cutout.cut(grey, cutout.method("plain")).alpha, alpha) > 0.95
+    clear = np.dstack([scene(alpha), np.uint8(alpha * 255)])
+    np.testing.assert_array_equal(cutout.cut(clear, None).alpha, clear[..., 3])  # already cut out
+
+
+def test_placing_moves_pixels_and_never_resamples():
+    alpha = disc(200, 30, right=50, down=-20)
+    cut = cutout.cut(scene(alpha), cutout.method("plain"))
+    middle = place.centred(cut)
+    side = middle.alpha.shape[0]
+    assert side == pytest.approx(60 / place.FILL, abs=2)
+    rows, columns = np.nonzero(middle.alpha > 127)
+    assert abs(rows.min() + rows.max() + 1 - side) <= 1
+    assert abs(columns.min() + columns.max() + 1 - side) <= 1
+    a, b = cut.colour[cut.alpha == 255], middle.colour[middle.alpha == 255]
+    np.testing.assert_array_equal(a, b)
+    assert middle.over((255, 255, 255))[0, 0].tolist() == [255, 255, 255]
+
+
+def test_an_unknown_method_lists_the_known():
+    with pytest.raises(UsageError, match="did you mean grabcut.*neural, plain"):
+        cutout.method("grabcat")
+
+
+@pytest.mark.parametrize(("name", "package"), [("grabcut", "cv2"), ("neural", "onnxruntime")])
+def test_a_missing_package_is_named(name, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(neural, "read", lambda model: b"")
+    neural._session.cache_clear()
+    with pytest.raises(MissingInput) as caught:
+        cutout.method(name, "some.onnx")
+    assert "pip install" in caught.value.next
+
+
+def test_a_missing_or_foreign_model_file_is_named(tmp_path):
+    with pytest.raises(MissingInput, match="needs its model file"):
+        cutout.method("neural")
+    with pytest.raises(MissingInput, match="no model file .*gone.onnx"):
+        cutout.method("neural", str(tmp_path / "gone.onnx"))
+    (tmp_path / "other.onnx").write_bytes(b"something")
+    with pytest.raises(BadData, match="not the u2netp.onnx"):
+        cutout.method("neural", str(tmp_path / "other.onnx"))
+
+
+def test_grabcut_finds_a_product_before_stripes():
+    pytest.importorskip("cv2", reason="OpenCV is not installed")
+    y = np.arange(200)
+    stripes = np.where((y // 10 % 2)[:, None, None], (60, 140, 60), (230, 220, 90))
+    alpha = disc(200, 60, softness=2)
+    picture = photo(cloth(200, (70, 60, 170)), alpha, stripes * np.ones((200, 200, 1)))
+    cut = cutout.cut(picture, cutout.method("grabcut"))
+    assert overlap(cut.alpha, alpha) > 0.93
+    again = cutout.cut(picture, cutout.method("grabcut"))
+    np.testing.assert_array_equal(cut.alpha, again.alpha)
+
+
+@pytest.mark.skipif(not (WEIGHTS.is_file() and PHONE.is_dir() and WHITE.is_dir()),
+                    reason="the model file or the real pictures are not here")  # fmt: skip
+def test_the_network_agrees_with_masks_of_real_phone_photos():
+    """clothing-white was cut out with the same network, by another program."""
+    pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    method, found = cutout.method("neural", str(WEIGHTS)), []
+    for name in sorted(os.listdir(WHITE / "images"))[:200:40]:
+        white = np.asarray(Image.open(WHITE / "images" / name).convert("RGB"))
+        middle = place.centred(cutout.cut(np.asarray(Image.open(PHONE / "images" / name)), method))
+        alpha = np.asarray(Image.fromarray(middle.alpha).resize((256, 256)))
+        found.append(overlap(alpha, np.uint8(white.min(axis=-1) < 245) * np.uint8(255)))
+    assert np.mean(found) > 0.85 and min(found) > 0.6, found
