@@ -20,7 +20,7 @@ FLOORS = [  # from the ground up; within a floor only the pairs of ALLOWED
         "images",
         "decode",
     },  # fmt: skip
-    {"workdir", "models", "augment", "parallel", "report", "optim", "checkpoint"},
+    {"workdir", "photo", "models", "augment", "parallel", "report", "optim", "checkpoint"},
     {"data", "losses", "metrics"},
     {"steps"},
     {"run", "home", "evaluate", "judge", "trainer"},
@@ -33,7 +33,7 @@ ALLOWED = {
 }  # fmt: skip
 FREE_OF_JAX = {
     "errors", "types", "tables", "config", "compatibility", "commandline", "options", "arrays",
-    "torch_file", "workdir", "decode",
+    "torch_file", "workdir", "decode", "photo",
 }  # fmt: skip
 
 

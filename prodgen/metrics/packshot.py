@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prodgen.metrics import colour, product, silhouette
+from prodgen.metrics import product, silhouette
+from prodgen.photo import colour
 from prodgen.types import Attribute, Batch, Spec
 
 MOST = 200  # pictures of a set that are looked at: medians need no more

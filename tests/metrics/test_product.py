@@ -11,7 +11,8 @@ import pytest
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from prodgen.metrics import colour, product, silhouette
+from prodgen.metrics import product, silhouette
+from prodgen.photo import colour
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "clothing-white"
