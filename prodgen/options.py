@@ -18,6 +18,7 @@ from prodgen.errors import UsageError
 MAKING = ("grid", "images", "interpolate", "traverse", "directions", "sweep")
 ROWS = ("interpolate", "traverse", "directions", "sweep")
 READING = ("reconstruct", "augment_preview")
+SHOWING = (*MAKING, *READING, "compose")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,13 +57,25 @@ FLAGS = (
         "extractors", [], f"Look with {', '.join(tables.EXTRACTORS)} too; NAME or NAME=FILE.",
         ("evaluate",),
     ),
-    Flag("images", "", "A folder of pictures from anywhere.", ("evaluate", "gate")),
+    Flag("images", "", "Pictures from anywhere: a folder.", ("evaluate", "gate", "compose")),
     Flag(
         "reference", "", "Judge --images by this folder, table, or config (FILE.py:PRESET).",
         ("evaluate",),
     ),
     Flag("profile", "white_main", "What is asked of pictures.", ("gate",), choices=tables.PROFILES),
     Flag("repair", False, "Write what can be mended, mended.", ("gate",)),
+    Flag("metadata", True, "Say in each PNG's text where the picture comes from.", SHOWING),
+    Flag("mark", False, 'Mark pictures "AI-generated" in a corner, to be seen.', SHOWING),
+    Flag("layout", "banner", "What to compose.", ("compose",), choices=("banner", "sprites")),
+    Flag("size", "square", "A banner's size: a name, as story, or WIDTHxHEIGHT.", ("compose",)),
+    Flag("background", "white", "A banner's: a colour's name, #rrggbb or a file.", ("compose",)),
+    Flag("text", "", "A banner's words.", ("compose",)),
+    Flag("font", "", "Their font, a .ttf or .otf file.", ("compose",)),
+    Flag("shadow", 0.3, "Strength of a banner's shadows.", ("compose",), low=0.0, high=1.0),
+    Flag("recolour", [], "Colours to show each product in, as red,#203a5f.", ("compose",)),
+    Flag("cell", 128, "A sprite's cell, pixels: a power of two.", ("compose",), low=16, high=1024),
+    Flag("padding", 2, "Clear pixels around a sprite.", ("compose",), low=0, high=64),
+    Flag("extrude", 0, "Times a sprite's edge is repeated.", ("compose",), low=0, high=16),
 )  # fmt: skip
 
 

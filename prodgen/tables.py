@@ -80,8 +80,9 @@ MODES = {
     "augment_preview": "prodgen.apps.augment_preview",
     "evaluate": "prodgen.apps.evaluate",
     "gate": "prodgen.apps.gate",
+    "compose": "prodgen.apps.compose",
 }
-NEED_NO_RUN = ("evaluate", "gate")  # given --images, these modes work without --workdir
+NEED_NO_RUN = ("evaluate", "gate", "compose")  # given --images, these modes work without --workdir
 PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
 
 

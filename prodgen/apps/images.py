@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen import images
 from prodgen.apps.model import Model
-from prodgen.apps.request import Output, Request, describe, stamp
+from prodgen.apps.request import Output, Request, describe
 
 
 def run(model: Model, request: Request) -> list[Path]:
@@ -19,5 +18,5 @@ def run(model: Model, request: Request) -> list[Path]:
     out = Output(model, request, request.target("images"))
     for i, picture in enumerate(model.decode(z, conditions)):
         details = {"index": i, "latent": z[i].tolist()} | describe(conditions, model.spec, i)
-        out.write(f"{i:06d}.png", images.png(picture, stamp(model, request.seed)), details)
+        out.png(f"{i:06d}.png", picture, details)
     return out.close()

@@ -8,7 +8,7 @@ import numpy as np
 
 from prodgen import decode, images
 from prodgen.apps.model import Model
-from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.apps.request import Output, Request
 from prodgen.data import fit, prepare
 from prodgen.data.store import Store
 from prodgen.errors import BadData, MissingInput, Refused
@@ -31,7 +31,7 @@ def run(model: Model, request: Request) -> list[Path]:
         for name, a, b, z in zip(names, pictures, decoded, mean, strict=True)
     ]
     sheet = images.sheet(pairs(pictures, decoded, COLUMNS), COLUMNS, pixels=96)
-    out.write(target.name, sheet_png(model, request, sheet), {"pictures": details})
+    out.png(target.name, sheet, {"pictures": details})
     return out.close()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from prodgen import images
 from prodgen.apps.model import Model
-from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.apps.request import Output, Request
 from prodgen.errors import UsageError
 from prodgen.tables import nearest
 from prodgen.types import Attribute, Spec
@@ -36,7 +36,7 @@ def run(model: Model, request: Request) -> list[Path]:
     out = Output(model, request, target.parent)
     sheet = images.sheet(model.decode(z, conditions), len(values), pixels=96)
     shown = [value if isinstance(value, str) else round(value, 4) for value in values]
-    out.write(target.name, sheet_png(model, request, sheet),
+    out.png(target.name, sheet,
               {"attribute": attribute.name, "values": shown})  # fmt: skip
     return out.close()
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from prodgen import images
 from prodgen.apps.model import Model
-from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.apps.request import Output, Request
 
 REACH = 2.5  # standard deviations of the prior to either side
 PROBES = 256  # the model's own samples whose encodings say which latents it uses
@@ -36,7 +36,7 @@ def run(model: Model, request: Request) -> list[Path]:
         "values": values.tolist(),
         "base": base.tolist(),
     }
-    out.write(target.name, sheet_png(model, request, sheet), details)
+    out.png(target.name, sheet, details)
     return out.close()
 
 

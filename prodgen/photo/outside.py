@@ -33,9 +33,7 @@ def outside_change(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> C
     return Change(float(gap.max()), float(gap.mean()))
 
 
-def held(
-    before: np.ndarray, after: np.ndarray, mask: np.ndarray, most: float = MOST
-) -> Change:
+def held(before: np.ndarray, after: np.ndarray, mask: np.ndarray, most: float = MOST) -> Change:
     """The change outside the mask; BadData where it is more than `most` levels anywhere."""
     change = outside_change(before, after, mask)
     if change.largest > most:
