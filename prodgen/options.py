@@ -71,7 +71,7 @@ FLAGS = (
     Flag("background", "white", "A banner's: a colour's name, #rrggbb or a file.", ("compose",)),
     Flag("text", "", "A banner's words.", ("compose",)),
     Flag("font", "", "Their font, a .ttf or .otf file.", ("compose",)),
-    Flag("shadow", 0.3, "Strength of a banner's shadows.", ("compose",), low=0.0, high=1.0),
+    Flag("shadow", 0.4, "Strength of a banner's shadows.", ("compose",), low=0.0, high=1.0),
     Flag("recolour", [], "Colours to show each product in, as red,#203a5f.", ("compose",)),
     Flag("cell", 128, "A sprite's cell, pixels: a power of two.", ("compose",), low=16, high=1024),
     Flag("padding", 2, "Clear pixels around a sprite.", ("compose",), low=0, high=64),

@@ -46,7 +46,7 @@ class Request:
     background: str = "white"
     text: str = ""
     font: str = ""
-    shadow: float = 0.3
+    shadow: float = 0.4
     recolour: tuple[str, ...] = ()
     cell: int = 128
     padding: int = 2

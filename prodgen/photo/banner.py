@@ -33,7 +33,8 @@ SIZES = {  # width, height in pixels: what advertising networks and social media
 COVERED = {"story": (0.14, 0.18)}  # of the height, above and below: the app's own buttons lie there
 MARGIN = 0.07  # of the shorter side
 LEAST, MOST = 32, 8192  # pixels a side
-GAP = 0.06  # of a product's cell, to its neighbours
+GAP = 0.16  # between products, of the root of a product's area
+SMALLEST = 8  # pixels: a smaller product is a dot
 BESIDE = 1.5  # width over height from which the text stands beside the products
 Box = tuple[int, int, int, int]  # left, top, right, bottom; ends excluded
 
@@ -141,7 +142,7 @@ def _split(safe: Box) -> tuple[Box, Box]:
 def _largest(words: Box) -> int:
     """The size of letters, pixels, beyond which a text shouts."""
     width, height = _extent(words)
-    return round(min(0.46 * height, 0.15 * width))
+    return round(min(0.46 * height, 0.13 * width))
 
 
 def _settled(safe: Box, words: Box, room: Box, text: lettering.Setting) -> tuple[Box, Box]:
@@ -158,45 +159,48 @@ def _settled(safe: Box, words: Box, room: Box, text: lettering.Setting) -> tuple
 
 
 def _arranged(shapes: Sequence[tuple[int, int]], room: Box) -> list[Placed]:
-    """Places of products (height, width) in rows; of all numbers of columns, the largest scale.
+    """Places of products (height, width): of all numbers of rows, the one that shows them largest.
 
-    Products of a row stand on one line; the rows are centred.
+    All take the same area, so that none outweighs another. Products of a row stand on one line,
+    GAP apart; the group is centred.
     """
-    ways = [_rows(shapes, columns, room) for columns in range(1, len(shapes) + 1)]
-    best = max(ways, key=lambda way: min(_area(one.box) for one in way))
-    if min(min(_extent(one.box)) for one in best) < 8:
+    ratios = np.array([width / height for height, width in shapes])
+    units = np.stack([np.sqrt(ratios), 1 / np.sqrt(ratios)], axis=1)  # width, height of area 1
+    ways = [np.array_split(units, count) for count in range(1, len(shapes) + 1)]
+    side, rows = max(((_side(rows, room), rows) for rows in ways), key=lambda way: way[0])
+    if side * units.min() < SMALLEST:
         raise UsageError(
-            f"{len(shapes)} products do not fit: the smallest would be less than 8 px",
+            f"{len(shapes)} products do not fit: the smallest would be below {SMALLEST} px",
             "take fewer with --n, or a larger --size",
         )
-    return best
+    boxes = _boxes([row * side for row in rows], GAP * side, room)
+    return [
+        Placed(box, (box[3] - box[1]) / height)
+        for box, (height, _) in zip(boxes, shapes, strict=True)
+    ]
 
 
-def _area(box: Box) -> int:
-    width, height = _extent(box)
-    return width * height
-
-
-def _rows(shapes: Sequence[tuple[int, int]], columns: int, room: Box) -> list[Placed]:
-    """The products in rows of `columns`, each filling its cell."""
+def _side(rows: Sequence[np.ndarray], room: Box) -> float:
+    """The root of a product's area, pixels, with which rows of units [n, 2] fill the room."""
     width, height = _extent(room)
-    lines = -(-len(shapes) // columns)
-    cell = width / columns, height / lines
-    inner = tuple(side * (1 - (GAP if n > 1 else 0)) for side, n in zip(cell, (columns, lines),
-                  strict=True))  # fmt: skip
+    widest = max(row[:, 0].sum() + GAP * (len(row) - 1) for row in rows)
+    tall = sum(row[:, 1].max() for row in rows) + GAP * (len(rows) - 1)
+    return min(width / widest, height / tall)
+
+
+def _boxes(rows: Sequence[np.ndarray], gap: float, room: Box) -> list[Box]:
+    """The boxes of rows of sizes [n, 2] (width, height) in pixels, the group in the middle."""
+    tall = sum(row[:, 1].max() for row in rows) + gap * (len(rows) - 1)
+    ground = (room[1] + room[3] - tall) / 2
     found = []
-    for start in range(0, len(shapes), columns):
-        row = shapes[start : start + columns]
-        scales = [min(inner[0] / w, inner[1] / h) for h, w in row]
-        sizes = [(max(1, int(w * s)), max(1, int(h * s)))
-                 for (h, w), s in zip(row, scales, strict=True)]  # fmt: skip
-        tallest = max(h for _, h in sizes)
-        ground = room[1] + cell[1] * (start // columns + 0.5) + tallest / 2
-        first = room[0] + (width - cell[0] * len(row)) / 2
-        for i, ((w, h), scale) in enumerate(zip(sizes, scales, strict=True)):
-            left = round(first + cell[0] * (i + 0.5) - w / 2)
-            top = round(ground) - h
-            found.append(Placed((left, top, left + w, top + h), scale))
+    for row in rows:
+        ground += row[:, 1].max()
+        x = (room[0] + room[2] - row[:, 0].sum() - gap * (len(row) - 1)) / 2
+        for width, height in np.maximum(np.floor(row + 1e-6), 1).astype(int).tolist():
+            left, bottom = int(x), int(ground + 1e-6)
+            found.append((left, bottom - height, left + width, bottom))
+            x += width + gap
+        ground += gap
     return found
 
 

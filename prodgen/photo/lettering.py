@@ -6,6 +6,7 @@ Contrast is WCAG 2.1's ratio of relative luminances, 1 to 21; 4.5 is its level A
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -68,18 +69,23 @@ def check(text: str, path: str) -> None:
 
 
 def fitted(text: str, path: str, room: tuple[int, int], largest: int) -> Setting:
-    """The text as large as it fits into (width, height) pixels, in as few lines as that takes.
+    """The text as large as it fits into (width, height) pixels, in few lines; at most `largest`.
 
     UsageError where it does not at SMALLEST.
     """
     words, reference = text.split(), font(path, 100)
     ways = [_broken(words, count, reference) for count in range(1, min(LINES, len(words)) + 1)]
-    for size in range(max(largest, SMALLEST), SMALLEST - 1, -1):
-        face = font(path, size)
-        for lines in ways:
-            extent = _extent(lines, face, size)
+    best = None
+    for lines in ways:
+        # More lines only where the letters grow by a third: a text in one line reads faster.
+        least = SMALLEST if best is None else max(SMALLEST, math.ceil(best.size * 4 / 3))
+        for size in range(max(largest, SMALLEST), least - 1, -1):
+            extent = _extent(lines, font(path, size), size)
             if extent[0] <= room[0] and extent[1] <= room[1]:
-                return Setting(lines, size, extent)
+                best = Setting(lines, size, extent)
+                break
+    if best:
+        return best
     raise UsageError(
         f"--text: {text!r} does not fit into {room[0]} x {room[1]} px at {SMALLEST} px, the "
         "smallest size that is legible",

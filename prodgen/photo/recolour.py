@@ -24,7 +24,8 @@ RISE = 4.0  # the steepest that the map of lightness may be beyond the product's
 RICH = 1.3  # times the target's chroma: what bright parts of a product reach before they fade
 NEAR_ENOUGH = 0.2  # CIEDE2000: nobody sees less
 DARK = 20.0  # L*: below, the hue of a photo is noise
-APART = 18.0  # in `_hues`: colours nearer than this are one colour in light and shade
+APART = 15.0  # in `_hues`: colours nearer than this are one colour in light and shade
+GREY = 6.0  # chroma: below, a colour has no hue to speak of
 SHADE = 40.0  # of L*: farther from the dominant colour than light and shade carry it
 
 
@@ -45,12 +46,16 @@ class Recoloured:
 
 @dataclasses.dataclass(frozen=True)
 class _Range:
-    """Lightness of a region: percentiles and mean, low <= middle <= high, and its mean a*, b*."""
+    """Lightness of a region: percentiles and mean, low <= middle <= high, and its mean a*, b*.
+
+    single: the region is one colour, so that what differs from the mean is light, not print.
+    """
 
     low: float
     middle: float
     high: float
     tint: np.ndarray
+    single: bool
 
 
 def recolour(
@@ -78,13 +83,14 @@ def recolour(
     if not held.sum() > 0:
         raise BadData("nothing to recolour: the mask shows no product", "cut the product out first")
     asked = colour.lab(np.asarray(target) / 255)
-    aim = _aim(some, held, asked, strength)
+    found = _range(some, held, single=region == "dominant")
+    aim = _aim(some, held, found, asked) if strength else asked
     out = picture.copy()
     changed = np.empty_like(pixels)
     for start in range(0, len(pixels), CHUNK):
         part = slice(start, start + CHUNK)
         share = weights[part] * (belongs(pixels[part]) if belongs else 1)
-        changed[part] = _blend(pixels[part], _moved(pixels[part], *aim, strength), share)
+        changed[part] = _blend(pixels[part], _moved(pixels[part], found, aim, strength), share)
     out[where] = changed
     return Recoloured(
         out,
@@ -144,16 +150,10 @@ def _hues(colours: np.ndarray) -> np.ndarray:
     return np.concatenate([0.4 * colours[:, :1], bent], axis=1)
 
 
-def _aim(
-    pixels: np.ndarray, held: np.ndarray, asked: np.ndarray, strength: float
-) -> tuple[_Range, np.ndarray]:
-    """The region's range, and the Lab colour to aim at so that the region's mean is as asked.
-
-    At full strength; a lower one goes that share of the same way.
-    """
-    found = _range(pixels, held)
+def _aim(pixels: np.ndarray, held: np.ndarray, found: _Range, asked: np.ndarray) -> np.ndarray:
+    """The Lab colour to aim at, at full strength, so that the region's mean is as asked."""
     aim, best, least = asked.copy(), asked, np.inf
-    for _ in range(ROUNDS if strength else 0):
+    for _ in range(ROUNDS):
         mean = _mean(_blend(pixels, _moved(pixels, found, aim, 1.0), held), held)
         gap = float(colour.ciede2000(mean, asked))
         if gap < least:
@@ -161,14 +161,14 @@ def _aim(
         if gap < NEAR_ENOUGH:
             break
         aim = np.clip(aim + asked - mean, (1, -120, -120), (99, 120, 120))
-    return found, best
+    return best
 
 
-def _range(pixels: np.ndarray, held: np.ndarray) -> _Range:
+def _range(pixels: np.ndarray, held: np.ndarray, single: bool) -> _Range:
     values = colour.lab(pixels)
     low, high = np.percentile(values[held > 0.5 * held.max(), 0], (2, 98))
     middle, *tint = np.average(values, axis=0, weights=held)
-    return _Range(min(low, middle), middle, max(high, middle), np.array(tint))
+    return _Range(min(low, middle), middle, max(high, middle), np.array(tint), single)
 
 
 def _moved(pixels: np.ndarray, found: _Range, aim: np.ndarray, strength: float) -> np.ndarray:
@@ -178,8 +178,24 @@ def _moved(pixels: np.ndarray, found: _Range, aim: np.ndarray, strength: float) 
     lightness = np.interp(before[:, 0], knots, values)
     old = _fade(before[:, 0], found.middle, found.high)[:, None] * found.tint
     new = _fade(lightness, aim[0], values[3])[:, None] * aim[1:]
-    after = np.concatenate([lightness[:, None], before[:, 1:] - old + new], axis=1)
+    rest = _turned(before[:, 1:] - old, found, aim)
+    after = np.concatenate([lightness[:, None], rest + new], axis=1)
     return 255 * colour.encoded(_in_gamut(before + strength * (after - before)))
+
+
+def _turned(rest: np.ndarray, found: _Range, aim: np.ndarray) -> np.ndarray:
+    """What a pixel's a*, b* [N, 2] has beyond the mean, as it is in the new colour.
+
+    In one colour that is a little more or less chroma, or JPEG's blocks: it turns with the hue,
+    and shrinks with the chroma. In several it is the print, and stays.
+    """
+    old, new = complex(*found.tint), complex(*aim[1:])
+    if not found.single or abs(old) < GREY:
+        return rest
+    factor = new / old
+    factor *= np.clip(abs(factor), 0.25, 1) / max(abs(factor), 1e-9)
+    moved = (rest[:, 0] + 1j * rest[:, 1]) * factor
+    return np.stack([moved.real, moved.imag], axis=1)
 
 
 def _lightness(found: _Range, aim: float) -> tuple[np.ndarray, np.ndarray]:
