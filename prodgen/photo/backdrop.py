@@ -38,10 +38,13 @@ def cover(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def placed(product: np.ndarray, shape: tuple[int, int], top: int, left: int) -> np.ndarray:
     """The product alone in a clear frame (height, width), what lies outside the frame cut off."""
     out = np.zeros((*shape, 4), np.uint8)
-    rows = slice(max(0, top), max(0, min(shape[0], top + product.shape[0])))
-    columns = slice(max(0, left), max(0, min(shape[1], left + product.shape[1])))
-    out[rows, columns] = product[
-        rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+    starts = [min(max(0, at), n) for at, n in zip((top, left), shape, strict=True)]
+    stops = [
+        max(start, min(at + size, n))
+        for start, at, size, n in zip(starts, (top, left), product.shape, shape, strict=False)
+    ]
+    out[starts[0] : stops[0], starts[1] : stops[1]] = product[
+        starts[0] - top : stops[0] - top, starts[1] - left : stops[1] - left
     ]
     return out
 
@@ -51,7 +54,7 @@ def on(
 ) -> np.ndarray:
     """The product over a background of its size, uint8 [H, W, 3], with a shadow if asked.
 
-    strength: the share of the light that the shadow takes where it is darkest, [0, 1]. softness:
+    strength: the share of the light that a shadow takes at most, [0, 1]. softness:
     times the usual width. Pixels with alpha 0 that no shadow reaches are the background's, with
     alpha 255 the product's. Other shapes or types are a ValueError.
     """

@@ -76,12 +76,12 @@ def recolour(
         raise ValueError(f"strength in [0, 1], region of {REGIONS}: not {strength}, {region!r}")
     where = mask > 0
     pixels, weights = picture[where], mask[where]
+    if not len(pixels):
+        raise BadData("nothing to recolour: the mask shows no product", "cut the product out first")
     step = -(-len(pixels) // LOOKED)
     some, their = pixels[::step], weights[::step]
-    belongs = _membership(some[their > 0.5]) if region == "dominant" else None
+    belongs = _membership(some[their > 0.5 * their.max()]) if region == "dominant" else None
     held = their * (belongs(some) if belongs else 1)
-    if not held.sum() > 0:
-        raise BadData("nothing to recolour: the mask shows no product", "cut the product out first")
     asked = colour.lab(np.asarray(target) / 255)
     found = _range(some, held, single=region == "dominant")
     aim = _aim(some, held, found, asked) if strength else asked
@@ -116,8 +116,6 @@ def _membership(pixels: np.ndarray):
     Centres of the palette within APART of it, or of one that is, are the same colour under other
     light, but not beyond SHADE. Between those and other centres membership runs from 1 to 0.
     """
-    if not len(pixels):
-        return lambda values: np.zeros(len(values))
     found = colour.palette(pixels, 6).colours
     centres, lit = _hues(found), np.abs(found[:, 0] - found[0, 0]) < SHADE
     gaps = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
