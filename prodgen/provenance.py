@@ -16,6 +16,7 @@ SOURCES = {  # what was done -> IPTC's Digital Source Type; "" where no model ha
     "composed of generated pictures": "compositeSynthetic",
     "composed": "",
     "augmented": "",
+    "mended": "",
 }
 _PACKET = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'

@@ -59,6 +59,9 @@ SAMPLE = [
     (["--workdir=nowhere", "--frames=8"], 2, "--frames says nothing to --mode=grid"),
     (["--mode=gate"], 2, "name --images"),
     (["--mode=gate", "--images=x", "--profile=any"], 2, "white_main"),
+    (["--mode=compose"], 2, "name --images"),
+    (["--mode=compose", "--images=x", "--layout=poster"], 2, "sprites"),
+    (["--mode=gate", "--images=x", "--mark"], 2, "--mark says nothing to --mode=gate"),
 ]
 
 

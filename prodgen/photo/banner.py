@@ -197,7 +197,7 @@ def _boxes(rows: Sequence[np.ndarray], gap: float, room: Box) -> list[Box]:
         ground += row[:, 1].max()
         x = (room[0] + room[2] - row[:, 0].sum() - gap * (len(row) - 1)) / 2
         for width, height in np.maximum(np.floor(row + 1e-6), 1).astype(int).tolist():
-            left, bottom = int(x), int(ground + 1e-6)
+            left, bottom = int(x + 1e-6), int(ground + 1e-6)
             found.append((left, bottom - height, left + width, bottom))
             x += width + gap
         ground += gap

@@ -129,7 +129,7 @@ def test_a_font_is_a_font_and_has_the_letters(tmp_path):
         lettering.font(str(tmp_path / "none.ttf"), 12)
     with pytest.raises(UsageError, match="the font has no '漢'"):
         lettering.check("A 漢", "")
-    lettering.check("Größe 50 % – now!", "")
+    lettering.check("50 % off -- now!", "")
     own = tmp_path / "own.ttf"
     own.write_bytes(ImageFont.load_default(20).font_bytes)
     same = [banner.make(PRODUCTS, background("wide"), TEXT, font=f) for f in ("", str(own))]
