@@ -8,14 +8,16 @@ from prodgen.data.rendering.products import COLOURS
 from prodgen.errors import UsageError
 from prodgen.tables import nearest
 
-NAMED = {name: shades[0] for name, shades in COLOURS.items()}
+Rgb = tuple[int, int, int]
+NAMED: dict[str, Rgb] = {name: shades[0] for name, shades in COLOURS.items()}
 PAPER = NAMED | {"white": (255, 255, 255), "black": (0, 0, 0)}  # a background is not a product
 
 
-def parse(text: str, flag: str, known: dict[str, tuple[int, int, int]] = NAMED) -> tuple:
+def parse(text: str, flag: str, known: dict[str, Rgb] = NAMED) -> Rgb:
     """sRGB levels of "teal" or "#28a0a0"; UsageError, with the names, for anything else."""
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
-        return tuple(bytes.fromhex(text[1:]))
+        red, green, blue = bytes.fromhex(text[1:])
+        return red, green, blue
     if text.lower() in known:
         return known[text.lower()]
     raise UsageError(

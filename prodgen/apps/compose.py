@@ -5,7 +5,6 @@ Needs no run. --recolour shows each product in other colours.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from prodgen import decode
 from prodgen.apps import colours, subjects
 from prodgen.apps.model import Model
-from prodgen.apps.request import MANIFEST, Output, Request, refuse_taken, say
+from prodgen.apps.request import MANIFEST, Output, Request, entries, refuse_taken, say
 from prodgen.apps.subjects import Subject
 from prodgen.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.metrics import marketplace
@@ -67,9 +66,8 @@ def checked(request: Request) -> None:
 
 def _own(target: Path) -> set[Path]:
     """What this mode has written beside the target before, which is no product picture."""
-    path = target.parent / MANIFEST
-    entries = json.loads(path.read_text(encoding="utf-8"))["files"] if path.is_file() else {}
-    names = [name for name, entry in entries.items() if entry.get("mode") == "compose"]
+    written = entries(target.parent / MANIFEST)
+    names = [name for name, entry in written.items() if entry.get("mode") == "compose"]
     return {(target.parent / name).resolve() for name in names}
 
 
@@ -105,7 +103,7 @@ def _banner(
     made = banner.make(
         [subject.pixels for subject, _ in shown],
         background(request.background, (height, width)),
-        request.text,
+        " ".join(request.text.split()),
         request.font,
         request.shadow,
         banner.COVERED.get(request.size, (0.0, 0.0)),
@@ -121,7 +119,7 @@ def _banner(
              "veil": made.veil, "letters": made.size}  # fmt: skip
     frame = {"layout": "banner", "size": [width, height], "background": request.background,
              "shadow": request.shadow, "products": products}  # fmt: skip
-    out.png(name, made.picture, frame | (words if request.text else {}), done)
+    out.png(name, made.picture, frame | (words if made.text else {}), done)
 
 
 def background(asked: str, shape: tuple[int, int]) -> np.ndarray:

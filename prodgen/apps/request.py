@@ -117,7 +117,7 @@ class Output:
             "temperature": request.temperature,
             "versions": workdir.versions(),
         }
-        _entries(folder / MANIFEST)  # refused now rather than when the work is done
+        entries(folder / MANIFEST)  # refused now rather than when the work is done
 
     def png(
         self,
@@ -159,7 +159,7 @@ class Output:
     def close(self) -> list[Path]:
         """Write manifest.json; the files written, it included."""
         path = self._folder / MANIFEST
-        before = _entries(path)
+        before = entries(path)
         kept = {name: e for name, e in before.items() if (self._folder / name).is_file()}
         record = {"files": kept | self._entries}
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -169,7 +169,7 @@ class Output:
 
 def refuse_taken(folder: Path, names: Sequence[str], mode: str) -> None:
     """UsageError where one of the files exists and is not, by the manifest, this mode's own."""
-    ours = _entries(folder / MANIFEST)
+    ours = entries(folder / MANIFEST)
     for name in names:
         if (folder / name).exists() and ours.get(name, {}).get("mode") != mode:
             raise UsageError(
@@ -178,7 +178,7 @@ def refuse_taken(folder: Path, names: Sequence[str], mode: str) -> None:
             )
 
 
-def _entries(path: Path) -> dict[str, Any]:
+def entries(path: Path) -> dict[str, Any]:
     """The entries of a manifest; none where there is no file. Another program's: UsageError."""
     if not path.exists():
         return {}

@@ -32,7 +32,7 @@ SIZES = {  # width, height in pixels: what advertising networks and social media
 }
 COVERED = {"story": (0.14, 0.18)}  # of the height, above and below: the app's own buttons lie there
 MARGIN = 0.07  # of the shorter side
-LEAST, MOST = 32, 8192  # pixels a side
+LEAST, MOST = 32, 4096  # pixels a side
 GAP = 0.16  # between products, of the root of a product's area
 SMALLEST = 8  # pixels: a smaller product is a dot
 BESIDE = 1.5  # width over height from which the text stands beside the products
@@ -94,21 +94,26 @@ def make(
     if setting:
         words, room = _settled(safe, words, room, setting)
     placed = _arranged([product.shape[:2] for product in products], room)
-    shown = [_scaled(p, at.box) for p, at in zip(products, placed, strict=True)]
-    frames = [
-        backdrop.placed(p, background.shape[:2], at.box[1], at.box[0])
-        for p, at in zip(shown, placed, strict=True)
-    ]
-    picture = background
-    for frame in frames:  # all shadows first: none falls on a neighbour
-        picture = backdrop.shaded(picture, frame[..., 3], shadow)
-    for frame in frames:
-        picture = backdrop.over(frame, picture)
+    picture = _laid(products, placed, background, shadow)
     if not setting:
         return Banner(picture, tuple(placed))
     align = "left" if _beside(safe) else "centre"
     picture, ratio, veil = lettering.drawn(picture, setting, font, words[0], words[1], align)
     return Banner(picture, tuple(placed), words, ratio, veil, setting.size)
+
+
+def _laid(
+    products: Sequence[np.ndarray], placed: Sequence[Placed], background: np.ndarray, shadow: float
+) -> np.ndarray:
+    """The products in their places, uint8 [H, W, 3]; all shadows first: none falls on a product."""
+    shown = [_scaled(p, at.box) for p, at in zip(products, placed, strict=True)]
+    for product, (left, top, _, _) in zip(shown, (at.box for at in placed), strict=True):
+        frame = backdrop.placed(product, background.shape[:2], top, left)
+        background = backdrop.shaded(background, frame[..., 3], shadow)
+    for product, (left, top, _, _) in zip(shown, (at.box for at in placed), strict=True):
+        frame = backdrop.placed(product, background.shape[:2], top, left)
+        background = backdrop.over(frame, background)
+    return background
 
 
 def _safe(shape: tuple[int, ...], covered: tuple[float, float]) -> Box:
