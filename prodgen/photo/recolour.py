@@ -9,6 +9,7 @@ fading out towards highlights. What sRGB lacks is brought in at its lightness, l
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -110,7 +111,7 @@ def _soft(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return mask.astype(np.float64) / (255 if mask.dtype == np.uint8 else 1)
 
 
-def _membership(pixels: np.ndarray):
+def _membership(pixels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """A function [N, 3] -> [N] in [0, 1]: how much pixels are of the dominant colour of `pixels`.
 
     Centres of the palette within APART of it, or of one that is, are the same colour under other
