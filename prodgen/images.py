@@ -29,21 +29,55 @@ def picture(image: np.ndarray) -> Image.Image:
 
 def png(image: np.ndarray | Image.Image, text: dict[str, str] | None = None) -> bytes:
     """The PNG file of a picture; `text` goes into its metadata. Same input, same bytes."""
-    info = PngImagePlugin.PngInfo()
-    for name, value in (text or {}).items():
-        info.add_text(name, value)
     out = io.BytesIO()
     found = picture(image) if isinstance(image, np.ndarray) else image
-    found.save(out, "PNG", pnginfo=info)
+    found.save(out, "PNG", pnginfo=_info(text))
     return out.getvalue()
 
 
-def apng(frames: Sequence[np.ndarray], milliseconds: int = 80) -> bytes:
-    """An endlessly looping animated PNG of frames uint8 [H, W, C]."""
-    first, *rest = [picture(np.asarray(frame)) for frame in frames]
+def apng(
+    frames: Sequence[np.ndarray | Image.Image],
+    milliseconds: int = 80,
+    text: dict[str, str] | None = None,
+) -> bytes:
+    """An endlessly looping animated PNG of frames uint8 [H, W, C]; `text` as for `png`."""
+    first, *rest = [picture(f) if isinstance(f, np.ndarray) else f for f in frames]
     out = io.BytesIO()
-    first.save(out, "PNG", save_all=True, append_images=rest, duration=milliseconds, loop=0)
+    first.save(out, "PNG", save_all=True, append_images=rest, duration=milliseconds, loop=0,
+               pnginfo=_info(text))  # fmt: skip
     return out.getvalue()
+
+
+def _info(text: dict[str, str] | None) -> PngImagePlugin.PngInfo:
+    info = PngImagePlugin.PngInfo()
+    for name, value in (text or {}).items():
+        if name.startswith("XML:"):  # XMP is read from international text chunks only
+            info.add_itxt(name, value)
+        else:
+            info.add_text(name, value)
+    return info
+
+
+def marked(image: np.ndarray | Image.Image) -> Image.Image:
+    """The picture with "AI-generated" in its lower right corner, white on a black plate.
+
+    The plate is opaque, so the words are legible on anything. Only "AI" where the words would take
+    more than half of the width; ValueError below 24 pixels a side, where nothing is legible.
+    """
+    found = (picture(image) if isinstance(image, np.ndarray) else image).copy()
+    if min(found.size) < 24:
+        raise ValueError(f"a picture of {found.width} x {found.height} px is too small for a mark")
+    font = ImageFont.load_default(size=max(10, round(0.022 * min(found.size))))
+    pad = max(2, round(font.size / 4))
+    words = next((w for w in ("AI-generated", "AI")
+                  if font.getlength(w) + 2 * pad <= 0.5 * found.width), "AI")  # fmt: skip
+    left, top, right, bottom = font.getbbox(words)
+    plate = (right - left + 2 * pad, bottom - top + 2 * pad)
+    x, y = found.width - plate[0], found.height - plate[1]
+    draw = ImageDraw.Draw(found)
+    draw.rectangle((x, y, found.width, found.height), fill="black")
+    draw.text((x + pad - left, y + pad - top), words, fill="white", font=font)
+    return found
 
 
 def enlarge(images: np.ndarray, pixels: int) -> np.ndarray:

@@ -19,6 +19,7 @@ MAKING = ("grid", "images", "interpolate", "traverse", "directions", "sweep")
 ROWS = ("interpolate", "traverse", "directions", "sweep")
 USING = ("invert", "vary", "views")
 READING = ("reconstruct", "augment_preview", *USING)
+SHOWING = (*MAKING, *READING, "compose")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,10 @@ FLAGS = (
         "extractors", [], f"Look with {', '.join(tables.EXTRACTORS)} too; NAME or NAME=FILE.",
         ("evaluate", "invert"),
     ),
-    Flag("images", "", "A folder of pictures from anywhere.", ("evaluate", "gate", "cutout")),
+    Flag(
+        "images", "", "Pictures from anywhere: a folder.",
+        ("evaluate", "gate", "cutout", "compose"),
+    ),
     Flag(
         "reference", "", "Judge --images by this folder, table, or config (FILE.py:PRESET).",
         ("evaluate",),
@@ -82,9 +86,21 @@ FLAGS = (
         choices=tuple(tables.CUTOUTS),
     ),
     Flag("model", "", "The file u2netp.onnx of --cutout=neural.", ("cutout",)),
+    Flag("metadata", True, "Say in each PNG's text where the picture comes from.", SHOWING),
+    Flag("mark", False, 'Mark pictures "AI-generated" in a corner, to be seen.', SHOWING),
+    Flag("layout", "banner", "What to compose.", ("compose",), choices=("banner", "sprites")),
+    Flag("size", "square", "A banner's size: a name, as story, or WIDTHxHEIGHT.", ("compose",)),
     Flag(
-        "background", "transparent", "transparent, or a colour's name or #rrggbb.", ("cutout",)
+        "background", "", "A colour's name or #rrggbb; cutout: or transparent, its default; "
+        "compose: or a file, by default white.", ("cutout", "compose"),
     ),
+    Flag("text", "", "A banner's words.", ("compose",)),
+    Flag("font", "", "Their font, a .ttf or .otf file.", ("compose",)),
+    Flag("shadow", 0.4, "Strength of a banner's shadows.", ("compose",), low=0.0, high=1.0),
+    Flag("recolour", [], "Colours to show each product in, as red,#203a5f.", ("compose",)),
+    Flag("cell", 128, "A sprite's cell, pixels: a power of two.", ("compose",), low=16, high=1024),
+    Flag("padding", 2, "Clear pixels around a sprite.", ("compose",), low=0, high=64),
+    Flag("extrude", 0, "Times a sprite's edge is repeated.", ("compose",), low=0, high=16),
 )  # fmt: skip
 
 

@@ -84,8 +84,9 @@ MODES = {
     "invert": "prodgen.apps.invert",
     "vary": "prodgen.apps.vary",
     "views": "prodgen.apps.views",
+    "compose": "prodgen.apps.compose",
 }
-NEED_NO_RUN = ("evaluate", "gate", "cutout")  # given --images, these modes work without --workdir
+NEED_NO_RUN = ("evaluate", "gate", "cutout", "compose")  # given --images, without --workdir
 KEEPS = ("shape", "colour", "category")  # what variations may hold
 CUTOUTS = {  # how a product is told from its background
     "plain": "prodgen.photo.plain:cutter",

@@ -19,6 +19,7 @@ FLOORS = [  # from the ground up; within a floor only the pairs of ALLOWED
         "trees",
         "images",
         "decode",
+        "provenance",
     },  # fmt: skip
     {"workdir", "photo", "models", "augment", "parallel", "report", "optim", "checkpoint"},
     {"data", "losses", "metrics"},
@@ -35,7 +36,7 @@ ALLOWED = {
 }  # fmt: skip
 FREE_OF_JAX = {
     "errors", "types", "tables", "config", "compatibility", "commandline", "options", "arrays",
-    "torch_file", "workdir", "decode", "photo",
+    "torch_file", "workdir", "decode", "photo", "provenance",
 }  # fmt: skip
 
 

@@ -62,6 +62,9 @@ SAMPLE = [
     (["--mode=gate", "--images=x", "--cutout=plain"], 2, "--cutout says nothing to --mode=gate"),
     (["--mode=cutout", "--images=x", "--cutout=magic"], 2, "grabcut"),
     (["--mode=gate", "--images=x", "--profile=any"], 2, "white_main"),
+    (["--mode=compose"], 2, "name --images"),
+    (["--mode=compose", "--images=x", "--layout=poster"], 2, "sprites"),
+    (["--mode=gate", "--images=x", "--mark"], 2, "--mark says nothing to --mode=gate"),
 ]
 
 

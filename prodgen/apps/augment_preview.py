@@ -9,7 +9,7 @@ import numpy as np
 
 from prodgen import images, rng
 from prodgen.apps.reconstruct import read_pictures
-from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.apps.request import Output, Request
 from prodgen.augment import policies
 from prodgen.errors import UsageError
 from prodgen.model import Model
@@ -34,7 +34,7 @@ def run(model: Model, request: Request) -> list[Path]:
     out = Output(model, request, target.parent)
     sheet = images.sheet(rows, 1 + VERSIONS, pixels=96)
     details = {"policy": augment.policy, "flip": augment.flip, "p": p, "pictures": names}
-    out.write(target.name, sheet_png(model, request, sheet), details)
+    out.png(target.name, sheet, details, "augmented")
     return out.close()
 
 

@@ -80,7 +80,7 @@ def run(model: Model | None, request: Request) -> list[Path]:
 
 def background(text: str) -> Colour | None:
     """The levels that --background names, None for transparent; UsageError for no colour."""
-    if text == "transparent":
+    if text in ("", "transparent"):
         return None
     try:
         return ImageColor.getrgb(text)[:3]

@@ -72,8 +72,9 @@ def run(model: Model | None, request: Request) -> list[Path]:
     out.write(target.name, encoded(found), {})
     typical = typical_sheet(judge.typicality(material, ours), material.fakes[0])
     pairs = memorisation.pairs_sheet(copies, material.fakes[0], material.seen["image"])
-    out.write(TYPICAL, images.png(typical), {})
-    out.write(PAIRS, images.png(pairs), {})
+    done = "generated" if maker else "composed"  # what another program's are, they know
+    out.png(TYPICAL, typical, {}, done)
+    out.png(PAIRS, pairs, {}, done)
     if maker and target == request.workdir / FILE:
         words = Sentinel(request.workdir, maker.config).words()
         return [*out.close(), html.report(request.workdir, words)]

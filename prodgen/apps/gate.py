@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen import images
+from prodgen import images, provenance
 from prodgen.apps import listing
 from prodgen.apps.gate_sheet import Sheet
 from prodgen.apps.request import Output, Request, say
@@ -79,7 +79,8 @@ def _rows(
         verdict, picture = _checked(folder / entry.name, entry, request.profile)
         row = Row(file, verdict)
         if request.repair and not verdict.passes:
-            row = _mended(row, picture, request.profile, out, f"{MENDED}/{name}")
+            done = "generated" if provenance.is_generated(folder / entry.name) else "mended"
+            row = _mended(row, picture, request.profile, out, f"{MENDED}/{name}", done)
         sheet.add(file, picture, verdict.keys)
         yield row
         passed += verdict.passes
@@ -101,8 +102,13 @@ def _checked(path: Path, entry: Entry, profile: str) -> tuple[Verdict, np.ndarra
         return marketplace.unreadable(Refused("too large: not enough memory to measure it")), None
 
 
-def _mended(row: Row, picture: np.ndarray | None, profile: str, out: Output, name: str) -> Row:
-    """The row of a picture that fails, after mending it; the mended one is written as `name`."""
+def _mended(
+    row: Row, picture: np.ndarray | None, profile: str, out: Output, name: str, done: str
+) -> Row:
+    """The row of a picture that fails, after mending it; the mended one is written as `name`.
+
+    done: of provenance.SOURCES; what a model made is still that when it is mended.
+    """
     if picture is None:
         return dataclasses.replace(row, repair="refused: no readable picture")
     try:
@@ -119,7 +125,7 @@ def _mended(row: Row, picture: np.ndarray | None, profile: str, out: Output, nam
         "changes": repair.changes,
         "passes": again.passes,
     }
-    out.write(name, images.png(repair.picture), details)
+    out.png(name, repair.picture, details, done)
     return dataclasses.replace(row, repair="; ".join(repair.changes), mended=name, again=again)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.request import Output, Request, describe, sheet_png
+from prodgen.apps.request import Output, Request, describe
 from prodgen.data.conditions import Conditions
 from prodgen.model import Model
 from prodgen.types import Batch
@@ -28,7 +28,7 @@ def run(model: Model, request: Request) -> list[Path]:
         for i in range(n)
     ]
     sheet = images.sheet(pictures, COLUMNS, rows=rows, pixels=96)
-    out.write(target.name, sheet_png(model, request, sheet), {"pictures": details})
+    out.png(target.name, sheet, {"pictures": details})
     return out.close()
 
 

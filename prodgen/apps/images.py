@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen import images
-from prodgen.apps.request import Output, Request, describe, stamp
+from prodgen.apps.request import Output, Request, describe
 from prodgen.model import Model
 
 
@@ -19,5 +18,5 @@ def run(model: Model, request: Request) -> list[Path]:
     out = Output(model, request, request.target("images"))
     for i, picture in enumerate(model.decode(z, conditions)):
         details = {"index": i, "latent": z[i].tolist()} | describe(conditions, model.spec, i)
-        out.write(f"{i:06d}.png", images.png(picture, stamp(model, request.seed)), details)
+        out.png(f"{i:06d}.png", picture, details)
     return out.close()

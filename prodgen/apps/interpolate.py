@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.apps.request import Output, Request
 from prodgen.model import Model
 from prodgen.types import Batch
 
@@ -24,9 +24,9 @@ def run(model: Model, request: Request) -> list[Path]:
     out = Output(model, request, target.parent)
     details = {"ends": ends.tolist(), "frames": frames}
     strip = images.sheet(pictures, frames, pixels=96)
-    out.write(target.name, sheet_png(model, request, strip), details)
+    out.png(target.name, strip, details)
     moving = _frames(pictures, rows, frames)
-    out.write(target.stem + "_moving.png", images.apng(moving), details)
+    out.apng(target.stem + "_moving.png", moving, details)
     return out.close()
 
 

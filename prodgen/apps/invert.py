@@ -15,7 +15,7 @@ import numpy as np
 from prodgen import images
 from prodgen.apps.evaluate import extractors
 from prodgen.apps.photos import Products, inverted
-from prodgen.apps.request import Output, Request, describe, say, sheet_png
+from prodgen.apps.request import Output, Request, describe, say
 from prodgen.editing import reach
 from prodgen.evaluate import pairs
 from prodgen.judge import nearness
@@ -36,7 +36,7 @@ def run(model: Model, request: Request) -> list[Path]:
         {"name": name, "latent": z.tolist()} | numbers | describe(found.conditions, model.spec, i)
         for i, (name, z, numbers) in enumerate(zip(products.names, found.z, told, strict=True))
     ]
-    out.write(target.name, sheet_png(model, request, sheet), {"pictures": entries})
+    out.png(target.name, sheet, {"pictures": entries})
     out.write(TABLE, _table(products.names, told), {})
     for name, numbers in zip(products.names, told, strict=True):
         if not numbers["within_reach"]:

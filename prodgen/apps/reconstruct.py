@@ -8,7 +8,7 @@ import numpy as np
 
 from prodgen import images
 from prodgen.apps.photos import read_pictures
-from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.apps.request import Output, Request
 from prodgen.evaluate import pairs
 from prodgen.model import Model
 
@@ -27,7 +27,7 @@ def run(model: Model, request: Request) -> list[Path]:
         for name, a, b, z in zip(names, pictures, decoded, mean, strict=True)
     ]
     sheet = images.sheet(pairs(pictures, decoded, COLUMNS), COLUMNS, pixels=96)
-    out.write(target.name, sheet_png(model, request, sheet), {"pictures": details})
+    out.png(target.name, sheet, {"pictures": details})
     return out.close()
 
 

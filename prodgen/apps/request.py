@@ -5,11 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prodgen import images, tables, workdir
+import numpy as np
+from PIL import Image
+
+from prodgen import images, provenance, tables, workdir
 from prodgen.errors import UsageError
 from prodgen.model import Model
 
@@ -43,7 +46,18 @@ class Request:
     repair: bool = False
     cutout: str = "plain"
     model: str = ""
-    background: str = "transparent"
+    metadata: bool = True
+    mark: bool = False
+    layout: str = "banner"
+    size: str = "square"
+    background: str = ""
+    text: str = ""
+    font: str = ""
+    shadow: float = 0.4
+    recolour: tuple[str, ...] = ()
+    cell: int = 128
+    padding: int = 2
+    extrude: int = 0
 
     def target(self, default: str) -> Path:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one."""
@@ -64,6 +78,7 @@ def asked(flags: Mapping[str, Any]) -> Request:
         "attributes": parse_attributes(flags["attributes"]),
         "extractors": tuple(flags["extractors"]),
         "keep": tuple(flags["keep"]),
+        "recolour": tuple(flags["recolour"]),
     })  # fmt: skip
 
 
@@ -100,6 +115,7 @@ class Output:
 
     def __init__(self, model: Model | None, request: Request, folder: Path):
         self._folder, self._entries, self._written = folder, {}, []
+        self._metadata, self._mark = request.metadata, request.mark
         run = model.run if model else None
         self._origin = {
             "mode": request.mode,
@@ -109,7 +125,37 @@ class Output:
             "temperature": request.temperature,
             "versions": workdir.versions(),
         }
-        _entries(folder / MANIFEST)  # refused now rather than when the work is done
+        entries(folder / MANIFEST)  # refused now rather than when the work is done
+
+    def png(
+        self,
+        name: str,
+        picture: np.ndarray | Image.Image,
+        details: dict[str, Any],
+        done: str = "generated",
+    ) -> None:
+        """A picture as a PNG that says where it comes from; `done` is one of provenance.SOURCES."""
+        self.write(name, images.png(self._marked(picture), self._text(done)), details)
+
+    def apng(self, name: str, frames: Sequence[np.ndarray], details: dict[str, Any]) -> None:
+        """An animation of generated frames, each marked where that was asked for."""
+        shown = [self._marked(frame) for frame in frames]
+        self.write(name, images.apng(shown, text=self._text("generated")), details)
+
+    def _marked(self, picture: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
+        if not self._mark:
+            return picture
+        try:
+            return images.marked(picture)
+        except ValueError as error:
+            raise UsageError(f"--mark: {error}", "leave it out, or make a sheet") from None
+
+    def _text(self, done: str) -> dict[str, str] | None:
+        """The text metadata; none with --nometadata."""
+        o = self._origin
+        made = f"run {o['fingerprint']}, step {o['step']}" if o["fingerprint"] else "no run"
+        origin = f"{made}, seed {o['seed']}, mode {o['mode']}"
+        return provenance.text(done, origin) if self._metadata else None
 
     def write(self, name: str, content: bytes, details: dict[str, Any]) -> None:
         """One file, whole or not at all, and its entry; `name` may lie in a folder below."""
@@ -121,7 +167,7 @@ class Output:
     def close(self) -> list[Path]:
         """Write manifest.json; the files written, it included."""
         path = self._folder / MANIFEST
-        before = _entries(path)
+        before = entries(path)
         kept = {name: e for name, e in before.items() if (self._folder / name).is_file()}
         record = {"files": kept | self._entries}
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +175,18 @@ class Output:
         return [*self._written, path]
 
 
-def _entries(path: Path) -> dict[str, Any]:
+def refuse_taken(folder: Path, names: Sequence[str], mode: str) -> None:
+    """UsageError where one of the files exists and is not, by the manifest, this mode's own."""
+    ours = entries(folder / MANIFEST)
+    for name in names:
+        if (folder / name).exists() and ours.get(name, {}).get("mode") != mode:
+            raise UsageError(
+                f"{folder / name} exists, and this mode did not write it",
+                "name another place with --out",
+            )
+
+
+def entries(path: Path) -> dict[str, Any]:
     """The entries of a manifest; none where there is no file. Another program's: UsageError."""
     if not path.exists():
         return {}
@@ -139,15 +196,6 @@ def _entries(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} was not written by this program", "name another place with --out"
         ) from None
-
-
-def stamp(model: Model, seed: int) -> dict[str, str]:
-    """The text metadata of a generated PNG."""
-    fingerprint = model.run.record["fingerprint"]
-    return {
-        "Software": "prodgen",
-        "prodgen": f"generated; run {fingerprint}, step {model.run.step}, seed {seed}",
-    }
 
 
 def describe(conditions: dict[str, Any], spec: Any, row: int) -> dict[str, Any]:
@@ -161,8 +209,3 @@ def describe(conditions: dict[str, Any], spec: Any, row: int) -> dict[str, Any]:
             value = attribute.decode(conditions["attributes"][row, place])
             values[attribute.name] = round(value, 4) if isinstance(value, float) else value
     return found | {"attributes": values}
-
-
-def sheet_png(model: Model, request: Request, picture: Any) -> bytes:
-    """A sheet as PNG bytes with its metadata."""
-    return images.png(picture, stamp(model, request.seed))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.apps.request import Output, Request
 from prodgen.errors import UsageError
 from prodgen.model import Model
 from prodgen.tables import nearest
@@ -36,7 +36,7 @@ def run(model: Model, request: Request) -> list[Path]:
     out = Output(model, request, target.parent)
     sheet = images.sheet(model.decode(z, conditions), len(values), pixels=96)
     shown = [value if isinstance(value, str) else round(value, 4) for value in values]
-    out.write(target.name, sheet_png(model, request, sheet),
+    out.png(target.name, sheet,
               {"attribute": attribute.name, "values": shown})  # fmt: skip
     return out.close()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.apps.request import Output, Request
 from prodgen.model import Model
 
 REACH = 2.5  # standard deviations of the prior to either side
@@ -36,7 +36,7 @@ def run(model: Model, request: Request) -> list[Path]:
         "values": values.tolist(),
         "base": base.tolist(),
     }
-    out.write(target.name, sheet_png(model, request, sheet), details)
+    out.png(target.name, sheet, details)
     return out.close()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from prodgen import images
 from prodgen.apps.photos import inverted
-from prodgen.apps.request import Output, Request, describe, say, sheet_png, stamp
+from prodgen.apps.request import Output, Request, describe, say
 from prodgen.editing import neighbourhood
 from prodgen.editing.guard import Guard
 from prodgen.model import Model
@@ -40,11 +40,10 @@ def run(model: Model, request: Request) -> list[Path]:
                 "of": name, "strength": request.strength, "keep": list(request.keep),
                 "kept": bool(varied.kept[j]), "latent": varied.z[j].tolist(),
             } | describe(varied.conditions, model.spec, j)  # fmt: skip
-            png = images.png(picture, stamp(model, request.seed))
-            out.write(f"{i:03d}_{Path(name).stem}_{j:03d}.png", png, details)
+            out.png(f"{i:03d}_{Path(name).stem}_{j:03d}.png", picture, details)
         say(_said(name, varied, request))
     sheet = images.sheet(np.stack(rows), count + 2, pixels=96)
-    out.write("sheet.png", sheet_png(model, request, sheet), {"strength": request.strength})
+    out.png("sheet.png", sheet, {"strength": request.strength})
     return out.close()
 
 

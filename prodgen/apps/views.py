@@ -11,7 +11,7 @@ import numpy as np
 
 from prodgen import images
 from prodgen.apps.photos import inverted
-from prodgen.apps.request import Output, Request, sheet_png
+from prodgen.apps.request import Output, Request
 from prodgen.errors import UsageError
 from prodgen.model import Model
 from prodgen.types import Attribute, Batch, Spec
@@ -37,10 +37,10 @@ def run(model: Model, request: Request) -> list[Path]:
             pictures, len(azimuths), rows=[f"{e:g}" for e in elevations], pixels=96
         )
         details = {"of": name, "azimuths": azimuths, "elevations": elevations}
-        out.write(f"{stem}.png", sheet_png(model, request, sheet), details)
+        out.png(f"{stem}.png", sheet, details)
         middle = len(elevations) // 2 * len(azimuths)
         frames = images.enlarge(pictures[middle : middle + len(azimuths)], 192)
-        out.write(f"{stem}_turntable.png", images.apng(frames), details)
+        out.apng(f"{stem}_turntable.png", frames, details)
     return out.close()
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
-from prodgen.metrics import colour, packshot
+from prodgen.metrics import packshot
+from prodgen.photo import colour
 from prodgen.tables import nearest
 from prodgen.types import Attribute, Batch, Spec
 

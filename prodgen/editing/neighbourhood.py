@@ -16,8 +16,7 @@ import numpy as np
 from prodgen import rng, tables
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
-from prodgen.metrics import colour
-from prodgen.photo import silhouette
+from prodgen.photo import colour, silhouette
 from prodgen.types import Batch, Spec
 
 ROUNDS, CANDIDATES = 6, 64

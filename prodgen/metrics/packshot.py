@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prodgen.metrics import colour, product
-from prodgen.photo import silhouette
+from prodgen.metrics import product
+from prodgen.photo import colour, silhouette
 from prodgen.types import Attribute, Batch, Spec
 
 MOST = 200  # pictures of a set that are looked at: medians need no more

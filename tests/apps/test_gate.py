@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import tables
+from prodgen import images, provenance, tables
 from prodgen.apps import gate, gate_sheet, listing
 from prodgen.apps.request import Request
 from prodgen.errors import MissingInput, UsageError
@@ -255,3 +255,15 @@ def test_the_command(tmp_path):
     assert code == 66 and "ERROR missing-input: --images=not does not exist" in lines[-1]
     code, lines, loaded, _ = command("run_sample.py", "--mode=gate", "--profile=shop", cwd=tmp_path)
     assert code == 2 and "white_main" in lines[-1] and "jax" not in loaded
+
+
+def test_a_generated_picture_is_still_known_as_one_when_it_is_mended(tmp_path):
+    shop = tmp_path / "pictures"
+    shop.mkdir()
+    picture = packshot(1200, 450, right=-140)
+    (shop / "made.png").write_bytes(images.png(picture, provenance.text("generated", "run 1")))
+    save(shop / "taken.png", picture)
+    ask(shop, tmp_path / "out", repair=True)
+    found = [provenance.is_generated(tmp_path / "out" / "mended" / f"{x}.png")
+             for x in ("made", "taken")]  # fmt: skip
+    assert found == [True, False]

@@ -72,6 +72,47 @@ def test_the_manifest_keeps_other_files_of_the_folder(run, tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [("grid", {"n": 8}), ("images", {"n": 2}), ("interpolate", {"n": 1, "frames": 3}),
+     ("traverse", {"n": 2, "frames": 6}), ("directions", {"n": 2, "frames": 6}),
+     ("sweep", {"n": 2, "attributes": {"colour": "*"}}), ("reconstruct", {"n": 2})],
+)  # fmt: skip
+def test_every_picture_says_that_it_is_generated(run, store, tmp_path, mode, options):
+    if mode == "reconstruct":
+        Image.fromarray(store.fetch(store.ids("test")[:1])["image"][0]).save(tmp_path / "mine.png")
+        options = options | {"input": str(tmp_path / "mine.png")}
+
+    def pngs(name, **more):
+        out = tmp_path / name / ("" if mode == "images" else "a.png")
+        small = mode == "images" and "mark" in more  # 16 pixels a side: nothing is legible there
+        if small:
+            with pytest.raises(UsageError, match="too small for a mark"):
+                ask(run, out, mode, **options, **more)
+            return []
+        return [path for path in ask(run, out, mode, **options, **more) if path.suffix == ".png"]
+
+    said, silent, marked = pngs("a"), pngs("b", metadata=False), pngs("c", mark=True)
+    assert len(said) == {"images": 2, "interpolate": 2}.get(mode, 1)
+    fingerprint = workdir.read(run)["fingerprint"]
+    for path, other in zip(said, silent, strict=True):
+        with Image.open(path) as image:
+            words = f"generated; run {fingerprint}, step 120, seed 0, mode {mode}"
+            assert image.text["prodgen"] == words
+            assert "trainedAlgorithmicMedia" in image.text["XML:com.adobe.xmp"]
+        with Image.open(other) as image:
+            assert image.text == {}
+            np.testing.assert_array_equal(np.asarray(image), np.asarray(Image.open(path)))
+    for path, other in zip(marked, said, strict=False):
+        with Image.open(path) as image, Image.open(other) as plain:
+            for frame in range(getattr(image, "n_frames", 1)):
+                image.seek(frame), plain.seek(frame)
+                a, b = (np.asarray(x.convert("RGB")) for x in (image, plain))
+                assert not a[-1, -1].any() and b[-1, -1].any()
+                half = len(a) // 2
+                np.testing.assert_array_equal(a[:half], b[:half])
+
+
 def test_interpolation_moves(run, tmp_path):
     files = ask(run, tmp_path / "i.png", "interpolate", n=1, frames=6)
     assert Image.open(files[1]).n_frames == 10  # there and back, the ends once

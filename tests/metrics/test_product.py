@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from prodgen.metrics import colour, product
-from prodgen.photo import silhouette
+from prodgen.metrics import product
+from prodgen.photo import colour, silhouette
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "clothing-white"

@@ -20,6 +20,7 @@ _TO_XYZ = np.array(
         [0.0193339, 0.1191920, 0.9503041],
     ]
 )
+_FROM_XYZ = np.linalg.inv(_TO_XYZ)
 _WHITE = _TO_XYZ.sum(axis=1)  # the matrix's own white, so that every grey has a* = b* = 0
 _SHARE = 1_000_000  # units of mass in which a palette's weights are moved
 ROUNDS = 50  # of k-means; a palette settles within about 20
@@ -45,11 +46,11 @@ def lab(pixels: np.ndarray) -> np.ndarray:
     if pixels.shape[-1:] != (3,):
         raise ValueError(f"sRGB pixels are [..., 3], not {list(pixels.shape)}")
     if pixels.dtype == np.uint8:
-        light = _linear(np.arange(256) / 255)[pixels]
+        light = linear(np.arange(256) / 255)[pixels]
     elif np.issubdtype(pixels.dtype, np.floating):
         if pixels.size and not (pixels.min() >= 0 and pixels.max() <= 1):
             raise ValueError("sRGB floats lie in [0, 1]")
-        light = _linear(pixels.astype(np.float64))
+        light = linear(pixels.astype(np.float64))
     else:
         raise ValueError(f"sRGB pixels are uint8 or float, not {pixels.dtype}")
     f = _cube_root(light @ (_TO_XYZ / _WHITE[:, None]).T)
@@ -58,9 +59,23 @@ def lab(pixels: np.ndarray) -> np.ndarray:
     )
 
 
-def _linear(values: np.ndarray) -> np.ndarray:
+def linear(values: np.ndarray) -> np.ndarray:
     """sRGB in [0, 1] to linear light (IEC 61966-2-1)."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def encoded(light: np.ndarray) -> np.ndarray:
+    """Linear light in [0, 1] to sRGB: the inverse of `linear`."""
+    curve = 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
+    return np.where(light <= 0.0031308, light * 12.92, curve)
+
+
+def light_of(colours: np.ndarray) -> np.ndarray:
+    """Linear sRGB light float64 [..., 3] of Lab colours: outside [0, 1] where sRGB lacks them."""
+    middle = (colours[..., 0] + 16) / 116
+    f = np.stack([middle + colours[..., 1] / 500, middle, middle - colours[..., 2] / 200], -1)
+    t = np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
+    return (t * _WHITE) @ _FROM_XYZ.T
 
 
 def _cube_root(t: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from prodgen.metrics import colour
+from prodgen.photo import colour
 
 # Sharma, Wu, Dalal 2005, table 1: L1 a1 b1, L2 a2 b2, difference.
 SHARMA = np.array(

@@ -1,0 +1,80 @@
+"""The products of a user's pictures: read, cut out where they have no alpha, trimmed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from prodgen import provenance
+from prodgen.apps.listing import files
+from prodgen.apps.request import say
+from prodgen.errors import BadData, MissingInput, Refused
+from prodgen.metrics import marketplace
+from prodgen.photo import cutout, silhouette
+
+SEEN = 16  # alpha: what is below is dust, not product
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """One product. pixels: uint8 [h, w, 4], trimmed. generated: its file says a model made it."""
+
+    name: str
+    pixels: np.ndarray
+    generated: bool
+
+
+def listed(images: str, mine: Collection[Path] = ()) -> list[Path]:
+    """The picture files that --images names: a folder, a file, or several with commas between.
+
+    Without `mine`, resolved paths of what the mode has written itself. MissingInput for none.
+    """
+    whole = Path(images).expanduser()
+    parts = [whole] if whole.exists() else [Path(x).expanduser() for x in images.split(",") if x]
+    found = [path for part in parts for path in files(part, "--images")]
+    found = [path for path in found if path.resolve() not in mine]
+    if not found:
+        raise MissingInput(f"--images={images} holds no pictures", "name a picture or a folder")
+    return found
+
+
+def read(paths: list[Path], limit: int) -> list[Subject]:
+    """The first `limit` products of the files; what shows none is said and left out.
+
+    BadData where nothing is left, with the first reason.
+    """
+    found: list[Subject] = []
+    reasons = []
+    for path in paths:
+        if len(found) == limit:
+            break
+        try:
+            pixels = cut_out(marketplace.read(path))
+            found.append(Subject(path.stem, pixels, provenance.is_generated(path)))
+        except Refused as refused:
+            reasons.append(f"{path.name}: {refused}")
+            say(f"left out: {reasons[-1]}")
+    if not found:
+        raise BadData(
+            f"no product in {len(reasons)} pictures; {reasons[0]}",
+            "name pictures with alpha, or with one product before a flat background",
+        )
+    return found
+
+
+def cut_out(picture: np.ndarray) -> np.ndarray:
+    """The product of a picture uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4].
+
+    By its alpha, else by its flat background (photo/plain.py). `Refused` where there is none.
+    """
+    cut = cutout.cut(picture, cutout.method("plain"))
+    if cut.verdict.failure:
+        raise Refused(cut.verdict.failure)
+    seen = cut.alpha >= SEEN
+    if not seen.any():
+        raise Refused("no product: all of it is transparent")
+    top, left, bottom, right = silhouette.box_of(seen)
+    return cut.rgba[top:bottom, left:right].copy()

@@ -1,0 +1,178 @@
+"""Banners: exact sizes, everything inside the safe frame, text that can be read; sprite sheets."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+from PIL import ImageFont
+
+from prodgen.errors import MissingInput, UsageError
+from prodgen.photo import backdrop, banner, lettering, sprites
+
+TEXT = "New season, warm colours"
+
+
+def block(height, width, rgb=(200, 30, 40)):
+    return np.dstack([np.broadcast_to(np.uint8(rgb), (height, width, 3)),
+                      np.full((height, width), 255, np.uint8)])  # fmt: skip
+
+
+PRODUCTS = [block(300, 100), block(100, 300, (20, 120, 60)), block(200, 200, (30, 60, 160))]
+
+
+def background(name, rgb=(255, 255, 255)):
+    width, height = banner.size_of(name)
+    return backdrop.fill((height, width), rgb)
+
+
+def apart(first, second):
+    return (first[2] <= second[0] or second[2] <= first[0]
+            or first[3] <= second[1] or second[3] <= first[1])  # fmt: skip
+
+
+def test_contrast_is_wcags():
+    assert lettering.contrast(np.uint8([0, 0, 0]), np.uint8([255, 255, 255])) == pytest.approx(21)
+    # 119: ((119/255 + 0.055) / 1.055) ** 2.4 = 0.18447; 1.05 / 0.23447 = 4.478 (WebAIM: 4.48)
+    found = lettering.contrast(np.uint8([119, 119, 119]), np.uint8([255, 255, 255]))
+    assert found == pytest.approx(4.478, abs=0.001)
+    # pure red: 0.2126; 1.05 / 0.2626
+    found = lettering.contrast(np.uint8([255, 0, 0]), np.uint8([255, 255, 255]))
+    assert found == pytest.approx(3.998, abs=0.001)
+
+
+@pytest.mark.parametrize("name", banner.SIZES)
+@pytest.mark.parametrize("count", [1, 3])
+def test_everything_is_inside_and_nothing_overlaps(name, count):
+    covered = banner.COVERED.get(name, (0.0, 0.0))
+    made = banner.make(PRODUCTS[:count], background(name), TEXT, covered=covered)
+    width, height = banner.SIZES[name]
+    assert made.picture.shape == (height, width, 3)
+    margin = max(4, round(banner.MARGIN * min(width, height)))
+    top, bottom = (max(margin, round(share * height)) for share in covered)
+    for box in [made.text, *(one.box for one in made.products)]:
+        assert margin <= box[0] < box[2] <= width - margin
+        assert top <= box[1] < box[3] <= height - bottom
+    boxes = [made.text, *(one.box for one in made.products)]
+    assert all(apart(a, b) for a, b in itertools.combinations(boxes, 2))
+    ink = (made.picture < 100).all(axis=2)
+    rows, columns = np.nonzero(ink)
+    assert made.text[0] - 1 <= columns.min() and columns.max() <= made.text[2]
+    assert made.text[1] <= rows.min() and rows.max() < made.text[3]
+    for product, one in zip(PRODUCTS, made.products, strict=False):
+        left, up, right, down = one.box
+        assert (made.picture[up:down, left:right] == product[0, 0, :3]).all()
+        assert one.scale == pytest.approx((down - up) / len(product))
+
+
+@pytest.mark.parametrize("name", ["leaderboard", "square", "skyscraper"])
+@pytest.mark.parametrize("rgb", [(255, 255, 255), (0, 0, 0), (119, 119, 119), (244, 200, 66)])
+def test_text_can_be_read_on_any_colour(name, rgb):
+    made = banner.make(PRODUCTS[:1], background(name, rgb), TEXT)
+    assert made.contrast >= 4.5
+
+
+def test_a_busy_picture_gets_a_veil():
+    busy = np.random.default_rng(0).integers(0, 256, (1080, 1080, 3), np.uint8)
+    made = banner.make(PRODUCTS[:1], busy, TEXT)
+    assert made.contrast >= 4.5 and 0 < made.veil <= 1
+    plain = banner.make(PRODUCTS[:1], background("square"), TEXT)
+    assert plain.veil == 0
+
+
+def test_text_shrinks_and_then_is_refused():
+    short = banner.make(PRODUCTS[:1], background("rectangle"), "Sale")
+    long = banner.make(PRODUCTS[:1], background("rectangle"), TEXT + " and much more to see")
+    assert short.size > long.size >= lettering.SMALLEST
+    with pytest.raises(UsageError, match="does not fit into .* 11 px"):
+        banner.make(PRODUCTS[:1], background("mobile"), TEXT * 6)
+    with pytest.raises(UsageError, match="does not fit"):
+        banner.make(PRODUCTS[:1], background("skyscraper"), "x" * 60)
+
+
+def test_products_take_equal_areas_and_too_many_are_refused():
+    made = banner.make(PRODUCTS, background("landscape"))
+    areas = [(b[2] - b[0]) * (b[3] - b[1]) for b in (one.box for one in made.products)]
+    assert max(areas) / min(areas) < 1.05
+    with pytest.raises(UsageError, match="do not fit"):
+        banner.make(PRODUCTS * 100, background("mobile"))
+
+
+def test_a_shadow_of_one_product_does_not_darken_another():
+    made = banner.make(PRODUCTS, background("square"), shadow=1.0)
+    for product, one in zip(PRODUCTS, made.products, strict=True):
+        left, up, right, down = one.box
+        assert (made.picture[up:down, left:right] == product[0, 0, :3]).all()
+    assert (made.picture != banner.make(PRODUCTS, background("square")).picture).any()
+
+
+def test_the_same_input_gives_the_same_picture():
+    first, second = (banner.make(PRODUCTS, background("wide"), TEXT, shadow=0.4) for _ in range(2))
+    np.testing.assert_array_equal(first.picture, second.picture)
+
+
+def test_sizes_have_names():
+    assert banner.size_of("leaderboard") == (728, 90) and banner.size_of("640X480") == (640, 480)
+    with pytest.raises(UsageError, match="poster") as caught:
+        banner.size_of("poster")
+    assert all(name in caught.value.line() for name in banner.SIZES)
+    for wrong in ("12x12", "9000x100", "0x0", "100x", "-5x100"):
+        with pytest.raises(UsageError):
+            banner.size_of(wrong)
+
+
+def test_a_font_is_a_font_and_has_the_letters(tmp_path):
+    (tmp_path / "no.ttf").write_text("no font")
+    with pytest.raises(UsageError, match="is not a font"):
+        lettering.font(str(tmp_path / "no.ttf"), 12)
+    with pytest.raises(MissingInput, match="does not exist"):
+        lettering.font(str(tmp_path / "none.ttf"), 12)
+    with pytest.raises(UsageError, match="the font has no '漢'"):
+        lettering.check("A 漢", "")
+    lettering.check("50 % off -- now!", "")
+    own = tmp_path / "own.ttf"
+    own.write_bytes(ImageFont.load_default(20).font_bytes)
+    same = [banner.make(PRODUCTS, background("wide"), TEXT, font=f) for f in ("", str(own))]
+    np.testing.assert_array_equal(same[0].picture, same[1].picture)
+
+
+def test_an_atlas_says_exactly_where_the_products_are():
+    cut = [sprites.fitted(product, 64, 2) for product in PRODUCTS * 2]
+    sheet, places = sprites.sheet(cut, 64)
+    assert sheet.shape == (128, 256, 4)  # 4 columns, 2 lines, of 64
+    left = sheet.copy()
+    for sprite, (x, y, width, height) in zip(cut, places, strict=True):
+        np.testing.assert_array_equal(sheet[y : y + height, x : x + width], sprite)
+        assert x // 64 == (x + width - 1) // 64 and max(width, height) == 60
+        left[y : y + height, x : x + width] = 0
+    assert not left.any()  # and nowhere else
+    names = [f"p{i}" for i in range(6)]
+    atlas = json.loads(sprites.atlas(names, places, 64, "s.png", (256, 128)))
+    assert atlas["meta"]["image"] == "s.png" and atlas["meta"]["size"] == {"w": 256, "h": 128}
+    for name, (x, y, width, height) in zip(names, places, strict=True):
+        frame = atlas["frames"][name]
+        assert frame["frame"] == {"x": x, "y": y, "w": width, "h": height}
+        assert frame["spriteSourceSize"]["x"] == x % 64 and frame["sourceSize"] == {
+            "w": 64,
+            "h": 64,
+        }
+        assert frame["pivot"] == {"x": 0.5, "y": 0.5} and not frame["rotated"]
+
+
+def test_extrusion_repeats_the_edge_into_the_padding():
+    cut = [sprites.fitted(product, 64, 4) for product in PRODUCTS]
+    sheet, places = sprites.sheet(cut, 64, extrude=2)
+    for sprite, (x, y, width, height) in zip(cut, places, strict=True):
+        np.testing.assert_array_equal(sheet[y : y + height, x : x + width], sprite)
+        np.testing.assert_array_equal(sheet[y - 2, x : x + width], sprite[0])
+        np.testing.assert_array_equal(sheet[y : y + height, x + width + 1], sprite[:, -1])
+        assert not sheet[y - 3, x : x + width].any()
+
+
+def test_small_sprites_keep_their_pixels_and_large_sheets_are_refused():
+    small = block(10, 12)
+    np.testing.assert_array_equal(sprites.fitted(small, 64, 2), small)
+    with pytest.raises(UsageError, match="has no room"):
+        sprites.fitted(small, 16, 6)
+    with pytest.raises(UsageError, match="over 8192 px"):
+        sprites.sheet([small] * 65, 1024)
