@@ -19,7 +19,7 @@ MAKING = ("grid", "images", "interpolate", "traverse", "directions", "sweep")
 ROWS = ("interpolate", "traverse", "directions", "sweep")
 USING = ("invert", "vary", "views")
 READING = ("reconstruct", "augment_preview", *USING)
-SHOWING = (*MAKING, *READING, "compose")
+SHOWING = (*MAKING, *READING, "batch", "compose")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,14 +70,16 @@ FLAGS = (
         ("evaluate",),
     ),
     Flag(
-        "steps", 0, "Steps that each picture is fitted in; 0 is 120.", USING, low=0, high=10_000,
+        "steps", 0, "Steps that each picture is fitted in; 0 is 120.", (*USING, "batch"),
+        low=0, high=10_000,
     ),
     Flag(
         "strength", 0.4, "How far from the product: 0 gives it back, 1 is a fresh sample.",
         ("vary",), low=0.0, high=1.0,
     ),
     Flag("keep", ["category"], f"What is held: {', '.join(tables.KEEPS)}.", ("vary",)),
-    Flag("guard", True, "Hold copies of training pictures back.", ("vary",)),
+    Flag("guard", True, "Hold copies of training pictures back.", ("vary", "batch")),
+    Flag("table", "", "A .csv of requests, a row each.", ("batch",)),
     Flag("products", 0, "How many pictures of --input; 0 is 4.", ("vary",), low=0, high=100_000),
     Flag("profile", "white_main", "What is asked of pictures.", ("gate",), choices=tables.PROFILES),
     Flag("repair", False, "Write what can be mended, mended.", ("gate",)),

@@ -84,6 +84,7 @@ MODES = {
     "invert": "prodgen.apps.invert",
     "vary": "prodgen.apps.vary",
     "views": "prodgen.apps.views",
+    "batch": "prodgen.apps.batch",
     "compose": "prodgen.apps.compose",
 }
 NEED_NO_RUN = ("evaluate", "gate", "cutout", "compose")  # given --images, without --workdir

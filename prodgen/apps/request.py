@@ -42,6 +42,7 @@ class Request:
     keep: tuple[str, ...] = ("category",)
     products: int = 0
     guard: bool = True
+    table: str = ""
     profile: str = "white_main"
     repair: bool = False
     cutout: str = "plain"
