@@ -1,7 +1,7 @@
 """Use a trained run: python run_sample.py --workdir=runs/fm --mode=grid --out=grid.png
 
 Modes: grid, images, reconstruct, interpolate, traverse, directions, sweep, augment_preview,
-evaluate, gate, cutout, compose, invert, vary, views, batch. Each writes its files and a
+evaluate, gate, cutout, compose, invert, vary, views, edit, batch. Each writes its files and a
 manifest beside them; the same command gives the same bytes. --help lists the flags and their modes.
 """
 

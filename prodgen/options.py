@@ -19,7 +19,7 @@ MAKING = ("grid", "images", "interpolate", "traverse", "directions", "sweep")
 ROWS = ("interpolate", "traverse", "directions", "sweep")
 USING = ("invert", "vary", "views")
 READING = ("reconstruct", "augment_preview", *USING)
-SHOWING = (*MAKING, *READING, "batch", "compose")
+SHOWING = (*MAKING, *READING, "edit", "batch", "compose")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,13 +49,13 @@ FLAGS = (
     ),
     Flag(
         "attributes", "", "Attributes wanted, as in colour=red,azimuth=30; mode sweep: colour=*.",
-        (*MAKING, "reconstruct", *USING),
+        (*MAKING, "reconstruct", *USING, "edit"),
     ),
     Flag(
         "temperature", 1.0, "Scale of the latents, the truncation: lower is plainer.", MAKING,
         low=0.0, high=10.0,
     ),
-    Flag("frames", 12, "Pictures a row.", (*ROWS, "views"), low=2, high=240),
+    Flag("frames", 12, "Pictures a row.", (*ROWS, "views", "edit"), low=2, high=240),
     Flag("input", "", "A picture or a folder of them; default: the test split.", READING),
     Flag(
         "extractors", [], f"Look with {', '.join(tables.EXTRACTORS)} too; NAME or NAME=FILE.",
@@ -63,14 +63,14 @@ FLAGS = (
     ),
     Flag(
         "images", "", "Pictures from anywhere: a folder.",
-        ("evaluate", "gate", "cutout", "compose"),
+        ("evaluate", "gate", "cutout", "edit", "compose"),
     ),
     Flag(
         "reference", "", "Judge --images by this folder, table, or config (FILE.py:PRESET).",
         ("evaluate",),
     ),
     Flag(
-        "steps", 0, "Steps that each picture is fitted in; 0 is 120.", (*USING, "batch"),
+        "steps", 0, "Steps that each picture is fitted in; 0 is 120.", (*USING, "edit", "batch"),
         low=0, high=10_000,
     ),
     Flag(
@@ -79,26 +79,34 @@ FLAGS = (
     ),
     Flag("keep", ["category"], f"What is held: {', '.join(tables.KEEPS)}.", ("vary",)),
     Flag("guard", True, "Hold copies of training pictures back.", ("vary", "batch")),
+    Flag("edit", "", f"What is changed: {', '.join(tables.EDITS)}.", ("edit",)),
+    Flag("colour", "", "Edit recolour: a colour's name or #rrggbb.", ("edit",)),
+    Flag(
+        "method", "both", "Edit recolour: how.", ("edit",),
+        choices=("classical", "generated", "both"),
+    ),
+    Flag("mask", "", "Edit inpaint: a picture, white where to fill.", ("edit",)),
+    Flag("other", "", "Edit mix: the photo of another product.", ("edit",)),
     Flag("table", "", "A .csv of requests, a row each.", ("batch",)),
     Flag("products", 0, "How many pictures of --input; 0 is 4.", ("vary",), low=0, high=100_000),
     Flag("profile", "white_main", "What is asked of pictures.", ("gate",), choices=tables.PROFILES),
     Flag("repair", False, "Write what can be mended, mended.", ("gate",)),
     Flag(
-        "cutout", "plain", "How the product is told from its background.", ("cutout",),
+        "cutout", "plain", "How the product is told from its background.", ("cutout", "edit"),
         choices=tuple(tables.CUTOUTS),
     ),
-    Flag("model", "", "The file u2netp.onnx of --cutout=neural.", ("cutout",)),
+    Flag("model", "", "The file u2netp.onnx of --cutout=neural.", ("cutout", "edit")),
     Flag("metadata", True, "Say in each PNG's text where the picture comes from.", SHOWING),
     Flag("mark", False, 'Mark pictures "AI-generated" in a corner, to be seen.', SHOWING),
     Flag("layout", "banner", "What to compose.", ("compose",), choices=("banner", "sprites")),
     Flag("size", "square", "A banner's size: a name, as story, or WIDTHxHEIGHT.", ("compose",)),
     Flag(
         "background", "", "A colour's name or #rrggbb; cutout: or transparent, its default; "
-        "compose: or a file, by default white.", ("cutout", "compose"),
+        "compose, edit: or a file, by default white.", ("cutout", "compose", "edit"),
     ),
     Flag("text", "", "A banner's words.", ("compose",)),
     Flag("font", "", "Their font, a .ttf or .otf file.", ("compose",)),
-    Flag("shadow", 0.4, "Strength of a banner's shadows.", ("compose",), low=0.0, high=1.0),
+    Flag("shadow", 0.4, "Strength of shadows.", ("compose", "edit"), low=0.0, high=1.0),
     Flag("recolour", [], "Colours to show each product in, as red,#203a5f.", ("compose",)),
     Flag("cell", 128, "A sprite's cell, pixels: a power of two.", ("compose",), low=16, high=1024),
     Flag("padding", 2, "Clear pixels around a sprite.", ("compose",), low=0, high=64),

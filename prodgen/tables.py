@@ -84,10 +84,12 @@ MODES = {
     "invert": "prodgen.apps.invert",
     "vary": "prodgen.apps.vary",
     "views": "prodgen.apps.views",
+    "edit": "prodgen.apps.edit",
     "batch": "prodgen.apps.batch",
     "compose": "prodgen.apps.compose",
 }
-NEED_NO_RUN = ("evaluate", "gate", "cutout", "compose")  # given --images, without --workdir
+EDITS = ("background", "recolour", "attribute", "inpaint", "mix")
+NEED_NO_RUN = ("evaluate", "gate", "cutout", "compose", "edit")  # given --images, without --workdir
 KEEPS = ("shape", "colour", "category")  # what variations may hold
 CUTOUTS = {  # how a product is told from its background
     "plain": "prodgen.photo.plain:cutter",

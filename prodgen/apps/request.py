@@ -43,6 +43,11 @@ class Request:
     products: int = 0
     guard: bool = True
     table: str = ""
+    edit: str = ""
+    colour: str = ""
+    method: str = "both"
+    mask: str = ""
+    other: str = ""
     profile: str = "white_main"
     repair: bool = False
     cutout: str = "plain"

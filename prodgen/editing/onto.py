@@ -34,6 +34,13 @@ def enlarged(values: np.ndarray, side: int) -> np.ndarray:
     return np.stack([np.asarray(plane.resize(size, how)) for plane in planes], axis=-1)
 
 
+def reduced(values: np.ndarray, resolution: int) -> np.ndarray:
+    """float [side, side, C] -> float32 [R, R, C], the mean of what each pixel covers."""
+    planes = [Image.fromarray(np.float32(values[..., c])) for c in range(values.shape[-1])]
+    size, how = (resolution, resolution), Image.Resampling.BOX
+    return np.stack([np.asarray(plane.resize(size, how)) for plane in planes], axis=-1)
+
+
 def added(
     photo: np.ndarray, alpha: np.ndarray, square: Square, before: np.ndarray, after: np.ndarray
 ) -> Carried:
@@ -41,7 +48,7 @@ def added(
     change = square.back(enlarged(after.astype(np.float32) - before, square.side), photo.shape[:2])
     mask = alpha / np.float32(255)
     picture = photo.astype(np.float32) + mask[..., None] * change
-    return Carried(_levels(picture), mask, _resolution(before, square))
+    return Carried(levels(picture), mask, _resolution(before, square))
 
 
 def replaced(photo: np.ndarray, region: np.ndarray, square: Square, after: np.ndarray) -> Carried:
@@ -51,7 +58,7 @@ def replaced(photo: np.ndarray, region: np.ndarray, square: Square, after: np.nd
     inside = square.back(np.ones((square.side, square.side, 1), np.float32), photo.shape[:2])
     mask = softened(region, max(1, round(FEATHER * square.side))) * inside[..., 0]
     picture = photo + mask[..., None] * (made - photo.astype(np.float32))
-    return Carried(_levels(picture), mask, _resolution(after, square))
+    return Carried(levels(picture), mask, _resolution(after, square))
 
 
 def softened(region: np.ndarray, pixels: int) -> np.ndarray:
@@ -67,7 +74,8 @@ def softened(region: np.ndarray, pixels: int) -> np.ndarray:
     return region * np.clip(2 * edge - 1, 0, 1)
 
 
-def _levels(values: np.ndarray) -> np.ndarray:
+def levels(values: np.ndarray) -> np.ndarray:
+    """Rounded and clipped to uint8."""
     return np.uint8(np.rint(np.clip(values, 0, 255)))
 
 

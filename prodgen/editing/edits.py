@@ -1,0 +1,185 @@
+"""One change of a product's photo, at the photo's own resolution.
+
+What needs no generator is done on the photo itself; what the generator changes is carried onto it
+(onto.py). Every edit says what changed outside of what it was asked to change, and is refused above
+a level of 255 there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from prodgen.data import fit
+from prodgen.editing import change, onto
+from prodgen.editing.inversion import Inverter
+from prodgen.errors import Refused, UsageError
+from prodgen.photo import backdrop, colour, cutout, outside, silhouette
+from prodgen.photo.cutout import Cutout
+from prodgen.photo.guess import Cutter
+from prodgen.photo.place import FILL, Square
+from prodgen.photo.recolour import recolour
+from prodgen.types import Batch
+
+WHITE = (255, 255, 255)
+LEAST = 0.004  # of a generated picture: a smaller product is none
+Rgb = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Shot:
+    """A photo uint8 [H, W, 3] of one product, cut out, and the square around it."""
+
+    photo: np.ndarray
+    cut: Cutout
+    square: Square
+
+    @staticmethod
+    def of(picture: np.ndarray, cutter: Cutter) -> Shot:
+        """From a decoded picture uint8 [H, W, 1 | 3 | 4]. Refused without a product."""
+        cut = cutout.cut(picture, cutter)
+        if cut.verdict.failure:
+            raise Refused(cut.verdict.failure)
+        photo = picture[..., :3] if picture.shape[-1] > 1 else np.repeat(picture, 3, axis=-1)
+        if picture.shape[-1] == 4:
+            photo = cut.over(WHITE)
+        return Shot(np.ascontiguousarray(photo), cut, Square.around(cut.alpha))
+
+    def small(self, inverter: Inverter) -> np.ndarray:
+        """As the run sees it, uint8 [R, R, C]: centred, on the training background."""
+        spec = inverter.model.spec
+        ground = np.broadcast_to(spec.background or WHITE, 3)
+        alpha = self.square.cut(self.cut.alpha)
+        over = backdrop.over(
+            np.dstack([self.square.cut(self.cut.colour), alpha]),
+            backdrop.fill(alpha.shape, tuple(int(level) for level in ground)),
+        )
+        prepared = fit.prepare_picture(np.dstack([over, alpha]), spec.resolution, composited=True)
+        return fit.set_channels(prepared.pixels, spec.channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class Edited:
+    """picture uint8 [H, W, 3]; how: the method; numbers: what it reports."""
+
+    picture: np.ndarray
+    how: str
+    numbers: dict[str, float]
+
+
+def classical(shot: Shot, target: Rgb, strength: float = 1.0) -> Edited:
+    """The dominant colour of the product turned into another, in the photo itself."""
+    found = recolour(shot.photo, shot.cut.alpha, target, strength, region="dominant")
+    numbers = {"ciede2000_before": found.before, "ciede2000": found.after, "share": found.share}
+    return _edited(shot, found.picture, shot.cut.alpha, "classical", numbers)
+
+
+def generated_colour(
+    shot: Shot, inverter: Inverter, target: Rgb, swatches: Mapping[str, Rgb]
+) -> Edited:
+    """The product as the run would draw it in another colour: its change, added to the photo.
+
+    UsageError where the run hears no colour.
+    """
+    spec = inverter.model.conditions.spec
+    change.in_colour(inverter.model.unknown(1), spec, target, swatches)  # refused before the work
+    found = inverter(shot.small(inverter)[None])
+    asked = change.in_colour(found.conditions, spec, target, swatches)
+    after = inverter.model.decode(found.z, asked)[0]
+    carried = onto.added(shot.photo, shot.cut.alpha, shot.square, found.decoded[0], after)
+    inside = shot.cut.alpha > 127
+    numbers = {
+        "ciede2000_before": colour.difference_to(shot.photo[inside], target),
+        "ciede2000": colour.difference_to(carried.picture[inside], target),
+        "generated_pixels": carried.resolution,
+    }
+    return _edited(shot, carried.picture, shot.cut.alpha, "generated", numbers)
+
+
+def attribute(shot: Shot, inverter: Inverter, wanted: Mapping[str, str]) -> Edited:
+    """The product with other attributes, drawn by the run in the old one's place."""
+    model = inverter.model
+    for name, value in wanted.items():  # refused before the work
+        change.with_value(model.unknown(1), model.spec, name, value)
+    found = inverter(shot.small(inverter)[None])
+    z, conditions = found.z, found.conditions
+    for name, value in wanted.items():
+        z, conditions = _moved(inverter, z, conditions, name, value)
+    return _swapped(shot, model.decode(z, conditions)[0])
+
+
+def _moved(
+    inverter: Inverter, z: np.ndarray, conditions: Batch, name: str, value: str
+) -> tuple[np.ndarray, Batch]:
+    """One attribute at a value: in the conditions where the run hears it, else in the latent."""
+    heard, spec = inverter.model.conditions.spec, inverter.model.spec
+    if name in {one.name for one in heard.attributes}:
+        return z, change.with_value(conditions, heard, name, value)
+    one = next(one for one in spec.attributes if one.name == name)
+    asked, start = one.encode(value), len(spec.classes) + spec.slices()[name].start
+    read = inverter.outputs(inverter.model.decode(z, conditions))[0]
+    for i, level in enumerate(asked):
+        column = start + i
+        step = change.direction(inverter, slice(column, column + 1))
+        z = z + (level - read[column]) * step
+    return z.astype(np.float32), conditions
+
+
+def _swapped(shot: Shot, after: np.ndarray) -> Edited:
+    """The product of a generated picture uint8 [R, R, C], in the place of the photo's own.
+
+    What the old one covered is filled with the flat background that the photo's border shows.
+    """
+    shape, side = shot.photo.shape[:2], shot.square.side
+    mask = silhouette.find(after).mask
+    if mask.mean() < LEAST:
+        raise Refused("no product: what the run has drawn stands out from no background")
+    rgb = np.broadcast_to(after, (*after.shape[:2], 3)).astype(np.float32)
+    drawn = np.dstack([rgb, 255.0 * mask])
+    made = shot.square.back(onto.levels(onto.enlarged(drawn, side)), shape)
+    ground = onto.levels(silhouette.find(shot.photo, shot.cut.alpha).background)
+    share = shot.cut.alpha[..., None] / np.float32(255)
+    bare = onto.levels(shot.photo * (1 - share) + ground * share)
+    changed = np.maximum(shot.cut.alpha, made[..., 3])
+    numbers = {"generated_pixels": round(len(after) * FILL)}
+    return _edited(shot, backdrop.over(made, bare), changed, "generated", numbers)
+
+
+def inpaint(shot: Shot, inverter: Inverter, hole: np.ndarray) -> Edited:
+    """A region float [H, W] in [0, 1] of the photo, filled by the run from what is around it."""
+    if hole.shape != shot.photo.shape[:2] or not hole.any():
+        raise UsageError(
+            f"a mask of {hole.shape[::-1]} for a photo of {shot.photo.shape[1::-1]} px, or black "
+            "all over", "give one of the photo's size, white where the run is to fill",
+        )  # fmt: skip
+    small = onto.reduced(shot.square.cut(hole)[..., None], inverter.model.spec.resolution)
+    found = inverter(shot.small(inverter)[None], region=1.0 - (small > 0)[None])
+    rgb = np.broadcast_to(found.decoded[0], (*found.decoded.shape[1:3], 3))
+    carried = onto.replaced(shot.photo, hole, shot.square, rgb)
+    numbers = {"generated_pixels": carried.resolution}
+    return _edited(shot, carried.picture, hole, "generated", numbers)
+
+
+def background(shot: Shot, ground: np.ndarray, shadow: float = 0.0) -> Edited:
+    """The product on another background uint8 [H, W, 3], with a contact shadow."""
+    picture = backdrop.on(shot.cut.rgba, ground, shadow)
+    return _edited(shot, picture, 255 - shot.cut.alpha, "classical", {})
+
+
+def mixed(shots: Sequence[Shot], inverter: Inverter, count: int) -> np.ndarray:
+    """Pictures uint8 [count, R, R, C] from the first of two products to the second."""
+    found = inverter(np.stack([shot.small(inverter) for shot in shots]))
+    z, conditions = change.mixed(found.z, found.conditions, np.linspace(0, 1, count))
+    return inverter.model.decode(z, conditions)
+
+
+def _edited(
+    shot: Shot, picture: np.ndarray, mask: np.ndarray, how: str, numbers: dict[str, float]
+) -> Edited:
+    """With what changed outside the mask; BadData above a level."""
+    apart = outside.held(shot.photo, picture, mask)
+    told = {name: round(float(value), 4) for name, value in numbers.items()}
+    told |= {"outside_largest": apart.largest, "outside_mean": round(apart.mean, 4)}
+    return Edited(picture, how, told)

@@ -1,0 +1,146 @@
+"""--mode=edit: what changes, what stays, and what is said of it."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen.apps import request
+from prodgen.editing import edits
+from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen.model import Model
+from prodgen.photo import cutout
+from tests.tiny import tiny, trained_vae, write_run
+
+TEAL = (40, 148, 146)
+
+
+def disc(side=96, rgb=(200, 40, 40)):
+    """A shaded disc on white, uint8 [side, side, 3]."""
+    y, x = np.mgrid[:side, :side] - (side - 1) / 2
+    inside = np.clip(side / 3 - np.hypot(x, y) + 0.5, 0, 1)[..., None]
+    light = (1 + 0.2 * (x + y) / side)[..., None]
+    return np.uint8(np.rint(255 * (1 - inside) + inside * np.clip(np.float32(rgb) * light, 0, 255)))
+
+
+@pytest.fixture(scope="module")
+def run(store, tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "run"
+    config = tiny(optim__lr=1e-2, train__num_steps=120)
+    with config.unlocked():
+        config.data.cache_dir = str(store.path.parent)
+    write_run(path, store, config, trained_vae(store, config, 120), 120)
+    return path
+
+
+@pytest.fixture
+def shop(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(Model, "store", lambda self: store)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(disc()).save(folder / "a.png")
+    Image.fromarray(np.full((96, 96, 3), 255, np.uint8)).save(folder / "nothing.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    return folder
+
+
+def ask(run, shop, **options):
+    return request.run(request.Request(
+        workdir=run, mode="edit", out=shop.parent / "out", images=str(shop), steps=4, **options
+    ))  # fmt: skip
+
+
+def table(shop):
+    text = (shop.parent / "out" / "edit.csv").read_text(encoding="utf-8-sig")
+    return {row["file"] + row["method"]: row for row in csv.DictReader(io.StringIO(text))}
+
+
+def shown(shop, name):
+    return np.asarray(Image.open(shop.parent / "out" / name).convert("RGB"))
+
+
+def test_a_background_is_laid_under_without_a_run(shop):
+    ask(None, shop, edit="background", background="teal", shadow=0.0)
+    picture = shown(shop, "a_background_classical.png")
+    np.testing.assert_array_equal(picture[:10, :10], np.broadcast_to(TEAL, (10, 10, 3)))
+    np.testing.assert_array_equal(picture[40:56, 40:56], disc()[40:56, 40:56])
+    rows = table(shop)
+    assert float(rows["a.pngclassical"]["outside_largest"]) <= 1
+    assert "no_product" in rows["nothing.png"]["problem"] and rows["broken.png"]["problem"]
+
+
+def test_both_ways_to_recolour_change_the_product_alone(run, shop):
+    ask(run, shop, edit="recolour", colour="blue")
+    rows = table(shop)
+    classical, generated = rows["a.pngclassical"], rows["a.pnggenerated"]
+    assert float(classical["ciede2000"]) < 3 < float(classical["ciede2000_before"])
+    assert float(generated["ciede2000_before"]) > 3 and generated["generated_pixels"] == "14"
+    for how in ("classical", "generated"):
+        picture = shown(shop, f"a_recolour_{how}.png")
+        np.testing.assert_array_equal(picture[:12], disc()[:12])
+        assert np.abs(picture[48, 48].astype(int) - disc()[48, 48]).max() > 0
+
+
+def test_an_attribute_is_drawn_anew_in_the_old_ones_place(run, shop):
+    ask(run, shop, edit="attribute", attributes={"colour": "blue", "radius": "5"})
+    picture = shown(shop, "a_attribute_generated.png")
+    np.testing.assert_array_equal(picture[0], 255)
+    assert np.abs(picture[48, 48].astype(int) - disc()[48, 48]).max() > 20
+
+
+def test_a_hole_is_filled_and_nothing_else_touched(run, shop):
+    mask = np.zeros((96, 96), np.uint8)
+    mask[40:60, 40:60] = 255
+    Image.fromarray(mask).save(shop.parent / "mask.png")
+    ask(run, shop, edit="inpaint", mask=str(shop.parent / "mask.png"))
+    picture = shown(shop, "a_inpaint_generated.png")
+    np.testing.assert_array_equal(picture[mask == 0], disc()[mask == 0])
+    assert (picture[44:56, 44:56] != disc()[44:56, 44:56]).any()
+
+
+def test_a_mixture_leads_from_one_to_the_other(run, shop):
+    Image.fromarray(disc(rgb=(40, 60, 200))).save(shop.parent / "other.png")
+    ask(run, shop, edit="mix", other=str(shop.parent / "other.png"), frames=3)
+    names = [f"a_mix_{k:02d}.png" for k in range(3)]
+    first, middle, last = (shown(shop, name).astype(int) for name in names)
+    assert np.abs(first - last).mean() > np.abs(first - middle).mean() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "said"),
+    [
+        ({"edit": ""}, UsageError, "background, recolour, attribute, inpaint or mix"),
+        ({"edit": "recolour"}, UsageError, "--colour"),
+        ({"edit": "recolour", "colour": "mauveish"}, UsageError, "teal"),
+        ({"edit": "recolour", "colour": "red", "method": "generated"}, UsageError, "--workdir"),
+        ({"edit": "attribute", "attributes": {"colour": "red"}}, UsageError, "--workdir"),
+        ({"edit": "mix"}, UsageError, "--workdir"),
+        ({"edit": "background", "background": "mauveish"}, UsageError, "teal"),
+        ({"edit": "background", "cutout": "neural"}, MissingInput, "u2netp"),
+    ],
+)
+def test_what_is_missing_is_said_before_anything_is_read(shop, options, kind, said):
+    with pytest.raises(kind, match=said):
+        ask(None, shop, **options)
+
+
+def test_unknown_attributes_list_the_known_ones(run, shop):
+    with pytest.raises(UsageError, match="colour, radius, turn"):
+        ask(run, shop, edit="attribute", attributes={"smell": "rose"})
+    with pytest.raises(MissingInput, match="nowhere"):
+        ask(run, shop, edit="inpaint", mask="nowhere.png")
+
+
+def test_nothing_to_edit_is_an_error(shop):
+    (shop / "a.png").unlink()
+    with pytest.raises(BadData, match="none of 2 photos"):
+        ask(None, shop, edit="background")
+
+
+def test_a_shot_is_cut_out_and_squared():
+    shot = edits.Shot.of(disc(), cutout.method("plain"))
+    assert shot.square.side in {round(n / 0.86) for n in (63, 64, 65)}
+    assert shot.cut.alpha[48, 48] == 255 and shot.cut.alpha[2, 2] == 0
+    np.testing.assert_array_equal(shot.photo, disc())
