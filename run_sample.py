@@ -1,8 +1,8 @@
 """Use a trained run: python run_sample.py --workdir=runs/fm --mode=grid --out=grid.png
 
 Modes: grid, images, reconstruct, interpolate, traverse, directions, sweep, augment_preview,
-evaluate, gate, invert, vary, views. Each writes its files and a manifest.json beside them; the same
-command gives the same bytes. --help lists the flags and the modes that read each.
+evaluate, gate, invert, vary, views, personalise. Each writes its files and a manifest.json beside
+them; the same command gives the same bytes. --help lists the flags and the modes that read each.
 """
 
 import sys

@@ -66,7 +66,8 @@ FLAGS = (
         ("evaluate",),
     ),
     Flag(
-        "steps", 0, "Steps that each picture is fitted in; 0 is 120.", USING, low=0, high=10_000,
+        "steps", 0, "Steps that each picture is fitted in; 0 is 120.", (*USING, "personalise"),
+        low=0, high=10_000,
     ),
     Flag(
         "strength", 0.4, "How far from the product: 0 gives it back, 1 is a fresh sample.",
@@ -74,6 +75,19 @@ FLAGS = (
     ),
     Flag("keep", ["category"], f"What is held: {', '.join(tables.KEEPS)}.", ("vary",)),
     Flag("products", 0, "How many pictures of --input; 0 is 4.", ("vary",), low=0, high=100_000),
+    Flag(
+        "history", "", "A CSV: product or picture, and weight or event (viewed, bought, returned).",
+        ("personalise",),
+    ),
+    Flag("person", "", "Whose rows of --history, where it has a column person.", ("personalise",)),
+    Flag(
+        "exploration", 0.2, "0 trusts what is known of the taste, 1 tries what may be liked.",
+        ("personalise",), low=0.0, high=1.0,
+    ),
+    Flag(
+        "diversity", 0.85, "The least, as a share of unconditional samples'.", ("personalise",),
+        low=0.0, high=1.0,
+    ),
     Flag("profile", "white_main", "What is asked of pictures.", ("gate",), choices=tables.PROFILES),
     Flag("repair", False, "Write what can be mended, mended.", ("gate",)),
 )  # fmt: skip

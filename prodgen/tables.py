@@ -83,6 +83,7 @@ MODES = {
     "invert": "prodgen.apps.invert",
     "vary": "prodgen.apps.vary",
     "views": "prodgen.apps.views",
+    "personalise": "prodgen.apps.personalise",
 }
 NEED_NO_RUN = ("evaluate", "gate")  # given --images, these modes work without --workdir
 KEEPS = ("shape", "colour", "category")  # what variations may hold

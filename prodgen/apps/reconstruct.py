@@ -55,7 +55,7 @@ def read_pictures(model: Model, request: Request, n: int) -> tuple[np.ndarray, B
         batch = store.fetch(ids)
         return batch["image"], batch, store.names(ids)
     paths = files(Path(request.input), "--input")[:n]
-    pictures, names = np.stack([_read(model, path) for path in paths]), [p.name for p in paths]
+    pictures, names = np.stack([read_picture(model, path) for path in paths]), [p.name for p in paths]
     if not request.label and not request.attributes:
         return pictures, model.unknown(len(paths)), names
     indices = np.arange(len(paths))
@@ -63,7 +63,7 @@ def read_pictures(model: Model, request: Request, n: int) -> tuple[np.ndarray, B
     return pictures, asked, names
 
 
-def _read(model: Model, path: Path) -> np.ndarray:
+def read_picture(model: Model, path: Path) -> np.ndarray:
     """A user's picture, fitted as the training pictures were, uint8 [R, R, C]; else BadData."""
     data, spec = model.config.data, model.spec
     try:

@@ -38,6 +38,10 @@ class Request:
     strength: float = 0.4
     keep: tuple[str, ...] = ("category",)
     products: int = 0
+    history: str = ""
+    person: str = ""
+    exploration: float = 0.2
+    diversity: float = 0.85
     profile: str = "white_main"
     repair: bool = False
 
