@@ -55,7 +55,10 @@ def read_pictures(model: Model, request: Request, n: int) -> tuple[np.ndarray, B
         batch = store.fetch(ids)
         return batch["image"], batch, store.names(ids)
     paths = files(Path(request.input), "--input")[:n]
-    pictures, names = np.stack([read_picture(model, path) for path in paths]), [p.name for p in paths]
+    pictures, names = (
+        np.stack([read_picture(model, path) for path in paths]),
+        [p.name for p in paths],
+    )
     if not request.label and not request.attributes:
         return pictures, model.unknown(len(paths)), names
     indices = np.arange(len(paths))

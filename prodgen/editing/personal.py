@@ -152,7 +152,9 @@ class Personaliser:
         except MissingInput as gone:
             say(f"{gone.what}: looks are compared with those of samples")
             return self._drawn
-        return Looks.of(self.inverter.features(store.fetch(store.some("train", REFERENCE))["image"]))
+        return Looks.of(
+            self.inverter.features(store.fetch(store.some("train", REFERENCE))["image"])
+        )
 
 
 def joined(one: Candidates, other: Candidates) -> Candidates:
