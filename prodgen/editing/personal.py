@@ -1,14 +1,15 @@
 """Pictures for a person: candidates drawn towards their taste, picked by it and kept diverse.
 
-Half of the candidates are what the run draws for anybody, half have the conditions of training rows
-drawn in proportion to exp(utility), fresh latents each. n are picked one after the other by
+Some candidates are what the run draws for anybody, some have the conditions of training rows drawn
+in proportion to exp(SHARP utility), with fresh latents. n of them are picked one after the other by
 
     SHARP u_i(x) + g_i(x) + l d(x),
 
 where u_i is a draw of the person's utility for place i (Thompson sampling), g_i Gumbel noise, by
 which the highest is a draw in proportion to exp(SHARP u_i), and d the distance to the nearest one
-picked before (maximal marginal relevance, Carbonell & Goldstein 1998). l is the smallest that keeps
-the diversity asked for. Where nothing is known u is flat, and the picks are what anybody gets.
+picked before (maximal marginal relevance, Carbonell & Goldstein 1998), at most that of two samples
+drawn at random: farther ones would be odd rather than various. l is the smallest that keeps the
+diversity asked for. A person without a history gets what anybody gets.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from prodgen.errors import MissingInput
 from prodgen.model import Model
 from prodgen.types import Batch
 
-POOL = 256  # candidates of each half, or as many as are asked for
+POOL = 256  # candidates as anybody gets them, or as many as are asked for
+PROPOSED = 128  # candidates that taste proposes, or twice as many as are asked for
 SHARP = 6.0  # how much a utility of 1 outweighs chance, in nats
 FLOOR = 0.85  # of the diversity of unconditional samples: another eye than ours sees a bit less
 EXPLORATION = 0.2
@@ -124,19 +126,18 @@ class Personaliser:
     def _pool(
         self, taste: Taste, n: int, exploration: float, dice: np.random.Generator
     ) -> Candidates:
-        """Unconditional candidates first, then as many with the conditions that taste proposes."""
-        count = max(POOL, n)
-        extra, conditions = np.arange(POOL, count), self.model.conditions
-        plain = self.plain
+        """Unconditional candidates first, then those whose conditions taste proposes."""
+        count, more, conditions = max(POOL, n), max(PROPOSED, 2 * n), self.model.conditions
+        plain, extra = self.plain, np.arange(POOL, count)
         if len(extra):
             plain = joined(plain, self._made(extra, conditions.pick(self.seed, extra)))
         if not taste.seen:
             return plain
-        weights = SHARP * taste.draw(count, exploration, dice)
+        weights = SHARP * taste.draw(more, exploration, dice)
         chances = weights @ self.space.rows(conditions).T
         chosen = np.argmax(chances + dice.gumbel(size=chances.shape), axis=1)
         asked = {name: getattr(conditions, name)[chosen] for name in plain.conditions}
-        return joined(plain, self._made(count + np.arange(count), asked))
+        return joined(plain, self._made(count + np.arange(more), asked))
 
     def _made(self, indices: np.ndarray, conditions: Batch) -> Candidates:
         z = self.model.latents(indices, self.seed)
@@ -187,13 +188,13 @@ def picked(score: np.ndarray, looks: np.ndarray, unit: float, floor: float) -> n
 
 def greedy(score: np.ndarray, looks: np.ndarray, weight: float) -> np.ndarray:
     """One candidate for each row of score [n, M], none twice: the highest score plus `weight` times
-    the distance to the nearest one picked before."""
+    the distance to the nearest one picked before, up to 1."""
     taken: list[int] = []
     free, gap = np.zeros(score.shape[1]), np.zeros(score.shape[1])
     for row in score:
         best = int(np.argmax(row + weight * gap + free))
         distance = np.linalg.norm(looks - looks[best], axis=1)
-        gap = np.minimum(gap, distance) if taken else distance
+        gap = np.minimum(gap if taken else 1.0, distance)
         free[best] = -np.inf
         taken.append(best)
     return np.array(taken, int)

@@ -25,12 +25,13 @@ EVENTS = {"viewed": 0.3, "bought": 1.0, "returned": -1.0}
 PRIOR = {"category": 1.0, "categorical": 1.0, "number": 0.5, "angle": 0.3, "look": 0.5}
 """Prior deviation of the weights, by what a feature is; a look is what conditions do not say."""
 NOISE = 0.5  # s2: how far one event is from the utility
-SURE = 0.9  # probability from which a leaning is put into words
+SURE = 0.8  # probability from which a leaning is put into words
 
 
 @dataclasses.dataclass(frozen=True)
 class Contrast:
-    """A value of an attribute against the average product: what it adds is vector [D] . w."""
+    """Products with a value of an attribute against the average one: they add vector [D] . w, with
+    all that goes along with the value."""
 
     attribute: str
     value: str
@@ -63,7 +64,7 @@ class Space:
         self.columns = len(self.spec.classes) + self.spec.columns
         raw, known = self._raw(conditions.label, conditions.attributes, conditions.known)
         self.mean = np.sum(raw * known, axis=0) / np.maximum(known.sum(axis=0), 1)
-        centred = (raw - self.mean) * known
+        self._told = centred = (raw - self.mean) * known
         prior = self._prior()
         total = np.sum(np.square(centred * prior).mean(axis=0)) + PRIOR["look"] ** 2
         self.scale = np.append(prior, PRIOR["look"]) / math.sqrt(total)
@@ -104,25 +105,30 @@ class Space:
         return found
 
     def _values(self, name: str, values: tuple[str, ...], start: int) -> list[Contrast]:
-        place, found = slice(start, start + len(values)), []
+        """The mean product of each value that there is."""
+        found = []
         for i, value in enumerate(values):
-            vector = np.zeros(self.columns + self.look)
-            vector[place] = -self.mean[place] * self.scale[place]
-            vector[start + i] += self.scale[start + i]
-            found.append(Contrast(name, value, vector))
+            has = self._told[:, start + i] > 0
+            if has.any():
+                found.append(Contrast(name, value, self._padded(self._told[has].mean(axis=0))))
         return found
 
     def _direction(self, attribute: Attribute, start: int, mean: np.ndarray) -> Contrast:
         """A number one deviation up or down, or an angle where the utility is highest."""
-        vector = np.zeros(self.columns + self.look)
         place = slice(start, start + attribute.columns)
-        length = np.linalg.norm(mean[place])
-        vector[place] = self.scale[place] * (mean[place] / length if length else 1.0)
+        along = self._told[:, place]
+        slopes = along.T @ self._told / np.maximum(np.square(along).sum(axis=0), 1e-12)[:, None]
+        gains = np.array([self._padded(slope) @ mean for slope in slopes])
+        length = np.linalg.norm(gains)
+        unit = gains / length if length else np.full(len(gains), len(gains) ** -0.5)
+        words = "high" if unit[0] > 0 else "low"
         if attribute.kind == "angle":
-            words = f"{attribute.decode(mean[place]):.0f} degrees"
-        else:
-            words = "high" if mean[start] >= 0 else "low"
-        return Contrast(attribute.name, words, vector)
+            words = f"{attribute.decode(unit):.0f} degrees"
+        return Contrast(attribute.name, words, self._padded(unit @ slopes))
+
+    def _padded(self, told: np.ndarray) -> np.ndarray:
+        """Condition columns in deviations -> features [D], the look unknown."""
+        return np.append(told * self.scale[:-1], np.zeros(self.look))
 
 
 @dataclasses.dataclass(frozen=True)
