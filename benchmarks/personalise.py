@@ -18,17 +18,20 @@ import json
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from absl import flags
+from ml_collections import ConfigDict
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import commandline, home
+from prodgen import commandline, home, images
 from prodgen.data.store import Store
 from prodgen.editing import guess, taste
 from prodgen.editing.personal import EXPLORATION, FLOOR, Personaliser, mean_distance
@@ -102,10 +105,10 @@ def history(one: Person, utility: np.ndarray, length: int) -> tuple[np.ndarray, 
     low, high = np.quantile(noisy, (RETURNED, 1 - BOUGHT))
     follows = dice.random(len(utility)) < SHOWN
     liked = np.argsort(-(EAGER * utility + dice.gumbel(size=len(utility))))
-    queues, met = (list(liked), list(dice.permutation(len(utility)))), dict[int, None]()
+    queues = {True: liked, False: dice.permutation(len(utility))}
+    met: dict[int, None] = {}  # in the order of meeting
     for follow in follows[:length]:
-        queue = queues[0] if follow else queues[1]
-        met[next(row for row in queue if row not in met)] = None
+        met[next(row for row in queues[bool(follow)] if row not in met)] = None
     rows = np.array(list(met), int)
     does = np.where(noisy[rows] > high, "bought", np.where(noisy[rows] < low, "returned", "viewed"))
     return rows, np.array([taste.EVENTS[event] for event in does], float)
@@ -114,18 +117,20 @@ def history(one: Person, utility: np.ndarray, length: int) -> tuple[np.ndarray, 
 class Judge:
     """Another home network than the one that chooses: what pictures show, and how they differ."""
 
-    def __init__(self, store: Store, data, say):
+    def __init__(self, store: Store, data: ConfigDict, say: home.Say):
         params, record = home.network(store, data, say, seed=1)
         self.spec, self.accuracy = store.spec, record.get("accuracy")
-        self.see = features.home(params, record["sha256"])
         net = Classifier(params["head"]["bias"].shape[0])
-        head = features.Identity("outputs", "1", record["sha256"], "none")
-        apply = lambda p, x: net.apply({"params": p}, x)[0]  # noqa: E731
-        self._outputs = features._extractor(head, apply, params)
+        both = lambda p, x: net.apply({"params": p}, images.to_float(x))[:2]  # noqa: E731
+        apply = jax.jit(lambda p, x: jnp.concatenate(both(p, x), axis=-1))
+        identity = features.Identity("judge", "1", record["sha256"], "none")
+        self._see = features.Extractor(identity, functools.partial(apply, params))
 
-    def columns(self, pictures: np.ndarray) -> np.ndarray:
-        """Raw columns [N, K + A] of what is read off pictures."""
-        return columns(guess.recognise(self._outputs(pictures), self.spec), self.spec)
+    def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(raw columns [N, K + A] of what is read off pictures, their features [N, F])."""
+        seen, outputs = self._see(pictures), len(self.spec.classes) + self.spec.columns
+        read = guess.recognise(seen[:, :outputs], self.spec)
+        return columns(read, self.spec), seen[:, outputs:].astype(np.float64)
 
 
 def shares(one: Person, real: np.ndarray, plain: list[np.ndarray], made: list[np.ndarray]) -> dict:
@@ -145,15 +150,15 @@ def shares(one: Person, real: np.ndarray, plain: list[np.ndarray], made: list[np
 
 
 def study(model, people: int, n: int, exploration: float, floor: float, seed: int, say) -> dict:
-    """{length: {measure: [person]}}, with the judge's accuracy on held-back pictures."""
+    """`values` {length: {measure: [person]}}, and the judge's accuracy on held-back pictures."""
     store = model.store()
     ids = store.ids("train")
     products, spec = store.fetch(ids), model.spec
     raw = columns(products, spec)
     judge, maker = Judge(store, model.config.data, say), Personaliser(model, say)
     rows = maker.rows(products["image"], products)
-    plain = [columns(maker.plain.conditions, spec), judge.columns(maker.plain.pictures)]
-    unit = mean_distance(judge.see(maker.plain.pictures).astype(np.float64))
+    read, looks = judge(maker.plain.pictures)
+    plain, unit = [columns(maker.plain.conditions, spec), read], mean_distance(looks)
     values = {length: {name: [] for name in TARGET} for length in LENGTHS}
     for who in range(people):
         one = person(seed * 1000 + who, raw, spec)
@@ -161,9 +166,8 @@ def study(model, people: int, n: int, exploration: float, floor: float, seed: in
         for length in LENGTHS:
             seen, weights = history(one, utility, length)
             made = maker(rows[seen], weights, n, exploration, floor).made
-            found = [columns(made.conditions, spec), judge.columns(made.pictures)]
-            entry = shares(one, raw, plain, found)
-            looks = judge.see(made.pictures).astype(np.float64)
+            read, looks = judge(made.pictures)
+            entry = shares(one, raw, plain, [columns(made.conditions, spec), read])
             entry[DIVERSITY] = mean_distance(looks) / unit
             for name, value in entry.items():
                 values[length][name].append(value)
@@ -172,7 +176,7 @@ def study(model, people: int, n: int, exploration: float, floor: float, seed: in
 
 
 def told(values: dict) -> dict:
-    """{measure: {length: {mean, low, high}}} with 95 % intervals over people."""
+    """{measure: {length: {mean, low, high}}}, 95 % intervals over people."""
     found = {}
     for name in TARGET:
         rows = {length: interval.of_many(np.array(values[length][name])) for length in values}
