@@ -25,6 +25,7 @@ EVENTS = {"viewed": 0.3, "bought": 1.0, "returned": -1.0}
 PRIOR = {"category": 1.0, "categorical": 1.0, "number": 0.5, "angle": 0.3, "look": 0.5}
 """Prior deviation of the weights, by what a feature is; a look is what conditions do not say."""
 NOISE = 0.5  # s2: how far one event is from the utility
+RARE = 0.02  # of products: an eighth of the circle with fewer is not spoken of
 SURE = 0.8  # probability from which a leaning is put into words
 
 
@@ -64,7 +65,8 @@ class Space:
         self.columns = len(self.spec.classes) + self.spec.columns
         raw, known = self._raw(conditions.label, conditions.attributes, conditions.known)
         self.mean = np.sum(raw * known, axis=0) / np.maximum(known.sum(axis=0), 1)
-        self._told = centred = (raw - self.mean) * known
+        centred = (raw - self.mean) * known
+        self._told, self._known = centred, known
         prior = self._prior()
         total = np.sum(np.square(centred * prior).mean(axis=0)) + PRIOR["look"] ** 2
         self.scale = np.append(prior, PRIOR["look"]) / math.sqrt(total)
@@ -94,37 +96,47 @@ class Space:
         return np.array([PRIOR[kind] for kind in kinds])
 
     def contrasts(self, mean: np.ndarray) -> list[Contrast]:
-        """Every value that a leaning can be about; `mean` [D] of the weights turns the angles."""
+        """Every value that a leaning can be about; by the `mean` [D] of the weights a number's is
+        high or low."""
         found = self._values("category", self.spec.classes, 0)
         for attribute in self.spec.attributes:
             start = len(self.spec.classes) + self.spec.slices()[attribute.name].start
             if attribute.kind == "categorical":
                 found += self._values(attribute.name, attribute.values, start)
+            elif attribute.kind == "angle":
+                found += self._sectors(attribute, start)
             else:
-                found.append(self._direction(attribute, start, mean))
+                found.append(self._slope(attribute, start, mean))
         return found
 
     def _values(self, name: str, values: tuple[str, ...], start: int) -> list[Contrast]:
         """The mean product of each value that there is."""
-        found = []
-        for i, value in enumerate(values):
-            has = self._told[:, start + i] > 0
-            if has.any():
-                found.append(Contrast(name, value, self._padded(self._told[has].mean(axis=0))))
-        return found
+        has = [self._told[:, start + i] > 0 for i in range(len(values))]
+        return [
+            self._mean(name, v, rows) for v, rows in zip(values, has, strict=True) if rows.any()
+        ]
 
-    def _direction(self, attribute: Attribute, start: int, mean: np.ndarray) -> Contrast:
-        """A number one deviation up or down, or an angle where the utility is highest."""
-        place = slice(start, start + attribute.columns)
-        along = self._told[:, place]
-        slopes = along.T @ self._told / np.maximum(np.square(along).sum(axis=0), 1e-12)[:, None]
-        gains = np.array([self._padded(slope) @ mean for slope in slopes])
-        length = np.linalg.norm(gains)
-        unit = gains / length if length else np.full(len(gains), len(gains) ** -0.5)
-        words = "high" if unit[0] > 0 else "low"
-        if attribute.kind == "angle":
-            words = f"{attribute.decode(unit):.0f} degrees"
-        return Contrast(attribute.name, words, self._padded(unit @ slopes))
+    def _sectors(self, attribute: Attribute, start: int) -> list[Contrast]:
+        """The mean product of each eighth of the circle that is not rare."""
+        place = slice(start, start + 2)
+        sine, cosine = (self._told[:, place] + self.mean[place]).T
+        sector = np.round(np.arctan2(sine, cosine) / (np.pi / 4)).astype(int) % 8
+        has = [self._known[:, start] & (sector == i) for i in range(8)]
+        return [
+            self._mean(attribute.name, f"about {45 * i} degrees", rows)
+            for i, rows in enumerate(has)
+            if rows.mean() >= RARE
+        ]
+
+    def _slope(self, attribute: Attribute, start: int, mean: np.ndarray) -> Contrast:
+        """A number one deviation up, or down where that is liked more."""
+        along = self._told[:, start]
+        slope = self._padded(along @ self._told / max(float(along @ along), 1e-12))
+        high = float(slope @ mean) >= 0
+        return Contrast(attribute.name, "high" if high else "low", slope if high else -slope)
+
+    def _mean(self, name: str, value: str, rows: np.ndarray) -> Contrast:
+        return Contrast(name, value, self._padded(self._told[rows].mean(axis=0)))
 
     def _padded(self, told: np.ndarray) -> np.ndarray:
         """Condition columns in deviations -> features [D], the look unknown."""
