@@ -1,7 +1,7 @@
 """Pictures for a person: candidates drawn towards their taste, picked by it and kept diverse.
 
 Some candidates are what the run draws for anybody, some have the conditions of training rows drawn
-in proportion to exp(SHARP utility), with fresh latents. n of them are picked one after the other by
+in proportion to exp(WIDE utility), with fresh latents. n of them are picked one after the other by
 
     SHARP u_i(x) + g_i(x) + l d(x),
 
@@ -27,7 +27,7 @@ from prodgen.types import Batch
 
 POOL = 256  # candidates as anybody gets them, or as many as are asked for
 PROPOSED = 128  # candidates that taste proposes, or twice as many as are asked for
-SHARP = 6.0  # how much a utility of 1 outweighs chance, in nats
+SHARP, WIDE = 5.0, 2.5  # nats by which a utility of 1 outweighs chance: in picks, in proposals
 FLOOR = 0.85  # of the diversity of unconditional samples: another eye than ours sees a bit less
 EXPLORATION = 0.2
 REFERENCE = 256  # training pictures that say how an average product looks
@@ -133,7 +133,7 @@ class Personaliser:
             plain = joined(plain, self._made(extra, conditions.pick(self.seed, extra)))
         if not taste.seen:
             return plain
-        weights = SHARP * taste.draw(more, exploration, dice)
+        weights = WIDE * taste.draw(more, exploration, dice)
         chances = weights @ self.space.rows(conditions).T
         chosen = np.argmax(chances + dice.gumbel(size=chances.shape), axis=1)
         asked = {name: getattr(conditions, name)[chosen] for name in plain.conditions}
