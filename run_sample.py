@@ -1,8 +1,8 @@
 """Use a trained run: python run_sample.py --workdir=runs/fm --mode=grid --out=grid.png
 
 Modes: grid, images, reconstruct, interpolate, traverse, directions, sweep, augment_preview,
-evaluate, gate, cutout, compose, invert, vary, views, edit, batch. Each writes its files and a
-manifest beside them; the same command gives the same bytes. --help lists the flags and their modes.
+evaluate, gate, cutout, compose, invert, vary, views, edit, batch, personalise. Each writes its
+files and a manifest beside them; the same command gives the same bytes. --help lists the flags.
 """
 
 import sys

@@ -19,7 +19,7 @@ MAKING = ("grid", "images", "interpolate", "traverse", "directions", "sweep")
 ROWS = ("interpolate", "traverse", "directions", "sweep")
 USING = ("invert", "vary", "views")
 READING = ("reconstruct", "augment_preview", *USING)
-SHOWING = (*MAKING, *READING, "edit", "batch", "compose")
+SHOWING = (*MAKING, *READING, "edit", "batch", "personalise", "compose")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,8 @@ FLAGS = (
         ("evaluate",),
     ),
     Flag(
-        "steps", 0, "Steps that each picture is fitted in; 0 is 120.", (*USING, "edit", "batch"),
+        "steps", 0, "Steps that each picture is fitted in; 0 is 120.",
+        (*USING, "edit", "batch", "personalise"),
         low=0, high=10_000,
     ),
     Flag(
@@ -89,6 +90,19 @@ FLAGS = (
     Flag("other", "", "Edit mix: the photo of another product.", ("edit",)),
     Flag("table", "", "A .csv of requests, a row each.", ("batch",)),
     Flag("products", 0, "How many pictures of --input; 0 is 4.", ("vary",), low=0, high=100_000),
+    Flag(
+        "history", "", "A CSV: product or picture, and weight or event (viewed, bought, returned).",
+        ("personalise",),
+    ),
+    Flag("person", "", "Whose rows of --history, where it has a column person.", ("personalise",)),
+    Flag(
+        "exploration", 0.2, "0 trusts what is known of the taste, 1 tries what may be liked.",
+        ("personalise",), low=0.0, high=1.0,
+    ),
+    Flag(
+        "diversity", 0.85, "The least, as a share of unconditional samples'.", ("personalise",),
+        low=0.0, high=1.0,
+    ),
     Flag("profile", "white_main", "What is asked of pictures.", ("gate",), choices=tables.PROFILES),
     Flag("repair", False, "Write what can be mended, mended.", ("gate",)),
     Flag(

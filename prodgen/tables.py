@@ -87,6 +87,7 @@ MODES = {
     "edit": "prodgen.apps.edit",
     "batch": "prodgen.apps.batch",
     "compose": "prodgen.apps.compose",
+    "personalise": "prodgen.apps.personalise",
 }
 EDITS = ("background", "recolour", "attribute", "inpaint", "mix")
 NEED_NO_RUN = ("evaluate", "gate", "cutout", "compose", "edit")  # given --images, without --workdir

@@ -275,3 +275,34 @@ def test_the_judges_speed_is_measured(imported):
     assert speed.throughput(features.pixels(), 16, rounds=1) > 0
     assert set(speed.matrices(30, 8, rounds=1)) == {"from_rows", "from_moments"}
     assert speed.matrices(4, 8, rounds=2)["from_rows"] > 0
+
+
+def test_simulated_people_have_histories_that_grow(imported, store):
+    program = imported("personalise")
+    raw = program.columns(store.fetch(np.arange(store.size)), store.spec)
+    one = program.person(3, raw, store.spec)
+    utility = one.utility(raw)
+    assert np.std(utility) == pytest.approx(1.0)
+    (few, _), (many, weights) = (program.history(one, utility, n) for n in (5, 40))
+    np.testing.assert_array_equal(few, many[:5])
+    assert len(set(many)) == 40 and set(weights) <= {0.3, 1.0, -1.0}
+    bought, returned = utility[many[weights == 1]], utility[many[weights == -1]]
+    assert bought.mean() > returned.mean()
+    assert utility[many].mean() > utility.mean()  # half of what they meet follows their taste
+
+
+def test_lift_is_the_share_in_the_top_decile_over_the_usual_one(imported):
+    program = imported("personalise")
+    one = program.Person(np.array([1.0]), 0)
+    all_of_them, best = np.arange(100.0)[:, None], np.full((10, 1), 99.0)
+    half = np.concatenate([best, np.zeros((10, 1))])
+    found = program.shares(one, all_of_them, [all_of_them, all_of_them], [best, half])
+    assert found == {program.ASKED: pytest.approx(10.0), program.READ: pytest.approx(5.0)}
+
+
+def test_lift_and_diversity_are_told_and_drawn(imported, tmp_path):
+    program = imported("personalise")
+    values = {n: {name: [1.0, 2.0, 3.0] for name in program.TARGET} for n in program.LENGTHS}
+    assert program.told(values)[program.ASKED]["20"]["mean"] == 2.0
+    program.draw(values, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from prodgen import images, rng
-from prodgen.apps.reconstruct import read_pictures
+from prodgen.apps.photos import read_pictures
 from prodgen.apps.request import Output, Request
 from prodgen.augment import policies
 from prodgen.errors import UsageError

@@ -48,6 +48,10 @@ class Request:
     method: str = "both"
     mask: str = ""
     other: str = ""
+    history: str = ""
+    person: str = ""
+    exploration: float = 0.2
+    diversity: float = 0.85
     profile: str = "white_main"
     repair: bool = False
     cutout: str = "plain"

@@ -50,9 +50,9 @@ class Table:
 
     def __init__(self, path: Path, max_pixels: int, image: str = "", category: str = ""):
         self.max_pixels = max_pixels
-        text = _text(path)
+        text = read_text(path)
         self.digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        header, rows = _parse(text, path)
+        header, rows = parse(text, path)
         self.roles = columns.find_roles(header, [row for _, row, _ in rows], image, category)
         self.products, self.index = _products(path.resolve().parent, rows, self.roles)
         names = {product.category for product in self.products} - {None}
@@ -107,7 +107,7 @@ def from_config(data: ConfigDict) -> Table:
     return Table(path, data.max_pixels, data.image_column, data.category_column)
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """The table's text: UTF-8, UTF-16 with its mark, or else what Excel calls ANSI."""
     try:
         raw = decode.read_regular(path)
@@ -125,7 +125,7 @@ def _text(path: Path) -> str:
 Numbered = tuple[int, Row, str]  # line number, the row, and why it is refused ("" if it is not)
 
 
-def _parse(text: str, path: Path) -> tuple[list[str], list[Numbered]]:
+def parse(text: str, path: Path) -> tuple[list[str], list[Numbered]]:
     """The column names and the rows with their line numbers."""
     suffix = path.suffix.lower()
     if suffix in (".jsonl", ".ndjson", ".json"):
@@ -214,7 +214,7 @@ def _products(
         name = given or f"line {line}"
         file = ""
         if not refused:
-            file, refused = _locate(root, top, given)
+            file, refused = locate(root, top, given)
         if file and file in seen:
             refused = f"repeated: the picture of line {seen[file]} again"
         elif file:
@@ -242,7 +242,7 @@ def _product(name: str, file: str, row: Row, roles: columns.Roles) -> Product:
     )
 
 
-def _locate(root: Path, top: str, given: str) -> tuple[str, str]:
+def locate(root: Path, top: str, given: str) -> tuple[str, str]:
     """(the file that a path in the table means, "") or ("", why it is refused)."""
     if not given:
         return "", "missing: no path in the row"

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from prodgen import tables
-from prodgen.apps import cutout, listing, reconstruct
+from prodgen.apps import cutout, listing, photos
 from prodgen.apps.request import Request
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.types import Spec
@@ -163,12 +163,12 @@ def test_a_run_reads_photos_as_its_training_pictures_were_made(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "a.png")
     run = tiny(data__cutout="plain", data__resolution=32)
     model = types.SimpleNamespace(config=run, spec=Spec(32, 3, background=(255, 255, 255)))
-    found = reconstruct._read(model, tmp_path / "a.png")
+    found = photos.read_picture(model, tmp_path / "a.png")
     assert found.shape == (32, 32, 3) and found[0].min() > 250
     assert overlap(np.uint8(255 - found.min(axis=-1)), disc(32, 13.8)) > 0.85  # centred, 86 %
     Image.fromarray(np.full((60, 60, 3), 90, np.uint8)).save(tmp_path / "b.png")
     with pytest.raises(BadData, match="b.png: no_product"):
-        reconstruct._read(model, tmp_path / "b.png")
+        photos.read_picture(model, tmp_path / "b.png")
 
 
 def test_the_command(tmp_path):

