@@ -76,7 +76,7 @@ def test_both_ways_to_recolour_change_the_product_alone(run, shop):
     rows = table(shop)
     classical, generated = rows["a.pngclassical"], rows["a.pnggenerated"]
     assert float(classical["ciede2000"]) < 3 < float(classical["ciede2000_before"])
-    assert float(generated["ciede2000_before"]) > 3 and generated["generated_pixels"] == "14"
+    assert float(generated["ciede2000_before"]) > 3 and float(generated["generated_pixels"]) == 14
     for how in ("classical", "generated"):
         picture = shown(shop, f"a_recolour_{how}.png")
         np.testing.assert_array_equal(picture[:12], disc()[:12])
@@ -111,14 +111,14 @@ def test_a_mixture_leads_from_one_to_the_other(run, shop):
 @pytest.mark.parametrize(
     ("options", "kind", "said"),
     [
-        ({"edit": ""}, UsageError, "background, recolour, attribute, inpaint or mix"),
+        ({"edit": ""}, UsageError, "needs --edit"),
         ({"edit": "recolour"}, UsageError, "--colour"),
         ({"edit": "recolour", "colour": "mauveish"}, UsageError, "teal"),
-        ({"edit": "recolour", "colour": "red", "method": "generated"}, UsageError, "--workdir"),
-        ({"edit": "attribute", "attributes": {"colour": "red"}}, UsageError, "--workdir"),
-        ({"edit": "mix"}, UsageError, "--workdir"),
+        ({"edit": "recolour", "colour": "red", "method": "generated"}, UsageError, "needs a run"),
+        ({"edit": "attribute", "attributes": {"colour": "red"}}, UsageError, "needs a run"),
+        ({"edit": "mix"}, UsageError, "needs a run"),
         ({"edit": "background", "background": "mauveish"}, UsageError, "teal"),
-        ({"edit": "background", "cutout": "neural"}, MissingInput, "u2netp"),
+        ({"edit": "background", "cutout": "neural"}, MissingInput, "model file"),
     ],
 )
 def test_what_is_missing_is_said_before_anything_is_read(shop, options, kind, said):
