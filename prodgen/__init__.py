@@ -8,13 +8,14 @@ __version__ = "0.1.0"
 
 
 def load(workdir, step=None):
-    """Open the run in `workdir`: an object with sample, encode, decode and reconstruct.
+    """Open the run in `workdir`: an object with sample, encode, decode, reconstruct, and invert,
+    vary, views (apps/notebook.py).
 
     `step` picks a checkpoint ("best", "latest" or a number; by default the best one kept).
     """
     from prodgen.commandline import quiet_platform
 
     quiet_platform()
-    from prodgen.model import load
+    from prodgen.apps.notebook import load
 
     return load(workdir, step)

@@ -238,3 +238,15 @@ def test_views_hold_everything_but_the_camera():
 def test_a_run_that_knows_no_side_is_told_what_it_knows():
     with pytest.raises(UsageError, match="it knows colour, radius, turn"):
         views.sides_of(Spec(16, 3, (), Squares().schema()))
+
+
+def test_a_notebook_varies_and_turns_a_photo(run, turned, tmp_path):
+    model = prodgen.load(run)
+    model.inverter.steps = 3
+    picture = turned.fetch(turned.ids("test")[:1])["image"][0]
+    Image.fromarray(picture).save(tmp_path / "photo.png")
+    np.testing.assert_array_equal(model.read(tmp_path / "photo.png"), picture)
+    same = model.vary(picture, 2, strength=0.0)
+    np.testing.assert_array_equal(same[0], model.invert(picture[None]).decoded[0])
+    around = model.views(picture, frames=4)
+    assert around.shape == (4, 16, 16, 3) and (around[0] != around[2]).any()
