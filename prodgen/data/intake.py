@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from prodgen.data import fit
 from prodgen.errors import Refused
 from prodgen.photo import cutout, neural, place
+from prodgen.photo.cutout import Cutout
 from prodgen.photo.guess import Cutter
 
 VERSION = 1  # part of a store's key: raise it with every change of the bytes
@@ -70,11 +71,16 @@ def packshot(
     cut = cutout.cut(picture, _cutter(method, model))
     if cut.verdict.failure:
         raise Refused(cut.verdict.failure)
+    prepared = squared(cut, resolution, background)
+    return Taken(dataclasses.replace(prepared, original=picture.shape[:2]), cut.verdict.keys)
+
+
+def squared(cut: Cutout, resolution: int, background: tuple[int, ...] = WHITE) -> fit.Prepared:
+    """A cut-out in the middle of a square of one colour, `resolution` pixels a side."""
     middle = place.centred(cut)
     ground = tuple(int(level) for level in np.broadcast_to(background, 3))
     finished = np.dstack([middle.over(ground), middle.alpha])
-    prepared = fit.prepare_picture(finished, resolution, composited=True)
-    return Taken(dataclasses.replace(prepared, original=picture.shape[:2]), cut.verdict.keys)
+    return fit.prepare_picture(finished, resolution, composited=True)
 
 
 def take(picture: np.ndarray, how: Way, background: tuple[int, ...] = WHITE) -> Taken:

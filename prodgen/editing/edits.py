@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from prodgen.data import fit
+from prodgen.data import fit, intake
 from prodgen.editing import change, onto
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import Refused, UsageError
@@ -50,13 +50,7 @@ class Shot:
     def small(self, inverter: Inverter) -> np.ndarray:
         """As the run sees it, uint8 [R, R, C]: centred, on the training background."""
         spec = inverter.model.spec
-        ground = np.broadcast_to(spec.background or WHITE, 3)
-        alpha = self.square.cut(self.cut.alpha)
-        over = backdrop.over(
-            np.dstack([self.square.cut(self.cut.colour), alpha]),
-            backdrop.fill(alpha.shape, tuple(int(level) for level in ground)),
-        )
-        prepared = fit.prepare_picture(np.dstack([over, alpha]), spec.resolution, composited=True)
+        prepared = intake.squared(self.cut, spec.resolution, spec.background or WHITE)
         return fit.set_channels(prepared.pixels, spec.channels)
 
 
