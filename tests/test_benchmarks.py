@@ -300,6 +300,7 @@ def test_lift_is_the_share_in_the_top_decile_over_the_usual_one(imported):
     assert found == {program.ASKED: pytest.approx(10.0), program.READ: pytest.approx(5.0)}
 
 
+@pytest.mark.slow
 def test_lift_and_diversity_are_told_and_drawn(imported, tmp_path):
     program = imported("personalise")
     values = {n: {name: [1.0, 2.0, 3.0] for name in program.TARGET} for n in program.LENGTHS}

@@ -98,9 +98,10 @@ class Inverter:
         tried = [conditions] if conditions else [self.read(pictures)]
         if not conditions and any(np.any(tried[0][name]) for name in ("known", "attributes")):
             tried.append(self.model.unknown(len(pictures)))
-        return [(self._latents(pictures, one), one) for one in tried]
+        return [(self.latents(pictures, one), one) for one in tried]
 
-    def _latents(self, pictures: np.ndarray, conditions: Batch) -> np.ndarray:
+    def latents(self, pictures: np.ndarray, conditions: Batch) -> np.ndarray:
+        """The guess float32 [N, Z] of the encoder, or of the regressor where there is none."""
         if self.model.encodes:
             return self.model.encode(pictures, conditions)
         if self._read_latents is None:

@@ -75,8 +75,10 @@ def test_the_manifest_keeps_other_files_of_the_folder(run, tmp_path):
 @pytest.mark.parametrize(
     ("mode", "options"),
     [("grid", {"n": 8}), ("images", {"n": 2}), ("interpolate", {"n": 1, "frames": 3}),
-     ("traverse", {"n": 2, "frames": 6}), ("directions", {"n": 2, "frames": 6}),
-     ("sweep", {"n": 2, "attributes": {"colour": "*"}}), ("reconstruct", {"n": 2})],
+     pytest.param("traverse", {"n": 2, "frames": 6}, marks=pytest.mark.slow),
+     pytest.param("directions", {"n": 2, "frames": 6}, marks=pytest.mark.slow),
+     pytest.param("sweep", {"n": 2, "attributes": {"colour": "*"}}, marks=pytest.mark.slow),
+     pytest.param("reconstruct", {"n": 2}, marks=pytest.mark.slow)],
 )  # fmt: skip
 def test_every_picture_says_that_it_is_generated(run, store, tmp_path, mode, options):
     if mode == "reconstruct":

@@ -74,6 +74,7 @@ def test_from_a_history_to_pictures(ask, store, tmp_path):
     assert entry["attributes"]["colour"] in ("red", "blue") and len(entry["latent"]) == 4
 
 
+@pytest.mark.slow
 def test_a_run_without_conditions_works_by_looks_and_says_so(ask, store):
     out = ask(reds(store, 3), heard=False)
     assert "looks alone" in (out / "taste.txt").read_text()
