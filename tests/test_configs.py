@@ -27,8 +27,20 @@ def presets(path):
 CASES = [(path, preset) for path in FILES for preset in presets(path)]
 
 
-@pytest.mark.parametrize(("path", "preset"), CASES, ids=lambda x: getattr(x, "stem", x))
-@pytest.mark.parametrize(("channels", "conditional"), [(3, True), (1, False)])
+SLOW = ("gpu64", "gpu128")  # to trace: of these one spec each is enough for every day
+
+
+@pytest.mark.parametrize(
+    ("path", "preset", "channels", "conditional"),
+    [
+        pytest.param(
+            path, preset, channels, conditional, id=f"{path.stem}-{preset}-{channels}",
+            marks=pytest.mark.slow if channels == 1 and preset in SLOW else (),
+        )
+        for path, preset in CASES
+        for channels, conditional in ((3, True), (1, False))
+    ],
+)  # fmt: skip
 def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, channels, conditional):
     config = commandline.read_config(f"{path}:{preset}", NEEDED.get(preset, []))
     classes, attributes = (("a", "b"), Squares().schema()) if conditional else ((), ())
