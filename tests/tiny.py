@@ -118,6 +118,15 @@ def write_run(path: Path, store, config: ConfigDict, state, step: int) -> None:
     workdir.write(path, config, data, {})
 
 
+def vae_run(path: Path, store, steps: int) -> Path:
+    """The folder of a small VAE run on a store, trained for so many steps."""
+    config = tiny(optim__lr=1e-2, train__num_steps=steps)
+    with config.unlocked():
+        config.data.cache_dir = str(store.path.parent)
+    write_run(path, store, config, trained_vae(store, config, steps), steps)
+    return path
+
+
 def mesh_of(config: ConfigDict, devices: int):
     with config.unlocked():
         config.parallel.devices = devices

@@ -166,7 +166,7 @@ def _varied(
         wanted = dict(order.attributes)
         given = model.conditions.pick(order.seed, np.arange(1), order.category, wanted)
     found = inverter(photo, given)
-    refuse = (lambda pictures: guard(pictures, photo).copy) if guard else None
+    refuse = guard.refuse(photo) if guard else None
     varied = neighbourhood.vary(
         inverter, found.z[0], found.conditions, order.count, order.strength, order.keep,
         order.seed, refuse,

@@ -60,7 +60,7 @@ class Notebook(Model):
         """n variations of a picture uint8 [H, W, C]; fewer where copies of training pictures are
         all that is left."""
         found = self.inverter(picture[None])
-        refuse = lambda made: self.guard(made, picture[None]).copy  # noqa: E731
+        refuse = self.guard.refuse(picture[None])
         return neighbourhood.vary(
             self.inverter, found.z[0], found.conditions, n, strength, keep, seed, refuse
         ).pictures

@@ -31,7 +31,7 @@ def run(model: Model, request: Request) -> list[Path]:
         z, conditions = products.one(i)
         varied = neighbourhood.vary(
             products.inverter, z, conditions, count, request.strength, request.keep, request.seed,
-            _refuse(guard, products.found.pictures[i : i + 1]),
+            guard.refuse(products.found.pictures[i : i + 1]) if guard else None,
         )  # fmt: skip
         blank = [np.full_like(products.found.pictures[i], 255)] * (count - len(varied.pictures))
         rows += [products.found.pictures[i], products.found.decoded[i], *varied.pictures, *blank]
@@ -45,11 +45,6 @@ def run(model: Model, request: Request) -> list[Path]:
     sheet = images.sheet(np.stack(rows), count + 2, pixels=96)
     out.png("sheet.png", sheet, {"strength": request.strength})
     return out.close()
-
-
-def _refuse(guard: Guard | None, own: np.ndarray) -> neighbourhood.Refuse | None:
-    """Which pictures are copies of training pictures other than the user's own."""
-    return None if guard is None else lambda pictures: guard(pictures, own).copy
 
 
 def _said(name: str, varied: neighbourhood.Varied, request: Request) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from prodgen.data.store import Store
 from prodgen.editing.inversion import Inverter
+from prodgen.editing.neighbourhood import Refuse
 from prodgen.metrics import features, likeness, memorisation, neighbours
 
 MOST = 20_000  # training pictures that are compared with
@@ -50,6 +51,10 @@ class Guard:
             copy[copy] = nearest.distance >= self.line
         names = self._store.names(self._ids[match.index])
         return Seen(copy, 1 - match.distance, names)
+
+    def refuse(self, own: np.ndarray) -> Refuse:
+        """What says which of generated pictures are copies, other than of `own` [M, R, R, C]."""
+        return lambda pictures: self(pictures, own).copy
 
     def _closest(self, pictures: np.ndarray, seen: np.ndarray) -> likeness.Matches:
         hint, _ = neighbours.nearest(seen, self._features)

@@ -13,7 +13,7 @@ from prodgen import provenance
 from prodgen.apps import batch, ledger, request
 from prodgen.errors import BadData, UsageError
 from prodgen.model import Model
-from tests.tiny import tiny, trained_vae, write_run
+from tests.tiny import vae_run
 
 TABLE = """name,category,photo,attributes,seed,count,size,background,edit,strength,keep
 reds,disc,,colour=red,3,70,,,,,
@@ -26,12 +26,7 @@ reds,disc,,,,,,,,,
 
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
-    path = tmp_path_factory.mktemp("runs") / "run"
-    config = tiny(optim__lr=1e-2, train__num_steps=60)
-    with config.unlocked():
-        config.data.cache_dir = str(store.path.parent)
-    write_run(path, store, config, trained_vae(store, config, 60), 60)
-    return path
+    return vae_run(tmp_path_factory.mktemp("runs") / "run", store, 60)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from prodgen.editing import edits
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.model import Model
 from prodgen.photo import cutout
-from tests.tiny import tiny, trained_vae, write_run
+from tests.tiny import vae_run
 
 TEAL = (40, 148, 146)
 
@@ -27,12 +27,7 @@ def disc(side=96, rgb=(200, 40, 40)):
 
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
-    path = tmp_path_factory.mktemp("runs") / "run"
-    config = tiny(optim__lr=1e-2, train__num_steps=120)
-    with config.unlocked():
-        config.data.cache_dir = str(store.path.parent)
-    write_run(path, store, config, trained_vae(store, config, 120), 120)
-    return path
+    return vae_run(tmp_path_factory.mktemp("runs") / "run", store, 120)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
 from prodgen.model import Model
 from prodgen.types import Attribute, Spec
-from tests.tiny import Squares, tiny, trained_vae, write_run
+from tests.tiny import Squares, tiny, vae_run, write_run
 from tests.tiny_gan import start, tiny_gan
 
 
@@ -51,12 +51,7 @@ def turned(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(turned, tmp_path_factory):
-    path = tmp_path_factory.mktemp("runs") / "run"
-    config = tiny(optim__lr=1e-2, train__num_steps=120)
-    with config.unlocked():
-        config.data.cache_dir = str(turned.path.parent)
-    write_run(path, turned, config, trained_vae(turned, config, 120), 120)
-    return path
+    return vae_run(tmp_path_factory.mktemp("runs") / "run", turned, 120)
 
 
 @pytest.fixture(autouse=True)
