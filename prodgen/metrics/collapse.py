@@ -2,7 +2,8 @@
 
 Its readings are those of the judgements of a run, in order (steps/judging.py): `spread`, the
 generated pictures' mean squared feature distance within a category as a share of the reals';
-`categories`, the share of the reals' categories that the generator produces; `d_margin`, the
+`twins`, the share of them that all but repeat another of their category, and `twins_real`, that of
+the reals: a few shapes far from each other are wide, and a collapse nevertheless; `categories`, the share of the reals' categories that the generator produces; `d_margin`, the
 discriminator's loss on held-back pairs as a share of a coin's; `logits`, the root mean square of
 its logits; `beyond`, the share of generated values far outside the range of a picture;
 `grad_norm_g` and so on, those of the step before.
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 
 NARROW = 0.25  # of the reals' spread: below, pictures of a category repeat each other
 FALLEN = 0.5  # of the widest spread that this run has had
+MANY = 0.5  # of the pictures have a twin, and at least twice as many as of the reals
 FEW = 0.5  # of the categories
 WON = 1e-3  # of a coin's loss
 HUGE = 1e3  # for logits, which live within some tens
@@ -44,6 +46,11 @@ def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[s
         evidence.append(
             f"their differences fell from {best:.0%} of the reals' to {now['spread']:.0%}"
         )
+    if progress >= YOUNG and len(narrow) == 2 and all(_repeated(r) for r in readings[-2:]):
+        evidence.append(
+            f"{now['twins']:.0%} of the pictures all but repeat another of their category, twice; "
+            f"of real ones {now['twins_real']:.0%} do"
+        )
     if progress >= YOUNG and now.get("categories", 1.0) < FEW:
         evidence.append(f"{now['categories']:.0%} of the categories are produced")
     if evidence:
@@ -67,3 +74,7 @@ def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[s
     if reasons:
         found["divergence"] = "; ".join(reasons)
     return found
+
+
+def _repeated(reading: Mapping[str, float]) -> bool:
+    return reading.get("twins", 0.0) >= max(MANY, 2 * reading.get("twins_real", 0.0))

@@ -49,6 +49,7 @@ NUMBERS = {  # name in the metrics -> (words, unit, digits)
     "val/named": ("Samples named as asked, validation", "", 3),
     "val/named_real": ("Real pictures named right", "", 3),
     "val/spread": ("Variety within categories, of the reals'", "", 2),
+    "val/twins": ("Samples that all but repeat another of their category, validation", "", 3),
     "val/categories": ("Share of categories produced", "", 2),
 }
 COSTS = {

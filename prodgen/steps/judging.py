@@ -24,6 +24,8 @@ from prodgen.types import Array, Batch, Metrics, Spec
 OFTEN = 0.2  # a category is produced if it comes at least a fifth as often as among the reals
 RANGE = 1.5  # a generated value beyond +-1.5 is far outside a picture's range
 FEWEST = 8  # pictures that share their category with another, below which variety is not measured
+KEPT = 512  # pictures whose features are kept one by one
+TWIN = 0.1  # of the median squared distance between a real picture and the next of its category
 
 
 def heard(config: ConfigDict, spec: Spec) -> int:
@@ -64,12 +66,15 @@ def make(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
         }
         sums = {name: jnp.tensordot(counted, row, axes=1) for name, row in rows.items()}
         sums |= {"examples": jnp.sum(counted), "group": jnp.sum(group, axis=0)}
+        place = jnp.where(batch["slot"] < 0, KEPT, batch["slot"])
+        sums["each_group"] = _placed(1.0 + label, place)
         for name, features in (("real", see_real), ("fake", see_fake)):
             kept = features * counted[:, None]
             sums |= {
                 f"outer_{name}": kept.T @ features,
                 f"by_group_{name}": group.T @ features,
                 f"square_by_group_{name}": group.T @ jnp.sum(jnp.square(features), axis=-1),
+                f"each_{name}": _placed(features, place),
             }
         if k:
             sums |= _named("real", said_real, group[:, :k]) | _named(
@@ -78,6 +83,11 @@ def make(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
         return sums
 
     return judge
+
+
+def _placed(rows: Array, place: Array) -> Array:
+    """Rows [B, ...] at their places of a table [KEPT, ...] of zeros: tables of all batches add up."""
+    return jnp.zeros((KEPT, *rows.shape[1:])).at[place].add(rows, mode="drop")
 
 
 def _named(name: str, said: Array, asked: Array) -> dict[str, Array]:
@@ -96,6 +106,7 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> di
 
     frechet: Frechet distance in home features (nan of fewer than 2 pictures); spread: mean squared
     feature distance within a category as a share of the reals', where enough pictures share one;
+    twins: share of fakes that have another of their category nearer than TWIN, and twins_real;
     named: share of fakes that home names as asked, and named_real of reals, its own limit;
     categories: share of those that home sees among the reals which it also sees among the fakes;
     the rest as in metrics/collapse.py.
@@ -113,6 +124,7 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> di
     shared = sums["group"] >= 2
     if sums["group"][shared].sum() >= FEWEST:
         found["spread"] = _within(sums, "fake", shared) / max(_within(sums, "real", shared), 1e-12)
+        found |= _twins(sums)
     rules = game.game_of(config, smooth=False)
     coin = float(rules.discriminator(*[jnp.full(1, rules.undecided)] * 2)[0])
     if coin > 0:
@@ -142,6 +154,25 @@ def _within(sums: dict[str, np.ndarray], name: str, groups: np.ndarray) -> float
     count, total = sums["group"][groups], sums[f"by_group_{name}"][groups]
     squares = sums[f"square_by_group_{name}"][groups]
     return max(float((squares - np.square(total).sum(-1) / count).sum()), 0.0)
+
+
+def _twins(sums: dict[str, np.ndarray]) -> dict[str, float]:
+    """Shares of pictures that all but repeat another: what a few shapes far apart cannot hide."""
+    apart = {name: _nearest(sums[f"each_{name}"], sums["each_group"]) for name in ("real", "fake")}
+    line = TWIN * np.median(apart["real"])
+    return {
+        "twins": float((apart["fake"] < line).mean()),
+        "twins_real": float((apart["real"] < line).mean()),
+    }
+
+
+def _nearest(features: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Squared distances to the nearest other of one's group, of rows that have one; 0 is no group."""
+    squares = np.square(features).sum(-1)
+    apart = np.maximum(squares[:, None] + squares - 2 * features @ features.T, 0.0)
+    apart[(group[:, None] != group) | np.eye(len(group), dtype=bool)] = np.inf
+    nearest = apart.min(axis=1)
+    return nearest[(group > 0) & np.isfinite(nearest)]
 
 
 def score(values: Metrics) -> float:

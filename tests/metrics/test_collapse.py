@@ -79,6 +79,7 @@ def judged(store, config, made):
     sums = {}
     for t in range(4):
         batch = batch_of(store, config, t)
+        batch |= {"slot": batch["slot"] + 16 * t}
         real = images.to_float(batch["image"])
         fake = made(batch, real)
         found = judge(start(config, store.spec), batch, real, fake, fake, home)
@@ -109,6 +110,40 @@ def test_one_picture_a_category_is_found_and_real_pictures_are_not_accused(store
     assert collapse.verdicts([fine, fine], 0.5) == {}
     assert "mode collapse" in collapse.verdicts([fine, found], 0.5)  # at the first interval
     assert "mode collapse" in collapse.verdicts([found, found], 0.5)  # never healthy: the second
+
+
+def test_a_few_pictures_far_apart_are_wide_and_a_collapse_nevertheless(store):
+    """Four pictures a category, the colours and sizes of reals: their spread sees nothing."""
+    config, ids = tiny_gan(), store.ids("train")
+    few = [images.to_float(store.fetch(ids[store.label[ids] == k][:4])["image"]) for k in (0, 1)]
+
+    def planted(batch, real):
+        return np.stack([few[k][i % 4] for i, k in enumerate(batch["label"])])
+
+    found = judged(store, config, planted)
+    assert found["spread"] > collapse.NARROW
+    assert found["twins"] == 1.0 and found["twins_real"] < 0.5
+    assert collapse.verdicts([found], 0.5) == {}
+    assert "100% of the pictures all but repeat" in (
+        collapse.verdicts([found, found], 0.5)["mode collapse"]
+    )
+
+
+def test_twins_by_hand():
+    """Features on a line, two groups and a row that is in none."""
+    table = np.array([[0.0], [1.0], [3.0], [0.9], [10.0], [7.0]])
+    group = np.array([1, 1, 1, 2, 2, 0])
+    close = table * [[1], [0.1], [1], [1], [1], [1]]
+    sums = {"each_real": table, "each_fake": close, "each_group": group}
+    # Reals lie 1, 1, 4, 82.81, 82.81 from the next: the line is 0.4. The fakes' first two 0.01.
+    assert judging._nearest(table, group) == pytest.approx([1.0, 1.0, 4.0, 82.81, 82.81])
+    assert judging._twins(sums) == {"twins": 0.4, "twins_real": 0.0}
+
+
+def test_reals_that_repeat_themselves_excuse_samples_that_do():
+    assert verdicts(*[{"twins": 0.9, "twins_real": 0.5}] * 2) == {}
+    assert list(verdicts(*[{"twins": 0.9, "twins_real": 0.1}] * 2)) == ["mode collapse"]
+    assert verdicts({"twins": 0.1, "twins_real": 0.0}, {"twins": 0.9, "twins_real": 0.0}) == {}
 
 
 def test_a_generator_that_ignores_its_latent_is_found(store):
