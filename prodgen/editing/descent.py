@@ -29,15 +29,18 @@ UP, DOWN = 0.05, 0.25  # shares of the steps in which the rate rises and falls
 LEAST = 1e-4  # of MSE_0 and P_0: a perfect guess is not divided by
 
 Generate = Callable[[Any, Array, Batch], Array]
-Apart = Callable[[Any, Array, Array], Array]
+See = Callable[[Any, Array], Any]
+Apart = Callable[[Any, Any], Array]
 
 
 @flax.struct.dataclass
 class Targets:
-    """picture float [B, R, R, C] in [-1, 1]; region [B, R, R, 1] in [0, 1], what has to be met."""
+    """picture float [B, R, R, C] in [-1, 1]; region [B, R, R, 1] in [0, 1], what has to be met;
+    seen: what see() says of the picture."""
 
     picture: Array
     region: Array
+    seen: Any
 
 
 @flax.struct.dataclass
@@ -65,12 +68,13 @@ def schedule(steps: int) -> Callable[[Array], Array]:
 
 
 def make(
-    generate: Generate, apart: Apart, free: Array, steps: int
+    generate: Generate, see: See, apart: Apart, free: Array, steps: int
 ) -> tuple[Callable, Callable, Callable]:
     """(measure, start, step): pure functions to compile.
 
-    generate(weights, z, conditions) -> [B, R, R, C]; apart(frozen, a, b) -> [B]; free [A]: 1 for
-    the attribute columns that move too, 0 for those that are held.
+    generate(weights, z, conditions) -> [B, R, R, C]; see(frozen, picture) -> features; apart(
+    features, others) -> [B]; free [A]: 1 for the attribute columns that move too, 0 for those that
+    are held.
 
     measure(weights, frozen, targets, z, conditions) -> (mse [B], perceptual [B]);
     start(weights, frozen, targets, z, conditions) -> Search;
@@ -84,7 +88,7 @@ def make(
         shown = targets.picture + targets.region * (made - targets.picture)
         share = jnp.maximum(jnp.mean(targets.region, axis=(1, 2, 3)), 1e-6)
         mse = jnp.mean(jnp.square(shown - targets.picture), axis=(1, 2, 3)) / share
-        return mse, apart(frozen, shown, targets.picture)
+        return mse, apart(see(frozen, shown), targets.seen)
 
     def losses(at, weights, frozen, targets, conditions, scale):
         moved = {**conditions, "attributes": at["attributes"]}

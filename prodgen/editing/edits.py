@@ -71,9 +71,14 @@ def classical(shot: Shot, target: Rgb, strength: float = 1.0) -> Edited:
 
 
 def generated_colour(
-    shot: Shot, inverter: Inverter, target: Rgb, swatches: Mapping[str, Rgb]
+    shot: Shot,
+    inverter: Inverter,
+    target: Rgb,
+    swatches: Mapping[str, Rgb],
+    strength: float = 1.0,
 ) -> Edited:
-    """The product as the run would draw it in another colour: its change, added to the photo.
+    """The product as the run would draw it in another colour: its change, added to the photo, or
+    a share of it.
 
     UsageError where the run hears no colour.
     """
@@ -81,8 +86,9 @@ def generated_colour(
     change.in_colour(inverter.model.unknown(1), spec, target, swatches)  # refused before the work
     found = inverter(shot.small(inverter)[None])
     asked = change.in_colour(found.conditions, spec, target, swatches)
-    after = inverter.model.decode(found.z, asked)[0]
-    carried = onto.added(shot.photo, shot.cut.alpha, shot.square, found.decoded[0], after)
+    before, after = found.decoded[0], inverter.model.decode(found.z, asked)[0]
+    way = before + np.float32(strength) * (after.astype(np.float32) - before)
+    carried = onto.added(shot.photo, shot.cut.alpha, shot.square, before, way)
     inside = shot.cut.alpha > 127
     numbers = {
         "ciede2000_before": colour.difference_to(shot.photo[inside], target),

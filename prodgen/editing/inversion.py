@@ -54,8 +54,10 @@ class Inverter:
         generate, self._weights = model.generator
         self._classifier = Classifier(self.home["head"]["bias"].shape[0])
         free = jnp.asarray(guess.free_columns(model.spec))
-        programs = descent.make(generate, self._distance, free, steps)
+        taps = lambda params, x: self._see(params, x)[2]  # noqa: E731
+        programs = descent.make(generate, taps, perceptual.distance, free, steps)
         self._measure, self._start, self._step = (jax.jit(program) for program in programs)
+        self._taps = jax.jit(taps)
         self._look = jax.jit(lambda params, x: self._see(params, images.to_float(x))[:2])
         self._read_latents = None
 
@@ -135,7 +137,8 @@ class Inverter:
 
     def _descend(self, pictures: np.ndarray, region: np.ndarray, starts: list, n: int) -> dict:
         """One part, all steps: the fields of Inverted."""
-        targets = Targets(images.to_float(pictures), jnp.asarray(region))
+        real = images.to_float(pictures)
+        targets = Targets(real, jnp.asarray(region), self._taps(self.home, real))
         z, conditions = self._nearest(targets, starts)
         search = self._start(self._weights, self.home, targets, z, conditions)
         for t in range(self.steps):
@@ -177,9 +180,6 @@ class Inverter:
 
     def _see(self, params, x: Array):
         return self._classifier.apply({"params": params}, x)
-
-    def _distance(self, params, a: Array, b: Array) -> Array:
-        return perceptual.distance(*(self._see(params, x)[2] for x in (a, b)))
 
     def _seen(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(outputs, features) of the home network."""

@@ -44,7 +44,7 @@ def reduced(values: np.ndarray, resolution: int) -> np.ndarray:
 def added(
     photo: np.ndarray, alpha: np.ndarray, square: Square, before: np.ndarray, after: np.ndarray
 ) -> Carried:
-    """The change from before to after uint8 [R, R, C], inside the product's alpha uint8 [H, W]."""
+    """The change from before to after [R, R, C], inside the product's alpha uint8 [H, W]."""
     change = square.back(enlarged(after.astype(np.float32) - before, square.side), photo.shape[:2])
     mask = alpha / np.float32(255)
     picture = photo.astype(np.float32) + mask[..., None] * change

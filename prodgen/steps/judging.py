@@ -86,7 +86,7 @@ def make(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
 
 
 def _placed(rows: Array, place: Array) -> Array:
-    """Rows [B, ...] at their places of a table [KEPT, ...] of zeros: tables of all batches add up."""
+    """Rows [B, ...] at their places of a table [KEPT, ...] of zeros: those of batches add up."""
     return jnp.zeros((KEPT, *rows.shape[1:])).at[place].add(rows, mode="drop")
 
 
@@ -167,7 +167,7 @@ def _twins(sums: dict[str, np.ndarray]) -> dict[str, float]:
 
 
 def _nearest(features: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Squared distances to the nearest other of one's group, of rows that have one; 0 is no group."""
+    """Squared distances to the nearest other of one's group, of rows that have one; 0: in none."""
     squares = np.square(features).sum(-1)
     apart = np.maximum(squares[:, None] + squares - 2 * features @ features.T, 0.0)
     apart[(group[:, None] != group) | np.eye(len(group), dtype=bool)] = np.inf
