@@ -115,7 +115,7 @@ def main(argv: list[str]) -> None:
     for strength in map(float, FLAGS.strengths):
         for method, found in edited(shots, targets, inverter, strength).items():
             nearest, _ = neighbours.nearest(
-                seen([one.picture for one in found], extractor), gallery
+                extractor(squares([one.picture for one in found])), gallery
             )
             rows[f"{method} {strength:g}"] = found
             result[f"{method} {strength:g}"] = told(found, nearest == np.arange(len(shots)))
