@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from prodgen import decode
-from prodgen.apps import colours, subjects
+from prodgen.apps import colours, grounds, subjects
 from prodgen.apps.request import MANIFEST, Output, Request, entries, refuse_taken, say
 from prodgen.apps.subjects import Subject
-from prodgen.errors import BadData, MissingInput, Refused, UsageError
-from prodgen.metrics import marketplace
+from prodgen.errors import UsageError
 from prodgen.model import Model
-from prodgen.photo import backdrop, banner, lettering, recolour, sprites
+from prodgen.photo import banner, lettering, recolour, sprites
 
 SHOWN = {"banner": 4, "sprites": 256}  # products, unless --n asks for others
 ORIGINAL = "original"  # among the colours of --recolour: the product as it is
@@ -58,16 +56,7 @@ def checked(request: Request) -> None:
         known = ", ".join(map(str, sprites.CELLS))
         raise UsageError(f"--cell={request.cell} is not a power of two", f"one of {known}")
     lettering.check(request.text, request.font)
-    ground = ground_of(request)
-    if not Path(ground).expanduser().is_file():
-        if Path(ground).suffix:
-            raise MissingInput(f"--background={ground} does not exist", "name a file")
-        colours.parse(ground, "--background", colours.PAPER)
-
-
-def ground_of(request: Request) -> str:
-    """What --background asks for, white where it asks for nothing."""
-    return request.background or "white"
+    grounds.parse(request.background)
 
 
 def _own(target: Path) -> set[Path]:
@@ -108,7 +97,7 @@ def _banner(
     width, height = banner.size_of(request.size)
     made = banner.make(
         [subject.pixels for subject, _ in shown],
-        background(ground_of(request), (height, width)),
+        grounds.drawn(grounds.parse(request.background), (height, width)),
         " ".join(request.text.split()),
         request.font,
         request.shadow,
@@ -123,23 +112,9 @@ def _banner(
             say(f"{subject.name}: its {own} px are enlarged {placed.scale:.1f} times and look soft")
     words = {"text": request.text, "text_box": made.text, "contrast": made.contrast,
              "veil": made.veil, "letters": made.size}  # fmt: skip
-    frame = {"layout": "banner", "size": [width, height], "background": ground_of(request),
-             "shadow": request.shadow, "products": products}  # fmt: skip
+    frame = {"layout": "banner", "size": [width, height], "shadow": request.shadow,
+             "background": request.background or grounds.WHITE, "products": products}  # fmt: skip
     out.png(name, made.picture, frame | (words if made.text else {}), done)
-
-
-def background(asked: str, shape: tuple[int, int]) -> np.ndarray:
-    """The background uint8 [H, W, 3] that --background asks for: a file, or a colour."""
-    path = Path(asked).expanduser()
-    if not path.is_file():
-        return backdrop.fill(shape, colours.parse(asked, "--background", colours.PAPER))
-    try:
-        picture = decode.decode_file(path, marketplace.MAX_PIXELS)
-    except Refused as refused:
-        raise BadData(f"--background={path}: {refused}", "name another picture") from None
-    if picture.shape[2] == 4:
-        picture = backdrop.over(picture, backdrop.fill(picture.shape[:2], (255, 255, 255)))
-    return backdrop.cover(np.broadcast_to(picture, (*picture.shape[:2], 3)).copy(), shape)
 
 
 def _sprites(

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import ImageColor
 
 from prodgen import decode, images
-from prodgen.apps import listing
+from prodgen.apps import colours, listing
+from prodgen.apps.colours import Rgb
 from prodgen.apps.cutout_sheet import Sheet
 from prodgen.apps.request import Output, Request, say
 from prodgen.data.folder import Entry
@@ -30,7 +30,6 @@ from prodgen.photo.guess import Cutter
 TABLE, SHEET, CUT = "cutout.csv", "cutout.png", "cut"
 SHOWN = 60  # pictures on the sheet, unless --n asks for others
 EVERY = 5.0  # seconds between two lines of progress
-Colour = tuple[int, int, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,16 +77,11 @@ def run(model: Model | None, request: Request) -> list[Path]:
     return written
 
 
-def background(text: str) -> Colour | None:
+def background(text: str) -> Rgb | None:
     """The levels that --background names, None for transparent; UsageError for no colour."""
     if text in ("", "transparent"):
         return None
-    try:
-        return ImageColor.getrgb(text)[:3]
-    except ValueError:
-        raise UsageError(
-            f"--background={text} is no colour", "transparent, white, #f2f2f2, or another name"
-        ) from None
+    return colours.parse(text, "--background", colours.PAPER)
 
 
 def _method(request: Request) -> Cutter:
@@ -99,7 +93,7 @@ def _method(request: Request) -> Cutter:
 
 
 def _rows(
-    source: Path, entries: Sequence[Entry], cutter: Cutter, ground: Colour | None, out: Output,
+    source: Path, entries: Sequence[Entry], cutter: Cutter, ground: Rgb | None, out: Output,
     sheet: Sheet,
 ) -> Iterator[Row]:  # fmt: skip
     """Each file's row; its thumbnails go onto the sheet, its cut-out to the disk."""

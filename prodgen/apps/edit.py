@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import decode, images
-from prodgen.apps import colours, compose, listing
+from prodgen.apps import colours, grounds, listing
 from prodgen.apps.request import Output, Request, refuse_taken, say
 from prodgen.editing import edits
 from prodgen.editing.edits import Edited, Shot
@@ -87,10 +87,10 @@ def _act(model: Model | None, request: Request) -> Act:
         case "recolour":
             return _recolouring(model, request)
         case "background":
-            asked = compose.ground_of(request)
-            compose.background(asked, (16, 16))
+            ground = grounds.parse(request.background)
+            grounds.drawn(ground, (16, 16))
             return lambda shot: [edits.background(
-                shot, compose.background(asked, shot.photo.shape[:2]), request.shadow)]  # fmt: skip
+                shot, grounds.drawn(ground, shot.photo.shape[:2]), request.shadow)]  # fmt: skip
         case "attribute":
             if not request.attributes:
                 raise UsageError("--edit=attribute needs --attributes", "as in azimuth=30")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from prodgen import tables
-from prodgen.apps import cutout, listing, photos
+from prodgen.apps import colours, cutout, listing, photos
 from prodgen.apps.request import Request
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.types import Spec
@@ -108,8 +108,15 @@ def test_a_flat_background(shop, tmp_path):
     ask(shop / "good.png", tmp_path / "tint", background="#f2e6d9")
     found = np.asarray(Image.open(tmp_path / "tint" / "cut" / "good.png"))
     assert found[0, 0].tolist() == [0xF2, 0xE6, 0xD9]
-    with pytest.raises(UsageError, match="--background=blau is no colour"):
+    with pytest.raises(UsageError, match="--background='blau' is not a colour; did you mean blue"):
         ask(shop, tmp_path / "x", background="blau")
+
+
+def test_the_names_of_colours_are_those_of_every_mode():
+    assert cutout.background("teal") == colours.NAMED["teal"]
+    assert cutout.background("") is None is cutout.background("transparent")
+    with pytest.raises(UsageError, match="known: black, blue"):
+        cutout.background("papayawhip")
 
 
 def test_when_every_picture_fails_the_command_does(tmp_path):

@@ -113,6 +113,7 @@ def test_a_mixture_leads_from_one_to_the_other(run, shop):
         ({"edit": "attribute", "attributes": {"colour": "red"}}, UsageError, "needs a run"),
         ({"edit": "mix"}, UsageError, "needs a run"),
         ({"edit": "background", "background": "mauveish"}, UsageError, "teal"),
+        ({"edit": "background", "background": "wall.jpg"}, MissingInput, "wall.jpg does not exist"),
         ({"edit": "background", "cutout": "neural"}, MissingInput, "model file"),
     ],
 )

@@ -1,0 +1,42 @@
+"""What a product is laid on: read once, for every mode."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen.apps import colours, grounds
+from prodgen.errors import BadData, MissingInput, UsageError
+
+
+def test_nothing_asked_for_is_white_and_a_colour_fills_the_frame():
+    assert grounds.parse("") == (255, 255, 255) and grounds.parse("Teal") == colours.NAMED["teal"]
+    found = grounds.drawn(grounds.parse("#203a5f"), (5, 7))
+    np.testing.assert_array_equal(found, np.broadcast_to([0x20, 0x3A, 0x5F], (5, 7, 3)))
+
+
+def test_a_picture_covers_the_frame_its_middle_kept(tmp_path):
+    wide = np.zeros((10, 40, 3), np.uint8)
+    wide[:, 15:25] = 200
+    Image.fromarray(wide).save(tmp_path / "wall.png")
+    found = grounds.drawn(grounds.parse(str(tmp_path / "wall.png")), (10, 10))
+    np.testing.assert_array_equal(found, np.full((10, 10, 3), 200))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "levels"),
+    [(np.full((8, 8), 90, np.uint8), 90), (np.zeros((8, 8, 4), np.uint8), 255)],
+    ids=["grey", "transparent"],
+)
+def test_grey_pictures_and_clear_ones_are_taken(tmp_path, pixels, levels):
+    Image.fromarray(pixels).save(tmp_path / "wall.png")
+    np.testing.assert_array_equal(grounds.drawn(tmp_path / "wall.png", (4, 6)), levels)
+
+
+def test_what_is_no_background_is_said(tmp_path):
+    (tmp_path / "wall.jpg").write_text("no picture")
+    with pytest.raises(BadData, match="wall.jpg: not a picture"):
+        grounds.drawn(tmp_path / "wall.jpg", (4, 4))
+    with pytest.raises(MissingInput, match="--background=none.jpg does not exist"):
+        grounds.parse("none.jpg")
+    with pytest.raises(UsageError, match="ground='mauve' is not a colour; .*black, blue"):
+        grounds.parse("mauve", "ground")
