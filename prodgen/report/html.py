@@ -143,7 +143,7 @@ def _data_report(path: Path) -> str:
 
 def _cards(last: dict[str, float], timing: list, evaluation: Path) -> str:
     cards = [
-        (words, f"{last[name]:.{digits}f} {unit}")
+        (words, f"{last[name]:z.{digits}f} {unit}")
         for name, (words, unit, digits) in NUMBERS.items()
         if name in last
     ]

@@ -159,7 +159,7 @@ def _spread(number: Row, digits: int) -> str:
 
 
 def _digits(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else f"{value:z.{digits}f}"  # z: what rounds to 0 has no sign
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -1,6 +1,6 @@
 """The report's arithmetic."""
 
-from prodgen.report import html
+from prodgen.report import html, judged
 
 
 def test_costs_are_summed_over_the_sessions_of_a_run():
@@ -14,3 +14,13 @@ def test_costs_are_summed_over_the_sessions_of_a_run():
     assert found["Training and judging"] == "32.5 s"
     assert found["Peak host memory"] == "950 MB" and found["Sessions"] == 2
     assert html._costs([{"step": 1, "images_per_s": 1.0}]) == {}
+
+
+def test_what_rounds_to_nothing_has_no_sign(tmp_path):
+    found = {
+        "distances": {"home-1": {"frechet": {"value": -0.0049, "floor": -0.006}}},
+        "shows": {},
+        "memorisation": {"copies": 0.0},
+    }
+    assert judged.cards(found)[0] == ("Frechet distance, home; real pictures get -0.01", "0.00")
+    assert ">0.00 <" in html._cards({"val/frechet": -0.0049}, [], tmp_path / "none.json")
