@@ -54,16 +54,11 @@ def measured(products: Products, request: Request) -> list[dict[str, float]]:
         values = nearness(found.pictures, found.decoded, perceptual)["lpips"]
         told = [row | {"lpips": round(float(v), 4)} for row, v in zip(told, values, strict=True)]
     for who in lookers:
-        name, same = who.identity.name, _cosine(who(found.pictures), who(found.decoded))
+        name, same = who.identity.name, reach.cosine(who(found.pictures), who(found.decoded))
         if name != "pixels":
             told = [row | {f"identity by {name}": round(float(v), 3)}
                     for row, v in zip(told, same, strict=True)]  # fmt: skip
     return told
-
-
-def _cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
-    return np.sum(a * b, axis=-1) / np.maximum(lengths, 1e-12)
 
 
 def _words(numbers: dict[str, float]) -> str:

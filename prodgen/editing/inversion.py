@@ -98,7 +98,7 @@ class Inverter:
     def _starts(self, pictures: np.ndarray, conditions: Batch | None) -> list[tuple]:
         """(z, conditions) to start from, one or several."""
         tried = [conditions] if conditions else [self.read(pictures)]
-        if not conditions and any(np.any(tried[0][name]) for name in ("known", "attributes")):
+        if not conditions and (np.any(tried[0]["label"] >= 0) or np.any(tried[0]["known"])):
             tried.append(self.model.unknown(len(pictures)))
         return [(self.latents(pictures, one), one) for one in tried]
 

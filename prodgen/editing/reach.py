@@ -19,7 +19,7 @@ from prodgen.editing.inversion import Inverted, Inverter
 from prodgen.workdir import read_sealed, write_sealed
 
 FILE = "reach.msgpack"
-VERSION = 1
+VERSION = 2  # of how pictures are inverted: with another one, all is measured again
 INVERTED, GALLERY = 64, 512  # held-back pictures that are inverted; that identities are told among
 RARE = 0.05
 
@@ -67,7 +67,11 @@ def p_values(apart: np.ndarray, reach: Reach) -> np.ndarray:
 def similarity(one: np.ndarray, other: np.ndarray, reach: Reach) -> np.ndarray:
     """Cosine [N] of home features [N, F], centred on the gallery's: 1 the same, 0 unrelated."""
     middle = reach.gallery.mean(axis=0)
-    a, b = one - middle, other - middle
+    return cosine(one - middle, other - middle)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cosine [N] of the angles between rows [N, F]; 0 where one of them is 0."""
     lengths = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
     return np.sum(a * b, axis=-1) / np.maximum(lengths, 1e-12)
 

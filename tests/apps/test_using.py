@@ -98,6 +98,30 @@ def test_a_picture_inverts_to_the_same_whatever_stands_beside_it(inverter, turne
     assert together.psnr.mean() > together.guessed.mean()
 
 
+@pytest.mark.parametrize(("label", "known", "starts"), [(1, 0, 2), (-1, 1, 2), (-1, 0, 1)])
+def test_a_descent_starts_from_what_was_read_and_from_nothing(
+    inverter, turned, monkeypatch, label, known, starts
+):
+    def read(pictures):
+        found = inverter.model.unknown(len(pictures))
+        found["label"][:], found["known"][:, :2] = label, known
+        return found
+
+    def latents(pictures, conditions):
+        tried.append(conditions)
+        return np.zeros((len(pictures), 4), np.float32)
+
+    tried = []
+    monkeypatch.setattr(inverter, "read", read)
+    monkeypatch.setattr(inverter, "latents", latents)
+    picture = turned.fetch(turned.ids("test")[:1])["image"]
+    inverter(picture)
+    assert len(tried) == starts and tried[0]["label"][0] == label
+    assert (tried[-1]["label"] < 0).all() and not tried[-1]["known"].any()
+    inverter(picture, read(picture))
+    assert len(tried) == starts + 1  # what is given is not doubted
+
+
 def test_products_unlike_the_runs_own_are_out_of_reach(inverter, turned):
     noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     own = turned.fetch(turned.ids("validation")[:2])["image"]
@@ -121,6 +145,8 @@ def test_identity_counts_the_products_that_are_nearer():
     centred = reach.Reach(np.array([0.1]), np.array([[1.0, 1], [-1, -1]]))
     cosine = reach.similarity(np.array([[2.0, 0], [0, 1]]), np.array([[1.0, 0], [1, 0]]), centred)
     np.testing.assert_allclose(cosine, [1, 0])
+    rows = np.array([[3.0, 4], [0, 0]])
+    np.testing.assert_allclose(reach.cosine(rows, np.array([[8.0, 6], [1, 0]])), [0.96, 0])
 
 
 def test_a_family_without_an_encoder_learns_to_read_its_own_samples(turned, tmp_path, monkeypatch):
