@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from prodgen.types import Array
 
+MARKED = 24  # pixels a side: on a smaller picture no mark is legible
+
 
 def to_float(image: Array) -> Array:
     """uint8 [...] in 0..255 -> float32 in [-1, 1]."""
@@ -62,10 +64,10 @@ def marked(image: np.ndarray | Image.Image) -> Image.Image:
     """The picture with "AI-generated" in its lower right corner, white on a black plate.
 
     The plate is opaque, so the words are legible on anything. Only "AI" where the words would take
-    more than half of the width; ValueError below 24 pixels a side, where nothing is legible.
+    more than half of the width; ValueError below MARKED pixels a side.
     """
     found = (picture(image) if isinstance(image, np.ndarray) else image).copy()
-    if min(found.size) < 24:
+    if min(found.size) < MARKED:
         raise ValueError(f"a picture of {found.width} x {found.height} px is too small for a mark")
     font = ImageFont.load_default(size=max(10, round(0.022 * min(found.size))))
     pad = max(2, round(font.size / 4))

@@ -111,7 +111,7 @@ FLAGS = (
     ),
     Flag("model", "", "The file u2netp.onnx of --cutout=neural.", ("cutout", "edit")),
     Flag("metadata", True, "Say in each PNG's text where the picture comes from.", SHOWING),
-    Flag("mark", False, 'Mark pictures "AI-generated" in a corner, to be seen.', SHOWING),
+    Flag("mark", False, 'Mark pictures "AI-generated" in a corner, from 24 px a side.', SHOWING),
     Flag("layout", "banner", "What to compose.", ("compose",), choices=("banner", "sprites")),
     Flag("size", "square", "A banner's size: a name, as story, or WIDTHxHEIGHT.", ("compose",)),
     Flag(

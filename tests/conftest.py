@@ -10,7 +10,7 @@ os.environ.setdefault(
 import pytest
 
 from prodgen.data import prepare
-from tests.tiny import Squares, tiny
+from tests.tiny import Squares, Turned, tiny
 
 LONGEST = ("test_resume.py", "test_parity.py", "test_gan.py", "test_configs.py")
 
@@ -35,3 +35,12 @@ def grey_store(tmp_path_factory):
     with data.unlocked():
         data.cache_dir = str(tmp_path_factory.mktemp("cache"))
     return prepare.prepare(Squares(channels=1), data)
+
+
+@pytest.fixture(scope="session")
+def turned(tmp_path_factory):
+    """The squares with a camera's azimuth and elevation."""
+    data = tiny().data
+    with data.unlocked():
+        data.cache_dir = str(tmp_path_factory.mktemp("cache"))
+    return prepare.prepare(Turned(), data)

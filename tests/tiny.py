@@ -1,5 +1,6 @@
 """A tiny config, a tiny data set and small helpers, shared by the tests."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -84,6 +85,33 @@ class Squares:
                 "turn": None if i % 7 == 0 else float(i * 11 % 360),
             }
             yield Item(f"{i}", picture, ("disc", "square")[i % 2], values, f"thing {i}")
+
+
+class Turned(Squares):
+    """The squares, of which a camera's azimuth and elevation are known."""
+
+    def schema(self):
+        colour, radius, turn = super().schema()
+        return (
+            colour,
+            dataclasses.replace(radius, name="elevation"),
+            dataclasses.replace(turn, name="azimuth"),
+        )
+
+    def stream(self, start, stop):
+        for item in super().stream(start, stop):
+            values = {**item.attributes}
+            values["elevation"], values["azimuth"] = values.pop("radius"), values.pop("turn")
+            yield dataclasses.replace(item, attributes=values)
+
+
+def shaded(height: int, width: int, rgb=(200, 40, 40)) -> np.ndarray:
+    """A photo of a shaded disc on white, uint8 [H, W, 3]."""
+    side = min(height, width)
+    y, x = np.mgrid[:height, :width] - np.array([[[height - 1]], [[width - 1]]]) / 2
+    inside = np.clip(side / 3 - np.hypot(x, y) + 0.5, 0, 1)[..., None]
+    light = (1 + 0.2 * (x + y) / side)[..., None]
+    return np.uint8(np.rint(255 * (1 - inside) + inside * np.clip(np.float32(rgb) * light, 0, 255)))
 
 
 def batch_of(store, config, t: int = 0) -> Batch:

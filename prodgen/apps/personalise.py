@@ -36,6 +36,7 @@ def run(model: Model, request: Request) -> list[Path]:
     if not request.history:
         raise UsageError("no --history was given", "name a CSV of products and events")
     out = Output(model, request, request.target("personalise"))
+    out.stamp.check(model.spec.resolution)
     store = model.store()
     names = {name: i for i, name in enumerate(store.names(np.arange(store.size)))}
     found = history.read(Path(request.history), EVENTS, names, request.person)

@@ -117,6 +117,46 @@ def run(request: Request) -> list[Path]:
     return mode.run(model, request)
 
 
+class Stamp:
+    """What the PNGs of a mode say of themselves: in their text where they come from, unless
+    --nometadata, and with --mark, in a corner, that they are generated."""
+
+    def __init__(self, model: Model | None, request: Request):
+        run = model.run if model else None
+        self._made = f"run {run.record['fingerprint']}, step {run.step}" if run else "no run"
+        self._request = request
+
+    def png(self, picture: np.ndarray | Image.Image, done: str = "generated") -> bytes:
+        """A PNG; `done` is one of provenance.SOURCES."""
+        return images.png(self._marked(picture), self._text(done))
+
+    def apng(self, frames: Sequence[np.ndarray]) -> bytes:
+        """An animation of generated frames, each marked where that was asked for."""
+        shown = [self._marked(frame) for frame in frames]
+        return images.apng(shown, text=self._text("generated"))
+
+    def check(self, side: int, where: str = "") -> None:
+        """UsageError where pictures of so many pixels on the shorter side are to be marked and are
+        too small for it; asked before they are made. `where` begins what is said."""
+        if self._request.mark and side < images.MARKED:
+            raise UsageError(
+                f"--mark: {where}a picture of {side} px is too small for a mark, which takes at "
+                f"least {images.MARKED} px a side",
+                "leave it out, or ask for larger pictures",
+            )
+
+    def _marked(self, picture: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
+        if not self._request.mark:
+            return picture
+        found = images.picture(picture) if isinstance(picture, np.ndarray) else picture
+        self.check(min(found.size))
+        return images.marked(found)
+
+    def _text(self, done: str) -> dict[str, str] | None:
+        origin = f"{self._made}, seed {self._request.seed}, mode {self._request.mode}"
+        return provenance.text(done, origin) if self._request.metadata else None
+
+
 class Output:
     """Pictures on disk and, beside them, a manifest that says how to make each again.
 
@@ -125,7 +165,7 @@ class Output:
 
     def __init__(self, model: Model | None, request: Request, folder: Path):
         self._folder, self._entries, self._written = folder, {}, []
-        self._metadata, self._mark = request.metadata, request.mark
+        self.stamp = Stamp(model, request)
         run = model.run if model else None
         self._origin = {
             "mode": request.mode,
@@ -145,27 +185,11 @@ class Output:
         done: str = "generated",
     ) -> None:
         """A picture as a PNG that says where it comes from; `done` is one of provenance.SOURCES."""
-        self.write(name, images.png(self._marked(picture), self._text(done)), details)
+        self.write(name, self.stamp.png(picture, done), details)
 
     def apng(self, name: str, frames: Sequence[np.ndarray], details: dict[str, Any]) -> None:
-        """An animation of generated frames, each marked where that was asked for."""
-        shown = [self._marked(frame) for frame in frames]
-        self.write(name, images.apng(shown, text=self._text("generated")), details)
-
-    def _marked(self, picture: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
-        if not self._mark:
-            return picture
-        try:
-            return images.marked(picture)
-        except ValueError as error:
-            raise UsageError(f"--mark: {error}", "leave it out, or make a sheet") from None
-
-    def _text(self, done: str) -> dict[str, str] | None:
-        """The text metadata; none with --nometadata."""
-        o = self._origin
-        made = f"run {o['fingerprint']}, step {o['step']}" if o["fingerprint"] else "no run"
-        origin = f"{made}, seed {o['seed']}, mode {o['mode']}"
-        return provenance.text(done, origin) if self._metadata else None
+        """An animation of generated frames."""
+        self.write(name, self.stamp.apng(frames), details)
 
     def write(self, name: str, content: bytes, details: dict[str, Any]) -> None:
         """One file, whole or not at all, and its entry; `name` may lie in a folder below."""

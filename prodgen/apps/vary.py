@@ -6,6 +6,7 @@ A row a product: the photo, what the run gives back, and its variations at --str
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,10 @@ from prodgen.apps.photos import inverted
 from prodgen.apps.request import Output, Request, describe, say
 from prodgen.editing import neighbourhood
 from prodgen.editing.guard import Guard
+from prodgen.editing.neighbourhood import Varied
+from prodgen.editing.orders import Order
 from prodgen.model import Model
+from prodgen.types import Spec
 
 PRODUCTS = 4  # held-back ones shown where --input names none
 FOLDER = "vary"
@@ -24,6 +28,7 @@ def run(model: Model, request: Request) -> list[Path]:
     """Write --n (8) variations of every picture of --input, single and as a sheet."""
     target = request.target(FOLDER)
     out = Output(model, request, target)
+    out.stamp.check(model.spec.resolution)
     products = inverted(model, request, request.products or PRODUCTS)
     guard = Guard(products.inverter) if request.guard else None
     count, rows = request.n or 8, []
@@ -36,10 +41,7 @@ def run(model: Model, request: Request) -> list[Path]:
         blank = [np.full_like(products.found.pictures[i], 255)] * (count - len(varied.pictures))
         rows += [products.found.pictures[i], products.found.decoded[i], *varied.pictures, *blank]
         for j, picture in enumerate(varied.pictures):
-            details = {
-                "of": name, "strength": request.strength, "keep": list(request.keep),
-                "kept": bool(varied.kept[j]), "latent": varied.z[j].tolist(),
-            } | describe(varied.conditions, model.spec, j)  # fmt: skip
+            details = told(name, request, varied, j, model.spec)
             out.png(f"{i:03d}_{Path(name).stem}_{j:03d}.png", picture, details)
         say(_said(name, varied, request))
     sheet = images.sheet(np.stack(rows), count + 2, pixels=96)
@@ -47,7 +49,15 @@ def run(model: Model, request: Request) -> list[Path]:
     return out.close()
 
 
-def _said(name: str, varied: neighbourhood.Varied, request: Request) -> str:
+def told(of: str, asked: Request | Order, varied: Varied, j: int, spec: Spec) -> dict[str, Any]:
+    """The manifest's words on the j-th variation `of` a product: what was asked, what it is."""
+    return {
+        "of": of, "strength": asked.strength, "keep": list(asked.keep),
+        "kept": bool(varied.kept[j]), "latent": varied.z[j].tolist(),
+    } | describe(varied.conditions, spec, j)  # fmt: skip
+
+
+def _said(name: str, varied: Varied, request: Request) -> str:
     n, kept = len(varied.kept), int(varied.kept.sum())
     said = f"{name}: {n} variations of {varied.tried} candidates"
     if request.keep:

@@ -50,11 +50,20 @@ def sides_of(spec: Spec) -> tuple[Attribute, Attribute | None]:
     if AROUND not in known or known[AROUND].kind == "categorical":
         there = f"it knows {', '.join(known)}" if known else "it knows no attributes"
         raise UsageError(
-            f"--mode=views: this run has not learnt from which side a product is seen; {there}",
+            f"this run has not learnt from which side a product is seen; {there}",
             f"train on pictures with a column {AROUND} in degrees (docs/data.md), as the embedded "
             "catalogue has it",
         )
     return known[AROUND], known.get(ABOVE)
+
+
+def turn(model: Model, z: np.ndarray, conditions: Batch, frames: int) -> tuple[np.ndarray, Batch]:
+    """A product at z [Z] from all around, seen from the height that its conditions of one row say:
+    pictures uint8 [frames, R, R, C] and their conditions. UsageError without an azimuth."""
+    spec = model.conditions.spec
+    around, _ = sides_of(spec)
+    asked = turned(conditions, spec, around, None, stops(around, frames), [float("nan")])
+    return model.decode(np.repeat(z[None], frames, axis=0), asked), asked
 
 
 def stops(around: Attribute, frames: int) -> list[float]:

@@ -89,8 +89,9 @@ def test_every_picture_says_that_it_is_generated(run, store, tmp_path, mode, opt
         out = tmp_path / name / ("" if mode == "images" else "a.png")
         small = mode == "images" and "mark" in more  # 16 pixels a side: nothing is legible there
         if small:
-            with pytest.raises(UsageError, match="too small for a mark"):
+            with pytest.raises(UsageError, match="--mark: .* 16 px is too small .* 24 px a side"):
                 ask(run, out, mode, **options, **more)
+            assert not out.exists()
             return []
         return [path for path in ask(run, out, mode, **options, **more) if path.suffix == ".png"]
 

@@ -1,7 +1,6 @@
 """The modes that are shown a product: invert, vary, views."""
 
 import csv
-import dataclasses
 import io
 import json
 
@@ -12,41 +11,14 @@ from PIL import Image
 
 import prodgen
 from prodgen.apps import request, views
-from prodgen.data import prepare
 from prodgen.editing import guess, neighbourhood, reach
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
 from prodgen.model import Model
 from prodgen.types import Attribute, Spec
-from tests.tiny import Squares, tiny, vae_run, write_run
+from tests.tiny import Squares, vae_run, write_run
 from tests.tiny_gan import start, tiny_gan
-
-
-class Turned(Squares):
-    """The squares, of which a camera's azimuth and elevation are known."""
-
-    def schema(self):
-        colour, radius, turn = super().schema()
-        return (
-            colour,
-            dataclasses.replace(radius, name="elevation"),
-            dataclasses.replace(turn, name="azimuth"),
-        )
-
-    def stream(self, start, stop):
-        for item in super().stream(start, stop):
-            values = {**item.attributes}
-            values["elevation"], values["azimuth"] = values.pop("radius"), values.pop("turn")
-            yield dataclasses.replace(item, attributes=values)
-
-
-@pytest.fixture(scope="module")
-def turned(tmp_path_factory):
-    data = tiny().data
-    with data.unlocked():
-        data.cache_dir = str(tmp_path_factory.mktemp("cache"))
-    return prepare.prepare(Turned(), data)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +154,12 @@ def test_variations_at_no_strength_are_the_product(run, tmp_path):
     assert len(entries) == 4
     np.testing.assert_array_equal(singles[0], singles[1])
     assert all(entry.get("kept", True) for entry in entries.values())
+
+
+def test_variations_too_small_for_a_mark_are_not_made(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(Model, "decode", None)
+    with pytest.raises(UsageError, match="--mark: .* 16 px is too small .* 24 px a side"):
+        ask(run, tmp_path, "vary", n=3, products=1, mark=True)
 
 
 @pytest.mark.parametrize("keep", [(), ("category", "shape", "colour")])
