@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen import decode, images
+from prodgen import decode, images, provenance
 from prodgen.apps import colours, grounds, listing
 from prodgen.apps.request import Output, Request, refuse_taken, say
 from prodgen.editing import edits
@@ -32,6 +32,7 @@ from prodgen.photo import backdrop, cutout
 TABLE, SHEET = "edit.csv", "edit.png"
 PIXELS = 192  # a side of a picture on the sheet
 SHOWN = 24  # photos on the sheet, at most
+SYNTHETIC = "composed of generated pictures"  # of provenance.SOURCES
 Act = Callable[[Shot], list[Edited]]
 
 
@@ -47,7 +48,7 @@ def run(model: Model | None, request: Request) -> list[Path]:
     names = listing.png_names([path.name for path in paths])
     refuse_taken(target, [TABLE, SHEET], request.mode)
     out = Output(model, request, target)
-    rows, shown = [], []
+    rows, shown, sources = [], [], set()
     for path, name in zip(paths, names, strict=True):
         try:
             shot = opened(path, cutter)
@@ -59,20 +60,24 @@ def run(model: Model | None, request: Request) -> list[Path]:
         for one in found:
             file = f"{Path(name).stem}_{request.edit}_{one.how}.png"
             details = {"of": path.name, "edit": request.edit, "method": one.how} | one.numbers
-            out.png(file, one.picture, details, "composed" if one.how == "classical" else _done())
+            sources.add(done := source(one, path))
+            out.png(file, one.picture, details, done)
             rows.append({"file": path.name, "method": one.how, "written": file} | one.numbers)
         shown.append([shot.photo, *(one.picture for one in found)])
     out.write(TABLE, _table(rows), {"edit": request.edit})
     if not shown:
         raise BadData(f"none of {len(paths)} photos could be edited", f"see {target / TABLE}")
-    out.png(SHEET, _sheet(shown[:SHOWN]), {"edit": request.edit}, "composed")
+    done = SYNTHETIC if SYNTHETIC in sources else "composed"
+    out.png(SHEET, _sheet(shown[:SHOWN]), {"edit": request.edit}, done)
     say(f"{len(shown)} of {len(paths)} photos edited; what each edit reports: {target / TABLE}")
     return out.close()
 
 
-def _done() -> str:
-    """What the metadata of a photo with generated parts says."""
-    return "composed of generated pictures"
+def source(edited: Edited, photo: Path) -> str:
+    """What an edited photo's file says of it, one of provenance.SOURCES: whether a model had a part
+    in the edit, or in the photo."""
+    made = edited.how == "generated" or provenance.is_generated(photo)
+    return SYNTHETIC if made else "composed"
 
 
 def opened(path: Path, cutter: Callable) -> Shot:
@@ -151,6 +156,7 @@ def _mix(inverter: Inverter, request: Request, paths: list[Path], cutter: Callab
         raise UsageError("--edit=mix needs --other", "name the photo of another product")
     target = request.target("edit")
     out = Output(inverter.model, request, target)
+    out.stamp.check(inverter.model.spec.resolution)
     try:
         other = opened(Path(request.other).expanduser(), cutter)
     except Refused as reason:

@@ -164,8 +164,11 @@ def inpaint(shot: Shot, inverter: Inverter, hole: np.ndarray) -> Edited:
 
 def background(shot: Shot, ground: np.ndarray, shadow: float = 0.0) -> Edited:
     """The product on another background uint8 [H, W, 3], with a contact shadow."""
-    picture = backdrop.on(shot.cut.rgba, ground, shadow)
-    return _edited(shot, picture, 255 - shot.cut.alpha, "classical", {})
+    alpha = shot.cut.alpha
+    # An alpha just below 1 is 255 too, and its colour is not quite the photo's.
+    own = np.where(alpha[..., None] == 255, shot.photo, shot.cut.colour)
+    picture = backdrop.on(np.dstack([own, alpha]), ground, shadow)
+    return _edited(shot, picture, 255 - alpha, "classical", {})
 
 
 def mixed(shots: Sequence[Shot], inverter: Inverter, count: int) -> np.ndarray:

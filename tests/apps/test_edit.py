@@ -7,22 +7,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prodgen import images, provenance
 from prodgen.apps import request
 from prodgen.editing import edits
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.model import Model
 from prodgen.photo import cutout
-from tests.tiny import vae_run
+from tests.tiny import shaded, vae_run
 
 TEAL = (40, 148, 146)
 
 
-def disc(side=96, rgb=(200, 40, 40)):
-    """A shaded disc on white, uint8 [side, side, 3]."""
-    y, x = np.mgrid[:side, :side] - (side - 1) / 2
-    inside = np.clip(side / 3 - np.hypot(x, y) + 0.5, 0, 1)[..., None]
-    light = (1 + 0.2 * (x + y) / side)[..., None]
-    return np.uint8(np.rint(255 * (1 - inside) + inside * np.clip(np.float32(rgb) * light, 0, 255)))
+def disc(rgb=(200, 40, 40)):
+    return shaded(96, 96, rgb)
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +63,23 @@ def test_a_background_is_laid_under_without_a_run(shop):
     assert "no_product" in rows["nothing.png"]["problem"] and rows["broken.png"]["problem"]
 
 
+def test_what_is_all_product_stays_to_the_pixel_on_any_background():
+    photo = shaded(72, 96)
+    shot = edits.Shot.of(photo, cutout.method("plain"))
+    found = edits.background(shot, np.zeros_like(photo), 0.4)
+    whole = shot.cut.alpha == 255
+    np.testing.assert_array_equal(found.picture[whole], photo[whole])
+    assert found.numbers == {"outside_largest": 0, "outside_mean": 0}
+
+
+def test_an_edit_of_a_generated_picture_stays_known_as_such(shop):
+    photo = images.png(disc(), provenance.text("generated", "run 1"))
+    (shop / "a.png").write_bytes(photo)
+    ask(None, shop, edit="recolour", colour="teal")
+    for name in ("a_recolour_classical.png", "edit.png"):
+        assert provenance.is_generated(shop.parent / "out" / name)
+
+
 def test_both_ways_to_recolour_change_the_product_alone(run, shop):
     ask(run, shop, edit="recolour", colour="blue")
     rows = table(shop)
@@ -74,6 +88,9 @@ def test_both_ways_to_recolour_change_the_product_alone(run, shop):
     assert float(generated["ciede2000_before"]) > 3 and float(generated["generated_pixels"]) == 14
     for how in ("classical", "generated"):
         picture = shown(shop, f"a_recolour_{how}.png")
+        assert provenance.is_generated(shop.parent / "out" / f"a_recolour_{how}.png") == (
+            how == "generated"
+        )
         np.testing.assert_array_equal(picture[:12], disc()[:12])
         assert np.abs(picture[48, 48].astype(int) - disc()[48, 48]).max() > 0
 
