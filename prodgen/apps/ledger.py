@@ -41,9 +41,13 @@ class Ledger:
         return sum(file in self._lines and "refused" not in self._lines[file]
                    for file in self._files)  # fmt: skip
 
-    def has(self, file: str, key: str) -> bool:
-        """Whether a picture is done for the same request."""
-        return self._lines.get(file, {}).get("key") == key
+    def has(self, file: str, key: str, inputs: dict[str, str]) -> bool:
+        """Whether a picture is done for the same request, from files of the same content.
+
+        A line that does not say what its files held is believed.
+        """
+        line = self._lines.get(file, {})
+        return line.get("key") == key and line.get("inputs", inputs) == inputs
 
     def put(self, file: str, content: bytes, entry: dict[str, Any]) -> None:
         """A picture to the disk, and then its line."""

@@ -1,8 +1,9 @@
 """A table of requests, a row each: what is to be made, checked before anything is computed.
 
-Columns: category, or photo (a path from the table's folder) with edit: vary, strength and keep;
-attributes, as in colour=red;azimuth=30; seed; count; size in pixels; background, a colour; name, of
-the files. Every cell may be empty.
+Columns: category, or photo (a path from the table's folder) with edit: vary (strength, keep),
+views, recolour (colour, method) or background; attributes, as in colour=red;azimuth=30; seed;
+count; size, pixels of the longer side; background, a colour or a picture (a path like photo's);
+name, of the files. Every cell may be empty.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -19,14 +21,24 @@ import numpy as np
 from prodgen import tables
 from prodgen.data.conditions import Conditions
 from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen.workdir import file_hash
 
 COLUMNS = (
     "name", "category", "photo", "attributes", "seed", "count", "size", "background", "edit",
-    "strength", "keep",
+    "strength", "keep", "colour", "method",
 )  # fmt: skip
-EDITS = ("", "vary")
+EDITS = {  # what may be made of a photo, "" without one -> the columns that say nothing to it
+    "": ("colour", "method"),
+    "vary": ("colour", "method"),
+    "views": ("strength", "keep", "colour", "method"),
+    "recolour": ("category", "attributes", "strength", "keep"),
+    "background": ("category", "attributes", "strength", "keep", "colour", "method"),
+}
+ALONE = ("recolour", "background")  # one picture of a photo, at the photo's own resolution
+METHODS = ("classical", "generated")  # to recolour, the first by default
 MOST_BYTES, MOST_COUNT, MOST_SIZE = 50_000_000, 10_000, 4096
 STRENGTH = 0.4
+SILENT = ("colour", "method")  # left out of a key where empty: keys of older folders hold
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +57,36 @@ class Order:
     edit: str
     strength: float
     keep: tuple[str, ...]
+    colour: str
+    method: str
+
+    @property
+    def inverted(self) -> bool:
+        """Whether its photo is put into the run."""
+        return self.edit in ("vary", "views") or self.method == "generated"
+
+    @property
+    def guarded(self) -> bool:
+        """Whether copies of training pictures are held back: views and edits are a user's own."""
+        return self.edit in ("", "vary")
+
+    @property
+    def ground(self) -> str:
+        """The file of its background, "" for a colour."""
+        return self.background if Path(self.background).suffix else ""
 
     def files(self) -> list[str]:
         """The names of its pictures."""
         return [f"{self.name}_{k:03d}.png" for k in range(self.count)]
 
+    def inputs(self, folder: Path) -> dict[str, str]:
+        """The sha256 of each file that it names."""
+        return {file: file_hash(folder / file) for file in (self.photo, self.ground) if file}
+
     def key(self, origin: str) -> str:
         """What a picture of this order follows from: the row and, as `origin`, the run."""
         row = dataclasses.asdict(self) | {"line": 0, "origin": origin}
+        row = {name: value for name, value in row.items() if value or name not in SILENT}
         return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -96,8 +130,9 @@ def parsed(line: int, row: Mapping[str, str], conditions: Conditions, folder: Pa
         _number(row, "size", int, 16, MOST_SIZE, 0), row["background"], row["edit"],
         _number(row, "strength", float, 0, 1, STRENGTH),
         tuple(row["keep"].replace("|", " ").replace(",", " ").split()) or ("category",),
+        row["colour"], row["method"] or (METHODS[0] if row["edit"] == "recolour" else ""),
     )  # fmt: skip
-    _check(order, conditions, folder)
+    _check(order, row, conditions, folder)
     return order
 
 
@@ -121,22 +156,45 @@ def _number(row: Mapping[str, str], name: str, kind: type, low: float, high: flo
     return value
 
 
-def _check(order: Order, conditions: Conditions, folder: Path) -> None:
+def _check(order: Order, row: Mapping[str, str], conditions: Conditions, folder: Path) -> None:
     """UsageError for what cannot be made, whatever the run."""
     if order.edit not in EDITS:
-        raise UsageError(f"edit {order.edit!r} is not known; known: {', '.join(EDITS[1:])}")
+        known = ", ".join(filter(None, EDITS))
+        raise UsageError(f"edit {order.edit!r} is not known; known: {known}")
     if bool(order.edit) != bool(order.photo):
         wants = "names no photo" if order.edit else "names no edit, such as vary"
         raise UsageError(f"it {wants}")
-    if order.photo:
-        path = folder / order.photo
-        if not path.resolve().is_relative_to(folder.resolve()):
-            raise UsageError(f"photo {order.photo!r} lies outside the table's folder")
-        if not path.is_file():
-            raise UsageError(f"photo {order.photo!r} does not exist")
+    for column in EDITS[order.edit]:
+        if row[column]:
+            what = f"edit {order.edit}" if order.edit else "a row without an edit"
+            raise UsageError(f"{column} says nothing to {what}")
+    if order.edit in ALONE and order.count > 1:
+        raise UsageError(f"count {order.count}: edit {order.edit} makes one picture of a photo")
+    if order.edit == "recolour":
+        _check_recolouring(order)
+    for column, file in (("photo", order.photo), ("background", order.ground)):
+        if file:
+            _check_file(column, file, folder)
     for name in order.keep:
         if name not in tables.KEEPS:
             raise UsageError(f"keep {name!r} is not known; known: {', '.join(tables.KEEPS)}")
     conditions.pick(
         0, np.arange(1), order.category, dict(order.attributes)
     )  # names what is unknown
+
+
+def _check_recolouring(order: Order) -> None:
+    if not order.colour:
+        raise UsageError("edit recolour needs a colour, as in teal or #203a5f")
+    if order.method not in METHODS:
+        raise UsageError(f"method {order.method!r} is not known; known: {', '.join(METHODS)}")
+
+
+def _check_file(column: str, file: str, folder: Path) -> None:
+    """UsageError for a file outside the table's folder, or for none."""
+    if "\0" not in file and not (folder / file).resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{column} {file!r} lies outside the table's folder")
+    if not os.path.isfile(folder / file):  # no error for what can be no file's name
+        raise UsageError(f"{column} {file!r} does not exist")
+    if not os.access(folder / file, os.R_OK):
+        raise UsageError(f"{column} {file!r} cannot be read")

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -10,31 +11,42 @@ from PIL import Image
 
 import prodgen
 from prodgen import provenance
-from prodgen.apps import batch, ledger, request
+from prodgen.apps import batch, ledger, request, rows
+from prodgen.data.conditions import Conditions
+from prodgen.editing import edits, guard, orders
+from prodgen.editing.inversion import Inverter
 from prodgen.errors import BadData, UsageError
 from prodgen.model import Model
-from tests.tiny import vae_run
+from tests.tiny import shaded, vae_run
 
-TABLE = """name,category,photo,attributes,seed,count,size,background,edit,strength,keep
-reds,disc,,colour=red,3,70,,,,,
-large,square,,,1,2,64,,,,
-wrong,triangle,,,,,,,,,
-mine,,photo.png,,2,3,,,vary,0.6,category
-reds,disc,,,,,,,,,
+TABLE = """\
+name,category,photo,attributes,seed,count,size,background,edit,strength,keep,colour,method
+reds,disc,,colour=red,3,70,,,,,,,
+large,square,,,1,2,64,,,,,,
+wrong,triangle,,,,,,,,,,,
+mine,,photo.png,,2,3,,,vary,0.6,category,,
+reds,disc,,,,,,,,,,,
+around,,photo.png,,,4,,,views,,,,
+teal,,shop/mug.png,,,,,,recolour,,,teal,
+blue,,shop/mug.png,,,,,,recolour,,,blue,generated
+wood,,shop/mug.png,,,,,wood.png,background,,,,
 """
 
 
 @pytest.fixture(scope="module")
-def run(store, tmp_path_factory):
-    return vae_run(tmp_path_factory.mktemp("runs") / "run", store, 60)
+def run(turned, tmp_path_factory):
+    return vae_run(tmp_path_factory.mktemp("runs") / "run", turned, 60)
 
 
 @pytest.fixture
-def shop(store, tmp_path, monkeypatch):
-    """A folder with a table and the photo that it names."""
-    monkeypatch.setattr(Model, "store", lambda self: store)
-    picture = store.fetch(store.ids("test")[:1])["image"][0]
+def shop(turned, tmp_path, monkeypatch):
+    """A folder with a table and the pictures that it names."""
+    monkeypatch.setattr(Model, "store", lambda self: turned)
+    picture = turned.fetch(turned.ids("test")[:1])["image"][0]
     Image.fromarray(picture).save(tmp_path / "photo.png")
+    (tmp_path / "shop").mkdir()
+    Image.fromarray(shaded(72, 96)).save(tmp_path / "shop" / "mug.png")
+    Image.fromarray(np.full((40, 40, 3), (120, 80, 40), np.uint8)).save(tmp_path / "wood.png")
     (tmp_path / "requests.csv").write_text(TABLE)
     return tmp_path
 
@@ -46,35 +58,58 @@ def ask(run, shop, out, **options):
     ))  # fmt: skip
 
 
+def write(shop, *rows):
+    """A table of {column: cell}."""
+    with open(shop / "requests.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, orders.COLUMNS)
+        table.writeheader()
+        table.writerows(rows)
+
+
 def content(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def manifest(folder):
+    return {(line := json.loads(text))["file"]: line for text in (folder / "manifest.jsonl").open()}
+
+
+def problems(folder):
+    text = (folder / "problems.csv").read_text(encoding="utf-8-sig")
+    return {int(row["line"]): row["problem"] for row in csv.DictReader(io.StringIO(text))}
+
+
+def shown(shop, name):
+    return np.asarray(Image.open(shop / "out" / name).convert("RGB"))
 
 
 def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(run, shop, monkeypatch, capsys):
     ask(run, shop, "whole")
     whole = content(shop / "whole")
-    assert len(whole) == 75 + 2
-    done = []
-
-    def dies(self, file, *given):
-        if len(done) == 40:
-            raise KeyboardInterrupt
-        done.append(file)
-        return put(self, file, *given)
-
+    assert len(whole) == 82 + 2
     put = ledger.Ledger.put
-    monkeypatch.setattr(ledger.Ledger, "put", dies)
-    with pytest.raises(KeyboardInterrupt):
-        ask(run, shop, "parts")
-    monkeypatch.setattr(ledger.Ledger, "put", put)
-    before = {p: p.stat().st_mtime_ns for p in (shop / "parts").glob("*.png")}
-    (shop / "parts" / sorted(done)[0]).write_bytes(b"cut short")
-    capsys.readouterr()
-    ask(run, shop, "parts")
-    assert content(shop / "parts") == whole
-    assert "39 pictures are there, 36 are to be made" in capsys.readouterr().err
-    kept = [p for p, time in before.items() if p.stat().st_mtime_ns == time]
-    assert len(kept) == 39
+    for after in (40, 80):  # among the samples, among the edits
+        folder, done = shop / f"parts{after}", []
+
+        def dies(self, file, *given, done=done, after=after):
+            if len(done) == after:
+                raise KeyboardInterrupt
+            done.append(file)
+            return put(self, file, *given)
+
+        monkeypatch.setattr(ledger.Ledger, "put", dies)
+        with pytest.raises(KeyboardInterrupt):
+            ask(run, shop, folder.name)
+        monkeypatch.setattr(ledger.Ledger, "put", put)
+        before = {p: p.stat().st_mtime_ns for p in folder.glob("*.png")}
+        (folder / sorted(done)[0]).write_bytes(b"cut short")
+        capsys.readouterr()
+        ask(run, shop, folder.name)
+        assert content(folder) == whole
+        said = f"{after - 1} pictures are there, {83 - after} are to be made"
+        assert said in capsys.readouterr().err
+        kept = [p for p, time in before.items() if p.stat().st_mtime_ns == time]
+        assert len(kept) == after - 1
 
 
 def test_each_picture_is_the_runs_own_and_says_so(run, shop):
@@ -86,18 +121,17 @@ def test_each_picture_is_the_runs_own_and_says_so(run, shop):
         np.testing.assert_array_equal(shown, expected[k])
     assert Image.open(shop / "out" / "large_001.png").size == (64, 64)
     assert provenance.is_generated(shop / "out" / "reds_000.png")
-    lines = [json.loads(line) for line in (shop / "out" / "manifest.jsonl").open()]
-    assert [line["file"] for line in lines][:2] == ["reds_000.png", "reds_001.png"]
-    assert len(lines) == 75 and lines[0]["label"] == "disc" and len(lines[0]["latent"]) == 4
-    assert {line["of"] for line in lines if line["file"].startswith("mine")} == {"photo.png"}
+    lines = manifest(shop / "out")
+    assert list(lines)[:2] == ["reds_000.png", "reds_001.png"] and len(lines) == 82
+    assert lines["reds_000.png"]["label"] == "disc"
+    assert len(lines["reds_000.png"]["latent"]) == 4 and "inputs" not in lines["reds_000.png"]
+    assert {line["of"] for name, line in lines.items() if name[:4] == "mine"} == {"photo.png"}
 
 
 def test_bad_rows_are_told_by_line_and_stop_nothing(run, shop):
     ask(run, shop, "out", guard=False)
-    text = (shop / "out" / "problems.csv").read_text(encoding="utf-8-sig")
-    rows = list(csv.DictReader(io.StringIO(text)))
-    assert [row["line"] for row in rows] == ["4", "6"]
-    assert "disc, square" in rows[0]["problem"] and "'reds' already" in rows[1]["problem"]
+    found = problems(shop / "out")
+    assert "disc, square" in found.pop(4) and "'reds' already" in found.pop(6) and not found
 
 
 def test_a_changed_row_is_made_anew_and_the_others_stay(run, shop):
@@ -112,8 +146,8 @@ def test_a_changed_row_is_made_anew_and_the_others_stay(run, shop):
     assert (shop / "out" / "b_000.png").stat().st_mtime_ns == times
 
 
-def test_copies_of_training_pictures_are_refused(run, shop, store, monkeypatch):
-    copy = store.fetch(store.ids("train")[:1])["image"][0]
+def test_copies_of_training_pictures_are_refused(run, shop, turned, monkeypatch):
+    copy = turned.fetch(turned.ids("train")[:1])["image"][0]
     made = Model.decode
 
     def copies(self, z, conditions=None):
@@ -125,7 +159,17 @@ def test_copies_of_training_pictures_are_refused(run, shop, store, monkeypatch):
     (shop / "requests.csv").write_text("name,count\na,3\n")
     ask(run, shop, "out")
     assert not (shop / "out" / "a_000.png").exists() and (shop / "out" / "a_001.png").exists()
-    assert "a copy of training picture" in (shop / "out" / "problems.csv").read_text()
+    assert problems(shop / "out")[2].startswith("a_000.png: a copy of training picture ")
+
+
+def test_variations_of_which_only_copies_are_left_are_refused(run, shop, monkeypatch):
+    everything = lambda self, own: lambda pictures: np.ones(len(pictures), bool)  # noqa: E731
+    monkeypatch.setattr(guard.Guard, "refuse", everything)
+    write(shop, {"name": "a", "photo": "photo.png", "edit": "vary"}, {"name": "b"})
+    ask(run, shop, "out")
+    said = "a_000.png: all further variations are copies of training pictures"
+    assert problems(shop / "out") == {2: said} and not (shop / "out" / "a_000.png").exists()
+    assert manifest(shop / "out")["a_000.png"]["refused"] == said
 
 
 def test_a_users_own_files_are_left_alone(run, shop):
@@ -145,13 +189,188 @@ def test_a_table_without_a_good_row_is_an_error(run, shop):
 
 def test_latents_of_many_seeds_are_those_of_each(run):
     model = prodgen.load(run)
-    found = batch.latents_of(model)([5, 5, 9], [0, 3, 1])
+    found = rows.latents_of(model)([5, 5, 9], [0, 3, 1])
     expected = [model.latents(np.array([i]), s)[0] for s, i in ((5, 0), (5, 3), (9, 1))]
     np.testing.assert_array_equal(found, expected)
 
 
-def test_a_product_goes_onto_the_background_asked_for(store):
-    picture = store.fetch(store.ids("test")[:1])["image"][0]
-    shown = batch.finished(np.repeat(np.repeat(picture, 4, 0), 4, 1), 0, "#203a5f")
-    np.testing.assert_array_equal(shown[0, 0], [0x20, 0x3A, 0x5F])
-    np.testing.assert_array_equal(shown[32, 32], picture[8, 8])
+def test_edits_are_those_of_mode_edit_and_classical_ones_need_no_more(run, shop, monkeypatch):
+    monkeypatch.setattr(batch, "Inverter", None)
+    photo = {"photo": "shop/mug.png"}
+    write(
+        shop,
+        photo | {"name": "teal", "edit": "recolour", "colour": "teal"},
+        photo | {"name": "small", "edit": "recolour", "colour": "teal", "size": "48"},
+        photo | {"name": "wood", "edit": "background", "background": "wood.png"},
+        photo | {"name": "plain", "edit": "background"},
+    )
+    ask(run, shop, "out")
+    for name, options in {
+        "teal": {"edit": "recolour", "colour": "teal", "method": "classical"},
+        "wood": {"edit": "background", "background": str(shop / "wood.png")},
+        "plain": {"edit": "background"},
+    }.items():
+        assert_as_edited(shop, name, None, **options)
+    small = Image.open(shop / "out" / "small_000.png")
+    assert small.size == (48, 36)
+    said = small.text["prodgen"]
+    assert said.startswith("composed; run ") and said.endswith("seed 0, mode batch")
+    assert not provenance.is_generated(shop / "out" / "wood_000.png")
+    lines = manifest(shop / "out")
+    teal = lines["teal_000.png"]
+    assert teal["ciede2000"] < 3 < teal["ciede2000_before"] and teal["outside_largest"] <= 1
+    assert (teal["of"], teal["edit"], teal["method"]) == ("shop/mug.png", "recolour", "classical")
+    assert set(teal["inputs"]) == {"shop/mug.png"}
+    assert set(lines["wood_000.png"]["inputs"]) == {"shop/mug.png", "wood.png"}
+
+
+def assert_as_edited(shop, name, workdir, **options):
+    """The row's picture is, to the pixel, the one of --mode=edit."""
+    images = str(shop / "shop" / "mug.png")
+    asked = request.Request(workdir, "edit", shop / "edit", images=images, steps=4, **options)
+    picture = next(path for path in request.run(asked) if path.suffix == ".png")
+    np.testing.assert_array_equal(shown(shop, f"{name}_000.png"), np.asarray(Image.open(picture)))
+
+
+def test_a_runs_own_colour_is_added_to_the_photo_and_said(run, shop):
+    write(shop, {"name": "blue", "photo": "shop/mug.png", "edit": "recolour", "colour": "blue",
+                 "method": "generated"})  # fmt: skip
+    ask(run, shop, "out")
+    asked = {"edit": "recolour", "colour": "blue", "method": "generated"}
+    assert_as_edited(shop, "blue", run, **asked)
+    assert provenance.is_generated(shop / "out" / "blue_000.png")
+    text = Image.open(shop / "out" / "blue_000.png").text["prodgen"]
+    assert text.startswith("composed of generated pictures; run ")
+    assert manifest(shop / "out")["blue_000.png"]["generated_pixels"] == 14
+
+
+def test_views_go_around_the_product(run, shop):
+    write(shop, {"name": "a", "photo": "photo.png", "edit": "views", "count": "4"})
+    ask(run, shop, "out")
+    lines = manifest(shop / "out")
+    turns = [lines[f"a_{k:03d}.png"]["attributes"]["azimuth"] for k in range(4)]
+    assert turns == pytest.approx([0, 90, 180, 270], abs=1e-3)
+    model = prodgen.load(run)
+    model.inverter = Inverter(model, model.say, 4)
+    expected = model.views(model.read(shop / "photo.png"), frames=4)
+    np.testing.assert_array_equal([shown(shop, f"a_{k:03d}.png") for k in range(4)], expected)
+    assert lines["a_002.png"]["of"] == "photo.png" and len(lines["a_002.png"]["latent"]) == 4
+    assert provenance.is_generated(shop / "out" / "a_000.png")
+
+
+def test_what_cannot_be_made_of_a_photo_is_told_by_line(run, shop, monkeypatch):
+    Image.fromarray(np.full((64, 64, 3), 255, np.uint8)).save(shop / "nothing.png")
+    (shop / "torn.png").write_bytes(b"no picture")
+    recolour = {"photo": "shop/mug.png", "edit": "recolour", "colour": "teal"}
+    write(
+        shop,
+        {"name": "good", "photo": "shop/mug.png", "edit": "background"},
+        recolour | {"colour": "mauve"},
+        recolour | {"photo": "nothing.png"},
+        recolour | {"photo": "torn.png"},
+        {"background": "mauve"},
+        {"background": "torn.png"},
+        recolour,
+        recolour | {"method": "generated"},
+    )
+
+    def reaches_outside(photo, *given, **options):
+        found = plain(photo, *given, **options)
+        found.picture[0, 0] -= 9
+        return found
+
+    plain = edits.recolour
+    monkeypatch.setattr(edits, "recolour", reaches_outside)
+    monkeypatch.setattr(Conditions, "heard", lambda self, config: self.hidden())
+    ask(run, shop, "out", guard=False)
+    found = problems(shop / "out")
+    for line, said in {
+        3: "colour='mauve' is not a colour; .*teal", 4: "no_product", 5: "not a picture",
+        6: "background='mauve' is not a colour", 7: "torn.png: not a picture",
+        8: "outside its mask by up to 9 levels", 9: "hears no colour",
+    }.items():  # fmt: skip
+        assert re.search(said, found.pop(line)), line
+    assert not found and list(manifest(shop / "out")) == ["good_000.png"]
+
+
+def test_a_run_that_knows_no_side_shows_no_views(run, shop, store):
+    known = prodgen.load(run)
+    known.conditions = Conditions.from_store(store)
+    row = dict.fromkeys(orders.COLUMNS, "") | {"photo": "photo.png", "edit": "views"}
+    with pytest.raises(UsageError, match="from which side .* it knows colour, radius, turn"):
+        rows.check(orders.parsed(2, row, known.conditions, shop), known, shop)
+
+
+def test_pictures_follow_from_what_the_files_hold(run, shop):
+    photo = {"photo": "shop/mug.png"}
+    write(
+        shop,
+        photo | {"name": "teal", "edit": "recolour", "colour": "teal"},
+        photo | {"name": "wood", "edit": "background", "background": "wood.png"},
+    )
+    ask(run, shop, "out")
+    first = content(shop / "out")
+    Image.fromarray(np.full((40, 40, 3), (20, 80, 140), np.uint8)).save(shop / "wood.png")
+    ask(run, shop, "out")
+    second = content(shop / "out")
+    assert first["teal_000.png"] == second["teal_000.png"]
+    assert first["wood_000.png"] != second["wood_000.png"]
+    np.testing.assert_array_equal(shown(shop, "wood_000.png")[0, 0], (20, 80, 140))
+    Image.fromarray(shaded(72, 96, (40, 160, 40))).save(shop / "shop" / "mug.png")
+    ask(run, shop, "out")
+    assert first["teal_000.png"] != content(shop / "out")["teal_000.png"]
+
+
+def test_a_folder_whose_lines_name_no_files_is_not_made_again(run, shop):
+    write(shop, {"name": "mine", "photo": "photo.png", "edit": "vary", "count": "2"})
+    ask(run, shop, "out")
+    lines = manifest(shop / "out").values()
+    for line in lines:
+        del line["inputs"]
+    text = "".join(json.dumps(line, sort_keys=True) + "\n" for line in lines)
+    (shop / "out" / "manifest.jsonl").write_text(text)
+    before = content(shop / "out")
+    times = [path.stat().st_mtime_ns for path in sorted((shop / "out").glob("*.png"))]
+    ask(run, shop, "out")
+    assert content(shop / "out") == before
+    assert [p.stat().st_mtime_ns for p in sorted((shop / "out").glob("*.png"))] == times
+
+
+def test_what_is_too_small_for_a_mark_is_said_before_anything_is_drawn(run, shop, monkeypatch):
+    monkeypatch.setattr(Model, "decode", None)
+    write(shop, {"size": "64"}, {"size": "23"})
+    with pytest.raises(UsageError, match="--mark: line 3: .* 23 px is too small .* 24 px a side"):
+        ask(run, shop, "out", mark=True)
+    write(shop, {"name": "a"})
+    with pytest.raises(UsageError, match="--mark: line 2: .* 16 px"):
+        ask(run, shop, "out", mark=True)
+    assert not (shop / "out").exists()
+
+
+def test_a_mark_and_no_words_are_as_in_every_mode(run, shop):
+    write(shop, {"name": "a", "photo": "shop/mug.png", "edit": "background"})
+    ask(run, shop, "out", mark=True, metadata=False)
+    assert (shown(shop, "a_000.png")[-1, -1] == 0).all()
+    assert Image.open(shop / "out" / "a_000.png").text == {}
+
+
+def order(shop, conditions, **cells):
+    return orders.parsed(2, dict.fromkeys(orders.COLUMNS, "") | cells, conditions, shop)
+
+
+def test_a_product_goes_onto_the_background_asked_for(turned, shop):
+    picture = turned.fetch(turned.ids("test")[:1])["image"][0]
+    large = np.repeat(np.repeat(picture, 4, 0), 4, 1)
+    conditions = Conditions.from_store(turned)
+    for ground, rgb in (("#203a5f", (0x20, 0x3A, 0x5F)), ("wood.png", (120, 80, 40))):
+        found = rows.finished(large, order(shop, conditions, background=ground), shop)
+        np.testing.assert_array_equal(found[0, 0], rgb)
+        np.testing.assert_array_equal(found[32, 32], picture[8, 8])
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"), [((40, 80), (32, 64)), ((90, 30), (64, 21)), ((64, 9), (64, 9))]
+)
+def test_a_size_is_the_longer_sides(shape, size):
+    found = rows.sized(np.zeros((*shape, 3), np.uint8), 64)
+    assert found.shape[:2] == size

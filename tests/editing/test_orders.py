@@ -1,10 +1,15 @@
 """A table of requests, checked before anything is computed."""
 
+import hashlib
+
 import pytest
 
 from prodgen.data.conditions import Conditions
 from prodgen.editing import orders
 from prodgen.errors import BadData, MissingInput, UsageError
+
+MUG = {"photo": "mug.png"}
+RECOLOUR = MUG | {"edit": "recolour", "colour": "teal"}
 
 
 @pytest.fixture
@@ -39,16 +44,30 @@ def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
         ({"seed": "one"}, "seed 'one' is not a number"),
         ({"count": "0"}, "count 0 is not from 1"),
         ({"size": "9999"}, "size 9999 is not from 16 to 4096"),
-        ({"edit": "polish"}, "known: vary"),
+        ({"edit": "polish"}, "known: vary, views, recolour, background"),
         ({"edit": "vary"}, "names no photo"),
         ({"photo": "a.png"}, "names no edit"),
         ({"photo": "a.png", "edit": "vary"}, "does not exist"),
         ({"photo": "../a.png", "edit": "vary"}, "outside the table's folder"),
+        ({"photo": "a\0.png", "edit": "vary"}, "does not exist"),
+        ({"photo": "a" * 300 + ".png", "edit": "vary"}, "does not exist"),
+        ({"background": "wood.png"}, "background 'wood.png' does not exist"),
+        ({"background": "../wood.png"}, "background '../wood.png' lies outside"),
+        ({"colour": "teal"}, "colour says nothing to a row without an edit"),
+        (RECOLOUR | {"colour": ""}, "needs a colour"),
+        (RECOLOUR | {"count": "2"}, "count 2: edit recolour makes one picture"),
+        (RECOLOUR | {"method": "both"}, "'both' is not known; known: classical, generated"),
+        (RECOLOUR | {"category": "disc"}, "category says nothing to edit recolour"),
+        (RECOLOUR | {"edit": "background"}, "colour says nothing to edit background"),
+        (RECOLOUR | {"edit": "vary", "colour": "", "method": "generated"}, "method says nothing"),
+        (MUG | {"edit": "background", "count": "3"}, "count 3: edit background makes one"),
+        (MUG | {"edit": "views", "strength": "0.5"}, "strength says nothing to edit views"),
         ({"name": "../a"}, "no name for a file"),
         ({"keep": "smell"}, "shape, colour, category"),
     ],
 )
 def test_what_is_wrong_with_a_row_is_said(conditions, tmp_path, row, said):
+    (tmp_path / "mug.png").write_bytes(b"")
     with pytest.raises(UsageError, match=said):
         orders.parsed(2, dict.fromkeys(orders.COLUMNS, "") | row, conditions, tmp_path)
 
@@ -73,9 +92,50 @@ def test_a_key_follows_from_the_row_and_the_run_and_not_from_the_line(conditions
         orders.parsed(line, row | change, conditions, tmp_path).key(origin)
         for line, change, origin in (
             (2, {}, "run"), (9, {}, "run"), (2, {"seed": "1"}, "run"), (2, {}, "other"),
+            (2, {"background": "teal"}, "run"),
         )
     }  # fmt: skip
-    assert len(keys) == 3
+    assert len(keys) == 4
+
+
+def test_keys_that_folders_hold_stay(conditions, tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"")
+    rows = (
+        {"name": "reds", "category": "disc"},
+        {"name": "mine", "category": "disc", "photo": "photo.png", "attributes": "colour=red",
+         "seed": "2", "count": "3", "size": "64", "background": "#f2f2f2", "edit": "vary",
+         "strength": "0.6", "keep": "category shape"},
+    )  # fmt: skip
+    keys = [
+        orders.parsed(7, dict.fromkeys(orders.COLUMNS, "") | row, conditions, tmp_path).key("ab 60")
+        for row in rows
+    ]
+    assert keys == ["5e0b98ae6b8c6ad8", "34b6bcf5b7aaca35"]
+
+
+def test_every_column_of_an_edit_is_part_of_its_key(conditions, tmp_path):
+    (tmp_path / "mug.png").write_bytes(b"")
+    changes = ({}, {"colour": "red"}, {"method": "generated"}, {"size": "64"})
+    keys = {
+        orders.parsed(
+            2, dict.fromkeys(orders.COLUMNS, "") | RECOLOUR | {"name": "a"} | row, conditions,
+            tmp_path,
+        ).key("run")
+        for row in changes
+    }  # fmt: skip
+    assert len(keys) == len(changes)
+
+
+def test_what_an_orders_files_hold_is_told(conditions, tmp_path):
+    (tmp_path / "mug.png").write_bytes(b"")
+    (tmp_path / "wood.png").write_bytes(b"wood")
+    row = dict.fromkeys(orders.COLUMNS, "") | MUG | {"edit": "background", "background": "wood.png"}
+    found = orders.parsed(2, row, conditions, tmp_path).inputs(tmp_path)
+    assert found == {
+        "mug.png": hashlib.sha256(b"").hexdigest(), "wood.png": hashlib.sha256(b"wood").hexdigest()
+    }  # fmt: skip
+    plain = dict.fromkeys(orders.COLUMNS, "") | {"background": "#f2f2f2"}
+    assert orders.parsed(2, plain, conditions, tmp_path).inputs(tmp_path) == {}
 
 
 def test_an_unconditional_run_has_no_categories(store, tmp_path):

@@ -1,0 +1,204 @@
+"""A row of --mode=batch, made: samples of a run; variations, views and edits of a photo.
+
+Samples are computed in batches of one fixed size, so that a picture does not depend on those beside
+it. Edits are those of --mode=edit, at the photo's own resolution.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from PIL import Image
+
+from prodgen import images
+from prodgen.apps import colours, edit, grounds, vary, views
+from prodgen.apps.grounds import Ground
+from prodgen.apps.photos import read_picture
+from prodgen.apps.request import describe
+from prodgen.editing import change, edits, neighbourhood
+from prodgen.editing.edits import Edited, Shot
+from prodgen.editing.guard import Guard
+from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing.orders import ALONE, Order
+from prodgen.errors import Refused
+from prodgen.model import BATCH, Model
+from prodgen.photo import backdrop, cutout
+from prodgen.types import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """A picture uint8 [H, W, C], what the manifest says of it, and one of provenance.SOURCES."""
+
+    picture: np.ndarray
+    details: dict[str, Any]
+    source: str = "generated"
+
+
+Found = Made | Refused
+
+
+@dataclasses.dataclass(frozen=True)
+class Means:
+    """What rows are made with. folder: the table's; inverter and guard: where a row needs them;
+    shadow: the strength of shadows, [0, 1]."""
+
+    model: Model
+    folder: Path
+    inverter: Inverter | None
+    guard: Guard | None
+    shadow: float
+
+
+def check(order: Order, model: Model, folder: Path) -> None:
+    """UsageError or BadData for what this run, or nobody, can make."""
+    if order.background:
+        grounds.drawn(_ground(order, folder), (16, 16))
+    if order.edit == "views":
+        views.sides_of(model.conditions.spec)
+    if order.edit == "recolour":
+        target = colours.parse(order.colour, "colour")
+        if order.method == "generated":
+            change.in_colour(model.unknown(1), model.conditions.spec, target, colours.NAMED)
+
+
+def side(order: Order, model: Model) -> int:
+    """The least pixels that a side of its pictures has, as far as that is known beforehand."""
+    return order.size or (cutout.SMALLEST if order.edit in ALONE else model.spec.resolution)
+
+
+def samples(means: Means, wanted: Sequence[tuple[Order, int]]) -> Iterator[Found]:
+    """The k-th sample of each (order, k), in that order."""
+    draw = latents_of(means.model)
+    for start in range(0, len(wanted), BATCH):
+        yield from _batch(means, wanted[start : start + BATCH], draw)
+
+
+def _batch(means: Means, part: Sequence[tuple[Order, int]], draw: Callable) -> Iterator[Found]:
+    model = means.model
+    asked = _joined([_asked(model, order, k) for order, k in part])
+    z = draw([order.seed for order, _ in part], [k for _, k in part])
+    pictures = model.decode(z, asked)
+    seen = means.guard(pictures) if means.guard else None
+    for i, picture in enumerate(pictures):
+        if seen and seen.copy[i]:
+            yield Refused(f"a copy of training picture {seen.names[i]}")
+        else:
+            yield Made(picture, {"latent": z[i].tolist()} | describe(asked, model.spec, i))
+
+
+def _asked(model: Model, order: Order, k: int) -> Batch:
+    """The conditions of the k-th picture, as a batch of one row."""
+    wanted = dict(order.attributes)
+    return model.conditions.pick(order.seed, np.array([k]), order.category, wanted)
+
+
+def _joined(rows: Sequence[Batch]) -> Batch:
+    return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def latents_of(model: Model) -> Callable[[Sequence[int], Sequence[int]], np.ndarray]:
+    """(seeds, indices) -> latents [N, Z], each as Model.latents draws it: one program for all."""
+    config, latents = model.config, model.run.family.latents
+    drawn = jax.jit(jax.vmap(lambda seed, index: latents(config, seed, index[None])[0]))
+
+    def draw(seeds: Sequence[int], indices: Sequence[int]) -> np.ndarray:
+        n = len(seeds)
+        filled = [np.pad(np.asarray(x, np.int32), (0, BATCH - n)) for x in (seeds, indices)]
+        return np.asarray(drawn(*filled))[:n]
+
+    return draw
+
+
+def of_photo(means: Means, order: Order) -> list[Found]:
+    """All pictures of a row with a photo.
+
+    BadData or Refused where the photo cannot be used, or an edit reaches outside of its mask.
+    """
+    if order.edit == "vary":
+        return _varied(means, order)
+    if order.edit == "views":
+        return _turned(means, order)
+    return [_edited(means, order)]
+
+
+def _varied(means: Means, order: Order) -> list[Found]:
+    """Variations; fewer than asked for are made where only copies are left."""
+    model, found = means.model, _inverted(means, order)
+    varied = neighbourhood.vary(
+        means.inverter, found.z[0], found.conditions, order.count, order.strength, order.keep,
+        order.seed, means.guard.refuse(found.pictures) if means.guard else None,
+    )  # fmt: skip
+    made = [
+        Made(picture, vary.told(order.photo, order, varied, k, model.spec))
+        for k, picture in enumerate(varied.pictures)
+    ]
+    lacking = Refused("all further variations are copies of training pictures")
+    return made + [lacking] * (order.count - len(made))
+
+
+def _turned(means: Means, order: Order) -> list[Found]:
+    model, found = means.model, _inverted(means, order)
+    pictures, asked = views.turn(model, found.z[0], found.conditions, order.count)
+    told = {"of": order.photo, "latent": found.z[0].tolist()}
+    return [
+        Made(picture, told | describe(asked, model.spec, k)) for k, picture in enumerate(pictures)
+    ]
+
+
+def _inverted(means: Means, order: Order) -> Inverted:
+    """The row's photo, put into the run; what it shows is read off it unless the row says so."""
+    photo = read_picture(means.model, means.folder / order.photo)[None]
+    said = order.category or order.attributes
+    return means.inverter(photo, _asked(means.model, order, 0) if said else None)
+
+
+def _edited(means: Means, order: Order) -> Made:
+    path = means.folder / order.photo
+    found = _changed(means, order, edit.opened(path, cutout.method("plain")))
+    told = {"of": order.photo, "edit": order.edit, "method": found.how} | found.numbers
+    return Made(found.picture, told, edit.source(found, path))
+
+
+def _changed(means: Means, order: Order, shot: Shot) -> Edited:
+    if order.edit == "background":
+        ground = grounds.drawn(_ground(order, means.folder), shot.photo.shape[:2])
+        return edits.background(shot, ground, means.shadow)
+    target = colours.parse(order.colour, "colour")
+    if order.method == "generated":
+        return edits.generated_colour(shot, means.inverter, target, colours.NAMED)
+    return edits.classical(shot, target)
+
+
+def _ground(order: Order, folder: Path) -> Ground:
+    if order.ground:
+        return folder / order.ground
+    return colours.parse(order.background or grounds.WHITE, "background", colours.PAPER)
+
+
+def finished(picture: np.ndarray, order: Order, folder: Path) -> np.ndarray:
+    """A picture uint8 [H, W, C] on the background and in the size that its row asks for.
+
+    A size enlarges or reduces; it adds no detail, and the gate calls it upscaled. Refused where no
+    product is found to lay on the background.
+    """
+    if order.background and order.edit != "background":
+        cut = cutout.cut(picture, cutout.method("plain"))
+        ground = grounds.drawn(_ground(order, folder), picture.shape[:2])
+        picture = backdrop.on(cut.rgba, ground)
+    return sized(picture, order.size) if order.size else picture
+
+
+def sized(picture: np.ndarray, side: int) -> np.ndarray:
+    """The picture with `side` pixels on its longer side."""
+    height, width = picture.shape[:2]
+    if side == max(height, width):
+        return picture
+    scale = side / max(height, width)
+    size = max(1, round(scale * width)), max(1, round(scale * height))
+    return np.asarray(images.picture(picture).resize(size, Image.Resampling.LANCZOS))
