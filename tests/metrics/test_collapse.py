@@ -124,8 +124,9 @@ def test_a_few_pictures_far_apart_are_wide_and_a_collapse_nevertheless(store):
     assert found["spread"] > collapse.NARROW
     assert found["twins"] == 1.0 and found["twins_real"] < 0.5
     assert collapse.verdicts([found], 0.5) == {}
-    assert "100% of the pictures all but repeat" in (
-        collapse.verdicts([found, found], 0.5)["mode collapse"]
+    assert (
+        "100% of the pictures all but repeat"
+        in (collapse.verdicts([found, found], 0.5)["mode collapse"])
     )
 
 
