@@ -6,7 +6,7 @@ pictures = model.sample(16, seed=1, label="mug")            # uint8 [16, H, W, C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ class Model:
         self.run, self.spec, self.config = run, run.spec, run.config
         self.conditions = Conditions.load(run.path, run.spec).heard(run.config)
         self._weights = run.family.weights(run.state)
+        config, latents = run.config, run.family.latents
+        self._draw = jax.jit(jax.vmap(lambda seed, i: latents(config, seed, i[None])[0]))
         generate = run.family.make_generate(run.config, run.spec)
         self._generate = jax.jit(lambda *inputs: images.to_uint8(generate(*inputs)))
         self._encode = None
@@ -46,6 +48,12 @@ class Model:
     def latents(self, indices: np.ndarray, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
         """float32 [N, Z]: latent i is a function of (seed, indices[i]), times the temperature."""
         return np.asarray(self.run.family.latents(self.config, seed, indices)) * temperature
+
+    def draw(self, seeds: Sequence[int], indices: Sequence[int]) -> np.ndarray:
+        """As `latents`, float32 [N, Z], but each of its own seed: at most BATCH, one program."""
+        n = len(seeds)
+        filled = [np.pad(np.asarray(x, np.int32), (0, BATCH - n)) for x in (seeds, indices)]
+        return np.asarray(self._draw(*filled))[:n]
 
     def sample(
         self,

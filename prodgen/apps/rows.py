@@ -7,11 +7,10 @@ it. Edits are those of --mode=edit, at the photo's own resolution.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from PIL import Image
 
@@ -74,15 +73,14 @@ def side(order: Order, model: Model) -> int:
 
 def samples(means: Means, wanted: Sequence[tuple[Order, int]]) -> Iterator[Found]:
     """The k-th sample of each (order, k), in that order."""
-    draw = latents_of(means.model)
     for start in range(0, len(wanted), BATCH):
-        yield from _batch(means, wanted[start : start + BATCH], draw)
+        yield from _batch(means, wanted[start : start + BATCH])
 
 
-def _batch(means: Means, part: Sequence[tuple[Order, int]], draw: Callable) -> Iterator[Found]:
+def _batch(means: Means, part: Sequence[tuple[Order, int]]) -> Iterator[Found]:
     model = means.model
     asked = _joined([_asked(model, order, k) for order, k in part])
-    z = draw([order.seed for order, _ in part], [k for _, k in part])
+    z = model.draw([order.seed for order, _ in part], [k for _, k in part])
     pictures = model.decode(z, asked)
     seen = means.guard(pictures) if means.guard else None
     for i, picture in enumerate(pictures):
@@ -100,19 +98,6 @@ def _asked(model: Model, order: Order, k: int) -> Batch:
 
 def _joined(rows: Sequence[Batch]) -> Batch:
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-
-
-def latents_of(model: Model) -> Callable[[Sequence[int], Sequence[int]], np.ndarray]:
-    """(seeds, indices) -> latents [N, Z], each as Model.latents draws it: one program for all."""
-    config, latents = model.config, model.run.family.latents
-    drawn = jax.jit(jax.vmap(lambda seed, index: latents(config, seed, index[None])[0]))
-
-    def draw(seeds: Sequence[int], indices: Sequence[int]) -> np.ndarray:
-        n = len(seeds)
-        filled = [np.pad(np.asarray(x, np.int32), (0, BATCH - n)) for x in (seeds, indices)]
-        return np.asarray(drawn(*filled))[:n]
-
-    return draw
 
 
 def of_photo(means: Means, order: Order) -> list[Found]:

@@ -18,7 +18,7 @@ from prodgen.model import Model, parts
 from prodgen.models.classifier import Classifier
 from prodgen.types import Array, Batch
 
-STEPS = 120
+STEPS = 60
 BATCH = 16  # pictures at a time, the last part filled up; one alone goes alone, in a tenth of it
 EVERY = 20  # steps between two words of progress
 

@@ -189,7 +189,7 @@ def test_a_table_without_a_good_row_is_an_error(run, shop):
 
 def test_latents_of_many_seeds_are_those_of_each(run):
     model = prodgen.load(run)
-    found = rows.latents_of(model)([5, 5, 9], [0, 3, 1])
+    found = model.draw([5, 5, 9], [0, 3, 1])
     expected = [model.latents(np.array([i]), s)[0] for s, i in ((5, 0), (5, 3), (9, 1))]
     np.testing.assert_array_equal(found, expected)
 
