@@ -75,8 +75,10 @@ FLAGS = (
         low=0, high=10_000,
     ),
     Flag(
-        "strength", 0.4, "How far from the product: 0 gives it back, 1 is a fresh sample.",
-        ("vary",), low=0.0, high=1.0,
+        "strength", None, 
+        "How far: vary, 0 gives the product back, 1 is a fresh sample (default 0.4); recolour, 1 "
+        "is the whole way to the colour (default).",
+        ("vary", "edit"), low=0.0, high=1.0,
     ),
     Flag("keep", ["category"], f"What is held: {', '.join(tables.KEEPS)}.", ("vary",)),
     Flag("guard", True, "Hold copies of training pictures back.", ("vary", "batch")),
@@ -137,7 +139,7 @@ def define() -> None:
                 flags.DEFINE_bool(flag.name, flag.default, words)
             case int():
                 flags.DEFINE_integer(flag.name, flag.default, words, flag.low, flag.high)
-            case float():
+            case float() | None:
                 flags.DEFINE_float(flag.name, flag.default, words, flag.low, flag.high)
             case list():
                 flags.DEFINE_list(flag.name, flag.default, words)

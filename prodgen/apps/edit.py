@@ -1,7 +1,7 @@
 """--mode=edit: one change of products' photos, each at its own resolution.
 
     --edit=background  --background=white|COLOUR|FILE --shadow=0.4
-    --edit=recolour    --colour=red|#203a5f  --method=classical|generated|both
+    --edit=recolour    --colour=red|#203a5f  --method=classical|generated|both  --strength=1
     --edit=attribute   --attributes=azimuth=30        the run draws the product anew, in its place
     --edit=inpaint     --mask=FILE                    white: what the run is to fill
     --edit=mix         --other=FILE --frames=7        from each product to another
@@ -112,16 +112,19 @@ def _recolouring(model: Model | None, request: Request) -> Act:
     if not request.colour:
         raise UsageError("--edit=recolour needs --colour", "as in --colour=teal or #203a5f")
     target, inverter = colours.parse(request.colour, "--colour"), None
+    strength = 1.0 if request.strength is None else request.strength
     if request.method == "generated" or (request.method == "both" and model):
         inverter = _inverter(model, request)
 
     def act(shot: Shot) -> list[Edited]:
         found = []
         if request.method != "generated":
-            found.append(edits.classical(shot, target))
+            found.append(edits.classical(shot, target, strength))
         if inverter:
             try:
-                found.append(edits.generated_colour(shot, inverter, target, colours.NAMED))
+                found.append(
+                    edits.generated_colour(shot, inverter, target, colours.NAMED, strength)
+                )
             except UsageError as error:
                 if request.method == "generated":
                     raise

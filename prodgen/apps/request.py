@@ -38,7 +38,7 @@ class Request:
     images: str = ""
     reference: str = ""
     steps: int = 0
-    strength: float = 0.4
+    strength: float | None = None
     keep: tuple[str, ...] = ("category",)
     products: int = 0
     guard: bool = True

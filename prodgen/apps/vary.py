@@ -5,6 +5,7 @@ A row a product: the photo, what the run gives back, and its variations at --str
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ FOLDER = "vary"
 
 def run(model: Model, request: Request) -> list[Path]:
     """Write --n (8) variations of every picture of --input, single and as a sheet."""
+    if request.strength is None:
+        request = dataclasses.replace(request, strength=neighbourhood.STRENGTH)
     target = request.target(FOLDER)
     out = Output(model, request, target)
     out.stamp.check(model.spec.resolution)

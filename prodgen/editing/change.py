@@ -51,14 +51,15 @@ def in_colour(conditions: Batch, spec: Spec, rgb: Sequence[int], swatches: dict)
     Exactly, where the run knows colour_r, colour_g and colour_b; else by the nearest name of its
     attribute `colour` in CIEDE2000, of `swatches`: {name: rgb}. UsageError where it knows neither.
     """
-    known = {attribute.name for attribute in spec.attributes}
-    if set(packshot.CHANNELS) <= known:
+    known = {attribute.name: attribute.values for attribute in spec.attributes}
+    if set(packshot.CHANNELS) <= set(known):
         scale = 1 if _of_255(spec) else 255
         for name, level in zip(packshot.CHANNELS, rgb, strict=True):
             conditions = with_value(conditions, spec, name, str(level / scale))
         return conditions
     named = next((name for name in packshot.NAMES if name in known), None)
-    if named is None or not swatches:
+    swatches = {name: rgb for name, rgb in swatches.items() if name in known.get(named, ())}
+    if not swatches:
         raise UsageError(
             "this run hears no colour: it cannot draw a product in another one",
             f"use --method=classical, or train with an attribute {packshot.NAMES[0]}",

@@ -19,6 +19,7 @@ from prodgen.errors import UsageError
 from prodgen.photo import colour, silhouette
 from prodgen.types import Batch, Spec
 
+STRENGTH = 0.4  # unless another is asked for
 ROUNDS, CANDIDATES = 6, 64
 LEAST = 0.25  # of the distance of two random variations: nearer ones count as the same
 SHAPE = 0.8  # intersection over union of the silhouettes, at least

@@ -20,6 +20,7 @@ import numpy as np
 
 from prodgen import tables
 from prodgen.data.conditions import Conditions
+from prodgen.editing.neighbourhood import STRENGTH
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.workdir import file_hash
 
@@ -37,7 +38,6 @@ EDITS = {  # what may be made of a photo, "" without one -> the columns that say
 ALONE = ("recolour", "background")  # one picture of a photo, at the photo's own resolution
 METHODS = ("classical", "generated")  # to recolour, the first by default
 MOST_BYTES, MOST_COUNT, MOST_SIZE = 50_000_000, 10_000, 4096
-STRENGTH = 0.4
 SILENT = ("colour", "method")  # left out of a key where empty: keys of older folders hold
 
 

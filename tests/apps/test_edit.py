@@ -95,6 +95,12 @@ def test_both_ways_to_recolour_change_the_product_alone(run, shop):
         assert np.abs(picture[48, 48].astype(int) - disc()[48, 48]).max() > 0
 
 
+def test_half_the_strength_is_half_the_way_to_the_colour(run, shop):
+    ask(run, shop, edit="recolour", colour="blue", strength=0.5)
+    classical = table(shop)["a.pngclassical"]
+    assert 3 < float(classical["ciede2000"]) < 0.8 * float(classical["ciede2000_before"])
+
+
 def test_an_attribute_is_drawn_anew_in_the_old_ones_place(run, shop):
     ask(run, shop, edit="attribute", attributes={"colour": "blue", "radius": "5"})
     picture = shown(shop, "a_attribute_generated.png")

@@ -41,8 +41,11 @@ def test_a_colour_is_asked_for_by_its_nearest_name():
     swatches = {"blue": (20, 30, 200), "red": (200, 30, 20)}
     after = change.in_colour(unknown(1), SPEC, (255, 0, 0), swatches)
     assert SPEC.attributes[0].decode(after["attributes"][0, :2]) == "red"
-    with pytest.raises(UsageError, match="hears no colour"):
-        change.in_colour(unknown(1), Spec(16, 3), (255, 0, 0), swatches)
+    nearer = swatches | {"crimson": (255, 0, 0)}  # which the run does not know
+    assert change.in_colour(unknown(1), SPEC, (255, 0, 0), nearer)["known"].any()
+    for spec, known in ((Spec(16, 3), swatches), (SPEC, {"crimson": (255, 0, 0)})):
+        with pytest.raises(UsageError, match="hears no colour"):
+            change.in_colour(unknown(1, spec), spec, (255, 0, 0), known)
 
 
 @pytest.mark.parametrize(("mean", "deviation", "factor"), [(120.0, 60.0, 1), (0.5, 0.2, 255)])
