@@ -25,7 +25,7 @@ from prodgen.apps import colours, listing
 from prodgen.apps.evaluate import extractors
 from prodgen.editing import edits
 from prodgen.editing.edits import Edited, Shot
-from prodgen.editing.inversion import Inverter
+from prodgen.editing.inversion import Inverted, Inverter
 from prodgen.errors import Refused, UsageError
 from prodgen.metrics import interval, neighbours
 from prodgen.model import Model
@@ -40,6 +40,18 @@ flags.DEFINE_integer("n", 0, "Photos; 0 is the whole test split.", lower_bound=0
 flags.DEFINE_integer("seed", 0, "Of the colours.")
 flags.DEFINE_string("out", "", "A sheet to draw, a PNG; none without.")
 SHOWN, SIDE = 10, 256
+
+
+class Remembering(Inverter):
+    """Inverts each picture once: every strength starts from the same."""
+
+    def __call__(self, pictures: np.ndarray, *others: np.ndarray | None) -> Inverted:
+        """As an Inverter, for pictures that it has not met."""
+        key = pictures.tobytes()
+        self._met = getattr(self, "_met", {})
+        if key not in self._met:
+            self._met[key] = super().__call__(pictures, *others)
+        return self._met[key]
 
 
 def held_back(run: Model, folder: Path) -> list[Shot]:
@@ -105,7 +117,7 @@ def main(argv: list[str]) -> None:
     if not FLAGS.images or not FLAGS.workdir:
         raise UsageError("--images and --workdir are needed", "name the folder, and the run")
     run = prodgen.load(FLAGS.workdir)
-    inverter = Inverter(run, lambda text: None)
+    inverter = Remembering(run, lambda text: None)
     shots = held_back(run, Path(FLAGS.images))
     dice = np.random.default_rng(FLAGS.seed)
     targets = list(dice.choice(list(colours.NAMED), len(shots)))
