@@ -31,7 +31,7 @@ from prodgen.photo import backdrop, cutout
 
 TABLE, SHEET = "edit.csv", "edit.png"
 PIXELS = 192  # a side of a picture on the sheet
-SHOWN = 24  # photos on the sheet, at most
+SHOWN, COLUMNS = 24, 8  # photos on the sheet, at most; side by side
 SYNTHETIC = "composed of generated pictures"  # of provenance.SOURCES
 Act = Callable[[Shot], list[Edited]]
 
@@ -182,10 +182,17 @@ def _mix(inverter: Inverter, request: Request, paths: list[Path], cutter: Callab
 
 
 def _sheet(shown: list[list[np.ndarray]]):
-    """A column a photo: the photo above, its edits below."""
-    longest = max(map(len, shown))
-    cells = [column[min(row, len(column) - 1)] for row in range(longest) for column in shown]
-    return images.sheet(np.stack(list(_small(cells))), len(shown), pixels=PIXELS)
+    """A column a photo, at most 8 side by side: the photo above, its edits below."""
+    wide, longest = min(COLUMNS, len(shown)), max(map(len, shown))
+    nothing = [np.full((1, 1, 3), 255, np.uint8)]
+    shown = shown + [nothing] * (-len(shown) % wide)
+    cells = [
+        column[min(row, len(column) - 1)]
+        for start in range(0, len(shown), wide)
+        for row in range(longest)
+        for column in shown[start : start + wide]
+    ]
+    return images.sheet(np.stack(list(_small(cells))), wide, pixels=PIXELS)
 
 
 def _small(cells: list[np.ndarray]) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from prodgen import images, provenance
-from prodgen.apps import request
+from prodgen.apps import edit, request
 from prodgen.editing import edits
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.model import Model
@@ -163,3 +163,11 @@ def test_a_shot_is_cut_out_and_squared():
     assert shot.square.side in {round(n / 0.86) for n in (63, 64, 65)}
     assert shot.cut.alpha[48, 48] == 255 and shot.cut.alpha[2, 2] == 0
     np.testing.assert_array_equal(shot.photo, disc())
+
+
+def test_the_sheet_of_many_photos_has_rows_of_eight():
+    grey = [np.full((30, 20, 3), level, np.uint8) for level in range(11)]
+    sheet = edit._sheet([[photo, photo + 100] for photo in grey])
+    assert (sheet.width // edit.PIXELS, sheet.height // edit.PIXELS) == (8, 4)
+    one = edit._sheet([[grey[0], grey[0] + 100]])
+    assert (one.width // edit.PIXELS, one.height // edit.PIXELS) == (1, 2)
