@@ -109,9 +109,9 @@ def _missing(wanted: Sequence[Order], ledger: Ledger, origin: str, folder: Path)
 def _means(model: Model, request: Request, folder: Path, wanted: Sequence[Order]) -> Means:
     """What the orders are made with, no more of it than they need."""
     guarded = request.guard and any(order.guarded for order in wanted)
-    fitted = guarded or any(order.inverted for order in wanted)
+    guard = Guard(model) if guarded else None
+    fitted = any(order.inverted for order in wanted)
     inverter = Inverter(model, say, request.steps or STEPS) if fitted else None
-    guard = Guard(inverter) if guarded else None
     return Means(model, folder, inverter, guard, request.shadow)
 
 

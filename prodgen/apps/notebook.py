@@ -39,7 +39,7 @@ class Notebook(Model):
     @functools.cached_property
     def guard(self) -> Guard:
         """What knows the training pictures."""
-        return Guard(self.inverter)
+        return Guard(self)
 
     def read(self, path: str | Path) -> np.ndarray:
         """A photo's file as the run sees it, uint8 [H, W, C]: cut out where training was."""

@@ -33,7 +33,7 @@ def run(model: Model, request: Request) -> list[Path]:
     out = Output(model, request, target)
     out.stamp.check(model.spec.resolution)
     products = inverted(model, request, request.products or PRODUCTS)
-    guard = Guard(products.inverter) if request.guard else None
+    guard = Guard(model) if request.guard else None
     count, rows = request.n or 8, []
     for i, name in enumerate(products.names):
         z, conditions = products.one(i)

@@ -6,24 +6,29 @@ A picture that is a copy only of what the user brought in is the user's own, and
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 
 from prodgen.data.store import Store
-from prodgen.editing.inversion import Inverter
 from prodgen.editing.neighbourhood import Refuse
-from prodgen.metrics import features, likeness, memorisation, neighbours
+from prodgen.metrics import likeness, memorisation
+from prodgen.metrics.screen import Screen
+from prodgen.model import Model
+from prodgen.workdir import read_sealed, write_sealed
 
 MOST = 20_000  # training pictures that are compared with
 HELD_BACK = 1000  # that draw the line
+VERSION = 1  # of the line: raise it where a change draws another one
 
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """Of N pictures: `copy` bool [N]; likeness float [N], 1 for the same picture; the name of the
-    training picture that each is most alike to."""
+    """Of N pictures: `copy` bool [N]; likeness float [N], 1 for the same picture, of a picture that
+    is no copy an estimate (metrics/screen.py); the name of the training picture that each is most
+    alike to."""
 
     copy: np.ndarray
     likeness: np.ndarray
@@ -33,17 +38,17 @@ class Seen:
 class Guard:
     """The training pictures of one run. MissingInput where they are gone."""
 
-    def __init__(self, inverter: Inverter):
-        store = inverter.model.store()
-        self._look, self._store = inverter.features, store
-        self._ids = store.some("train", MOST)
-        self._pictures = store.fetch(self._ids)["image"]
-        self._features = self._remembered(inverter, self._pictures)
-        self.line = self._line(store, inverter)
+    def __init__(self, model: Model):
+        self._store = model.store()
+        self._ids = self._store.some("train", MOST)
+        self._pictures = self._store.fetch(self._ids)["image"]
+        self._screen = Screen(self._pictures)
+        folder = Path(model.config.data.cache_dir).expanduser() / "lines"
+        self.line = _remembered_line(self._store, self._pictures, folder)
 
     def __call__(self, pictures: np.ndarray, own: np.ndarray | None = None) -> Seen:
         """Look at generated pictures uint8 [N, R, R, C]; `own` [M, R, R, C] the user brought in."""
-        match = self._closest(pictures, self._look(pictures))
+        match = self._screen(pictures, self.line)
         copy = match.distance < self.line
         if own is not None and len(own) and copy.any():
             theirs = self._pictures[match.index[copy]]
@@ -56,23 +61,29 @@ class Guard:
         """What says which of generated pictures are copies, other than of `own` [M, R, R, C]."""
         return lambda pictures: self(pictures, own).copy
 
-    def _closest(self, pictures: np.ndarray, seen: np.ndarray) -> likeness.Matches:
-        hint, _ = neighbours.nearest(seen, self._features)
-        return likeness.closest(pictures, self._pictures, hint[:, None])
 
-    def _line(self, store: Store, inverter: Inverter) -> float:
-        """The distance below which a picture is a copy; without held-back pictures the strictest
-        that is never wrong."""
-        held = [store.some(split, HELD_BACK) for split in ("validation", "test")]
-        ids = np.concatenate(held)[:HELD_BACK]
-        if not len(ids):
-            return memorisation.SAME
-        pictures = store.fetch(ids)["image"]
-        found = self._closest(pictures, self._remembered(inverter, pictures))
-        return memorisation.copy_line(found.distance)[0]
+def _remembered_line(store: Store, training: np.ndarray, folder: Path) -> float:
+    """The line, drawn once and kept in `folder` under the hash of the pictures.
 
-    def _remembered(self, inverter: Inverter, pictures: np.ndarray) -> np.ndarray:
-        """Home features of real pictures, computed once and kept beside the store."""
-        who = features.home(inverter.home, inverter.record["sha256"])
-        folder = Path(inverter.model.config.data.cache_dir).expanduser() / "features"
-        return features.remembered(who, pictures, folder)
+    A damaged file is drawn anew; a folder that cannot be written keeps nothing.
+    """
+    path = folder / f"{store.digest()}-{VERSION}.txt"
+    kept = read_sealed(path)
+    if kept is not None:
+        return float(kept)
+    line = _line(store, training)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_sealed(path, repr(line).encode())
+    return line
+
+
+def _line(store: Store, training: np.ndarray) -> float:
+    """The distance below which a picture is a copy; without held-back pictures the strictest that
+    is never wrong."""
+    held = [store.some(split, HELD_BACK) for split in ("validation", "test")]
+    ids = np.concatenate(held)[:HELD_BACK]
+    if not len(ids):
+        return memorisation.SAME
+    found = likeness.closest(store.fetch(ids)["image"], training, np.zeros((len(ids), 0), int))
+    return memorisation.copy_line(found.distance)[0]

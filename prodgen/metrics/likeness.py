@@ -6,17 +6,19 @@ correlation of Lin 1989 ("A Concordance Correlation Coefficient to Evaluate Repr
 Biometrics 45) but for GRAIN, the noise under which differences say nothing. The likeness is one
 minus the distance: 1 for the same picture, about 0 for two that have nothing in common. Units of
 variance let a pale product on white be as far from another pale one as two black ones are. Moves
-by parts of a pixel are allowed for by the tangent distance of Simard, LeCun & Denker 1993
-("Efficient Pattern Recognition Using a New Transformation Distance", NIPS 5).
+are allowed for as in alignment.py.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import itertools
+from collections.abc import Callable
 
 import numpy as np
 
+from prodgen.metrics.alignment import align
 from prodgen.metrics.product import LUMA
 
 GRAIN = 6.0  # levels of 255: about what strong JPEG compression leaves
@@ -24,8 +26,8 @@ REACH = 0.1  # of the side: how far a copy may have moved
 FINE, COARSE = 64, 16  # pixels a side at which pairs are compared, and at which they are aligned
 CANDIDATES, FINALISTS = 16, 3  # partners by small pictures, and pairs that are compared when fine
 SOFT, SOFT_COLOUR = 0.7, 1.7  # pixels: JPEG keeps colour at half the resolution of brightness
-TANGENT = 1.0  # pixels: how far the tangent stands for a move
-BLOCK = 32  # pictures at a time: their pairs fit a processor's cache
+GREY = 128.0  # levels, from which rows are counted: of smaller numbers more digits are left
+BLOCK, ROWS, VALUES = 32, 1024, 10**5  # pictures, rows, numbers at a time: they fit a cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +45,21 @@ class Matches:
     shift: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Pairs:
+    """F pairs for each of N pictures.
+
+    `partner` int [N, F]; `mirrored` bool [N, F]; `square`, the mean squared difference, and
+    `spread`, its unit, float [N, F] in squared levels; `move` float [N, F, 2] in sides.
+    """
+
+    partner: np.ndarray
+    mirrored: np.ndarray
+    square: np.ndarray
+    spread: np.ndarray
+    move: np.ndarray
+
+
 def closest(
     pictures: np.ndarray, others: np.ndarray, hints: np.ndarray, *, same: bool = False
 ) -> Matches:
@@ -56,27 +73,52 @@ def closest(
     if pictures.shape[1:] != others.shape[1:]:
         raise ValueError(f"pictures of {pictures.shape[1:]} against {others.shape[1:]}")
     reference = shrink(others, COARSE)
-    rows = _descriptor(reference)
+    rows, variances = searchable(reference), variance(reference)
     parts = []
     for start in range(0, len(pictures), BLOCK):
-        block = slice(start, start + BLOCK)
-        small = shrink(pictures[block], COARSE)
-        own = np.arange(start, start + len(small)) if same else None
-        index = np.concatenate([_candidates(small, rows, own), hints[block]], axis=1)
-        parts.append(_best(pictures[block], small, others, reference, index))
+        block = pictures[start : start + BLOCK]
+        small = shrink(block, COARSE)
+        own = np.arange(start, start + len(block)) if same else None
+        index = candidates(small, rows, CANDIDATES, own)
+        index = np.concatenate([index, hints[start : start + BLOCK]], axis=1)
+        spread = variance(small)[:, None] + variances[index] + 2 * GRAIN**2
+        pairs = finalists(small, reference[index], index, spread, FINALISTS)
+        parts.append(best(_in_full(pairs, softened(block), others), pictures.shape[1:3]))
+    return joined(parts)
+
+
+def _in_full(pairs: Pairs, soft: np.ndarray, others: np.ndarray) -> Pairs:
+    """All pairs of `softened` pictures [N, h, w, C] and of others uint8 [M, H, W, C], when fine."""
+    theirs = softened(others[pairs.partner.reshape(-1)])
+    theirs = theirs.reshape(*pairs.partner.shape, *theirs.shape[1:])
+    spread = variance(soft)[:, None] + variance(theirs) + 2 * GRAIN**2
+    found = compared(pairs, np.ones(spread.shape, bool), soft, theirs.__getitem__)
+    return dataclasses.replace(found, spread=spread)
+
+
+def joined(parts: list[Matches]) -> Matches:
+    """The matches of all parts, one after the other."""
     columns = zip(*(dataclasses.astuple(part) for part in parts), strict=True)
     return Matches(*(np.concatenate(column) for column in columns))
 
 
 def shrink(pictures: np.ndarray, side: int) -> np.ndarray:
-    """Means over areas: uint8 [N, H, W, C] -> float32 [N, min(side, H), min(side, W), C]."""
-    rows, columns = (_areas(length, min(side, length)) for length in pictures.shape[1:3])
-    found = np.empty((len(pictures), len(rows), len(columns), pictures.shape[3]), np.float32)
-    for start in range(0, len(pictures), BLOCK):
-        block = pictures[start : start + BLOCK].astype(np.float32)
-        narrow = np.einsum("xw,nhwc->nhxc", columns, block, optimize=True)
-        found[start : start + BLOCK] = np.einsum("yh,nhxc->nyxc", rows, narrow, optimize=True)
-    return found
+    """Means over areas: [N, H, W, C] -> float32 [N, min(side, H), min(side, W), C]."""
+    height, width, channels = pictures.shape[1:]
+    if side >= max(height, width):
+        return pictures.astype(np.float32)
+    rows, columns = (_areas(length, min(side, length)) for length in (height, width))
+    columns = np.kron(columns.T, np.eye(channels, dtype=np.float32))
+    parts = [pictures[start : start + BLOCK] for start in range(0, len(pictures), BLOCK)]
+    return np.concatenate([_weighted(part.astype(np.float32), rows, columns) for part in parts])
+
+
+def _weighted(pictures: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """[N, H, W, C] -> [N, Y, X, C]: sums with the weights [Y, H] of rows, and [W C, X C] of columns
+    and channels."""
+    count, height, _, channels = pictures.shape
+    found = rows @ (pictures.reshape(count * height, -1) @ columns).reshape(count, height, -1)
+    return found.reshape(count, len(rows), -1, channels)
 
 
 def _areas(length: int, side: int) -> np.ndarray:
@@ -88,144 +130,131 @@ def _areas(length: int, side: int) -> np.ndarray:
     return (np.maximum(overlap, 0) * side / length).astype(np.float32)
 
 
-def _descriptor(small: np.ndarray) -> np.ndarray:
-    """float32 [N, D]: means over squares of two pixels, so that half a pixel's move is little."""
-    return shrink(small, COARSE // 2).reshape(len(small), -1)
+def searchable(small: np.ndarray) -> np.ndarray:
+    """float32 [N, D + 2] of small pictures, for `candidates`: means over squares of two pixels, so
+    that half a pixel's move is little, their sum of squares, and 1."""
+    rows = shrink(small, COARSE // 2).reshape(len(small), -1) - GREY
+    return np.column_stack([rows, np.square(rows).sum(1), np.ones(len(rows), np.float32)])
 
 
-def _candidates(small: np.ndarray, rows: np.ndarray, own: np.ndarray | None) -> np.ndarray:
-    """int [N, k] of the nearest `rows` [M, D] of small pictures, moved by a pixel and mirrored."""
-    square = np.square(rows).sum(1)
-    nearest = np.full((len(small), len(rows)), np.inf, np.float32)
-    for mirror, down, right in itertools.product((1, -1), (-1, 0, 1), (-1, 0, 1)):
-        padded = np.pad(small[:, :, ::mirror], ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
-        height, width = small.shape[1:3]
-        moved = padded[:, 1 + down : 1 + down + height, 1 + right : 1 + right + width]
-        query = _descriptor(moved)
-        distance = np.square(query).sum(1)[:, None] + square - 2 * query @ rows.T
-        np.minimum(nearest, distance, out=nearest)
+def candidates(
+    small: np.ndarray, rows: np.ndarray, count: int, own: np.ndarray | None = None
+) -> np.ndarray:
+    """int [N, count] of the nearest of M `searchable` rows, or of all if there are fewer: small
+    pictures are moved by a pixel and mirrored. None is its `own` [N]."""
+    padded = np.pad(small, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+    height, width = small.shape[1:3]
+    places = itertools.product((1, -1), (0, 1, 2), (0, 1, 2))
+    moved = [padded[:, y : y + height, x : x + width][:, :, ::turn] for turn, y, x in places]
+    query = searchable(np.concatenate(moved))
+    query = np.column_stack([-2 * query[:, :-2], query[:, -1], query[:, -2]])
+    nearest = np.empty((len(small), len(rows)), np.float32)
+    for start in range(0, len(rows), ROWS):
+        distance = (query @ rows[start : start + ROWS].T).reshape(len(moved), len(small), -1)
+        distance.min(0, out=nearest[:, start : start + ROWS])
     if own is not None:
         nearest[np.arange(len(small)), own] = np.inf
-    count = min(CANDIDATES, len(rows) - (own is not None))
+    count = min(count, len(rows) - (own is not None))
     return np.argpartition(nearest, count - 1, axis=1)[:, :count]
 
 
-def _best(
-    pictures: np.ndarray,
-    small: np.ndarray,
-    others: np.ndarray,
-    reference: np.ndarray,
-    index: np.ndarray,
-) -> Matches:
-    """The best of the partners `index` [N, K]: all aligned when small, the finalists when fine."""
-    count, partners = index.shape
-    who = np.repeat(np.arange(count), 2 * partners)
-    partner = np.repeat(index, 2, axis=1).reshape(-1)
-    mirrored = np.tile([False, True], count * partners)
-    grid = _shifts(small.shape[1:3])
-    everywhere = np.ones((len(who), len(grid)), bool)
-    rough, moves = _align(_turned(small[who], mirrored), reference[partner], grid, everywhere)
-
-    rough = rough.reshape(count, -1)
-    finalists = np.argsort(rough, axis=1, kind="stable")[:, :FINALISTS]
-    chosen = (finalists + rough.shape[1] * np.arange(count)[:, None]).reshape(-1)
-    who, partner, mirrored = who[chosen], partner[chosen], mirrored[chosen]
-    a = _turned(_softened(shrink(pictures, FINE))[who], mirrored)
-    b = _softened(shrink(others[partner], FINE))
-    scale = np.array(a.shape[1:3]) / small.shape[1:3]
-    fine = _shifts(a.shape[1:3])
-    centre = np.clip(moves[chosen] * scale, fine.min(0), fine.max(0))
-    near = np.abs(fine - centre[:, None]) <= scale / 2 + 1e-6
-    distance, moves = _align(a, b, fine, near.all(-1))
-
-    distance = distance.reshape(count, -1)
-    winner = distance.argmin(1) + distance.shape[1] * np.arange(count)
-    shift = moves[winner] * np.array(pictures.shape[1:3]) / a.shape[1:3]
-    return Matches(
-        partner[winner], distance.min(1), mirrored[winner], shift.round().astype(np.int64)
+def finalists(
+    small: np.ndarray, others: np.ndarray, index: np.ndarray, spread: np.ndarray, count: int
+) -> Pairs:
+    """The `count` nearest of pairs of small pictures [N, h, w, C] and `others` [N, K, h, w, C],
+    as they are and mirrored; `index` and `spread` [N, K] are those of the others."""
+    sides = np.array(small.shape[1:3])
+    reach = np.tile(_reach(sides), (len(small), 1))
+    square, move = align(np.stack([small, small[:, :, ::-1]], 1), others, -reach, reach)
+    here = np.arange(len(small))[:, None]
+    distance = (square / spread[:, None]).swapaxes(1, 2).reshape(len(small), -1)
+    order = np.argsort(distance, axis=1, kind="stable")[:, :count]
+    partner, mirrored = np.divmod(order, 2)
+    return Pairs(
+        index[here, partner],
+        mirrored == 1,
+        square[here, mirrored, partner],
+        spread[here, partner],
+        move[here, mirrored, partner] / sides,
     )
 
 
-def _softened(pictures: np.ndarray) -> np.ndarray:
-    """float32 [P, H, W, C] without what compression changes: fine detail a little, colour more.
+def compared(
+    pairs: Pairs,
+    chosen: np.ndarray,
+    pictures: np.ndarray,
+    partners: Callable[[tuple[np.ndarray, np.ndarray]], np.ndarray],
+) -> Pairs:
+    """The pairs, those `chosen` bool [N, F] compared as larger `pictures` [N, h, w, C], near where
+    they lie when small. `partners` gives such pictures of the partners at places (n, f)."""
+    sides = np.array(pictures.shape[1:3])
+    apart = sides / np.minimum(sides, COARSE) / 2 + 1e-6  # half a small pixel
+    reach = _reach(sides)
+    square, move = pairs.square.copy(), pairs.move.copy()
+    places, count = np.argwhere(chosen), VALUES // pictures[0].size + 1
+    for start in range(0, len(places), count):
+        place = tuple(places[start : start + count].T)
+        a, turned = pictures[place[0]], pairs.mirrored[place]
+        a[turned] = a[turned, :, ::-1]
+        centre = np.clip(pairs.move[place] * sides, -reach, reach)
+        low = np.maximum(np.ceil(centre - apart), -reach).astype(int)
+        high = np.minimum(np.floor(centre + apart), reach).astype(int)
+        found, moves = align(a[:, None], partners(place)[:, None], low, high)
+        square[place], move[place] = found[:, 0, 0], moves[:, 0, 0] / sides
+    return dataclasses.replace(pairs, square=square, move=move)
+
+
+def best(pairs: Pairs, sides: tuple[int, ...]) -> Matches:
+    """The nearest pair of each picture of the sides (height, width)."""
+    distance = pairs.square / pairs.spread
+    place = np.arange(len(distance)), distance.argmin(1)
+    shift = (pairs.move[place] * sides).round().astype(np.int64)
+    return Matches(pairs.partner[place], distance[place], pairs.mirrored[place], shift)
+
+
+def variance(pictures: np.ndarray) -> np.ndarray:
+    """float64 [...] of pictures float32 [..., H, W, C]: over the places, mean over the channels."""
+    rows = pictures.reshape(*pictures.shape[:-3], -1, pictures.shape[-1])
+    middle = np.ones(rows.shape[-2], np.float32) @ rows / rows.shape[-2]
+    rows = (rows - middle[..., None, :]).reshape(*rows.shape[:-2], -1)
+    return np.vecdot(rows, rows).astype(np.float64) / rows.shape[-1]
+
+
+def softened(pictures: np.ndarray) -> np.ndarray:
+    """float32 [N, h, w, C], of FINE pixels a side at most, without what compression changes: fine
+    detail a little, colour more.
 
     Soft edges also bend less under the tangent.
     """
-    if pictures.shape[-1] != 3:
-        return _blurred(pictures, SOFT)
-    grey = (pictures @ LUMA)[..., None]
-    return _blurred(grey, SOFT) + _blurred(pictures - grey, SOFT_COLOUR)
+    count = VALUES // pictures[0].size + 1
+    parts = [shrink(pictures[i : i + count], FINE) for i in range(0, len(pictures), count)]
+    weights = _softening(*parts[0].shape[1:])
+    return np.concatenate([sum(_weighted(part, *kind) for kind in weights) for part in parts])
 
 
-def _blurred(pictures: np.ndarray, deviation: float) -> np.ndarray:
-    """Under a Gaussian window of a deviation in pixels, which is cut off at the border."""
-    for axis in (1, 2):
-        place = np.arange(pictures.shape[axis])
-        window = np.exp(-np.square(place[:, None] - place) / (2 * deviation**2))
-        window = (window / window.sum(1, keepdims=True)).astype(np.float32)
-        letters = "yh,phwc->pywc" if axis == 1 else "xw,phwc->phxc"
-        pictures = np.einsum(letters, window, pictures, optimize=True)
-    return np.ascontiguousarray(pictures)
+@functools.cache
+def _softening(height: int, width: int, channels: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Gaussian windows for `_weighted`, one for brightness and one for what is left of colour."""
+    every = np.eye(channels, dtype=np.float32)
+    kinds = [(SOFT, every)]
+    if channels == 3:
+        grey = np.outer(LUMA, np.ones_like(LUMA))
+        kinds = [(SOFT, grey), (SOFT_COLOUR, every - grey)]
+    return [
+        (_window(height, deviation), np.kron(_window(width, deviation).T, kind))
+        for deviation, kind in kinds
+    ]
 
 
-def _turned(pictures: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
-    """The pictures [P, H, W, C], those that are `mirrored` [P] from right to left."""
-    return np.where(mirrored[:, None, None, None], pictures[:, :, ::-1], pictures)
+def _window(side: int, deviation: float) -> np.ndarray:
+    """float32 [side, side]: the weights of every pixel of a row in each. Weights that round to
+    nothing are 0: numbers too small for their type slow a product down twentyfold."""
+    place = np.arange(side)
+    window = np.exp(-np.square(place[:, None] - place) / (2 * deviation**2))
+    window[window < 1e-9] = 0
+    return (window / window.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _shifts(sides: tuple[int, ...]) -> np.ndarray:
-    """int [S, 2]: every (down, right) within REACH of the sides (height, width), the least first:
-    of equally good ones the least is taken."""
-    reach = [round(REACH * side) for side in sides]
-    found = np.array(list(itertools.product(*(range(-r, r + 1) for r in reach))))
-    return found[np.argsort(np.square(found).sum(1), kind="stable")]
-
-
-def _align(
-    a: np.ndarray, b: np.ndarray, shifts: np.ndarray, allowed: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(distance [P], move [P, 2] in pixels and parts) of pairs float32 [P, H, W, C] at their best.
-
-    `allowed` bool [P, S] says which of `shifts` [S, 2] a pair tries.
-    """
-    spread = sum(x.var((1, 2), dtype=np.float64).mean(-1) for x in (a, b)) + 2 * GRAIN**2
-    slopes = np.gradient(a, axis=(1, 2))
-    bend = np.stack([_inner(x, y) for x in slopes for y in slopes], -1).reshape(-1, 2, 2)
-    bend += 1e-3 * np.eye(2)
-    best, moves = np.full(len(a), np.inf), np.zeros((len(a), 2))
-    for number, shift in enumerate(shifts):
-        rows = np.flatnonzero(allowed[:, number])
-        if len(rows):
-            here, there = _overlap(a.shape[1:3], *shift)
-            gap = a[rows, *here] - b[rows, *there]
-            pull = np.stack([_inner(x[rows, *here], gap) for x in slopes], -1)
-            part, gain = _tangent(pull, bend[rows])
-            found = (_inner(gap, gap) - gain) / spread[rows]
-            better = found < best[rows]
-            best[rows[better]], moves[rows[better]] = found[better], (shift - part)[better]
-    return np.maximum(best, 0), moves
-
-
-def _overlap(
-    sides: tuple[int, ...], down: int, right: int
-) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """The (rows, columns) of a picture, and those of its partner moved by (down, right) on it."""
-    moves = list(zip(sides, (down, right), strict=True))
-    here = tuple(slice(max(move, 0), side + min(move, 0)) for side, move in moves)
-    there = tuple(slice(max(-move, 0), side - max(move, 0)) for side, move in moves)
-    return here, there
-
-
-def _inner(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Mean product float64 [P] of pairs float32 [P, H, W, C]."""
-    return np.einsum("phwc,phwc->p", x, y).astype(np.float64) / x[0].size
-
-
-def _tangent(pull: np.ndarray, bend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(move [P, 2] of up to TANGENT pixels, what it takes from a mean squared difference [P]).
-
-    `pull` [P, 2] are the mean products of slopes and difference, `bend` [P, 2, 2] of the slopes.
-    """
-    move = np.clip(np.linalg.solve(bend, pull[..., None])[..., 0], -TANGENT, TANGENT)
-    gain = 2 * (move * pull).sum(-1) - np.einsum("pi,pij,pj->p", move, bend, move)
-    return move * (gain > 0)[:, None], np.maximum(gain, 0)
+def _reach(sides: np.ndarray) -> np.ndarray:
+    """int [2]: the pixels within which a picture of the sides may have moved."""
+    return np.round(REACH * sides).astype(int)

@@ -15,6 +15,7 @@ from prodgen.editing import guess, neighbourhood, reach
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
+from prodgen.metrics import memorisation
 from prodgen.model import Model
 from prodgen.types import Attribute, Spec
 from tests.tiny import Squares, vae_run, write_run
@@ -179,7 +180,7 @@ def test_variations_differ_and_keep_what_was_asked(inverter, turned, keep):
 
 
 def test_copies_of_training_pictures_are_caught_and_ones_own_pass(inverter, turned):
-    guard = Guard(inverter)
+    guard = Guard(inverter.model)
     trained = turned.fetch(turned.ids("train")[:3])["image"]
     noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     seen = guard(np.concatenate([trained[:1, :, ::-1], trained[1:], noise]))
@@ -187,6 +188,15 @@ def test_copies_of_training_pictures_are_caught_and_ones_own_pass(inverter, turn
     assert seen.likeness[0] > 0.99 > seen.likeness[3]
     own = guard(trained, own=trained[1:2])
     assert own.copy[0] and not own.copy[1]
+
+
+def test_the_line_is_drawn_once(inverter, turned, monkeypatch):
+    line, drawn = Guard(inverter.model).line, []
+    monkeypatch.setattr(memorisation, "copy_line", lambda distance: (drawn.append(1) or line, 0.0))
+    assert Guard(inverter.model).line == line and not drawn
+    for file in (turned.path.parent / "lines").iterdir():
+        file.write_bytes(file.read_bytes() + b"0")
+    assert Guard(inverter.model).line == line and drawn
 
 
 def test_refused_variations_never_leave(inverter, turned):

@@ -140,7 +140,7 @@ def test_the_sheet_shows_each_sample_above_its_training_picture(copied, products
 def test_a_copy_is_found_through_features_where_small_pictures_mislead(monkeypatch):
     training = blots(50)
     monkeypatch.setattr(
-        likeness, "_candidates", lambda small, rows, own: np.full((len(small), 1), 49)
+        likeness, "candidates", lambda small, rows, count, own: np.full((len(small), 1), 49)
     )
     found = likeness.closest(training[:3], training, np.array([[0], [7], [2]]))
     assert found.index[0] == 0 and found.index[2] == 2
