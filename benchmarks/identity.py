@@ -39,7 +39,7 @@ flags.DEFINE_list("strengths", ["0.5", "1"], "How far towards the colour.")
 flags.DEFINE_integer("n", 0, "Photos; 0 is the whole test split.", lower_bound=0)
 flags.DEFINE_integer("seed", 0, "Of the colours.")
 flags.DEFINE_string("out", "", "A sheet to draw, a PNG; none without.")
-SHOWN, SIDE = 10, 256
+SHOWN, SIDE, PIXELS = 10, 256, 128
 
 
 class Remembering(Inverter):
@@ -68,9 +68,9 @@ def held_back(run: Model, folder: Path) -> list[Shot]:
     return shots
 
 
-def squares(pictures: list[np.ndarray]) -> np.ndarray:
-    """Photos of any shape as uint8 [N, 256, 256, 3]."""
-    shape, how = (SIDE, SIDE), Image.Resampling.LANCZOS
+def squares(pictures: list[np.ndarray], side: int = SIDE) -> np.ndarray:
+    """Photos of any shape as uint8 [N, side, side, 3]."""
+    shape, how = (side, side), Image.Resampling.LANCZOS
     return np.stack([np.asarray(Image.fromarray(x).resize(shape, how)) for x in pictures])
 
 
@@ -107,9 +107,8 @@ def drawn(shots: list[Shot], rows: dict[str, list[Edited]]) -> Image.Image:
     shown = np.linspace(0, len(shots) - 1, SHOWN).astype(int)
     cells = [[shots[i].photo for i in shown]]
     cells += [[found[i].picture for i in shown] for found in rows.values()]
-    return images.sheet(
-        squares([cell for row in cells for cell in row]), SHOWN, rows=("photo", *rows), pixels=96
-    )
+    small = squares([cell for row in cells for cell in row], PIXELS)
+    return images.sheet(small, SHOWN, rows=("photo", *rows))
 
 
 def main(argv: list[str]) -> None:
