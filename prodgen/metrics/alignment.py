@@ -28,7 +28,7 @@ def align(
     kinds = np.stack([a, *np.gradient(a, axis=(2, 3))], axis=2)
     square, pull = _differences(_framed(kinds, low, steps), b, low, steps)
     rows = kinds.reshape(*kinds.shape[:3], -1)
-    bend = rows @ rows.swapaxes(2, 3) / rows.shape[-1]
+    bend = np.vecdot(rows[:, :, :, None], rows[:, :, None]) / rows.shape[-1]
     part, gain = _tangent(pull, bend[:, :, 1:, 1:])
     square = np.maximum(square - gain, 0)
 
