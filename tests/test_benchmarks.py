@@ -42,6 +42,7 @@ def test_every_program_can_be_imported(name, imported):
     assert imported(name).__doc__
 
 
+@pytest.mark.slow
 def test_the_grid_is_learned_drawn_and_told(imported, tmp_path):
     coverage, out = imported("mode_coverage"), tmp_path / "grid.png"
     both = coverage.settings(tiny_gan(), 20)

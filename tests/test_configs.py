@@ -27,7 +27,7 @@ def presets(path):
 CASES = [(path, preset) for path in FILES for preset in presets(path)]
 
 
-SLOW = ("gpu64", "gpu128")  # to trace: of these one spec each is enough for every day
+SLOW = ("gpu64", "gpu128")  # to trace
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ SLOW = ("gpu64", "gpu128")  # to trace: of these one spec each is enough for eve
     [
         pytest.param(
             path, preset, channels, conditional, id=f"{path.stem}-{preset}-{channels}",
-            marks=pytest.mark.slow if channels == 1 and preset in SLOW else (),
+            marks=pytest.mark.slow if preset in SLOW else (),
         )
         for path, preset in CASES
         for channels, conditional in ((3, True), (1, False))

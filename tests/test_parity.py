@@ -20,6 +20,11 @@ FIELDS = {
 }
 
 
+def daily(names, *kept):
+    """All names, those marked slow that are not kept for every day."""
+    return [pytest.param(name, marks=() if name in kept else pytest.mark.slow) for name in names]
+
+
 def trained(store, mode: str, devices: int, steps: int, **fields):
     """(state, metrics of each step) after some steps under plain SGD, which hides no scale."""
     fields = {"optim__name": "sgd", "optim__lr": 1e-5, "optim__clip": 0.0} | fields
@@ -37,7 +42,7 @@ def trained(store, mode: str, devices: int, steps: int, **fields):
     return jax.device_get(state), seen
 
 
-@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("name", daily(FIELDS, "sigma"))
 def test_modes_and_device_counts_give_the_same_losses_and_weights(store, name):
     state, seen = trained(store, "jit", 1, 2, **FIELDS[name])
     for mode, devices in ALL[1:]:
@@ -94,7 +99,7 @@ def played(store, mode: str, devices: int, fields: dict):
     return jax.device_get(state), seen
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", daily(GAMES, "relativistic, R1 and R2, adaptive", "vaegan"))
 def test_adversarial_steps_are_the_same_everywhere(store, name):
     state, seen = played(store, "jit", 1, GAMES[name])
     for mode, devices in (("jit", 8), ("pmap", 8)):

@@ -111,6 +111,7 @@ def test_killed_many_times_at_random_and_continued(tmp_path, undisturbed, seed):
     kill_and_continue(tmp_path, undisturbed, kills=4, seed=seed)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_says_so_and_the_rest_is_the_same(tmp_path, undisturbed):
     cache, expected = undisturbed
     process = start(tmp_path / "run", cache)
@@ -135,6 +136,7 @@ ADAPTIVE = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_an_adversarial_run_resumes_bit_for_bit_with_its_p(tmp_path):
     """Both networks, both optimisers, the lazy penalty's turn and the controller's two numbers."""
     cache, gan = tmp_path / "cache", {"config": "configs/gan.py"}
@@ -191,6 +193,7 @@ def test_two_runs_cannot_share_a_folder(tmp_path, undisturbed):
     first.wait()
 
 
+@pytest.mark.slow
 def test_nothing_left_to_do_is_no_error(tmp_path, undisturbed):
     cache, _ = undisturbed
     finish(start(tmp_path / "run", cache, steps=1))

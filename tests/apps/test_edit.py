@@ -118,6 +118,7 @@ def test_a_hole_is_filled_and_nothing_else_touched(run, shop):
     assert (picture[44:56, 44:56] != disc()[44:56, 44:56]).any()
 
 
+@pytest.mark.slow
 def test_a_mixture_leads_from_one_to_the_other(run, shop):
     Image.fromarray(disc(rgb=(40, 60, 200))).save(shop.parent / "other.png")
     ask(run, shop, edit="mix", other=str(shop.parent / "other.png"), frames=3)

@@ -135,6 +135,7 @@ def sides(many, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_foreign_pictures_are_judged_by_a_folder(sides):
     found = {}
     for name in ("good", "bad"):

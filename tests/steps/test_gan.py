@@ -65,7 +65,10 @@ FEW = [
 ]
 
 
-@pytest.mark.parametrize(("network", "loss", "penalty", "more"), FEW)
+@pytest.mark.parametrize(
+    ("network", "loss", "penalty", "more"),
+    [pytest.param(*case, marks=pytest.mark.slow if "dcgan" in case[0] else ()) for case in FEW],
+)
 def test_a_step_moves_both_networks_and_stays_finite(store, network, loss, penalty, more):
     fields = NETWORKS[network] | NEEDS.get(loss, {}) | more
     config = tiny_gan(loss__adversarial=loss, loss__penalty=penalty, **fields)
@@ -137,6 +140,7 @@ def test_the_reported_losses_are_the_objectives(store):
     close(expected_d, after.nets["d"].params, 1e-5)
 
 
+@pytest.mark.slow
 def test_alpha_weighs_the_discriminators_loss_and_its_gradient(store):
     plain, heavy = (tiny_gan(loss__alpha=a, model__condition_dropout=0.0) for a in (1.0, 3.0))
     found = {}
@@ -159,6 +163,7 @@ def test_a_lazy_penalty_weighs_as_much_more_as_it_comes_rarely():
     assert gan.variants(tiny_gan(loss__penalty="none", loss__penalty_every=3)) == ("plain",)
 
 
+@pytest.mark.slow
 def test_the_lazy_step_multiplies_the_penalty_by_its_interval(store):
     """gamma 0.2 on every fifth step is, in that step, gamma 1 on every step."""
     fields = {"optim__name": "sgd", "optim__lr": 1e-3, "optim__warmup_steps": 0}

@@ -73,7 +73,11 @@ def test_training_lowers_the_loss(store):
     assert losses[-1] < losses[0] - 300
 
 
-@pytest.mark.parametrize("likelihood", ["sigma", "mse", "bernoulli", "logistic"])
+@pytest.mark.parametrize(
+    "likelihood",
+    ["sigma", pytest.param("mse", marks=pytest.mark.slow),
+     pytest.param("bernoulli", marks=pytest.mark.slow), "logistic"],
+)  # fmt: skip
 @pytest.mark.parametrize("grey", [True, False])
 def test_every_likelihood_trains_and_judges_grey_and_colour(store, grey_store, likelihood, grey):
     data = grey_store if grey else store

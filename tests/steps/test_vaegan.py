@@ -55,6 +55,7 @@ def test_while_it_trains_alone_the_decoder_does_not_feel_it(store):
     assert max(jax.tree.leaves(gaps)) > 1e-6
 
 
+@pytest.mark.slow
 def test_without_its_terms_it_is_the_vae(store):
     """Weights 0: the gradient and the update are those of the VAE's own step."""
     fields = {"optim__name": "sgd", "optim__lr": 1e-6, "optim__warmup_steps": 0}
