@@ -20,27 +20,26 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
-@pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    """The squares, prepared at 16 px."""
+def prepared(source, tmp_path_factory):
+    """A source's store at 16 px, in a cache of its own."""
     data = tiny().data
     with data.unlocked():
         data.cache_dir = str(tmp_path_factory.mktemp("cache"))
-    return prepare.prepare(Squares(), data)
+    return prepare.prepare(source, data)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """The squares, prepared at 16 px."""
+    return prepared(Squares(), tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def grey_store(tmp_path_factory):
-    data = tiny().data
-    with data.unlocked():
-        data.cache_dir = str(tmp_path_factory.mktemp("cache"))
-    return prepare.prepare(Squares(channels=1), data)
+    return prepared(Squares(channels=1), tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def turned(tmp_path_factory):
     """The squares with a camera's azimuth and elevation."""
-    data = tiny().data
-    with data.unlocked():
-        data.cache_dir = str(tmp_path_factory.mktemp("cache"))
-    return prepare.prepare(Turned(), data)
+    return prepared(Turned(), tmp_path_factory)
