@@ -28,8 +28,6 @@ def run(model: Model | None, request: Request) -> list[Path]:
     if not request.images:
         raise UsageError("--mode=compose needs --images", "name pictures or a folder of them")
     target = request.target(f"{request.layout}.png")
-    if target.suffix.lower() != ".png":
-        raise UsageError(f"--out={target} is no .png file", "name one, as --out=banner.png")
     checked(request)
     names = [target.name] + ([f"{target.stem}.json"] if request.layout == "sprites" else [])
     refuse_taken(target.parent, names, request.mode)

@@ -89,13 +89,9 @@ def _target(request: Request) -> Path:
     """
     if request.reference and not request.images:
         raise UsageError("--reference says nothing without --images", "add --images=FOLDER")
-    default = Path("judged") / FILE if request.images else request.workdir / FILE
-    target = request.out or default
-    if target.is_dir():
-        return target / FILE
-    if target.suffix != ".json":
-        raise UsageError(f"--out={target} is no .json file, and no folder that exists")
-    return target
+    if request.images:
+        return dataclasses.replace(request, workdir=None).target(f"judged/{FILE}")
+    return request.target(FILE)
 
 
 def extractors(asked: tuple[str, ...]) -> tuple[list[Extractor], Extractor | None]:

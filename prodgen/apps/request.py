@@ -17,6 +17,7 @@ from prodgen.errors import UsageError
 from prodgen.model import Model
 
 MANIFEST = "manifest.json"
+FILES = (".png", ".json", ".csv", ".html")  # no folder is called so
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +71,22 @@ class Request:
     extrude: int = 0
 
     def target(self, default: str) -> Path:
-        """Where the mode writes: --out, or `default` in the run's folder, or here without one."""
-        return self.out or (self.workdir or Path()) / default
+        """Where the mode writes: --out, or `default` in the run's folder, or here without one.
+
+        A mode that writes one file also takes a folder that exists. UsageError where --out names
+        a file for a folder, or neither a folder nor a file of the kind that is written.
+        """
+        name, place = Path(default), self.out or (self.workdir or Path()) / default
+        if not name.suffix:
+            if place.suffix.lower() in FILES:
+                says = f"--out={place} is a file; mode {self.mode} writes a folder"
+                raise UsageError(says, f"name one, as --out={place.with_suffix('')}")
+        elif place.is_dir():
+            place /= name.name
+        elif place.suffix.lower() != name.suffix:
+            says = f"--out={place} is no {name.suffix} file, and no folder that exists"
+            raise UsageError(says, f"name one, as --out={place.with_suffix(name.suffix)}")
+        return place
 
 
 def say(text: str) -> None:

@@ -176,3 +176,20 @@ def test_every_mode_is_a_file_with_run():
 
     for module in tables.MODES.values():
         assert callable(importlib.import_module(module).run)
+
+
+def test_out_names_a_file_for_one_picture_and_a_folder_for_many(tmp_path):
+    def target(out, default):
+        place = tmp_path / out if out else None
+        made = request.Request(tmp_path / "run", "vary", out=place).target(default)
+        return made.relative_to(tmp_path).as_posix()
+
+    (tmp_path / "there").mkdir()
+    assert target("", "grid.png") == "run/grid.png"
+    assert target("mine.png", "grid.png") == "mine.png"
+    assert target("there", "grid.png") == "there/grid.png"
+    assert target("v1.2", "vary") == "v1.2"
+    with pytest.raises(UsageError, match=r"new is no \.png file, and no folder that exists"):
+        target("new", "grid.png")
+    with pytest.raises(UsageError, match=r"mine\.png is a file; mode vary writes a folder"):
+        target("mine.png", "vary")
