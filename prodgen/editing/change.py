@@ -1,9 +1,7 @@
 """What is changed of a product that a run holds: its attributes, its colour, halfway to another.
 
-Every change is made in the conditions where the run hears them. A run that does not hear an
-attribute, but whose home network reads it, gets a direction in the latent: the ridge regression of
-what is read from samples on their latents (supervised directions; Shen et al. 2020, section 2.2,
-with numbers in the place of classes).
+Every change is made in the conditions, where the run hears them; editing/slider.py moves what it
+does not hear.
 """
 
 from __future__ import annotations
@@ -12,15 +10,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
 from prodgen.metrics import packshot
 from prodgen.photo import colour
 from prodgen.tables import nearest
 from prodgen.types import Attribute, Batch, Spec
-
-SAMPLES = 512  # that a direction is learnt from
-RIDGE = 0.1  # of the samples' number, beside the latents' own variance of 1
 
 
 def with_value(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
@@ -111,15 +105,3 @@ def great_circle(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     length = (1 - t) * lengths[0] + t * lengths[1]
     turned = ways[0][:, None] * unit[0] + ways[1][:, None] * unit[1]
     return (length[:, None] * turned).astype(np.float32)
-
-
-def direction(inverter: Inverter, outputs: slice) -> np.ndarray:
-    """The step [Z] in the latent that moves what the home network reads in some of its `outputs`
-    (the mean of them) by 1, learnt from 512 samples."""
-    model = inverter.model
-    indices = np.arange(SAMPLES)
-    z = model.latents(indices, 0)
-    said = inverter.outputs(model.decode(z, model.conditions.pick(0, indices)))[:, outputs]
-    target = said.mean(axis=1) - said.mean()
-    weights = np.linalg.solve(z.T @ z + RIDGE * SAMPLES * np.eye(z.shape[1]), z.T @ target)
-    return (weights / max(float(weights @ weights), 1e-12)).astype(np.float32)

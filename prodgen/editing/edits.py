@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from prodgen.data import fit, intake
-from prodgen.editing import change, onto
+from prodgen.editing import change, onto, slider
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import Refused, UsageError
 from prodgen.photo import backdrop, colour, cutout, outside, silhouette
@@ -118,13 +118,7 @@ def _moved(
     if name in {one.name for one in heard.attributes}:
         return z, change.with_value(conditions, heard, name, value)
     one = next(one for one in spec.attributes if one.name == name)
-    asked, start = one.encode(value), len(spec.classes) + spec.slices()[name].start
-    read = inverter.outputs(inverter.model.decode(z, conditions))[0]
-    for i, level in enumerate(asked):
-        column = start + i
-        step = change.direction(inverter, slice(column, column + 1))
-        z = z + (level - read[column]) * step
-    return z.astype(np.float32), conditions
+    return slider.moved(inverter, z, conditions, one, value), conditions
 
 
 def _swapped(shot: Shot, after: np.ndarray) -> Edited:

@@ -1,0 +1,69 @@
+"""Attributes moved along the latent, on a run whose home network reads it linearly."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from prodgen.editing import slider
+from prodgen.errors import UsageError
+from prodgen.types import Attribute, Spec
+
+HEIGHT = Attribute("height", "number")
+COLOUR = Attribute("colour", "categorical", ("red", "green", "blue"))
+SPEC = Spec(8, 3, ("mug",), (HEIGHT, COLOUR))
+Z = 16
+
+
+@dataclasses.dataclass(eq=False)
+class Linear:
+    """An inverter whose pictures are the latents themselves, and whose home network reads one
+    logit of the class, the height in the first latent, and thrice the next three as logits."""
+
+    columns: int = 5
+
+    @property
+    def model(self):
+        rng = np.random.default_rng(0)
+        return SimpleNamespace(
+            spec=SPEC,
+            conditions=SimpleNamespace(pick=lambda seed, indices: {}),
+            latents=lambda indices, seed: rng.standard_normal((len(indices), Z)).astype(np.float32),
+            decode=lambda z, conditions: z,
+        )
+
+    def outputs(self, pictures):
+        scale = np.float32([1, 3, 3, 3])
+        read = np.concatenate([pictures[:, :1] * 0, pictures[:, :4] * scale], axis=1)
+        return read[:, : self.columns]
+
+
+def moved(z, one, text, inverter=None):
+    z = np.float32([z + [0.0] * (Z - len(z))])
+    after = slider.moved(inverter or Linear(), z, {}, one, text)
+    assert after.shape == (1, Z) and after.dtype == np.float32
+    return after[0]
+
+
+def test_a_number_moves_to_its_value_and_nothing_else_does():
+    after = moved([0.5, 0.0, 0.0, 0.0, 1.0], HEIGHT, "2.0")
+    np.testing.assert_allclose(after[:5], [2.0, 0.0, 0.0, 0.0, 1.0], atol=0.1)
+    there = moved([0.5, 0.0, 0.0, 0.0, 1.0], HEIGHT, "0.5")
+    np.testing.assert_array_equal(there[:5], [0.5, 0.0, 0.0, 0.0, 1.0])
+
+
+def test_a_category_becomes_the_likeliest():
+    after = moved([0.5, 1.0, 0.0, 0.0], COLOUR, "green")
+    assert np.argmax(after[1:4]) == 1
+    assert abs(after[0] - 0.5) < 0.1  # the height
+
+
+def test_what_is_asked_beyond_reason_stays_within_the_prior():
+    after = moved([0.5], HEIGHT, "1000")
+    assert after[0] > 3.5 and np.linalg.norm(after) <= Z**0.5 + 1e-5
+
+
+def test_a_home_network_of_other_attributes_is_refused():
+    with pytest.raises(UsageError, match="height: this run does not hear it"):
+        moved([0.5], HEIGHT, "1", Linear(columns=2))
