@@ -74,7 +74,7 @@ def _gap(one: Attribute, read: np.ndarray, asked: np.ndarray) -> np.ndarray:
 
 
 def _miss(one: Attribute, read: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """How far outputs [N, columns] are from the value [N]: a distance, of a category its surprise."""
+    """How far outputs [N, columns] are from the value, [N]: a distance; of a category, surprise."""
     if one.kind != "categorical":
         return np.linalg.norm(asked - read, axis=1)
     highest = read.max(axis=1)
