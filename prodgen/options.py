@@ -70,7 +70,7 @@ FLAGS = (
         ("evaluate",),
     ),
     Flag(
-        "steps", 0, "Steps that each picture is fitted in; 0 is 120.",
+        "steps", 0, "Steps that each picture is fitted in; 0 is 60.",
         (*USING, "edit", "batch", "personalise"),
         low=0, high=10_000,
     ),

@@ -29,6 +29,7 @@ from prodgen.errors import BadData, ProdgenError, Refused, UsageError
 from prodgen.model import Model
 
 PROBLEMS = "problems.csv"
+CHANGING = ("metadata", "mark", "guard", "steps")  # flags that a picture follows from
 SAMPLES, PHOTOS = 640, 20  # pictures, and rows with a photo, between two words of progress
 Problem = tuple[int, str]  # line of the table, reason
 Put = Callable[["Piece", Found], None]
@@ -55,7 +56,7 @@ def run(model: Model, request: Request) -> list[Path]:
     for order in wanted:
         stamp.check(rows.side(order, model), f"line {order.line}: ")
     ledger = Ledger(request.target("batch"), [file for order in wanted for file in order.files()])
-    pieces = list(_missing(wanted, ledger, _origin(model), table.parent))
+    pieces = list(_missing(wanted, ledger, _origin(model, request), table.parent))
     say(f"{len(ledger)} pictures are there, {len(pieces)} are to be made")
     means = _means(model, request, table.parent, [piece.order for piece in pieces])
     with futures.ThreadPoolExecutor(2) as pool:
@@ -92,8 +93,14 @@ def _orders(
     return found, problems
 
 
-def _origin(model: Model) -> str:
-    return f"{model.run.record['fingerprint']} {model.run.step}"
+def _origin(model: Model, request: Request) -> str:
+    """The run, and those flags that change a picture and are not as by default."""
+    words = [model.run.record["fingerprint"], str(model.run.step)]
+    for field in dataclasses.fields(Request):
+        value = getattr(request, field.name)
+        if field.name in CHANGING and value != field.default:
+            words.append(f"{field.name}={value}")
+    return " ".join(words)
 
 
 def _missing(wanted: Sequence[Order], ledger: Ledger, origin: str, folder: Path) -> Iterator[Piece]:

@@ -352,6 +352,8 @@ def test_a_mark_and_no_words_are_as_in_every_mode(run, shop):
     ask(run, shop, "out", mark=True, metadata=False)
     assert (shown(shop, "a_000.png")[-1, -1] == 0).all()
     assert Image.open(shop / "out" / "a_000.png").text == {}
+    ask(run, shop, "out", metadata=False)  # made again: a mark was asked for before
+    assert (shown(shop, "a_000.png")[-1, -1] != 0).any()
 
 
 def order(shop, conditions, **cells):
