@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -73,36 +72,22 @@ def side(order: Order, model: Model) -> int:
 
 
 def samples(means: Means, wanted: Sequence[tuple[Order, int]]) -> Iterator[Found]:
-    """The k-th sample of each (order, k), in that order.
-
-    A batch is drawn while the guard looks at the one before.
-    """
-    parts = [wanted[start : start + BATCH] for start in range(0, len(wanted), BATCH)]
-    with futures.ThreadPoolExecutor(1) as drawing:
-        waiting = []
-        for part in parts:
-            waiting.append(drawing.submit(_drawn, means.model, part))
-            if len(waiting) > 1:
-                yield from _passed(means, *waiting.pop(0).result())
-        for last in waiting:
-            yield from _passed(means, *last.result())
+    """The k-th sample of each (order, k), in that order."""
+    for start in range(0, len(wanted), BATCH):
+        yield from _batch(means, wanted[start : start + BATCH])
 
 
-def _drawn(model: Model, part: Sequence[tuple[Order, int]]) -> tuple[np.ndarray, Batch, np.ndarray]:
-    """The latents, conditions and pictures of a batch."""
+def _batch(means: Means, part: Sequence[tuple[Order, int]]) -> Iterator[Found]:
+    model = means.model
     asked = _joined([_asked(model, order, k) for order, k in part])
     z = model.draw([order.seed for order, _ in part], [k for _, k in part])
-    return z, asked, model.decode(z, asked)
-
-
-def _passed(means: Means, z: np.ndarray, asked: Batch, pictures: np.ndarray) -> Iterator[Found]:
-    """Each picture of a batch, or that it is a copy."""
+    pictures = model.decode(z, asked)
     seen = means.guard(pictures) if means.guard else None
     for i, picture in enumerate(pictures):
         if seen and seen.copy[i]:
             yield Refused(f"a copy of training picture {seen.names[i]}")
         else:
-            yield Made(picture, {"latent": z[i].tolist()} | describe(asked, means.model.spec, i))
+            yield Made(picture, {"latent": z[i].tolist()} | describe(asked, model.spec, i))
 
 
 def _asked(model: Model, order: Order, k: int) -> Batch:
