@@ -39,7 +39,10 @@ class Flag:
 FLAGS = (
     Flag("workdir", "", "The run's folder."),
     Flag("mode", "grid", f"What to make: {', '.join(tables.MODES)}."),
-    Flag("out", "", "File (images, gate, cutout: folder) to write; default: in the run's folder."),
+    Flag(
+        "out", "", "File to write, or a folder that exists; a folder for modes of many pictures. "
+        "Default: in the run's folder, without a run here.",
+    ),
     Flag("seed", 0, "Which samples: latents and conditions follow from it.", low=0, high=2**31 - 2),
     Flag("step", "best", "Checkpoint: best, latest or a step."),
     Flag("n", 0, "How many pictures or rows; 0 is the mode's default.", low=0, high=1_000_000),

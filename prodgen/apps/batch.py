@@ -29,7 +29,7 @@ from prodgen.errors import BadData, ProdgenError, Refused, UsageError
 from prodgen.model import Model
 
 PROBLEMS = "problems.csv"
-CHANGING = ("metadata", "mark", "guard", "steps")  # flags that a picture follows from
+CHANGING = {"metadata": True, "mark": False, "guard": True, "steps": STEPS}  # flags, their defaults
 SAMPLES, PHOTOS = 640, 20  # pictures, and rows with a photo, between two words of progress
 Problem = tuple[int, str]  # line of the table, reason
 Put = Callable[["Piece", Found], None]
@@ -94,13 +94,11 @@ def _orders(
 
 
 def _origin(model: Model, request: Request) -> str:
-    """The run, and those flags that change a picture and are not as by default."""
-    words = [model.run.record["fingerprint"], str(model.run.step)]
-    for field in dataclasses.fields(Request):
-        value = getattr(request, field.name)
-        if field.name in CHANGING and value != field.default:
-            words.append(f"{field.name}={value}")
-    return " ".join(words)
+    """The run, and those flags, of any row, that change a picture and are not as by default."""
+    flags = {name: getattr(request, name) for name in CHANGING}
+    flags["steps"] = flags["steps"] or STEPS
+    changed = [f"{name}={value}" for name, value in flags.items() if value != CHANGING[name]]
+    return " ".join([model.run.record["fingerprint"], str(model.run.step), *changed])
 
 
 def _missing(wanted: Sequence[Order], ledger: Ledger, origin: str, folder: Path) -> Iterator[Piece]:

@@ -89,7 +89,7 @@ def _target(request: Request) -> Path:
     """
     if request.reference and not request.images:
         raise UsageError("--reference says nothing without --images", "add --images=FOLDER")
-    if request.images:
+    if request.images:  # a run lends its categories only: its folder is for judgements of itself
         return dataclasses.replace(request, workdir=None).target(f"judged/{FILE}")
     return request.target(FILE)
 

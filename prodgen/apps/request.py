@@ -17,7 +17,7 @@ from prodgen.errors import UsageError
 from prodgen.model import Model
 
 MANIFEST = "manifest.json"
-FILES = (".png", ".json", ".csv", ".html")  # no folder is called so
+FILES = (".png", ".jpg", ".jpeg", ".webp", ".json", ".csv", ".html")  # no folder is called so
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,14 +78,14 @@ class Request:
         """
         name, place = Path(default), self.out or (self.workdir or Path()) / default
         if not name.suffix:
-            if place.suffix.lower() in FILES:
+            if place.suffix.lower() in FILES or place.is_file():
                 says = f"--out={place} is a file; mode {self.mode} writes a folder"
-                raise UsageError(says, f"name one, as --out={place.with_suffix('')}")
+                raise UsageError(says, f"name one, as --out={place.with_suffix('')}_{self.mode}")
         elif place.is_dir():
             place /= name.name
         elif place.suffix.lower() != name.suffix:
             says = f"--out={place} is no {name.suffix} file, and no folder that exists"
-            raise UsageError(says, f"name one, as --out={place.with_suffix(name.suffix)}")
+            raise UsageError(says, f"name one, as --out={place}{name.suffix}, or make the folder")
         return place
 
 

@@ -105,8 +105,9 @@ def attribute(shot: Shot, inverter: Inverter, wanted: Mapping[str, str]) -> Edit
         change.with_value(model.unknown(1), model.spec, name, value)
     found = inverter(shot.small(inverter)[None])
     z, conditions = found.z, found.conditions
-    for name, value in wanted.items():
-        z, conditions = _moved(inverter, z, conditions, name, value)
+    heard = {one.name for one in model.conditions.spec.attributes}
+    for name in sorted(wanted, key=lambda name: name not in heard):  # the latent moves under those
+        z, conditions = _moved(inverter, z, conditions, name, wanted[name])
     return _swapped(shot, model.decode(z, conditions)[0])
 
 

@@ -67,7 +67,7 @@ FEW = [
 
 @pytest.mark.parametrize(
     ("network", "loss", "penalty", "more"),
-    [pytest.param(*case, marks=pytest.mark.slow if "dcgan" in case[0] else ()) for case in FEW],
+    [pytest.param(*case, marks=() if "grouped" in case[0] else pytest.mark.slow) for case in FEW],
 )
 def test_a_step_moves_both_networks_and_stays_finite(store, network, loss, penalty, more):
     fields = NETWORKS[network] | NEEDS.get(loss, {}) | more

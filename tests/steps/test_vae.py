@@ -76,7 +76,8 @@ def test_training_lowers_the_loss(store):
 @pytest.mark.parametrize(
     "likelihood",
     ["sigma", pytest.param("mse", marks=pytest.mark.slow),
-     pytest.param("bernoulli", marks=pytest.mark.slow), "logistic"],
+     pytest.param("bernoulli", marks=pytest.mark.slow),
+     pytest.param("logistic", marks=pytest.mark.slow)],
 )  # fmt: skip
 @pytest.mark.parametrize("grey", [True, False])
 def test_every_likelihood_trains_and_judges_grey_and_colour(store, grey_store, likelihood, grey):
