@@ -21,7 +21,6 @@ from prodgen.photo.cutout import Cutout
 from prodgen.photo.guess import Cutter
 from prodgen.photo.place import FILL, Square
 from prodgen.photo.recolour import recolour
-from prodgen.types import Batch
 
 WHITE = (255, 255, 255)
 LEAST = 0.004  # of a generated picture: a smaller product is none
@@ -100,26 +99,20 @@ def generated_colour(
 
 def attribute(shot: Shot, inverter: Inverter, wanted: Mapping[str, str]) -> Edited:
     """The product with other attributes, drawn by the run in the old one's place."""
-    model = inverter.model
+    model, heard = inverter.model, inverter.model.conditions.spec
+    told = [one.name for one in heard.attributes if one.name in wanted]
+    moving = [one for one in model.spec.attributes if one.name in wanted and one.name not in told]
     for name, value in wanted.items():  # refused before the work
         change.with_value(model.unknown(1), model.spec, name, value)
+    for one in moving:
+        slider.check(inverter, one.name)
     found = inverter(shot.small(inverter)[None])
     z, conditions = found.z, found.conditions
-    heard = {one.name for one in model.conditions.spec.attributes}
-    for name in sorted(wanted, key=lambda name: name not in heard):  # the latent moves under those
-        z, conditions = _moved(inverter, z, conditions, name, wanted[name])
+    for name in told:
+        conditions = change.with_value(conditions, heard, name, wanted[name])
+    for one in moving:  # under the conditions that the picture is drawn with
+        z = slider.moved(inverter, z, conditions, one, wanted[one.name])
     return _swapped(shot, model.decode(z, conditions)[0])
-
-
-def _moved(
-    inverter: Inverter, z: np.ndarray, conditions: Batch, name: str, value: str
-) -> tuple[np.ndarray, Batch]:
-    """One attribute at a value: in the conditions where the run hears it, else in the latent."""
-    heard, spec = inverter.model.conditions.spec, inverter.model.spec
-    if name in {one.name for one in heard.attributes}:
-        return z, change.with_value(conditions, heard, name, value)
-    one = next(one for one in spec.attributes if one.name == name)
-    return slider.moved(inverter, z, conditions, one, value), conditions
 
 
 def _swapped(shot: Shot, after: np.ndarray) -> Edited:

@@ -46,13 +46,18 @@ class Inverted:
 
 
 class Inverter:
-    """Inverts pictures into one run's model; its programs are compiled once."""
+    """Inverts pictures into one run's model; its programs are compiled once.
+
+    reads: whether the home network was trained on the categories and attributes of the run's data.
+    """
 
     def __init__(self, model: Model, say: guess.Say, steps: int = STEPS):
         self.model, self._say, self.steps = model, say, steps
         self.home, self.record = model.home(say)
         generate, self._weights = model.generator
-        self._classifier = Classifier(self.home["head"]["bias"].shape[0])
+        outputs, spec = self.home["head"]["bias"].shape[0], model.spec
+        self._classifier = Classifier(outputs)
+        self.reads = outputs == len(spec.classes) + spec.columns
         free = jnp.asarray(guess.free_columns(model.spec))
         taps = lambda params, x: self._see(params, x)[2]  # noqa: E731
         programs = descent.make(generate, taps, perceptual.distance, free, steps)
@@ -89,11 +94,9 @@ class Inverter:
     def read(self, pictures: np.ndarray) -> Batch:
         """The conditions that the home network reads off pictures; unknown where the run's
         generator hears none, or where the network was trained on other data."""
-        spec, heard = self.model.spec, self.model.config.model.condition
-        outputs = self._seen(pictures)[0]
-        if not heard or outputs.shape[1] != len(spec.classes) + spec.columns:
+        if not self.model.config.model.condition or not self.reads:
             return self.model.unknown(len(pictures))
-        return guess.recognise(outputs, spec)
+        return guess.recognise(self.outputs(pictures), self.model.spec)
 
     def _starts(self, pictures: np.ndarray, conditions: Batch | None) -> list[tuple]:
         """(z, conditions) to start from, one or several."""

@@ -30,6 +30,7 @@ def moved(
     No stop is farther away than REACH, nor farther from the origin than the product itself or than
     the prior's latents. UsageError where the home network was trained on other attributes.
     """
+    check(inverter, one.name)
     asked, place = one.encode(text), _place(inverter, one)
     gap = _gap(one, inverter.outputs(inverter.model.decode(z, conditions))[:, place], asked)
     way = gap @ _weights(inverter)[:, place].T
@@ -43,14 +44,18 @@ def moved(
     return line[np.argmin(_miss(one, read, asked))][None]
 
 
+def check(inverter: Inverter, name: str) -> None:
+    """UsageError where the home network was trained on other attributes."""
+    if not inverter.reads:
+        raise UsageError(
+            f"{name}: this run does not hear it, and its home network does not read it",
+            "take a run that was trained with it",
+        )
+
+
 def _place(inverter: Inverter, one: Attribute) -> slice:
     """The attribute's columns among the home network's outputs."""
     spec = inverter.model.spec
-    if _weights(inverter).shape[1] != len(spec.classes) + spec.columns:
-        raise UsageError(
-            f"{one.name}: this run does not hear it, and its home network does not read it",
-            "take a run that was trained with it",
-        )
     place = spec.slices()[one.name]
     return slice(len(spec.classes) + place.start, len(spec.classes) + place.stop)
 

@@ -24,6 +24,10 @@ class Linear:
     columns: int = 5
 
     @property
+    def reads(self):
+        return self.columns == 5
+
+    @property
     def model(self):
         rng = np.random.default_rng(0)
         return SimpleNamespace(
