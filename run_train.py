@@ -1,6 +1,6 @@
 """Train a model: python run_train.py --config=configs/vae.py[:preset] [--config.a.b=value ...]
 
-The same command again continues the run. Exit codes: docs/configs.md.
+The same command again continues the run. Fields and exit codes: docs/configs.md.
 """
 
 import sys
@@ -8,26 +8,29 @@ from pathlib import Path
 
 from absl import flags
 
-from prodgen import commandline, workdir
+from prodgen import workdir
+from prodgen.cli import commandline
 
-FLAGS = flags.FLAGS
-flags.DEFINE_string("workdir", "", "The run's folder; default runs/<config>-<fingerprint>.")
-flags.DEFINE_string("init_from", "", "Start from the averaged weights of the run in this folder.")
+FLAGS = flags.FlagValues()
+flags.DEFINE_string(
+    "workdir", "", "The run's folder; default: runs/<config>-<fingerprint>.", flag_values=FLAGS
+)
+flags.DEFINE_string(
+    "init_from", "", "Start from the averaged weights of the run in this folder.", flag_values=FLAGS
+)
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split(argv)
-    commandline.parse_flags(rest)
-    config = commandline.read_config(chosen, overrides)
+    experiment = commandline.parse_training(argv, FLAGS, __doc__)
     origin = Path(FLAGS.init_from) if FLAGS.init_from else None
     donor = workdir.read(origin)["fingerprint"] if origin else ""
-    path = Path(FLAGS.workdir or commandline.default_workdir(chosen, config, donor))
+    path = Path(FLAGS.workdir or commandline.default_workdir(experiment, donor))
     with workdir.claim(path):
-        workdir.check_config(path, config)
+        workdir.check_config(path, experiment.config)
         workdir.check_origin(path, origin)
         from prodgen import trainer  # loads JAX: only once everything that can be refused is right
 
-        trainer.train(config, path, origin)
+        trainer.train(experiment.config, path, origin)
 
 
 if __name__ == "__main__":

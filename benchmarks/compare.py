@@ -15,7 +15,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen import commandline
+from prodgen.cli import commandline
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.metrics import scores
 from prodgen.metrics.passport import Number, Passport, unlike
@@ -45,7 +45,7 @@ def read(path: Path) -> dict[str, dict[str, Number]]:
 def number(record: dict) -> Number:
     """A Number as `encoded` wrote it: null is nan."""
     values = {name: float("nan") if value is None else value for name, value in record.items()}
-    return Number(**values | {"passport": Passport.from_json(record["passport"]),
+    return Number(**values | {"measurement_spec": Passport.from_json(record["measurement_spec"]),
                               "trained_with": tuple(record["trained_with"])})  # fmt: skip
 
 
@@ -55,12 +55,16 @@ def table(runs: dict[str, dict[str, dict[str, Number]]], who: str, metrics: list
     first = next(iter(runs.values()))[who]
     for name, judged in runs.items():
         for metric in metrics:
-            if found := unlike(first[metric].passport, judged[who][metric].passport):
+            if found := unlike(
+                first[metric].measurement_spec, judged[who][metric].measurement_spec
+            ):
                 raise UsageError(f"{name} was judged otherwise than the first run: {found}")
         cells = (cell(judged[who][metric]) for metric in metrics)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    floors = (f"{first[metric].floor:.4g}" for metric in metrics)
-    return "\n".join([*lines, "| *floor: training pictures* | " + " | ".join(floors) + " |"])
+    floors = (f"{first[metric].real_baseline:.4g}" for metric in metrics)
+    return "\n".join(
+        [*lines, "| *real baseline: training pictures* | " + " | ".join(floors) + " |"]
+    )
 
 
 def cell(found: Number) -> str:

@@ -23,8 +23,9 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen import commandline, tables
 from prodgen.apps.listing import files
+from prodgen.cli import commandline
+from prodgen.config import registry
 from prodgen.data.catalogue import product, render
 from prodgen.errors import MissingInput, Refused
 from prodgen.photo import cutout
@@ -42,7 +43,7 @@ Scene = tuple[np.ndarray, np.ndarray]  # a picture uint8 [S, S, 3] and its mask 
 def methods(model: str) -> dict[str, Cutter]:
     """Those that are installed."""
     found = {}
-    for name in tables.CUTOUTS:
+    for name in registry.CUTOUTS:
         try:
             found[name] = cutout.method(name, model)
         except MissingInput as error:

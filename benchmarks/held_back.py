@@ -11,8 +11,9 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen import commandline, home
+from prodgen import home
 from prodgen import run as runs
+from prodgen.cli import commandline
 from prodgen.data import prepare
 from prodgen.evaluate import Judge
 from prodgen.parallel import mesh as meshes

@@ -20,9 +20,10 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import commandline, decode, images
+from prodgen import decode, images
 from prodgen.apps import colours, listing
 from prodgen.apps.evaluate import extractors
+from prodgen.cli import commandline
 from prodgen.editing import edits
 from prodgen.editing.edits import Edited, Shot
 from prodgen.editing.inversion import Inverted, Inverter

@@ -20,7 +20,8 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import commandline, images, judge
+from prodgen import images, judge
+from prodgen.cli import commandline
 from prodgen.editing.inversion import STEPS, Inverter
 from prodgen.errors import UsageError
 from prodgen.metrics import features

@@ -21,7 +21,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen import commandline
+from prodgen.cli import commandline
 from prodgen.errors import MissingInput
 from prodgen.metrics import features, frechet
 from prodgen.metrics.features import Extractor
@@ -77,7 +77,7 @@ def extractors(side: int, lpips: str) -> dict[str, Extractor]:
     """Those that are installed."""
     spec = Spec(side, 3, tuple(f"class {i}" for i in range(16)))
     params = classifier.build(spec).init(jax.random.key(0), classifier.zeros(spec))["params"]
-    found = {"pixels": features.pixels(), "home": features.home(params, "")}
+    found = {"pixels": features.pixels(), "classifier": features.home(params, "")}
     if lpips:
         found["lpips"] = features.perceptual(Path(lpips))
     try:

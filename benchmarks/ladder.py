@@ -29,7 +29,8 @@ from matplotlib.colors import LinearSegmentedColormap
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen import commandline, home
+from prodgen import home
+from prodgen.cli import commandline
 from prodgen.data import prepare
 from prodgen.data.store import Store
 from prodgen.errors import MissingInput, UsageError

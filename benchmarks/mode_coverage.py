@@ -26,8 +26,8 @@ from ml_collections import ConfigDict
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import stacked_modes
-from prodgen import commandline
 from prodgen import config as configs
+from prodgen.cli import commandline
 from prodgen.losses import penalties
 from prodgen.parallel import mesh as meshes
 from prodgen.report.plots import ACCENT, GRID, INK

@@ -18,9 +18,9 @@ from ml_collections import ConfigDict
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import throughput  # with its flags --rounds and --steps
-from prodgen import commandline
 from prodgen import config as configs
 from prodgen import run as runs
+from prodgen.cli import commandline
 from prodgen.data import prepare
 from prodgen.errors import UsageError
 from prodgen.parallel import mesh as meshes

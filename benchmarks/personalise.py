@@ -31,7 +31,8 @@ from ml_collections import ConfigDict
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import commandline, home, images
+from prodgen import home, images
+from prodgen.cli import commandline
 from prodgen.data.store import Store
 from prodgen.editing import guess, taste
 from prodgen.editing.personal import EXPLORATION, FLOOR, Personaliser, mean_distance

@@ -16,7 +16,8 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import commandline, images, judge
+from prodgen import images, judge
+from prodgen.cli import commandline
 from prodgen.data import prepare
 from prodgen.errors import UsageError
 from prodgen.metrics import features

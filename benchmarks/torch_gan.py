@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from prodgen import run as runs
-from prodgen import tables, trees
+from prodgen import trees
+from prodgen.config import registry
 from prodgen.errors import UsageError
 from prodgen.models import conditioning, dcgan, r3gan
 
@@ -269,7 +270,7 @@ def make_update(config, spec, layout):
         real, noise, conditions = drawn(rows)
         with torch.no_grad():
             sides = {"real": real, "fake": g(noise, conditions)}
-        steep = tables.PENALTIES[config.loss.penalty] if penalised else ()
+        steep = registry.PENALTIES[config.loss.penalty] if penalised else ()
         logits, penalty = {}, 0.0
         for names in (steep, tuple(name for name in sides if name not in steep)):
             if not names:

@@ -21,7 +21,8 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import commandline, home, images
+from prodgen import home, images
+from prodgen.cli import commandline
 from prodgen.data import prepare
 from prodgen.errors import UsageError
 from prodgen.metrics import frechet

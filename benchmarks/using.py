@@ -23,11 +23,12 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from prodgen.apps.request import Request
+
 import prodgen
-from prodgen import commandline
 from prodgen.apps import batch
 from prodgen.apps.notebook import Notebook
-from prodgen.apps.request import Request
+from prodgen.cli import commandline
 from prodgen.errors import UsageError
 
 FLAGS = flags.FLAGS

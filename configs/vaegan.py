@@ -27,7 +27,7 @@ ALWAYS = {
     "loss.penalty": "r1",
     "loss.penalty_every": 4,
     "loss.gamma": 10.0,
-    "optim.d_lr_share": 0.25,
+    "optim.d_lr_ratio": 0.25,
 }
 PRESETS = {
     "quick": {

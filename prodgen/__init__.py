@@ -13,7 +13,7 @@ def load(workdir, step=None):
 
     `step` picks a checkpoint ("best", "latest" or a number; by default the best one kept).
     """
-    from prodgen.commandline import quiet_platform
+    from prodgen.cli.commandline import quiet_platform
 
     quiet_platform()
     from prodgen.apps.notebook import load

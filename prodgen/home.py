@@ -21,6 +21,7 @@ import optax
 from ml_collections import ConfigDict
 
 from prodgen import images
+from prodgen.config import renames
 from prodgen.data import order, prepare
 from prodgen.data.store import Store
 from prodgen.models import classifier, lpips
@@ -28,7 +29,7 @@ from prodgen.types import Array, Batch, Spec
 from prodgen.workdir import file_hash, read_sealed, write_sealed
 
 VERSION = 3  # of the network and its training: part of every file's name
-FILE = "home.msgpack"  # in the folder of a run
+FILE = "classifier.msgpack"  # in the folder of a run
 SEED = 0  # of the network that watches training; judging afterwards takes another
 BATCH, RATE = 64, 2e-3
 FEWEST, MOST, EACH = 200, 500, 5  # training steps: a fifth of the pictures, within these
@@ -47,7 +48,7 @@ def frozen(
     """
     found, records = {}, {}
     for name in family.frozen(config):
-        if name == "home":
+        if name == "classifier":
             found[name], records[name] = _of_run(store, config.data, say, run)
         else:
             path = Path(config.loss.perceptual_path).expanduser()
@@ -67,7 +68,7 @@ def _of_run(store: Store, data: ConfigDict, say: Say, run: Path | None) -> tuple
 
 def of_run(run: Path, say: Say) -> tuple[Tree, dict] | None:
     """(weights, record) of the network kept in a run's folder; None where it keeps none."""
-    found = _load(run / FILE, say)
+    found = _load(renames.find_file(run, FILE), say)
     return (found["params"], found["record"]) if found else None
 
 
@@ -84,7 +85,7 @@ def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple
     """
     if not _labelled(store.spec):
         store = _catalogue(store.spec, data, say)
-    path = store.path.parent / f"home{VERSION}-{store.digest()}-{seed}.msgpack"
+    path = store.path.parent / f"classifier{VERSION}-{store.digest()}-{seed}.msgpack"
     found = _load(path, say)
     if found is None:
         params, facts = _fit(store, seed, say)
@@ -94,7 +95,7 @@ def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple
         try:
             write_sealed(path, _packed(found))
         except OSError as error:
-            say(f"the home network is not kept in {path.parent}: {error.strerror or error}")
+            say(f"the reference classifier is not kept in {path.parent}: {error.strerror or error}")
     return found["params"], found["record"]
 
 
@@ -119,7 +120,7 @@ def _load(path: Path, say: Say) -> dict | None:
     """The content of a kept network; None where there is none or its hash is wrong."""
     content = read_sealed(path)
     if content is None and path.is_file():
-        say(f"{path} is damaged: the home network is trained anew")
+        say(f"{path} is damaged: the reference classifier is trained again")
     return None if content is None else flax.serialization.msgpack_restore(content)
 
 
@@ -147,7 +148,7 @@ def _fit(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
         shift = [int(b % np.uint64(2 * SHIFT + 1)) - SHIFT for b in bits]
         params, opt = update(params, opt, rows | {"image": np.roll(rows["image"], shift, (1, 2))})
         if t % 20 == 0:
-            say(f"home network: step {t} of {steps}")
+            say(f"reference classifier: step {t} of {steps}")
     params = jax.device_get(params)
     return params, _facts(net, params, store)
 

@@ -6,7 +6,6 @@ import io
 import zlib
 from collections.abc import Sequence
 
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
@@ -18,12 +17,12 @@ MARKED = 24  # pixels a side: on a smaller picture no mark is legible
 
 def to_float(image: Array) -> Array:
     """uint8 [...] in 0..255 -> float32 in [-1, 1]."""
-    return image.astype(jnp.float32) / 127.5 - 1.0
+    return image.astype(np.float32) / 127.5 - 1.0
 
 
 def to_uint8(image: Array) -> Array:
     """float [...] in [-1, 1] (clipped) -> uint8, rounded to nearest."""
-    return jnp.round(jnp.clip(image * 127.5 + 127.5, 0.0, 255.0)).astype(jnp.uint8)
+    return (image * 127.5 + 127.5).clip(0.0, 255.0).round().astype(np.uint8)
 
 
 def picture(image: np.ndarray) -> Image.Image:

@@ -182,15 +182,19 @@ def shows(material: Material, spec: Spec, home: Any) -> dict[str, Obedience]:
 
 
 def packshots(material: Material, spec: Spec) -> dict[str, dict[str, float]]:
-    """Product measures of "samples", of "real" pictures, and of the training pictures, "floor"."""
+    """Product measures of "samples", of "real" pictures, and of training pictures, the
+    "real_baseline"."""
     floor = material.floor()
     found = {
         "samples": packshot.summary(material.fakes[0]),
         "real": packshot.summary(material.real["image"]),
-        "floor": packshot.summary(floor["image"]),
+        "real_baseline": packshot.summary(floor["image"]),
     }
     if spec.channels == 3:
-        sides = {"samples": (material.fakes[0], material.asked), "floor": (floor["image"], floor)}
+        sides = {
+            "samples": (material.fakes[0], material.asked),
+            "real_baseline": (floor["image"], floor),
+        }
         for name, (pictures, asked) in sides.items():
             found[name] |= packshot.colours(spec, pictures, asked, material.real)
     return found

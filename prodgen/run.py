@@ -10,8 +10,9 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from prodgen import checkpoint, rng, tables, workdir
+from prodgen import checkpoint, rng, workdir
 from prodgen import config as configs
+from prodgen.config import registry
 from prodgen.types import Spec
 
 
@@ -30,7 +31,7 @@ class Run:
 
 def family(config: ConfigDict) -> ModuleType:
     """The step module that trains config.model.name."""
-    return tables.find(tables.STEPS, config.model.name, "config.model.name")
+    return registry.find(registry.STEPS, config.model.name, "config.model.name")
 
 
 def abstract_state(config: ConfigDict, spec: Spec, sharding: Any) -> Any:

@@ -18,8 +18,9 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import checkpoint, commandline, home, images, rng, trees, workdir
+from prodgen import checkpoint, home, images, rng, trees, workdir
 from prodgen import run as runs
+from prodgen.cli import commandline
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
@@ -146,7 +147,7 @@ class Trainer:
     def _networks(self, whole: Any) -> dict[str, Any]:
         """The networks that the family uses and does not train, on the devices."""
         say = self.console.throttled()
-        with self.clock("home network"):
+        with self.clock("classifier"):
             found, records = home.frozen(self.family, self.config, self.store, say, self.path)
         for name, record in records.items():
             if "accuracy" in record:

@@ -35,7 +35,7 @@ class Attribute:
     values: tuple[str, ...] = ()
     unit: str = ""
     mean: float = 0.0
-    deviation: float = 1.0
+    std: float = 1.0
 
     @property
     def columns(self) -> int:
@@ -46,7 +46,7 @@ class Attribute:
         if self.kind == "categorical":
             return np.eye(len(self.values), dtype=np.float32)[self.values.index(str(value))]
         if self.kind == "number":
-            return np.float32([(float(value) - self.mean) / self.deviation])
+            return np.float32([(float(value) - self.mean) / self.std])
         angle = np.deg2rad(float(value))
         return np.float32([np.sin(angle), np.cos(angle)])
 
@@ -55,7 +55,7 @@ class Attribute:
         if self.kind == "categorical":
             return self.values[int(np.argmax(columns))]
         if self.kind == "number":
-            return float(columns[0]) * self.deviation + self.mean
+            return float(columns[0]) * self.std + self.mean
         return float(np.rad2deg(np.arctan2(columns[0], columns[1])) % 360)
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen import config as configs
+from prodgen.config import renames
 from prodgen.errors import MissingInput, UsageError, WorkdirError
 
 CONFIG = "config.json"
@@ -100,11 +101,11 @@ def write(path: Path, config: ConfigDict, data: dict[str, Any], origin: dict[str
 
 
 def update(path: Path, config: ConfigDict) -> None:
-    """Note in config.json what a continued run changed of what it may change."""
-    record = read(path)
-    if record["config"] != config.to_dict():
-        changed = {"config": config.to_dict(), "versions": versions()}
-        write_atomically(path / CONFIG, json.dumps(record | changed, indent=2).encode())
+    """Note in config.json what a continued run changed of what it may change, and new names."""
+    record = read(path) | {"config": config.to_dict()}
+    if record != json.loads((path / CONFIG).read_text(encoding="utf-8")):
+        record["versions"] = versions()
+        write_atomically(path / CONFIG, json.dumps(record, indent=2).encode())
 
 
 def note(path: Path, name: str, facts: dict[str, Any]) -> None:
@@ -115,14 +116,15 @@ def note(path: Path, name: str, facts: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The content of config.json; MissingInput where the folder holds no run."""
+    """The content of config.json under today's names (config/renames.py); MissingInput where the
+    folder holds no run."""
     file = Path(path) / CONFIG
     if not file.is_file():
         raise MissingInput(
             f"{path} holds no run (no {CONFIG})", "name a folder that run_train.py made"
         )
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
+        return renames.update_record(json.loads(file.read_text(encoding="utf-8")))
     except ValueError as error:
         raise WorkdirError(
             f"{file} is damaged ({error})", "restore it, or start another run"

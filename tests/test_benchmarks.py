@@ -125,12 +125,12 @@ def test_pytorch_refuses_what_it_does_not_know():
 def judged(folder, frechet, counts=100, trained_with=()):
     """A run's folder with an evaluation.json of one number."""
     folder.mkdir()
-    who = {"name": "home", "version": "3", "sha256": "abc", "resize": "none"}
+    who = {"name": "classifier", "version": "3", "sha256": "abc", "resize": "none"}
     passport = {"metric": "frechet", "extractor": who, "data": "d", "split": "test",
                 "real": counts, "fake": counts, "seed": 0, "options": [["sets", 3]]}  # fmt: skip
-    number = {"value": frechet, "low": frechet - 1, "high": frechet + 1, "floor": 2.5,
+    number = {"value": frechet, "low": frechet - 1, "high": frechet + 1, "real_baseline": 2.5,
               "subject": folder.name, "trained_with": trained_with, "caution": "",
-              "passport": passport}  # fmt: skip
+              "measurement_spec": passport}  # fmt: skip
     found = {"distances": {"home-3": {"frechet": number}}}
     (folder / "evaluation.json").write_text(json.dumps(found))
     return folder
@@ -272,7 +272,7 @@ def test_the_judges_speed_is_measured(imported):
     from prodgen.metrics import features
 
     speed = imported("judge_speed")
-    assert set(speed.extractors(16, "")) >= {"pixels", "home"}
+    assert set(speed.extractors(16, "")) >= {"pixels", "classifier"}
     assert speed.throughput(features.pixels(), 16, rounds=1) > 0
     assert set(speed.matrices(30, 8, rounds=1)) == {"from_rows", "from_moments"}
     assert speed.matrices(4, 8, rounds=2)["from_rows"] > 0

@@ -8,8 +8,9 @@ import time
 
 import pytest
 
-from prodgen import options, tables
+from prodgen import options
 from prodgen.apps import request
+from prodgen.config import registry
 from tests.tiny import ROOT
 
 
@@ -114,4 +115,4 @@ def test_without_an_accelerator_jax_is_told_so(monkeypatch):
 def test_every_flag_of_sampling_is_a_field_of_a_request_and_its_modes_exist():
     names = {flag.name for flag in options.FLAGS}
     assert names == {field.name for field in dataclasses.fields(request.Request)}
-    assert {mode for flag in options.FLAGS for mode in flag.modes} <= set(tables.MODES)
+    assert {mode for flag in options.FLAGS for mode in flag.modes} <= set(registry.MODES)

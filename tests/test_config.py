@@ -5,14 +5,15 @@ import json
 import pytest
 
 from configs import base
-from prodgen import commandline, workdir
 from prodgen import config as configs
+from prodgen import workdir
+from prodgen.cli import commandline
 from prodgen.errors import UsageError
 from tests.tiny import ROOT, tiny
 
 
 def test_every_field_has_a_rule_and_every_rule_a_field():
-    assert set(configs.flat(base.get_config())) == set(configs.RULES)
+    assert set(configs.flatten(base.get_config())) == set(configs.RULES)
 
 
 def test_every_field_of_the_base_config_carries_a_comment_or_a_telling_name():

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import commandline, rng
+from prodgen import rng
 from prodgen import run as runs
+from prodgen.cli import commandline
 from prodgen.types import Spec
 from tests.tiny import ROOT, Squares
 from tests.tiny_gan import home_of, shapes_of

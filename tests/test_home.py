@@ -54,7 +54,7 @@ def test_another_seed_is_another_network(store, brief):
 def test_only_families_that_ask_for_it_get_it(store):
     assert home.frozen(vae, tiny(), store, nothing) == ({}, {})
     found, records = home.frozen(gan, tiny_gan(), store, nothing)
-    assert set(found) == set(records) == {"home"}
+    assert set(found) == set(records) == {"classifier"}
 
 
 def test_a_run_keeps_its_own_and_goes_on_with_it(store, tmp_path, brief):

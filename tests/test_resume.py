@@ -131,7 +131,7 @@ def test_sigterm_saves_says_so_and_the_rest_is_the_same(tmp_path, undisturbed):
 
 ADAPTIVE = (
     "--config.data.resolution=16", "--config.augment.policy=product",
-    "--config.augment.adaptive=true", "--config.augment.p=0.2", "--config.augment.travel=800",
+    "--config.augment.adaptive=true", "--config.augment.p=0.2", "--config.augment.ada_images=800",
     "--config.loss.penalty_every=2",
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 from prodgen.types import Attribute, Spec
 
 COLOUR = Attribute("colour", "categorical", ("red", "blue"))
-HEIGHT = Attribute("height", "number", unit="cm", mean=10.0, deviation=4.0)
+HEIGHT = Attribute("height", "number", unit="cm", mean=10.0, std=4.0)
 TURN = Attribute("turn", "angle", unit="degrees")
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from prodgen import commandline, workdir
+from prodgen import workdir
+from prodgen.cli import commandline
 from prodgen.errors import UsageError
 from tests.tiny import tiny
 

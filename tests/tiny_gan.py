@@ -5,7 +5,8 @@ import itertools
 import jax
 import jax.numpy as jnp
 
-from prodgen import rng, tables
+from prodgen import rng
+from prodgen.config import registry
 from prodgen.models import classifier
 from prodgen.run import family
 from prodgen.types import Batch
@@ -34,7 +35,7 @@ def home_of(spec) -> dict:
     Where the data have no labels it is another data set's, as in a run.
     """
     net = classifier.Classifier(len(spec.classes) + spec.columns or 5)
-    return {"home": net.init(jax.random.key(5), classifier.zeros(spec))["params"]}
+    return {"classifier": net.init(jax.random.key(5), classifier.zeros(spec))["params"]}
 
 
 def start(config, spec, seed=0):
@@ -77,10 +78,10 @@ def shapes_of(spec, size: int) -> Batch:
     return {name: jax.ShapeDtypeStruct(shape, kind) for name, (shape, kind) in kinds.items()}
 
 
-COMBINATIONS = list(itertools.product(NETWORKS, tables.ADVERSARIAL, tables.PENALTIES))
+COMBINATIONS = list(itertools.product(NETWORKS, registry.ADVERSARIAL, registry.PENALTIES))
 # Of these so many that every two choices meet once.
 PAIRS = [
     (list(NETWORKS)[(i + j) % len(NETWORKS)], loss, penalty)
-    for i, loss in enumerate(tables.ADVERSARIAL)
-    for j, penalty in enumerate(tables.PENALTIES)
+    for i, loss in enumerate(registry.ADVERSARIAL)
+    for j, penalty in enumerate(registry.PENALTIES)
 ]

@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import jax
 import numpy as np
 
-from prodgen import images, rng
-from prodgen.apps.photos import read_pictures
-from prodgen.apps.request import Output, Request
-from prodgen.augment import policies
+from prodgen import images
+from prodgen.apps.common.options import MAX_IMAGES, PngOptions, RunOptions, SeedOptions
+from prodgen.apps.common.output import Output
+from prodgen.cli.options import option
 from prodgen.errors import UsageError
-from prodgen.model import Model
+
+if TYPE_CHECKING:
+    from prodgen.model import Model
 
 VERSIONS = 7  # augmented versions of each picture
 SEEN = 0.5  # an adaptive run may stand near 0, where the sheet would show nothing
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Write the sheet of --n (8) rows: a real picture, then seven versions of it."""
-    augment = model.config.augment
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(RunOptions, SeedOptions, PngOptions):
+    """Of --mode=augment_preview."""
+
+    n: int = option(8, "Rows: images.", low=1, high=MAX_IMAGES)
+    input: str = option("", "An image or a folder of images; default: the run's test split.")
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Write the sheet of --n rows: a real picture, then seven versions of it."""
+    from prodgen.apps import photos
+
+    target, augment = out.locate("augment_preview.png"), model.config.augment
     if augment.policy == "none":
         raise UsageError(
             "the run was trained without augmentation",
             "choose a run with a config.augment.policy other than none",
         )
-    pictures, _, names = read_pictures(model, request, request.n or 8)
+    pictures, _, names = photos.read_pictures(model, options.input, options.n)
     p = probability(model)
-    shown = [pictures[:, None], augmented(model, pictures, p, request.seed)]
+    shown = [pictures[:, None], augmented(model, pictures, p, options.seed)]
     rows = np.concatenate(shown, axis=1).reshape(-1, *model.spec.shape)
-    target = request.target("augment_preview.png")
-    out = Output(model, request, target.parent)
     sheet = images.sheet(rows, 1 + VERSIONS, pixels=96)
     details = {"policy": augment.policy, "flip": augment.flip, "p": p, "pictures": names}
     out.png(target.name, sheet, details, "augmented")
@@ -48,6 +59,11 @@ def probability(model: Model) -> float:
 
 def augmented(model: Model, pictures: np.ndarray, p: float, seed: int) -> np.ndarray:
     """Seven versions of each picture uint8 [N, H, W, C] by the run's policy: [N, 7, H, W, C]."""
+    import jax
+
+    from prodgen import rng
+    from prodgen.augment import policies
+
     policy = policies.make(model.config.augment.policy, model.config.augment.flip)
     white = (255,) * model.spec.channels
     background = images.to_float(np.uint8(model.spec.background or white))

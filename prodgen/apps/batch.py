@@ -14,26 +14,41 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prodgen import workdir
-from prodgen.apps import rows
+from prodgen.apps.common.options import FitOptions, PngOptions, RunOptions
+from prodgen.apps.common.output import Output, Stamp, say
 from prodgen.apps.ledger import Ledger
-from prodgen.apps.request import Request, Stamp, say
-from prodgen.apps.rows import Found, Means
-from prodgen.editing import orders
-from prodgen.editing.guard import Guard
-from prodgen.editing.inversion import STEPS, Inverter
+from prodgen.cli.options import option
+from prodgen.editing import FIT_STEPS, orders
 from prodgen.editing.orders import Order
 from prodgen.errors import BadData, ProdgenError, Refused, UsageError
-from prodgen.model import Model
+
+if TYPE_CHECKING:
+    from prodgen.apps.rows import Found, Means
+    from prodgen.model import Model
 
 PROBLEMS = "problems.csv"
-CHANGING = {"metadata": True, "mark": False, "guard": True, "steps": STEPS}  # flags, their defaults
+# Options of which a picture depends, with the defaults that leave no trace in its key.
+CHANGING = {"metadata": True, "mark": False, "guard": True, "steps": FIT_STEPS}
 SAMPLES, PHOTOS = 640, 20  # pictures, and rows with a photo, between two words of progress
 Problem = tuple[int, str]  # line of the table, reason
-Put = Callable[["Piece", Found], None]
+Put = Callable[["Piece", "Found"], None]
 Settle = Callable[[], list[Problem]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(RunOptions, FitOptions, PngOptions):
+    """Of --mode=batch."""
+
+    table: str = option("", "A .csv file of requests, a row each.")
+    guard: bool = option(True, "Refuse copies of training images.")
+    shadow: float = option(0.4, "Strength of shadows on a background.", low=0.0, high=1.0)
+
+    def check(self, workdir: Path | None) -> None:
+        if not self.table:
+            raise UsageError("--mode=batch needs --table", "name a .csv file of requests")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,21 +61,20 @@ class Piece:
     entry: dict[str, Any]
 
 
-def run(model: Model, request: Request) -> list[Path]:
+def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Make every picture of --table; the files written are named, and those that were there."""
-    table = Path(request.table).expanduser()
-    if not request.table:
-        raise UsageError("--mode=batch needs --table", "name a .csv file of requests")
+    from prodgen.apps import rows
+
+    table = Path(options.table).expanduser()
     wanted, problems = _orders(orders.read(table), model, table.parent)
-    stamp = Stamp(model, request)
     for order in wanted:
-        stamp.check(rows.side(order, model), f"line {order.line}: ")
-    ledger = Ledger(request.target("batch"), [file for order in wanted for file in order.files()])
-    pieces = list(_missing(wanted, ledger, _origin(model, request), table.parent))
+        out.stamp.check(rows.side(order, model), f"line {order.line}: ")
+    ledger = Ledger(out.locate("batch"), [file for order in wanted for file in order.files()])
+    pieces = list(_missing(wanted, ledger, _origin(model, options), table.parent))
     say(f"{len(ledger)} pictures are there, {len(pieces)} are to be made")
-    means = _means(model, request, table.parent, [piece.order for piece in pieces])
+    means = rows.means_of(model, options, table.parent, [piece.order for piece in pieces])
     with futures.ThreadPoolExecutor(2) as pool:
-        put, settle = _writer(means, request, ledger, pool)
+        put, settle = _writer(means, out.mode, options, ledger, pool)
         _samples(means, [p for p in pieces if not p.order.photo], put)
         problems += _of_photos(means, [p for p in pieces if p.order.photo], put, settle)
         problems += settle()
@@ -78,6 +92,8 @@ def _orders(
     table: Sequence[tuple[int, Any]], model: Model, folder: Path
 ) -> tuple[list[Order], list[Problem]]:
     """The orders that can be made, and the problems of the other rows."""
+    from prodgen.apps import rows
+
     found, problems, names = [], [], set()
     for line, row in table:
         try:
@@ -93,10 +109,9 @@ def _orders(
     return found, problems
 
 
-def _origin(model: Model, request: Request) -> str:
+def _origin(model: Model, options: Options) -> str:
     """The run, and those flags, of any row, that change a picture and are not as by default."""
-    flags = {name: getattr(request, name) for name in CHANGING}
-    flags["steps"] = flags["steps"] or STEPS
+    flags = {name: getattr(options, name) for name in CHANGING}
     changed = [f"{name}={value}" for name, value in flags.items() if value != CHANGING[name]]
     return " ".join([model.run.record["fingerprint"], str(model.run.step), *changed])
 
@@ -111,17 +126,10 @@ def _missing(wanted: Sequence[Order], ledger: Ledger, origin: str, folder: Path)
                 yield Piece(order, k, file, entry | {"index": k})
 
 
-def _means(model: Model, request: Request, folder: Path, wanted: Sequence[Order]) -> Means:
-    """What the orders are made with, no more of it than they need."""
-    guarded = request.guard and any(order.guarded for order in wanted)
-    guard = Guard(model) if guarded else None
-    fitted = any(order.inverted for order in wanted)
-    inverter = Inverter(model, say, request.steps or STEPS) if fitted else None
-    return Means(model, folder, inverter, guard, request.shadow)
-
-
 def _samples(means: Means, pieces: Sequence[Piece], put: Put) -> None:
     """Make what needs no photo, of whatever rows together."""
+    from prodgen.apps import rows
+
     found = rows.samples(means, [(piece.order, piece.k) for piece in pieces])
     for i, (piece, one) in enumerate(zip(pieces, found, strict=True)):
         if i % SAMPLES == 0:
@@ -131,6 +139,8 @@ def _samples(means: Means, pieces: Sequence[Piece], put: Put) -> None:
 
 def _of_photos(means: Means, pieces: Sequence[Piece], put: Put, settle: Settle) -> list[Problem]:
     """Make the rows with a photo, each whole; the missing ones of its pictures are written."""
+    from prodgen.apps import rows
+
     problems, groups = [], list(_by_order(pieces))
     for i, (order, own) in enumerate(groups):
         if i % PHOTOS == 0:
@@ -153,17 +163,19 @@ def _by_order(pieces: Sequence[Piece]) -> Iterator[tuple[Order, list[Piece]]]:
 
 
 def _writer(
-    means: Means, request: Request, ledger: Ledger, pool: futures.Executor
+    means: Means, mode: str, options: Options, ledger: Ledger, pool: futures.Executor
 ) -> tuple[Put, Settle]:
     """put(piece, found) finishes a picture and writes it in another thread, or the reason why it
     is refused; settle() waits for all and gives the problems of those that could not be."""
+    from prodgen.apps import rows
+
     waiting = []
 
     def write(piece: Piece, found: Found) -> None:
         if isinstance(found, Refused):
             ledger.refuse(piece.file, f"{piece.file}: {found}", piece.entry)
             return
-        stamp = Stamp(means.model, dataclasses.replace(request, seed=piece.order.seed))
+        stamp = Stamp(means.model, mode, options, piece.order.seed)
         shown = rows.finished(found.picture, piece.order, means.folder)
         ledger.put(piece.file, stamp.png(shown, found.source), piece.entry | found.details)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from prodgen.config.registry import nearest
+from prodgen.core.spelling import find_spelling
 from prodgen.data.rendering.products import COLOURS
 from prodgen.errors import UsageError
-from prodgen.tables import nearest
 
 Rgb = tuple[int, int, int]
 NAMED: dict[str, Rgb] = {name: shades[0] for name, shades in COLOURS.items()}
@@ -18,8 +19,9 @@ def parse(text: str, flag: str, known: dict[str, Rgb] = NAMED) -> Rgb:
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         red, green, blue = bytes.fromhex(text[1:])
         return red, green, blue
-    if text.lower() in known:
-        return known[text.lower()]
+    name = find_spelling(text.lower(), known)
+    if name in known:
+        return known[name]
     raise UsageError(
         f"{flag}={text!r} is not a colour; {nearest(text, known)}", "or write it as #rrggbb"
     )

@@ -5,6 +5,7 @@ Needs no run. --recolour shows each product in other colours.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,49 +13,74 @@ from typing import Any
 import numpy as np
 
 from prodgen.apps import colours, grounds, subjects
-from prodgen.apps.request import MANIFEST, Output, Request, entries, refuse_taken, say
+from prodgen.apps.common.options import MAX_IMAGES, PngOptions
+from prodgen.apps.common.output import MANIFEST, Output, entries, refuse_taken, say
 from prodgen.apps.subjects import Subject
+from prodgen.cli.options import option
 from prodgen.errors import UsageError
-from prodgen.model import Model
 from prodgen.photo import banner, lettering, recolour, sprites
 
 SHOWN = {"banner": 4, "sprites": 256}  # products, unless --n asks for others
 ORIGINAL = "original"  # among the colours of --recolour: the product as it is
 ENLARGED = 1.5  # times: beyond, a product looks soft, and it is said
+BANNER, SPRITES = {"layout": ("banner",)}, {"layout": ("sprites",)}
 
 
-def run(model: Model | None, request: Request) -> list[Path]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(PngOptions):
+    """Of --mode=compose."""
+
+    images: str = option("", "A folder of images, an image, or several separated by commas.")
+    n: int = option(0, "Products; 0: 4 on a banner, 256 on a sprite sheet.", low=0, high=MAX_IMAGES)
+    layout: str = option("banner", "What is composed.", choices=("banner", "sprites"))
+    size: str = option("square", "A name, as story, or WIDTHxHEIGHT.", read_with=BANNER)
+    background: str = option("", "A colour's name, #rrggbb or a file.", read_with=BANNER)
+    text: str = option("", "The words of the banner.", read_with=BANNER)
+    font: str = option("", "A .ttf or .otf file.", read_with=BANNER)
+    shadow: float = option(0.4, "Strength of the shadow.", low=0.0, high=1.0, read_with=BANNER)
+    recolour: tuple[str, ...] = option((), "Colours of each product, as red,#203a5f.")
+    cell: int = option(
+        128, "Side of a sprite, pixels: a power of two.", low=16, high=1024, read_with=SPRITES
+    )
+    padding: int = option(2, "Clear pixels around a sprite.", low=0, high=64, read_with=SPRITES)
+    extrude: int = option(
+        0, "Pixels that repeat the edge of a sprite.", low=0, high=16, read_with=SPRITES
+    )
+
+    def check(self, workdir: Path | None) -> None:
+        if not self.images:
+            raise UsageError("--mode=compose needs --images", "name pictures or a folder of them")
+        checked(self)
+
+
+def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write banner.png, or sprites.png and its atlas sprites.json; --out names another file."""
-    if not request.images:
-        raise UsageError("--mode=compose needs --images", "name pictures or a folder of them")
-    target = request.target(f"{request.layout}.png")
-    checked(request)
-    names = [target.name] + ([f"{target.stem}.json"] if request.layout == "sprites" else [])
-    refuse_taken(target.parent, names, request.mode)
-    paths = subjects.listed(request.images, _own(target))
-    limit = request.n or SHOWN[request.layout]
+    target = out.locate(f"{options.layout}.png")
+    names = [target.name] + ([f"{target.stem}.json"] if options.layout == "sprites" else [])
+    refuse_taken(target.parent, names, out.mode)
+    paths = subjects.listed(options.images, _own(target))
+    limit = options.n or SHOWN[options.layout]
     found = subjects.read(paths, limit)
     if len(paths) > limit:
         say(f"the first {limit} of {len(paths)} pictures are on it; --n takes others")
-    out = Output(model, request, target.parent)
-    shown = [one for subject in found for one in in_colours(subject, request.recolour)]
+    shown = [one for subject in found for one in in_colours(subject, options.recolour)]
     made = any(subject.generated for subject in found)
     done = "composed of generated pictures" if made else "composed"
-    write = _banner if request.layout == "banner" else _sprites
-    write(request, shown, out, target.name, done)
+    write = _banner if options.layout == "banner" else _sprites
+    write(options, shown, out, target.name, done)
     return out.close()
 
 
-def checked(request: Request) -> None:
+def checked(options: Options) -> None:
     """Everything about the flags that can be wrong, before a picture is read."""
-    banner.size_of(request.size)
-    for name in set(request.recolour) - {ORIGINAL}:
+    banner.size_of(options.size)
+    for name in set(options.recolour) - {ORIGINAL}:
         colours.parse(name, "--recolour")
-    if request.cell not in sprites.CELLS:
+    if options.cell not in sprites.CELLS:
         known = ", ".join(map(str, sprites.CELLS))
-        raise UsageError(f"--cell={request.cell} is not a power of two", f"one of {known}")
-    lettering.check(request.text, request.font)
-    grounds.parse(request.background)
+        raise UsageError(f"--cell={options.cell} is not a power of two", f"one of {known}")
+    lettering.check(options.text, options.font)
+    grounds.parse(options.background)
 
 
 def _own(target: Path) -> set[Path]:
@@ -90,16 +116,16 @@ def in_colours(subject: Subject, names: Sequence[str]) -> list[tuple[Subject, di
 
 
 def _banner(
-    request: Request, shown: list[tuple[Subject, dict]], out: Output, name: str, done: str
+    options: Options, shown: list[tuple[Subject, dict]], out: Output, name: str, done: str
 ) -> None:
-    width, height = banner.size_of(request.size)
+    width, height = banner.size_of(options.size)
     made = banner.make(
         [subject.pixels for subject, _ in shown],
-        grounds.drawn(grounds.parse(request.background), (height, width)),
-        " ".join(request.text.split()),
-        request.font,
-        request.shadow,
-        banner.COVERED.get(request.size, (0.0, 0.0)),
+        grounds.drawn(grounds.parse(options.background), (height, width)),
+        " ".join(options.text.split()),
+        options.font,
+        options.shadow,
+        banner.COVERED.get(options.size, (0.0, 0.0)),
     )
     products = []
     for (subject, details), placed in zip(shown, made.products, strict=True):
@@ -108,26 +134,26 @@ def _banner(
         products.append(details | at)
         if placed.scale > ENLARGED:
             say(f"{subject.name}: its {own} px are enlarged {placed.scale:.1f} times and look soft")
-    words = {"text": request.text, "text_box": made.text, "contrast": made.contrast,
+    words = {"text": options.text, "text_box": made.text, "contrast": made.contrast,
              "veil": made.veil, "letters": made.size}  # fmt: skip
-    frame = {"layout": "banner", "size": [width, height], "shadow": request.shadow,
-             "background": request.background or grounds.WHITE, "products": products}  # fmt: skip
+    frame = {"layout": "banner", "size": [width, height], "shadow": options.shadow,
+             "background": options.background or grounds.WHITE, "products": products}  # fmt: skip
     out.png(name, made.picture, frame | (words if made.text else {}), done)
 
 
 def _sprites(
-    request: Request, shown: list[tuple[Subject, dict]], out: Output, name: str, done: str
+    options: Options, shown: list[tuple[Subject, dict]], out: Output, name: str, done: str
 ) -> None:
-    border = request.padding + request.extrude
-    cut = [sprites.fitted(subject.pixels, request.cell, border) for subject, _ in shown]
-    sheet, places = sprites.sheet(cut, request.cell, request.extrude)
+    border = options.padding + options.extrude
+    cut = [sprites.fitted(subject.pixels, options.cell, border) for subject, _ in shown]
+    sheet, places = sprites.sheet(cut, options.cell, options.extrude)
     names = _distinct([details["name"] for _, details in shown])
-    details = {"layout": "sprites", "cell": request.cell, "sprites": [
+    details = {"layout": "sprites", "cell": options.cell, "sprites": [
         entry | {"name": own, "box": list(place)}
         for (_, entry), own, place in zip(shown, names, places, strict=True)
     ]}  # fmt: skip
     size = sheet.shape[1], sheet.shape[0]
-    atlas = sprites.atlas(names, places, request.cell, name, size)
+    atlas = sprites.atlas(names, places, options.cell, name, size)
     out.png(name, sheet, details, done)
     out.write(f"{Path(name).stem}.json", atlas, {"layout": "sprites", "atlas_of": name})
 

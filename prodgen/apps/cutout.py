@@ -18,11 +18,12 @@ import numpy as np
 from prodgen import decode, images
 from prodgen.apps import colours, listing
 from prodgen.apps.colours import Rgb
+from prodgen.apps.common.options import MAX_IMAGES, CutoutOptions
+from prodgen.apps.common.output import Output, say
 from prodgen.apps.cutout_sheet import Sheet
-from prodgen.apps.request import Output, Request, say
+from prodgen.cli.options import option
 from prodgen.data.folder import Entry
 from prodgen.errors import BadData, Refused, UsageError
-from prodgen.model import Model
 from prodgen.photo import cutout
 from prodgen.photo.cutout import Cutout
 from prodgen.photo.guess import Cutter
@@ -30,6 +31,20 @@ from prodgen.photo.guess import Cutter
 TABLE, SHEET, CUT = "cutout.csv", "cutout.png", "cut"
 SHOWN = 60  # pictures on the sheet, unless --n asks for others
 EVERY = 5.0  # seconds between two lines of progress
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(CutoutOptions):
+    """Of --mode=cutout."""
+
+    images: str = option("", "A folder of photos, or one photo.")
+    n: int = option(SHOWN, "Photos on the sheet, at most.", low=1, high=MAX_IMAGES)
+    background: str = option("", "transparent, a colour's name or #rrggbb; default: transparent.")
+
+    def check(self, workdir: Path | None) -> None:
+        if not self.images:
+            raise UsageError("--mode=cutout needs --images", "name a picture or a folder of them")
+        background(self.background)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,19 +69,17 @@ class Row:
         return "skipped" if self.refused else "doubtful" if self.findings else "clean"
 
 
-def run(model: Model | None, request: Request) -> list[Path]:
+def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write a PNG a photo, cutout.csv and the sheet cutout.png; needs no run."""
-    if not request.images:
-        raise UsageError("--mode=cutout needs --images", "name a picture or a folder of them")
-    ground, cutter = background(request.background), _method(request)
-    source, target = Path(request.images).expanduser(), request.target("cutout")
+    ground = background(options.background)
+    cutter = cutout.method(options.cutout, options.model)
+    source, target = Path(options.images).expanduser(), out.locate("cutout")
     listing.check(source, target, (TABLE, SHEET), CUT)
     entries = listing.listed(source, target, (TABLE, SHEET), CUT)
-    out = Output(model, request, target)
     out.close()  # the manifest marks the folder as ours, should this end early
-    sheet = Sheet(request.n or SHOWN)
+    sheet = Sheet(options.n)
     rows = list(_rows(source, entries, cutter, ground, out, sheet))
-    origin = {"images": request.images, "cutout": request.cutout, "background": request.background}
+    origin = {"images": options.images, "cutout": options.cutout, "background": options.background}
     said = summary(rows)
     out.write(TABLE, _table(rows), origin)
     out.write(SHEET, images.png(sheet.draw(said)), origin)
@@ -82,14 +95,6 @@ def background(text: str) -> Rgb | None:
     if text in ("", "transparent"):
         return None
     return colours.parse(text, "--background", colours.PAPER)
-
-
-def _method(request: Request) -> Cutter:
-    if request.model and request.cutout != "neural":
-        raise UsageError(
-            f"--model says nothing to --cutout={request.cutout}", "leave it out, or use neural"
-        )
-    return cutout.method(request.cutout, request.model)
 
 
 def _rows(

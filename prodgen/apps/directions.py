@@ -6,28 +6,41 @@ labels (Shen & Zhou 2021, eq. 4).
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.request import Output, Request
-from prodgen.model import Model
+from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
+from prodgen.apps.common.output import Output
+from prodgen.cli.options import option
+
+if TYPE_CHECKING:
+    from prodgen.model import Model
 
 REACH = 3.0  # standard deviations to either side
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Write a sheet of --n (8) rows; in each, a product goes along one direction."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(SampleOptions):
+    """Of --mode=directions."""
+
+    n: int = option(8, "Rows: directions.", low=1, high=MAX_IMAGES)
+    frames: int = frames_option()
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Write a sheet of --n rows; in each, a product goes along one direction."""
+    target = out.locate("directions.png")
     directions, gains = components(model.first_layer())
-    rows = min(request.n or 8, len(directions))
-    values = np.linspace(-REACH, REACH, request.frames, dtype=np.float32)
-    base = model.latents(np.zeros(1, np.int64), request.seed, request.temperature)[0]
+    rows = min(options.n, len(directions))
+    values = np.linspace(-REACH, REACH, options.frames, dtype=np.float32)
+    base = model.latents(np.zeros(1, np.int64), options.seed, options.temperature)[0]
     z = np.concatenate([along(base, direction, values) for direction in directions[:rows]])
-    one = model.conditions.pick(request.seed, np.zeros(1, int), request.label, request.attributes)
+    one = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
     conditions = {name: value.repeat(len(z), axis=0) for name, value in one.items()}
-    target = request.target("directions.png")
-    out = Output(model, request, target.parent)
     names = [f"{i + 1} ({gain:.2f})" for i, gain in enumerate(gains[:rows])]
     sheet = images.sheet(model.decode(z, conditions), len(values), rows=names, pixels=96)
     details = {

@@ -18,17 +18,36 @@ import numpy as np
 
 from prodgen import images, provenance
 from prodgen.apps import listing
+from prodgen.apps.common.options import MAX_IMAGES
+from prodgen.apps.common.options import Options as CommonOptions
+from prodgen.apps.common.output import Output, say
 from prodgen.apps.gate_sheet import Sheet
-from prodgen.apps.request import Output, Request, say
+from prodgen.cli.options import option
+from prodgen.config import registry
 from prodgen.data.folder import Entry
 from prodgen.errors import Refused, UsageError
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Repair, Verdict
-from prodgen.model import Model
 
 TABLE, SHEET, MENDED = "gate.csv", "gate.png", "mended"
 SHOWN = 200  # pictures on the sheet, unless --n asks for others: more, few viewers would open
 EVERY = 5.0  # seconds between two lines of progress
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    """Of --mode=gate."""
+
+    images: str = option("", "A folder of images, or one image.")
+    n: int = option(SHOWN, "Images on the sheet, at most.", low=1, high=MAX_IMAGES)
+    profile: str = option(
+        "white_main", "The rules that an image must meet.", choices=registry.PROFILES
+    )
+    repair: bool = option(False, "Write a repaired copy of each image that can be repaired.")
+
+    def check(self, workdir: Path | None) -> None:
+        if not self.images:
+            raise UsageError("--mode=gate needs --images", "name a picture or a folder of them")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,28 +65,24 @@ class Row:
     again: Verdict | None = None
 
 
-def run(model: Model | None, request: Request) -> list[Path]:
+def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write gate.csv, the sheet gate.png and, with --repair, mended pictures; needs no run."""
-    if not request.images:
-        raise UsageError("--mode=gate needs --images", "name a picture or a folder of them")
-    source = Path(request.images).expanduser()
-    target = request.target("gate")
+    source, target = Path(options.images).expanduser(), out.locate("gate")
     listing.check(source, target, (TABLE, SHEET), MENDED)
     entries = listing.listed(source, target, (TABLE, SHEET), MENDED)
-    out = Output(model, request, target)
     out.close()  # the manifest marks the folder as ours, should this end early
-    sheet = Sheet(request.n or SHOWN)
-    rows = list(_rows(source, entries, request, out, sheet))
-    origin = {"images": request.images, "profile": request.profile}
-    said = summary(rows, request.profile)
-    out.write(TABLE, _table(rows, request.repair), origin)
+    sheet = Sheet(options.n)
+    rows = list(_rows(source, entries, options, out, sheet))
+    origin = {"images": options.images, "profile": options.profile}
+    said = summary(rows, options.profile)
+    out.write(TABLE, _table(rows, options.repair), origin)
     out.write(SHEET, images.png(sheet.draw(said)), origin)
     say(said)
     return out.close()
 
 
 def _rows(
-    source: Path, entries: Sequence[Entry], request: Request, out: Output, sheet: Sheet
+    source: Path, entries: Sequence[Entry], options: Options, out: Output, sheet: Sheet
 ) -> Iterator[Row]:
     """Each file's row; its thumbnail goes onto the sheet, its mended picture to the disk."""
     folder = source if source.is_dir() else source.parent
@@ -76,11 +91,11 @@ def _rows(
     for i, (entry, file, name) in enumerate(
         zip(entries, files, listing.png_names(files), strict=True)
     ):
-        verdict, picture = _checked(folder / entry.name, entry, request.profile)
+        verdict, picture = _checked(folder / entry.name, entry, options.profile)
         row = Row(file, verdict)
-        if request.repair and not verdict.passes:
+        if options.repair and not verdict.passes:
             done = "generated" if provenance.is_generated(folder / entry.name) else "mended"
-            row = _mended(row, picture, request.profile, out, f"{MENDED}/{name}", done)
+            row = _mended(row, picture, options.profile, out, f"{MENDED}/{name}", done)
         sheet.add(file, picture, verdict.keys)
         yield row
         passed += verdict.passes

@@ -2,27 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.request import Output, Request, describe
-from prodgen.data.conditions import Conditions
-from prodgen.model import Model
+from prodgen.apps.common.options import MAX_IMAGES, SampleOptions
+from prodgen.apps.common.output import Output, describe
+from prodgen.cli.options import option
 from prodgen.types import Batch
+
+if TYPE_CHECKING:
+    from prodgen.data.conditions import Conditions
+    from prodgen.model import Model
 
 COLUMNS = 8
 
 
-def run(model: Model, request: Request) -> list[Path]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(SampleOptions):
+    """Of --mode=grid."""
+
+    n: int = option(
+        0, "Images; 0: 8 of each category, 64 without categories.", low=0, high=MAX_IMAGES
+    )
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write the sheet; --n pictures, or 8 of each category (8 x 8 where there are none)."""
-    conditions, rows = layout(model.conditions, request)
+    target = out.locate("grid.png")
+    conditions, rows = layout(model.conditions, options)
     n = len(conditions["label"])
-    z = model.latents(np.arange(n), request.seed, request.temperature)
+    z = model.latents(np.arange(n), options.seed, options.temperature)
     pictures = model.decode(z, conditions)
-    target = request.target("grid.png")
-    out = Output(model, request, target.parent)
     details = [
         {"index": i, "latent": z[i].tolist()} | describe(conditions, model.spec, i)
         for i in range(n)
@@ -32,10 +46,10 @@ def run(model: Model, request: Request) -> list[Path]:
     return out.close()
 
 
-def layout(conditions: Conditions, request: Request) -> tuple[Batch, tuple[str, ...]]:
+def layout(conditions: Conditions, options: Options) -> tuple[Batch, tuple[str, ...]]:
     """The conditions of the sheet's pictures in reading order, and the names of its rows."""
     classes = conditions.spec.classes
-    if request.label or request.n or request.attributes or not classes:
-        indices = np.arange(request.n or COLUMNS * COLUMNS)
-        return conditions.pick(request.seed, indices, request.label, request.attributes), ()
-    return conditions.by_category(request.seed, classes, COLUMNS), classes
+    if options.label or options.n or options.attributes or not classes:
+        indices = np.arange(options.n or COLUMNS * COLUMNS)
+        return conditions.pick(options.seed, indices, options.label, options.attributes), ()
+    return conditions.by_category(options.seed, classes, COLUMNS), classes

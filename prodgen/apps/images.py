@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.request import Output, Request, describe
-from prodgen.model import Model
+from prodgen.apps.common.options import MAX_IMAGES, SampleOptions
+from prodgen.apps.common.output import Output, describe
+from prodgen.cli.options import option
+
+if TYPE_CHECKING:
+    from prodgen.model import Model
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Write --n (16) files 000000.png, 000001.png, ... into the folder --out."""
-    out = Output(model, request, request.target("images"))
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(SampleOptions):
+    """Of --mode=images."""
+
+    n: int = option(16, "Images.", low=1, high=MAX_IMAGES)
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Write --n files 000000.png, 000001.png, ... into the folder --out."""
+    out.locate("images")
     out.stamp.check(model.spec.resolution)
-    indices = np.arange(request.n or 16)
-    conditions = model.conditions.pick(request.seed, indices, request.label, request.attributes)
-    z = model.latents(indices, request.seed, request.temperature)
+    indices = np.arange(options.n)
+    conditions = model.conditions.pick(options.seed, indices, options.label, options.attributes)
+    z = model.latents(indices, options.seed, options.temperature)
     for i, picture in enumerate(model.decode(z, conditions)):
         details = {"index": i, "latent": z[i].tolist()} | describe(conditions, model.spec, i)
         out.png(f"{i:06d}.png", picture, details)

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.request import Output, Request
-from prodgen.model import Model
+from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
+from prodgen.apps.common.output import Output
+from prodgen.cli.options import option
 from prodgen.types import Batch
 
+if TYPE_CHECKING:
+    from prodgen.model import Model
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Write --n (4) rows of --frames pictures, and an APNG that runs through them and back."""
-    rows, frames = request.n or 4, request.frames
-    ends = model.latents(np.arange(2 * rows), request.seed, request.temperature)
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(SampleOptions):
+    """Of --mode=interpolate."""
+
+    n: int = option(4, "Rows.", low=1, high=MAX_IMAGES)
+    frames: int = frames_option()
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Write --n rows of --frames pictures, and an APNG that runs through them and back."""
+    target, rows, frames = out.locate("interpolate.png"), options.n, options.frames
+    ends = model.latents(np.arange(2 * rows), options.seed, options.temperature)
     t = np.linspace(0.0, 1.0, frames)
     z = np.concatenate([spherical(ends[2 * i], ends[2 * i + 1], t) for i in range(rows)])
-    conditions = _conditions(model, request, rows, t)
+    conditions = _conditions(model, options, rows, t)
     pictures = model.decode(z, conditions)
-    target = request.target("interpolate.png")
-    out = Output(model, request, target.parent)
     details = {"ends": ends.tolist(), "frames": frames}
     strip = images.sheet(pictures, frames, pixels=96)
     out.png(target.name, strip, details)
@@ -44,12 +56,12 @@ def spherical(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
     return ((weights[0] * a + weights[1] * b) / np.sin(angle)).astype(np.float32)
 
 
-def _conditions(model: Model, request: Request, rows: int, t: np.ndarray) -> Batch:
+def _conditions(model: Model, options: Options, rows: int, t: np.ndarray) -> Batch:
     """The category of each row's first product throughout; attributes change evenly."""
-    start = model.conditions.pick(request.seed, np.arange(rows), request.label, request.attributes)
+    start = model.conditions.pick(options.seed, np.arange(rows), options.label, options.attributes)
     names = [model.spec.classes[i] if i >= 0 else "" for i in start["label"]]
     picks = [
-        model.conditions.pick(request.seed + 1, np.array([i]), name, request.attributes)
+        model.conditions.pick(options.seed + 1, np.array([i]), name, options.attributes)
         for i, name in enumerate(names)
     ]
     end = {key: np.concatenate([pick[key] for pick in picks]) for key in picks[0]}

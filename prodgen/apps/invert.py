@@ -7,30 +7,45 @@ perceptual distance, the identity, and whether a product is within the run's rea
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.evaluate import extractors
-from prodgen.apps.photos import Products, inverted
-from prodgen.apps.request import Output, Request, describe, say
-from prodgen.editing import reach
-from prodgen.evaluate import pairs
-from prodgen.judge import nearness
-from prodgen.model import Model
+from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions
+from prodgen.apps.common.output import Output, describe, say
+from prodgen.cli.options import option
+from prodgen.config import registry
+
+if TYPE_CHECKING:
+    from prodgen.apps.photos import Products
+    from prodgen.model import Model
 
 COLUMNS = 8
 TABLE = "invert.csv"
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Invert --n (16) products; write the sheet, the table and the manifest with the latents."""
-    target = request.target("invert.png")
-    out = Output(model, request, target.parent)
-    products = inverted(model, request, request.n or 16)
-    found, told = products.found, measured(products, request)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(InputOptions, FitOptions):
+    """Of --mode=invert."""
+
+    n: int = option(16, "Products.", low=1, high=MAX_IMAGES)
+    extractors: tuple[str, ...] = option(
+        (), f"More extractors: {', '.join(registry.EXTRACTORS)}; NAME or NAME=FILE."
+    )
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Invert --n products; write the sheet, the table and the manifest with the latents."""
+    from prodgen.apps.photos import inverted
+    from prodgen.evaluate import pairs
+
+    target = out.locate("invert.png")
+    products = inverted(model, options, options.n)
+    found, told = products.found, measured(products, options)
     sheet = images.sheet(pairs(found.pictures, found.decoded, COLUMNS), COLUMNS, pixels=96)
     entries = [
         {"name": name, "latent": z.tolist()} | numbers | describe(found.conditions, model.spec, i)
@@ -45,11 +60,15 @@ def run(model: Model, request: Request) -> list[Path]:
     return out.close()
 
 
-def measured(products: Products, request: Request) -> list[dict[str, float]]:
+def measured(products: Products, options: Options) -> list[dict[str, float]]:
     """The numbers of each product; with --extractors=lpips=FILE its LPIPS too, and with others
     the cosine of their features, as "identity by NAME"."""
+    from prodgen.apps.offline import load_extractors
+    from prodgen.editing import reach
+    from prodgen.judge import nearness
+
     found, told = products.found, reach.told(products.inverter, products.found)
-    lookers, perceptual = extractors(request.extractors)
+    lookers, perceptual = load_extractors(options.extractors)
     if perceptual:
         values = nearness(found.pictures, found.decoded, perceptual)["lpips"]
         told = [row | {"lpips": round(float(v), 4)} for row, v in zip(told, values, strict=True)]

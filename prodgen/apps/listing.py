@@ -12,7 +12,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from prodgen.apps.request import MANIFEST
+from prodgen.apps.common.output import MANIFEST
 from prodgen.data.folder import SUFFIXES, Entry, Folder
 from prodgen.errors import BadData, MissingInput, UsageError
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import commandline, decode, judge
 from prodgen import config as configs
+from prodgen import decode, judge
 from prodgen.apps.listing import files
+from prodgen.cli import commandline
 from prodgen.data import fit, prepare
 from prodgen.data.store import Store
 from prodgen.errors import BadData, MissingInput, Refused, UsageError

@@ -6,23 +6,34 @@ behind them in taste.json and, in words, taste.txt.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from prodgen import images
-from prodgen.apps.photos import read_picture
-from prodgen.apps.request import Output, Request, describe, say
+from prodgen.apps.common.options import (
+    MAX_IMAGES,
+    FitOptions,
+    PngOptions,
+    RunOptions,
+    SeedOptions,
+)
+from prodgen.apps.common.output import Output, describe, say
+from prodgen.cli.options import option
 from prodgen.data import history
 from prodgen.data.history import History, Interaction
-from prodgen.editing.inversion import STEPS, Inverter
-from prodgen.editing.personal import Candidates, Personal, Personaliser
 from prodgen.editing.taste import EVENTS, SURE
 from prodgen.errors import BadData, UsageError
-from prodgen.model import Model
 from prodgen.types import Batch
+
+if TYPE_CHECKING:
+    from prodgen.editing.inversion import Inverter
+    from prodgen.editing.personal import Candidates, Personal
+    from prodgen.model import Model
 
 COLUMNS, SIDE, GAP = 8, 96, 6  # of the sheet: pictures a row, pixels a picture and between two
 LINE = 18  # pixels of a line of text
@@ -31,28 +42,51 @@ GREY = (80, 80, 80)
 KEYS = ("image", "label", "attributes", "known")
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Write --n (16) pictures for the person of --history."""
-    if not request.history:
-        raise UsageError("no --history was given", "name a CSV of products and events")
-    out = Output(model, request, request.target("personalise"))
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(RunOptions, SeedOptions, FitOptions, PngOptions):
+    """Of --mode=personalise."""
+
+    n: int = option(16, "Images.", low=1, high=MAX_IMAGES)
+    history: str = option(
+        "", f"A CSV: product or picture, and weight or event ({', '.join(EVENTS)})."
+    )
+    person: str = option("", "The person, where --history has a column person.")
+    exploration: float = option(
+        0.2, "0 trusts what is known of the preference, 1 tries what may be liked.",
+        low=0.0, high=1.0,
+    )  # fmt: skip
+    diversity: float = option(
+        0.85, "Least diversity, as a share of unconditional samples'.", low=0.0, high=1.0
+    )
+
+    def check(self, workdir: Path | None) -> None:
+        if not self.history:
+            raise UsageError("no --history was given", "name a CSV of products and events")
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Write --n pictures for the person of --history."""
+    from prodgen.editing.inversion import Inverter
+    from prodgen.editing.personal import Personaliser
+
+    out.locate("personalise")
     out.stamp.check(model.spec.resolution)
     store = model.store()
     names = {name: i for i, name in enumerate(store.names(np.arange(store.size)))}
-    found = history.read(Path(request.history), EVENTS, names, request.person)
-    inverter = Inverter(model, say, request.steps or STEPS)
+    found = history.read(Path(options.history), EVENTS, names, options.person)
+    inverter = Inverter(model, say, options.steps)
     used, products, refused = _products(inverter, store, found)
     for reason in refused:
         say(f"left out: {reason}")
     if found.ignored:
         say(f"columns left aside: {', '.join(found.ignored)}")
-    maker = Personaliser(model, say, request.seed, inverter)
+    maker = Personaliser(model, say, options.seed, inverter)
     weights = np.array([one.weight for one in used])
     rows = maker.rows(products["image"], products)
-    made = maker(rows, weights, request.n or 16, request.exploration, request.diversity)
+    made = maker(rows, weights, options.n, options.exploration, options.diversity)
     words = told(made, weights, model)
-    _write(out, model, request, made, drawn(products["image"], weights, made.made.pictures))
-    facts = _facts(made, used, refused, found.ignored, request)
+    _write(out, model, options, made, drawn(products["image"], weights, made.made.pictures))
+    facts = _facts(made, used, refused, found.ignored, options)
     out.write("taste.json", json.dumps(facts, indent=1).encode(), {})
     out.write("taste.txt", ("\n".join(words) + "\n").encode(), {})
     for line in words:
@@ -65,6 +99,8 @@ def _products(inverter: Inverter, store, found: History) -> tuple[list[Interacti
 
     The user's own pictures are inverted: their conditions are those that give them back.
     """
+    from prodgen.apps.photos import read_picture
+
     used = [one for one in found.interactions if one.id >= 0]
     ids = np.array([one.id for one in used], np.int32)
     products = {name: value for name, value in store.fetch(ids).items() if name in KEYS}
@@ -86,35 +122,35 @@ def _products(inverter: Inverter, store, found: History) -> tuple[list[Interacti
     return used + files, products, refused
 
 
-def _write(out: Output, model: Model, request: Request, made: Personal, sheet: Image.Image) -> None:
+def _write(out: Output, model: Model, options: Options, made: Personal, sheet: Image.Image) -> None:
     """The single pictures and the sheet."""
     candidates: Candidates = made.made
     for i, picture in enumerate(candidates.pictures):
         details = {
             "latent": candidates.z[i].tolist(),
             "utility": round(float(made.utility[i]), 4),
-            "deviation": round(float(made.deviation[i]), 4),
+            "std": round(float(made.std[i]), 4),
         } | describe(candidates.conditions, model.conditions.spec, i)
         out.png(f"{i:06d}.png", picture, details)
-    details = {"exploration": request.exploration, "diversity": round(made.diversity, 4)}
+    details = {"exploration": options.exploration, "diversity": round(made.diversity, 4)}
     out.png("sheet.png", sheet, details)
 
 
 def _facts(
-    made: Personal, used: list[Interaction], refused: list[str], ignored: tuple, request: Request
+    made: Personal, used: list[Interaction], refused: list[str], ignored: tuple, options: Options
 ) -> dict:
     """taste.json."""
     return {
-        "person": request.person,
+        "person": options.person,
         "history": [{"line": x.line, "product": x.name, "weight": x.weight} for x in used],
         "refused": refused,
         "ignored_columns": list(ignored),
-        "exploration": request.exploration,
+        "exploration": options.exploration,
         "diversity": round(made.diversity, 4),
-        "leanings": [
+        "preferences": [
             {
                 "attribute": x.attribute, "value": x.value, "strength": round(x.strength, 4),
-                "deviation": round(x.deviation, 4), "sure": round(x.sure, 4),
+                "std": round(x.std, 4), "sure": round(x.sure, 4),
             }
             for x in made.leanings
         ],

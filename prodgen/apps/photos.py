@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from prodgen import decode
+from prodgen.apps.common.options import ConditionOptions
+from prodgen.apps.common.output import say
 from prodgen.apps.listing import files
-from prodgen.apps.request import Request, say
 from prodgen.data import fit, intake
-from prodgen.editing.inversion import STEPS, Inverted, Inverter
+from prodgen.editing.inversion import Inverted, Inverter
 from prodgen.errors import BadData, MissingInput, Refused
 from prodgen.model import Model
 from prodgen.types import Batch
 
 
-def read_pictures(model: Model, request: Request, n: int) -> tuple[np.ndarray, Batch, list[str]]:
-    """Up to n pictures uint8 [N, R, R, C] of --input or of the run's test split.
+def read_pictures(model: Model, source: str, n: int) -> tuple[np.ndarray, Batch | None, list[str]]:
+    """Up to n pictures uint8 [N, R, R, C] of a file or folder; of the run's test split for "".
 
-    With their conditions, as stored or as asked for, and their names.
+    With their stored conditions, None for the user's own pictures, and their names.
     """
-    if not request.input:
+    if not source:
         store = model.store()
         ids = store.some("test", n)
         if not len(ids):
@@ -31,16 +33,16 @@ def read_pictures(model: Model, request: Request, n: int) -> tuple[np.ndarray, B
             )
         batch = store.fetch(ids)
         return batch["image"], batch, store.names(ids)
-    paths = files(Path(request.input), "--input")[:n]
-    pictures, names = (
-        np.stack([read_picture(model, path) for path in paths]),
-        [p.name for p in paths],
-    )
-    if not request.label and not request.attributes:
-        return pictures, model.unknown(len(paths)), names
-    indices = np.arange(len(paths))
-    asked = model.conditions.pick(request.seed, indices, request.label, request.attributes)
-    return pictures, asked, names
+    paths = files(Path(source), "--input")[:n]
+    pictures = np.stack([read_picture(model, path) for path in paths])
+    return pictures, None, [path.name for path in paths]
+
+
+def given_conditions(model: Model, options: ConditionOptions, n: int) -> Batch | None:
+    """The conditions of n pictures that --label and --attributes name; None where neither does."""
+    if not options.label and not options.attributes:
+        return None
+    return model.conditions.pick(options.seed, np.arange(n), options.label, options.attributes)
 
 
 def read_picture(model: Model, path: Path) -> np.ndarray:
@@ -68,12 +70,13 @@ class Products:
         return self.found.z[row], rows
 
 
-def inverted(model: Model, request: Request, n: int) -> Products:
+def inverted(model: Model, options: Any, n: int) -> Products:
     """Up to n pictures of --input, or of the run's test split, inverted in --steps steps.
 
-    What a picture shows is what --label and --attributes say, else what the home network reads.
+    What a picture shows is what --label and --attributes say, else what the reference classifier
+    reads. options: InputOptions with FitOptions.
     """
-    pictures, asked, names = read_pictures(model, request, n)
-    inverter = Inverter(model, say, request.steps or STEPS)
-    given = asked if request.label or request.attributes else None
+    pictures, _, names = read_pictures(model, options.input, n)
+    inverter = Inverter(model, say, options.steps)
+    given = given_conditions(model, options, len(pictures))
     return Products(names, inverter(pictures, given), inverter)

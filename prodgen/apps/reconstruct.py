@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.photos import read_pictures
-from prodgen.apps.request import Output, Request
-from prodgen.evaluate import pairs
-from prodgen.model import Model
+from prodgen.apps.common.options import MAX_IMAGES, InputOptions
+from prodgen.apps.common.output import Output
+from prodgen.cli.options import option
+
+if TYPE_CHECKING:
+    from prodgen.model import Model
 
 COLUMNS = 8
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Write the sheet of --n (32) pictures: a row of originals, under it their reconstructions."""
-    pictures, conditions, names = read_pictures(model, request, request.n or 32)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(InputOptions):
+    """Of --mode=reconstruct."""
+
+    n: int = option(32, "Images.", low=1, high=MAX_IMAGES)
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Write the sheet of --n pictures: a row of originals, under it their reconstructions."""
+    from prodgen.apps import photos
+    from prodgen.evaluate import pairs
+
+    target = out.locate("reconstruct.png")
+    pictures, conditions, names = photos.read_pictures(model, options.input, options.n)
+    if conditions is None:
+        conditions = photos.given_conditions(model, options, len(pictures))
     mean = model.encode(pictures, conditions)
     decoded = model.decode(mean, conditions)
-    target = request.target("reconstruct.png")
-    out = Output(model, request, target.parent)
     details = [
         {"name": name, "psnr": round(_psnr(a, b), 3), "latent": z.tolist()}
         for name, a, b, z in zip(names, pictures, decoded, mean, strict=True)

@@ -9,16 +9,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
 from prodgen import images
 from prodgen.apps import colours, edit, grounds, vary, views
+from prodgen.apps.common.output import describe, say
 from prodgen.apps.grounds import Ground
 from prodgen.apps.photos import read_picture
-from prodgen.apps.request import describe
 from prodgen.editing import change, edits, neighbourhood
 from prodgen.editing.edits import Edited, Shot
 from prodgen.editing.guard import Guard
@@ -28,6 +28,9 @@ from prodgen.errors import Refused
 from prodgen.model import BATCH, Model
 from prodgen.photo import backdrop, cutout
 from prodgen.types import Batch
+
+if TYPE_CHECKING:
+    from prodgen.apps.batch import Options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,15 @@ class Means:
     inverter: Inverter | None
     guard: Guard | None
     shadow: float
+
+
+def means_of(model: Model, options: Options, folder: Path, wanted: Sequence[Order]) -> Means:
+    """What the orders are made with, no more of it than they need."""
+    guarded = options.guard and any(order.guarded for order in wanted)
+    guard = Guard(model) if guarded else None
+    fitted = any(order.inverted for order in wanted)
+    inverter = Inverter(model, say, options.steps) if fitted else None
+    return Means(model, folder, inverter, guard, options.shadow)
 
 
 def check(order: Order, model: Model, folder: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from prodgen import provenance
+from prodgen.apps.common.output import say
 from prodgen.apps.listing import files
-from prodgen.apps.request import say
 from prodgen.errors import BadData, MissingInput, Refused
 from prodgen.metrics import marketplace
 from prodgen.photo import cutout, silhouette

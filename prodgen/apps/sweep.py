@@ -5,35 +5,49 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.request import Output, Request
+from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
+from prodgen.apps.common.output import Output
+from prodgen.cli.options import option
+from prodgen.config.registry import nearest
+from prodgen.core.spelling import find_spelling
 from prodgen.errors import UsageError
-from prodgen.model import Model
-from prodgen.tables import nearest
 from prodgen.types import Attribute, Spec
+
+if TYPE_CHECKING:
+    from prodgen.model import Model
 
 ANY = "*"
 REACH = 2.0  # deviations of a number to either side of its mean
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Write a sheet of --n (8) products, a row each; the columns are the attribute's values."""
-    attribute, held = asked(model.conditions.spec, request)
-    values = stops(attribute, request.frames)
-    indices = np.arange(request.n or 8)
-    conditions = model.conditions.pick(request.seed, indices, request.label, held)
-    z = model.latents(indices, request.seed, request.temperature).repeat(len(values), axis=0)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(SampleOptions):
+    """Of --mode=sweep."""
+
+    n: int = option(8, "Rows: products.", low=1, high=MAX_IMAGES)
+    frames: int = frames_option()
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Write a sheet of --n products, a row each; the columns are the attribute's values."""
+    target = out.locate("sweep.png")
+    attribute, held = split_attributes(model.conditions.spec, options.attributes)
+    values = stops(attribute, options.frames)
+    indices = np.arange(options.n)
+    conditions = model.conditions.pick(options.seed, indices, options.label, held)
+    z = model.latents(indices, options.seed, options.temperature).repeat(len(values), axis=0)
     conditions = {name: rows.repeat(len(values), axis=0) for name, rows in conditions.items()}
     place = model.spec.slices()[attribute.name]
     columns = np.stack([attribute.encode(value) for value in values])
     conditions["attributes"][:, place] = np.tile(columns, (len(indices), 1))
     conditions["known"][:, place] = True
-    target = request.target("sweep.png")
-    out = Output(model, request, target.parent)
     sheet = images.sheet(model.decode(z, conditions), len(values), pixels=96)
     shown = [value if isinstance(value, str) else round(value, 4) for value in values]
     out.png(target.name, sheet,
@@ -41,12 +55,13 @@ def run(model: Model, request: Request) -> list[Path]:
     return out.close()
 
 
-def asked(spec: Spec, request: Request) -> tuple[Attribute, dict[str, str]]:
+def split_attributes(spec: Spec, attributes: dict[str, str]) -> tuple[Attribute, dict[str, str]]:
     """The attribute whose value is `*`, and the values of the others; else UsageError."""
     known = {attribute.name: attribute for attribute in spec.attributes}
     if not known:
         raise UsageError("--mode=sweep: this run knows no attributes", "use --mode=traverse")
-    swept = [name for name, value in request.attributes.items() if value == ANY]
+    attributes = {find_spelling(name, known): value for name, value in attributes.items()}
+    swept = [name for name, value in attributes.items() if value == ANY]
     if len(swept) != 1:
         raise UsageError(
             f"--mode=sweep goes through one attribute; this run knows {', '.join(known)}",
@@ -56,7 +71,7 @@ def asked(spec: Spec, request: Request) -> tuple[Attribute, dict[str, str]]:
         raise UsageError(
             f"--attributes: {swept[0]!r} is not an attribute; {nearest(swept[0], known)}"
         )
-    held = {name: value for name, value in request.attributes.items() if value != ANY}
+    held = {name: value for name, value in attributes.items() if value != ANY}
     return known[swept[0]], held
 
 
@@ -66,5 +81,5 @@ def stops(attribute: Attribute, count: int) -> list[str | float]:
         return list(attribute.values)
     if attribute.kind == "angle":
         return [float(x) for x in np.arange(count) * 360 / count]
-    low, high = (attribute.mean + side * REACH * attribute.deviation for side in (-1, 1))
+    low, high = (attribute.mean + side * REACH * attribute.std for side in (-1, 1))
     return [float(x) for x in np.linspace(low, high, count)]

@@ -2,32 +2,45 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.request import Output, Request
-from prodgen.model import Model
+from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
+from prodgen.apps.common.output import Output
+from prodgen.cli.options import option
+
+if TYPE_CHECKING:
+    from prodgen.model import Model
 
 REACH = 2.5  # standard deviations of the prior to either side
 PROBES = 256  # the model's own samples whose encodings say which latents it uses
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Write a sheet of --n (10) rows; in each, one latent goes from -2.5 to 2.5."""
-    activity = latent_activity(model, request.seed)
-    rows = min(request.n or 10, len(activity))
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(SampleOptions):
+    """Of --mode=traverse."""
+
+    n: int = option(10, "Rows: latents.", low=1, high=MAX_IMAGES)
+    frames: int = frames_option()
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Write a sheet of --n rows; in each, one latent goes from -2.5 to 2.5."""
+    target = out.locate("traverse.png")
+    activity = latent_activity(model, options.seed)
+    rows = min(options.n, len(activity))
     order = np.argsort(-activity, kind="stable")[:rows]
-    values = np.linspace(-REACH, REACH, request.frames, dtype=np.float32)
-    base = model.latents(np.zeros(1, np.int64), request.seed, 0.5 * request.temperature)[0]
+    values = np.linspace(-REACH, REACH, options.frames, dtype=np.float32)
+    base = model.latents(np.zeros(1, np.int64), options.seed, 0.5 * options.temperature)[0]
     z = np.repeat(base[None], rows * len(values), axis=0)
     for row, latent in enumerate(order):
         z[row * len(values) : (row + 1) * len(values), latent] = values
-    one = model.conditions.pick(request.seed, np.zeros(1, int), request.label, request.attributes)
+    one = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
     conditions = {name: value.repeat(len(z), axis=0) for name, value in one.items()}
-    target = request.target("traverse.png")
-    out = Output(model, request, target.parent)
     names = [f"z{latent} ({activity[latent]:.2f})" for latent in order]
     sheet = images.sheet(model.decode(z, conditions), len(values), rows=names, pixels=96)
     details = {

@@ -7,52 +7,66 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.photos import inverted
-from prodgen.apps.request import Output, Request, describe, say
-from prodgen.editing import neighbourhood
-from prodgen.editing.guard import Guard
-from prodgen.editing.neighbourhood import Varied
-from prodgen.editing.orders import Order
-from prodgen.model import Model
+from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions
+from prodgen.apps.common.output import Output, describe, say
+from prodgen.cli.options import option
+from prodgen.config import registry
+from prodgen.editing import STRENGTH
 from prodgen.types import Spec
 
-PRODUCTS = 4  # held-back ones shown where --input names none
-FOLDER = "vary"
+if TYPE_CHECKING:
+    from prodgen.editing.neighbourhood import Varied
+    from prodgen.editing.orders import Order
+    from prodgen.model import Model
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Write --n (8) variations of every picture of --input, single and as a sheet."""
-    if request.strength is None:
-        request = dataclasses.replace(request, strength=neighbourhood.STRENGTH)
-    target = request.target(FOLDER)
-    out = Output(model, request, target)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(InputOptions, FitOptions):
+    """Of --mode=vary."""
+
+    n: int = option(8, "Variations of each product.", low=1, high=MAX_IMAGES)
+    products: int = option(4, "Images of --input, at most.", low=1, high=100_000)
+    strength: float = option(
+        STRENGTH, "0 gives the product back, 1 is a fresh sample.", low=0.0, high=1.0
+    )
+    keep: tuple[str, ...] = option(("category",), "What is kept.", choices=registry.KEEPS)
+    guard: bool = option(True, "Refuse copies of training images.")
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Write --n variations of every picture of --input, single and as a sheet."""
+    from prodgen.apps.photos import inverted
+    from prodgen.editing import neighbourhood
+    from prodgen.editing.guard import Guard
+
+    out.locate("vary")
     out.stamp.check(model.spec.resolution)
-    products = inverted(model, request, request.products or PRODUCTS)
-    guard = Guard(model) if request.guard else None
-    count, rows = request.n or 8, []
+    products = inverted(model, options, options.products)
+    guard = Guard(model) if options.guard else None
+    count, rows = options.n, []
     for i, name in enumerate(products.names):
         z, conditions = products.one(i)
         varied = neighbourhood.vary(
-            products.inverter, z, conditions, count, request.strength, request.keep, request.seed,
+            products.inverter, z, conditions, count, options.strength, options.keep, options.seed,
             guard.refuse(products.found.pictures[i : i + 1]) if guard else None,
         )  # fmt: skip
         blank = [np.full_like(products.found.pictures[i], 255)] * (count - len(varied.pictures))
         rows += [products.found.pictures[i], products.found.decoded[i], *varied.pictures, *blank]
         for j, picture in enumerate(varied.pictures):
-            details = told(name, request, varied, j, model.spec)
+            details = told(name, options, varied, j, model.spec)
             out.png(f"{i:03d}_{Path(name).stem}_{j:03d}.png", picture, details)
-        say(_said(name, varied, request))
+        say(_said(name, varied, options))
     sheet = images.sheet(np.stack(rows), count + 2, pixels=96)
-    out.png("sheet.png", sheet, {"strength": request.strength})
+    out.png("sheet.png", sheet, {"strength": options.strength})
     return out.close()
 
 
-def told(of: str, asked: Request | Order, varied: Varied, j: int, spec: Spec) -> dict[str, Any]:
+def told(of: str, asked: Options | Order, varied: Varied, j: int, spec: Spec) -> dict[str, Any]:
     """The manifest's words on the j-th variation `of` a product: what was asked, what it is."""
     return {
         "of": of, "strength": asked.strength, "keep": list(asked.keep),
@@ -60,13 +74,15 @@ def told(of: str, asked: Request | Order, varied: Varied, j: int, spec: Spec) ->
     } | describe(varied.conditions, spec, j)  # fmt: skip
 
 
-def _said(name: str, varied: Varied, request: Request) -> str:
+def _said(name: str, varied: Varied, options: Options) -> str:
+    from prodgen.editing.neighbourhood import LEAST
+
     n, kept = len(varied.kept), int(varied.kept.sum())
     said = f"{name}: {n} variations of {varied.tried} candidates"
-    if request.keep:
-        said += f"; {kept} keep the {' and '.join(request.keep)}"
+    if options.keep:
+        said += f"; {kept} keep the {' and '.join(options.keep)}"
     if varied.refused:
         said += f"; {varied.refused} copies of training pictures were held back"
-    if request.strength and varied.nearest < neighbourhood.LEAST:
+    if options.strength and varied.nearest < LEAST:
         said += "; some are nearly alike: raise --strength, or ask for fewer"
     return said

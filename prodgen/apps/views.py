@@ -5,31 +5,45 @@ A sheet with a row an elevation, and a turntable as an animated PNG.
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.photos import inverted
-from prodgen.apps.request import Output, Request
+from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions, frames_option
+from prodgen.apps.common.output import Output
+from prodgen.cli.options import option
 from prodgen.errors import UsageError
-from prodgen.model import Model
 from prodgen.types import Attribute, Batch, Spec
+
+if TYPE_CHECKING:
+    from prodgen.model import Model
 
 AROUND, ABOVE = "azimuth", "elevation"  # the attributes' names
 ROWS = 3  # elevations
 
 
-def run(model: Model, request: Request) -> list[Path]:
-    """Turn every picture of --input (one held-back product by default): --frames (12) views."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(InputOptions, FitOptions):
+    """Of --mode=views."""
+
+    n: int = option(1, "Products.", low=1, high=MAX_IMAGES)
+    frames: int = frames_option()
+
+
+def run(model: Model, options: Options, out: Output) -> list[Path]:
+    """Turn every picture of --input (one held-back product by default): --frames views."""
+    from prodgen.apps.photos import inverted
+
     spec = model.conditions.spec
     around, above = sides_of(spec)
-    target = request.target("views")
-    out = Output(model, request, target)
-    products = inverted(model, request, request.n or 1)
+    out.locate("views")
+    products = inverted(model, options, options.n)
     for i, name in enumerate(products.names):
         z, conditions = products.one(i)
-        azimuths, elevations = stops(around, request.frames), heights(above)
+        azimuths, elevations = stops(around, options.frames), heights(above)
         asked = turned(conditions, spec, around, above, azimuths, elevations)
         pictures = model.decode(np.repeat(z[None], len(asked["label"]), axis=0), asked)
         stem = f"{i:03d}_{Path(name).stem}"
@@ -70,7 +84,7 @@ def stops(around: Attribute, frames: int) -> list[float]:
     """The azimuths of a turn, or of two deviations about the mean where it is a plain number."""
     if around.kind == "angle":
         return [float(x) for x in np.arange(frames) * 360 / frames]
-    low, high = (around.mean + side * 2 * around.deviation for side in (-1, 1))
+    low, high = (around.mean + side * 2 * around.std for side in (-1, 1))
     return [float(x) for x in np.linspace(low, high, frames)]
 
 
@@ -78,7 +92,7 @@ def heights(above: Attribute | None) -> list[float]:
     """Elevations from low to high as the training pictures have them; nan where none is known."""
     if above is None or above.kind != "number":
         return [float("nan")]
-    return [float(x) for x in above.mean + np.linspace(-1, 1, ROWS) * above.deviation]
+    return [float(x) for x in above.mean + np.linspace(-1, 1, ROWS) * above.std]
 
 
 def turned(

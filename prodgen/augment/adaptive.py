@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from prodgen.compatibility import CEILING
+from prodgen.config.constraints import MAX_ADAPTIVE_P
 from prodgen.types import Array
 
 INTERVAL = 4  # steps from one move of p to the next
@@ -44,6 +44,6 @@ def update(
     move = jnp.sign(total / INTERVAL - target) * (INTERVAL * batch_size / images_per_unit)
     p = extras["augment_p"]
     return {
-        "augment_p": jnp.where(due, jnp.clip(p + move, 0.0, CEILING), p),
+        "augment_p": jnp.where(due, jnp.clip(p + move, 0.0, MAX_ADAPTIVE_P), p),
         "sign_sum": jnp.where(due, 0.0, total),
     }

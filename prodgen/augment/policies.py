@@ -14,8 +14,8 @@ from typing import Protocol
 
 import jax.numpy as jnp
 
-from prodgen import tables
 from prodgen.augment import colour, cutout, geometry
+from prodgen.config import registry
 from prodgen.types import Array
 
 SHIFT = 0.125  # of the side, at most
@@ -41,7 +41,7 @@ class Policy(Protocol):
 
 def make(name: str, flip: bool) -> Policy:
     """The policy config.augment.policy; `flip` allows mirror images: no text, no left or right."""
-    policy = tables.find(tables.AUGMENTS, name, "config.augment.policy")
+    policy = registry.find(registry.AUGMENTS, name, "config.augment.policy")
     return policy() if policy is Nothing else policy(flip)
 
 

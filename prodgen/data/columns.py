@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from prodgen import tables
+from prodgen.config import registry
 from prodgen.data.source import SplitName, Value
 from prodgen.errors import UsageError
 from prodgen.types import Attribute
@@ -113,7 +113,7 @@ def _named(header: list[str], wanted: str, usual: tuple[str, ...], field: str) -
     if not wanted:
         return _first(header, usual)
     if wanted not in header:
-        hint = tables.nearest(wanted, header).replace("known:", "the table's columns:")
+        hint = registry.nearest(wanted, header).replace("known:", "the table's columns:")
         raise UsageError(f"config.data.{field}={wanted!r} is no column of the table; {hint}")
     return wanted
 

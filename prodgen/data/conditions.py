@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
+from prodgen.config.registry import nearest
+from prodgen.core.spelling import find_spelling
 from prodgen.data.store import Store
 from prodgen.errors import UsageError
-from prodgen.tables import nearest
 from prodgen.types import Batch, Spec
 from prodgen.workdir import write_atomically
 
@@ -68,7 +69,9 @@ class Conditions:
         `label` asks for a category, `wanted` for attribute values, as text: the pairing is then
         among the rows nearest to what is asked, and the asked values replace theirs.
         """
-        values = {name: self._value(name, text) for name, text in (wanted or {}).items()}
+        names = [attribute.name for attribute in self.spec.attributes]
+        asked = {find_spelling(name, names): text for name, text in (wanted or {}).items()}
+        values = {name: self._value(name, text) for name, text in asked.items()}
         rows = self._candidates(self._label(label) if label else None, values)
         keys = [np.array([seed, int(i)], np.uint64) for i in indices]
         bits = np.array([np.random.Philox(key=key).random_raw() for key in keys], np.uint64)
@@ -89,6 +92,7 @@ class Conditions:
         return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
 
     def _label(self, name: str) -> int:
+        name = find_spelling(name, self.spec.classes)
         if name not in self.spec.classes:
             known = (
                 nearest(name, list(self.spec.classes)) if self.spec.classes else "there are none"
@@ -101,7 +105,7 @@ class Conditions:
         if name not in found:
             raise UsageError(f"--attributes: {name!r} is not an attribute; {nearest(name, found)}")
         try:
-            return found[name].encode(text)
+            return found[name].encode(find_spelling(text, found[name].values))
         except ValueError:
             kind = found[name].kind
             wants = nearest(text, list(found[name].values)) if kind == "categorical" else "a number"

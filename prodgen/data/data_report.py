@@ -148,7 +148,7 @@ def _values(attribute: Attribute, columns: np.ndarray) -> dict[str, Any]:
     if attribute.kind == "angle":
         numbers = np.rad2deg(np.arctan2(columns[:, 0], columns[:, 1])) % 360
     else:
-        numbers = columns[:, 0].astype(np.float64) * attribute.deviation + attribute.mean
+        numbers = columns[:, 0].astype(np.float64) * attribute.std + attribute.mean
     five = np.percentile(numbers, [0, 25, 50, 75, 100])
     return {"range": [float(f"{number:.6g}") for number in five]}
 

@@ -35,7 +35,7 @@ def attributes(
             has = np.isfinite(numbers)
             if attribute.kind == "number":
                 attribute = _standardised(attribute, numbers[has & train])
-                columns = ((numbers - attribute.mean) / attribute.deviation)[:, None]
+                columns = ((numbers - attribute.mean) / attribute.std)[:, None]
             else:
                 turn = np.deg2rad(numbers)
                 columns = np.stack([np.sin(turn), np.cos(turn)], axis=1)
@@ -61,7 +61,7 @@ def _number(value: Any) -> float:
 def _standardised(attribute: Attribute, numbers: np.ndarray) -> Attribute:
     """With the mean and deviation of the known training values, float64 [n]."""
     if not len(numbers):
-        return dataclasses.replace(attribute, mean=0.0, deviation=1.0)
+        return dataclasses.replace(attribute, mean=0.0, std=1.0)
     mean, deviation = float(numbers.mean()), float(numbers.std())
     flat = deviation <= 1e-9 * max(1.0, abs(mean))
-    return dataclasses.replace(attribute, mean=mean, deviation=1.0 if flat else deviation)
+    return dataclasses.replace(attribute, mean=mean, std=1.0 if flat else deviation)

@@ -31,7 +31,7 @@ WORDS = {"several": "several products", "touches_border": "a product that the fr
 class Way:
     """How pictures are taken. fit, composited: see fit.prepare_picture, where nothing is cut out.
 
-    cutout: a method of tables.CUTOUTS, or none; model: its file.
+    cutout: a method of registry.CUTOUTS, or none; model: its file.
     """
 
     resolution: int
@@ -64,7 +64,7 @@ def packshot(
 ) -> Taken:
     """A photo uint8 [h, w, 1 | 3 | 4] as a packshot of `resolution` pixels a side.
 
-    method: of tables.CUTOUTS; model: its file. background: one level, or three. The mask is the
+    method: of registry.CUTOUTS; model: its file. background: one level, or three. The mask is the
     product's alpha. Refused: too small, no product, or a mask that nobody should train on.
     MissingInput where the method lacks its package or file.
     """

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import tables
+from prodgen.config import registry
 from prodgen.data import chunks, data_report, encode, fit, intake, splits
 from prodgen.data.source import Source
 from prodgen.data.store import FORMAT, SPLITS, Store, seal
@@ -48,7 +48,7 @@ def open_or_prepare(data: ConfigDict, say: Say = lambda text: None) -> Store:
 
 def source_from_config(data: ConfigDict) -> Source:
     """The source that config.data names, by the table of sources."""
-    return tables.find(tables.SOURCES, data.source, "config.data.source").from_config(data)
+    return registry.find(registry.SOURCES, data.source, "config.data.source").from_config(data)
 
 
 def prepare(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from prodgen.config import renames
 from prodgen.errors import BadData, MissingInput, StorageError
 from prodgen.types import Spec
 from prodgen.workdir import file_hash
@@ -38,7 +39,9 @@ class Store:
         self.meta = meta
         self.key: str = meta["key"]
         background = tuple(int(value) for value in meta["background"])
-        self.spec = dataclasses.replace(Spec.from_json(meta["spec"]), background=background)
+        self.spec = dataclasses.replace(
+            Spec.from_json(renames.update_spec(meta["spec"])), background=background
+        )
         self.counts: dict[str, int] = meta["counts"]
         self.background = np.array(meta["background"], np.uint8)
         self.size: int = len(table["label"])
@@ -92,7 +95,9 @@ class Store:
 
     def digest(self) -> str:
         """16 hex digits of what training sees: pixels, splits, conditions; not where they lie."""
-        total = hashlib.sha256(json.dumps(self.spec.to_json(), sort_keys=True).encode())
+        total = hashlib.sha256(
+            json.dumps(renames.first_spec(self.spec.to_json()), sort_keys=True).encode()
+        )
         for part in (self.hash, self.split, self.label, self.attributes, self.known):
             total.update(np.ascontiguousarray(part).tobytes())
         return total.hexdigest()[:16]

@@ -19,7 +19,8 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen import decode, tables
+from prodgen import decode
+from prodgen.config import registry
 from prodgen.data.source import Item, SplitName
 from prodgen.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.types import Attribute
@@ -202,7 +203,7 @@ def _near(name: str, known: list[str]) -> str:
     import difflib
 
     close = difflib.get_close_matches(name, known, n=5, cutoff=0.4)
-    return tables.nearest(name, close) if close else "tensorflow.org/datasets lists the names"
+    return registry.nearest(name, close) if close else "tensorflow.org/datasets lists the names"
 
 
 def _is_network(error: OSError) -> bool:

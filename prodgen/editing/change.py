@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from prodgen.config.registry import nearest
 from prodgen.errors import UsageError
 from prodgen.metrics import packshot
 from prodgen.photo import colour
-from prodgen.tables import nearest
 from prodgen.types import Attribute, Batch, Spec
 
 
@@ -69,7 +69,7 @@ def in_colour(conditions: Batch, spec: Spec, rgb: Sequence[int], swatches: dict)
 def _of_255(spec: Spec) -> bool:
     """Whether colours are told in 0..255 rather than in 0..1."""
     first = _found(spec, packshot.CHANNELS[0])
-    return first.mean + 2 * first.deviation > 1.5
+    return first.mean + 2 * first.std > 1.5
 
 
 def mixed(z: np.ndarray, conditions: Batch, share: Sequence[float]) -> tuple[np.ndarray, Batch]:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from prodgen import images
-from prodgen.editing import descent, guess
+from prodgen.editing import FIT_STEPS, descent, guess
 from prodgen.editing.descent import Search, Targets
 from prodgen.losses import perceptual
 from prodgen.metrics import reconstruction
@@ -18,7 +18,6 @@ from prodgen.model import Model, parts
 from prodgen.models.classifier import Classifier
 from prodgen.types import Array, Batch
 
-STEPS = 60
 BATCH = 16  # pictures at a time, the last part filled up; one alone goes alone, in a tenth of it
 EVERY = 20  # steps between two words of progress
 
@@ -51,7 +50,7 @@ class Inverter:
     reads: whether the home network was trained on the categories and attributes of the run's data.
     """
 
-    def __init__(self, model: Model, say: guess.Say, steps: int = STEPS):
+    def __init__(self, model: Model, say: guess.Say, steps: int = FIT_STEPS):
         self.model, self._say, self.steps = model, say, steps
         self.home, self.record = model.home(say)
         generate, self._weights = model.generator

@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from prodgen import rng, tables
+from prodgen import rng
+from prodgen.config import registry
+from prodgen.core.spelling import find_spelling
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
 from prodgen.photo import colour, silhouette
 from prodgen.types import Batch, Spec
 
-STRENGTH = 0.4  # unless another is asked for
 ROUNDS, CANDIDATES = 6, 64
 LEAST = 0.25  # of the distance of two random variations: nearer ones count as the same
 SHAPE = 0.8  # intersection over union of the silhouettes, at least
@@ -83,9 +84,10 @@ def vary(
     of the rest, and `kept` and `nearest` say so. `refuse` says of pictures which must not leave:
     there are fewer than n where nothing else is left. UsageError for what nobody can keep.
     """
+    keep = [find_spelling(name, registry.KEEPS) for name in keep]
     for name in keep:
-        if name not in tables.KEEPS:
-            raise UsageError(f"--keep={name!r} is not known; known: {', '.join(tables.KEEPS)}")
+        if name not in registry.KEEPS:
+            raise UsageError(f"--keep={name!r} is not known; known: {', '.join(registry.KEEPS)}")
     label, middle = int(conditions["label"][0]), inverter.model.decode(z[None], conditions)[0]
     pool, least, chosen = {}, 0.0, np.arange(0)
     for turn in range(ROUNDS):

@@ -18,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen import tables
+from prodgen.config import registry
+from prodgen.core.spelling import find_spelling
 from prodgen.data.conditions import Conditions
-from prodgen.editing.neighbourhood import STRENGTH
+from prodgen.editing import STRENGTH
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.workdir import file_hash
 
@@ -108,8 +109,10 @@ def read(path: Path) -> list[tuple[int, Mapping[str, str]]]:
 
 
 def _rows(reader: csv.DictReader, path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    unknown = [name for name in reader.fieldnames or () if name not in COLUMNS]
-    if unknown or not reader.fieldnames:
+    names = [find_spelling(name, COLUMNS) for name in reader.fieldnames or ()]
+    reader.fieldnames = names
+    unknown = [name for name in names if name not in COLUMNS]
+    if unknown or not names:
         raise UsageError(
             f"--table={path}: column {unknown[0]!r} is not known" if unknown else
             f"--table={path} has no heading", f"the columns are {', '.join(COLUMNS)}",
@@ -124,13 +127,15 @@ def parsed(line: int, row: Mapping[str, str], conditions: Conditions, folder: Pa
     if len(row["name"]) > 100 or any(c in row["name"] for c in "/\\\0") or row["name"][:1] == ".":
         raise UsageError(f"name {row['name']!r} is no name for a file")
     attributes = tuple(_attributes(row["attributes"]))
+    edit = find_spelling(row["edit"], EDITS)
+    keep = row["keep"].replace("|", " ").replace(",", " ").split()
     order = Order(
         line, row["name"] or f"line{line:05d}", row["category"], row["photo"], attributes,
         _number(row, "seed", int, 0, 2**31 - 2, 0), _number(row, "count", int, 1, MOST_COUNT, 1),
-        _number(row, "size", int, 16, MOST_SIZE, 0), row["background"], row["edit"],
+        _number(row, "size", int, 16, MOST_SIZE, 0), row["background"], edit,
         _number(row, "strength", float, 0, 1, STRENGTH),
-        tuple(row["keep"].replace("|", " ").replace(",", " ").split()) or ("category",),
-        row["colour"], row["method"] or (METHODS[0] if row["edit"] == "recolour" else ""),
+        tuple(find_spelling(name, registry.KEEPS) for name in keep) or ("category",),
+        row["colour"], row["method"] or (METHODS[0] if edit == "recolour" else ""),
     )  # fmt: skip
     _check(order, row, conditions, folder)
     return order
@@ -176,8 +181,8 @@ def _check(order: Order, row: Mapping[str, str], conditions: Conditions, folder:
         if file:
             _check_file(column, file, folder)
     for name in order.keep:
-        if name not in tables.KEEPS:
-            raise UsageError(f"keep {name!r} is not known; known: {', '.join(tables.KEEPS)}")
+        if name not in registry.KEEPS:
+            raise UsageError(f"keep {name!r} is not known; known: {', '.join(registry.KEEPS)}")
     conditions.pick(
         0, np.arange(1), order.category, dict(order.attributes)
     )  # names what is unknown

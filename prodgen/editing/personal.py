@@ -56,7 +56,7 @@ class Personal:
 
     made: Candidates
     utility: np.ndarray
-    deviation: np.ndarray
+    std: np.ndarray
     diversity: float
     taste: Taste
     leanings: list[Leaning]

@@ -47,13 +47,13 @@ class Leaning:
     attribute: str
     value: str
     strength: float
-    deviation: float
+    std: float
     sure: float
 
     def __str__(self) -> str:
         name = self.value if self.attribute == "category" else f"{self.attribute} {self.value}"
         sure = min(math.floor(100 * self.sure), 99)
-        return f"{name}: {self.strength:+.2f} \N{PLUS-MINUS SIGN} {self.deviation:.2f}, {sure} %"
+        return f"{name}: {self.strength:+.2f} \N{PLUS-MINUS SIGN} {self.std:.2f}, {sure} %"
 
 
 class Space:

@@ -2,11 +2,11 @@
 
 Its readings are those of the judgements of a run, in order (steps/judging.py): `spread`, the
 generated pictures' mean squared feature distance within a category as a share of the reals';
-`twins`, the share of them that all but repeat another of their category, and `twins_real`, that of
-the reals: a few shapes far from each other are wide, and a collapse nevertheless; `categories`, the
+`near_duplicates`, the share of them that all but repeat another of their category, and
+`near_duplicates_real`, that of the reals: a few shapes far from each other are wide, and a collapse nevertheless; `categories`, the
 share of the reals' categories that the generator produces; `d_margin`, the discriminator's loss on
-held-back pairs as a share of a coin's; `logits`, the root mean square of its logits; `beyond`, the
-share of generated values far outside the range of a picture; `grad_norm_g` and so on, those of the
+held-back pairs as a share of a coin's; `logits`, the root mean square of its logits;
+`out_of_range_fraction`, the share of generated values far outside the range of a picture; `grad_norm_g` and so on, those of the
 step before.
 """
 
@@ -49,8 +49,9 @@ def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[s
         )
     if progress >= YOUNG and len(narrow) == 2 and all(_repeated(r) for r in readings[-2:]):
         evidence.append(
-            f"{now['twins']:.0%} of the pictures all but repeat another of their category, twice; "
-            f"of real ones {now['twins_real']:.0%} do"
+            f"{now['near_duplicates']:.0%} of the pictures all but repeat another of their "
+            "category, twice; "
+            f"of real ones {now['near_duplicates_real']:.0%} do"
         )
     if progress >= YOUNG and now.get("categories", 1.0) < FEW:
         evidence.append(f"{now['categories']:.0%} of the categories are produced")
@@ -70,7 +71,7 @@ def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[s
             reasons.append(f"the gradient of {name} has the norm {now[f'grad_norm_{name}']:.1e}")
     if now["logits"] > HUGE:
         reasons.append(f"logits have grown to {now['logits']:.0f}")
-    if progress >= YOUNG and now["beyond"] > BEYOND:
+    if progress >= YOUNG and now["out_of_range_fraction"] > BEYOND:
         reasons.append(f"{now['beyond']:.0%} of the generated values lie far outside [-1, 1]")
     if reasons:
         found["divergence"] = "; ".join(reasons)
@@ -78,4 +79,6 @@ def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[s
 
 
 def _repeated(reading: Mapping[str, float]) -> bool:
-    return reading.get("twins", 0.0) >= max(MANY, 2 * reading.get("twins_real", 0.0))
+    return reading.get("near_duplicates", 0.0) >= max(
+        MANY, 2 * reading.get("near_duplicates_real", 0.0)
+    )

@@ -117,7 +117,9 @@ def home(params: Any, sha256: str) -> Extractor:
     """
     net = classifier.Classifier(params["head"]["bias"].shape[0])
     return _extractor(
-        Identity("home", "3", sha256, "none"), lambda p, x: net.apply({"params": p}, x)[1], params
+        Identity("classifier", "3", sha256, "none"),
+        lambda p, x: net.apply({"params": p}, x)[1],
+        params,
     )
 
 

@@ -29,7 +29,7 @@ class KernelDistance:
     """
 
     mean: float
-    deviation: float
+    std: float
     full: float
     error: float
     low: float

@@ -84,7 +84,7 @@ def _errors(
     if attribute.kind == "categorical":
         return (asked.argmax(axis=1) != said.argmax(axis=1)).astype(np.float64)
     if attribute.kind == "number":
-        return np.abs(asked - said)[:, 0] * attribute.deviation
+        return np.abs(asked - said)[:, 0] * attribute.std
     turns = [np.arctan2(columns[:, 0], columns[:, 1]) for columns in (asked, said)]
     apart = np.abs(turns[0] - turns[1]) % (2 * np.pi)
     return np.rad2deg(np.minimum(apart, 2 * np.pi - apart))

@@ -97,7 +97,7 @@ def _wanted(spec: Spec, asked: Batch, real: Batch, theirs: list[np.ndarray]) -> 
 
 def _numbers(spec: Spec, attribute: Attribute, asked: Batch) -> np.ndarray:
     (column,) = range(*spec.slices()[attribute.name].indices(spec.columns))
-    value = asked["attributes"][:, column] * attribute.deviation + attribute.mean
+    value = asked["attributes"][:, column] * attribute.std + attribute.mean
     return np.where(asked["known"][:, column], value, np.nan)
 
 

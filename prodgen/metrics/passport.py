@@ -58,27 +58,27 @@ class Passport:
 class Number:
     """A measured value, its 95 % interval (nan: not known), its floor and its passport.
 
-    floor: the value of real pictures under the same passport, nan where it has none, with its own
-    interval floor_low, floor_high. subject: what
-    was measured, such as "runs/gan-1a2b3c4d at step 5000". trained_with: the sha256 of extractors
-    that the subject's training used. caution: what a reader must know, "" where nothing.
+    real_baseline: the value of real pictures under the same passport, nan where it has none, with
+    its own interval real_baseline_low, real_baseline_high. subject: what was measured, such as
+    "runs/gan-1a2b3c4d at step 5000". trained_with: the sha256 of extractors that the subject's
+    training used. caution: what a reader must know, "" where nothing.
     """
 
     value: float
-    passport: Passport
+    measurement_spec: Passport
     low: float = math.nan
     high: float = math.nan
-    floor: float = math.nan
+    real_baseline: float = math.nan
     subject: str = ""
     trained_with: tuple[str, ...] = ()
     caution: str = ""
-    floor_low: float = math.nan
-    floor_high: float = math.nan
+    real_baseline_low: float = math.nan
+    real_baseline_high: float = math.nan
 
     @property
     def ranked(self) -> bool:
         """Whether it may rank its subject: not by an extractor that its training has used."""
-        who = self.passport.extractor
+        who = self.measurement_spec.extractor
         return who is None or not who.sha256 or who.sha256 not in self.trained_with
 
 
@@ -92,7 +92,7 @@ def gain(one: Number, other: Number) -> float:
 
     Whether more is better is the metric's to say.
     """
-    if said := unlike(one.passport, other.passport):
+    if said := unlike(one.measurement_spec, other.measurement_spec):
         raise UsageError(
             f"two numbers of different passports do not compare ({said})",
             "measure both with the same extractor, pictures, counts and seed",
@@ -100,8 +100,8 @@ def gain(one: Number, other: Number) -> float:
     for number in (one, other):
         if not number.ranked:
             raise UsageError(
-                f"{number.subject} was trained with {number.passport.extractor}, which says "
-                f"nothing about how it ranks",
+                f"{number.subject} was trained with {number.measurement_spec.extractor}, which "
+                "says nothing about how it ranks",
                 "measure it with another extractor",
             )
     return one.value - other.value

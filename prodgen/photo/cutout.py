@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from prodgen import tables
+from prodgen.config import registry
 from prodgen.errors import Refused
 from prodgen.photo import matte, silhouette, verdict
 from prodgen.photo.guess import Cutter, Guess, resized, within
@@ -39,8 +39,8 @@ class Cutout:
 
 
 def method(name: str, model: str = "") -> Cutter:
-    """A way to cut out by its name in tables.CUTOUTS; MissingInput where it lacks something."""
-    return tables.find(tables.CUTOUTS, name, "cutout")(model)
+    """A way to cut out by its name in registry.CUTOUTS; MissingInput where it lacks something."""
+    return registry.find(registry.CUTOUTS, name, "cutout")(model)
 
 
 def cut(picture: np.ndarray, cutter: Cutter) -> Cutout:

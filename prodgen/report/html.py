@@ -11,6 +11,7 @@ from typing import Any
 
 from prodgen import config as configs
 from prodgen import workdir
+from prodgen.config import renames
 from prodgen.report import judged, writer
 
 STYLE = """
@@ -45,11 +46,11 @@ NUMBERS = {  # name in the metrics -> (words, unit, digits)
     "val/ssim": ("Reconstruction, SSIM", "", 3),
     "val/kl": ("Information in the latent", "nats", 1),
     "val/active_latents": ("Active latents", "", 0),
-    "val/frechet": ("Frechet distance, home features, validation", "", 2),
-    "val/named": ("Samples named as asked, validation", "", 3),
-    "val/named_real": ("Real pictures named right", "", 3),
+    "val/frechet": ("Frechet distance, classifier features, validation", "", 2),
+    "val/condition_accuracy": ("Condition accuracy, validation", "", 3),
+    "val/condition_accuracy_real": ("Condition accuracy of real images", "", 3),
     "val/spread": ("Variety within categories, of the reals'", "", 2),
-    "val/twins": ("Samples that all but repeat another of their category, validation", "", 3),
+    "val/near_duplicates": ("Near duplicates among samples of a category, validation", "", 3),
     "val/categories": ("Share of categories produced", "", 2),
 }
 COSTS = {
@@ -60,7 +61,7 @@ COSTS = {
     "seconds/evaluate": "Judging",
     "seconds/sheet": "Drawing sheets",
     "seconds/checkpoint": "Saving (the loop's share)",
-    "seconds/home network": "Training the home network, or loading it",
+    "seconds/classifier": "Training the reference classifier, or loading it",
 }
 
 
@@ -81,10 +82,14 @@ def report(run: Path, warnings: Sequence[str] = ()) -> Path:
 def evaluation(path: Path) -> bytes:
     """The page of an evaluation that stands alone, from its evaluation.json and the sheets beside
     it."""
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = _read_evaluation(path)
     title = found["subject"]["name"]
     cards = _as_cards(judged.cards(found))
     return _page(title, [f"<h1>{html.escape(title)}</h1>", cards, *_judged(path)])
+
+
+def _read_evaluation(path: Path) -> dict[str, Any]:
+    return renames.update_evaluation(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _page(title: str, sections: Sequence[str]) -> bytes:
@@ -100,7 +105,7 @@ def _judged(path: Path) -> list[str]:
     """The sections of an evaluation, if there is one."""
     if not path.exists():
         return []
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = _read_evaluation(path)
     pairs, typical = (path.with_name(f"evaluation_{name}.png") for name in ("pairs", "typical"))
     return [
         *judged.sections(found),
@@ -125,7 +130,7 @@ def _sections(
         *_judged(run / "evaluation.json"),
         "<h2>Curves</h2>" + _image(run / "curves.png", "curves of the run"),
         _table("What it cost", _costs(timing)),
-        _details("Configuration", configs.flat(config)),
+        _details("Configuration", configs.flatten(config)),
         _details("Versions", record["versions"] | {"fingerprint": record["fingerprint"]}),
         _details("Started from", record["init_from"]) if record["init_from"] else "",
         _data_report(run / "data_report.html"),
@@ -153,7 +158,7 @@ def _cards(last: dict[str, float], timing: list, evaluation: Path) -> str:
     if rates:
         cards.append(("Pictures a second", f"{sorted(rates)[len(rates) // 2]:.0f}"))
     if evaluation.exists():
-        cards += judged.cards(json.loads(evaluation.read_text(encoding="utf-8")))
+        cards += judged.cards(_read_evaluation(evaluation))
     return _as_cards(cards)
 
 

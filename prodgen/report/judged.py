@@ -52,9 +52,9 @@ def sections(found: Mapping[str, Any]) -> list[str]:
         "<p>The floor is what real training pictures get in the samples' place: no distance can be "
         "expected to fall below it. Numbers compare only between runs that were judged with the "
         "same extractor, the same pictures and as many of them.</p>",
-        _home(found["home"], who["data"]),
+        _home(found["classifier"], who["data"]),
         *(_looked(name, numbers) for name, numbers in found["distances"].items()),
-        _shown(found["shows"]),
+        _shown(found["condition_accuracy"]),
         _given_back(found["reconstruction"]),
         _packshots(found["packshots"]),
         f"<h2>Copies of training pictures</h2><p>{html.escape(found['memorisation']['verdict'])}"
@@ -67,12 +67,14 @@ def cards(found: Mapping[str, Any]) -> list[tuple[str, str]]:
     said = []
     for name, numbers in found["distances"].items():
         if not name.startswith("pixels"):
-            value, floor = (_digits(numbers["frechet"][key], 2) for key in ("value", "floor"))
+            value, floor = (
+                _digits(numbers["frechet"][key], 2) for key in ("value", "real_baseline")
+            )
             short = name.partition("-")[0]
             said.append((f"Frechet distance, {short}; real pictures get {floor}", value))
-    if "category" in found["shows"]:
-        share = found["shows"]["category"]
-        said.append(("Samples named as asked, test", f"{share['value']:.1%}"))
+    if "category" in found["condition_accuracy"]:
+        share = found["condition_accuracy"]["category"]
+        said.append(("Condition accuracy, test", f"{share['value']:.1%}"))
     said.append(("Samples that are copies", f"{found['memorisation']['copies']:.1%}"))
     return said
 
@@ -83,15 +85,15 @@ def _looked(name: str, numbers: Mapping[str, Row]) -> str:
         number = numbers[metric]
         rows.append(
             (f"{words} ({better} is better)", _spread(number, digits), _spread(
-                {name: number.get(f"floor{end}") for name, end in
+                {name: number.get(f"real_baseline{end}") for name, end in
                  (("value", ""), ("low", "_low"), ("high", "_high"))}, digits))
         )  # fmt: skip
         if number["caution"]:
             notes.add(number["caution"])
-    who = numbers["frechet"]["passport"]["extractor"]
+    who = numbers["frechet"]["measurement_spec"]["extractor"]
     if who["sha256"] in numbers["frechet"]["trained_with"]:
         notes.add("training has used this extractor: its numbers do not rank the run")
-    table = _table(("", "value (95 % interval)", "floor"), rows)
+    table = _table(("", "value (95 % interval)", "real baseline"), rows)
     said = "".join(f"<p class=note>{html.escape(note)}.</p>" for note in sorted(notes))
     return f"<h3>As {html.escape(name)} sees it</h3>{table}{said}"
 
@@ -126,7 +128,7 @@ def _given_back(found: Mapping[str, Row]) -> str:
 
 def _unranked(number: Row) -> str:
     """A mark where training has used the extractor."""
-    who = number["passport"]["extractor"]
+    who = number["measurement_spec"]["extractor"]
     used = who and who["sha256"] in number["trained_with"]
     return "; training has used it, so it does not rank the run" if used else ""
 
@@ -143,9 +145,9 @@ def _home(record: Row, data: str) -> str:
 def _packshots(found: Mapping[str, Row]) -> str:
     rows = [
         (f"{words}, {unit}", *(_digits(found[side].get(name), digits) for side in
-                               ("samples", "real", "floor")))
+                               ("samples", "real", "real_baseline")))
         for name, (words, unit, digits) in PACKSHOTS.items()
-        if any(found[side].get(name) is not None for side in ("samples", "floor"))
+        if any(found[side].get(name) is not None for side in ("samples", "real_baseline"))
     ]  # fmt: skip
     head = ("medians", "samples", "held-back pictures", "training pictures")
     return "<h3>As product pictures</h3>" + _table(head, rows)

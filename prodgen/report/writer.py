@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from prodgen.config import renames
+
 METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
 
 
@@ -73,10 +75,11 @@ def truncate(path: Path, step: int) -> None:
 
 
 def read(path: Path) -> list[dict[str, float]]:
-    """The records of a JSONL file, in order; [] where there is none."""
+    """The records of a JSONL file under today's names, in order; [] where there is none."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [renames.update_metrics(json.loads(line)) for line in lines]
 
 
 class Writer:

@@ -11,8 +11,9 @@ import optax
 from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
-from prodgen import images, optim, rng, tables, trees
+from prodgen import images, optim, rng, trees
 from prodgen.augment import adaptive, policies
+from prodgen.config import registry
 from prodgen.losses import adversarial, penalties
 from prodgen.models import spectral
 from prodgen.steps.state import Net, State, descend
@@ -27,7 +28,7 @@ def game_of(config: ConfigDict, smooth: bool = True) -> adversarial.Adversarial:
     """The adversarial loss the config names, with or without its label smoothing."""
     name = config.loss.adversarial
     smoothing = config.loss.label_smoothing if smooth else 0.0
-    found = tables.find(tables.ADVERSARIAL, name, "config.loss.adversarial")
+    found = registry.find(registry.ADVERSARIAL, name, "config.loss.adversarial")
     return found(smoothing) if smoothing else found()
 
 
@@ -49,7 +50,7 @@ def probability(config: ConfigDict, state: State) -> Array:
 
 def transform_of(config: ConfigDict) -> optax.GradientTransformation:
     """The discriminator's optimiser: its own learning rate, schedules by training steps."""
-    return optim.chain(config, config.train.d_steps, config.optim.d_lr_share)
+    return optim.chain(config, config.train.d_steps, config.optim.d_lr_ratio)
 
 
 def steer(config: ConfigDict, state: State, sure: Array) -> tuple[dict[str, Array], Metrics]:
@@ -57,10 +58,12 @@ def steer(config: ConfigDict, state: State, sure: Array) -> tuple[dict[str, Arra
     extras, augment = dict(state.extras), config.augment
     if augment.adaptive:
         size = config.train.batch_size
-        extras |= adaptive.update(extras, sure, state.step, augment.target, augment.travel, size)
+        extras |= adaptive.update(
+            extras, sure, state.step, augment.target, augment.ada_images, size
+        )
     if augment.policy == "none":
         return extras, {}
-    return extras, {"augment/p": probability(config, state), "augment/sure": sure}
+    return extras, {"augment/p": probability(config, state), "augment/r_t": sure}
 
 
 class Critic:
@@ -115,7 +118,7 @@ def make_update(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool)
         key: Key, step: Array, p: Array,
     ) -> tuple[Net, Metrics]:  # fmt: skip
         sides = {"real": real, "fake": fake}
-        if penalised and "between" in tables.PENALTIES[config.loss.penalty]:
+        if penalised and "between" in registry.PENALTIES[config.loss.penalty]:
             share = rng.uniform(jax.random.fold_in(key, 0), slots)
             sides["between"] = penalties.between(real, fake, share)
         numbers = critic.numbers(jax.random.fold_in(key, 1), slots)
@@ -155,7 +158,7 @@ def make_turns(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool) 
 def _make_loss(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool) -> Callable:
     """The discriminator's loss, penalties included, and its metrics with the new `vars`."""
     game = game_of(config)
-    places = tables.PENALTIES[config.loss.penalty] if penalised else ()
+    places = registry.PENALTIES[config.loss.penalty] if penalised else ()
     gamma_of = optim.burn_in(config, config.loss.gamma, config.loss.gamma * config.loss.gamma_end)
 
     def judged(weights: Tree, sides: dict, numbers: Array, conditions: Array, p: Array):

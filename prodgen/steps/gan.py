@@ -18,8 +18,9 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
-from prodgen import images, optim, rng, tables, trees
+from prodgen import images, optim, rng, trees
 from prodgen.augment import adaptive
+from prodgen.config import registry
 from prodgen.models import conditioning, spectral
 from prodgen.steps import game, judging
 from prodgen.steps.state import Net, State, all_finite, commit, counters, descend, fresh
@@ -31,13 +32,13 @@ variants = game.variants
 
 def networks(config: ConfigDict, spec: Spec) -> tuple[Any, Any]:
     """Generator and discriminator, the Linen modules of the config."""
-    module = tables.find(tables.MODELS, config.model.name, "config.model.name")
+    module = registry.find(registry.MODELS, config.model.name, "config.model.name")
     return module.build(config, spec)
 
 
 def frozen(config: ConfigDict) -> tuple[str, ...]:
     """Networks that are used and not trained: the one that judges."""
-    return ("home",)
+    return ("classifier",)
 
 
 def real_batches(config: ConfigDict) -> int:

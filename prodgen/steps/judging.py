@@ -37,7 +37,7 @@ def make(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
     """(state, batch, real, fake, compared, frozen) -> sums over the rows with slot >= 0.
 
     real and fake are paired pictures float [B, R, R, C]; `compared` is what the discriminator sets
-    against the reals, in a GAN the fakes. frozen["home"] holds the home network's weights.
+    against the reals, in a GAN the fakes. frozen["classifier"] holds the home network's weights.
     """
     rules, k = game.game_of(config, smooth=False), heard(config, spec)
 
@@ -49,9 +49,10 @@ def make(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
         of_real, of_fake = (
             discriminator.apply({"params": params}, x, given) for x in (real, compared)
         )
-        home = classifier.Classifier(frozen["home"]["head"]["bias"].shape[0])
+        home = classifier.Classifier(frozen["classifier"]["head"]["bias"].shape[0])
         (said_real, see_real, _), (said_fake, see_fake, _) = (
-            home.apply({"params": frozen["home"]}, x) for x in (real, jnp.clip(fake, -1.0, 1.0))
+            home.apply({"params": frozen["classifier"]}, x)
+            for x in (real, jnp.clip(fake, -1.0, 1.0))
         )
         # Groups by label; the last holds what has none, or everything where none is heard.
         label = jnp.where(batch["label"] < 0, k, batch["label"]) if k else jnp.zeros_like(counted)
@@ -62,7 +63,9 @@ def make(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
             "logit_square": 0.5 * (of_real**2 + of_fake**2),
             "d_loss": rules.discriminator(of_real, of_fake),
             "d_right": (of_real > of_fake).astype(jnp.float32),
-            "beyond": jnp.mean((jnp.abs(fake) > RANGE).astype(jnp.float32), axis=(1, 2, 3)),
+            "out_of_range_fraction": jnp.mean(
+                (jnp.abs(fake) > RANGE).astype(jnp.float32), axis=(1, 2, 3)
+            ),
         }
         sums = {name: jnp.tensordot(counted, row, axes=1) for name, row in rows.items()}
         sums |= {"examples": jnp.sum(counted), "group": jnp.sum(group, axis=0)}
@@ -104,22 +107,31 @@ def _named(name: str, said: Array, asked: Array) -> dict[str, Array]:
 def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> dict[str, float]:
     """Validation numbers of a GAN from summed eval steps.
 
-    frechet: Frechet distance in home features (nan of fewer than 2 pictures); spread: mean squared
-    feature distance within a category as a share of the reals', where enough pictures share one;
-    twins: share of fakes that have another of their category nearer than TWIN, and twins_real;
-    named: share of fakes that home names as asked, and named_real of reals, its own limit;
-    categories: share of those that home sees among the reals which it also sees among the fakes;
+    frechet: Frechet distance in the features of the reference classifier (nan of fewer than 2
+    pictures); spread: mean squared feature distance within a category as a share of the reals', where enough pictures share one;
+    near_duplicates: share of fakes that have another of their category nearer than TWIN, and
+    near_duplicates_real of reals;
+    condition_accuracy: share of fakes that the reference classifier assigns to the requested
+    category, and condition_accuracy_real of reals, its own limit;
+    categories: share of those that it sees among the reals which it also sees among the fakes;
     the rest as in metrics/collapse.py.
     """
     n = float(sums["examples"])
-    names = ("logit_real", "logit_fake", "logit_square", "d_loss", "d_right", "beyond")
+    names = (
+        "logit_real",
+        "logit_fake",
+        "logit_square",
+        "d_loss",
+        "d_right",
+        "out_of_range_fraction",
+    )
     mean = {name: float(sums[name]) / n for name in names}
     found = {
         "frechet": _frechet(sums, n),
         "logit_gap": mean["logit_real"] - mean["logit_fake"],
         "logits": mean["logit_square"] ** 0.5,
         "d_accuracy": mean["d_right"],
-        "beyond": mean["beyond"],
+        "out_of_range_fraction": mean["out_of_range_fraction"],
     }
     shared = sums["group"] >= 2
     if sums["group"][shared].sum() >= FEWEST:
@@ -131,8 +143,8 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> di
         found["d_margin"] = mean["d_loss"] / coin
     if heard(config, spec):
         labelled = max(float(sums["group"][:-1].sum()), 1.0)
-        found["named"] = float(sums["named_fake"].sum()) / labelled
-        found["named_real"] = float(sums["named_real"].sum()) / labelled
+        found["condition_accuracy"] = float(sums["named_fake"].sum()) / labelled
+        found["condition_accuracy_real"] = float(sums["condition_accuracy_real"].sum()) / labelled
         seen = sums["produced_real"] > 0
         enough = sums["produced_fake"] >= OFTEN * sums["produced_real"]
         found["categories"] = float(enough[seen].mean()) if seen.any() else 1.0
@@ -161,8 +173,8 @@ def _twins(sums: dict[str, np.ndarray]) -> dict[str, float]:
     apart = {name: _nearest(sums[f"each_{name}"], sums["each_group"]) for name in ("real", "fake")}
     line = TWIN * np.median(apart["real"])
     return {
-        "twins": float((apart["fake"] < line).mean()),
-        "twins_real": float((apart["real"] < line).mean()),
+        "near_duplicates": float((apart["fake"] < line).mean()),
+        "near_duplicates_real": float((apart["real"] < line).mean()),
     }
 
 

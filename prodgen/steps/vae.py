@@ -15,7 +15,8 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
-from prodgen import images, optim, rng, tables, trees
+from prodgen import images, optim, rng, trees
+from prodgen.config import registry
 from prodgen.losses import divergence
 from prodgen.losses.reconstruction import Likelihood
 from prodgen.metrics import reconstruction
@@ -31,7 +32,7 @@ ACTIVE = 0.01  # a latent is active when its mean varies more than this (Burda e
 
 def likelihood(config: ConfigDict) -> Likelihood:
     """The likelihood the config names."""
-    found = tables.find(tables.LIKELIHOODS, config.loss.likelihood, "config.loss.likelihood")
+    found = registry.find(registry.LIKELIHOODS, config.loss.likelihood, "config.loss.likelihood")
     return found(config.loss.components) if config.loss.likelihood == "logistic" else found()
 
 
@@ -73,7 +74,9 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
     every scalar of the loss and to the gradients, which makes the two modes the same function.
     """
     net, likely, transform = network(config, spec), likelihood(config), optim.chain(config)
-    beta_of = tables.find(tables.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule")
+    beta_of = registry.find(
+        registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
+    )
     values = math.prod(spec.shape)
 
     def loss_of(params, image, noise, conditions, beta):

@@ -17,8 +17,9 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
-from prodgen import images, optim, rng, tables, trees
+from prodgen import images, optim, rng, trees
 from prodgen.augment import adaptive
+from prodgen.config import registry
 from prodgen.losses import divergence, perceptual
 from prodgen.models import classifier, conditioning, lpips, patch, spectral
 from prodgen.steps import game, judging, vae
@@ -35,21 +36,21 @@ weights, first_layer, latents = vae.weights, vae.first_layer, vae.latents
 
 def frozen(config: ConfigDict) -> tuple[str, ...]:
     """Networks that are used and not trained: the judge, and the perceptual one."""
-    return ("home",) if config.loss.perceptual == "home" else ("home", "lpips")
+    return ("classifier",) if config.loss.perceptual == "classifier" else ("classifier", "lpips")
 
 
 def perceptual_distance(config: ConfigDict) -> Callable:
     """(frozen, pictures, others) -> [B]: by the home network's stages, or LPIPS."""
 
-    def home(frozen, picture: Array, other: Array) -> Array:
-        net = classifier.Classifier(frozen["home"]["head"]["bias"].shape[0])
-        taps = [net.apply({"params": frozen["home"]}, x)[2] for x in (picture, other)]
+    def by_classifier(frozen, picture: Array, other: Array) -> Array:
+        net = classifier.Classifier(frozen["classifier"]["head"]["bias"].shape[0])
+        taps = [net.apply({"params": frozen["classifier"]}, x)[2] for x in (picture, other)]
         return perceptual.distance(*taps)
 
     def learned(frozen, picture: Array, other: Array) -> Array:
         return lpips.distance(frozen["lpips"], picture, other)
 
-    return {"home": home, "lpips": learned}[config.loss.perceptual]
+    return {"classifier": by_classifier, "lpips": learned}[config.loss.perceptual]
 
 
 def real_batches(config: ConfigDict) -> int:
@@ -82,8 +83,8 @@ def strength(config: ConfigDict, step: Array) -> Array:
 def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) -> Callable:
     """(state, batches, frozen) -> (state, metrics); `batches` holds d_steps + 1 batches.
 
-    frozen["home"] or frozen["lpips"] holds the perceptual network's weights. `mean` is as in the
-    other families.
+    frozen["classifier"] or frozen["lpips"] holds the perceptual network's weights. `mean` is as in
+    the other families.
     """
     net, likely = vae.network(config, spec), vae.likelihood(config)
     critic = game.Critic(config, spec, patch.build(config, spec))
@@ -125,7 +126,9 @@ def _make_update(config: ConfigDict, spec: Spec, critic: game.Critic, mean: Mean
     """(net, discriminator, batch, step, p, frozen) -> (net, sigma2, metrics): one of the VAE."""
     net, likely, rules = vae.network(config, spec), vae.likelihood(config), game.game_of(config)
     transform, apart = optim.chain(config), perceptual_distance(config)
-    beta_of = tables.find(tables.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule")
+    beta_of = registry.find(
+        registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
+    )
 
     def update(old: Net, d: Net, batch: Batch, step: Array, p: Array, frozen):
         key = rng.key(config.seed, "generator", step)

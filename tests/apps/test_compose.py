@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from prodgen.apps.request import Request
 
 from prodgen import images, provenance
 from prodgen.apps import compose, subjects
-from prodgen.apps.request import Request
 from prodgen.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.metrics import marketplace
 from tests.test_commandline import command

@@ -7,10 +7,10 @@ import types
 import numpy as np
 import pytest
 from PIL import Image
-
-from prodgen import tables
-from prodgen.apps import colours, cutout, listing, photos
 from prodgen.apps.request import Request
+
+from prodgen.apps import colours, cutout, listing, photos
+from prodgen.config import registry
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.types import Spec
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
@@ -151,7 +151,7 @@ def test_flags_that_do_not_go_together(tmp_path):
         ask(tmp_path, tmp_path / "out", model="u2netp.onnx")
     with pytest.raises(MissingInput, match="needs its model file"):
         ask(tmp_path, tmp_path / "out", cutout="neural")
-    assert set(tables.CUTOUTS) == {"plain", "grabcut", "neural"}
+    assert set(registry.CUTOUTS) == {"plain", "grabcut", "neural"}
 
 
 def test_files_of_a_folder_are_listed_one_way(shop, tmp_path):

@@ -58,26 +58,26 @@ def test_every_number_has_its_passport_interval_and_floor(judged, many):
     store, found = many[0], judged[1]
     assert found["subject"]["real"] == len(store.ids("test"))
     assert found["subject"]["sets"] == [len(store.ids("test"))] * evaluate.SETS
-    assert {name.partition("-")[0] for name in found["distances"]} == {"home", "pixels"}
+    assert {name.partition("-")[0] for name in found["distances"]} == {"classifier", "pixels"}
     for numbers in found["distances"].values():
         for metric, number in numbers.items():
-            passport = Passport.from_json(number["passport"])
+            passport = Passport.from_json(number["measurement_spec"])
             assert passport.metric == metric and passport.data == store.digest()
             assert passport.split == "test" and passport.real == len(store.ids("test"))
             assert number["low"] <= number["value"] <= number["high"]
-            assert number["floor"] is not None and number["subject"].endswith("step 120")
+            assert number["real_baseline"] is not None and number["subject"].endswith("step 120")
 
 
 def test_a_blurred_run_is_worse_than_its_floor_and_the_floor_is_better(judged):
     for numbers in judged[1]["distances"].values():
-        assert numbers["frechet"]["value"] > 1.3 * numbers["frechet"]["floor"]
-        assert numbers["kernel"]["value"] > numbers["kernel"]["floor"]
+        assert numbers["frechet"]["value"] > 1.3 * numbers["frechet"]["real_baseline"]
+        assert numbers["kernel"]["value"] > numbers["kernel"]["real_baseline"]
 
 
 def test_what_was_asked_for_reconstruction_and_copies(judged):
     found = judged[1]
-    assert set(found["shows"]) == {"category", "colour", "radius", "turn"}
-    assert found["shows"]["category"]["real"] > 0.9  # home names the squares
+    assert set(found["condition_accuracy"]) == {"category", "colour", "radius", "turn"}
+    assert found["condition_accuracy"]["category"]["real"] > 0.9  # home names the squares
     back = found["reconstruction"]
     assert set(back) == {"psnr", "ssim", "bits_per_dim"}
     assert 10 < back["psnr"]["low"] < back["psnr"]["value"] < back["psnr"]["high"] < 40
@@ -87,7 +87,7 @@ def test_what_was_asked_for_reconstruction_and_copies(judged):
 
 def test_the_report_shows_it_on_one_page(judged):
     page = (judged[0] / "report.html").read_text()
-    assert "Frechet distance" in page and "95 % interval" in page and "floor" in page
+    assert "Frechet distance" in page and "95 % interval" in page and "real baseline" in page
     assert "Copies of training pictures" in page and "least typical" in page.lower()
     assert page.count("data:image/png;base64") >= 2 and 'src="http' not in page
 
@@ -98,7 +98,7 @@ def test_numbers_of_two_judgements_compare_only_with_one_passport(judged, run, m
         ask(workdir=run, out=tmp_path / "fewer.json", n=40)
     fewer = json.loads((tmp_path / "fewer.json").read_text())
     one, other = (
-        Number(**number | {"passport": Passport.from_json(number["passport"])})
+        Number(**number | {"measurement_spec": Passport.from_json(number["measurement_spec"])})
         for number in (first["distances"][name]["frechet"] for first in (judged[1], fewer)
                        for name in first["distances"] if name.startswith("pixels"))
     )  # fmt: skip
@@ -109,8 +109,8 @@ def test_numbers_of_two_judgements_compare_only_with_one_passport(judged, run, m
 
 def test_hostile_names_stay_text(judged):
     found = judged[1] | {"subject": judged[1]["subject"] | {"name": "<script>alert(1)</script>"}}
-    worst = found["shows"]["category"] | {"worst": ["<b>mug</b>", 0.5]}
-    page = "".join(sections(found | {"shows": {"<i>": worst}}))
+    worst = found["condition_accuracy"]["category"] | {"worst": ["<b>mug</b>", 0.5]}
+    page = "".join(sections(found | {"condition_accuracy": {"<i>": worst}}))
     assert "<script>" not in page and "<b>" not in page and "<i>" not in page
 
 

@@ -83,7 +83,7 @@ def test_directions_are_the_principal_components_of_the_first_layer():
 def test_stops_go_through_all_values_of_a_kind():
     assert sweep.stops(Attribute("colour", "categorical", ("red", "blue")), 9) == ["red", "blue"]
     assert sweep.stops(Attribute("turn", "angle"), 4) == [0.0, 90.0, 180.0, 270.0]
-    assert sweep.stops(Attribute("size", "number", mean=10, deviation=2), 3) == [6.0, 10.0, 14.0]
+    assert sweep.stops(Attribute("size", "number", mean=10, std=2), 3) == [6.0, 10.0, 14.0]
 
 
 def test_a_sweep_holds_everything_but_its_attribute(run, tmp_path):

@@ -7,10 +7,11 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-
-from prodgen import images, provenance, tables
-from prodgen.apps import gate, gate_sheet, listing
 from prodgen.apps.request import Request
+
+from prodgen import images, provenance
+from prodgen.apps import gate, gate_sheet, listing
+from prodgen.config import registry
 from prodgen.errors import MissingInput, UsageError
 from prodgen.metrics import marketplace
 from tests.test_commandline import command
@@ -238,7 +239,7 @@ def test_no_pictures_is_missing_input(tmp_path):
 
 
 def test_the_flag_knows_the_profiles():
-    assert tuple(marketplace.PROFILES) == tables.PROFILES
+    assert tuple(marketplace.PROFILES) == registry.PROFILES
 
 
 def test_the_command(tmp_path):

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 import prodgen
-from prodgen import tables, workdir
+from prodgen import workdir
 from prodgen.apps import interpolate, request, traverse
+from prodgen.config import registry
 from prodgen.errors import MissingInput, UsageError
 from tests.tiny import tiny, trained_vae, write_run
 
@@ -174,7 +175,7 @@ def test_what_cannot_be_done_is_said(run, tmp_path):
 def test_every_mode_is_a_file_with_run():
     import importlib
 
-    for module in tables.MODES.values():
+    for module in registry.MODES.values():
         assert callable(importlib.import_module(module).run)
 
 

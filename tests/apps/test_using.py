@@ -232,7 +232,7 @@ def test_a_turntable_is_drawn(run, tmp_path):
 def test_views_hold_everything_but_the_camera():
     spec = Spec(16, 3, (), (
         Attribute("colour", "categorical", ("blue", "red")),
-        Attribute("elevation", "number", mean=20.0, deviation=10.0),
+        Attribute("elevation", "number", mean=20.0, std=10.0),
         Attribute("azimuth", "angle"),
     ))  # fmt: skip
     around, above = views.sides_of(spec)

@@ -52,7 +52,7 @@ def test_the_mean_of_four_decides_and_the_sum_starts_again():
 def test_p_stays_between_0_and_the_ceiling():
     assert float(follow([-1.0] * 4)[-1]["augment_p"]) == 0.0
     found = ps(follow([1.0] * 100))
-    assert found.max() == np.float32(adaptive.CEILING) == np.float32(0.8)
+    assert found.max() == np.float32(adaptive.MAX_ADAPTIVE_P) == np.float32(0.8)
     assert found[-1] == found.max()
 
 

@@ -141,7 +141,7 @@ def test_numbers_are_standardised_on_the_training_split(data):
     rows = store.fetch(train[train != 3])
     np.testing.assert_allclose(rows["attributes"][:, 0].mean(), 0, atol=1e-5)
     np.testing.assert_allclose(rows["attributes"][:, 0].std(), 1, atol=1e-5)
-    assert (same.mean, same.deviation) == (7.0, 1.0)
+    assert (same.mean, same.std) == (7.0, 1.0)
     assert height.decode(store.fetch([10])["attributes"][0, :1]) == pytest.approx(20.0, abs=1e-4)
     np.testing.assert_allclose(store.fetch([0])["attributes"][0, 1:], [0, 1, 0, 0, 1], atol=1e-6)
     missing = store.fetch([3])

@@ -51,7 +51,7 @@ def test_a_colour_is_asked_for_by_its_nearest_name():
 @pytest.mark.parametrize(("mean", "deviation", "factor"), [(120.0, 60.0, 1), (0.5, 0.2, 255)])
 def test_a_colour_is_asked_for_exactly_where_the_run_hears_numbers(mean, deviation, factor):
     names = ("colour_r", "colour_g", "colour_b")
-    numbers = tuple(Attribute(n, "number", mean=mean, deviation=deviation) for n in names)
+    numbers = tuple(Attribute(n, "number", mean=mean, std=deviation) for n in names)
     spec = Spec(16, 3, (), numbers)
     after = change.in_colour(unknown(1, spec), spec, (255, 51, 0), {})
     said = [a.decode(after["attributes"][0, i : i + 1]) for i, a in enumerate(numbers)]

@@ -81,7 +81,7 @@ def test_one_interaction_moves_little_and_twenty_much(store, space):
     for count in (1, 5, 20):
         learnt = taste.learn(rows[:count], np.ones(count))
         found = leaning(taste.leanings(learnt, space), "category", "square")
-        moved.append((found.strength, found.deviation))
+        moved.append((found.strength, found.std))
     strengths, deviations = np.array(moved).T
     assert strengths[0] < 0.5 * strengths[2] and (np.diff(strengths) > 0).all()
     assert (np.diff(deviations) < 0).all()

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import tables
+from prodgen.config import registry
 from prodgen.losses import adversarial
 
 REAL, FAKE = (2.0, -1.0), (0.5, 3.0)
@@ -23,11 +23,11 @@ BY_HAND = {
 
 
 def game(name, *smoothing):
-    return tables.find(tables.ADVERSARIAL, name, "loss")(*smoothing)
+    return registry.find(registry.ADVERSARIAL, name, "loss")(*smoothing)
 
 
 def test_every_loss_is_here():
-    assert set(BY_HAND) == set(tables.ADVERSARIAL)
+    assert set(BY_HAND) == set(registry.ADVERSARIAL)
 
 
 @pytest.mark.parametrize("name", BY_HAND)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import tables
+from prodgen.config import registry
 from prodgen.losses import penalties
 
 
@@ -78,6 +78,6 @@ def test_the_gradient_to_the_weights_is_that_of_the_definition_in_float64(rule):
 
 
 def test_every_penalty_has_its_places():
-    assert {place for places in tables.PENALTIES.values() for place in places} == {
+    assert {place for places in registry.PENALTIES.values() for place in places} == {
         "real", "fake", "between",
     }  # fmt: skip

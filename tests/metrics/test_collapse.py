@@ -12,7 +12,7 @@ from tests.tiny_gan import home_of, start, tiny_gan
 
 WELL = {
     "frechet": 2.0, "grad_norm_g": 0.5, "spread": 0.9, "categories": 1.0, "d_margin": 0.6,
-    "logit_gap": 1.0, "logits": 3.0, "beyond": 0.0,
+    "logit_gap": 1.0, "logits": 3.0, "out_of_range_fraction": 0.0,
 }  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def test_a_healthy_run_is_not_accused():
 
 
 def test_a_young_run_may_look_like_nothing_yet():
-    young = {"spread": 0.01, "categories": 0.1, "beyond": 0.6}
+    young = {"spread": 0.01, "categories": 0.1, "out_of_range_fraction": 0.6}
     assert verdicts(young, young, progress=0.05) == {}
 
 
@@ -55,7 +55,7 @@ def test_a_discriminator_that_won_is_named_with_its_loss():
 
 def test_divergence_is_named():
     assert "5000" in verdicts({"logits": 5000.0})["divergence"]
-    assert "40%" in verdicts({"beyond": 0.4})["divergence"]
+    assert "40%" in verdicts({"out_of_range_fraction": 0.4})["divergence"]
     assert "not finite" in verdicts({"frechet": float("nan")})["divergence"]
     assert "gradient of g" in verdicts({"grad_norm_g": 2e6})["divergence"]
     grown = verdicts({"grad_norm_vae": 8e4}, {"grad_norm_vae": 1e7})
@@ -122,7 +122,7 @@ def test_a_few_pictures_far_apart_are_wide_and_a_collapse_nevertheless(store):
 
     found = judged(store, config, planted)
     assert found["spread"] > collapse.NARROW
-    assert found["twins"] == 1.0 and found["twins_real"] < 0.5
+    assert found["near_duplicates"] == 1.0 and found["near_duplicates_real"] < 0.5
     assert collapse.verdicts([found], 0.5) == {}
     assert (
         "100% of the pictures all but repeat"
@@ -138,13 +138,21 @@ def test_twins_by_hand():
     sums = {"each_real": table, "each_fake": close, "each_group": group}
     # Reals lie 1, 1, 4, 82.81, 82.81 from the next: the line is 0.4. The fakes' first two 0.01.
     assert judging._nearest(table, group) == pytest.approx([1.0, 1.0, 4.0, 82.81, 82.81])
-    assert judging._twins(sums) == {"twins": 0.4, "twins_real": 0.0}
+    assert judging._twins(sums) == {"near_duplicates": 0.4, "near_duplicates_real": 0.0}
 
 
 def test_reals_that_repeat_themselves_excuse_samples_that_do():
-    assert verdicts(*[{"twins": 0.9, "twins_real": 0.5}] * 2) == {}
-    assert list(verdicts(*[{"twins": 0.9, "twins_real": 0.1}] * 2)) == ["mode collapse"]
-    assert verdicts({"twins": 0.1, "twins_real": 0.0}, {"twins": 0.9, "twins_real": 0.0}) == {}
+    assert verdicts(*[{"near_duplicates": 0.9, "near_duplicates_real": 0.5}] * 2) == {}
+    assert list(verdicts(*[{"near_duplicates": 0.9, "near_duplicates_real": 0.1}] * 2)) == [
+        "mode collapse"
+    ]
+    assert (
+        verdicts(
+            {"near_duplicates": 0.1, "near_duplicates_real": 0.0},
+            {"near_duplicates": 0.9, "near_duplicates_real": 0.0},
+        )
+        == {}
+    )
 
 
 def test_a_generator_that_ignores_its_latent_is_found(store):

@@ -31,7 +31,7 @@ def test_by_hand():
     """
     found = kernel.distance(np.array([[1.0], [2.0]]), np.array([[0.0], [1.0]]), subsets=3)
     assert found.full == found.mean == pytest.approx(9.5)
-    assert (found.subsets, found.size, found.deviation) == (3, 2, 0)
+    assert (found.subsets, found.size, found.std) == (3, 2, 0)
     assert np.isnan(found.error)  # of 2 rows none can be left out
 
 
@@ -51,7 +51,7 @@ def test_subsets_are_drawn_from_the_seed_and_each_is_the_definition():
     values = [by_definition(real[i], fake[j]) for i, j in drawn]
     found = kernel.distance(real, fake, subsets=4, size=6, seed=7)
     assert found.mean == pytest.approx(np.mean(values), rel=1e-10)
-    assert found.deviation == pytest.approx(np.std(values), rel=1e-10)
+    assert found.std == pytest.approx(np.std(values), rel=1e-10)
     assert found == kernel.distance(real, fake, subsets=4, size=6, seed=7)
     assert found.mean != kernel.distance(real, fake, subsets=4, size=6, seed=8).mean
 
@@ -85,7 +85,7 @@ def test_the_mean_does_not_depend_on_the_number_of_pictures():
     few = kernel.distance(real, fake, subsets=200, size=50)
     many = kernel.distance(real, fake, subsets=20, size=500)
     assert few.mean == pytest.approx(many.full, rel=0.1)
-    assert few.deviation > 2 * many.deviation
+    assert few.std > 2 * many.std
 
 
 def test_neither_blocks_nor_the_order_of_rows_nor_of_sides_change_it(monkeypatch):

@@ -8,7 +8,7 @@ from prodgen.types import Attribute, Spec
 
 SPEC = Spec(8, 3, ("mug", "hat"), (
     Attribute("colour", "categorical", ("red", "blue")),
-    Attribute("height", "number", unit="cm", mean=10.0, deviation=2.0),
+    Attribute("height", "number", unit="cm", mean=10.0, std=2.0),
     Attribute("azimuth", "angle"),
 ))  # fmt: skip
 

@@ -9,7 +9,7 @@ from prodgen.errors import UsageError
 from prodgen.metrics.features import Identity
 from prodgen.metrics.passport import Number, Passport, gain
 
-WHO = Identity("home", "3", "ab" * 32, "none")
+WHO = Identity("classifier", "3", "ab" * 32, "none")
 PASS = Passport("frechet", WHO, "d1", "test", 436, 1000, 0, (("k", 5),))
 
 

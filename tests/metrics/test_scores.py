@@ -24,15 +24,15 @@ def test_real_pictures_sit_at_the_floor_and_shifted_ones_do_not():
     for name, better in scores.BETTER.items():
         gap = shifted[name].value - honest[name].value
         assert gap > 0 if better == scores.LOWER else gap < 0, name
-        assert honest[name].floor == shifted[name].floor
-    assert honest["frechet"].value == pytest.approx(honest["frechet"].floor, abs=0.1)
+        assert honest[name].real_baseline == shifted[name].real_baseline
+    assert honest["frechet"].value == pytest.approx(honest["frechet"].real_baseline, abs=0.1)
     assert honest["frechet"].low < honest["frechet"].value < honest["frechet"].high
     assert shifted["frechet"].value == pytest.approx(16, rel=0.2)  # 4 features, 2 apart
 
 
 def test_a_number_says_what_it_stands_on():
     found = scores.distances(rows(30, 0), [rows(20, 1)], rows(10, 2), PASS, "runs/x", ("ab",))
-    passport = found["recall"].passport
+    passport = found["recall"].measurement_spec
     assert (passport.metric, passport.real, passport.fake) == ("recall", 30, 20)
     assert passport.options == (("k", 5),) and passport.extractor == PASS.extractor
     assert found["recall"].subject == "runs/x" and found["recall"].trained_with == ("ab",)
@@ -63,8 +63,8 @@ def test_the_floor_is_the_mean_of_several_sets_of_real_pictures():
     real, others = rows(100, 0), rows(250, 1)
     found = scores.distances(real, [rows(100, 2)], others, PASS)["frechet"]
     both = [frechet.between(real, others[:100]), frechet.between(real, others[100:200])]
-    assert found.floor == pytest.approx(np.mean(both))
-    assert found.floor_low < found.floor < found.floor_high
+    assert found.real_baseline == pytest.approx(np.mean(both))
+    assert found.real_baseline_low < found.real_baseline < found.real_baseline_high
 
 
 def test_equal_shares_of_few_sets_are_not_known_exactly():

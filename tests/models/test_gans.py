@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import commandline
+from prodgen.cli import commandline
 from prodgen.models import dcgan, r3gan
 from prodgen.types import Spec
 from tests.tiny import ROOT, spec_of

@@ -18,8 +18,8 @@ def test_costs_are_summed_over_the_sessions_of_a_run():
 
 def test_what_rounds_to_nothing_has_no_sign(tmp_path):
     found = {
-        "distances": {"home-1": {"frechet": {"value": -0.0049, "floor": -0.006}}},
-        "shows": {},
+        "distances": {"classifier-1": {"frechet": {"value": -0.0049, "real_baseline": -0.006}}},
+        "condition_accuracy": {},
         "memorisation": {"copies": 0.0},
     }
     assert judged.cards(found)[0] == ("Frechet distance, home; real pictures get -0.01", "0.00")

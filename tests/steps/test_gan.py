@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import checkpoint, images, rng, tables, trees
+from prodgen import checkpoint, images, rng, trees
+from prodgen.config import registry
 from prodgen.losses import penalties
 from prodgen.models import conditioning
 from prodgen.steps import game, gan
@@ -289,7 +290,7 @@ def test_the_generator_hears_label_attributes_and_latent(store):
 
 
 def test_penalty_places_are_those_of_the_table():
-    found = {name: list(game._groups(places)) for name, places in tables.PENALTIES.items()}
+    found = {name: list(game._groups(places)) for name, places in registry.PENALTIES.items()}
     assert found["none"] == [(("real", "fake"), False)]
     assert found["r1"] == [(("real",), True), (("fake",), False)]
     assert found["r1_r2"] == [(("real", "fake"), True)]

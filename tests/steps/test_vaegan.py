@@ -99,6 +99,6 @@ def test_a_judgement_has_the_vaes_numbers_and_the_samples(store):
     judge = jax.jit(vaegan.make_eval_step(config, store.spec, identity))
     sums = jax.device_get(judge(state, batch, home_of(store.spec)))
     found = vaegan.summarise(config, store.spec, sums)
-    assert {"elbo", "psnr", "perceptual", "frechet", "spread", "named"} <= set(found)
+    assert {"elbo", "psnr", "perceptual", "frechet", "spread", "condition_accuracy"} <= set(found)
     assert all(np.isfinite(v) for v in found.values())
     assert vaegan.score(found) == -found["perceptual"]

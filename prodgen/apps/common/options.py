@@ -1,0 +1,96 @@
+"""The options that several modes share. Imports no JAX: a usage error is answered at once."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from prodgen.cli.options import option
+from prodgen.config import registry
+from prodgen.editing import FIT_STEPS
+
+MAX_SEED = 2**31 - 2  # the evaluation takes the two seeds after it as well
+MAX_IMAGES = 1_000_000
+ATTRIBUTES_HELP = "Attributes, as in colour=red,azimuth=30."
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """The base of every mode's Options. run: whether the mode needs, may take or takes no run."""
+
+    run: ClassVar[Literal["needed", "optional", "none"]] = "none"
+
+    def check(self, workdir: Path | None) -> None:
+        """UsageError or MissingInput for options that do not go together, before JAX is loaded."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions(Options):
+    """Of a mode that opens a run."""
+
+    run = "needed"
+
+    step: str = option("best", "Checkpoint: best, latest or a step.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PngOptions(Options):
+    """Of a mode whose PNG files say where they come from."""
+
+    metadata: bool = option(True, "Write into each PNG where the image comes from.")
+    mark: bool = option(False, 'Mark images "AI-generated" in a corner, from 24 px a side.')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeedOptions(Options):
+    """Of a mode that draws samples."""
+
+    seed: int = option(0, "Seed of the latents and conditions.", low=0, high=MAX_SEED)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConditionOptions(SeedOptions):
+    """Of a mode that takes a category and attributes."""
+
+    label: str = option("", "The category.")
+    attributes: dict[str, str] = option({}, ATTRIBUTES_HELP)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleOptions(RunOptions, ConditionOptions, PngOptions):
+    """Of a mode that samples a run."""
+
+    temperature: float = option(
+        1.0, "Scale of the latents (truncation): lower is plainer.", low=0.0, high=10.0
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InputOptions(RunOptions, ConditionOptions, PngOptions):
+    """Of a mode that is given images of a run's size, or takes them from its test split."""
+
+    input: str = option("", "An image or a folder of images; default: the run's test split.")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FitOptions(Options):
+    """Of a mode that inverts photos."""
+
+    steps: int = option(FIT_STEPS, "Optimisation steps of an inversion.", low=1, high=10_000)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CutoutOptions(Options):
+    """Of a mode that cuts the product out of a photo."""
+
+    cutout: str = option(
+        "plain", "How the product is separated from its background.",
+        choices=tuple(registry.CUTOUTS),
+    )  # fmt: skip
+    model: str = option("", "The file u2netp.onnx.", read_with={"cutout": ("neural",)})
+
+
+def frames_option(default: int = 12):
+    """The option `frames`: images of a row."""
+    return option(default, "Images of a row.", low=2, high=240)

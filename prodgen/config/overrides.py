@@ -1,0 +1,79 @@
+"""Setting fields of a config: presets, single values, the check of the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from prodgen.config import constraints, registry
+from prodgen.config.fields import FIELDS, field_of, flatten, refuse_unread
+from prodgen.core.spelling import find_spelling
+from prodgen.errors import UsageError
+
+
+def preset(
+    config: ConfigDict,
+    presets: Mapping[str, Mapping[str, Any]],
+    name: str,
+    always: Mapping[str, Any] | None = None,
+) -> ConfigDict:
+    """`config` with the fields of `always` and of one preset set; "" is the default.
+
+    UsageError for a name that is not among the presets, and for a field that is set to another
+    value than its default and that the preset's run would not read.
+    """
+    chosen = {} if name in ("", "default") else presets.get(name)
+    if chosen is None:
+        known = registry.nearest(name, ["default", *presets])
+        raise UsageError(f"the config has no preset {name!r}; {known}")
+    values = {**(always or {}), **chosen}
+    for path, value in values.items():
+        put(config, path, value)
+    refuse_unread(config, [path for path in values if values[path] != FIELDS[path].default])
+    return config
+
+
+def put(config: ConfigDict, path: str, value: Any) -> None:
+    """Set one field by its dotted path; an unknown one or a value of the wrong kind: UsageError."""
+    rule = field_of(path).rule
+    if rule.choices and isinstance(value, str):
+        value = find_spelling(value, rule.choices)
+    if rule.kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not rule.allows(value):
+        raise refuse_value(path, value)
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        config = config[parent]
+    config[leaf] = value
+
+
+def parse(path: str, text: str) -> Any:
+    """The value that `text` on a command line means for the field `path`."""
+    try:
+        return field_of(path).rule.parse(text)
+    except ValueError:
+        raise refuse_value(path, text) from None
+
+
+def refuse_value(path: str, value: Any) -> UsageError:
+    """The error for a value that the rule of its field does not allow."""
+    return UsageError(
+        f"config.{path}={value!r} is not allowed: it must be {field_of(path).rule}",
+        "docs/configs.md lists the fields",
+    )
+
+
+def validate(config: ConfigDict) -> ConfigDict:
+    """Check every field against its rule and the fields against each other; UsageError if not."""
+    values = flatten(config)
+    for path, value in values.items():
+        if not field_of(path).rule.allows(value):
+            raise refuse_value(path, value)
+    missing = sorted(set(FIELDS) - set(values))
+    if missing:
+        raise UsageError(f"the config lacks the field config.{missing[0]}")
+    constraints.check(config)
+    return config
