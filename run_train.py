@@ -11,20 +11,26 @@ from absl import flags
 from prodgen import workdir
 from prodgen.cli import commandline
 
-FLAGS = flags.FlagValues()
-flags.DEFINE_string(
-    "workdir", "", "The run's folder; default: runs/<config>-<fingerprint>.", flag_values=FLAGS
-)
-flags.DEFINE_string(
-    "init_from", "", "Start from the averaged weights of the run in this folder.", flag_values=FLAGS
-)
+
+def define_flags() -> flags.FlagValues:
+    """The program's own flags; `--config` is added when they are parsed."""
+    values = flags.FlagValues()
+    flags.DEFINE_string(
+        "workdir", "", "The run's folder; default: runs/<config>-<fingerprint>.", flag_values=values
+    )
+    flags.DEFINE_string(
+        "init_from", "", "Start from the averaged weights of the run in this folder.",
+        flag_values=values,
+    )  # fmt: skip
+    return values
 
 
 def main(argv: list[str]) -> None:
-    experiment = commandline.parse_training(argv, FLAGS, __doc__)
-    origin = Path(FLAGS.init_from) if FLAGS.init_from else None
+    values = define_flags()
+    experiment = commandline.parse_training(argv, values, __doc__)
+    origin = Path(values.init_from) if values.init_from else None
     donor = workdir.read(origin)["fingerprint"] if origin else ""
-    path = Path(FLAGS.workdir or commandline.default_workdir(experiment, donor))
+    path = Path(values.workdir or commandline.default_workdir(experiment, donor))
     with workdir.claim(path):
         workdir.check_config(path, experiment.config)
         workdir.check_origin(path, origin)

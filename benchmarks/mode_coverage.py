@@ -199,7 +199,7 @@ def draw_grid(samples: dict, courses: dict, out: Path) -> None:
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split(argv)
+    chosen, overrides, rest = commandline.split_config(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/gan.py", overrides)
     meshes.start(config)

@@ -54,7 +54,7 @@ def measure(config: ConfigDict, store, rounds: int, steps: int) -> tuple[dict, d
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split(argv)
+    chosen, overrides, rest = commandline.split_config(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/gan.py", overrides)
     if runs.family(config) is not gan:

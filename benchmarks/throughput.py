@@ -211,7 +211,7 @@ def ceilings() -> dict[str, float]:
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split(argv)
+    chosen, overrides, rest = commandline.split_config(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/vae.py", overrides)
     check(config)

@@ -23,10 +23,9 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen.apps.request import Request
-
 import prodgen
 from prodgen.apps import batch
+from prodgen.apps.common.output import Output
 from prodgen.apps.notebook import Notebook
 from prodgen.cli import commandline
 from prodgen.errors import UsageError
@@ -76,11 +75,9 @@ def batches(run: Notebook, folder: Path) -> dict[str, float]:
 
     def once(name: str, turn: int) -> None:
         file = table(folder / "rows.csv", FLAGS.rows, 10_000 * turn)
-        request = Request(
-            Path(FLAGS.workdir), "batch", out=folder / f"{name} {turn}", table=str(file),
-            guard=name == "batch",
-        )  # fmt: skip
-        took[name].append(seconds(lambda: batch.run(run, request)))
+        options = batch.Options(table=str(file), guard=name == "batch")
+        out = Output(run, "batch", options, folder / f"{name} {turn}", Path(FLAGS.workdir))
+        took[name].append(seconds(lambda: batch.run(run, options, out)))
 
     generator_alone(run, 64)
     for turn in range(FLAGS.repeats + 1):

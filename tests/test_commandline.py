@@ -1,31 +1,52 @@
 """What a user's mistakes look like: exit codes and the last line, answered before JAX is loaded."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
-import time
 
 import pytest
 
-from prodgen import options
-from prodgen.apps import request
+from prodgen.apps.common.options import Options, RunOptions
+from prodgen.cli import commandline, modes
+from prodgen.cli.options import options_of
 from prodgen.config import registry
+from prodgen.errors import UsageError
 from tests.tiny import ROOT
+
+# Runs commands of one program in one interpreter: [exit code, last line of standard error] of each.
+COMMANDS = """
+import contextlib, importlib, io, json, sys
+sys.path.insert(0, sys.argv[1])
+program = importlib.import_module(sys.argv[2])
+from prodgen.cli import commandline
+results = []
+for argv in json.loads(sys.stdin.read()):
+    with contextlib.redirect_stderr(io.StringIO()) as stream:
+        code = commandline.run(program.main, [sys.argv[2] + ".py", *argv])
+    results.append([code, (stream.getvalue().splitlines() or [""])[-1]])
+heavy = [name for name in ("jax", "tensorflow") if name in sys.modules]
+print(json.dumps([results, heavy]))
+"""
+
+
+def run_commands(program, commands):
+    """[[exit code, last line], ...] of the commands, and the heavy packages that were loaded."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, str(ROOT), program],
+        input=json.dumps(commands), cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def command(program, *flags, cwd=ROOT):
-    begun = time.monotonic()
+    """(exit code, standard error's lines) of one command in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", str(ROOT / program), *flags],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
+        [sys.executable, str(ROOT / program), *flags], cwd=cwd, capture_output=True, text=True,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
-    )
-    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
-    loaded = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if "|" in line}
-    return done.returncode, lines, loaded, time.monotonic() - begun
+    )  # fmt: skip
+    return done.returncode, done.stderr.splitlines()
 
 
 TRAIN = [
@@ -35,68 +56,83 @@ TRAIN = [
     (["--config=configs/vae.py", "--config.trian.lr=1"], 2, "did you mean"),
     (["--config=configs/vae.py", "--config.train.num_steps=abc"], 2, "whole number"),
     (["--config=configs/vae.py", "--config.optim.lr=nan"], 2, "finite number"),
+    (["--config.optim.lr=-1", "--config", "configs/vae.py"], 2, "from 0 to 10"),
     (["--config=configs/vae.py", "--config.data.resolution=48"], 2, "one of 16, 28"),
+    (["--config=configs/vae.py", "--config.train.tensorboard"], 2, "needs a value"),
     (["--config=configs/vae.py", "--wrokdir=x"], 2, "workdir"),
     (["--config=configs/vae.py", "stray"], 2, "unexpected argument"),
+    (["--config=configs/vae.py:quick", "--config.loss.gamma=5"], 2,
+     "config.loss.gamma is not read with config.model.name=vae; it is read with model.name dcgan"),
+    (["--config=configs/gan.py", "--config.augment.travel=9"], 2, "config.augment.ada_images"),
     (["--config=configs/vae.py", "--init_from=nowhere"], 66, "holds no run"),
     (["--config=configs/vae.py", "--workdir=LICENSE"], 73, "not writable"),
     (["--config=configs/vae.py", "--workdir=/proc/nowhere"], 73, "not writable"),
-]
-
-
-@pytest.mark.parametrize(("flags", "code", "says"), TRAIN, ids=lambda x: str(x)[:40])
-def test_training_mistakes(flags, code, says):
-    found, lines, loaded, _ = command("run_train.py", *flags)
-    assert found == code, lines
-    assert lines[-1].startswith("prodgen: ERROR ") and says in lines[-1]
-    assert "jax" not in loaded and "tensorflow" not in loaded
-
-
+    (["--config=configs/vae.py", "--config.data.source=catalog", "--workdir=LICENSE"], 73, "not"),
+    (["--config=configs/vae.py", "--noconfig.train.tensorboard", "--workdir=LICENSE"], 73, "not"),
+]  # fmt: skip
 SAMPLE = [
     ([], 2, "no --workdir"),
     (["--workdir=nowhere"], 66, "holds no run"),
     (["--workdir=nowhere", "--mode=gird"], 2, "did you mean grid"),
     (["--workdir=nowhere", "--n=-3"], 2, "n"),
-    (["--workdir=nowhere", "--frames=8"], 2, "--frames says nothing to --mode=grid"),
-    (["--mode=gate"], 2, "name --images"),
-    (["--mode=cutout"], 2, "name --images"),
-    (["--mode=gate", "--images=x", "--cutout=plain"], 2, "--cutout says nothing to --mode=gate"),
+    (["--workdir=nowhere", "--frames=8"], 2,
+     "--frames is not read by --mode=grid | next: leave it out; it is read by interpolate"),
+    (["--wrokdir=nowhere"], 2, "did you mean workdir?"),
+    (["--mode=gate"], 2, "name a picture"),
+    (["--mode=cutout"], 2, "name a picture"),
+    (["--mode=gate", "--images=x", "--cutout=plain"], 2, "it is read by cutout, edit"),
+    (["--mode=gate", "--images=x", "--workdir=x"], 2, "--workdir is not read by --mode=gate"),
     (["--mode=cutout", "--images=x", "--cutout=magic"], 2, "grabcut"),
+    (["--mode=cutout", "--images=x", "--model=x"], 2, "it is read with --cutout=neural"),
     (["--mode=gate", "--images=x", "--profile=any"], 2, "white_main"),
-    (["--mode=compose"], 2, "name --images"),
+    (["--mode=compose"], 2, "name pictures"),
     (["--mode=compose", "--images=x", "--layout=poster"], 2, "sprites"),
-    (["--mode=gate", "--images=x", "--mark"], 2, "--mark says nothing to --mode=gate"),
-]
+    (["--mode=compose", "--images=x", "--cell=64"], 2, "it is read with --layout=sprites"),
+    (["--mode=gate", "--images=x", "--mark"], 2, "--mark is not read by --mode=gate"),
+    (["--mode=edit", "--images=x", "--edit=mix", "--other=y"], 2, "add --workdir=RUN"),
+    (["--mode=edit", "--images=x", "--edit=background", "--color=red"], 2,
+     "it is read with --edit=recolour"),
+    (["--mode=edit", "--images=x", "--edit=recolor", "--color=tael"], 2, "did you mean teal"),
+    (["--mode=vary", "--workdir=x", "--keep=color,shpe"], 2, "did you mean shape"),
+    (["--mode=personalize"], 2, "no --history"),
+    (["--mode=grid", "--workdir=x", "--attributes=red"], 2, "is not name=value"),
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("flags", "code", "says"), SAMPLE, ids=lambda x: str(x)[:40])
-def test_sampling_mistakes(flags, code, says):
-    found, lines, loaded, _ = command("run_sample.py", *flags)
-    assert found == code, lines
-    assert lines[-1].startswith("prodgen: ERROR ") and says in lines[-1]
-    assert "jax" not in loaded
+@pytest.mark.parametrize(("program", "cases"), [("run_train", TRAIN), ("run_sample", SAMPLE)])
+def test_a_mistake_is_answered_in_one_line_before_jax_is_loaded(program, cases):
+    results, heavy = run_commands(program, [flags for flags, _, _ in cases])
+    assert heavy == []
+    for (flags, code, words), (found, line) in zip(cases, results, strict=True):
+        assert found == code, (flags, line)
+        assert line.startswith("prodgen: ERROR ") and words in line, (flags, line)
 
 
 def test_a_broken_config_file_is_named_with_its_line(tmp_path):
-    (tmp_path / "broken.py").write_text("def get_config(preset):\n    return missing\n")
-    found, lines, _, _ = command("run_train.py", f"--config={tmp_path}/broken.py")
-    assert found == 2 and "broken.py:2: NameError" in lines[-1]
+    path = tmp_path / "broken.py"
+    for text, words in (
+        ("def get_config(preset):\n    return missing\n", "broken.py:2: NameError"),
+        ("def get_config(preset):\n    return int('x')\n", "broken.py:2: ValueError"),
+        ("def get_config(:\n", "broken.py:1: SyntaxError"),
+    ):
+        path.write_text(text)
+        with pytest.raises(UsageError, match=words):
+            commandline.read_config(f"{path}:p")
 
 
-@pytest.mark.parametrize(
-    ("program", "words"),
-    [("run_train.py", "configs/vae.py"), ("run_sample.py", "Scale of the latents")],
-)
-def test_help(program, words):
-    done = subprocess.run(
-        [sys.executable, program, "--help"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0 and "--workdir" in done.stdout and words in done.stdout
+def test_help_lists_the_flags_of_one_mode(capsys):
+    page = modes.help_page(["run_sample.py", "--mode=vary", "--help"])
+    assert "--strength" in page and "0.4" in page and "shape, colour, category" in page
+    assert "--layout" not in page and "--temperature" not in page
+    every = modes.help_page(["run_sample.py", "--help"])
+    assert all(f"  {name}" in every for name in registry.MODES)
+    assert modes.help_page(["run_sample.py", "--mode=vary"]) is None
+    with pytest.raises(SystemExit):
+        commandline.parse_training(["run_train.py", "--help"], modes.flags.FlagValues(), "words")
+    assert "words" in capsys.readouterr().out
 
 
 def test_without_an_accelerator_jax_is_told_so(monkeypatch):
-    from prodgen import commandline
-
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.setattr(commandline.Path, "exists", lambda self: False)
@@ -112,7 +148,72 @@ def test_without_an_accelerator_jax_is_told_so(monkeypatch):
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
 
 
-def test_every_flag_of_sampling_is_a_field_of_a_request_and_its_modes_exist():
-    names = {flag.name for flag in options.FLAGS}
-    assert names == {field.name for field in dataclasses.fields(request.Request)}
-    assert {mode for flag in options.FLAGS for mode in flag.modes} <= set(registry.MODES)
+NEW_MODE = '''"""--mode=count: how many images a folder holds."""
+
+import dataclasses
+
+from prodgen.apps.common.options import Options as CommonOptions
+from prodgen.cli.options import option
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(CommonOptions):
+    images: str = option("", "A folder.")
+    least: int = option(1, "Fewest images.", low=0)
+
+
+def run(model, options, out):
+    return [out.locate("count.json"), options.images, options.least]
+'''
+
+
+def test_a_mode_is_one_file_and_one_line_of_the_registry(tmp_path, monkeypatch):
+    (tmp_path / "counting.py").write_text(NEW_MODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(registry.MODES, "count", "counting")
+    made = modes.parse(["run_sample.py", "--mode=count", "--images=x", "--least=0", "--out=y"])
+    assert (made.options.images, made.options.least, str(made.out)) == ("x", 0, "y")
+    assert "--least" in modes.help_page(["run_sample.py", "--mode=count", "--help"])
+    with pytest.raises(UsageError, match="--strength is not read by --mode=count"):
+        modes.parse(["run_sample.py", "--mode=count", "--strength=1"])
+    with pytest.raises(UsageError, match="--least is not read by --mode=grid") as error:
+        modes.parse(["run_sample.py", "--mode=grid", "--workdir=x", "--least=1"])
+    assert "it is read by count" in error.value.next
+
+
+def test_every_mode_declares_its_options_with_help_and_sound_defaults():
+    for name in registry.MODES:
+        module = modes.module_of(name)
+        assert issubclass(module.Options, Options) and callable(module.run)
+        assert module.__doc__.startswith(f"--mode={name}: ")
+        assert issubclass(module.Options, RunOptions) == (module.Options.run != "none")
+        for one in options_of(module.Options):
+            assert one.help.endswith("."), (name, one.name)
+            if one.low is not None:
+                assert one.low <= one.default <= one.high, (name, one.name)
+            for other, values in one.read_with.items():
+                known = next(x for x in options_of(module.Options) if x.name == other)
+                assert set(values) <= set(known.choices), (name, one.name)
+
+
+def test_choices_and_pairs_are_accepted_in_both_spellings():
+    parse = lambda *flags: modes.parse(["run_sample.py", "--workdir=x", *flags]).options  # noqa: E731
+    assert parse("--mode=vary", "--keep=color,shape").keep == ("colour", "shape")
+    assert parse("--mode=vary", "--nomark", "--noguard").guard is False
+    edit = parse("--mode=edit", "--images=x", "--edit=recolor", "--color=gray")
+    assert (edit.edit, edit.colour) == ("recolour", "gray")
+    assert parse("--attributes=color=red,azimuth=30").attributes == {
+        "color": "red",
+        "azimuth": "30",
+    }
+    composed = modes.parse(["run_sample.py", "--mode=compose", "--images=x", "--recolor=red,gray"])
+    assert composed.options.recolour == ("red", "gray")
+    assert dataclasses.asdict(parse()) == dataclasses.asdict(modes.module_of("grid").Options())
+
+
+def test_training_flags_are_split_from_the_config():
+    name, overrides, rest = commandline.split_config(
+        ["p", "--config=a.py:q", "--workdir=w", "--config.a.b=1", "--config.c", "2", "-v"]
+    )
+    assert name == "a.py:q" and overrides == [("a.b", "1"), ("c", "2")]
+    assert rest == ["p", "--workdir=w", "-v"]

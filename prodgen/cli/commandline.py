@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
+import re
 import signal
 import sys
 import time
@@ -73,6 +74,21 @@ def quiet_platform() -> None:
         sys.modules["jax"].config.update("jax_platforms", "cpu")
 
 
+def parse_flags(argv: Sequence[str]) -> None:
+    """Let absl read the flags of a program without a config; mistakes are UsageErrors."""
+    if {"--help", "-help", "-h"} & set(argv):
+        print(sys.modules["__main__"].__doc__, flags.FLAGS.main_module_help(), sep="\n")
+        raise SystemExit(0)
+    try:
+        rest = flags.FLAGS(list(argv))
+    except flags.Error as error:
+        raise UsageError(
+            str(error).replace("\n", " "), f"{argv[0]} --help lists the flags"
+        ) from None
+    if len(rest) > 1:
+        raise UsageError(f"unexpected argument {rest[1]!r}", "write flags as --name=value")
+
+
 @dataclasses.dataclass(frozen=True)
 class Experiment:
     """What `--config` names: FILE[:PRESET], and the validated, locked config with its overrides."""
@@ -90,7 +106,7 @@ def parse_training(argv: Sequence[str], flags_of: flags.FlagValues, help_text: s
     if {"--help", "-help", "-h"} & set(argv):
         print(help_text, flags_of.get_help(), sep="\n")
         raise SystemExit(0)
-    name, overrides = _split_config(argv)
+    name, overrides = _config_of(argv)
     if not name:
         raise UsageError("no --config was given", "add --config=configs/vae.py")
     _check_file(name)
@@ -126,8 +142,7 @@ def _parse(
             raise UsageError(
                 str(error).replace("\n", " "), f"{argv[0]} --help lists the flags"
             ) from None
-        cause = error.__context__ or error
-        raise _config_error(name, cause) from None
+        raise _config_error(name, _first_cause(error)) from None
     except Exception as error:  # whatever the config file raises
         raise _config_error(name, error) from None
 
@@ -140,7 +155,20 @@ def _checked(config: ConfigDict, overrides: dict[str, str]) -> ConfigDict:
     return validate(config).lock()
 
 
-def _split_config(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
+def split_config(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]], list[str]]:
+    """(the last `--config`, its overrides, all other arguments) of a program whose own flags absl
+    reads apart; UsageError for a flag without value."""
+    name, overrides = _config_of(argv)
+    rest, words = [argv[0]], iter(argv[1:])
+    for word in words:
+        if not re.match(r"--?(no)?config(\.|=|$)", word):
+            rest.append(word)
+        elif "=" not in word and "noconfig" not in word:
+            next(words)  # its value
+    return name, overrides, rest
+
+
+def _config_of(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
     """The value of the last `--config` and all its overrides; UsageError for one without value."""
     name, overrides = "", []
     for flag, value in _config_words(argv):
@@ -182,6 +210,13 @@ def _check_file(name: str) -> None:
     if not path.is_file():
         known = sorted(str(p) for p in Path("configs").glob("*.py") if p.name != "base.py")
         raise UsageError(f"--config={path} is not a file", f"try one of {', '.join(known)}")
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What the config file raised: config_flags and absl wrap some errors twice."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def _config_error(name: str, error: BaseException) -> UsageError:

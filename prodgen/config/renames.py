@@ -99,8 +99,9 @@ def update_metrics(record: Mapping[str, float]) -> dict[str, float]:
 
 def update_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A data spec as JSON (`types.Spec.to_json`) under today's names."""
-    attributes = [_renamed(one, "attribute") for one in spec["attributes"]]
-    return {**spec, "attributes": attributes}
+    if "attributes" not in spec:
+        return dict(spec)
+    return {**spec, "attributes": [_renamed(one, "attribute") for one in spec["attributes"]]}
 
 
 def first_spec(spec: Mapping[str, Any]) -> dict[str, Any]:

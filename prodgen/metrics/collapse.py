@@ -3,11 +3,11 @@
 Its readings are those of the judgements of a run, in order (steps/judging.py): `spread`, the
 generated pictures' mean squared feature distance within a category as a share of the reals';
 `near_duplicates`, the share of them that all but repeat another of their category, and
-`near_duplicates_real`, that of the reals: a few shapes far from each other are wide, and a collapse nevertheless; `categories`, the
-share of the reals' categories that the generator produces; `d_margin`, the discriminator's loss on
-held-back pairs as a share of a coin's; `logits`, the root mean square of its logits;
-`out_of_range_fraction`, the share of generated values far outside the range of a picture; `grad_norm_g` and so on, those of the
-step before.
+`near_duplicates_real`, that of the reals: a few shapes far from each other are wide, and a collapse
+nevertheless; `categories`, the share of the reals' categories that the generator produces;
+`d_margin`, the discriminator's loss on held-back pairs as a share of a coin's; `logits`, the root
+mean square of its logits; `out_of_range_fraction`, the share of generated values far outside the
+range of a picture; `grad_norm_g` and so on, those of the step before.
 """
 
 from __future__ import annotations

@@ -108,7 +108,8 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> di
     """Validation numbers of a GAN from summed eval steps.
 
     frechet: Frechet distance in the features of the reference classifier (nan of fewer than 2
-    pictures); spread: mean squared feature distance within a category as a share of the reals', where enough pictures share one;
+    pictures); spread: mean squared feature distance within a category as a share of the reals',
+    where enough pictures share one;
     near_duplicates: share of fakes that have another of their category nearer than TWIN, and
     near_duplicates_real of reals;
     condition_accuracy: share of fakes that the reference classifier assigns to the requested
@@ -144,7 +145,7 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> di
     if heard(config, spec):
         labelled = max(float(sums["group"][:-1].sum()), 1.0)
         found["condition_accuracy"] = float(sums["named_fake"].sum()) / labelled
-        found["condition_accuracy_real"] = float(sums["condition_accuracy_real"].sum()) / labelled
+        found["condition_accuracy_real"] = float(sums["named_real"].sum()) / labelled
         seen = sums["produced_real"] > 0
         enough = sums["produced_fake"] >= OFTEN * sums["produced_real"]
         found["categories"] = float(enough[seen].mean()) if seen.any() else 1.0

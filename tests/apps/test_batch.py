@@ -11,12 +11,13 @@ from PIL import Image
 
 import prodgen
 from prodgen import provenance
-from prodgen.apps import batch, ledger, request, rows
+from prodgen.apps import batch, ledger, rows
 from prodgen.data.conditions import Conditions
 from prodgen.editing import edits, guard, orders
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import BadData, UsageError
 from prodgen.model import Model
+from tests.modes import run_mode
 from tests.tiny import shaded, vae_run
 
 TABLE = """\
@@ -52,10 +53,8 @@ def shop(turned, tmp_path, monkeypatch):
 
 
 def ask(run, shop, out, **options):
-    return request.run(request.Request(
-        workdir=run, mode="batch", out=shop / out, table=str(shop / "requests.csv"), steps=4,
-        **options,
-    ))  # fmt: skip
+    table = str(shop / "requests.csv")
+    return run_mode("batch", run, shop / out, table=table, steps=4, **options)
 
 
 def write(shop, *rows):
@@ -227,8 +226,8 @@ def test_edits_are_those_of_mode_edit_and_classical_ones_need_no_more(run, shop,
 def assert_as_edited(shop, name, workdir, **options):
     """The row's picture is, to the pixel, the one of --mode=edit."""
     images = str(shop / "shop" / "mug.png")
-    asked = request.Request(workdir, "edit", shop / "edit", images=images, steps=4, **options)
-    picture = next(path for path in request.run(asked) if path.suffix == ".png")
+    files = run_mode("edit", workdir, shop / "edit", images=images, steps=4, **options)
+    picture = next(path for path in files if path.suffix == ".png")
     np.testing.assert_array_equal(shown(shop, f"{name}_000.png"), np.asarray(Image.open(picture)))
 
 

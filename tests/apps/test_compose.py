@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from prodgen.apps.request import Request
 
 from prodgen import images, provenance
-from prodgen.apps import compose, subjects
+from prodgen.apps import subjects
 from prodgen.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.metrics import marketplace
+from tests.modes import run_mode
 from tests.test_commandline import command
 
 
@@ -34,7 +34,7 @@ def shop(tmp_path):
 
 
 def ask(images, out, **options):
-    return compose.run(None, Request(None, "compose", out=out, images=str(images), **options))
+    return run_mode("compose", out=out, images=str(images), **options)
 
 
 def entry(out):

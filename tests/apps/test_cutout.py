@@ -7,12 +7,12 @@ import types
 import numpy as np
 import pytest
 from PIL import Image
-from prodgen.apps.request import Request
 
 from prodgen.apps import colours, cutout, listing, photos
 from prodgen.config import registry
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.types import Spec
+from tests.modes import run_mode
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
 from tests.test_commandline import command
 from tests.tiny import tiny
@@ -26,7 +26,7 @@ def scene(alpha=ALPHA, ground=(210, 205, 200)):
 
 
 def ask(images, out, **options):
-    return cutout.run(None, Request(None, "cutout", out=out, images=str(images), **options))
+    return run_mode("cutout", out=out, images=str(images), **options)
 
 
 def table(out):

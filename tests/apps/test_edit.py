@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from prodgen import images, provenance
-from prodgen.apps import edit, request
+from prodgen.apps import edit
 from prodgen.editing import edits
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.model import Model
 from prodgen.photo import cutout
+from tests.modes import run_mode
 from tests.tiny import shaded, vae_run
 
 TEAL = (40, 148, 146)
@@ -39,9 +40,7 @@ def shop(store, tmp_path, monkeypatch):
 
 
 def ask(run, shop, **options):
-    return request.run(request.Request(
-        workdir=run, mode="edit", out=shop.parent / "out", images=str(shop), steps=4, **options
-    ))  # fmt: skip
+    return run_mode("edit", run, shop.parent / "out", images=str(shop), steps=4, **options)
 
 
 def table(shop):

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps import evaluate, outside, request
+from prodgen.apps import offline, outside
 from prodgen.data import prepare
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.metrics.passport import Number, Passport, gain
 from prodgen.model import Model
 from prodgen.report.judged import sections
+from tests.modes import run_mode
 from tests.tiny import Squares, tiny, trained_vae, write_run
 
 
@@ -51,13 +52,13 @@ def judged(run, many, tmp_path_factory):
 
 
 def ask(**options):
-    return request.run(request.Request(**{"workdir": None, "mode": "evaluate", **options}))
+    return run_mode("evaluate", **options)
 
 
 def test_every_number_has_its_passport_interval_and_floor(judged, many):
     store, found = many[0], judged[1]
     assert found["subject"]["real"] == len(store.ids("test"))
-    assert found["subject"]["sets"] == [len(store.ids("test"))] * evaluate.SETS
+    assert found["subject"]["sets"] == [len(store.ids("test"))] * offline.SETS
     assert {name.partition("-")[0] for name in found["distances"]} == {"classifier", "pixels"}
     for numbers in found["distances"].values():
         for metric, number in numbers.items():
@@ -225,15 +226,15 @@ def test_pictures_that_do_not_fit_the_reference_are_named(many, grey_store, side
 
 def test_extractors_that_cannot_be_had_say_where_they_come_from(monkeypatch, tmp_path):
     with pytest.raises(MissingInput, match="lpips has no weights"):
-        evaluate.extractors(("lpips",))
+        offline.load_extractors(("lpips",))
     with pytest.raises(UsageError, match="'inception' is not known; known: efficientnet_lite0"):
-        evaluate.extractors(("inception",))
+        offline.load_extractors(("inception",))
     with pytest.raises(UsageError, match="pixels takes no file"):
-        evaluate.extractors(("pixels=x",))
+        offline.load_extractors(("pixels=x",))
     with pytest.raises(MissingInput, match="nowhere.pth"):
-        evaluate.extractors((f"efficientnet_lite0={tmp_path / 'nowhere.pth'}",))
+        offline.load_extractors((f"efficientnet_lite0={tmp_path / 'nowhere.pth'}",))
     (tmp_path / "other.pth").write_bytes(b"something else")
     with pytest.raises(BadData):
-        evaluate.extractors((f"efficientnet_lite0={tmp_path / 'other.pth'}",))
-    lookers, perceptual = evaluate.extractors(())
+        offline.load_extractors((f"efficientnet_lite0={tmp_path / 'other.pth'}",))
+    lookers, perceptual = offline.load_extractors(())
     assert [who.identity.name for who in lookers] == ["pixels"] and perceptual is None

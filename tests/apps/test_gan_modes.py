@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 import prodgen
-from prodgen.apps import directions, request, sweep
+from prodgen.apps import directions, sweep
 from prodgen.errors import UsageError
 from prodgen.types import Attribute
+from tests.modes import run_mode
 from tests.tiny import write_run
 from tests.tiny_gan import start, tiny_gan
 
@@ -38,7 +39,7 @@ def pictures(store, tmp_path):
 
 
 def ask(run, out, mode, **options):
-    return request.run(request.Request(workdir=run, mode=mode, out=out, **options))
+    return run_mode(mode, run, out, **options)
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ import os
 import numpy as np
 import pytest
 from PIL import Image
-from prodgen.apps.request import Request
 
 from prodgen import images, provenance
-from prodgen.apps import gate, gate_sheet, listing
+from prodgen.apps import gate_sheet, listing
 from prodgen.config import registry
 from prodgen.errors import MissingInput, UsageError
 from prodgen.metrics import marketplace
+from tests.modes import run_mode
 from tests.test_commandline import command
 
 
@@ -34,7 +34,7 @@ def save(path, picture, **options):
 
 
 def ask(images, out, **options):
-    return gate.run(None, Request(None, "gate", out=out, images=str(images), **options))
+    return run_mode("gate", out=out, images=str(images), **options)
 
 
 def table(out):

@@ -8,9 +8,12 @@ from PIL import Image
 
 import prodgen
 from prodgen import workdir
-from prodgen.apps import interpolate, request, traverse
+from prodgen.apps import interpolate, traverse
+from prodgen.apps.common.output import Output
+from prodgen.cli.options import parse_pairs
 from prodgen.config import registry
 from prodgen.errors import MissingInput, UsageError
+from tests.modes import run_mode
 from tests.tiny import tiny, trained_vae, write_run
 
 
@@ -29,7 +32,7 @@ def model(run):
 
 
 def ask(run, out, mode, **options):
-    return request.run(request.Request(workdir=run, mode=mode, out=out, **options))
+    return run_mode(mode, run, out, **options)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,7 @@ def test_what_cannot_be_done_is_said(run, tmp_path):
     with pytest.raises(MissingInput, match="does not exist"):
         ask(run, tmp_path / "x.png", "reconstruct", input=str(tmp_path / "nothing"))
     with pytest.raises(UsageError, match="not name=value"):
-        request.parse_attributes("red")
+        parse_pairs("red", "--attributes")
 
 
 def test_every_mode_is_a_file_with_run():
@@ -182,7 +185,7 @@ def test_every_mode_is_a_file_with_run():
 def test_out_names_a_file_for_one_picture_and_a_folder_for_many(tmp_path):
     def target(out, default):
         place = tmp_path / out if out else None
-        made = request.Request(tmp_path / "run", "vary", out=place).target(default)
+        made = Output(None, "vary", None, place, tmp_path / "run").locate(default)
         return made.relative_to(tmp_path).as_posix()
 
     (tmp_path / "there").mkdir()
@@ -190,7 +193,13 @@ def test_out_names_a_file_for_one_picture_and_a_folder_for_many(tmp_path):
     assert target("mine.png", "grid.png") == "mine.png"
     assert target("there", "grid.png") == "there/grid.png"
     assert target("v1.2", "vary") == "v1.2"
-    with pytest.raises(UsageError, match=r"new is no \.png file, and no folder that exists"):
-        target("new", "grid.png")
-    with pytest.raises(UsageError, match=r"mine\.png is a file; mode vary writes a folder"):
+    assert target("new", "grid.png") == "new/grid.png"  # a folder, made when it is written to
+    assert target("v1.2", "grid.png") == "v1.2/grid.png"
+    with pytest.raises(UsageError, match=r"mine\.jpg is not a \.png file"):
+        target("mine.jpg", "grid.png")
+    with pytest.raises(UsageError, match=r"mine\.png is a file; --mode=vary writes a folder"):
         target("mine.png", "vary")
+    (tmp_path / "plain").write_text("")
+    for default in ("grid.png", "vary"):
+        with pytest.raises(UsageError, match=r"plain is (not a|a file)"):
+            target("plain", default)

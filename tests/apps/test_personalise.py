@@ -8,10 +8,11 @@ import pytest
 from PIL import Image
 
 from prodgen import home
-from prodgen.apps import personalise, request
+from prodgen.apps import personalise
 from prodgen.data import prepare
 from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.models import classifier
+from tests.modes import run_mode
 from tests.tiny import tiny, trained_vae, write_run
 
 
@@ -37,10 +38,10 @@ def ask(runs, store, tmp_path, monkeypatch):
 
     def ask(rows, out="out", heard=True, **options):
         (tmp_path / "history.csv").write_text("product,picture,event\n" + "\n".join(rows) + "\n")
-        request.run(request.Request(
-            runs[heard], "personalise", tmp_path / out, history=str(tmp_path / "history.csv"),
-            n=4, steps=2, **options,
-        ))  # fmt: skip
+        history = str(tmp_path / "history.csv")
+        run_mode(
+            "personalise", runs[heard], tmp_path / out, history=history, n=4, steps=2, **options
+        )
         return tmp_path / out
 
     return ask
@@ -67,7 +68,7 @@ def test_from_a_history_to_pictures(ask, store, tmp_path):
     assert [x["line"] for x in taste["history"]] == [*range(2, 14), 14]
     refused = " ".join(taste["refused"])
     assert "line 15: " in refused and "torn.png" in refused and "line 16: " in refused
-    red = next(x for x in taste["leanings"] if x["value"] == "red")
+    red = next(x for x in taste["preferences"] if x["value"] == "red")
     assert red["strength"] > 0 and red["sure"] > 0.8
     assert "colour red: +" in (one / "taste.txt").read_text()
     entry = json.loads((one / "manifest.json").read_text())["files"]["000000.png"]
@@ -78,7 +79,7 @@ def test_from_a_history_to_pictures(ask, store, tmp_path):
 def test_a_run_without_conditions_works_by_looks_and_says_so(ask, store):
     out = ask(reds(store, 3), heard=False)
     assert "looks alone" in (out / "taste.txt").read_text()
-    assert json.loads((out / "taste.json").read_text())["leanings"] == []
+    assert json.loads((out / "taste.json").read_text())["preferences"] == []
 
 
 def test_what_cannot_be_used_is_said(ask, runs, tmp_path):
@@ -88,9 +89,9 @@ def test_what_cannot_be_used_is_said(ask, runs, tmp_path):
     with pytest.raises(BadData, match="no product of the history can be used: line 2"):
         ask([",torn.png,bought"])
     with pytest.raises(UsageError, match="no --history"):
-        request.run(request.Request(runs[True], "personalise", tmp_path / "x"))
+        run_mode("personalise", runs[True], tmp_path / "x")
     with pytest.raises(MissingInput, match="is not a file"):
-        request.run(request.Request(runs[True], "personalise", tmp_path / "x", history="none.csv"))
+        run_mode("personalise", runs[True], tmp_path / "x", history="none.csv")
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import prodgen
-from prodgen.apps import request, views
+from prodgen.apps import views
 from prodgen.editing import guess, neighbourhood, reach
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverter
@@ -18,6 +18,7 @@ from prodgen.errors import UsageError
 from prodgen.metrics import memorisation
 from prodgen.model import Model
 from prodgen.types import Attribute, Spec
+from tests.modes import run_mode
 from tests.tiny import Squares, vae_run, write_run
 from tests.tiny_gan import start, tiny_gan
 
@@ -34,7 +35,7 @@ def own_pictures(turned, monkeypatch):
 
 
 def ask(run, out, mode, **options):
-    return request.run(request.Request(workdir=run, mode=mode, out=out, steps=6, **options))
+    return run_mode(mode, run, out, steps=6, **options)
 
 
 def silent(text):
