@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from prodgen.apps.common.options import Options, RunOptions
-from prodgen.cli import commandline, modes
+from prodgen.cli import commandline, modes, reference
 from prodgen.cli.options import options_of
 from prodgen.config import registry
 from prodgen.errors import UsageError
@@ -146,6 +146,14 @@ def test_without_an_accelerator_jax_is_told_so(monkeypatch):
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     commandline.quiet_platform()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
+
+
+def test_the_tables_of_the_docs_are_those_of_the_code():
+    for file, tables in reference.TABLES.items():
+        page = (ROOT / "docs" / file).read_text(encoding="utf-8")
+        assert reference.updated(page, tables) == page, "python -m prodgen.cli.reference"
+    with pytest.raises(ValueError, match="stand 0 times"):
+        reference.updated("a page", reference.TABLES["modes.md"])
 
 
 NEW_MODE = '''"""--mode=count: how many images a folder holds."""

@@ -39,9 +39,8 @@ class Rule:
         noun = "a whole number" if self.kind is int else "a finite number"
         if math.isinf(self.low) and math.isinf(self.high):
             return noun
-        if math.isinf(self.high):
-            return f"{noun} of at least {self.low:g}"
-        return f"{noun} from {self.low:g} to {self.high:g}"
+        low, high = (f"{x:,}" if isinstance(x, int) else f"{x:g}" for x in (self.low, self.high))
+        return f"{noun} of at least {low}" if high == "inf" else f"{noun} from {low} to {high}"
 
     def allows(self, value: Any) -> bool:
         """Whether a value has the right type, is finite, and is a choice or within the range."""
@@ -159,10 +158,10 @@ FIELDS: dict[str, Field] = {
     ),
     "data.cutout": Field(
         "none", one_of("none", *registry.CUTOUTS),
-        "How photos become packshots on white ([using.md](using.md)).", (DECODED,),
+        "How photos become packshots on white ([using.md](using.md)).",
     ),
     "data.cutout_model": Field(
-        "", TEXT, "The file `u2netp.onnx`.", (DECODED | {"data.cutout": ("neural",)},)
+        "", TEXT, "The file `u2netp.onnx`.", ({"data.cutout": ("neural",)},)
     ),
     "data.workers": Field(
         0, Rule(int, 0, 256), "Processes that prepare the data; 0: one for each core.",

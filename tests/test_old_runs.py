@@ -1,0 +1,142 @@
+"""Runs that prodgen 0.1.0 wrote open, sample the same bytes, and continue bit for bit.
+
+Bits are compared where jaxlib and the CPU's vector instructions are those that computed them;
+elsewhere values are, within a tolerance.
+"""
+
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen import config as configs
+from prodgen import trainer, trees, workdir
+from prodgen.config import renames
+from prodgen.errors import UsageError
+from prodgen.report import html, writer
+from prodgen.run import open_run
+from tests.modes import run_mode
+
+FOLDER = Path(__file__).parent / "runs_0.1"
+EXPECTED = json.loads((FOLDER / "expected.json").read_text())
+FAMILIES = tuple(EXPECTED["runs"])
+
+
+def has_same_machine() -> bool:
+    """Whether this jaxlib and CPU compute the recorded bits."""
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text().splitlines() if cpu.exists() else []
+    flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags")), [])
+    known = {"avx", "avx2", "fma", "avx512f", "avx512vl", "avx512_bf16", "amx_tile"}
+    same_cpu = sorted(known & set(flags)) == EXPECTED["cpu"]
+    return same_cpu and jax.lib.__version__ == EXPECTED["jaxlib"]
+
+
+@pytest.fixture
+def old_run(tmp_path, request):
+    """A copy of one old run's folder."""
+    with tarfile.open(FOLDER / f"{request.param}.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    return tmp_path / request.param
+
+
+@pytest.mark.parametrize("old_run", FAMILIES, indirect=True)
+def test_an_old_run_opens_and_samples_the_same_image(old_run, tmp_path):
+    record = workdir.read(old_run)
+    assert record["versions"]["prodgen"] == "0.1.0"
+    assert record["fingerprint"] == EXPECTED["runs"][old_run.name]["fingerprint"]
+    assert configs.fingerprint(configs.load(old_run / "config.json")) == record["fingerprint"]
+    run_mode("grid", old_run, tmp_path / "grid.png", n=16, seed=3)
+    written, expected = tmp_path / "grid.png", FOLDER / f"{old_run.name}_grid.png"
+    if has_same_machine():
+        assert written.read_bytes() == expected.read_bytes()
+    images = [np.asarray(Image.open(path)).astype(int) for path in (written, expected)]
+    assert np.abs(images[0] - images[1]).max() <= 1
+
+
+# The vaegan's step holds everything of the other two; it and the gan's compile for long.
+@pytest.mark.parametrize(
+    "old_run",
+    ["vae", *(pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES if name != "vae")],
+    indirect=True,
+)
+def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):
+    config = configs.load(old_run / "config.json")
+    with config.unlocked():
+        config.data.cache_dir = str(tmp_path / "cache")
+    with workdir.claim(old_run):
+        workdir.check_config(old_run, config)
+        trainer.train(config, old_run)
+    expected = EXPECTED["runs"][old_run.name]
+    run = open_run(old_run, "latest")
+    assert run.step == 6
+    leaves = {name: np.asarray(leaf) for name, leaf in trees.names(run.state).items()}
+    assert set(leaves) == set(expected["leaves"])
+    for name, (digest, total) in expected["leaves"].items():
+        if has_same_machine():
+            assert hashlib.sha256(leaves[name].tobytes()).hexdigest()[:16] == digest, name
+        np.testing.assert_allclose(np.abs(leaves[name].astype(float)).sum(), total, rtol=1e-3)
+    metrics = [renames.update_metrics(line) for line in expected["metrics"]]
+    if has_same_machine():
+        assert writer.read(old_run / writer.METRICS) == metrics
+    record = json.loads((old_run / "config.json").read_text())
+    assert record["config"] == config.to_dict() and "home" not in record
+    assert record["fingerprint"] == expected["fingerprint"]
+    assert "deviation" not in json.dumps(record["data"]["spec"])
+
+
+@pytest.mark.parametrize("old_run", ["gan"], indirect=True)
+def test_old_names_are_read_under_the_new_ones(old_run):
+    raw = json.loads((old_run / "config.json").read_text())
+    assert raw["config"]["augment"]["travel"] == 800 and "home" in raw
+    config = configs.load(old_run / "config.json")
+    assert config.augment.ada_images == 800 and config.optim.d_lr_ratio == 0.5
+    assert config.loss.perceptual == "classifier"
+    record = workdir.read(old_run)
+    assert record["classifier"]["accuracy"] == 0.0625 and "home" not in record
+    assert {"mean", "std"} <= set(record["data"]["spec"]["attributes"][0])
+    last = writer.read(old_run / writer.METRICS)[-1]
+    assert {"val/condition_accuracy", "val/out_of_range_fraction"} <= set(last)
+    assert "Condition accuracy" in html.report(old_run).read_text()
+
+
+@pytest.mark.parametrize("old_run", ["vae"], indirect=True)
+def test_a_field_that_no_version_knows_is_named_with_the_version_that_wrote_it(old_run):
+    path = old_run / "config.json"
+    record = json.loads(path.read_text())
+    record["config"]["loss"]["novelty"] = 1.0
+    record["versions"]["prodgen"] = "9.9.0"
+    path.write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=r"config.loss.novelty, .* written by prodgen 9.9.0"):
+        open_run(old_run)
+
+
+def test_renames_go_there_and_back():
+    values = {"augment.travel": 5, "loss.perceptual": "home", "optim.lr": 0.1}
+    updated = renames.update_fields(values)
+    assert updated == {"augment.ada_images": 5, "loss.perceptual": "classifier", "optim.lr": 0.1}
+    assert renames.first_names(updated) == values
+    assert renames.update_fields(updated) == updated
+    spec = {"attributes": [{"name": "a", "deviation": 2.0}], "resolution": 16}
+    assert renames.first_spec(renames.update_spec(spec)) == spec
+    assert set(renames.RENAMED_FIELDS.values()) <= set(configs.FIELDS)
+    assert not set(renames.RENAMED_FIELDS) & set(configs.FIELDS)
+
+
+def test_an_old_evaluation_is_read_under_the_new_names():
+    number = {"value": 1.0, "floor": 0.5, "floor_low": 0.4, "passport": {
+        "extractor": {"name": "home", "sha256": "ab"}, "metric": "frechet"}}  # fmt: skip
+    old = {"home": {"accuracy": 1.0}, "distances": {"home-3-ab": {"frechet": number}},
+           "shows": {"category": {"value": 0.9}}, "packshots": {"floor": {"fill": 0.5}}}  # fmt: skip
+    new = renames.update_evaluation(old)
+    assert new["classifier"] == {"accuracy": 1.0}
+    assert new["condition_accuracy"] == {"category": {"value": 0.9}}
+    assert new["packshots"] == {"real_baseline": {"fill": 0.5}}
+    moved = new["distances"]["classifier-3-ab"]["frechet"]
+    assert (moved["real_baseline"], moved["real_baseline_low"]) == (0.5, 0.4)
+    assert moved["measurement_spec"]["extractor"]["name"] == "classifier"
