@@ -41,6 +41,7 @@ class Model:
         self._draw = jax.jit(jax.vmap(lambda seed, i: latents(config, seed, i[None])[0]))
         generate = run.family.make_generate(run.config, run.spec)
         self._generate = jax.jit(lambda *inputs: images.to_uint8(generate(*inputs)))
+        self.tools: dict[Any, Any] = {}  # made once for this model, with their compiled programs
         self._encode = None
         if hasattr(run.family, "make_encode"):
             self._encode = jax.jit(run.family.make_encode(run.config, run.spec))

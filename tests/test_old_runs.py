@@ -132,7 +132,8 @@ def test_an_old_evaluation_is_read_under_the_new_names():
     number = {"value": 1.0, "floor": 0.5, "floor_low": 0.4, "passport": {
         "extractor": {"name": "home", "sha256": "ab"}, "metric": "frechet"}}  # fmt: skip
     old = {"home": {"accuracy": 1.0}, "distances": {"home-3-ab": {"frechet": number}},
-           "shows": {"category": {"value": 0.9}}, "packshots": {"floor": {"fill": 0.5}}}  # fmt: skip
+           "shows": {"category": {"value": 0.9}},
+           "packshots": {"floor": {"fill": 0.5}}}  # fmt: skip
     new = renames.update_evaluation(old)
     assert new["classifier"] == {"accuracy": 1.0}
     assert new["condition_accuracy"] == {"category": {"value": 0.9}}

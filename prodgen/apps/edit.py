@@ -205,9 +205,9 @@ def _recolouring(model: Model | None, options: Options) -> Callable[[Shot], list
 
 
 def _inverter(model: Model, options: Options) -> Inverter:
-    from prodgen.editing.inversion import Inverter
+    from prodgen.editing.inversion import open_inverter
 
-    return Inverter(model, say, options.steps)
+    return open_inverter(model, say, options.steps)
 
 
 def _hole(file: str) -> np.ndarray:

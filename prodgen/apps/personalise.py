@@ -66,7 +66,7 @@ class Options(RunOptions, SeedOptions, FitOptions, PngOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n pictures for the person of --history."""
-    from prodgen.editing.inversion import Inverter
+    from prodgen.editing.inversion import open_inverter
     from prodgen.editing.personal import Personaliser
 
     out.locate("personalise")
@@ -74,7 +74,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     store = model.store()
     names = {name: i for i, name in enumerate(store.names(np.arange(store.size)))}
     found = history.read(Path(options.history), EVENTS, names, options.person)
-    inverter = Inverter(model, say, options.steps)
+    inverter = open_inverter(model, say, options.steps)
     used, products, refused = _products(inverter, store, found)
     for reason in refused:
         say(f"left out: {reason}")

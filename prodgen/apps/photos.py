@@ -13,7 +13,7 @@ from prodgen.apps.common.options import ConditionOptions
 from prodgen.apps.common.output import say
 from prodgen.apps.listing import files
 from prodgen.data import fit, intake
-from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing.inversion import Inverted, Inverter, open_inverter
 from prodgen.errors import BadData, MissingInput, Refused
 from prodgen.model import Model
 from prodgen.types import Batch
@@ -77,6 +77,6 @@ def inverted(model: Model, options: Any, n: int) -> Products:
     reads. options: InputOptions with FitOptions.
     """
     pictures, _, names = read_pictures(model, options.input, n)
-    inverter = Inverter(model, say, options.steps)
+    inverter = open_inverter(model, say, options.steps)
     given = given_conditions(model, options, len(pictures))
     return Products(names, inverter(pictures, given), inverter)

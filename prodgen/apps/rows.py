@@ -22,7 +22,7 @@ from prodgen.apps.photos import read_picture
 from prodgen.editing import change, edits, neighbourhood
 from prodgen.editing.edits import Edited, Shot
 from prodgen.editing.guard import Guard
-from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing.inversion import Inverted, Inverter, open_inverter
 from prodgen.editing.orders import ALONE, Order
 from prodgen.errors import Refused
 from prodgen.model import BATCH, Model
@@ -62,7 +62,7 @@ def means_of(model: Model, options: Options, folder: Path, wanted: Sequence[Orde
     guarded = options.guard and any(order.guarded for order in wanted)
     guard = Guard(model) if guarded else None
     fitted = any(order.inverted for order in wanted)
-    inverter = Inverter(model, say, options.steps) if fitted else None
+    inverter = open_inverter(model, say, options.steps) if fitted else None
     return Means(model, folder, inverter, guard, options.shadow)
 
 

@@ -1,4 +1,4 @@
-"""The tables of docs/configs.md and docs/modes.md, made from the code: python -m prodgen.cli.reference
+"""The tables of docs/configs.md and docs/modes.md: python -m prodgen.cli.reference makes them anew.
 
 Each table stands between two marks in its page; what stands around them is written by hand.
 """

@@ -44,6 +44,15 @@ class Inverted:
         return Inverted(**jax.tree.map(lambda value: value[chosen], values))
 
 
+def open_inverter(model: Model, say: guess.Say, steps: int = FIT_STEPS) -> Inverter:
+    """The model's inverter of so many steps: made, and its programs compiled, once a model."""
+    key = ("inverter", steps)
+    if key not in model.tools:
+        model.tools[key] = Inverter(model, say, steps)
+    model.tools[key].say = say
+    return model.tools[key]
+
+
 class Inverter:
     """Inverts pictures into one run's model; its programs are compiled once.
 
@@ -51,7 +60,7 @@ class Inverter:
     """
 
     def __init__(self, model: Model, say: guess.Say, steps: int = FIT_STEPS):
-        self.model, self._say, self.steps = model, say, steps
+        self.model, self.say, self.steps = model, say, steps
         self.home, self.record = model.home(say)
         generate, self._weights = model.generator
         outputs, spec = self.home["head"]["bias"].shape[0], model.spec
@@ -113,7 +122,7 @@ class Inverter:
             origin = f"{run.record['fingerprint']} {run.step}"
             self._read_latents = guess.regressor(
                 run.path, config.model.latent, self.model.spec.shape, self._sampled, origin,
-                self._say,
+                self.say,
             )  # fmt: skip
         return self._read_latents(pictures)
 
@@ -147,7 +156,7 @@ class Inverter:
         for t in range(self.steps):
             search = self._step(self._weights, self.home, targets, conditions, search)
             if t % EVERY == 0:
-                self._say(f"inverting {n} pictures: step {t} of {self.steps}")
+                self.say(f"inverting {n} pictures: step {t} of {self.steps}")
         return self._told(pictures, targets, z, conditions, search, n)
 
     def _nearest(self, targets: Targets, starts: list) -> tuple[np.ndarray, Batch]:

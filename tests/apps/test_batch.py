@@ -11,12 +11,13 @@ from PIL import Image
 
 import prodgen
 from prodgen import provenance
-from prodgen.apps import batch, ledger, rows
+from prodgen.apps import ledger, rows
 from prodgen.data.conditions import Conditions
 from prodgen.editing import edits, guard, orders
 from prodgen.editing.inversion import Inverter
 from prodgen.errors import BadData, UsageError
-from prodgen.model import Model
+from prodgen.model import Model, load
+from tests import modes
 from tests.modes import run_mode
 from tests.tiny import shaded, vae_run
 
@@ -194,7 +195,7 @@ def test_latents_of_many_seeds_are_those_of_each(run):
 
 
 def test_edits_are_those_of_mode_edit_and_classical_ones_need_no_more(run, shop, monkeypatch):
-    monkeypatch.setattr(batch, "Inverter", None)
+    monkeypatch.setattr(rows, "open_inverter", None)
     photo = {"photo": "shop/mug.png"}
     write(
         shop,
@@ -281,6 +282,7 @@ def test_what_cannot_be_made_of_a_photo_is_told_by_line(run, shop, monkeypatch):
     plain = edits.recolour
     monkeypatch.setattr(edits, "recolour", reaches_outside)
     monkeypatch.setattr(Conditions, "heard", lambda self, config: self.hidden())
+    monkeypatch.setattr(modes, "load_once", lambda run, step, _: load(run, step))
     ask(run, shop, "out", guard=False)
     found = problems(shop / "out")
     for line, said in {

@@ -153,7 +153,7 @@ def test_nothing_of_the_user_is_overwritten(shop, tmp_path):
      ({"text": "x", "font": "none.ttf"}, MissingInput, "none.ttf"),
      ({"text": "Sale " * 99, "size": "mobile"}, UsageError, "does not fit"),
      ({"images": "nowhere"}, MissingInput, "nowhere does not exist"),
-     ({"out": "ad.jpg"}, UsageError, "no .png file, and no folder that exists")],
+     ({"out": "ad.jpg"}, UsageError, "is not a .png file")],
 )  # fmt: skip
 def test_what_cannot_be_done_is_said(shop, tmp_path, options, error, says):
     options = dict(options)
@@ -186,7 +186,7 @@ def test_several_files_may_be_named(shop, tmp_path):
 
 
 def test_the_command(shop, tmp_path):
-    code, lines, _, _ = command(
+    code, lines = command(
         "run_sample.py", "--mode=compose", f"--images={shop}", "--size=poster",
         f"--out={tmp_path}/a.png",
     )  # fmt: skip

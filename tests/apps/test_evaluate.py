@@ -157,9 +157,9 @@ def test_foreign_pictures_are_judged_by_a_folder(sides):
 def test_nothing_is_overwritten_or_ignored(judged, many, sides, tmp_path):
     """Refused before anything is computed; a run's own evaluation stays its own."""
     run, before = judged[0], (judged[0] / "evaluation.json").read_bytes()
-    with pytest.raises(UsageError, match="no .json file"):
+    with pytest.raises(UsageError, match="is not a .json file"):
         ask(workdir=run, out=tmp_path / "x.png")
-    with pytest.raises(UsageError, match="says nothing without --images"):
+    with pytest.raises(UsageError, match="has no effect without --images"):
         ask(workdir=run, reference="somewhere")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "manifest.json").write_text('{"name": "an app"}')

@@ -112,4 +112,4 @@ def test_what_an_adversarial_run_cannot_do_is_said(run, pictures, tmp_path):
     with pytest.raises(UsageError, match="goes through one attribute"):
         ask(run, tmp_path / "s.png", "sweep", attributes={"colour": "red"})
     with pytest.raises(UsageError, match="not an attribute"):
-        ask(run, tmp_path / "s.png", "sweep", attributes={"color": "*"})
+        ask(run, tmp_path / "s.png", "sweep", attributes={"smell": "*"})
