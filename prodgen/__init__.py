@@ -4,7 +4,7 @@
 JAX is loaded by what needs it.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def load(workdir, step=None):

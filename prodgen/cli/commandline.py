@@ -20,8 +20,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from prodgen.config.fields import field_of, refuse_unread
 from prodgen.config.identity import fingerprint
+from prodgen.config.lookup import field_of, refuse_unread
 from prodgen.config.overrides import parse as parse_value
 from prodgen.config.overrides import put, validate
 from prodgen.errors import ProdgenError, StorageError, UsageError

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from prodgen.cli import modes, options
 from prodgen.config import registry
-from prodgen.config.fields import FIELDS, readers
+from prodgen.config.fields import FIELDS
+from prodgen.config.lookup import readers
 
 BEGIN, END = "<!-- begin {} -->", "<!-- end {} -->"
 

@@ -1,94 +1,18 @@
-"""Every field of a run, one row each: default, rule, who reads it, help.
+"""Every field of a run, one row each: default, rule, help, who reads it.
 
-From these rows come the ConfigDict (`default_config`), the checks of a value (`Rule`), the refusal
-of a field that the run would not read (`refuse_unread`) and the table of docs/configs.md. Nothing
-here imports JAX: a mistake is answered in a fraction of a second.
+From these rows come the ConfigDict (`default_config`), the checks of a value (rules.py), the
+refusal of a field that the run would not read (lookup.py) and the table of docs/configs.md.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
-from collections.abc import Iterable, Mapping
-from typing import Any
-
 from ml_collections import ConfigDict
 
 from prodgen.config import registry
-from prodgen.errors import UsageError
+from prodgen.config.rules import Field, Not, Rule, one_of
 
 RESOLUTIONS = (16, 28, 32, 56, 64, 112, 128, 224, 256)  # pixels a side: 4 * 2^k and 7 * 2^k
 MAX_SEED = 2**31 - 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """What one field may be: its type and either the choices or the closed range."""
-
-    kind: type
-    low: float = -math.inf
-    high: float = math.inf
-    choices: tuple[Any, ...] = ()
-
-    def __str__(self) -> str:
-        if self.choices:
-            return "one of " + ", ".join(repr(choice) for choice in self.choices)
-        if self.kind in (bool, str):
-            return {bool: "true or false", str: "text"}[self.kind]
-        noun = "a whole number" if self.kind is int else "a finite number"
-        if math.isinf(self.low) and math.isinf(self.high):
-            return noun
-        low, high = (f"{x:,}" if isinstance(x, int) else f"{x:g}" for x in (self.low, self.high))
-        return f"{noun} of at least {low}" if high == "inf" else f"{noun} from {low} to {high}"
-
-    def allows(self, value: Any) -> bool:
-        """Whether a value has the right type, is finite, and is a choice or within the range."""
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        has_right_type = {
-            bool: isinstance(value, bool),
-            str: isinstance(value, str),
-            int: is_number and isinstance(value, int),
-            float: is_number and math.isfinite(value),
-        }[self.kind]
-        if not has_right_type or (self.choices and value not in self.choices):
-            return False
-        return self.kind in (bool, str) or self.low <= value <= self.high
-
-    def parse(self, text: str) -> Any:
-        """The value that a text on a command line means; ValueError for one of another type."""
-        if self.kind is bool:
-            values = {"true": True, "1": True, "false": False, "0": False}
-            if text.lower() not in values:
-                raise ValueError(text)
-            return values[text.lower()]
-        return self.kind(text)
-
-
-@dataclasses.dataclass(frozen=True)
-class Not:
-    """In a condition of `Field.read_by`: any value but this one."""
-
-    value: Any
-
-
-Condition = Mapping[str, "tuple[Any, ...] | Not"]  # field -> the values it must have; all must hold
-
-
-@dataclasses.dataclass(frozen=True)
-class Field:
-    """One field. read_by: conditions of which one must hold for a run to read it; () is always."""
-
-    default: Any
-    rule: Rule
-    help: str
-    read_by: tuple[Condition, ...] = ()
-
-
-def one_of(*choices: Any) -> Rule:
-    return Rule(type(choices[0]), choices=choices)
-
-
 TEXT, SWITCH, COUNT = Rule(str), Rule(bool), Rule(int, 1)
 VAES = {"model.name": ("vae", "vaegan")}
 GANS = {"model.name": ("dcgan", "r3gan", "vaegan")}  # the families with a discriminator
@@ -388,90 +312,3 @@ def default_config() -> ConfigDict:
             config[section] = ConfigDict()
         (config[section] if section else config)[leaf] = field.default
     return config.lock()
-
-
-def field_of(path: str) -> Field:
-    """The row of a dotted path; UsageError names the nearest field, or the new name of an old."""
-    from prodgen.config import renames  # it checks its own table by this module's rows
-
-    if path in FIELDS:
-        return FIELDS[path]
-    if path in renames.RENAMED_FIELDS:
-        new_name = renames.RENAMED_FIELDS[path]
-        raise UsageError(
-            f"config.{path} has a new name: config.{new_name}", f"write --config.{new_name}=..."
-        )
-    inside = [name for name in FIELDS if name.startswith(path + ".")]
-    if inside:
-        raise UsageError(f"config.{path} is a section, not a field; it holds {', '.join(inside)}")
-    raise UsageError(f"config.{path} is not a field of the config; {_nearest(path)}")
-
-
-def _nearest(path: str) -> str:
-    """The nearest known field: by the whole path, then by the leaf alone."""
-    by_path = difflib.get_close_matches(path, FIELDS, n=1, cutoff=0.6)
-    leaves = {name.split(".")[-1]: name for name in FIELDS}
-    by_leaf = difflib.get_close_matches(path.split(".")[-1], leaves, n=1, cutoff=0.6)
-    best = by_path or [leaves[name] for name in by_leaf]
-    return f"did you mean config.{best[0]}?" if best else "docs/configs.md lists the fields"
-
-
-def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every field by its dotted path: {"train.num_steps": 3000, ...}."""
-    values: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, (ConfigDict, dict)):
-            values |= flatten(value, f"{prefix}{name}.")
-        else:
-            values[prefix + name] = value
-    return values
-
-
-def is_read(path: str, values: Mapping[str, Any]) -> bool:
-    """Whether a run with these values, by dotted path, reads the field."""
-    conditions = field_of(path).read_by
-    return not conditions or any(not _unmet(condition, values) for condition in conditions)
-
-
-def _unmet(condition: Condition, values: Mapping[str, Any]) -> list[str]:
-    """The fields whose value does not meet a condition."""
-    return [
-        name
-        for name, wanted in condition.items()
-        if (values[name] == wanted.value if isinstance(wanted, Not) else values[name] not in wanted)
-    ]
-
-
-def refuse_unread(config: ConfigDict, paths: Iterable[str]) -> None:
-    """UsageError for the first field among `paths` that a run with this config does not read.
-
-    It names the setting that keeps the field from being read, and the settings that read it.
-    """
-    values = flatten(config)
-    for path in paths:
-        if is_read(path, values):
-            continue
-        condition = field_of(path).read_by[0]
-        here = ", ".join(f"config.{name}={values[name]}" for name in _unmet(condition, values))
-        raise UsageError(
-            f"config.{path} is not read with {here}; it is read with {readers(path)}",
-            "leave it out, or change the field that it depends on",
-        )
-
-
-def readers(path: str) -> str:
-    """Which settings read a field, in words: "model.name vae or vaegan"; "" where all do."""
-    return "; or ".join(
-        " and ".join(f"{name} {_values_in_words(name, wanted)}" for name, wanted in one.items())
-        for one in field_of(path).read_by
-    )
-
-
-def _values_in_words(name: str, wanted: tuple[Any, ...] | Not) -> str:
-    if isinstance(wanted, Not):
-        choices = FIELDS[name].rule.choices
-        if not choices:
-            return f"other than {wanted.value:g}"
-        wanted = tuple(choice for choice in choices if choice != wanted.value)
-    words = [str(value).lower() if isinstance(value, bool) else str(value) for value in wanted]
-    return ", ".join(words[:-1]) + (" or " if len(words) > 1 else "") + words[-1]

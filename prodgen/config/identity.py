@@ -11,7 +11,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.config import renames
-from prodgen.config.fields import FIELDS, flatten
+from prodgen.config.fields import FIELDS
+from prodgen.config.lookup import flatten
 from prodgen.config.overrides import put, validate
 from prodgen.errors import UsageError
 

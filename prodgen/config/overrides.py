@@ -8,7 +8,8 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.config import constraints, registry
-from prodgen.config.fields import FIELDS, field_of, flatten, refuse_unread
+from prodgen.config.fields import FIELDS
+from prodgen.config.lookup import field_of, flatten, refuse_unread
 from prodgen.core.spelling import find_spelling
 from prodgen.errors import UsageError
 

@@ -19,7 +19,7 @@ from prodgen.errors import BadData, UsageError
 from prodgen.model import Model, load
 from tests import modes
 from tests.modes import run_mode
-from tests.tiny import shaded, vae_run
+from tests.tiny import shaded
 
 TABLE = """\
 name,category,photo,attributes,seed,count,size,background,edit,strength,keep,colour,method
@@ -36,8 +36,8 @@ wood,,shop/mug.png,,,,,wood.png,background,,,,
 
 
 @pytest.fixture(scope="module")
-def run(turned, tmp_path_factory):
-    return vae_run(tmp_path_factory.mktemp("runs") / "run", turned, 60)
+def run(turned_run):
+    return turned_run
 
 
 @pytest.fixture

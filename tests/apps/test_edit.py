@@ -14,7 +14,7 @@ from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.model import Model
 from prodgen.photo import cutout
 from tests.modes import run_mode
-from tests.tiny import shaded, vae_run
+from tests.tiny import shaded
 
 TEAL = (40, 148, 146)
 
@@ -24,13 +24,13 @@ def disc(rgb=(200, 40, 40)):
 
 
 @pytest.fixture(scope="module")
-def run(store, tmp_path_factory):
-    return vae_run(tmp_path_factory.mktemp("runs") / "run", store, 120)
+def run(turned_run):
+    return turned_run
 
 
 @pytest.fixture
-def shop(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(Model, "store", lambda self: store)
+def shop(turned, tmp_path, monkeypatch):
+    monkeypatch.setattr(Model, "store", lambda self: turned)
     folder = tmp_path / "photos"
     folder.mkdir()
     Image.fromarray(disc()).save(folder / "a.png")
@@ -101,7 +101,7 @@ def test_half_the_strength_is_half_the_way_to_the_colour(run, shop):
 
 
 def test_an_attribute_is_drawn_anew_in_the_old_ones_place(run, shop):
-    ask(run, shop, edit="attribute", attributes={"colour": "blue", "radius": "5"})
+    ask(run, shop, edit="attribute", attributes={"colour": "blue", "elevation": "5"})
     picture = shown(shop, "a_attribute_generated.png")
     np.testing.assert_array_equal(picture[0], 255)
     assert np.abs(picture[48, 48].astype(int) - disc()[48, 48]).max() > 20
@@ -147,7 +147,7 @@ def test_what_is_missing_is_said_before_anything_is_read(shop, options, kind, sa
 
 
 def test_unknown_attributes_list_the_known_ones(run, shop):
-    with pytest.raises(UsageError, match="colour, radius, turn"):
+    with pytest.raises(UsageError, match="azimuth, colour, elevation"):
         ask(run, shop, edit="attribute", attributes={"smell": "rose"})
     with pytest.raises(MissingInput, match="nowhere"):
         ask(run, shop, edit="inpaint", mask="nowhere.png")

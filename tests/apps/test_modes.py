@@ -6,29 +6,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import prodgen
 from prodgen import workdir
 from prodgen.apps import interpolate, traverse
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import parse_pairs
 from prodgen.config import registry
 from prodgen.errors import MissingInput, UsageError
-from tests.modes import run_mode
-from tests.tiny import tiny, trained_vae, write_run
+from tests.modes import load_once, run_mode
 
 
 @pytest.fixture(scope="module")
-def run(store, tmp_path_factory):
-    """A run of 120 steps, written as the trainer writes one."""
-    path = tmp_path_factory.mktemp("runs") / "run"
-    config = tiny(optim__lr=1e-2, train__num_steps=120)
-    write_run(path, store, config, trained_vae(store, config, 120), 120)
-    return path
+def run(turned_run):
+    return turned_run
 
 
 @pytest.fixture(scope="module")
 def model(run):
-    return prodgen.load(run)
+    return load_once(run, "best", (run / "config.json").read_bytes())
 
 
 def ask(run, out, mode, **options):
@@ -84,9 +78,10 @@ def test_the_manifest_keeps_other_files_of_the_folder(run, tmp_path):
      pytest.param("sweep", {"n": 2, "attributes": {"colour": "*"}}, marks=pytest.mark.slow),
      pytest.param("reconstruct", {"n": 2}, marks=pytest.mark.slow)],
 )  # fmt: skip
-def test_every_picture_says_that_it_is_generated(run, store, tmp_path, mode, options):
+def test_every_picture_says_that_it_is_generated(run, turned, tmp_path, mode, options):
     if mode == "reconstruct":
-        Image.fromarray(store.fetch(store.ids("test")[:1])["image"][0]).save(tmp_path / "mine.png")
+        image = turned.fetch(turned.ids("test")[:1])["image"][0]
+        Image.fromarray(image).save(tmp_path / "mine.png")
         options = options | {"input": str(tmp_path / "mine.png")}
 
     def pngs(name, **more):
@@ -140,9 +135,9 @@ def test_traversal_names_the_most_active_first(run, model, tmp_path):
     assert entry["latents"][0] == int(np.argmax(activity))
 
 
-def test_own_pictures_are_reconstructed(run, store, tmp_path):
+def test_own_pictures_are_reconstructed(run, turned, tmp_path):
     (tmp_path / "mine").mkdir()
-    for i, picture in enumerate(store.fetch(store.ids("test")[:3])["image"]):
+    for i, picture in enumerate(turned.fetch(turned.ids("test")[:3])["image"]):
         Image.fromarray(picture).resize((40, 30)).save(tmp_path / "mine" / f"{i}.jpg")
     files = ask(run, tmp_path / "r.png", "reconstruct", input=str(tmp_path / "mine"))
     entry = json.loads(files[-1].read_text())["files"]["r.png"]
@@ -150,8 +145,8 @@ def test_own_pictures_are_reconstructed(run, store, tmp_path):
     assert all(5 < p["psnr"] < 60 for p in entry["pictures"])
 
 
-def test_the_notebook_face(model, store):
-    pictures = store.fetch(store.ids("test"))
+def test_the_notebook_face(model, turned):
+    pictures = turned.fetch(turned.ids("test"))
     z = model.encode(pictures["image"], pictures)
     assert z.shape == (len(pictures["image"]), 4) and z.dtype == np.float32
     back = model.reconstruct(pictures["image"], pictures)

@@ -13,19 +13,19 @@ import prodgen
 from prodgen.apps import views
 from prodgen.editing import guess, neighbourhood, reach
 from prodgen.editing.guard import Guard
-from prodgen.editing.inversion import Inverter
+from prodgen.editing.inversion import Inverter, open_inverter
 from prodgen.errors import UsageError
 from prodgen.metrics import memorisation
 from prodgen.model import Model
 from prodgen.types import Attribute, Spec
-from tests.modes import run_mode
-from tests.tiny import Squares, vae_run, write_run
+from tests.modes import load_once, run_mode
+from tests.tiny import Squares, write_run
 from tests.tiny_gan import start, tiny_gan
 
 
 @pytest.fixture(scope="module")
-def run(turned, tmp_path_factory):
-    return vae_run(tmp_path_factory.mktemp("runs") / "run", turned, 120)
+def run(turned_run):
+    return turned_run
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def own_pictures(turned, monkeypatch):
 
 
 def ask(run, out, mode, **options):
-    return run_mode(mode, run, out, steps=6, **options)
+    return run_mode(mode, run, out, steps=4, **options)
 
 
 def silent(text):
@@ -46,7 +46,8 @@ def silent(text):
 def inverter(run, turned):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Model, "store", lambda self: turned)
-        yield Inverter(prodgen.load(run), silent, steps=6)
+        model = load_once(run, "best", (run / "config.json").read_bytes())
+        yield open_inverter(model, silent, 4)
 
 
 def test_inversion_betters_the_guess_and_is_told(run, tmp_path):

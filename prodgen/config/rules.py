@@ -1,0 +1,75 @@
+"""What one config field may be, and which runs read it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """What one field may be: its type and either the choices or the closed range."""
+
+    kind: type
+    low: float = -math.inf
+    high: float = math.inf
+    choices: tuple[Any, ...] = ()
+
+    def __str__(self) -> str:
+        if self.choices:
+            return "one of " + ", ".join(repr(choice) for choice in self.choices)
+        if self.kind in (bool, str):
+            return {bool: "true or false", str: "text"}[self.kind]
+        noun = "a whole number" if self.kind is int else "a finite number"
+        if math.isinf(self.low) and math.isinf(self.high):
+            return noun
+        low, high = (f"{x:,}" if isinstance(x, int) else f"{x:g}" for x in (self.low, self.high))
+        return f"{noun} of at least {low}" if high == "inf" else f"{noun} from {low} to {high}"
+
+    def allows(self, value: Any) -> bool:
+        """Whether a value has the right type, is finite, and is a choice or within the range."""
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        has_right_type = {
+            bool: isinstance(value, bool),
+            str: isinstance(value, str),
+            int: is_number and isinstance(value, int),
+            float: is_number and math.isfinite(value),
+        }[self.kind]
+        if not has_right_type or (self.choices and value not in self.choices):
+            return False
+        return self.kind in (bool, str) or self.low <= value <= self.high
+
+    def parse(self, text: str) -> Any:
+        """The value that a text on a command line means; ValueError for one of another type."""
+        if self.kind is bool:
+            values = {"true": True, "1": True, "false": False, "0": False}
+            if text.lower() not in values:
+                raise ValueError(text)
+            return values[text.lower()]
+        return self.kind(text)
+
+
+@dataclasses.dataclass(frozen=True)
+class Not:
+    """In a condition of `Field.read_by`: any value but this one."""
+
+    value: Any
+
+
+Condition = Mapping[str, "tuple[Any, ...] | Not"]  # field -> the values it must have; all must hold
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One field. read_by: conditions of which one must hold for a run to read it; () is always."""
+
+    default: Any
+    rule: Rule
+    help: str
+    read_by: tuple[Condition, ...] = ()
+
+
+def one_of(*choices: Any) -> Rule:
+    return Rule(type(choices[0]), choices=choices)
