@@ -20,6 +20,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen import decode, tables
+from prodgen.data import packages
 from prodgen.data.source import Item, SplitName
 from prodgen.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.types import Attribute
@@ -49,7 +50,10 @@ class TensorflowDataset:
         return ()
 
     def content(self) -> dict[str, Any]:
-        version = importlib.metadata.version("tensorflow-datasets")
+        try:
+            version = importlib.metadata.version("tensorflow-datasets")
+        except importlib.metadata.PackageNotFoundError as error:
+            raise _not_installed(error) from error
         return {"source": "tfds", "name": self.name, "tensorflow-datasets": version}
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
@@ -137,15 +141,18 @@ def _tensorflow_datasets() -> Any:
         import tensorflow as tf
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise UsageError(
-            f"config.data.source=tfds needs a package that is not installed: {error}",
-            "pip install tensorflow-cpu tensorflow-datasets importlib_resources",
-        ) from error
+        raise _not_installed(error) from error
     with contextlib.suppress(RuntimeError):  # already in use: then it is too late to hide them
         for kind in ("GPU", "TPU"):
             tf.config.set_visible_devices([], kind)
     tfds.disable_progress_bar()
     return tfds
+
+
+def _not_installed(error: ImportError) -> UsageError:
+    return UsageError(
+        f"config.data.source=tfds needs a package that is not installed: {error}", packages.INSTALL
+    )
 
 
 def _prepared_builder(name: str, folder: Path, downloads: Path | None) -> Any:
