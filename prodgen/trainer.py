@@ -48,6 +48,7 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
         store = prepare.open_or_prepare(config.data, console.throttled())
         workdir.check_data(path, store.digest())
         order.check(len(store.ids("train")), config.train.batch_size)
+        resident.choose_feed(config.data.feed, store, mesh)  # refused now, not after compiling
         trainer = Trainer(config, path, store, mesh, console)
         try:
             trainer.begin(init_from)
@@ -173,10 +174,10 @@ class Trainer:
         say(f"model    {self.config.model.name}: {sizes} weights; {mode} on {devices}")
 
     def _open_feed(self) -> Iterator[Batch]:
-        config, mesh, feed = self.config, self.mesh, self.config.data.feed
+        config, mesh = self.config, self.mesh
         seed, size = config.seed, config.train.batch_size
         start = self.step * self.family.real_batches(config)
-        if feed == "resident" or (feed == "auto" and resident.fits(self.store, mesh)):
+        if resident.choose_feed(config.data.feed, self.store, mesh) == "resident":
             whole, rows = meshes.replicated(mesh), meshes.split(mesh)
             return resident.batches(self.store, seed, size, start, whole, rows)
         from prodgen.data import feed as tfdata  # TensorFlow is loaded only where it feeds

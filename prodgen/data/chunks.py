@@ -2,7 +2,7 @@
 
 A chunk is a pure function of (source, options, range), written under a temporary name and renamed,
 so a killed build goes on where it stopped and the number of processes changes nothing. Processes
-are spawned, never forked: JAX may be loaded. A process that dies on a picture costs that picture.
+are started, never forked: JAX may be loaded. A process that dies on a picture costs that picture.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import dataclasses
 import json
 import os
 import resource
-import sys
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -86,8 +85,8 @@ def build(
         else:
             pending.append(job)
     count = sum(job.stop - job.start for job in pending)
-    processes = min(processes or len(os.sched_getaffinity(0)), len(pending))
-    if source.parallel and processes > 1 and count >= SMALL and _can_spawn():
+    processes = min(processes or _cpu_count(), len(pending))
+    if source.parallel and processes > 1 and count >= SMALL:
         _build_parallel(source, options, pending, processes, done)
     elif pending:
         _build_here(source, options, pending, done)
@@ -109,11 +108,11 @@ def _is_complete(path: Path) -> bool:
         return False
 
 
-def _can_spawn() -> bool:
-    """Spawned processes import the main module: that needs a file (or -m, -c), not stdin."""
-    main = sys.modules["__main__"]
-    file = getattr(main, "__file__", None)
-    return file is None or os.path.exists(file)
+def _cpu_count() -> int:
+    """The cores that this process may use; macOS says only how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _build_here(
@@ -176,7 +175,8 @@ def _limit_memory(options: Options) -> None:
     limit = 3 * 2**30 + 16 * options.max_pixels
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     if hard == resource.RLIM_INFINITY or limit <= hard:
-        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+        with contextlib.suppress(ValueError):  # macOS has systems that refuse this limit
+            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
 def _one_by_one(source: Source, options: Options, job: Job) -> list[Ready]:

@@ -13,12 +13,30 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
-from prodgen.data import order
+from prodgen.data import order, packages
 from prodgen.data.store import Store
 from prodgen.types import Batch
 
 SHARE = 0.25  # of a device's memory that the pictures may take
 CHUNK = 4096  # pictures read from the store at a time
+
+
+def choose_feed(feed: str, store: Store, mesh: Mesh) -> str:
+    """The feed that config.data.feed stands for: "auto" is "resident" where the data fit.
+
+    UsageError where it is "tfdata" and TensorFlow is not installed.
+    """
+    if feed == "tfdata":
+        packages.check_tensorflow("config.data.feed=tfdata needs TensorFlow")
+    if feed != "auto":
+        return feed
+    if fits(store, mesh):
+        return "resident"
+    packages.check_tensorflow(
+        f"the training images take more than {SHARE:.0%} of a device's memory, so that "
+        "config.data.feed=auto needs TensorFlow"
+    )
+    return "tfdata"
 
 
 def fits(store: Store, mesh: Mesh) -> bool:

@@ -21,6 +21,7 @@ from ml_collections import ConfigDict
 
 from prodgen import decode
 from prodgen.config import registry
+from prodgen.data import packages
 from prodgen.data.source import Item, SplitName
 from prodgen.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.types import Attribute
@@ -50,7 +51,10 @@ class TensorflowDataset:
         return ()
 
     def content(self) -> dict[str, Any]:
-        version = importlib.metadata.version("tensorflow-datasets")
+        try:
+            version = importlib.metadata.version("tensorflow-datasets")
+        except importlib.metadata.PackageNotFoundError as error:
+            raise _not_installed(error) from error
         return {"source": "tfds", "name": self.name, "tensorflow-datasets": version}
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
@@ -138,15 +142,18 @@ def _tensorflow_datasets() -> Any:
         import tensorflow as tf
         import tensorflow_datasets as tfds
     except ImportError as error:
-        raise UsageError(
-            f"config.data.source=tfds needs a package that is not installed: {error}",
-            "pip install tensorflow-cpu tensorflow-datasets importlib_resources",
-        ) from error
+        raise _not_installed(error) from error
     with contextlib.suppress(RuntimeError):  # already in use: then it is too late to hide them
         for kind in ("GPU", "TPU"):
             tf.config.set_visible_devices([], kind)
     tfds.disable_progress_bar()
     return tfds
+
+
+def _not_installed(error: ImportError) -> UsageError:
+    return UsageError(
+        f"config.data.source=tfds needs a package that is not installed: {error}", packages.INSTALL
+    )
 
 
 def _prepared_builder(name: str, folder: Path, downloads: Path | None) -> Any:

@@ -101,7 +101,7 @@ def make(
         at = {"z": z, "attributes": conditions["attributes"]}
         found = measure(weights, frozen, targets, z, conditions)
         scale = tuple(jnp.maximum(value, LEAST) for value in found)
-        unmet = jnp.full(len(z), jnp.inf)
+        unmet = jnp.full(len(z), jnp.inf, jnp.float32)  # of one type, or `step` compiles twice
         return Search(jnp.zeros((), jnp.int32), at, rule.init(at), at, unmet, scale)
 
     def step(weights, frozen, targets, conditions, search: Search) -> Search:

@@ -1,15 +1,21 @@
 """Both feeds deliver the bytes that order and store define, from any batch on, on any share."""
 
+import importlib.util
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from prodgen.data import feed, resident
-from prodgen.errors import BadData
+from prodgen import trainer
+from prodgen.data import feed, prepare, resident
+from prodgen.errors import BadData, UsageError
 from prodgen.parallel import mesh as meshes
 from tests.tiny import ROOT, batch_of, mesh_of, tiny
+
+needs_tensorflow = pytest.mark.skipif(
+    importlib.util.find_spec("tensorflow") is None, reason="TensorFlow is not installed"
+)
 
 
 def take(batches, n):
@@ -25,6 +31,7 @@ def same(found, expected):
             np.testing.assert_array_equal(a[name], b[name], name)
 
 
+@needs_tensorflow
 @pytest.mark.parametrize("start", [0, 7])
 def test_tfdata_and_resident_are_bit_identical_to_the_definition(store, start):
     config = tiny(seed=5)
@@ -36,6 +43,7 @@ def test_tfdata_and_resident_are_bit_identical_to_the_definition(store, start):
         same(take(resident.batches(store, 5, 16, start, whole, rows), 9), expected)
 
 
+@needs_tensorflow
 def test_two_hosts_share_the_batch_that_one_host_sees(store):
     every = np.arange(16, dtype=np.int32)
     whole = take(feed.batches(store, 0, 16, every, 3), 3)
@@ -63,6 +71,47 @@ def test_resident_takes_at_most_a_quarter_of_the_memory(store, monkeypatch):
     assert resident.fits(store, mesh)
     monkeypatch.setattr(resident, "_memory", lambda mesh: 4 * size - 4)
     assert not resident.fits(store, mesh)
+
+
+@pytest.fixture
+def without_tensorflow(monkeypatch):
+    """Neither `import tensorflow` nor find_spec finds it."""
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+
+
+@needs_tensorflow
+def test_feeds_are_chosen(store, monkeypatch):
+    mesh = mesh_of(tiny(), 1)
+    assert resident.choose_feed("auto", store, mesh) == "resident"
+    monkeypatch.setattr(resident, "_memory", lambda mesh: 1.0)
+    assert resident.choose_feed("auto", store, mesh) == "tfdata"
+    assert resident.choose_feed("tfdata", store, mesh) == "tfdata"
+    assert resident.choose_feed("resident", store, mesh) == "resident"
+
+
+def test_only_the_tfdata_feed_needs_tensorflow(store, monkeypatch, without_tensorflow):
+    mesh = mesh_of(tiny(), 1)
+    assert resident.choose_feed("auto", store, mesh) == "resident"
+    with pytest.raises(UsageError, match="config.data.feed=tfdata needs TensorFlow") as caught:
+        resident.choose_feed("tfdata", store, mesh)
+    assert "pip install tensorflow" in caught.value.next
+    monkeypatch.setattr(resident, "_memory", lambda mesh: 1.0)
+    assert resident.choose_feed("resident", store, mesh) == "resident"
+    with pytest.raises(UsageError, match="more than 25% of a device's memory.* not installed"):
+        resident.choose_feed("auto", store, mesh)
+
+
+def test_training_without_the_tensorflow_it_needs_is_refused_at_the_start(
+    store, monkeypatch, tmp_path, without_tensorflow
+):
+    monkeypatch.setattr(prepare, "open_or_prepare", lambda *_: store)
+    monkeypatch.setattr(resident, "_memory", lambda mesh: 1.0)
+    monkeypatch.setattr(trainer, "Trainer", None)  # which is not reached
+    with pytest.raises(UsageError) as caught:
+        trainer.train(tiny(), tmp_path / "run")
+    assert caught.value.code == 2
+    assert "pip install" in caught.value.next
+    assert "--config.data.feed=resident" in caught.value.next
 
 
 def test_the_resident_feed_and_training_never_import_tensorflow():

@@ -1,6 +1,7 @@
 """TensorFlow data sets: the real files of one, wrong names, missing files. No network is used."""
 
 import gzip
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,22 @@ def test_wrong_settings(data):
     data.name, data.downloads = "fashion_mnist", "/nowhere"
     with pytest.raises(MissingInput, match="/nowhere"):
         tfds.from_config(data)
+
+
+def test_an_absent_package_is_named_with_the_line_that_installs_it(data, monkeypatch):
+    data.source, data.name = "tfds", "fashion_mnist"
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(UsageError, match="data.source=tfds needs a package.*tensorflow") as caught:
+        prepare.open_or_prepare(data)
+    assert caught.value.next.startswith("pip install tensorflow")
+
+    def no_version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", no_version)
+    with pytest.raises(UsageError, match="tensorflow-datasets") as caught:
+        prepare.open_or_prepare(data)
+    assert caught.value.next.startswith("pip install tensorflow")
 
 
 @pytest.mark.slow

@@ -1,0 +1,20 @@
+"""TensorFlow and TensorFlow Datasets: needed by one feed and one source alone."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+
+from prodgen.errors import UsageError
+
+# There is no tensorflow-cpu for macOS.
+TENSORFLOW = "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"
+INSTALL = f"pip install {TENSORFLOW} tensorflow-datasets importlib_resources"
+
+
+def check_tensorflow(reason: str) -> None:
+    """UsageError, beginning with the reason why it is needed, where TensorFlow is not installed."""
+    if importlib.util.find_spec("tensorflow") is None:
+        raise UsageError(
+            f"{reason}, which is not installed", f"{INSTALL}, or set --config.data.feed=resident"
+        )
