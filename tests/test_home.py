@@ -37,7 +37,7 @@ def brief(monkeypatch):
 
 def test_a_damaged_one_is_trained_anew_and_comes_out_the_same(store, brief):
     _, record = home.network(store, tiny().data, nothing)
-    (path,) = store.path.parent.glob(f"homebrief-{store.digest()}-0.msgpack")
+    (path,) = store.path.parent.glob(f"classifierbrief-{store.digest()}-0.msgpack")
     content = bytearray(path.read_bytes())
     content[200] ^= 1
     path.write_bytes(content)
@@ -59,7 +59,7 @@ def test_only_families_that_ask_for_it_get_it(store):
 
 def test_a_run_keeps_its_own_and_goes_on_with_it(store, tmp_path, brief):
     params, record = home.frozen(gan, tiny_gan(), store, nothing, tmp_path)
-    (cached,) = store.path.parent.glob(f"homebrief-{store.digest()}-0.msgpack")
+    (cached,) = store.path.parent.glob(f"classifierbrief-{store.digest()}-0.msgpack")
     content = cached.read_bytes()
     cached.unlink()  # the cache is safe to delete
     said = []

@@ -120,10 +120,10 @@ def test_renames_go_there_and_back():
     values = {"augment.travel": 5, "loss.perceptual": "home", "optim.lr": 0.1}
     updated = renames.update_fields(values)
     assert updated == {"augment.ada_images": 5, "loss.perceptual": "classifier", "optim.lr": 0.1}
-    assert renames.first_names(updated) == values
+    assert renames.restore_first_names(updated) == values
     assert renames.update_fields(updated) == updated
     spec = {"attributes": [{"name": "a", "deviation": 2.0}], "resolution": 16}
-    assert renames.first_spec(renames.update_spec(spec)) == spec
+    assert renames.restore_first_spec(renames.update_spec(spec)) == spec
     assert set(renames.RENAMED_FIELDS.values()) <= set(configs.FIELDS)
     assert not set(renames.RENAMED_FIELDS) & set(configs.FIELDS)
 

@@ -72,7 +72,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     ledger = Ledger(out.locate("batch"), [file for order in wanted for file in order.files()])
     pieces = list(_missing(wanted, ledger, _origin(model, options), table.parent))
     say(f"{len(ledger)} pictures are there, {len(pieces)} are to be made")
-    means = rows.means_of(model, options, table.parent, [piece.order for piece in pieces])
+    means = rows.make_means(model, options, table.parent, [piece.order for piece in pieces])
     with futures.ThreadPoolExecutor(2) as pool:
         put, settle = _writer(means, out.mode, options, ledger, pool)
         _samples(means, [p for p in pieces if not p.order.photo], put)

@@ -38,7 +38,7 @@ def read_pictures(model: Model, source: str, n: int) -> tuple[np.ndarray, Batch 
     return pictures, None, [path.name for path in paths]
 
 
-def given_conditions(model: Model, options: ConditionOptions, n: int) -> Batch | None:
+def pick_conditions(model: Model, options: ConditionOptions, n: int) -> Batch | None:
     """The conditions of n pictures that --label and --attributes name; None where neither does."""
     if not options.label and not options.attributes:
         return None
@@ -78,5 +78,5 @@ def inverted(model: Model, options: Any, n: int) -> Products:
     """
     pictures, _, names = read_pictures(model, options.input, n)
     inverter = open_inverter(model, say, options.steps)
-    given = given_conditions(model, options, len(pictures))
+    given = pick_conditions(model, options, len(pictures))
     return Products(names, inverter(pictures, given), inverter)

@@ -34,7 +34,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     target = out.locate("reconstruct.png")
     pictures, conditions, names = photos.read_pictures(model, options.input, options.n)
     if conditions is None:
-        conditions = photos.given_conditions(model, options, len(pictures))
+        conditions = photos.pick_conditions(model, options, len(pictures))
     mean = model.encode(pictures, conditions)
     decoded = model.decode(mean, conditions)
     details = [

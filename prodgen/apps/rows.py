@@ -57,7 +57,7 @@ class Means:
     shadow: float
 
 
-def means_of(model: Model, options: Options, folder: Path, wanted: Sequence[Order]) -> Means:
+def make_means(model: Model, options: Options, folder: Path, wanted: Sequence[Order]) -> Means:
     """What the orders are made with, no more of it than they need."""
     guarded = options.guard and any(order.guarded for order in wanted)
     guard = Guard(model) if guarded else None

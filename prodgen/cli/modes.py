@@ -67,11 +67,11 @@ def parse(argv: Sequence[str]) -> Command:
     workdir, out = (Path(text) if text else None for text in (values.workdir, values.out))
     if workdir and cls.run == "none":
         raise UsageError(f"--workdir is not read by --mode={mode}", "leave it out")
-    built = options.build(cls, values)
-    built.check(workdir)
+    chosen = options.build(cls, values)
+    chosen.check(workdir)
     if workdir is None and cls.run == "needed":
         raise UsageError("no --workdir was given", "name a folder of run_train.py")
-    return Command(mode, built, workdir, out)
+    return Command(mode, chosen, workdir, out)
 
 
 def _british_flag(word: str) -> str:

@@ -131,13 +131,13 @@ def build(cls: type, values: flags.FlagValues) -> Any:
 
 def _choice(one: Option, text: str) -> str:
     """The text as one of the choices, in either spelling; any text where there are no choices."""
-    found = find_spelling(text, one.choices)
-    if one.choices and found not in one.choices and text != one.default:
+    choice = find_spelling(text, one.choices)
+    if one.choices and choice not in one.choices and text != one.default:
         raise UsageError(
             f"--{one.name}={text} is not known; {registry.nearest(text, list(one.choices))}",
             f"choose one of {', '.join(one.choices)}",
         )
-    return found
+    return choice
 
 
 def refuse_unread(options: Any, given: Collection[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from prodgen.cli import modes, options
 from prodgen.config import registry
 from prodgen.config.fields import FIELDS
-from prodgen.config.lookup import readers
+from prodgen.config.lookup import describe_readers
 
 BEGIN, END = "<!-- begin {} -->", "<!-- end {} -->"
 
@@ -23,7 +23,8 @@ def config_table() -> str:
         default = str(field.default).lower() if isinstance(field.default, bool) else field.default
         choices = ", ".join(f"`{one}`" if one != "" else '""' for one in field.rule.choices)
         allowed = choices or str(field.rule)
-        rows.append(f"| `{path}` | {default} | {allowed} | {field.help} | {readers(path)} |")
+        cells = [f"`{path}`", str(default), allowed, field.help, describe_readers(path)]
+        rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
@@ -48,7 +49,7 @@ def mode_tables() -> str:
 TABLES = {"configs.md": {"fields": config_table}, "modes.md": {"modes": mode_tables}}
 
 
-def updated(page: str, tables: dict) -> str:
+def update_page(page: str, tables: dict) -> str:
     """The page with each of its tables made anew; ValueError where a mark is missing."""
     for name, make in tables.items():
         begin, end = BEGIN.format(name), END.format(name)
@@ -63,7 +64,7 @@ def main() -> None:
     folder = Path(__file__).parents[2] / "docs"
     for file, tables in TABLES.items():
         path = folder / file
-        path.write_text(updated(path.read_text(encoding="utf-8"), tables), encoding="utf-8")
+        path.write_text(update_page(path.read_text(encoding="utf-8"), tables), encoding="utf-8")
         print(path)
 
 

@@ -42,7 +42,7 @@ def fingerprint(config: ConfigDict) -> str:
         for path, value in flatten(config).items()
         if path not in free and not (path in ADDED and value == ADDED[path])
     }
-    text = json.dumps(renames.first_names(fixed), sort_keys=True)
+    text = json.dumps(renames.restore_first_names(fixed), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 

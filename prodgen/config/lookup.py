@@ -52,10 +52,10 @@ def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[st
 def is_read(path: str, values: Mapping[str, Any]) -> bool:
     """Whether a run with these values, by dotted path, reads the field."""
     conditions = field_of(path).read_by
-    return not conditions or any(not _unmet(condition, values) for condition in conditions)
+    return not conditions or any(not _unmet_fields(condition, values) for condition in conditions)
 
 
-def _unmet(condition: Condition, values: Mapping[str, Any]) -> list[str]:
+def _unmet_fields(condition: Condition, values: Mapping[str, Any]) -> list[str]:
     """The fields whose value does not meet a condition."""
     return [
         name
@@ -74,14 +74,15 @@ def refuse_unread(config: ConfigDict, paths: Iterable[str]) -> None:
         if is_read(path, values):
             continue
         condition = field_of(path).read_by[0]
-        here = ", ".join(f"config.{name}={values[name]}" for name in _unmet(condition, values))
+        unmet = _unmet_fields(condition, values)
+        here = ", ".join(f"config.{name}={values[name]}" for name in unmet)
         raise UsageError(
-            f"config.{path} is not read with {here}; it is read with {readers(path)}",
+            f"config.{path} is not read with {here}; it is read with {describe_readers(path)}",
             "leave it out, or change the field that it depends on",
         )
 
 
-def readers(path: str) -> str:
+def describe_readers(path: str) -> str:
     """Which settings read a field, in words: "model.name vae or vaegan"; "" where all do."""
     return "; or ".join(
         " and ".join(f"{name} {_values_in_words(name, wanted)}" for name, wanted in one.items())

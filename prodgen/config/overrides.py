@@ -44,7 +44,7 @@ def put(config: ConfigDict, path: str, value: Any) -> None:
     if rule.kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not rule.allows(value):
-        raise refuse_value(path, value)
+        raise describe_refusal(path, value)
     *parents, leaf = path.split(".")
     for parent in parents:
         config = config[parent]
@@ -56,10 +56,10 @@ def parse(path: str, text: str) -> Any:
     try:
         return field_of(path).rule.parse(text)
     except ValueError:
-        raise refuse_value(path, text) from None
+        raise describe_refusal(path, text) from None
 
 
-def refuse_value(path: str, value: Any) -> UsageError:
+def describe_refusal(path: str, value: Any) -> UsageError:
     """The error for a value that the rule of its field does not allow."""
     return UsageError(
         f"config.{path}={value!r} is not allowed: it must be {field_of(path).rule}",
@@ -72,7 +72,7 @@ def validate(config: ConfigDict) -> ConfigDict:
     values = flatten(config)
     for path, value in values.items():
         if not field_of(path).rule.allows(value):
-            raise refuse_value(path, value)
+            raise describe_refusal(path, value)
     missing = sorted(set(FIELDS) - set(values))
     if missing:
         raise UsageError(f"the config lacks the field config.{missing[0]}")

@@ -2,8 +2,8 @@
 
 A run's folder keeps what was written by the version that wrote it. Everything read from a folder
 passes through here before it is compared, so that old runs open, sample and continue. A run's
-fingerprint is computed over the names of version 0.1.0 (`first_names`): a rename never gives an
-existing run another fingerprint.
+fingerprint is computed over the names of version 0.1.0 (`restore_first_names`): a rename never
+gives an existing run another fingerprint.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def update_fields(values: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def first_names(values: Mapping[str, Any]) -> dict[str, Any]:
+def restore_first_names(values: Mapping[str, Any]) -> dict[str, Any]:
     """The inverse of `update_fields`: the names and choices of version 0.1.0."""
     values = dict(values)
     for version in reversed(HISTORY):
@@ -104,7 +104,7 @@ def update_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {**spec, "attributes": [_renamed(one, "attribute") for one in spec["attributes"]]}
 
 
-def first_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
+def restore_first_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A data spec as version 0.1.0 wrote it: the digest of a data set is computed over it."""
     old_names = {new: old for one in HISTORY for old, new in one.attribute.items()}
     attributes = [

@@ -96,7 +96,7 @@ class Store:
     def digest(self) -> str:
         """16 hex digits of what training sees: pixels, splits, conditions; not where they lie."""
         total = hashlib.sha256(
-            json.dumps(renames.first_spec(self.spec.to_json()), sort_keys=True).encode()
+            json.dumps(renames.restore_first_spec(self.spec.to_json()), sort_keys=True).encode()
         )
         for part in (self.hash, self.split, self.label, self.attributes, self.known):
             total.update(np.ascontiguousarray(part).tobytes())

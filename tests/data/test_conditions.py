@@ -50,12 +50,17 @@ def test_label_and_values_are_what_was_asked(store, conditions):
 
 @pytest.mark.parametrize(
     ("label", "wanted", "says"),
-    [("disk", {}, "did you mean disc"), ("disc", {"color": "red"}, "did you mean colour"),
+    [("disk", {}, "did you mean disc"), ("disc", {"colur": "red"}, "did you mean colour"),
      ("disc", {"colour": "rad"}, "did you mean red"), ("disc", {"radius": "big"}, "a number")],
 )  # fmt: skip
 def test_what_the_run_does_not_know_is_refused_with_what_it_knows(conditions, label, wanted, says):
     with pytest.raises(UsageError, match=says):
         conditions.pick(0, np.arange(2), label, wanted)
+
+
+def test_american_spelling_is_accepted(conditions):
+    rows = [conditions.pick(0, np.arange(3), "disc", {name: "red"}) for name in ("color", "colour")]
+    np.testing.assert_array_equal(rows[0]["attributes"], rows[1]["attributes"])
 
 
 def test_saved_and_loaded(store, conditions, tmp_path):

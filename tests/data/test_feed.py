@@ -115,7 +115,7 @@ def test_training_without_the_tensorflow_it_needs_is_refused_at_the_start(
 
 
 def test_the_resident_feed_and_training_never_import_tensorflow():
-    code = "import sys, prodgen.trainer, prodgen.data.resident, prodgen.apps.request as r; " \
+    code = "import sys, prodgen.trainer, prodgen.data.resident, prodgen.apps.common.runner; " \
            "import prodgen.apps.grid, prodgen.apps.reconstruct; " \
            "sys.exit(any(m.split('.')[0] == 'tensorflow' for m in sys.modules))"  # fmt: skip
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -40,7 +40,7 @@ def test_home_is_the_classifier_s_features():
     who = features.home(params, "ab" * 32)
     expected = net.apply({"params": params}, images.to_float(pictures(5)))[1]
     np.testing.assert_allclose(who(pictures(5)), expected, rtol=1e-5, atol=1e-6)
-    assert str(who.identity) == "home-3-abababab/none"
+    assert str(who.identity) == "classifier-3-abababab/none"
 
 
 def test_distances_of_perceptual_rows_are_lpips(monkeypatch, tmp_path):

@@ -34,7 +34,7 @@ def test_any_difference_is_refused_and_named(field):
 def test_a_run_is_not_ranked_by_what_it_was_trained_with():
     taught = Number(3.0, PASS, subject="runs/vaegan", trained_with=(WHO.sha256,))
     assert not taught.ranked
-    with pytest.raises(UsageError, match="runs/vaegan was trained with home-3-abababab"):
+    with pytest.raises(UsageError, match="runs/vaegan was trained with classifier-3-abababab"):
         gain(taught, Number(5.0, PASS))
     assert Number(3.0, PASS, trained_with=("cd" * 32,)).ranked
     assert Number(3.0, dataclasses.replace(PASS, extractor=None), trained_with=("",)).ranked
