@@ -9,6 +9,7 @@ from prodgen import checkpoint, images, rng, tables, trees
 from prodgen.losses import penalties
 from prodgen.models import conditioning
 from prodgen.steps import game, gan
+from tests import programs
 from tests.tiny import batch_of, close, spec_of
 from tests.tiny_gan import (
     COMBINATIONS,
@@ -178,7 +179,7 @@ def test_the_lazy_step_multiplies_the_penalty_by_its_interval(store):
 
 @pytest.mark.parametrize("d_steps", [1, 2, 3])
 def test_updates_counted_in_a_checkpoint(store, tmp_path, d_steps):
-    config = tiny_gan(train__d_steps=d_steps, loss__penalty="none")
+    config = tiny_gan(model__name="dcgan", train__d_steps=d_steps, loss__penalty="none")
     state, _ = trained(store, config, 2)
     keeper = checkpoint.Checkpoints(tmp_path, 2, 1)
     keeper.save(2, state, None)
@@ -232,7 +233,7 @@ def test_the_augmentation_is_what_d_sees_of_reals_and_fakes(store):
             return jnp.broadcast_to(background, image.shape)
 
     critic.policy = Blank()
-    update = game.make_update(config, critic, lambda x: x, False)
+    update = jax.jit(game.make_update(config, critic, lambda x: x, False))
     batch = batch_of(store, config)
     real, conditions = images.to_float(batch["image"]), conditioning.vector(batch, store.spec)
     _, metrics = update(
@@ -264,7 +265,7 @@ def test_p_follows_its_rule(store):
 def test_padding_counts_nothing_in_a_judgement(store):
     config = tiny_gan()
     state, batch, home = start(config, store.spec), batch_of(store, config), home_of(store.spec)
-    judge = jax.jit(gan.make_eval_step(config, store.spec, lambda x: x))
+    judge = programs.eval_step(config, store.spec)
     half = batch | {"slot": np.where(np.arange(16) < 8, batch["slot"], -1).astype(np.int32)}
     junk = half | {"image": np.where((np.arange(16) < 8)[:, None, None, None], batch["image"], 7)}
     assert float(judge(state, half, home)["examples"]) == 8
@@ -274,7 +275,7 @@ def test_padding_counts_nothing_in_a_judgement(store):
 def test_the_generator_hears_label_attributes_and_latent(store):
     config = tiny_gan(optim__lr=1e-2)
     state, _ = trained(store, config, 3)  # FiLM starts from zero
-    made = jax.jit(gan.make_generate(config, store.spec))
+    made = programs.generate(config, store.spec)
     batch = batch_of(store, config)
     z = gan.latents(config, 0, np.arange(16))
     weights = gan.weights(state)
