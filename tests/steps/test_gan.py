@@ -177,9 +177,16 @@ def test_the_lazy_step_multiplies_the_penalty_by_its_interval(store):
     close(*found, 1e-6)
 
 
+def unpenalised(d_steps):
+    """A config of so many updates of D a step, none of which moves a weight."""
+    return tiny_gan(
+        model__name="dcgan", train__d_steps=d_steps, loss__penalty="none", optim__lr=0.0
+    )
+
+
 @pytest.mark.parametrize("d_steps", [1, 2, 3])
 def test_updates_counted_in_a_checkpoint(store, tmp_path, d_steps):
-    config = tiny_gan(model__name="dcgan", train__d_steps=d_steps, loss__penalty="none")
+    config = unpenalised(d_steps)
     state, _ = trained(store, config, 2)
     keeper = checkpoint.Checkpoints(tmp_path, 2, 1)
     keeper.save(2, state, None)
@@ -196,10 +203,10 @@ def test_updates_counted_in_a_checkpoint(store, tmp_path, d_steps):
 
 def test_every_update_of_d_has_pictures_and_noise_of_its_own(store):
     """With d_steps 2 and both batches equal, the two updates still draw different fakes."""
-    config = tiny_gan(train__d_steps=2, loss__penalty="none", optim__lr=0.0)
+    config = unpenalised(2)
     batch = batch_of(store, config)
     _, same = stepper(config, store.spec, "plain")(start(config, store.spec), (batch,) * 3, {})
-    single = tiny_gan(train__d_steps=1, loss__penalty="none", optim__lr=0.0)
+    single = unpenalised(1)
     _, first = stepper(single, store.spec, "plain")(start(single, store.spec), (batch,) * 2, {})
     assert float(same["d/real"]) == pytest.approx(float(first["d/real"]), abs=0.05)
     assert float(same["d/fake"]) != float(first["d/fake"])
