@@ -1,5 +1,6 @@
 """What the compiled steps consist of: no convolution that falls off the CPU's fast path."""
 
+import functools
 import re
 
 import jax
@@ -41,18 +42,32 @@ def faults(text):
     return found
 
 
-@pytest.mark.parametrize("mode", ["jit", "pmap"])
-def test_the_train_step_keeps_to_the_convolution_rule_and_compiles_once(store, mode):
+def inputs_of_a_step(store, mode):
+    """(state, batches) on one device; the state may be donated."""
     config = tiny(parallel__mode=mode)
     mesh = mesh_of(config, 1)
-    state = jax.device_put(
-        vae.init(config, store.spec, rng.key(0, "init")), meshes.replicated(mesh)
-    )
-    step = compiling.train_step(
-        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, mode
-    )
+    state = vae.init(config, store.spec, rng.key(0, "init"))
     batches = (meshes.place(mesh, batch_of(store, config)),)
-    compiled = compiling.ahead(step, state, batches, {})
+    return jax.device_put(state, meshes.replicated(mesh)), batches
+
+
+@functools.cache
+def compiled_step(store, mode):
+    """The VAE's training step, compiled ahead of time on one device as the trainer does it."""
+    config = tiny(parallel__mode=mode)
+    step = compiling.train_step(
+        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"),
+        mesh_of(config, 1),
+        mode,
+    )
+    state, batches = inputs_of_a_step(store, mode)
+    return compiling.ahead(step, state, batches, {})
+
+
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+def test_the_train_step_keeps_to_the_convolution_rule_and_compiles_once(store, mode):
+    state, batches = inputs_of_a_step(store, mode)
+    compiled = compiled_step(store, mode)
     assert len(convolutions(compiled.as_text())) > 10
     assert not faults(compiled.as_text())
     for _ in range(3):  # an ahead-of-time program raises where it would have to compile again
@@ -91,14 +106,7 @@ def test_the_lint_sees_what_it_should():
 
 
 def test_the_state_is_donated(store):
-    config = tiny()
-    mesh = mesh_of(config, 1)
-    state = jax.device_put(
-        vae.init(config, store.spec, rng.key(0, "init")), meshes.replicated(mesh)
-    )
-    step = compiling.train_step(
-        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, "jit"
-    )
-    after, _ = step(state, (meshes.place(mesh, batch_of(store, config)),), {})
+    state, batches = inputs_of_a_step(store, "jit")
+    after, _ = compiled_step(store, "jit")(state, batches, {})
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.nets))
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(after))

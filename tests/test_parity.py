@@ -1,5 +1,7 @@
 """jit and pmap, one device and eight: the same function."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -25,6 +27,12 @@ def daily(names, *kept):
     return [pytest.param(name, marks=() if name in kept else pytest.mark.slow) for name in names]
 
 
+@functools.cache
+def trained_on_one_device(store, name: str):
+    """The reference of the comparisons, (state, metrics of each step): jit on one device."""
+    return trained(store, "jit", 1, 2, **FIELDS[name])
+
+
 def trained(store, mode: str, devices: int, steps: int, **fields):
     """(state, metrics of each step) after some steps under plain SGD, which hides no scale."""
     fields = {"optim__name": "sgd", "optim__lr": 1e-5, "optim__clip": 0.0} | fields
@@ -44,7 +52,7 @@ def trained(store, mode: str, devices: int, steps: int, **fields):
 
 @pytest.mark.parametrize("name", daily(FIELDS, "sigma"))
 def test_modes_and_device_counts_give_the_same_losses_and_weights(store, name):
-    state, seen = trained(store, "jit", 1, 2, **FIELDS[name])
+    state, seen = trained_on_one_device(store, name)
     for mode, devices in ALL[1:]:
         other, also = trained(store, mode, devices, 2, **FIELDS[name])
         close(seen, also, 2e-5)
@@ -56,7 +64,7 @@ def test_the_weights_do_move(store):
     """So that the comparison above compares something."""
     config = tiny()
     before = vae.init(config, store.spec, rng.key(0, "init")).nets["vae"].params
-    after, _ = trained(store, "jit", 1, 2)
+    after, _ = trained_on_one_device(store, "sigma")
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, after.nets["vae"].params)
     assert sum(value > 0 for value in jax.tree.leaves(moved)) > len(jax.tree.leaves(moved)) / 2
 
@@ -127,18 +135,23 @@ def test_generated_pictures_are_judged_the_same_everywhere(store):
         assert here[name] == pytest.approx(there[name], rel=1e-4, abs=1e-6), name
 
 
-@pytest.mark.parametrize(("mode", "devices"), ALL)
-def test_judgement_is_the_same_everywhere(store, mode, devices):
+def judged(store, mode, devices):
+    """The validation numbers of a VAE before its first step."""
     from prodgen.evaluate import Judge
 
-    def judged(mode, devices):
-        config = tiny(parallel__mode=mode)
-        mesh = mesh_of(config, devices)
-        state = vae.init(config, store.spec, rng.key(0, "init"))
-        state = jax.device_put(state, meshes.replicated(mesh))
-        return Judge(vae, config, store, mesh, "validation")(state, {})
+    config = tiny(parallel__mode=mode)
+    mesh = mesh_of(config, devices)
+    state = vae.init(config, store.spec, rng.key(0, "init"))
+    state = jax.device_put(state, meshes.replicated(mesh))
+    return Judge(vae, config, store, mesh, "validation")(state, {})
 
-    here, there = judged("jit", 1), judged(mode, devices)
+
+judged_on_one_device = functools.cache(lambda store: judged(store, "jit", 1))
+
+
+@pytest.mark.parametrize(("mode", "devices"), ALL)
+def test_judgement_is_the_same_everywhere(store, mode, devices):
+    here, there = judged_on_one_device(store), judged(store, mode, devices)
     assert here.keys() == there.keys()
     for name in here:
         assert here[name] == pytest.approx(there[name], rel=1e-5), name

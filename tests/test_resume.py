@@ -4,10 +4,13 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -66,11 +69,18 @@ def final(workdir):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
-    """(cache folder, final state and metrics) of a run that nothing disturbed."""
+def undisturbed_run(tmp_path_factory):
+    """(cache folder, run's folder) of a run that nothing disturbed; the tests do not change it."""
     base = tmp_path_factory.mktemp("undisturbed")
     finish(start(base / "run", base / "cache"))
-    return base / "cache", final(base / "run")
+    return base / "cache", base / "run"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(undisturbed_run):
+    """(cache folder, final state and metrics) of that run."""
+    cache, workdir = undisturbed_run
+    return cache, final(workdir)
 
 
 def wait_for(process, workdir, line):
@@ -82,33 +92,85 @@ def wait_for(process, workdir, line):
         time.sleep(0.005)
 
 
-def kill_and_continue(tmp_path, undisturbed, kills, seed):
-    cache, expected = undisturbed
-    dice = random.Random(seed)
-    for _ in range(kills):
-        process = start(tmp_path / "run", cache)
-        wait_for(process, tmp_path / "run", dice.randint(1, STEPS - 3))
-        time.sleep(dice.random() * 0.1)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        saved = max(checkpoint.steps(tmp_path / "run"), default=0)
-        assert process.returncode == -signal.SIGKILL or saved == STEPS
-    out = finish(start(tmp_path / "run", cache))
+def wait_for_random_moment(process, workdir, rng):
+    wait_for(process, workdir, rng.randint(1, STEPS - 3))
+    time.sleep(rng.random() * 0.1)
+
+
+def kill(process, workdir):
+    """Kill a run; return its last saved step, 0 where there is none."""
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    saved = max(checkpoint.steps(workdir), default=0)
+    assert process.returncode == -signal.SIGKILL or saved == STEPS
+    return saved
+
+
+def check_continuation(workdir, expected, saved, out):
+    """The continued run says where it began, ends like the undisturbed one, leaves no drafts."""
     assert (f"continued at step {saved}" in out) == (saved > 0)
-    assert final(tmp_path / "run") == expected
-    assert not list((tmp_path / "run" / "checkpoints").glob("*tmp*"))
+    assert final(workdir) == expected
+    assert not list((workdir / "checkpoints").glob("*tmp*"))
     steps = [json.loads(line)["step"] for line in expected[2].splitlines() if "loss" in line]
     assert steps == list(range(1, STEPS + 1))
 
 
-def test_killed_once_and_continued(tmp_path, undisturbed):
-    kill_and_continue(tmp_path, undisturbed, kills=1, seed=0)
+class KilledRun(NamedTuple):
+    """A run that was killed, and continued for a reader that went away after the first lines."""
+
+    workdir: Path
+    pid: int  # of the killed process
+    refusal: str  # what a second process said while the first held the folder
+    saved: int  # the last checkpoint at the kill, 0 where there was none
+    first_lines: str  # of the continued run
+    exit_code: int  # of the continued run
+
+
+@pytest.fixture(scope="module")
+def killed_run(tmp_path_factory, undisturbed_run):
+    cache, _ = undisturbed_run
+    workdir = tmp_path_factory.mktemp("killed") / "run"
+    first = start(workdir, cache)
+    wait_for_random_moment(first, workdir, random.Random(0))
+    first.send_signal(signal.SIGSTOP)  # it keeps the folder and gets no further
+    refusal = finish(start(workdir, cache), 73)
+    saved = kill(first, workdir)
+    second = start(workdir, cache)
+    lines = []
+    while not (lines and lines[-1].startswith("run ")):
+        lines.append(second.stdout.readline())
+        assert lines[-1], "".join(lines)  # the run ended early
+    second.stdout.close()
+    exit_code = second.wait(timeout=300)
+    return KilledRun(workdir, first.pid, refusal, saved, "".join(lines), exit_code)
+
+
+def test_killed_once_and_continued(killed_run, undisturbed):
+    _, expected = undisturbed
+    check_continuation(killed_run.workdir, expected, killed_run.saved, killed_run.first_lines)
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run(killed_run, undisturbed):
+    _, expected = undisturbed
+    assert killed_run.exit_code == 0
+    assert final(killed_run.workdir) == expected
+
+
+def test_two_runs_cannot_share_a_folder(killed_run):
+    assert f"is in use by pid {killed_run.pid}" in killed_run.refusal
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 6))
 def test_killed_many_times_at_random_and_continued(tmp_path, undisturbed, seed):
-    kill_and_continue(tmp_path, undisturbed, kills=4, seed=seed)
+    cache, expected = undisturbed
+    rng, workdir = random.Random(seed), tmp_path / "run"
+    for _ in range(4):
+        process = start(workdir, cache)
+        wait_for_random_moment(process, workdir, rng)
+        saved = kill(process, workdir)
+    out = finish(start(workdir, cache))
+    check_continuation(workdir, expected, saved, out)
 
 
 @pytest.mark.slow
@@ -153,44 +215,27 @@ def test_an_adversarial_run_resumes_bit_for_bit_with_its_p(tmp_path):
     assert final(tmp_path / "run") == expected
 
 
-def test_another_config_in_the_folder_is_refused_with_the_difference(tmp_path, undisturbed):
-    cache, _ = undisturbed
-    workdir = tmp_path / "run"
-    finish(start(workdir, cache, steps=1))
-    out = finish(start(workdir, cache, "--config.optim.lr=0.5", steps=1), 2)
+def test_another_config_in_the_folder_is_refused_with_the_difference(undisturbed_run):
+    cache, workdir = undisturbed_run
+    record = (workdir / "config.json").read_bytes()
+    out = finish(start(workdir, cache, "--config.optim.lr=0.5"), 2)
     assert "config.optim.lr: 0.002 -> 0.5" in out
-    out = finish(start(workdir, cache, "--config.data.seed=3", steps=1), 2)
+    out = finish(start(workdir, cache, "--config.data.seed=3"), 2)
     assert "config.data.seed: 0 -> 3" in out
+    assert (workdir / "config.json").read_bytes() == record
 
 
-def test_when_no_checkpoint_passes_the_run_stops_with_65_and_names_them(tmp_path, undisturbed):
-    cache, _ = undisturbed
-    finish(start(tmp_path / "run", cache, steps=3))
+def test_when_no_checkpoint_passes_the_run_stops_with_65_and_names_them(tmp_path, undisturbed_run):
+    cache, workdir = undisturbed_run
+    shutil.copytree(workdir, tmp_path / "run")
+    steps = checkpoint.steps(tmp_path / "run")
+    assert STEPS in steps
     for path in (tmp_path / "run" / "checkpoints").glob("*/_METADATA"):
         path.write_text("{}")
-    out = finish(start(tmp_path / "run", cache, steps=3), 65)
+    out = finish(start(tmp_path / "run", cache), 65)
     last = out.strip().splitlines()[-1]
     assert last.startswith("prodgen: ERROR bad-checkpoint: no checkpoint in ")
-    assert "corrupt-3" in last and "Traceback" not in out
-
-
-def test_a_reader_that_goes_away_does_not_stop_the_run(tmp_path, undisturbed):
-    cache, expected = undisturbed
-    process = start(tmp_path / "run", cache)
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.wait(timeout=300) == 0
-    assert final(tmp_path / "run") == expected
-
-
-def test_two_runs_cannot_share_a_folder(tmp_path, undisturbed):
-    cache, _ = undisturbed
-    first = start(tmp_path / "run", cache)
-    wait_for(first, tmp_path / "run", 1)
-    out = finish(start(tmp_path / "run", cache), 73)
-    assert f"is in use by pid {first.pid}" in out
-    first.kill()
-    first.wait()
+    assert all(f"corrupt-{step}" in last for step in steps) and "Traceback" not in out
 
 
 @pytest.mark.slow
@@ -202,17 +247,18 @@ def test_nothing_left_to_do_is_no_error(tmp_path, undisturbed):
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == before
 
 
-def test_a_finished_folder_holds_what_is_promised(tmp_path, undisturbed):
-    cache, _ = undisturbed
-    finish(start(tmp_path / "run", cache, steps=6))
-    names = {path.name for path in (tmp_path / "run").iterdir()}
+def test_a_finished_folder_holds_what_is_promised(undisturbed_run):
+    _, workdir = undisturbed_run
+    names = {path.name for path in workdir.iterdir()}
     assert names >= {
         "config.json", "metrics.jsonl", "timing.jsonl", "checkpoints", "samples", "curves.png",
         "report.html", "data_report.html", "data_report.json", "conditions.npz",
     }  # fmt: skip
-    samples = {path.name for path in (tmp_path / "run" / "samples").iterdir()}
-    assert samples == {"step_00000006.png", "reconstruction_00000006.png"}
-    page = (tmp_path / "run" / "report.html").read_text()
+    samples = {path.name for path in (workdir / "samples").iterdir()}
+    assert samples == {
+        f"{kind}_{step:08d}.png" for kind in ("step", "reconstruction") for step in (6, STEPS)
+    }
+    page = (workdir / "report.html").read_text()
     assert (
         page.count("data:image/png;base64,") >= 3 and "http" not in page.split("<style>")[1][:200]
     )

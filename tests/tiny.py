@@ -16,6 +16,7 @@ from prodgen.data.source import Item
 from prodgen.data.store import SPLITS
 from prodgen.parallel import mesh as meshes
 from prodgen.types import Attribute, Batch, Spec
+from tests import programs
 
 ROOT = Path(__file__).parents[1]
 TINY = {
@@ -124,10 +125,15 @@ def batch_of(store, config, t: int = 0) -> Batch:
 
 
 def trained_vae(store, config: ConfigDict, steps: int):
-    """The state of a VAE after so many steps."""
+    """The state of a VAE after so many steps; trained once for equal arguments."""
+    return _train_vae(config, store, steps)
+
+
+@programs.memoise_by_config
+def _train_vae(config: ConfigDict, store, steps: int):
     from prodgen.steps import vae
 
-    step = jax.jit(vae.make_train_step(config, store.spec, lambda x: x, "plain"))
+    step = programs.train_step(config, store.spec)
     state = vae.init(config, store.spec, rng.key(0, "init"))
     for t in range(steps):
         state, _ = step(state, (batch_of(store, config, t),), {})

@@ -21,6 +21,7 @@ def noise(*shape):
     return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
 
 
+@jax.jit
 def moved(image, scale=(1.0, 1.0), shift=(0.0, 0.0)):
     """One scale and shift (rows, columns) for all pictures."""
     matrices = [
@@ -55,7 +56,7 @@ def test_each_picture_has_its_own_shift():
 
 def test_half_a_pixel_is_the_mean_of_two():
     image = noise(1, 4, 4, 1)
-    found = moved(image, shift=(0.0, 0.5))
+    image, found = np.asarray(image), np.asarray(moved(image, shift=(0.0, 0.5)))
     np.testing.assert_allclose(found[:, :, 1:], (image[:, :, 1:] + image[:, :, :-1]) / 2, rtol=1e-6)
     np.testing.assert_allclose(found[:, :, 0], image[:, :, 0] / 2, rtol=1e-6)
 
@@ -107,7 +108,8 @@ def test_a_turn_reaches_the_corners():
 def test_a_turn_takes_angles_up_to_the_largest_only_for_its_reach():
     image = noise(3, 16, 16, 2)
     angles = jnp.asarray([-0.1, 0.0, 0.17])
-    near, wide = (geometry.rotate(image, angles, largest) for largest in (0.17, 0.3))
+    rotate = jax.jit(geometry.rotate, static_argnums=2)
+    near, wide = (rotate(image, angles, largest) for largest in (0.17, 0.3))
     np.testing.assert_allclose(near, wide, atol=1e-5)
 
 
@@ -155,7 +157,7 @@ def test_gradients_neither_gather_nor_scatter_nor_convolve(function):
 def test_a_box_of_half_the_side_is_cut():
     image = jnp.ones((4, 8, 8, 2))
     place = jnp.asarray([0.0, 0.5, 0.5, 0.999])
-    found = cutout.cut(image, jnp.asarray([True, True, False, True]), place, place)
+    found = jax.jit(cutout.cut)(image, jnp.asarray([True, True, False, True]), place, place)
     gone = np.asarray(found == 0)
     expected = np.zeros((4, 8, 8, 2), bool)
     expected[0, :2, :2], expected[1, 2:6, 2:6], expected[3, 6:, 6:] = True, True, True
@@ -164,7 +166,7 @@ def test_a_box_of_half_the_side_is_cut():
 
 def test_an_odd_box_has_its_centre_on_a_pixel():
     place = (jnp.arange(6) + 0.5) / 6
-    found = cutout.cut(jnp.ones((6, 6, 6, 1)), jnp.ones(6, bool), place, place)
+    found = jax.jit(cutout.cut)(jnp.ones((6, 6, 6, 1)), jnp.ones(6, bool), place, place)
     for i in range(6):
         gone = np.flatnonzero(found[i, i, :, 0] == 0)
         np.testing.assert_array_equal(gone, np.arange(max(0, i - 1), min(6, i + 2)))

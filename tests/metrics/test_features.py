@@ -1,5 +1,7 @@
 """Extractors: who they are, and that their rows are what they promise."""
 
+import copy
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -38,13 +40,14 @@ def test_home_is_the_classifier_s_features():
     net = classifier.Classifier(4)
     params = net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
     who = features.home(params, "ab" * 32)
-    expected = net.apply({"params": params}, images.to_float(pictures(5)))[1]
+    apply = jax.jit(net.apply)
+    expected = apply({"params": params}, images.to_float(pictures(5)))[1]
     np.testing.assert_allclose(who(pictures(5)), expected, rtol=1e-5, atol=1e-6)
     assert str(who.identity) == "classifier-3-abababab/none"
 
 
 def test_distances_of_perceptual_rows_are_lpips(monkeypatch, tmp_path):
-    params = drawn("AlexNet_0")
+    params = copy.deepcopy(drawn("AlexNet_0"))
     for i in range(5):  # the published weights are not negative
         params[f"NetLinLayer_{i}"]["Conv_0"]["kernel"] = np.abs(
             params[f"NetLinLayer_{i}"]["Conv_0"]["kernel"]
@@ -54,7 +57,8 @@ def test_distances_of_perceptual_rows_are_lpips(monkeypatch, tmp_path):
     monkeypatch.setattr(lpips, "load", lambda path: params)
     who = features.perceptual(path)
     a, b = pictures(3, 64), pictures(3, 64, seed=1)
-    expected = lpips.distance(params, images.to_float(a), images.to_float(b))
+    distance = jax.jit(lpips.distance)
+    expected = distance(params, images.to_float(a), images.to_float(b))
     found = np.square(who(a).astype(np.float64) - who(b)).sum(axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert who.identity.version == "0.1-alexnet"

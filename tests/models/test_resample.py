@@ -45,13 +45,18 @@ def penalty(layer):
 @pytest.mark.parametrize("shape", [(2, 8, 6, 3), (1, 2, 4, 1)])
 def test_resampling_is_as_defined_to_the_third_order(float64, ours, theirs, shape):
     x = random(*shape)
-    expected = theirs(x)
-    np.testing.assert_allclose(ours(x), expected, rtol=1e-12, atol=1e-12)
-    weight = random(*expected.shape)
-    loss = lambda layer: lambda x: jnp.sum(weight * layer(x) ** 2)  # noqa: E731
-    for scalar in (loss, penalty, lambda layer: penalty(penalty(layer))):
-        mine, other = (jax.jit(jax.grad(scalar(layer)))(x) for layer in (ours, theirs))
-        np.testing.assert_allclose(mine, other, rtol=1e-10, atol=1e-10)
+    weight = random(*jax.eval_shape(theirs, x).shape)
+
+    def value_and_gradients(layer):
+        """The value, and the gradients of the first, second and third order."""
+        loss = lambda x: jnp.sum(weight * layer(x) ** 2)  # noqa: E731
+        scalars = loss, penalty(layer), penalty(penalty(layer))
+        return jax.jit(lambda x: (layer(x), *(jax.grad(scalar)(x) for scalar in scalars)))(x)
+
+    mine, expected = value_and_gradients(ours), value_and_gradients(theirs)
+    np.testing.assert_allclose(mine[0], expected[0], rtol=1e-12, atol=1e-12)
+    for a, b in zip(mine[1:], expected[1:], strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
 def test_a_flat_picture_stays_flat_inside():

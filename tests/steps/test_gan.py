@@ -10,6 +10,7 @@ from prodgen.config import registry
 from prodgen.losses import penalties
 from prodgen.models import conditioning
 from prodgen.steps import game, gan
+from tests import programs
 from tests.tiny import batch_of, close, spec_of
 from tests.tiny_gan import (
     COMBINATIONS,
@@ -177,9 +178,16 @@ def test_the_lazy_step_multiplies_the_penalty_by_its_interval(store):
     close(*found, 1e-6)
 
 
+def unpenalised(d_steps):
+    """A config of so many updates of D a step, none of which moves a weight."""
+    return tiny_gan(
+        model__name="dcgan", train__d_steps=d_steps, loss__penalty="none", optim__lr=0.0
+    )
+
+
 @pytest.mark.parametrize("d_steps", [1, 2, 3])
 def test_updates_counted_in_a_checkpoint(store, tmp_path, d_steps):
-    config = tiny_gan(train__d_steps=d_steps, loss__penalty="none")
+    config = unpenalised(d_steps)
     state, _ = trained(store, config, 2)
     keeper = checkpoint.Checkpoints(tmp_path, 2, 1)
     keeper.save(2, state, None)
@@ -196,10 +204,10 @@ def test_updates_counted_in_a_checkpoint(store, tmp_path, d_steps):
 
 def test_every_update_of_d_has_pictures_and_noise_of_its_own(store):
     """With d_steps 2 and both batches equal, the two updates still draw different fakes."""
-    config = tiny_gan(train__d_steps=2, loss__penalty="none", optim__lr=0.0)
+    config = unpenalised(2)
     batch = batch_of(store, config)
     _, same = stepper(config, store.spec, "plain")(start(config, store.spec), (batch,) * 3, {})
-    single = tiny_gan(train__d_steps=1, loss__penalty="none", optim__lr=0.0)
+    single = unpenalised(1)
     _, first = stepper(single, store.spec, "plain")(start(single, store.spec), (batch,) * 2, {})
     assert float(same["d/real"]) == pytest.approx(float(first["d/real"]), abs=0.05)
     assert float(same["d/fake"]) != float(first["d/fake"])
@@ -233,7 +241,7 @@ def test_the_augmentation_is_what_d_sees_of_reals_and_fakes(store):
             return jnp.broadcast_to(background, image.shape)
 
     critic.policy = Blank()
-    update = game.make_update(config, critic, lambda x: x, False)
+    update = jax.jit(game.make_update(config, critic, lambda x: x, False))
     batch = batch_of(store, config)
     real, conditions = images.to_float(batch["image"]), conditioning.vector(batch, store.spec)
     _, metrics = update(
@@ -265,7 +273,7 @@ def test_p_follows_its_rule(store):
 def test_padding_counts_nothing_in_a_judgement(store):
     config = tiny_gan()
     state, batch, home = start(config, store.spec), batch_of(store, config), home_of(store.spec)
-    judge = jax.jit(gan.make_eval_step(config, store.spec, lambda x: x))
+    judge = programs.eval_step(config, store.spec)
     half = batch | {"slot": np.where(np.arange(16) < 8, batch["slot"], -1).astype(np.int32)}
     junk = half | {"image": np.where((np.arange(16) < 8)[:, None, None, None], batch["image"], 7)}
     assert float(judge(state, half, home)["examples"]) == 8
@@ -275,7 +283,7 @@ def test_padding_counts_nothing_in_a_judgement(store):
 def test_the_generator_hears_label_attributes_and_latent(store):
     config = tiny_gan(optim__lr=1e-2)
     state, _ = trained(store, config, 3)  # FiLM starts from zero
-    made = jax.jit(gan.make_generate(config, store.spec))
+    made = programs.generate(config, store.spec)
     batch = batch_of(store, config)
     z = gan.latents(config, 0, np.arange(16))
     weights = gan.weights(state)

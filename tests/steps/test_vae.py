@@ -1,6 +1,7 @@
 """The VAE's step: what it minimises, what it skips, what it keeps."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -13,11 +14,8 @@ from prodgen.losses import divergence
 from prodgen.models import conditioning
 from prodgen.steps import vae
 from prodgen.steps.state import adopt
+from tests import programs
 from tests.tiny import batch_of, close, spec_of, tiny
-
-
-def identity(x):
-    return x
 
 
 def start(config, spec, seed=0):
@@ -27,13 +25,12 @@ def start(config, spec, seed=0):
 def test_the_reported_loss_is_the_objective(store):
     config = tiny(loss__beta=0.5, loss__beta_schedule="constant", model__condition_dropout=0.0)
     state, batch = start(config, store.spec), batch_of(store, config)
-    _, metrics = jax.jit(vae.make_train_step(config, store.spec, identity, "plain"))(
-        state, (batch,), {}
-    )
+    _, metrics = programs.train_step(config, store.spec)(state, (batch,), {})
     noise = rng.normal(rng.key(0, "posterior", 0), batch["slot"], (4,))
     conditions = conditioning.vector(batch, store.spec)
     image = images.to_float(batch["image"])
-    output, mean, log_variance = vae.network(config, store.spec).apply(
+    apply = jax.jit(vae.network(config, store.spec).apply)
+    output, mean, log_variance = apply(
         {"params": state.nets["vae"].params}, image, noise, conditions
     )
     mse = float(jnp.mean((output - image) ** 2))
@@ -47,7 +44,7 @@ def test_the_reported_loss_is_the_objective(store):
 
 def test_a_step_that_is_not_finite_changes_nothing_but_the_counters(store):
     config = tiny()
-    step = jax.jit(vae.make_train_step(config, store.spec, identity, "plain"))
+    step = programs.train_step(config, store.spec)
     state, batch = start(config, store.spec), batch_of(store, config)
     state, _ = step(state, (batch,), {})
     poisoned = batch | {"attributes": np.full_like(batch["attributes"], np.nan)}
@@ -65,7 +62,7 @@ def test_a_step_that_is_not_finite_changes_nothing_but_the_counters(store):
 
 def test_training_lowers_the_loss(store):
     config = tiny(train__num_steps=60, optim__lr=3e-3)
-    step = jax.jit(vae.make_train_step(config, store.spec, identity, "plain"))
+    step = programs.train_step(config, store.spec)
     state, losses = start(config, store.spec), []
     for t in range(60):
         state, metrics = step(state, (batch_of(store, config, t),), {})
@@ -84,11 +81,9 @@ def test_every_likelihood_trains_and_judges_grey_and_colour(store, grey_store, l
     data = grey_store if grey else store
     config = tiny(loss__likelihood=likelihood)
     state, batch = start(config, data.spec), batch_of(data, config)
-    state, metrics = jax.jit(vae.make_train_step(config, data.spec, identity, "plain"))(
-        state, (batch,), {}
-    )
+    state, metrics = programs.train_step(config, data.spec)(state, (batch,), {})
     assert int(metrics["skipped"]) == 0
-    sums = jax.jit(vae.make_eval_step(config, data.spec, identity))(state, batch, {})
+    sums = programs.eval_step(config, data.spec)(state, batch, {})
     found = vae.summarise(config, data.spec, jax.device_get(sums))
     assert ("bits_per_dim" in found) == (likelihood == "logistic")
     assert all(np.isfinite(value) for value in found.values())
@@ -97,7 +92,7 @@ def test_every_likelihood_trains_and_judges_grey_and_colour(store, grey_store, l
 def test_padding_counts_nothing(store):
     config = tiny()
     state, batch = start(config, store.spec), batch_of(store, config)
-    judge = jax.jit(vae.make_eval_step(config, store.spec, identity))
+    judge = programs.eval_step(config, store.spec)
     half = batch | {"slot": np.where(np.arange(16) < 8, batch["slot"], -1).astype(np.int32)}
     junk = half | {"image": np.where((np.arange(16) < 8)[:, None, None, None], batch["image"], 7)}
     assert float(judge(state, half, {})["examples"]) == 8
@@ -110,7 +105,7 @@ def test_bfloat16_keeps_float32_weights_and_comes_close(store):
     found = {}
     for name, config in (("plain", plain), ("half", half)):
         state = start(config, store.spec)
-        step = jax.jit(vae.make_train_step(config, store.spec, identity, "plain"))
+        step = programs.train_step(config, store.spec)
         after, found[name] = step(state, (batch,), {})
         kinds = {leaf.dtype for leaf in jax.tree.leaves(after.nets["vae"].params)}
         assert kinds == {np.dtype("float32")}
@@ -121,7 +116,7 @@ def test_without_averaging_the_weights_themselves_are_judged(store):
     config = tiny(optim__ema_images=0)
     state = start(config, store.spec)
     assert state.nets["vae"].ema is None
-    step = jax.jit(vae.make_train_step(config, store.spec, identity, "plain"))
+    step = programs.train_step(config, store.spec)
     state, _ = step(state, (batch_of(store, config),), {})
     assert vae.weights(state) is state.nets["vae"].params
 
@@ -130,9 +125,7 @@ def test_the_step_is_the_rule_of_the_config_applied_to_every_weight(store):
     """One vector inside the step, the tree outside: Adam by hand, and the averaged weights."""
     config = tiny(optim__name="adam", optim__lr=1e-2, optim__warmup_steps=0, optim__clip=0.0)
     state, batch = start(config, store.spec), batch_of(store, config)
-    after, _ = jax.jit(vae.make_train_step(config, store.spec, identity, "plain"))(
-        state, (batch,), {}
-    )
+    after, _ = programs.train_step(config, store.spec)(state, (batch,), {})
     before, net = state.nets["vae"], after.nets["vae"]
     moved = jax.tree.map(lambda a, b: np.abs(np.asarray(a - b)), before.params, net.params)
     for leaf in jax.tree.leaves(moved):  # Adam's first update is the learning rate, or zero
@@ -156,15 +149,22 @@ def test_latents_are_standard_normal_whatever_the_prior(store):
         embedded = module.embedding(conditions)
         return module.encoder(image, embedded), module.prior(embedded)
 
-    (m, lv), (pm, plv) = net.apply({"params": params}, method=parts)
-    assert float(jnp.abs(pm).max()) > 0.1 and float(jnp.abs(plv).max()) > 0.1
-    mean, log_variance = net.apply({"params": params}, image, conditions, method="encode")
-    between = 0.5 * (plv - lv + (jnp.exp(lv) + (m - pm) ** 2) / jnp.exp(plv) - 1)
+    @jax.jit
+    def outputs(params, image, conditions):
+        """What the parts say, and what encode, decode and the whole network make of it."""
+        apply = functools.partial(net.apply, {"params": params})
+        mean, log_variance = apply(image, conditions, method="encode")
+        decoded = apply(mean, conditions, method="decode")
+        whole, _, _ = apply(image, jnp.zeros_like(mean), conditions)
+        return apply(method=parts), (mean, log_variance), decoded, whole
+
+    codes, (mean, log_variance), decoded, whole = outputs(params, image, conditions)
+    (m, lv), (pm, plv) = jax.device_get(codes)
+    assert np.abs(pm).max() > 0.1 and np.abs(plv).max() > 0.1
+    between = 0.5 * (plv - lv + (np.exp(lv) + (m - pm) ** 2) / np.exp(plv) - 1)
     close(divergence.standard_normal(mean, log_variance), between, 1e-4)
-    close(mean, (m - pm) / jnp.exp(plv / 2), 1e-5)
-    drawn = net.apply({"params": params}, mean, conditions, method="decode")
-    output, _, _ = net.apply({"params": params}, image, jnp.zeros_like(mean), conditions)
-    close(drawn, output, 1e-5)
+    close(mean, (m - pm) / np.exp(plv / 2), 1e-5)
+    close(decoded, whole, 1e-5)
 
 
 def test_generated_latents_follow_their_index():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from prodgen.steps import vae, vaegan
+from tests import programs
 from tests.tiny import batch_of, close
 from tests.tiny_gan import batches_of, home_of, start, tiny_gan
 
@@ -24,7 +25,7 @@ def config_of(**fields):
 
 def stepper(store, config):
     """One step of a config from its start, as if at step `at`: compiled once."""
-    step = jax.jit(vaegan.make_train_step(config, store.spec, identity, "plain"))
+    step = programs.train_step(config, store.spec)
     fresh, frozen = start(config, store.spec), home_of(store.spec)
     batches = batches_of(store, config)
     return lambda at=0: step(fresh.replace(step=jnp.int32(at)), batches, frozen)
@@ -96,7 +97,7 @@ def test_balance_is_a_ratio_of_norms():
 def test_a_judgement_has_the_vaes_numbers_and_the_samples(store):
     config = config_of()
     state, batch = start(config, store.spec), batch_of(store, config)
-    judge = jax.jit(vaegan.make_eval_step(config, store.spec, identity))
+    judge = programs.eval_step(config, store.spec)
     sums = jax.device_get(judge(state, batch, home_of(store.spec)))
     found = vaegan.summarise(config, store.spec, sums)
     assert {"elbo", "psnr", "perceptual", "frechet", "spread", "condition_accuracy"} <= set(found)
