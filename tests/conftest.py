@@ -16,9 +16,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
+from prodgen import home
 from prodgen.data import prepare
 from tests.tiny import Squares, Turned, tiny
 
+CLASSIFIER_BATCH = 32  # images: the reference classifier learns the squares in half the time
 GC_THRESHOLDS = (50_000, 20, 50)  # allocations before a collection of generations 0, 1 and 2
 LONGEST = ("test_resume.py", "test_parity.py", "test_gan.py", "test_configs.py")
 
@@ -33,6 +35,14 @@ def pytest_collection_finish():
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_classifier():
+    """Reference classifiers are trained on smaller batches."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(home, "BATCH", CLASSIFIER_BATCH)
+        yield
 
 
 def prepared(source, tmp_path_factory):

@@ -18,7 +18,8 @@ from tests.tiny_gan import home_of, shapes_of
 
 FILES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "base.py")
 NEEDED = {"folder": [("data.path", "x")], "table": [("data.path", "x.csv")]}
-SLOW_PRESETS = ("gpu64", "gpu128")  # to trace
+# To trace, or with the step of another preset at another size.
+SLOW_PRESETS = ("gpu64", "gpu128", "hours", "folder")
 
 
 class RecordedConfig:
@@ -59,6 +60,7 @@ def cases():
             repeated, known = key in known, known | {key}
             for grey in (False, True):
                 is_slow = repeated or preset in SLOW_PRESETS or (grey and preset != "quick")
+                is_slow = is_slow or (path.stem != "vae" and preset == "fashion_mnist")
                 yield path, preset, grey, is_slow
 
 

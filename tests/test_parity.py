@@ -73,7 +73,7 @@ GAMES = {
     "relativistic, R1 and R2, adaptive": {
         "model__name": "r3gan", "augment__policy": "product", "augment__adaptive": True,
         "augment__p": 0.5,
-        "augment__travel": 1000,
+        "augment__ada_images": 1000,
     },
     "spectral norm, gradient penalty, two updates of D": {
         "model__name": "dcgan", "model__spectral_norm": True, "loss__adversarial": "hinge",

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from prodgen import checkpoint, trees
+from prodgen import config as configs
+from prodgen.cli import commandline
 from prodgen.run import open_run
 from tests.tiny import ROOT, TINY
 
@@ -34,7 +36,12 @@ def start(workdir, cache, *flags, steps=STEPS, config="configs/vae.py"):
         "train.sample_every": 6,
         "train.checkpoint_every": 3,
     }
-    overrides = [f"--config.{path}={value}" for path, value in fields.items()]
+    values = configs.flatten(commandline.read_config(str(ROOT / config)))
+    overrides = [
+        f"--config.{path}={value}"
+        for path, value in fields.items()
+        if configs.is_read(path, values)
+    ]
     return subprocess.Popen(
         [
             sys.executable,

@@ -262,7 +262,7 @@ def test_p_follows_its_rule(store):
     assert at(25) == pytest.approx(0.2, rel=1e-4)
     assert at(50) == at(99) == pytest.approx(0.4, rel=1e-5)
     adaptive = tiny_gan(augment__policy="product", augment__p=0.1, augment__adaptive=True,
-                        augment__travel=1000)  # fmt: skip
+                        augment__ada_images=1000)  # fmt: skip
     after, seen = trained(store, adaptive, 5)
     ps = [float(metrics["augment/p"]) for metrics in seen]
     assert ps[:4] == pytest.approx([0.1] * 4)
