@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
     command = modes.parse(argv)
     if command.workdir:
         workdir.read(Path(command.workdir))
-    from prodgen.apps.common import runner  # loads JAX: only once everything else is right
+    from prodgen.apps.common import runner
 
     for path in runner.run(command):
         print(path)

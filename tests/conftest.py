@@ -22,7 +22,10 @@ from tests.tiny import Squares, Turned, tiny
 
 CLASSIFIER_BATCH = 32  # images: the reference classifier learns the squares in half the time
 GC_THRESHOLDS = (50_000, 20, 50)  # allocations before a collection of generations 0, 1 and 2
-LONGEST = ("test_resume.py", "test_parity.py", "test_gan.py", "test_configs.py")
+LONGEST = (
+    "test_resume.py", "test_parity.py", "test_gan.py", "test_evaluate.py", "test_batch.py",
+    "test_using.py", "test_configs.py",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items):

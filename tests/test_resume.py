@@ -24,7 +24,11 @@ from tests.tiny import ROOT, TINY
 
 STEPS = 12
 # One device, and programs that compile quickly: many short runs.
-ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_backend_optimization_level=0"}
+ENVIRONMENT = {
+    "JAX_PLATFORMS": "cpu",
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1",
+}
 
 
 def start(workdir, cache, *flags, steps=STEPS, config="configs/vae.py"):

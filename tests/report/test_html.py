@@ -22,5 +22,6 @@ def test_what_rounds_to_nothing_has_no_sign(tmp_path):
         "condition_accuracy": {},
         "memorisation": {"copies": 0.0},
     }
-    assert judged.cards(found)[0] == ("Frechet distance, classifier; real pictures get -0.01", "0.00")
+    words = "Frechet distance, classifier; real pictures get -0.01"
+    assert judged.cards(found)[0] == (words, "0.00")
     assert ">0.00 <" in html._cards({"val/frechet": -0.0049}, [], tmp_path / "none.json")

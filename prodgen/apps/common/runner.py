@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from prodgen.apps.common.output import Output
 from prodgen.cli import modes
 from prodgen.cli.modes import Command
-from prodgen.model import load
-from prodgen.parallel import mesh, selftest
+
+if TYPE_CHECKING:
+    from prodgen.model import Model
 
 
 def run(command: Command) -> list[Path]:
-    """The files written. Any error of prodgen.errors."""
-    mesh.use_compile_cache()
-    selftest.run()
-    model = load(command.workdir, command.options.step) if command.workdir else None
+    """The files written. Any error of prodgen.errors. A mode without a run needs no JAX."""
+    model = None if command.options.run == "none" else _open_model(command)
     out = Output(model, command.mode, command.options, command.out, command.workdir)
     return modes.module_of(command.mode).run(model, command.options, out)
+
+
+def _open_model(command: Command) -> Model | None:
+    from prodgen.model import load
+    from prodgen.parallel import mesh, selftest
+
+    mesh.use_compile_cache()
+    selftest.run()
+    return load(command.workdir, command.options.step) if command.workdir else None
