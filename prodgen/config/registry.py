@@ -64,7 +64,7 @@ PENALTIES = {  # where the discriminator's slope is penalised; losses/penalties.
     "r1_r2": ("real", "fake"),
     "gradient": ("between",),
 }
-EXTRACTORS = {  # what a judgement may look with besides the run's own home network
+EXTRACTORS = {  # what a judgement may look with besides the reference classifier
     "pixels": "prodgen.metrics.features:pixels",
     "efficientnet_lite0": "prodgen.metrics.features:efficientnet_lite0",
     "lpips": "prodgen.metrics.features:perceptual",
@@ -90,7 +90,6 @@ MODES = {
     "personalise": "prodgen.apps.personalise",
 }
 EDITS = ("background", "recolour", "attribute", "inpaint", "mix")
-NEED_NO_RUN = ("evaluate", "gate", "cutout", "compose", "edit")  # given --images, without --workdir
 KEEPS = ("shape", "colour", "category")  # what variations may hold
 CUTOUTS = {  # how a product is told from its background
     "plain": "prodgen.photo.plain:cutter",
