@@ -72,7 +72,8 @@ def verdicts(readings: Sequence[Mapping[str, float]], progress: float) -> dict[s
     if now["logits"] > HUGE:
         reasons.append(f"logits have grown to {now['logits']:.0f}")
     if progress >= YOUNG and now["out_of_range_fraction"] > BEYOND:
-        reasons.append(f"{now['out_of_range_fraction']:.0%} of the generated values lie far outside [-1, 1]")
+        share = now["out_of_range_fraction"]
+        reasons.append(f"{share:.0%} of the generated values lie far outside [-1, 1]")
     if reasons:
         found["divergence"] = "; ".join(reasons)
     return found
