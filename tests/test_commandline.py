@@ -59,6 +59,7 @@ TRAIN = [
     (["--config.optim.lr=-1", "--config", "configs/vae.py"], 2, "from 0 to 10"),
     (["--config=configs/vae.py", "--config.data.resolution=48"], 2, "one of 16, 28"),
     (["--config=configs/vae.py", "--config.train.tensorboard"], 2, "needs a value"),
+    (["--config=configs/vae.py", "--noconfig.train.tensorboard=true"], 2, "takes no value"),
     (["--config=configs/vae.py", "--wrokdir=x"], 2, "workdir"),
     (["--config=configs/vae.py", "stray"], 2, "unexpected argument"),
     (["--config=configs/vae.py:quick", "--config.loss.gamma=5"], 2,
@@ -96,6 +97,16 @@ SAMPLE = [
     (["--mode=vary", "--workdir=x", "--keep=color,shpe"], 2, "did you mean shape"),
     (["--mode=personalize"], 2, "no --history"),
     (["--mode=grid", "--workdir=x", "--attributes=red"], 2, "is not name=value"),
+    (["--mode=grid", "--workdir=x", "--n=many"], 2, "it must be a whole number from 0 to 1,000,0"),
+    (["--mode=grid", "--workdir=x", "--temperature=nan"], 2, "not a finite number"),
+    (["--mode=grid", "--workdir=x", "--out=sheet.pgn"], 2, "is not a .png file"),
+    (["--mode=vary", "--workdir=x", "--out=sheet.png"], 2, "--mode=vary writes a folder"),
+    (["--mode=grid", "--workdir=x", "--step=abc"], 2, "--step=abc is no checkpoint"),
+    (["--mode=evaluate", "--workdir=x", "--extractors=home"], 2, "known: efficientnet_lite0"),
+    (["--mode=edit", "--images=x", "--edit=background", "--step=latest"], 2, "without --workdir"),
+    (["--mode=edit", "--images=x", "--edit=recolour", "--colour=red", "--method=classical",
+      "--steps=7"], 2, "--steps has no effect with --method=classical"),
+    (["--mode=grid", "--workdir=x", "--non"], 2, "--non is not a flag"),
 ]  # fmt: skip
 
 
@@ -114,6 +125,11 @@ def test_a_broken_config_file_is_named_with_its_line(tmp_path):
         ("def get_config(preset):\n    return missing\n", "broken.py:2: NameError"),
         ("def get_config(preset):\n    return int('x')\n", "broken.py:2: ValueError"),
         ("def get_config(:\n", "broken.py:1: SyntaxError"),
+        (
+            "def get_config(preset):\n  try:\n    1 / 0\n  except ZeroDivisionError:\n"
+            "    raise ValueError('set SHOP')\n",
+            "broken.py:5: ValueError: set SHOP",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(UsageError, match=words):

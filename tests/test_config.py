@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from absl import flags
 
 from configs import base
 from prodgen import config as configs
@@ -150,7 +151,7 @@ UNREAD = {
         ("optim.burn_in", "0.5"), ("optim.lr_end", "0.5"), ("optim.weight_decay", "0.1"),
         ("train.d_steps", "2"), ("model.half", "true"), ("model.group", "16"),
         ("model.spectral_norm", "true"), ("data.path", "x"), ("data.downloads", "x"),
-        ("data.image_column", "x"), ("data.cutout_model", "x"), ("data.fit", "crop"),
+        ("data.image_column", "x"), ("data.cutout_model", "x"),
     ],
     "configs/gan.py:quick": [
         ("loss.likelihood", "mse"), ("loss.beta", "2"), ("loss.beta_schedule", "linear"),
@@ -186,7 +187,56 @@ def test_a_field_is_read_once_the_fields_that_it_depends_on_say_so():
         read(("optim.name", "sgd"), ("optim.b1", "0.5"))
 
 
-def test_a_config_file_that_sets_what_its_run_does_not_read_is_refused():
-    with pytest.raises(UsageError, match="config.loss.gamma is not read"):
-        configs.preset(base.get_config(), {"p": {"loss.gamma": 5.0}}, "p")
-    configs.preset(base.get_config(), {"p": {"loss.gamma": 1.0}}, "p")  # its default: harmless
+FILE = """from configs import base
+
+
+def get_config(preset):
+    config = base.get_config()
+    {}
+    return config
+"""
+
+
+def test_a_config_file_that_sets_what_its_run_does_not_read_is_refused(tmp_path, capsys):
+    path = tmp_path / "shop.py"
+    path.write_text(FILE.format("config.optim.weight_decay = 0.1"))
+    with pytest.raises(UsageError, match="config.optim.weight_decay of .*shop.py is not read"):
+        commandline.read_config(str(path))
+    assert commandline.read_config(str(path), [("optim.name", "adamw")]).optim.weight_decay == 0.1
+    # A field that only an override keeps from being read is said, and does no harm.
+    gan = commandline.read_config(str(ROOT / "configs/gan.py"), [("optim.schedule", "constant")])
+    assert gan.optim.lr_end == 0.25
+    assert "note: config.optim.lr_end=0.25 of" in capsys.readouterr().err
+    path.write_text(FILE.format("config.augment.travel = 1"))
+    with pytest.raises(UsageError, match="shop.py:6: ") as error:
+        commandline.read_config(str(path))
+    assert "config.augment.ada_images" in error.value.next
+
+
+def test_a_text_may_be_empty_and_an_old_value_is_named_with_the_new_one():
+    def read(*overrides):
+        return commandline.read_config(str(ROOT / "configs/vaegan.py:quick"), overrides)
+
+    assert read(("parallel.require_platform", "")).parallel.require_platform == ""
+    with pytest.raises(UsageError, match="'classifier', 'lpips'") as error:
+        read(("loss.perceptual", "home"))
+    assert "config.loss.perceptual=classifier" in error.value.next
+
+
+def test_a_flagfile_is_checked_as_the_command_line_is(tmp_path):
+    (tmp_path / "flags").write_text("--config.loss.gamma=5\n")
+    for file, words in (("flags", "config.loss.gamma is not read"), ("none", "open")):
+        argv = ["run_train.py", "--config=configs/vae.py", f"--flagfile={tmp_path / file}"]
+        with pytest.raises(UsageError, match=words):
+            commandline.parse_training(argv, flags.FlagValues(), "")
+
+
+def test_a_run_with_a_field_that_nobody_reads_continues():
+    """Version 0.1.0 accepted such fields."""
+    older = tiny().to_dict()
+    older["loss"]["gamma"] = 5.0
+    assert configs.differences(older, tiny()) == []
+    adversarial = {"model__name": "r3gan"}
+    older = tiny(**adversarial).to_dict()
+    older["loss"]["gamma"] = 5.0
+    assert configs.differences(older, tiny(**adversarial)) == ["config.loss.gamma: 5.0 -> 1.0"]

@@ -25,6 +25,8 @@ SEEN = 0.5  # an adaptive run may stand near 0, where the sheet would show nothi
 class Options(RunOptions, SeedOptions, PngOptions):
     """Of --mode=augment_preview."""
 
+    output = "augment_preview.png"
+
     n: int = option(8, "Rows: images.", low=1, high=MAX_IMAGES)
     input: str = option("", "An image or a folder of images; default: the run's test split.")
 
@@ -33,7 +35,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write the sheet of --n rows: a real picture, then seven versions of it."""
     from prodgen.apps import photos
 
-    target, augment = out.locate("augment_preview.png"), model.config.augment
+    target, augment = out.locate(options.output), model.config.augment
     if augment.policy == "none":
         raise UsageError(
             "the run was trained without augmentation",

@@ -42,11 +42,13 @@ Settle = Callable[[], list[Problem]]
 class Options(RunOptions, FitOptions, PngOptions):
     """Of --mode=batch."""
 
+    output = "batch"
+
     table: str = option("", "A .csv file of requests, a row each.")
     guard: bool = option(True, "Refuse copies of training images.")
-    shadow: float = option(0.4, "Strength of shadows on a background.", low=0.0, high=1.0)
 
     def check(self, workdir: Path | None) -> None:
+        super().check(workdir)
         if not self.table:
             raise UsageError("--mode=batch needs --table", "name a .csv file of requests")
 
@@ -69,7 +71,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     wanted, problems = _orders(orders.read(table), model, table.parent)
     for order in wanted:
         out.stamp.check(rows.side(order, model), f"line {order.line}: ")
-    ledger = Ledger(out.locate("batch"), [file for order in wanted for file in order.files()])
+    ledger = Ledger(
+        out.locate(options.output), [file for order in wanted for file in order.files()]
+    )
     pieces = list(_missing(wanted, ledger, _origin(model, options), table.parent))
     say(f"{len(ledger)} pictures are there, {len(pieces)} are to be made")
     means = rows.make_means(model, options, table.parent, [piece.order for piece in pieces])

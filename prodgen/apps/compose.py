@@ -47,6 +47,10 @@ class Options(PngOptions):
         0, "Pixels that repeat the edge of a sprite.", low=0, high=16, read_with=SPRITES
     )
 
+    @property
+    def output(self) -> str:
+        return f"{self.layout}.png"
+
     def check(self, workdir: Path | None) -> None:
         if not self.images:
             raise UsageError("--mode=compose needs --images", "name pictures or a folder of them")
@@ -55,7 +59,7 @@ class Options(PngOptions):
 
 def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write banner.png, or sprites.png and its atlas sprites.json; --out names another file."""
-    target = out.locate(f"{options.layout}.png")
+    target = out.locate(options.output)
     names = [target.name] + ([f"{target.stem}.json"] if options.layout == "sprites" else [])
     refuse_taken(target.parent, names, out.mode)
     paths = subjects.listed(options.images, _own(target))

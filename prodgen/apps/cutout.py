@@ -37,6 +37,8 @@ EVERY = 5.0  # seconds between two lines of progress
 class Options(CutoutOptions):
     """Of --mode=cutout."""
 
+    output = "cutout"
+
     images: str = option("", "A folder of photos, or one photo.")
     n: int = option(SHOWN, "Photos on the sheet, at most.", low=1, high=MAX_IMAGES)
     background: str = option("", "transparent, a colour's name or #rrggbb; default: transparent.")
@@ -73,7 +75,7 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write a PNG a photo, cutout.csv and the sheet cutout.png; needs no run."""
     ground = background(options.background)
     cutter = cutout.method(options.cutout, options.model)
-    source, target = Path(options.images).expanduser(), out.locate("cutout")
+    source, target = Path(options.images).expanduser(), out.locate(options.output)
     listing.check(source, target, (TABLE, SHEET), CUT)
     entries = listing.listed(source, target, (TABLE, SHEET), CUT)
     out.close()  # the manifest marks the folder as ours, should this end early

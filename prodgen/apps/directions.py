@@ -27,13 +27,15 @@ REACH = 3.0  # standard deviations to either side
 class Options(SampleOptions):
     """Of --mode=directions."""
 
+    output = "directions.png"
+
     n: int = option(8, "Rows: directions.", low=1, high=MAX_IMAGES)
     frames: int = frames_option()
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write a sheet of --n rows; in each, a product goes along one direction."""
-    target = out.locate("directions.png")
+    target = out.locate(options.output)
     directions, gains = components(model.first_layer())
     rows = min(options.n, len(directions))
     values = np.linspace(-REACH, REACH, options.frames, dtype=np.float32)

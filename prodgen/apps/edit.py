@@ -56,7 +56,10 @@ NEED_RUN = ("attribute", "inpaint", "mix")  # edits that a run draws
 class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
     """Of --mode=edit."""
 
+    output = "edit"
+
     run = "optional"
+    read_with_run = ("step", "steps")
 
     images: str = option("", "A folder of photos, or one photo.")
     n: int = option(0, "Photos, at most; 0: all.", low=0, high=MAX_IMAGES)
@@ -84,10 +87,11 @@ class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
     frames: int = option(12, "Images of a row.", low=2, high=240, read_with={"edit": ("mix",)})
     steps: int = option(
         FIT_STEPS, "Optimisation steps of an inversion.", low=1, high=10_000,
-        read_with={"edit": ("recolour", *NEED_RUN)},
+        read_with={"edit": ("recolour", *NEED_RUN), "method": ("generated", "both")},
     )  # fmt: skip
 
     def check(self, workdir: Path | None) -> None:
+        super().check(workdir)
         if not self.images:
             raise UsageError("--mode=edit needs --images", "name a photo or a folder of them")
         if not self.edit:
@@ -111,7 +115,7 @@ class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
 def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     """Edit every photo of --images, --n at most."""
     paths = listing.files(Path(options.images).expanduser(), "--images")[: options.n or None]
-    cutter, target = cutout.method(options.cutout, options.model), out.locate("edit")
+    cutter, target = cutout.method(options.cutout, options.model), out.locate(options.output)
     if options.edit == "mix":
         return _mix(_inverter(model, options), options, paths, cutter, out)
     act = _act(model, options)

@@ -13,7 +13,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prodgen.apps.common.options import MAX_IMAGES, RunOptions, SeedOptions
+from prodgen.apps.common.options import MAX_IMAGES, RunOptions, SeedOptions, check_extractors
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.config import registry
@@ -38,7 +38,13 @@ class Options(RunOptions, SeedOptions):
         "", "Real images to compare --images with: a folder, a table, or a config (FILE.py:PRESET)."
     )
 
+    @property
+    def output(self) -> str:
+        return "judged/evaluation.json" if self.images else "evaluation.json"
+
     def check(self, workdir: Path | None) -> None:
+        super().check(workdir)
+        check_extractors(self.extractors)
         if self.reference and not self.images:
             raise UsageError("--reference has no effect without --images", "add --images=FOLDER")
         if workdir is None and not self.images:

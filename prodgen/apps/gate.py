@@ -38,6 +38,8 @@ EVERY = 5.0  # seconds between two lines of progress
 class Options(CommonOptions):
     """Of --mode=gate."""
 
+    output = "gate"
+
     images: str = option("", "A folder of images, or one image.")
     n: int = option(SHOWN, "Images on the sheet, at most.", low=1, high=MAX_IMAGES)
     profile: str = option(
@@ -67,7 +69,7 @@ class Row:
 
 def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write gate.csv, the sheet gate.png and, with --repair, mended pictures; needs no run."""
-    source, target = Path(options.images).expanduser(), out.locate("gate")
+    source, target = Path(options.images).expanduser(), out.locate(options.output)
     listing.check(source, target, (TABLE, SHEET), MENDED)
     entries = listing.listed(source, target, (TABLE, SHEET), MENDED)
     out.close()  # the manifest marks the folder as ours, should this end early

@@ -25,6 +25,8 @@ COLUMNS = 8
 class Options(SampleOptions):
     """Of --mode=grid."""
 
+    output = "grid.png"
+
     n: int = option(
         0, "Images; 0: 8 of each category, 64 without categories.", low=0, high=MAX_IMAGES
     )
@@ -32,7 +34,7 @@ class Options(SampleOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write the sheet; --n pictures, or 8 of each category (8 x 8 where there are none)."""
-    target = out.locate("grid.png")
+    target = out.locate(options.output)
     conditions, rows = layout(model.conditions, options)
     n = len(conditions["label"])
     z = model.latents(np.arange(n), options.seed, options.temperature)

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
 class Options(SampleOptions):
     """Of --mode=images."""
 
+    output = "images"
+
     n: int = option(16, "Images.", low=1, high=MAX_IMAGES)
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n files 000000.png, 000001.png, ... into the folder --out."""
-    out.locate("images")
+    out.locate(options.output)
     out.stamp.check(model.spec.resolution)
     indices = np.arange(options.n)
     conditions = model.conditions.pick(options.seed, indices, options.label, options.attributes)

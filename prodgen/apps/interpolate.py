@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 class Options(SampleOptions):
     """Of --mode=interpolate."""
 
+    output = "interpolate.png"
+
     n: int = option(4, "Rows.", low=1, high=MAX_IMAGES)
     frames: int = frames_option()
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n rows of --frames pictures, and an APNG that runs through them and back."""
-    target, rows, frames = out.locate("interpolate.png"), options.n, options.frames
+    target, rows, frames = out.locate(options.output), options.n, options.frames
     ends = model.latents(np.arange(2 * rows), options.seed, options.temperature)
     t = np.linspace(0.0, 1.0, frames)
     z = np.concatenate([spherical(ends[2 * i], ends[2 * i + 1], t) for i in range(rows)])

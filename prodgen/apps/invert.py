@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions
+from prodgen.apps.common.options import (
+    MAX_IMAGES,
+    FitOptions,
+    InputOptions,
+    check_extractors,
+)
 from prodgen.apps.common.output import Output, describe, say
 from prodgen.cli.options import option
 from prodgen.config import registry
@@ -32,10 +37,16 @@ TABLE = "invert.csv"
 class Options(InputOptions, FitOptions):
     """Of --mode=invert."""
 
+    output = "invert.png"
+
     n: int = option(16, "Products.", low=1, high=MAX_IMAGES)
     extractors: tuple[str, ...] = option(
         (), f"More extractors: {', '.join(registry.EXTRACTORS)}; NAME or NAME=FILE."
     )
+
+    def check(self, workdir: Path | None) -> None:
+        super().check(workdir)
+        check_extractors(self.extractors)
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
@@ -43,7 +54,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.apps.photos import inverted
     from prodgen.evaluate import pairs
 
-    target = out.locate("invert.png")
+    target = out.locate(options.output)
     products = inverted(model, options, options.n)
     found, told = products.found, measured(products, options)
     sheet = images.sheet(pairs(found.pictures, found.decoded, COLUMNS), COLUMNS, pixels=96)

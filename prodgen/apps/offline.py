@@ -38,7 +38,7 @@ def evaluate(model: Model | None, options: Options, out: Output) -> list[Path]:
     maker = None if options.images else model
     if options.images:  # the run's folder is for evaluations of the run itself
         out = dataclasses.replace(out, model=None, workdir=None)
-    target = out.locate(f"judged/{FILE}" if options.images else FILE)
+    target = out.locate(options.output)
     lookers, perceptual = load_extractors(options.extractors)
     if perceptual and not (maker and maker.encodes):
         raise UsageError(

@@ -46,6 +46,8 @@ KEYS = ("image", "label", "attributes", "known")
 class Options(RunOptions, SeedOptions, FitOptions, PngOptions):
     """Of --mode=personalise."""
 
+    output = "personalise"
+
     n: int = option(16, "Images.", low=1, high=MAX_IMAGES)
     history: str = option(
         "", f"A CSV: product or picture, and weight or event ({', '.join(EVENTS)})."
@@ -60,6 +62,7 @@ class Options(RunOptions, SeedOptions, FitOptions, PngOptions):
     )
 
     def check(self, workdir: Path | None) -> None:
+        super().check(workdir)
         if not self.history:
             raise UsageError("no --history was given", "name a CSV of products and events")
 
@@ -69,7 +72,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.editing.inversion import open_inverter
     from prodgen.editing.personal import Personaliser
 
-    out.locate("personalise")
+    out.locate(options.output)
     out.stamp.check(model.spec.resolution)
     store = model.store()
     names = {name: i for i, name in enumerate(store.names(np.arange(store.size)))}

@@ -23,6 +23,8 @@ COLUMNS = 8
 class Options(InputOptions):
     """Of --mode=reconstruct."""
 
+    output = "reconstruct.png"
+
     n: int = option(32, "Images.", low=1, high=MAX_IMAGES)
 
 
@@ -31,10 +33,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.apps import photos
     from prodgen.evaluate import pairs
 
-    target = out.locate("reconstruct.png")
+    target = out.locate(options.output)
     pictures, conditions, names = photos.read_pictures(model, options.input, options.n)
-    if conditions is None:
-        conditions = photos.pick_conditions(model, options, len(pictures))
+    conditions = photos.pick_conditions(model, options, len(pictures)) or conditions
     mean = model.encode(pictures, conditions)
     decoded = model.decode(mean, conditions)
     details = [

@@ -43,6 +43,7 @@ class Made:
 
 
 Found = Made | Refused
+SHADOW = 0.4  # strength of a shadow on a background, [0, 1]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ def make_means(model: Model, options: Options, folder: Path, wanted: Sequence[Or
     guard = Guard(model) if guarded else None
     fitted = any(order.inverted for order in wanted)
     inverter = open_inverter(model, say, options.steps) if fitted else None
-    return Means(model, folder, inverter, guard, options.shadow)
+    return Means(model, folder, inverter, guard, SHADOW)
 
 
 def check(order: Order, model: Model, folder: Path) -> None:

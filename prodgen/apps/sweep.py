@@ -31,13 +31,15 @@ REACH = 2.0  # deviations of a number to either side of its mean
 class Options(SampleOptions):
     """Of --mode=sweep."""
 
+    output = "sweep.png"
+
     n: int = option(8, "Rows: products.", low=1, high=MAX_IMAGES)
     frames: int = frames_option()
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write a sheet of --n products, a row each; the columns are the attribute's values."""
-    target = out.locate("sweep.png")
+    target = out.locate(options.output)
     attribute, held = split_attributes(model.conditions.spec, options.attributes)
     values = stops(attribute, options.frames)
     indices = np.arange(options.n)

@@ -24,13 +24,15 @@ PROBES = 256  # the model's own samples whose encodings say which latents it use
 class Options(SampleOptions):
     """Of --mode=traverse."""
 
+    output = "traverse.png"
+
     n: int = option(10, "Rows: latents.", low=1, high=MAX_IMAGES)
     frames: int = frames_option()
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write a sheet of --n rows; in each, one latent goes from -2.5 to 2.5."""
-    target = out.locate("traverse.png")
+    target = out.locate(options.output)
     activity = latent_activity(model, options.seed)
     rows = min(options.n, len(activity))
     order = np.argsort(-activity, kind="stable")[:rows]

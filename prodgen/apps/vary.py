@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 class Options(InputOptions, FitOptions):
     """Of --mode=vary."""
 
+    output = "vary"
+
     n: int = option(8, "Variations of each product.", low=1, high=MAX_IMAGES)
     products: int = option(4, "Images of --input, at most.", low=1, high=100_000)
     strength: float = option(
@@ -44,7 +46,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.editing import neighbourhood
     from prodgen.editing.guard import Guard
 
-    out.locate("vary")
+    out.locate(options.output)
     out.stamp.check(model.spec.resolution)
     products = inverted(model, options, options.products)
     guard = Guard(model) if options.guard else None

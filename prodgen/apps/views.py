@@ -29,6 +29,8 @@ ROWS = 3  # elevations
 class Options(InputOptions, FitOptions):
     """Of --mode=views."""
 
+    output = "views"
+
     n: int = option(1, "Products.", low=1, high=MAX_IMAGES)
     frames: int = frames_option()
 
@@ -39,7 +41,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
 
     spec = model.conditions.spec
     around, above = sides_of(spec)
-    out.locate("views")
+    out.locate(options.output)
     products = inverted(model, options, options.n)
     for i, name in enumerate(products.names):
         z, conditions = products.one(i)

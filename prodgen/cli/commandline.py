@@ -14,14 +14,17 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
+from prodgen.config import renames
+from prodgen.config.fields import FIELDS
 from prodgen.config.identity import fingerprint
-from prodgen.config.lookup import field_of, refuse_unread
+from prodgen.config.lookup import flatten, is_read, refuse_unread
 from prodgen.config.overrides import parse as parse_value
 from prodgen.config.overrides import put, validate
 from prodgen.errors import ProdgenError, StorageError, UsageError
@@ -106,19 +109,26 @@ def parse_training(argv: Sequence[str], flags_of: flags.FlagValues, help_text: s
     if {"--help", "-help", "-h"} & set(argv):
         print(help_text, flags_of.get_help(), sep="\n")
         raise SystemExit(0)
-    name, overrides = _config_of(argv)
+    try:
+        argv = flags_of.read_flags_from_files(list(argv))  # --flagfile
+    except flags.Error as error:
+        raise UsageError(str(error), "name a file of flags, one on each line") from None
+    name, overrides, rest = split_config(argv)
     if not name:
         raise UsageError("no --config was given", "add --config=configs/vae.py")
-    _check_file(name)
-    for field, _ in overrides:
-        field_of(field)  # UsageError with the nearest name
-    # config_flags wants --config before its overrides.
-    ordered = [argv[0], f"--config={name}", *_without_config(argv)]
-    config_flags.DEFINE_config_file("config", sys_argv=ordered, flag_values=flags_of)
-    rest = _parse(flags_of, ordered, name, overrides)
-    if len(rest) > 1:
-        raise UsageError(f"unexpected argument {rest[1]!r}", "write flags as --name=value")
-    return Experiment(name, _checked(flags_of.config, dict(overrides)))
+    path, _, preset = name.partition(":")
+    _check_file(path)
+    for field, text in overrides:
+        parse_value(field, text)  # UsageError for an unknown name or a value that is not allowed
+    # config_flags wants --config before its overrides, and a preset, "" for none.
+    words = [f"--config={path}:{preset}", *(f"--config.{f}={text}" for f, text in overrides)]
+    argv = [rest[0], *words, *rest[1:]]
+    config_flags.DEFINE_config_file("config", sys_argv=argv, flag_values=flags_of)
+    unparsed = _parse(flags_of, argv, path)
+    if len(unparsed) > 1:
+        raise UsageError(f"unexpected argument {unparsed[1]!r}", "write flags as --name=value")
+    before = {field: flags_of[f"config.{field}"].default for field, _ in overrides}
+    return Experiment(name, _apply_overrides(flags_of.config, path, dict(overrides), before))
 
 
 def read_config(name: str, overrides: Sequence[tuple[str, str]] = ()) -> ConfigDict:
@@ -127,108 +137,109 @@ def read_config(name: str, overrides: Sequence[tuple[str, str]] = ()) -> ConfigD
     return parse_training(argv, flags.FlagValues(), "").config
 
 
-def _parse(
-    flags_of: flags.FlagValues, argv: list[str], name: str, overrides: Sequence[tuple[str, str]]
-) -> list[str]:
+def _parse(flags_of: flags.FlagValues, argv: list[str], path: str) -> list[str]:
     """Let absl and config_flags parse, with their errors as UsageErrors in our words."""
     try:
         return flags_of(argv)
     except ProdgenError:
         raise
-    except flags.Error as error:
-        for path, text in overrides:
-            parse_value(path, text)  # the error of a value that is not allowed
-        if "Error whilst parsing config file" not in str(error):
+    except Exception as error:
+        cause = _error_of_file(error, path)
+        if isinstance(error, flags.Error) and cause is None:
             raise UsageError(
                 str(error).replace("\n", " "), f"{argv[0]} --help lists the flags"
             ) from None
-        raise _config_error(name, _first_cause(error)) from None
-    except Exception as error:  # whatever the config file raises
-        raise _config_error(name, error) from None
+        raise _config_error(path, cause or error) from None
 
 
-def _checked(config: ConfigDict, overrides: dict[str, str]) -> ConfigDict:
-    """The config with the overrides in their British spelling, complete, valid and all read."""
+def _apply_overrides(
+    config: ConfigDict, file: str, overrides: dict[str, str], before: dict[str, Any]
+) -> ConfigDict:
+    """The config with the overrides, complete and valid; every field that is set is read.
+
+    before: the overridden fields as the file had them. UsageError for an override, and for a field
+    that the file sets, that no run reads. A field of the file that an override keeps from being
+    read is said on standard error.
+    """
     for path, text in overrides.items():
         put(config, path, parse_value(path, text))
     refuse_unread(config, overrides)
+    values = flatten(config)
+    of_file = values | before
+    for path, field in FIELDS.items():
+        is_set = path in values and path not in overrides and values[path] != field.default
+        if not is_set or is_read(path, values):
+            continue
+        if not is_read(path, of_file):
+            refuse_unread(config, [path], f" of {file}")
+        print(
+            f"note: config.{path}={values[path]} of {file} has no effect with these overrides",
+            file=sys.stderr,
+        )
     return validate(config).lock()
 
 
 def split_config(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]], list[str]]:
-    """(the last `--config`, its overrides, all other arguments) of a program whose own flags absl
-    reads apart; UsageError for a flag without value."""
-    name, overrides = _config_of(argv)
-    rest, words = [argv[0]], iter(argv[1:])
+    """(the last `--config`, its overrides, all other arguments with the program's name first).
+
+    An override is (dotted path, text); `--noconfig.a.b` means false. UsageError for one without a
+    value.
+    """
+    name, overrides, rest, words = "", [], [argv[0]], iter(argv[1:])
     for word in words:
-        if not re.match(r"--?(no)?config(\.|=|$)", word):
+        flag, equals, value = word.lstrip("-").partition("=")
+        if not word.startswith("-") or not re.fullmatch(r"config|(no)?config\..*", flag):
             rest.append(word)
-        elif "=" not in word and "noconfig" not in word:
-            next(words)  # its value
-    return name, overrides, rest
-
-
-def _config_of(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]]]:
-    """The value of the last `--config` and all its overrides; UsageError for one without value."""
-    name, overrides = "", []
-    for flag, value in _config_words(argv):
-        if not value or value.startswith("--"):
-            raise UsageError(f"--{flag} needs a value", f"write --{flag}=...")
+            continue
+        if flag.startswith("no"):
+            if equals:
+                raise UsageError(f"--{flag} takes no value", f"write --{flag}")
+            flag, value = flag.removeprefix("no"), "false"
+        elif not equals:
+            value = next(words, "")
+            if not value or value.startswith("--"):
+                raise UsageError(f"--{flag} needs a value", f"write --{flag}=...")
         if flag == "config":
             name = value
         else:
             overrides.append((flag.removeprefix("config."), value))
-    return name, overrides
-
-
-def _config_words(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """(flag, value) of `--config`, `--config.a.b`, with the value after = or in the next word, and
-    of `--noconfig.a.b`, which means false."""
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
-        flag, equals, value = word.lstrip("-").partition("=")
-        if word.startswith("-") and flag.startswith("noconfig."):
-            yield flag.removeprefix("no"), "false"
-        elif word.startswith("-") and (flag == "config" or flag.startswith("config.")):
-            yield flag, value if equals else following
-
-
-def _without_config(argv: Sequence[str]) -> list[str]:
-    """The arguments after the program's name, without `--config` itself."""
-    words, skip = [], False
-    for word in argv[1:]:
-        if word.lstrip("-") == "config" and word.startswith("-"):
-            skip = True
-        elif skip:
-            skip = False
-        elif word.lstrip("-").partition("=")[0] != "config" or not word.startswith("-"):
-            words.append(word)
-    return words
+    return name, overrides, rest
 
 
 def _check_file(name: str) -> None:
-    path = Path(name.partition(":")[0])
-    if not path.is_file():
+    if not Path(name).is_file():
         known = sorted(str(p) for p in Path("configs").glob("*.py") if p.name != "base.py")
-        raise UsageError(f"--config={path} is not a file", f"try one of {', '.join(known)}")
+        raise UsageError(f"--config={name} is not a file", f"try one of {', '.join(known)}")
 
 
-def _first_cause(error: BaseException) -> BaseException:
-    """What the config file raised: config_flags and absl wrap some errors twice."""
-    while error.__context__ is not None:
+def _error_of_file(error: BaseException | None, path: str) -> BaseException | None:
+    """The outermost error of a chain that the config file raised; None where it raised none.
+
+    config_flags and absl wrap some errors of the file twice.
+    """
+    while error is not None:
+        if isinstance(error, SyntaxError) or _lines_of_file(error, path):
+            return error
         error = error.__context__
-    return error
+    return None
 
 
-def _config_error(name: str, error: BaseException) -> UsageError:
+def _lines_of_file(error: BaseException, path: str) -> list[int]:
+    frames = traceback.extract_tb(error.__traceback__)
+    return [frame.lineno or 0 for frame in frames if Path(frame.filename).name == Path(path).name]
+
+
+def _config_error(path: str, error: BaseException) -> UsageError:
     """The error of a config file, with the line of the file that raised it."""
-    path = Path(name.partition(":")[0])
     if isinstance(error, SyntaxError):
         line = error.lineno or 0
     else:
-        frames = traceback.extract_tb(error.__traceback__)
-        inside = [frame.lineno for frame in frames if Path(frame.filename).name == path.name]
-        line = inside[-1] if inside else 0
-    return UsageError(f"{path}:{line}: {type(error).__name__}: {error}", "correct the config file")
+        line = (_lines_of_file(error, path) or [0])[-1]
+    message, next_step = str(error).splitlines()[0][:200], "correct the config file"
+    for old_name, new_name in renames.RENAMED_FIELDS.items():
+        if re.search(rf"['\"]{old_name.partition('.')[2]}['\"]", message):
+            next_step = f"config.{old_name} has a new name: config.{new_name}"
+    return UsageError(f"{path}:{line}: {type(error).__name__}: {message}", next_step)
 
 
 def default_workdir(experiment: Experiment, origin: str = "") -> Path:

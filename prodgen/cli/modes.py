@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -57,11 +58,9 @@ def parse(argv: Sequence[str]) -> Command:
     try:
         rest = values(argv)
     except flags.UnrecognizedFlagError as error:
-        raise _refuse_flag(error.flagname, mode, str(error)) from None
+        raise _refuse_flag(error.flagname, mode) from None
     except flags.Error as error:
-        raise UsageError(
-            str(error).replace("\n", " "), f"{argv[0]} --mode={mode} --help lists the flags"
-        ) from None
+        raise _refuse_value(str(error).replace("\n", " "), cls, mode) from None
     if len(rest) > 1:
         raise UsageError(f"unexpected argument {rest[1]!r}", "write flags as --name=value")
     workdir, out = (Path(text) if text else None for text in (values.workdir, values.out))
@@ -71,6 +70,11 @@ def parse(argv: Sequence[str]) -> Command:
     chosen.check(workdir)
     if workdir is None and cls.run == "needed":
         raise UsageError("no --workdir was given", "name a folder of run_train.py")
+    if workdir is None and cls.run == "optional":
+        for name in cls.read_with_run:
+            if values[name].present:
+                raise UsageError(f"--{name} has no effect without --workdir", "leave it out")
+    find_target(mode, chosen.output, out, workdir)
     return Command(mode, chosen, workdir, out)
 
 
@@ -90,13 +94,51 @@ def _mode_of(argv: Sequence[str]) -> str:
     return mode
 
 
-def _refuse_flag(name: str, mode: str, message: str) -> UsageError:
+def find_target(mode: str, default: str, out: Path | None, workdir: Path | None) -> Path:
+    """The file or folder that a mode writes: --out, or `default` in the run's folder, or here.
+
+    A `default` with a suffix is one file; --out may then be a file of that kind or a folder, which
+    need not exist. Without a suffix it is a folder. A name is that of a folder where it exists as
+    one, or has no suffix of letters. UsageError where --out is neither.
+    """
+    name, place = Path(default), out or (workdir or Path()) / default
+    is_file = place.suffix[1:].isalpha() and not place.is_dir()
+    if not name.suffix:
+        if is_file or place.is_file():
+            raise UsageError(
+                f"--out={place} is a file; --mode={mode} writes a folder",
+                f"name one, as --out={place.with_suffix('')}_{mode}",
+            )
+        return place
+    if place.is_file() if not is_file else place.suffix.lower() != name.suffix:
+        raise UsageError(
+            f"--out={place} is not a {name.suffix} file",
+            f"name one, as --out={place.with_suffix(name.suffix)}, or a folder",
+        )
+    return place if is_file else place / name.name
+
+
+def _refuse_value(message: str, cls: type, mode: str) -> UsageError:
+    """The error for a value that absl does not take, with what is allowed."""
+    match = re.match(r"flag --(\w+)=(.*?): ", message)
+    option = next((o for o in options.options_of(cls) if match and o.name == match[1]), None)
+    next_step = f"run_sample.py --mode={mode} --help lists the flags"
+    if option is None:
+        return UsageError(message, next_step)
+    kind = {bool: "true or false", int: "a whole number"}.get(option.kind, "a number")
+    allowed = " ".join(filter(None, [kind, option.describe()]))
+    return UsageError(f"--{match[1]}={match[2]} is not allowed: it must be {allowed}", next_step)
+
+
+def _refuse_flag(name: str, mode: str) -> UsageError:
     """The error for a flag that the mode does not read: who reads it, or that nobody does."""
-    plain = name.removeprefix("no")
     readers = [
         other
         for other in registry.MODES
-        if {name, plain} & {one.name for one in options.options_of(module_of(other).Options)}
+        if any(
+            name in (one.name, f"no{one.name}" if one.kind is bool else one.name)
+            for one in options.options_of(module_of(other).Options)
+        )
     ]
     if readers:
         return UsageError(

@@ -10,6 +10,7 @@ A flag that the mode does not read is refused rather than ignored.
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -65,7 +66,7 @@ class Option:
             return ""
         if self.high is None:
             return f"at least {self.low:,}"
-        return f"{self.low:,} to {self.high:,}"
+        return f"from {self.low:,} to {self.high:,}"
 
     def default_text(self) -> str:
         """The default as a user would write it."""
@@ -123,6 +124,8 @@ def build(cls: type, values: flags.FlagValues) -> Any:
             value = parse_pairs(value, f"--{one.name}")
         elif one.choices:
             value = _choice(one, value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{one.name}={value} is not a finite number", "write another one")
         by_name[one.name] = value
     options = cls(**by_name)
     refuse_unread(options, {name for name in by_name if values[name].present})

@@ -23,7 +23,8 @@ def config_table() -> str:
         default = str(field.default).lower() if isinstance(field.default, bool) else field.default
         choices = ", ".join(f"`{one}`" if one != "" else '""' for one in field.rule.choices)
         allowed = choices or str(field.rule)
-        cells = [f"`{path}`", str(default), allowed, field.help, describe_readers(path)]
+        meaning = field.help.replace("|", "\\|")  # or it would end the cell
+        cells = [f"`{path}`", str(default), allowed, meaning, describe_readers(path)]
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 

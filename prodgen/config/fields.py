@@ -20,7 +20,6 @@ VAEGAN = {"model.name": ("vaegan",)}
 RESIDUAL = {"model.name": ("vae", "r3gan", "vaegan")}
 ADAM = {"optim.name": ("adam", "adamw")}
 FILES = {"data.source": ("folder", "table")}
-DECODED = {"data.source": ("folder", "table", "tfds")}
 PENALISED = GANS | {"loss.penalty": Not("none")}
 AUGMENTED = GANS | {"augment.policy": Not("none")}
 ADAPTIVE = AUGMENTED | {"augment.adaptive": (True,)}
@@ -43,7 +42,7 @@ FIELDS: dict[str, Field] = {
     "data.fit": Field(
         "pad", one_of("pad", "crop", "stretch"),
         "How an image becomes a square: padded with its measured background colour, cropped at the "
-        "centre, or stretched.", (DECODED,),
+        "centre, or stretched.",
     ),
     "data.size": Field(
         4096, Rule(int, 16, 10_000_000), "How many products the catalogue renders.",
@@ -78,7 +77,7 @@ FIELDS: dict[str, Field] = {
     ),
     "data.max_pixels": Field(
         50_000_000, Rule(int, 256, 1_000_000_000),
-        "A larger image is refused before it is decoded.", (DECODED,),
+        "A larger image is refused before it is decoded.",
     ),
     "data.cutout": Field(
         "none", one_of("none", *registry.CUTOUTS),

@@ -64,10 +64,11 @@ def _unmet_fields(condition: Condition, values: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def refuse_unread(config: ConfigDict, paths: Iterable[str]) -> None:
+def refuse_unread(config: ConfigDict, paths: Iterable[str], origin: str = "") -> None:
     """UsageError for the first field among `paths` that a run with this config does not read.
 
     It names the setting that keeps the field from being read, and the settings that read it.
+    origin: where the field is set, as " of configs/x.py".
     """
     values = flatten(config)
     for path in paths:
@@ -77,7 +78,8 @@ def refuse_unread(config: ConfigDict, paths: Iterable[str]) -> None:
         unmet = _unmet_fields(condition, values)
         here = ", ".join(f"config.{name}={values[name]}" for name in unmet)
         raise UsageError(
-            f"config.{path} is not read with {here}; it is read with {describe_readers(path)}",
+            f"config.{path}{origin} is not read with {here}; it is read with "
+            f"{describe_readers(path)}",
             "leave it out, or change the field that it depends on",
         )
 

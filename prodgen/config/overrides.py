@@ -7,9 +7,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen.config import constraints, registry
+from prodgen.config import constraints, registry, renames
 from prodgen.config.fields import FIELDS
-from prodgen.config.lookup import field_of, flatten, refuse_unread
+from prodgen.config.lookup import field_of, flatten
 from prodgen.core.spelling import find_spelling
 from prodgen.errors import UsageError
 
@@ -22,17 +22,14 @@ def preset(
 ) -> ConfigDict:
     """`config` with the fields of `always` and of one preset set; "" is the default.
 
-    UsageError for a name that is not among the presets, and for a field that is set to another
-    value than its default and that the preset's run would not read.
+    A name that is not among the presets: UsageError.
     """
     chosen = {} if name in ("", "default") else presets.get(name)
     if chosen is None:
         known = registry.nearest(name, ["default", *presets])
         raise UsageError(f"the config has no preset {name!r}; {known}")
-    values = {**(always or {}), **chosen}
-    for path, value in values.items():
+    for path, value in {**(always or {}), **chosen}.items():
         put(config, path, value)
-    refuse_unread(config, [path for path in values if values[path] != FIELDS[path].default])
     return config
 
 
@@ -60,11 +57,13 @@ def parse(path: str, text: str) -> Any:
 
 
 def describe_refusal(path: str, value: Any) -> UsageError:
-    """The error for a value that the rule of its field does not allow."""
+    """The error for a value that the rule of its field does not allow, or that has a new name."""
+    new_value = renames.RENAMED_VALUES.get((path, value))
     return UsageError(
         f"config.{path}={value!r} is not allowed: it must be {field_of(path).rule}",
-        "docs/configs.md lists the fields",
-    )
+        f"write --config.{path}={new_value}, its new name" if new_value
+        else "docs/configs.md lists the fields",
+    )  # fmt: skip
 
 
 def validate(config: ConfigDict) -> ConfigDict:

@@ -68,6 +68,10 @@ HISTORY: tuple[Renames, ...] = (  # oldest first
 )
 
 RENAMED_FIELDS: dict[str, str] = {old: new for one in HISTORY for old, new in one.fields.items()}
+RENAMED_VALUES: dict[tuple[str, Any], Any] = {
+    k: v for one in HISTORY for k, v in one.values.items()
+}
+KEYED_BY_DATA = ("condition_accuracy", "shows")  # of evaluation.json: by the attributes' own names
 
 
 def update_fields(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,7 +105,7 @@ def update_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
     """A data spec as JSON (`types.Spec.to_json`) under today's names."""
     if "attributes" not in spec:
         return dict(spec)
-    return {**spec, "attributes": [_renamed(one, "attribute") for one in spec["attributes"]]}
+    return {**spec, "attributes": [_rename_keys(one, "attribute") for one in spec["attributes"]]}
 
 
 def restore_first_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,7 +120,7 @@ def restore_first_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def update_record(record: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a run's config.json under today's names."""
-    record = _renamed(record, "record")
+    record = _rename_keys(record, "record")
     if "config" in record:
         record["config"] = _update_sections(record["config"])
     if "spec" in record.get("data", {}):
@@ -130,7 +134,10 @@ def update_evaluation(value: Any) -> Any:
         return [update_evaluation(one) for one in value]
     if not isinstance(value, Mapping):
         return value
-    record = {name: update_evaluation(one) for name, one in _renamed(value, "evaluation").items()}
+    record = {
+        name: one if name in KEYED_BY_DATA else update_evaluation(one)
+        for name, one in _rename_keys(value, "evaluation").items()
+    }
     # An extractor stands as {"name": "home", ...}, and in keys as "home-3-...".
     for old, new in ((o, n) for version in HISTORY for o, n in version.extractors.items()):
         record = {
@@ -149,7 +156,7 @@ def find_file(folder: Path, name: str) -> Path:
     return there[0] if there else folder / name
 
 
-def _renamed(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
+def _rename_keys(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
     for version in HISTORY:
         names = getattr(version, kind)
         record = {names.get(name, name): value for name, value in record.items()}

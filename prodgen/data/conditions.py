@@ -71,6 +71,8 @@ class Conditions:
         """
         names = [attribute.name for attribute in self.spec.attributes]
         asked = {find_spelling(name, names): text for name, text in (wanted or {}).items()}
+        if len(asked) < len(wanted or {}):
+            raise UsageError("--attributes names an attribute twice, in two spellings")
         values = {name: self._value(name, text) for name, text in asked.items()}
         rows = self._candidates(self._label(label) if label else None, values)
         keys = [np.array([seed, int(i)], np.uint64) for i in indices]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from prodgen.config.registry import nearest
+from prodgen.core.spelling import find_spelling
 from prodgen.errors import UsageError
 from prodgen.metrics import packshot
 from prodgen.photo import colour
@@ -20,8 +21,9 @@ from prodgen.types import Attribute, Batch, Spec
 def with_value(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
     """Conditions [N] with one attribute at a value, as text; UsageError lists what is known."""
     attribute = _found(spec, name)
+    name = attribute.name
     try:
-        columns = attribute.encode(text)
+        columns = attribute.encode(find_spelling(text, attribute.values))
     except ValueError:
         wants = nearest(text, list(attribute.values)) if attribute.values else "a number"
         raise UsageError(f"{name}={text!r} is not a value this run knows; {wants}") from None
@@ -33,6 +35,7 @@ def with_value(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
 
 def _found(spec: Spec, name: str) -> Attribute:
     known = {attribute.name: attribute for attribute in spec.attributes}
+    name = find_spelling(name, known)
     if name not in known:
         said = nearest(name, known) if known else "it knows none"
         raise UsageError(f"{name!r} is not an attribute of this run; {said}")

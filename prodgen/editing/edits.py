@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from prodgen.core.spelling import find_spelling
 from prodgen.data import fit, intake
 from prodgen.editing import change, onto, slider
 from prodgen.editing.inversion import Inverter
@@ -100,6 +101,8 @@ def generated_colour(
 def attribute(shot: Shot, inverter: Inverter, wanted: Mapping[str, str]) -> Edited:
     """The product with other attributes, drawn by the run in the old one's place."""
     model, heard = inverter.model, inverter.model.conditions.spec
+    names = [one.name for one in model.spec.attributes]
+    wanted = {find_spelling(name, names): text for name, text in wanted.items()}
     told = [one.name for one in heard.attributes if one.name in wanted]
     moving = [one for one in model.spec.attributes if one.name in wanted and one.name not in told]
     for name, value in wanted.items():  # refused before the work

@@ -112,6 +112,8 @@ def _rows(reader: csv.DictReader, path: Path) -> Iterator[tuple[int, Mapping[str
     names = [find_spelling(name, COLUMNS) for name in reader.fieldnames or ()]
     reader.fieldnames = names
     unknown = [name for name in names if name not in COLUMNS]
+    if len(set(names)) < len(names):
+        raise UsageError(f"--table={path} has a column twice: {', '.join(names)}", "leave one out")
     if unknown or not names:
         raise UsageError(
             f"--table={path}: column {unknown[0]!r} is not known" if unknown else

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from prodgen.cli.options import option
 from prodgen.config import registry
 from prodgen.editing import FIT_STEPS
+from prodgen.errors import UsageError
 
 MAX_SEED = 2**31 - 2  # the evaluation takes the two seeds after it as well
 MAX_IMAGES = 1_000_000
@@ -20,6 +22,8 @@ class Options:
     """The base of every mode's Options. run: whether the mode needs, may take or takes no run."""
 
     run: ClassVar[Literal["needed", "optional", "none"]] = "none"
+    output: ClassVar[str] = ""  # the file or folder that is written where --out names none
+    read_with_run: ClassVar[tuple[str, ...]] = ("step",)  # refused where there is no run
 
     def check(self, workdir: Path | None) -> None:
         """UsageError or MissingInput for options that do not go together, before JAX is loaded."""
@@ -32,6 +36,10 @@ class RunOptions(Options):
     run = "needed"
 
     step: str = option("best", "Checkpoint: best, latest or a step.")
+
+    def check(self, workdir: Path | None) -> None:
+        if not re.fullmatch(r"best|latest|\d+", self.step):
+            raise UsageError(f"--step={self.step} is no checkpoint", "write best, latest or a step")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,6 +97,14 @@ class CutoutOptions(Options):
         choices=tuple(registry.CUTOUTS),
     )  # fmt: skip
     model: str = option("", "The file u2netp.onnx.", read_with={"cutout": ("neural",)})
+
+
+def check_extractors(names: tuple[str, ...]) -> None:
+    """UsageError for a name, as NAME or NAME=FILE, that no extractor has."""
+    for name in names:
+        if name.partition("=")[0] not in registry.EXTRACTORS:
+            known = registry.nearest(name.partition("=")[0], registry.EXTRACTORS)
+            raise UsageError(f"--extractors={name} is not known; {known}")
 
 
 def frames_option(default: int = 12):

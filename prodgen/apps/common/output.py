@@ -14,13 +14,13 @@ from PIL import Image
 
 from prodgen import images, provenance
 from prodgen import workdir as workdirs
+from prodgen.cli import modes
 from prodgen.errors import UsageError
 
 if TYPE_CHECKING:
     from prodgen.model import Model
 
 MANIFEST = "manifest.json"
-FILE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".json", ".csv", ".html")  # not of a folder
 
 
 def say(text: str) -> None:
@@ -100,27 +100,11 @@ class Output:
     def locate(self, default: str) -> Path:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one.
 
-        A `default` with a suffix is one file; --out may then be a file of that kind or a folder,
-        which need not exist. Without a suffix it is a folder. UsageError where --out is neither,
-        and where another program wrote a manifest there: now rather than when the work is done.
+        UsageError where --out does not fit (cli/modes.py), and where another program wrote a
+        manifest there: now rather than when the work is done.
         """
-        name, place = Path(default), self.out or (self.workdir or Path()) / default
-        is_file = place.suffix.lower() in FILE_SUFFIXES and not place.is_dir()
-        if not name.suffix:
-            if is_file or place.is_file():
-                raise UsageError(
-                    f"--out={place} is a file; --mode={self.mode} writes a folder",
-                    f"name one, as --out={place.with_suffix('')}_{self.mode}",
-                )
-            target, self._folder = place, place
-        else:
-            if place.is_file() if not is_file else place.suffix.lower() != name.suffix:
-                raise UsageError(
-                    f"--out={place} is not a {name.suffix} file",
-                    f"name one, as --out={place.with_suffix(name.suffix)}, or a folder",
-                )
-            target = place if is_file else place / name.name
-            self._folder = target.parent
+        target = modes.find_target(self.mode, default, self.out, self.workdir)
+        self._folder = target.parent if Path(default).suffix else target
         entries(self._folder / MANIFEST)
         return target
 
