@@ -80,9 +80,10 @@ def shapes_of(spec, size: int) -> Batch:
 
 
 COMBINATIONS = list(itertools.product(NETWORKS, registry.ADVERSARIAL, registry.PENALTIES))
-# Of these so many that every two choices meet once.
+LOSSES_AND_PENALTIES = list(itertools.product(registry.ADVERSARIAL, registry.PENALTIES))
+# Of the combinations so many that every network meets every penalty, and the losses in turn.
 PAIRS = [
-    (list(NETWORKS)[(i + j) % len(NETWORKS)], loss, penalty)
-    for i, loss in enumerate(registry.ADVERSARIAL)
+    (network, list(registry.ADVERSARIAL)[(i + j) % len(registry.ADVERSARIAL)], penalty)
+    for i, network in enumerate(NETWORKS)
     for j, penalty in enumerate(registry.PENALTIES)
 ]
