@@ -151,7 +151,8 @@ def test_the_reported_losses_are_the_objectives(store):
     """Relativistic loss with R1 and R2 written out from the paper, gradients under SGD."""
     config = tiny_gan(
         model__name="dcgan", model__condition_dropout=0.0,
-        optim__name="sgd", optim__schedule="constant", optim__warmup_steps=0, optim__lr=1e-3, loss__gamma=0.8,
+        optim__name="sgd", optim__schedule="constant", optim__warmup_steps=0, optim__lr=1e-3,
+        loss__gamma=0.8,
     )  # fmt: skip
     generator, discriminator, state, batches, draws = parts(config, store)
     g, d = state.nets["g"].params, state.nets["d"].params
