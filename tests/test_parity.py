@@ -6,11 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen import rng
 from prodgen import run as runs
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
-from prodgen.steps import vae
+from prodgen.steps import vae, vaegan
 from tests.tiny import ALL, batch_of, close, mesh_of, tiny
 from tests.tiny_gan import batches_of, home_of, start, tiny_gan
 
@@ -39,7 +38,7 @@ def trained(store, mode: str, devices: int, steps: int, **fields):
     fields = {"optim__name": "sgd", "optim__lr": 1e-5, "optim__clip": 0.0} | SMALL | fields
     config = tiny(parallel__mode=mode, **fields)
     mesh = mesh_of(config, devices)
-    state = vae.init(config, store.spec, rng.key(0, "init"))
+    state = start(config, store.spec)
     state = jax.device_put(state, meshes.replicated(mesh))
     step = compiling.train_step(
         lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, mode
@@ -64,7 +63,7 @@ def test_modes_and_device_counts_give_the_same_losses_and_weights(store, name):
 def test_the_weights_do_move(store):
     """So that the comparison above compares something."""
     config = tiny(**SMALL)
-    before = vae.init(config, store.spec, rng.key(0, "init")).nets["vae"].params
+    before = start(config, store.spec).nets["vae"].params
     after, _ = trained_on_one_device(store, "sigma")
     moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, after.nets["vae"].params)
     assert sum(value > 0 for value in jax.tree.leaves(moved)) > len(jax.tree.leaves(moved)) / 2
@@ -100,7 +99,7 @@ def played(store, mode: str, devices: int, fields: dict):
     family, mesh = runs.family(config), mesh_of(config, devices)
     whole = meshes.replicated(mesh)
     state = jax.device_put(start(config, store.spec), whole)
-    frozen = jax.device_put(home_of(store.spec), whole)
+    frozen = jax.device_put(home_of(store.spec) if family is vaegan else {}, whole)
     step = compiling.train_step(
         lambda mean: family.make_train_step(config, store.spec, mean, "penalised"), mesh, mode
     )
@@ -146,7 +145,7 @@ def judged(store, mode, devices):
 
     config = tiny(parallel__mode=mode, **SMALL)
     mesh = mesh_of(config, devices)
-    state = vae.init(config, store.spec, rng.key(0, "init"))
+    state = start(config, store.spec)
     state = jax.device_put(state, meshes.replicated(mesh))
     return Judge(vae, config, store, mesh, "validation")(state, {})
 

@@ -81,7 +81,7 @@ def builds(network, loss, penalty):
     fields = NETWORKS[network] | NEEDS.get(loss, {})
     config = tiny_gan(loss__adversarial=loss, loss__penalty=penalty, **fields)
     spec = spec_of()
-    state = jax.eval_shape(lambda: start(config, spec))
+    state = programs.initial_shapes(config, spec)
     for variant in set(gan.variants(config)):
         step = gan.make_train_step(config, spec, lambda x: x, variant)
         batches = (shapes_of(spec, 16),) * gan.real_batches(config)

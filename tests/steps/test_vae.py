@@ -19,7 +19,7 @@ from tests.tiny import batch_of, close, spec_of, tiny
 
 
 def start(config, spec, seed=0):
-    return vae.init(config, spec, rng.key(seed, "init"))
+    return programs.initial_state(config, spec, rng.key(seed, "init"))
 
 
 def sure(**fields):
@@ -213,7 +213,7 @@ def test_adopting_weights_names_what_does_not_fit(store):
     close(mine.nets["vae"].params["encoder"], donor.nets["vae"].ema["encoder"], 0.0)
 
     wide = tiny(model__width=6, model__max_width=7, model__latent=3)
-    stranger = jax.eval_shape(lambda: start(wide, plain))  # its shapes already refuse it
+    stranger = programs.initial_shapes(wide, plain)  # already its shapes refuse it
     stranger = stranger.replace(nets={"other": stranger.nets["vae"]})
     with pytest.raises(UsageError, match="share no weights"):
         adopt(start(config, store.spec), stranger, store.spec, store.spec)
