@@ -10,8 +10,9 @@ from prodgen import rng
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.steps import gan, vae
-from tests.tiny import batch_of, mesh_of, tiny
-from tests.tiny_gan import NETWORKS, batches_of, start, tiny_gan
+from tests import programs
+from tests.tiny import batch_of, mesh_of, spec_of, tiny
+from tests.tiny_gan import NETWORKS, shapes_of, tiny_gan
 
 FAST_LABELS = "b01f_01io->b01f"
 
@@ -46,7 +47,7 @@ def inputs_of_a_step(store, mode):
     """(state, batches) on one device; the state may be donated."""
     config = tiny(parallel__mode=mode)
     mesh = mesh_of(config, 1)
-    state = vae.init(config, store.spec, rng.key(0, "init"))
+    state = programs.initial_state(config, store.spec, rng.key(0, "init"))
     batches = (meshes.place(mesh, batch_of(store, config)),)
     return jax.device_put(state, meshes.replicated(mesh)), batches
 
@@ -74,17 +75,29 @@ def test_the_train_step_keeps_to_the_convolution_rule_and_compiles_once(store, m
         state, _ = compiled(state, batches, {})
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_an_adversarial_step_keeps_to_the_rule_under_penalties(store, network):
-    """R1 and R2 differentiate every convolution twice."""
-    config = tiny_gan(**NETWORKS[network])
-    mesh = mesh_of(config, 1)
-    whole = meshes.replicated(mesh)
-    state = jax.device_put(start(config, store.spec), whole)
+# Grouped blocks and the layers to and from half the side, in one network.
+BOTH = NETWORKS["r3gan, grouped"] | NETWORKS["r3gan, half"]
+DAILY = ("dcgan", "r3gan", "r3gan, grouped and half")
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(name, marks=() if name in DAILY else pytest.mark.slow)
+        for name in (*NETWORKS, "r3gan, grouped and half")
+    ],
+)
+def test_an_adversarial_step_keeps_to_the_rule_under_penalties(network):
+    """R1 and R2 differentiate every convolution twice; the optimiser has no convolution."""
+    config = tiny_gan(optim__name="sgd", optim__ema_images=0, **NETWORKS.get(network, BOTH))
+    spec = spec_of()
+    state = programs.initial_shapes(config, spec)
     step = compiling.train_step(
-        lambda mean: gan.make_train_step(config, store.spec, mean, "penalised"), mesh, "jit"
+        lambda mean: gan.make_train_step(config, spec, mean, "penalised"),
+        mesh_of(config, 1),
+        "jit",
     )
-    batches = tuple(meshes.place(mesh, batch) for batch in batches_of(store, config))
+    batches = (shapes_of(spec, 16),) * gan.real_batches(config)
     text = compiling.ahead(step, state, batches, {}).as_text()
     assert len(convolutions(text)) > 20
     assert not faults(text)

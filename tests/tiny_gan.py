@@ -1,5 +1,6 @@
 """What the tests of adversarial families share: tiny configs, a home network, steps."""
 
+import functools
 import itertools
 
 import jax
@@ -35,12 +36,18 @@ def home_of(spec) -> dict:
 
     Where the data have no labels it is another data set's, as in a run.
     """
+    return {"classifier": _classifier_start(spec)(jax.random.key(5))}
+
+
+@functools.cache
+def _classifier_start(spec):
+    """(key) -> a classifier's weights, compiled."""
     net = classifier.Classifier(len(spec.classes) + spec.columns or 5)
-    return {"classifier": net.init(jax.random.key(5), classifier.zeros(spec))["params"]}
+    return jax.jit(lambda key: net.init(key, classifier.zeros(spec))["params"])
 
 
 def start(config, spec, seed=0):
-    return family(config).init(config, spec, rng.key(seed, "init"))
+    return programs.initial_state(config, spec, rng.key(seed, "init"))
 
 
 def batches_of(store, config, step: int = 0) -> tuple[Batch, ...]:
@@ -80,9 +87,10 @@ def shapes_of(spec, size: int) -> Batch:
 
 
 COMBINATIONS = list(itertools.product(NETWORKS, registry.ADVERSARIAL, registry.PENALTIES))
-# Of these so many that every two choices meet once.
+LOSSES_AND_PENALTIES = list(itertools.product(registry.ADVERSARIAL, registry.PENALTIES))
+# Of the combinations so many that every network meets every penalty, and the losses in turn.
 PAIRS = [
-    (list(NETWORKS)[(i + j) % len(NETWORKS)], loss, penalty)
-    for i, loss in enumerate(registry.ADVERSARIAL)
+    (network, list(registry.ADVERSARIAL)[(i + j) % len(registry.ADVERSARIAL)], penalty)
+    for i, network in enumerate(NETWORKS)
     for j, penalty in enumerate(registry.PENALTIES)
 ]

@@ -23,6 +23,7 @@ FIRES = {
 COLOURS = {"bright", "saturate", "contrast"}
 
 
+# A policy compiles anew for every shape: tests share theirs where they can.
 def pictures(size, side=16, channels=3):
     rng = np.random.default_rng(2)
     return jnp.asarray(rng.uniform(-1, 1, (size, side, side, channels)), jnp.float32)
@@ -112,7 +113,7 @@ def test_a_transform_fires_about_as_often_as_p(policy):
 
 @BOTH
 def test_a_picture_depends_on_its_own_numbers_alone(policy):
-    image, uniforms = pictures(8), numbers(policy, 8)
+    image, uniforms = pictures(32), numbers(policy, 32)
     whole = apply(policy, image, uniforms, 0.7, BLUE)
     for i in (0, 5):
         alone = apply(policy, image[i : i + 1], uniforms[i : i + 1], 0.7, BLUE)
@@ -122,13 +123,13 @@ def test_a_picture_depends_on_its_own_numbers_alone(policy):
 @pytest.mark.parametrize("name", ["diffaugment", "product"])
 def test_only_where_allowed_is_a_picture_mirrored(name):
     with_flip, without = policies.make(name, True), policies.make(name, False)
-    image = pictures(8)
-    uniforms = only(DIFF if name == "diffaugment" else PRODUCT, 0, 8)
+    image = pictures(32)
+    uniforms = only(DIFF if name == "diffaugment" else PRODUCT, 0, 32)
     np.testing.assert_allclose(
         apply(with_flip, image, uniforms, 0.5, BLUE), image[:, :, ::-1], atol=1e-6
     )
     assert apply(without, image, uniforms, 0.5, BLUE).tobytes() == image.tobytes()
-    many, small = numbers(with_flip, 1000), pictures(1000, 4)
+    many, small = numbers(with_flip, 2000), pictures(2000, 4)
     differ = changed(
         apply(with_flip, small, many, 1.0, BLUE), apply(without, small, many, 1.0, BLUE)
     )
@@ -150,16 +151,16 @@ def test_diffaugment_shifts_by_up_to_an_eighth_and_fills_with_the_background():
 
 
 def test_diffaugments_colours_by_hand():
-    image = pictures(4)
-    u = only(DIFF, 7, 4)
+    image = pictures(32)
+    u = only(DIFF, 7, 32)
     brighter = apply(DIFF, image, u, 0.5, BLUE)
     np.testing.assert_allclose(
         brighter - image, jnp.broadcast_to(u[:, 8, None, None, None] - 0.5, image.shape), atol=1e-6
     )
-    u = only(DIFF, 9, 4).at[:, 10].set(0.0)
+    u = only(DIFF, 9, 32).at[:, 10].set(0.0)
     grey = apply(DIFF, image, u, 0.5, BLUE)
     np.testing.assert_allclose(grey, image.mean(3, keepdims=True).repeat(3, 3), atol=1e-6)
-    u = only(DIFF, 11, 4).at[:, 12].set(0.0)
+    u = only(DIFF, 11, 32).at[:, 12].set(0.0)
     np.testing.assert_allclose(
         apply(DIFF, image, u, 0.5, BLUE),
         (image + image.mean((1, 2, 3), keepdims=True)) / 2,

@@ -15,6 +15,12 @@ LAYERS = {  # ours, flax's
 }
 # (size, I, O): grey, colour and wide at size 5, so that both forms are met; then other sizes.
 SHAPES = [(5, 1, 18), (5, 18, 1), (5, 3, 4), (5, 16, 17), (3, 3, 2), (3, 16, 16), (4, 16, 16)]
+DAILY = [(5, 1, 18), (5, 18, 1), (3, 3, 2), (4, 16, 16)]  # both forms at size 5; every size
+
+
+def daily(shapes, kept):
+    """All shapes, those marked slow that are not kept for every day."""
+    return [pytest.param(*s, marks=() if s in kept else pytest.mark.slow) for s in shapes]
 
 
 def random(*shape):
@@ -53,7 +59,7 @@ def everything(layer):
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-@pytest.mark.parametrize(("size", "i", "o"), SHAPES)
+@pytest.mark.parametrize(("size", "i", "o"), daily(SHAPES, DAILY))
 def test_the_layers_are_flax_s(float64, kind, size, i, o):
     arguments = random(2, 6, 8, i), random(size, size, i, o), random(o)
     ours, flax = (applied(module) for module in pair(kind, size, o, jnp.float64))
@@ -72,7 +78,10 @@ def test_the_parameters_are_laid_out_as_flax_s(kind):
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-@pytest.mark.parametrize(("i", "o"), [(1, 16), (16, 3), (16, 16)])
+@pytest.mark.parametrize(
+    ("i", "o"),
+    daily([(1, 16), (16, 3), (16, 16)], [(1, 16), (16, 3)]),  # both forms
+)
 def test_no_strided_convolution_is_compiled(kind, i, o):
     module, _ = pair(kind, 5, o, jnp.float32)
     arguments = jnp.ones((2, 8, 8, i)), jnp.ones((5, 5, i, o)), jnp.ones(o)

@@ -19,11 +19,23 @@ from tests.tiny import batch_of, close, spec_of, tiny
 
 
 def start(config, spec, seed=0):
-    return vae.init(config, spec, rng.key(seed, "init"))
+    return programs.initial_state(config, spec, rng.key(seed, "init"))
+
+
+def sure(**fields):
+    """A config without dropout, warm-up and clipping, of one learning rate: tests share its step.
+
+    Its 60 steps are those of the test of training.
+    """
+    return tiny(
+        loss__beta=0.5, loss__beta_schedule="constant", model__condition_dropout=0.0,
+        optim__name="adam", optim__lr=1e-2, optim__warmup_steps=0, optim__clip=0.0,
+        train__num_steps=60, **fields,
+    )  # fmt: skip
 
 
 def test_the_reported_loss_is_the_objective(store):
-    config = tiny(loss__beta=0.5, loss__beta_schedule="constant", model__condition_dropout=0.0)
+    config = sure()
     state, batch = start(config, store.spec), batch_of(store, config)
     _, metrics = programs.train_step(config, store.spec)(state, (batch,), {})
     noise = rng.normal(rng.key(0, "posterior", 0), batch["slot"], (4,))
@@ -61,7 +73,7 @@ def test_a_step_that_is_not_finite_changes_nothing_but_the_counters(store):
 
 
 def test_training_lowers_the_loss(store):
-    config = tiny(train__num_steps=60, optim__lr=3e-3)
+    config = sure()
     step = programs.train_step(config, store.spec)
     state, losses = start(config, store.spec), []
     for t in range(60):
@@ -99,8 +111,12 @@ def test_padding_counts_nothing(store):
     close(judge(state, half, {}), judge(state, junk, {}), 0.0)
 
 
+# Averaging changes nothing in a step's loss, so one program serves two tests.
+HALF = {"model__dtype": "bfloat16", "optim__ema_images": 0}
+
+
 def test_bfloat16_keeps_float32_weights_and_comes_close(store):
-    plain, half = tiny(), tiny(model__dtype="bfloat16")
+    plain, half = tiny(), tiny(**HALF)
     batch = batch_of(store, plain)
     found = {}
     for name, config in (("plain", plain), ("half", half)):
@@ -113,7 +129,7 @@ def test_bfloat16_keeps_float32_weights_and_comes_close(store):
 
 
 def test_without_averaging_the_weights_themselves_are_judged(store):
-    config = tiny(optim__ema_images=0)
+    config = tiny(**HALF)
     state = start(config, store.spec)
     assert state.nets["vae"].ema is None
     step = programs.train_step(config, store.spec)
@@ -123,7 +139,7 @@ def test_without_averaging_the_weights_themselves_are_judged(store):
 
 def test_the_step_is_the_rule_of_the_config_applied_to_every_weight(store):
     """One vector inside the step, the tree outside: Adam by hand, and the averaged weights."""
-    config = tiny(optim__name="adam", optim__lr=1e-2, optim__warmup_steps=0, optim__clip=0.0)
+    config = sure()
     state, batch = start(config, store.spec), batch_of(store, config)
     after, _ = programs.train_step(config, store.spec)(state, (batch,), {})
     before, net = state.nets["vae"], after.nets["vae"]
@@ -196,7 +212,8 @@ def test_adopting_weights_names_what_does_not_fit(store):
     close(mine.nets["vae"].params["prior"], fresh["prior"], 0.0)
     close(mine.nets["vae"].params["encoder"], donor.nets["vae"].ema["encoder"], 0.0)
 
-    stranger = start(tiny(model__width=6, model__max_width=7, model__latent=3), plain)
+    wide = tiny(model__width=6, model__max_width=7, model__latent=3)
+    stranger = programs.initial_shapes(wide, plain)  # already its shapes refuse it
     stranger = stranger.replace(nets={"other": stranger.nets["vae"]})
     with pytest.raises(UsageError, match="share no weights"):
         adopt(start(config, store.spec), stranger, store.spec, store.spec)
