@@ -2,6 +2,7 @@
 
 import gc
 import os
+from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Most of a test's time is compilation: these flags choose the code generator that compiles in a
@@ -28,9 +29,23 @@ LONGEST = (
 )  # fmt: skip
 
 
+# Files that share a trained run or compiled steps: one worker takes them all. Other files go alone.
+WORKER_GROUPS = {
+    "apps/test_batch.py": "run", "apps/test_edit.py": "run", "apps/test_modes.py": "run",
+    "apps/test_using.py": "run",
+    "steps/test_gan.py": "steps", "steps/test_vaegan.py": "steps",
+    "metrics/test_collapse.py": "steps",
+    "metrics/test_memorisation.py": "catalogue", "metrics/test_screen.py": "catalogue",
+    "data/test_catalogue.py": "catalogue",
+}  # fmt: skip
+
+
 def pytest_collection_modifyitems(items):
-    """The longest files first, so that several workers (-n 2) end together."""
+    """The longest files first, so that several workers (-n 2) end together; files by group."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        file = item.path.relative_to(Path(__file__).parent).as_posix()
+        item.add_marker(pytest.mark.xdist_group(WORKER_GROUPS.get(file, file)))
 
 
 def pytest_collection_finish():
