@@ -13,10 +13,9 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prodgen.apps.common.options import MAX_IMAGES, RunOptions, SeedOptions, check_extractors
+from prodgen.apps.common.options import MAX_IMAGES, ExtractorOptions, RunOptions, SeedOptions
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.config import registry
 from prodgen.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,15 +23,12 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, SeedOptions):
+class Options(RunOptions, SeedOptions, ExtractorOptions):
     """Of --mode=evaluate."""
 
     run = "optional"
 
     n: int = option(1000, "Held-out images to compare with, at most.", low=1, high=MAX_IMAGES)
-    extractors: tuple[str, ...] = option(
-        (), f"More extractors: {', '.join(registry.EXTRACTORS)}; NAME or NAME=FILE."
-    )
     images: str = option("", "Images of another program: a folder.")
     reference: str = option(
         "", "Real images to compare --images with: a folder, a table, or a config (FILE.py:PRESET)."
@@ -44,7 +40,6 @@ class Options(RunOptions, SeedOptions):
 
     def check(self, workdir: Path | None) -> None:
         super().check(workdir)
-        check_extractors(self.extractors)
         if self.reference and not self.images:
             raise UsageError("--reference has no effect without --images", "add --images=FOLDER")
         if workdir is None and not self.images:

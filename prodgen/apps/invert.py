@@ -15,15 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prodgen import images
-from prodgen.apps.common.options import (
-    MAX_IMAGES,
-    FitOptions,
-    InputOptions,
-    check_extractors,
-)
+from prodgen.apps.common.options import MAX_IMAGES, ExtractorOptions, FitOptions, InputOptions
 from prodgen.apps.common.output import Output, describe, say
 from prodgen.cli.options import option
-from prodgen.config import registry
 
 if TYPE_CHECKING:
     from prodgen.apps.photos import Products
@@ -34,19 +28,12 @@ TABLE = "invert.csv"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(InputOptions, FitOptions):
+class Options(InputOptions, FitOptions, ExtractorOptions):
     """Of --mode=invert."""
 
     output = "invert.png"
 
     n: int = option(16, "Products.", low=1, high=MAX_IMAGES)
-    extractors: tuple[str, ...] = option(
-        (), f"More extractors: {', '.join(registry.EXTRACTORS)}; NAME or NAME=FILE."
-    )
-
-    def check(self, workdir: Path | None) -> None:
-        super().check(workdir)
-        check_extractors(self.extractors)
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:

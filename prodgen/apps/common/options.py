@@ -38,6 +38,7 @@ class RunOptions(Options):
     step: str = option("best", "Checkpoint: best, latest or a step.")
 
     def check(self, workdir: Path | None) -> None:
+        super().check(workdir)
         if not re.fullmatch(r"best|latest|\d+", self.step):
             raise UsageError(f"--step={self.step} is no checkpoint", "write best, latest or a step")
 
@@ -99,12 +100,21 @@ class CutoutOptions(Options):
     model: str = option("", "The file u2netp.onnx.", read_with={"cutout": ("neural",)})
 
 
-def check_extractors(names: tuple[str, ...]) -> None:
-    """UsageError for a name, as NAME or NAME=FILE, that no extractor has."""
-    for name in names:
-        if name.partition("=")[0] not in registry.EXTRACTORS:
-            known = registry.nearest(name.partition("=")[0], registry.EXTRACTORS)
-            raise UsageError(f"--extractors={name} is not known; {known}")
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExtractorOptions(Options):
+    """Of a mode that takes more extractors than its own."""
+
+    extractors: tuple[str, ...] = option(
+        (), f"More extractors: {', '.join(registry.EXTRACTORS)}; NAME or NAME=FILE."
+    )
+
+    def check(self, workdir: Path | None) -> None:
+        super().check(workdir)
+        for text in self.extractors:
+            name = text.partition("=")[0]
+            if name not in registry.EXTRACTORS:
+                known = registry.nearest(name, registry.EXTRACTORS)
+                raise UsageError(f"--extractors={text} is not known; {known}")
 
 
 def frames_option(default: int = 12):
