@@ -37,13 +37,15 @@ PREPARE = """
     data.resolution, data.workers = 16, 2
     print(prepare.open_or_prepare(data).digest())
 """
-USE = """
+OPEN = """
     import runpy
     import prodgen
 
     model = prodgen.load({run!r})
     store = model.store()
     print(store.digest())
+"""
+USE = """
     inverted = model.invert(store.fetch([0])["image"])
     print(inverted.decoded.shape)
     sys.argv = ["run_sample.py", "--workdir=" + {run!r}, "--mode=batch", "--table=" + {table!r}]
@@ -87,7 +89,9 @@ def output(arguments, tmp_path, **options):
     ).stdout.splitlines()  # fmt: skip
 
 
-def test_a_script_loads_prepares_inverts_and_runs_a_batch(store, tmp_path):
+@pytest.fixture
+def run(store, tmp_path):
+    """The folder of an untrained VAE whose data are to be prepared again."""
     config = config_of(store.path.parents[1] / "images", tmp_path / "cache")
     key = rng.key(0, "init")
     state = jax.jit(lambda key: vae.init(config, store.spec, key))(key)
@@ -95,10 +99,20 @@ def test_a_script_loads_prepares_inverts_and_runs_a_batch(store, tmp_path):
     net = classifier.build(store.spec)  # untrained, as training one takes seconds
     params = jax.jit(net.init)(key, classifier.zeros(store.spec))["params"]
     home.keep(tmp_path / "run", jax.device_get(params), {"sha256": ""})
+    return tmp_path / "run"
+
+
+def test_a_script_opens_a_run_and_prepares_its_data(store, run, tmp_path):
+    (tmp_path / "script.py").write_text(program(OPEN, store, tmp_path, run=str(run)))
+    assert output(["script.py"], tmp_path) == [store.digest()]
+
+
+@pytest.mark.slow  # it compiles for long; its workers are those of the test before
+def test_a_script_prepares_inverts_and_runs_a_batch(store, run, tmp_path):
     (tmp_path / "table.csv").write_text("name,category,count\none,bags,2\n")
-    paths = {name: str(tmp_path / name) for name in ("run", "out")}
-    text = program(USE, store, tmp_path, table=str(tmp_path / "table.csv"), **paths)
-    (tmp_path / "script.py").write_text(text)
+    paths = {name: str(tmp_path / name) for name in ("run", "out", "table.csv")}
+    paths["table"] = paths.pop("table.csv")
+    (tmp_path / "script.py").write_text(program(OPEN + USE, store, tmp_path, **paths))
     digest, shape, *files = output(["script.py"], tmp_path)
     assert (digest, shape) == (store.digest(), "(1, 16, 16, 3)")
     assert {str(tmp_path / "out" / f"one_{k:03d}.png") for k in range(2)} <= set(files)
