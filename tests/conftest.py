@@ -4,14 +4,10 @@ import gc
 import os
 from pathlib import Path
 
+from tests.compilation import EIGHT_DEVICES, QUICK_XLA_FLAGS
+
 os.environ["JAX_PLATFORMS"] = "cpu"
-# Most of a test's time is compilation: these flags choose the code generator that compiles in a
-# third of the default's time. The computed function is the same.
-os.environ.setdefault(
-    "XLA_FLAGS",
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1",
-)
+os.environ.setdefault("XLA_FLAGS", f"{EIGHT_DEVICES} {QUICK_XLA_FLAGS}")
 # The arrays are small: a second thread of the BLAS library only waits.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 

@@ -20,15 +20,12 @@ from prodgen import checkpoint, trees
 from prodgen import config as configs
 from prodgen.cli import commandline
 from prodgen.run import open_run
+from tests.compilation import QUICK_XLA_FLAGS
 from tests.tiny import ROOT, TINY
 
 STEPS = 12
 # One device, and programs that compile quickly: many short runs.
-ENVIRONMENT = {
-    "JAX_PLATFORMS": "cpu",
-    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
-    "--xla_cpu_parallel_codegen_split_count=1",
-}
+ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": QUICK_XLA_FLAGS}
 
 
 def start(workdir, cache, *flags, steps=STEPS, config="configs/vae.py"):

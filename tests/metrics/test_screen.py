@@ -55,7 +55,14 @@ def products(side):
     return np.split(np.stack([item.picture[..., :3] for item in items]), [KNOWN])
 
 
-@pytest.fixture(scope="module", params=[(16, 3), (28, 1), (32, 3), (64, 3), (80, 3)], ids=str)
+SHAPES = [  # side and channels; by day a small grey one and a large one in colour
+    *(pytest.param(shape, marks=pytest.mark.slow) for shape in ((16, 3), (32, 3), (64, 3))),
+    (28, 1),
+    (80, 3),
+]
+
+
+@pytest.fixture(scope="module", params=SHAPES, ids=str)
 def pictures(request):
     """(known pictures, pictures of which most are copies of them)."""
     side, channels = request.param

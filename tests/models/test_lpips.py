@@ -112,7 +112,10 @@ def test_pooling_is_xla_s(size, sides):
     np.testing.assert_allclose(mine[1], theirs[1], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("name", "sides"), [("AlexNet_0", (64, 69)), ("VGG16_0", (64, 65))])
+@pytest.mark.parametrize(
+    ("name", "sides"),
+    [("AlexNet_0", (64, 69)), pytest.param("VGG16_0", (64, 65), marks=pytest.mark.slow)],
+)
 def test_distance_and_gradient_are_the_definition_s(float64, name, sides):
     params = drawn(name, np.float64)
     image, other = pictures(1, *sides, 3), pictures(1, *sides, 3, seed=1)
