@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from ml_collections import ConfigDict, config_flags
+from ml_collections import ConfigDict
 
 from prodgen.config import renames
 from prodgen.config.fields import FIELDS
@@ -109,6 +109,8 @@ def parse_training(argv: Sequence[str], flags_of: flags.FlagValues, help_text: s
     if {"--help", "-help", "-h"} & set(argv):
         print(help_text, flags_of.get_help(), sep="\n")
         raise SystemExit(0)
+    from ml_collections import config_flags  # run_sample.py does not pay for it
+
     try:
         argv = flags_of.read_flags_from_files(list(argv))  # --flagfile
     except flags.Error as error:
