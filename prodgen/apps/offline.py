@@ -27,7 +27,7 @@ from prodgen.parallel import mesh as meshes
 from prodgen.report import html
 
 FILE, PAIRS, TYPICAL = "evaluation.json", "evaluation_pairs.png", "evaluation_typical.png"
-HOME = 1  # the seed of the home network that judges: training's is 0
+HOME = 1  # the seed of the reference classifier that evaluates: training's is 0
 SETS = 3  # sampling seeds: --seed and the two after it
 COLUMNS = 8  # of the sheet of typical samples
 SPLIT = "test"

@@ -49,14 +49,11 @@ def fingerprint(config: ConfigDict) -> str:
 def may_change(config: ConfigDict) -> frozenset[str]:
     """The fields a continued run may change; its length only where nothing depends on it."""
     moves = config.optim.schedule != "constant" or config.optim.b2_end
-    moves = moves or config.loss.gamma_end != 1 or _has_ramp(config)
+    ramps = config.augment.ramp and not config.augment.adaptive
+    moves = moves or config.loss.gamma_end != 1 or ramps
     free = MAY_CHANGE if moves else MAY_CHANGE | {"train.num_steps"}
     # A Frechet distance depends on the number of images and chooses the best checkpoint.
     return free if config.model.name == "vae" else free - {"train.evaluate_examples"}
-
-
-def _has_ramp(config: ConfigDict) -> bool:
-    return config.augment.ramp and not config.augment.adaptive
 
 
 def differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:
@@ -64,7 +61,8 @@ def differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:
     before, after = ADDED | renames.update_fields(flatten(old)), flatten(new)
     fixed = (set(before) | set(after)) - may_change(new)
     # A field that neither run reads was accepted by older versions: it changes nothing.
-    fixed -= {path for path in after if not is_read(path, after) and not is_read(path, before)}
+    old_values = after | before  # complete, where the old config lacks a field
+    fixed -= {path for path in after if not is_read(path, after) and not is_read(path, old_values)}
     return [
         f"config.{path}: {before.get(path, 'absent')!r} -> {after.get(path, 'absent')!r}"
         for path in sorted(fixed)

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from prodgen.config import renames
 from prodgen.config.fields import FIELDS
-from prodgen.config.rules import Condition, Field, Not
+from prodgen.config.rules import Condition, Field, Not, flatten
 from prodgen.errors import UsageError
 
 
@@ -36,17 +36,6 @@ def _nearest(path: str) -> str:
     by_leaf = difflib.get_close_matches(path.split(".")[-1], leaves, n=1, cutoff=0.6)
     best = by_path or [leaves[name] for name in by_leaf]
     return f"did you mean config.{best[0]}?" if best else "docs/configs.md lists the fields"
-
-
-def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every field by its dotted path: {"train.num_steps": 3000, ...}."""
-    values: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, (ConfigDict, dict)):
-            values |= flatten(value, f"{prefix}{name}.")
-        else:
-            values[prefix + name] = value
-    return values
 
 
 def is_read(path: str, values: Mapping[str, Any]) -> bool:

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prodgen.config.rules import flatten
+
 
 @dataclasses.dataclass(frozen=True)
 class Renames:
@@ -165,12 +167,8 @@ def _rename_keys(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 def _update_sections(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config of nested sections, renamed; a field may move to another section."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        inner = value.items() if isinstance(value, Mapping) else ()
-        flat |= {f"{name}.{leaf}": one for leaf, one in inner} or {name: value}
     nested: dict[str, Any] = {}
-    for path, value in update_fields(flat).items():
+    for path, value in update_fields(flatten(config)).items():
         section, _, leaf = path.rpartition(".")
         (nested.setdefault(section, {}) if section else nested)[leaf] = value
     return nested

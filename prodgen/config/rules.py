@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ml_collections import ConfigDict
+
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
@@ -73,3 +75,14 @@ class Field:
 
 def one_of(*choices: Any) -> Rule:
     return Rule(type(choices[0]), choices=choices)
+
+
+def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Every field by its dotted path: {"train.num_steps": 3000, ...}."""
+    values: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, (ConfigDict, dict)):
+            values |= flatten(value, f"{prefix}{name}.")
+        else:
+            values[prefix + name] = value
+    return values
