@@ -1,13 +1,14 @@
-"""Settings of every test process: quick compilation on eight virtual devices; shared stores."""
+"""Settings of every test process: quick, kept programs on eight virtual devices; shared stores."""
 
 import gc
 import os
 from pathlib import Path
 
-from tests.compilation import EIGHT_DEVICES, QUICK_XLA_FLAGS
+from tests.compilation import EIGHT_DEVICES, QUICK_XLA_FLAGS, cache_environment
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ.setdefault("XLA_FLAGS", f"{EIGHT_DEVICES} {QUICK_XLA_FLAGS}")
+os.environ.update(cache_environment())
 # The arrays are small: a second thread of the BLAS library only waits.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
@@ -36,6 +37,7 @@ WORKER_GROUPS = {
 }  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in this hook, too
 def pytest_collection_modifyitems(items):
     """The longest files first, so that several workers (-n 2) end together; files by group."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
@@ -44,8 +46,10 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(WORKER_GROUPS.get(file, file)))
 
 
-def pytest_collection_finish():
-    """The imported modules are permanent: garbage collection need not visit them again."""
+def pytest_collection_finish(session):
+    """The groups are in effect. Garbage collection need not visit the imported modules again."""
+    if session.config.getoption("loadgroup", False):
+        assert all("@" in item.nodeid for item in session.items), "xdist ignores xdist_group"
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)

@@ -48,7 +48,10 @@ def use_compile_cache() -> None:
     """Keep compiled programs between runs, in a private folder of this jaxlib's own.
 
     The cache is code that will be executed, so a folder that others may write to is refused.
+    A folder that JAX_COMPILATION_CACHE_DIR names is used instead.
     """
+    if jax.config.jax_compilation_cache_dir:
+        return
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "prodgen" / f"xla-{jax.lib.__version__}"
     try:
