@@ -22,17 +22,17 @@ def cache_environment() -> dict[str, str]:
     """JAX's settings for a private compile cache that workers and the programs they start share.
 
     JAX keys it by the program, the flags and its own version, so a changed step is compiled anew.
-    The process that is no xdist worker empties a cache above MAX_CACHE_BYTES.
+    A process that is no xdist worker empties a cache above MAX_CACHE_BYTES.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "prodgen" / f"tests-xla-{version('jaxlib')}"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     if folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise SystemExit(f"{folder} holds code and is writable by others; next: chmod 700 {folder}")
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        if sum(file.stat().st_size for file in folder.iterdir()) > MAX_CACHE_BYTES:
-            shutil.rmtree(folder)
-            folder.mkdir(mode=0o700)
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if not is_worker and sum(file.stat().st_size for file in folder.iterdir()) > MAX_CACHE_BYTES:
+        shutil.rmtree(folder)
+        folder.mkdir(mode=0o700)
     return {
         # XLA prints a page on standard error for each program that it loads from the cache.
         "TF_CPP_MIN_LOG_LEVEL": "3",
