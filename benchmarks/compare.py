@@ -16,7 +16,7 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen.cli import commandline
-from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.metrics import scores
 from prodgen.metrics.passport import Number, Passport, unlike
 

@@ -21,8 +21,8 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import images
 from prodgen.cli import commandline
+from prodgen.core import images
 from prodgen.data import order, prepare
 from prodgen.models import blocks
 

@@ -26,8 +26,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from prodgen.apps.listing import files
 from prodgen.cli import commandline
 from prodgen.config import registry
+from prodgen.core.errors import MissingInput, Refused
 from prodgen.data.catalogue import product, render
-from prodgen.errors import MissingInput, Refused
 from prodgen.photo import cutout
 from prodgen.photo.guess import Cutter
 

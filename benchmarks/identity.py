@@ -20,14 +20,14 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import decode, images
 from prodgen.apps import colours, listing
 from prodgen.apps.offline import load_extractors
 from prodgen.cli import commandline
+from prodgen.core import decode, images
+from prodgen.core.errors import Refused, UsageError
 from prodgen.editing import edits
 from prodgen.editing.edits import Edited, Shot
 from prodgen.editing.inversion import Inverted, Inverter
-from prodgen.errors import Refused, UsageError
 from prodgen.metrics import interval, neighbours
 from prodgen.model import Model
 from prodgen.photo import cutout

@@ -20,14 +20,15 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import images, judge
+from prodgen import judge
 from prodgen.cli import commandline
+from prodgen.core import images
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Batch
 from prodgen.editing import FIT_STEPS
 from prodgen.editing.inversion import Inverter
-from prodgen.errors import UsageError
 from prodgen.metrics import features
 from prodgen.metrics.features import Extractor
-from prodgen.types import Batch
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run.")

@@ -22,11 +22,11 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen.cli import commandline
-from prodgen.errors import MissingInput
+from prodgen.core.errors import MissingInput
+from prodgen.core.types import Spec
 from prodgen.metrics import features, frechet
 from prodgen.metrics.features import Extractor
 from prodgen.models import classifier
-from prodgen.types import Spec
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("side", 64, "Pixels a side of the pictures.")

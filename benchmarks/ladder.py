@@ -31,9 +31,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen import home
 from prodgen.cli import commandline
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.data import prepare
 from prodgen.data.store import Store
-from prodgen.errors import MissingInput, UsageError
 from prodgen.metrics import features, likeness, memorisation, nearness, neighbours, product, scores
 from prodgen.metrics.features import Extractor
 from prodgen.report.plots import ACCENT, GRID, INK

@@ -21,8 +21,8 @@ from benchmarks import throughput  # with its flags --rounds and --steps
 from prodgen import config as configs
 from prodgen import run as runs
 from prodgen.cli import commandline
+from prodgen.core.errors import UsageError
 from prodgen.data import prepare
-from prodgen.errors import UsageError
 from prodgen.parallel import mesh as meshes
 from prodgen.steps import gan
 

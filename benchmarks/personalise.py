@@ -31,16 +31,17 @@ from ml_collections import ConfigDict
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import home, images
+from prodgen import home
 from prodgen.cli import commandline
+from prodgen.core import images
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
 from prodgen.editing import guess, taste
 from prodgen.editing.personal import EXPLORATION, FLOOR, Personaliser, mean_distance
-from prodgen.errors import UsageError
 from prodgen.metrics import features, interval
 from prodgen.models.classifier import Classifier
 from prodgen.report.plots import ACCENT, GRID, INK
-from prodgen.types import Batch, Spec
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run.")

@@ -14,12 +14,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from prodgen import home, images, rng
+from prodgen import home
 from prodgen import run as runs
+from prodgen.core import images, rng
+from prodgen.core.errors import MissingInput
+from prodgen.core.types import Batch, Spec
 from prodgen.data import order
-from prodgen.errors import MissingInput
 from prodgen.models import classifier
-from prodgen.types import Batch, Spec
 
 CLASSES, COUNTED = 10, 26_000
 STEPS = 2000  # of the classifier; the home network's 500 leave too many pictures misnamed

@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from prodgen import run as runs
-from prodgen import trees
 from prodgen.config import registry
-from prodgen.errors import UsageError
+from prodgen.core import trees
+from prodgen.core.errors import UsageError
 from prodgen.models import conditioning, dcgan, r3gan
 
 LOSSES = ("nonsaturating", "relativistic")

@@ -21,10 +21,11 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import home, images
+from prodgen import home
 from prodgen.cli import commandline
+from prodgen.core import images
+from prodgen.core.errors import UsageError
 from prodgen.data import prepare
-from prodgen.errors import UsageError
 from prodgen.metrics import frechet
 from prodgen.models import classifier
 

@@ -28,7 +28,7 @@ from prodgen.apps import batch
 from prodgen.apps.common.output import Output
 from prodgen.apps.notebook import Notebook
 from prodgen.cli import commandline
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run.")

@@ -20,8 +20,9 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from prodgen import trees, workdir
-from prodgen.errors import BadCheckpoint, MissingInput, StorageError
+from prodgen import workdir
+from prodgen.core import trees
+from prodgen.core.errors import BadCheckpoint, MissingInput, StorageError
 
 Tree = Any
 MANIFEST = re.compile(r"(\d+)\.sha256\.json")

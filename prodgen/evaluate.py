@@ -13,14 +13,14 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
 
-from prodgen import images
+from prodgen.core import images
+from prodgen.core.types import Batch, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
 from prodgen.metrics import collapse
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.report import writer
-from prodgen.types import Batch, Spec
 
 
 def padded_batches(store: Store, ids: np.ndarray, size: int) -> Iterator[Batch]:

@@ -20,12 +20,12 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from prodgen import images
 from prodgen.config import renames
+from prodgen.core import images
+from prodgen.core.types import Array, Batch, Spec
 from prodgen.data import order, prepare
 from prodgen.data.store import Store
 from prodgen.models import classifier, lpips
-from prodgen.types import Array, Batch, Spec
 from prodgen.workdir import file_hash, read_sealed, write_sealed
 
 VERSION = 3  # of the network and its training: part of every file's name

@@ -19,9 +19,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from prodgen import images
+from prodgen.core import images
+from prodgen.core.errors import BadData
+from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
-from prodgen.errors import BadData
 from prodgen.metrics import (
     features,
     interval,
@@ -36,7 +37,6 @@ from prodgen.metrics.features import Extractor
 from prodgen.metrics.obedience import Obedience
 from prodgen.metrics.passport import Number, Passport
 from prodgen.models import classifier
-from prodgen.types import Batch, Spec
 
 Say = Callable[[str], None]
 Made = tuple[np.ndarray, Batch | None]  # pictures uint8 [N, R, R, C], the conditions they follow

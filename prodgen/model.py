@@ -14,13 +14,13 @@ import jax
 import numpy as np
 
 from prodgen import home as homes
-from prodgen import images
+from prodgen.core import images
+from prodgen.core.errors import MissingInput, UsageError
+from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
-from prodgen.errors import MissingInput, UsageError
 from prodgen.run import Run, open_run
-from prodgen.types import Batch
 
 BATCH = 64  # everything is computed in padded batches of this size: the same bytes for any n
 

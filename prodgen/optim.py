@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from prodgen.trees import Tree
-from prodgen.types import Array
+from prodgen.core.trees import Tree
+from prodgen.core.types import Array
 
 Value = Callable[[Array], Array]  # of a step, a float32 scalar
 

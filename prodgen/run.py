@@ -10,10 +10,11 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from prodgen import checkpoint, rng, workdir
+from prodgen import checkpoint, workdir
 from prodgen import config as configs
 from prodgen.config import registry
-from prodgen.types import Spec
+from prodgen.core import rng
+from prodgen.core.types import Spec
 
 
 @dataclasses.dataclass(frozen=True)

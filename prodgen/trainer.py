@@ -18,20 +18,21 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import checkpoint, home, images, rng, trees, workdir
+from prodgen import checkpoint, home, workdir
 from prodgen import run as runs
 from prodgen.cli import commandline
+from prodgen.core import images, rng, trees
+from prodgen.core.errors import Diverged, ProdgenError, Stopped, StorageError, UsageError
+from prodgen.core.types import Batch
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
-from prodgen.errors import Diverged, ProdgenError, Stopped, StorageError, UsageError
 from prodgen.evaluate import Judge, Sentinel, Sheets, describe
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.parallel import selftest
 from prodgen.report import clock, html, plots, writer
 from prodgen.steps.state import adopt
-from prodgen.types import Batch
 
 SHOWN = ("loss", "nll", "kl", "g/loss", "d/loss", "d/real", "d/fake", "augment/p")  # on the console
 

@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from prodgen import config as configs
 from prodgen.config import renames
-from prodgen.errors import MissingInput, UsageError, WorkdirError
+from prodgen.core.errors import MissingInput, UsageError, WorkdirError
 
 CONFIG = "config.json"
 

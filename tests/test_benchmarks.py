@@ -11,7 +11,7 @@ import pytest
 from absl import flags
 
 from benchmarks import stacked_modes
-from prodgen.errors import MissingInput, UsageError
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.run import family
 from tests.tiny import ROOT, batch_of, spec_of
 from tests.tiny_gan import NETWORKS, tiny_gan

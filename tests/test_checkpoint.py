@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prodgen import checkpoint
-from prodgen.errors import BadCheckpoint, MissingInput, StorageError
+from prodgen.core.errors import BadCheckpoint, MissingInput, StorageError
 from tests.tiny import close
 
 

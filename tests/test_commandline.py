@@ -12,7 +12,7 @@ from prodgen.apps.common.options import Options, RunOptions
 from prodgen.cli import commandline, modes, reference
 from prodgen.cli.options import options_of
 from prodgen.config import registry
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 from tests.tiny import ROOT
 
 # Runs commands of one program in one interpreter: [exit code, last line of standard error] of each.

@@ -9,7 +9,7 @@ from configs import base
 from prodgen import config as configs
 from prodgen import workdir
 from prodgen.cli import commandline
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 from tests.tiny import ROOT, tiny
 
 

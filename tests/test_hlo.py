@@ -6,7 +6,7 @@ import re
 import jax
 import pytest
 
-from prodgen import rng
+from prodgen.core import rng
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.steps import gan, vae

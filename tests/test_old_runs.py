@@ -16,9 +16,10 @@ import pytest
 from PIL import Image
 
 from prodgen import config as configs
-from prodgen import trainer, trees, workdir
+from prodgen import trainer, workdir
 from prodgen.config import renames
-from prodgen.errors import UsageError
+from prodgen.core import trees
+from prodgen.core.errors import UsageError
 from prodgen.report import html, writer
 from prodgen.run import open_run
 from tests.modes import run_mode

@@ -16,9 +16,10 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen import checkpoint, trees
+from prodgen import checkpoint
 from prodgen import config as configs
 from prodgen.cli import commandline
+from prodgen.core import trees
 from prodgen.run import open_run
 from tests.compilation import QUICK_XLA_FLAGS
 from tests.tiny import ROOT, TINY

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import home, rng
+from prodgen import home
+from prodgen.core import rng
 from prodgen.data import prepare
 from prodgen.models import classifier
 from prodgen.steps import vae

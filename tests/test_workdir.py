@@ -6,7 +6,7 @@ import pytest
 
 from prodgen import workdir
 from prodgen.cli import commandline
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 from tests.tiny import tiny
 
 

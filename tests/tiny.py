@@ -9,13 +9,14 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import base
-from prodgen import checkpoint, rng, workdir
+from prodgen import checkpoint, workdir
 from prodgen import config as configs
+from prodgen.core import rng
+from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.source import Item
 from prodgen.data.store import SPLITS
 from prodgen.parallel import mesh as meshes
-from prodgen.types import Attribute, Batch, Spec
 from tests import programs
 
 ROOT = Path(__file__).parents[1]

@@ -6,11 +6,11 @@ import itertools
 import jax
 import jax.numpy as jnp
 
-from prodgen import rng
 from prodgen.config import registry
+from prodgen.core import rng
+from prodgen.core.types import Batch
 from prodgen.models import classifier
 from prodgen.run import family
-from prodgen.types import Batch
 from tests import programs
 from tests.tiny import batch_of, tiny
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen import images
 from prodgen.apps.common.options import MAX_IMAGES, PngOptions, RunOptions, SeedOptions
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.errors import UsageError
+from prodgen.core import images
+from prodgen.core.errors import UsageError
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -63,8 +63,8 @@ def augmented(model: Model, pictures: np.ndarray, p: float, seed: int) -> np.nda
     """Seven versions of each picture uint8 [N, H, W, C] by the run's policy: [N, 7, H, W, C]."""
     import jax
 
-    from prodgen import rng
     from prodgen.augment import policies
+    from prodgen.core import rng
 
     policy = policies.make(model.config.augment.policy, model.config.augment.flip)
     white = (255,) * model.spec.channels

@@ -21,9 +21,9 @@ from prodgen.apps.common.options import FitOptions, PngOptions, RunOptions
 from prodgen.apps.common.output import Output, Stamp, say
 from prodgen.apps.ledger import Ledger
 from prodgen.cli.options import option
+from prodgen.core.errors import BadData, ProdgenError, Refused, UsageError
 from prodgen.editing import FIT_STEPS, orders
 from prodgen.editing.orders import Order
-from prodgen.errors import BadData, ProdgenError, Refused, UsageError
 
 if TYPE_CHECKING:
     from prodgen.apps.rows import Found, Means

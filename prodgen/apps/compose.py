@@ -17,7 +17,7 @@ from prodgen.apps.common.options import MAX_IMAGES, PngOptions
 from prodgen.apps.common.output import MANIFEST, Output, entries, refuse_taken, say
 from prodgen.apps.subjects import Subject
 from prodgen.cli.options import option
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 from prodgen.photo import banner, lettering, recolour, sprites
 
 SHOWN = {"banner": 4, "sprites": 256}  # products, unless --n asks for others

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen import decode, images
 from prodgen.apps import colours, listing
 from prodgen.apps.colours import Rgb
 from prodgen.apps.common.options import MAX_IMAGES, CutoutOptions
 from prodgen.apps.common.output import Output, say
 from prodgen.apps.cutout_sheet import Sheet
 from prodgen.cli.options import option
+from prodgen.core import decode, images
+from prodgen.core.errors import BadData, Refused, UsageError
 from prodgen.data.folder import Entry
-from prodgen.errors import BadData, Refused, UsageError
 from prodgen.photo import cutout
 from prodgen.photo.cutout import Cutout
 from prodgen.photo.guess import Cutter

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen import decode, images, provenance
 from prodgen.apps import colours, grounds, listing
 from prodgen.apps.common.options import (
     ATTRIBUTES_HELP,
@@ -34,8 +33,9 @@ from prodgen.apps.common.options import (
 from prodgen.apps.common.output import Output, refuse_taken, say
 from prodgen.cli.options import option
 from prodgen.config import registry
+from prodgen.core import decode, images, provenance
+from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.editing import FIT_STEPS
-from prodgen.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.photo import backdrop, cutout
 
 if TYPE_CHECKING:

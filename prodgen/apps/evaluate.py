@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from prodgen.apps.common.options import MAX_IMAGES, ExtractorOptions, RunOptions, SeedOptions
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 
 if TYPE_CHECKING:
     from prodgen.model import Model

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen import images, provenance
 from prodgen.apps import listing
 from prodgen.apps.common.options import MAX_IMAGES
 from prodgen.apps.common.options import Options as CommonOptions
@@ -24,8 +23,9 @@ from prodgen.apps.common.output import Output, say
 from prodgen.apps.gate_sheet import Sheet
 from prodgen.cli.options import option
 from prodgen.config import registry
+from prodgen.core import images, provenance
+from prodgen.core.errors import Refused, UsageError
 from prodgen.data.folder import Entry
-from prodgen.errors import Refused, UsageError
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Repair, Verdict
 

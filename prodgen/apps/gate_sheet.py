@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from prodgen import images
+from prodgen.core import images
 
 COLUMNS, SIDE, GAP, LINE = 8, 144, 14, 15  # pixels but the first
 REASON_LINES = 3  # six reasons, the most there can be, fit

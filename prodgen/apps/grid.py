@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen import images
 from prodgen.apps.common.options import MAX_IMAGES, SampleOptions
 from prodgen.apps.common.output import Output, describe
 from prodgen.cli.options import option
-from prodgen.types import Batch
+from prodgen.core import images
+from prodgen.core.types import Batch
 
 if TYPE_CHECKING:
     from prodgen.data.conditions import Conditions

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen import decode
 from prodgen.apps import colours
 from prodgen.apps.colours import Rgb
-from prodgen.errors import BadData, MissingInput, Refused
+from prodgen.core import decode
+from prodgen.core.errors import BadData, MissingInput, Refused
 from prodgen.metrics import marketplace
 from prodgen.photo import backdrop
 

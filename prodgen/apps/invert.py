@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen import images
 from prodgen.apps.common.options import MAX_IMAGES, ExtractorOptions, FitOptions, InputOptions
 from prodgen.apps.common.output import Output, describe, say
 from prodgen.cli.options import option
+from prodgen.core import images
 
 if TYPE_CHECKING:
     from prodgen.apps.photos import Products

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 from prodgen.workdir import write_atomically
 
 FILE = "manifest.jsonl"

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from prodgen.apps.common.output import MANIFEST
+from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data.folder import SUFFIXES, Entry, Folder
-from prodgen.errors import BadData, MissingInput, UsageError
 
 MAX_PIXELS = 50_000_000
 STEM = 200  # bytes: what is appended must fit into the 255 that file systems give a name

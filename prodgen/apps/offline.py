@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import home, images, judge
+from prodgen import home, judge
 from prodgen.apps import outside
 from prodgen.apps.common.output import Output, say
 from prodgen.apps.evaluate import Options
 from prodgen.config import registry
+from prodgen.core import images
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.data.store import Store
-from prodgen.errors import MissingInput, UsageError
 from prodgen.evaluate import Judge, Sentinel
 from prodgen.metrics import features, memorisation
 from prodgen.metrics.features import Extractor

@@ -17,12 +17,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen import config as configs
-from prodgen import decode, judge
+from prodgen import judge
 from prodgen.apps.listing import files
 from prodgen.cli import commandline
+from prodgen.core import decode
+from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.data import fit, prepare
 from prodgen.data.store import Store
-from prodgen.errors import BadData, MissingInput, Refused, UsageError
 
 LARGEST = 128  # pixels a side that pictures of a folder are judged at, at most
 SETS = 3  # into which the pictures are parted where there are enough: an interval needs some

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from prodgen import images
 from prodgen.apps.common.options import (
     MAX_IMAGES,
     FitOptions,
@@ -24,11 +23,12 @@ from prodgen.apps.common.options import (
 )
 from prodgen.apps.common.output import Output, describe, say
 from prodgen.cli.options import option
+from prodgen.core import images
+from prodgen.core.errors import BadData, UsageError
+from prodgen.core.types import Batch
 from prodgen.data import history
 from prodgen.data.history import History, Interaction
 from prodgen.editing.taste import EVENTS, SURE
-from prodgen.errors import BadData, UsageError
-from prodgen.types import Batch
 
 if TYPE_CHECKING:
     from prodgen.editing.inversion import Inverter

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from prodgen import decode
 from prodgen.apps.common.options import ConditionOptions
 from prodgen.apps.common.output import say
 from prodgen.apps.listing import files
+from prodgen.core import decode
+from prodgen.core.errors import BadData, MissingInput, Refused
+from prodgen.core.types import Batch
 from prodgen.data import fit, intake
 from prodgen.editing.inversion import Inverted, Inverter, open_inverter
-from prodgen.errors import BadData, MissingInput, Refused
 from prodgen.model import Model
-from prodgen.types import Batch
 
 
 def read_pictures(model: Model, source: str, n: int) -> tuple[np.ndarray, Batch | None, list[str]]:

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from prodgen import images
 from prodgen.apps import colours, edit, grounds, vary, views
 from prodgen.apps.common.output import describe, say
 from prodgen.apps.grounds import Ground
 from prodgen.apps.photos import read_picture
+from prodgen.core import images
+from prodgen.core.errors import Refused
+from prodgen.core.types import Batch
 from prodgen.editing import change, edits, neighbourhood
 from prodgen.editing.edits import Edited, Shot
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverted, Inverter, open_inverter
 from prodgen.editing.orders import ALONE, Order
-from prodgen.errors import Refused
 from prodgen.model import BATCH, Model
 from prodgen.photo import backdrop, cutout
-from prodgen.types import Batch
 
 if TYPE_CHECKING:
     from prodgen.apps.batch import Options

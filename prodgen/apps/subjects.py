@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen import provenance
 from prodgen.apps.common.output import say
 from prodgen.apps.listing import files
-from prodgen.errors import BadData, MissingInput, Refused
+from prodgen.core import provenance
+from prodgen.core.errors import BadData, MissingInput, Refused
 from prodgen.metrics import marketplace
 from prodgen.photo import cutout, silhouette
 

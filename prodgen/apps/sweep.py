@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen import images
 from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.config.registry import nearest
+from prodgen.core import images
+from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
-from prodgen.errors import UsageError
-from prodgen.types import Attribute, Spec
+from prodgen.core.types import Attribute, Spec
 
 if TYPE_CHECKING:
     from prodgen.model import Model

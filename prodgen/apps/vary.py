@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prodgen import images
 from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions
 from prodgen.apps.common.output import Output, describe, say
 from prodgen.cli.options import option
 from prodgen.config import registry
+from prodgen.core import images
+from prodgen.core.types import Spec
 from prodgen.editing import STRENGTH
-from prodgen.types import Spec
 
 if TYPE_CHECKING:
     from prodgen.editing.neighbourhood import Varied

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen import images
 from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.errors import UsageError
-from prodgen.types import Attribute, Batch, Spec
+from prodgen.core import images
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Attribute, Batch, Spec
 
 if TYPE_CHECKING:
     from prodgen.model import Model

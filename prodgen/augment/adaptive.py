@@ -10,7 +10,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from prodgen.config.constraints import MAX_ADAPTIVE_P
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 INTERVAL = 4  # steps from one move of p to the next
 

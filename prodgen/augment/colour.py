@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 
 def brighten(image: Array, amount: Array) -> Array:

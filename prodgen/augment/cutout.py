@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 
 def cut(image: Array, fires: Array, row: Array, column: Array) -> Array:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 
 def interpolation(size: int, scale: Array, shift: Array) -> Array:

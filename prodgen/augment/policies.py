@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from prodgen.augment import colour, cutout, geometry
 from prodgen.config import registry
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 SHIFT = 0.125  # of the side, at most
 ZOOM = 1.25  # the product is at most so much larger or smaller

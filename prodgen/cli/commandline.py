@@ -27,7 +27,7 @@ from prodgen.config.identity import fingerprint
 from prodgen.config.lookup import flatten, is_read, refuse_unread
 from prodgen.config.overrides import parse as parse_value
 from prodgen.config.overrides import put, validate
-from prodgen.errors import ProdgenError, StorageError, UsageError
+from prodgen.core.errors import ProdgenError, StorageError, UsageError
 
 BEGUN = time.monotonic()  # when the command began, nearly: this is the first thing it imports
 

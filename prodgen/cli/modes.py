@@ -13,8 +13,8 @@ from absl import flags
 
 from prodgen.cli import options
 from prodgen.config import registry
+from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling, to_british
-from prodgen.errors import UsageError
 
 DEFAULT_MODE = "grid"
 GENERAL = {  # flags of the program itself -> help; a mode without a run reads --out alone

@@ -18,8 +18,8 @@ from typing import Any
 from absl import flags
 
 from prodgen.config import registry
+from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
-from prodgen.errors import UsageError
 
 Choices = Sequence[str]
 

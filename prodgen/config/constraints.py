@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 
 MAX_ADAPTIVE_P = 0.8  # probability; see augment/adaptive.py
 

@@ -14,7 +14,7 @@ from prodgen.config import renames
 from prodgen.config.fields import FIELDS
 from prodgen.config.lookup import flatten, is_read
 from prodgen.config.overrides import put, validate
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 
 # What may differ when a run is continued: nothing here changes which numbers a step computes.
 MAY_CHANGE = frozenset(

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from prodgen.config import renames
 from prodgen.config.fields import FIELDS
 from prodgen.config.rules import Condition, Field, Not, flatten
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 
 
 def field_of(path: str) -> Field:

@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 from prodgen.config import constraints, registry, renames
 from prodgen.config.fields import FIELDS
 from prodgen.config.lookup import field_of, flatten
+from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
-from prodgen.errors import UsageError
 
 
 def preset(

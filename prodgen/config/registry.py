@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 
 MODELS = {
     "vae": "prodgen.models.vae",

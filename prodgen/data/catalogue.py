@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from prodgen.core.types import Attribute
 from prodgen.data.rendering.lighting import MATERIALS
 from prodgen.data.rendering.products import COLOURS, KINDS, Product, product, render
 from prodgen.data.rendering.render import proportions
 from prodgen.data.source import Item, Value
-from prodgen.types import Attribute
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict

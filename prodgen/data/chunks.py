@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
+from prodgen.core.errors import MissingInput, Refused
 from prodgen.data import duplicates, fit, intake, store, workers
 from prodgen.data.source import Item, Source
-from prodgen.errors import MissingInput, Refused
 
 Ready = tuple[dict, fit.Prepared | None]  # an item's words, and its picture if there is one
 SMALL = 64  # items; below, starting processes takes longer than the work

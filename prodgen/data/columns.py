@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from prodgen.config import registry
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Attribute
 from prodgen.data.source import SplitName, Value
-from prodgen.errors import UsageError
-from prodgen.types import Attribute
 
 IMAGE = ("path", "image", "file", "filename", "image_path", "file_name", "filepath", "picture",
          "photo", "img")  # fmt: skip

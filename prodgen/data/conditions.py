@@ -15,10 +15,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.config.registry import nearest
+from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
+from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
-from prodgen.errors import UsageError
-from prodgen.types import Batch, Spec
 from prodgen.workdir import write_atomically
 
 FILE = "conditions.npz"

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from prodgen.core.types import Attribute
 from prodgen.data import data_page, duplicates
 from prodgen.data.store import SPLITS, Store
-from prodgen.types import Attribute
 
 MOST_NAMES = 300  # of refused or left-out pictures, and of groups of duplicates, in the report
 SIZE_EDGES = (64, 128, 256, 512, 1024, 2048)  # pixels of the shorter side

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from prodgen.types import Attribute
+from prodgen.core.types import Attribute
 
 
 def labels(items: list[dict], classes: tuple[str, ...]) -> np.ndarray:

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from prodgen.core.types import Batch
 from prodgen.data import order
 from prodgen.data.store import Store
-from prodgen.types import Batch
 
 PREFETCH = 4  # batches held ready
 

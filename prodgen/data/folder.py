@@ -17,10 +17,10 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen import decode
+from prodgen.core import decode
+from prodgen.core.errors import MissingInput, Refused, UsageError
+from prodgen.core.types import Attribute
 from prodgen.data.source import Item, SplitName
-from prodgen.errors import MissingInput, Refused, UsageError
-from prodgen.types import Attribute
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")
 IGNORED = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.data import table
-from prodgen.errors import BadData, MissingInput, Refused, UsageError
 
 COLUMNS = ("product", "picture", "weight", "event", "person")
 LIMIT = 100.0  # of a weight: a purchase is 1

@@ -1,7 +1,7 @@
 """A user's photo, put into the model's world: cut out, centred, on the training background.
 
 prepare makes training pictures of photos with it, and the modes of run_sample.py pictures that a
-trained run can read. What the photo is decoded to is upright already (decode.py).
+trained run can read. What the photo is decoded to is upright already (core/decode.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from prodgen.core.errors import Refused
 from prodgen.data import fit
-from prodgen.errors import Refused
 from prodgen.photo import cutout, neural, place
 from prodgen.photo.cutout import Cutout
 from prodgen.photo.guess import Cutter

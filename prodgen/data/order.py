@@ -11,7 +11,7 @@ import functools
 
 import numpy as np
 
-from prodgen.errors import BadData
+from prodgen.core.errors import BadData
 
 
 @functools.lru_cache(maxsize=4)

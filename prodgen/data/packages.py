@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 
 # There is no tensorflow-cpu for macOS.
 TENSORFLOW = "tensorflow" if sys.platform == "darwin" else "tensorflow-cpu"

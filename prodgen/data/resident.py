@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding
 
+from prodgen.core.types import Batch
 from prodgen.data import order, packages
 from prodgen.data.store import Store
-from prodgen.types import Batch
 
 SHARE = 0.25  # of a device's memory that the pictures may take
 CHUNK = 4096  # pictures read from the store at a time

@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from prodgen.errors import Refused
-from prodgen.types import Attribute
+from prodgen.core.errors import Refused
+from prodgen.core.types import Attribute
 
 Value = str | float | None
 SplitName = Literal["train", "validation", "test"]

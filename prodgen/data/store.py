@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from prodgen.config import renames
-from prodgen.errors import BadData, MissingInput, StorageError
-from prodgen.types import Spec
+from prodgen.core.errors import BadData, MissingInput, StorageError
+from prodgen.core.types import Spec
 from prodgen.workdir import file_hash
 
 FORMAT = 1  # of the files below; part of every store's key

@@ -20,11 +20,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen import decode
+from prodgen.core import decode
+from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.types import Attribute
 from prodgen.data import columns
 from prodgen.data.source import Item, SplitName, Value
-from prodgen.errors import BadData, MissingInput, Refused, UsageError
-from prodgen.types import Attribute
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")
 Row = dict[str, Any]

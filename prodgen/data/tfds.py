@@ -1,7 +1,7 @@
 """Any TensorFlow data set that has pictures, by its name, with or without a network.
 
 TensorFlow is imported only when pictures are read: a store that exists already is found without it.
-Pictures are taken undecoded and go through decode.py like those of every other source.
+Pictures are taken undecoded and go through core/decode.py like those of every other source.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen import decode
 from prodgen.config import registry
+from prodgen.core import decode
+from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.types import Attribute
 from prodgen.data import packages
 from prodgen.data.source import Item, SplitName
-from prodgen.errors import BadData, MissingInput, Refused, UsageError
-from prodgen.types import Attribute
 
 SPLIT_NAMES: dict[str, SplitName] = {"train": "train", "validation": "validation", "test": "test"}
 

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from prodgen.config.registry import nearest
+from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
-from prodgen.errors import UsageError
+from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.metrics import packshot
 from prodgen.photo import colour
-from prodgen.types import Attribute, Batch, Spec
 
 
 def with_value(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from prodgen.types import Array, Batch
+from prodgen.core.types import Array, Batch
 
 RATE = 0.05  # of Adam; a latent is about 1 a direction
 CONDITIONS = 0.2  # of RATE, for the attributes' columns

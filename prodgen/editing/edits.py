@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from prodgen.core.errors import Refused, UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.data import fit, intake
 from prodgen.editing import change, onto, slider
 from prodgen.editing.inversion import Inverter
-from prodgen.errors import Refused, UsageError
 from prodgen.photo import backdrop, colour, cutout, outside, silhouette
 from prodgen.photo.cutout import Cutout
 from prodgen.photo.guess import Cutter

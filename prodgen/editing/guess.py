@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from prodgen import images, rng
+from prodgen.core import images, rng
+from prodgen.core.types import Array, Batch, Spec
 from prodgen.models.classifier import Classifier
-from prodgen.types import Array, Batch, Spec
 from prodgen.workdir import read_sealed, write_sealed
 
 SURE = 0.5  # probability from which a category or a value counts as recognised

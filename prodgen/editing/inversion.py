@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prodgen import images
+from prodgen.core import images
+from prodgen.core.types import Array, Batch
 from prodgen.editing import FIT_STEPS, descent, guess
 from prodgen.editing.descent import Search, Targets
 from prodgen.losses import perceptual
 from prodgen.metrics import reconstruction
 from prodgen.model import Model, parts
 from prodgen.models.classifier import Classifier
-from prodgen.types import Array, Batch
 
 BATCH = 16  # pictures at a time, the last part filled up; one alone goes alone, in a tenth of it
 EVERY = 20  # steps between two words of progress

@@ -13,13 +13,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from prodgen import rng
 from prodgen.config import registry
+from prodgen.core import rng
+from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
+from prodgen.core.types import Batch, Spec
 from prodgen.editing.inversion import Inverter
-from prodgen.errors import UsageError
 from prodgen.photo import colour, silhouette
-from prodgen.types import Batch, Spec
 
 ROUNDS, CANDIDATES = 6, 64
 LEAST = 0.25  # of the distance of two random variations: nearer ones count as the same

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from prodgen.config import registry
+from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.data.conditions import Conditions
 from prodgen.editing import STRENGTH
-from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.workdir import file_hash
 
 COLUMNS = (

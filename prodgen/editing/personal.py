@@ -18,12 +18,12 @@ import dataclasses
 
 import numpy as np
 
+from prodgen.core.errors import MissingInput
+from prodgen.core.types import Batch
 from prodgen.editing.guess import Say
 from prodgen.editing.inversion import Inverter
 from prodgen.editing.taste import Leaning, Space, Taste, leanings, learn
-from prodgen.errors import MissingInput
 from prodgen.model import Model
-from prodgen.types import Batch
 
 POOL = 256  # candidates as anybody gets them, or as many as are asked for
 PROPOSED = 128  # candidates that taste proposes, or twice as many as are asked for

@@ -12,9 +12,9 @@ import functools
 
 import numpy as np
 
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Attribute, Batch
 from prodgen.editing.inversion import Inverter
-from prodgen.errors import UsageError
-from prodgen.types import Attribute, Batch
 
 SAMPLES = 512  # that the way is learnt from
 RIDGE = 0.1  # of the samples' number, beside the latents' own variance of 1

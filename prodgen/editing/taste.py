@@ -18,8 +18,8 @@ import math
 
 import numpy as np
 
+from prodgen.core.types import Attribute, Batch
 from prodgen.data.conditions import Conditions
-from prodgen.types import Attribute, Batch
 
 EVENTS = {"viewed": 0.3, "bought": 1.0, "returned": -1.0}
 PRIOR = {"category": 1.0, "categorical": 1.0, "number": 0.5, "angle": 0.3, "look": 0.5}

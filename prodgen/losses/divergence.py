@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 FALL = 8.0  # how much larger a falling weight begins
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 Critic = Callable[[Array], Array]
 

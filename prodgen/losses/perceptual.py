@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
+from prodgen.core.types import Array
 from prodgen.models.lpips import normalised
-from prodgen.types import Array
 
 
 def distance(taps: Sequence[Array], others: Sequence[Array]) -> Array:

@@ -22,9 +22,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prodgen import arrays, images
+from prodgen.core import arrays, images
+from prodgen.core.types import Array
 from prodgen.models import classifier, efficientnet, lpips
-from prodgen.types import Array
 from prodgen.workdir import read_sealed, write_sealed
 
 BATCH = 32  # pictures at a time, the last part filled up: the same numbers for any count

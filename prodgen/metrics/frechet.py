@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from prodgen.errors import BadData
+from prodgen.core.errors import BadData
 
 
 def moments(n: float, total: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,8 @@ import os
 import numpy as np
 from PIL import Image, ImageFilter
 
-from prodgen import decode
-from prodgen.errors import Refused
+from prodgen.core import decode
+from prodgen.core.errors import Refused
 from prodgen.metrics import product
 from prodgen.metrics.product import Measures
 from prodgen.photo import silhouette

@@ -16,7 +16,7 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from prodgen import images
+from prodgen.core import images
 from prodgen.metrics import likeness, nearness, neighbours
 
 LEVEL = 0.02  # share of the held-back pictures that come nearer than the one the line is drawn from

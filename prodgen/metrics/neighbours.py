@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from prodgen.errors import BadData
+from prodgen.core.errors import BadData
 
 BLOCK = 2**22  # distances held at once: 32 MiB
 CLOSE = 1e-3  # of |x|^2 + |y|^2: below, three digits are lost and the pair is computed again

@@ -12,8 +12,8 @@ import math
 
 import numpy as np
 
+from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.metrics import interval
-from prodgen.types import Attribute, Batch, Spec
 
 
 @dataclasses.dataclass(frozen=True)

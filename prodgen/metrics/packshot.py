@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.metrics import product
 from prodgen.photo import colour, silhouette
-from prodgen.types import Attribute, Batch, Spec
 
 MOST = 200  # pictures of a set that are looked at: medians need no more
 NAMES = ("colour", "color")  # of a categorical attribute that asks for a colour

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 from prodgen.metrics.features import Identity
 
 

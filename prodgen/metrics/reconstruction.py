@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 WINDOW, DEVIATION = 11, 1.5  # SSIM's Gaussian window (Wang et al. 2004)
 

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 # Where the taps of a 3x3 kernel land after nearest-neighbour doubling: NEAREST[phase, tap, row].
 # Output row 2i reads low-resolution rows (i-1, i), output row 2i+1 rows (i, i+1).

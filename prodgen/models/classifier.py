@@ -5,8 +5,8 @@ from __future__ import annotations
 import flax.linen as nn
 import jax.numpy as jnp
 
+from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
-from prodgen.types import Array, Spec
 
 FEATURES = 128
 WIDTH, WIDEST = 48, 128  # of the first and of the widest stage

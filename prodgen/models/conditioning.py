@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from prodgen import rng
-from prodgen.types import Array, Batch, Key, Spec
+from prodgen.core import rng
+from prodgen.core.types import Array, Batch, Key, Spec
 
 READERS = ("embedding", "prior", "film")  # parts of networks that mean nothing under other names
 

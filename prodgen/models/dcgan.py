@@ -15,10 +15,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
 from prodgen.models.conditioning import Embedding
 from prodgen.models.strided import StridedConv, TransposedConv
-from prodgen.types import Array, Spec
 
 EMBEDDING = 64  # width of the condition's embedding
 INIT = nn.initializers.glorot_uniform()

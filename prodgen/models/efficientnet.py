@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from prodgen import torch_file
-from prodgen.errors import MissingInput
+from prodgen.core import torch_file
+from prodgen.core.errors import MissingInput
+from prodgen.core.types import Array
 from prodgen.models.strided import StridedConv
-from prodgen.types import Array
 
 Params = dict[str, Any]
 """`stem`, `block_0` to `block_15` with `expand` (but the first), `depthwise` and `project`, and

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 
+from prodgen.core.types import Array
 from prodgen.models.blocks import convolve
-from prodgen.types import Array
 
 PACK = 32  # channels; on the CPU the fastest of 8 to 128 for groups of 4 to 32, gradients included
 

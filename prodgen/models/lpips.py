@@ -20,10 +20,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 
-from prodgen import arrays
-from prodgen.errors import BadData
+from prodgen.core import arrays
+from prodgen.core.errors import BadData
+from prodgen.core.types import Array
 from prodgen.models.blocks import Conv, convolve, space_to_depth
-from prodgen.types import Array
 
 Params = dict[str, Any]
 """As in the files: "AlexNet_0" or "VGG16_0" with "Conv_0", "Conv_1" and so on, each a `kernel`

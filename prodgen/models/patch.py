@@ -8,9 +8,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
 from prodgen.models.conditioning import Embedding
-from prodgen.types import Array, Spec
 
 EMBEDDING = 64  # width of the condition's embedding, and of what it is projected on
 

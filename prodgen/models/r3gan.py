@@ -20,10 +20,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from prodgen.core.types import Array, Spec
 from prodgen.models import blocks, resample
 from prodgen.models.conditioning import Embedding
 from prodgen.models.grouped import convolve_grouped
-from prodgen.types import Array, Spec
 
 EMBEDDING = 64  # width of the condition's embedding
 GAIN = math.sqrt(2 / 1.04)  # keeps the variance through a leaky ReLU of slope 0.2

@@ -10,7 +10,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 
 @jax.custom_vjp

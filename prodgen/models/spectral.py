@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from prodgen.types import Array, Key
+from prodgen.core.types import Array, Key
 
 Tree = Any
 NAMES = ("kernel", "where")

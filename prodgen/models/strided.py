@@ -12,8 +12,8 @@ from __future__ import annotations
 import flax.linen as nn
 import jax.numpy as jnp
 
+from prodgen.core.types import Array
 from prodgen.models.blocks import Padding, convolve, depth_to_space, space_to_depth
-from prodgen.types import Array
 
 NARROW = 16  # with fewer high-resolution channels one convolution is the faster form
 

@@ -13,8 +13,8 @@ import jax
 from jax import lax
 from jax.sharding import Mesh
 
+from prodgen.core.types import Array
 from prodgen.parallel.mesh import AXIS, replicated, split
-from prodgen.types import Array
 
 Make = Callable[[Callable[[Array], Array]], Callable]
 

@@ -13,8 +13,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
-from prodgen.errors import UsageError, WorkdirError
-from prodgen.types import Batch
+from prodgen.core.errors import UsageError, WorkdirError
+from prodgen.core.types import Batch
 
 AXIS = "data"
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8  # malloc.h

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prodgen.errors import SelfTestFailed
+from prodgen.core.errors import SelfTestFailed
 
 LIMIT = 1e-3  # relative; a GPU's TF32 products stay below it, a wrong kernel does not
 FIRST_BITS = 4070199207  # jax.random.bits(jax.random.key(0)), threefry

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 from prodgen.photo import backdrop, lettering
 
 SIZES = {  # width, height in pixels: what advertising networks and social media ask for

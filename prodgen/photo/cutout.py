@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from prodgen.config import registry
-from prodgen.errors import Refused
+from prodgen.core.errors import Refused
 from prodgen.photo import matte, silhouette, verdict
 from prodgen.photo.guess import Cutter, Guess, resized, within
 from prodgen.photo.matte import Matte

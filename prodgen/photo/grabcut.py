@@ -10,7 +10,7 @@ from types import ModuleType
 
 import numpy as np
 
-from prodgen.errors import MissingInput
+from prodgen.core.errors import MissingInput
 from prodgen.photo import plain, silhouette
 from prodgen.photo.guess import Cutter, Guess, resized, within
 

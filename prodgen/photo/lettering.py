@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from prodgen.errors import MissingInput, UsageError
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.photo import backdrop, colour
 
 CONTRAST = 4.5

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from prodgen.errors import BadData, MissingInput
+from prodgen.core.errors import BadData, MissingInput
 from prodgen.photo.guess import Cutter, Guess, resized
 
 SIDE = 320  # pixels: what the network was trained at

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from prodgen.errors import BadData
+from prodgen.core.errors import BadData
 
 MOST = 1.0  # levels: rounding; what is more, an eye can find
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from prodgen.errors import BadData
+from prodgen.core.errors import BadData
 from prodgen.photo import colour, outside
 from prodgen.photo.outside import Change
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 
 LARGEST = 8192  # pixels a side: the largest texture that ordinary graphics cards take
 CELLS = (16, 32, 64, 128, 256, 512, 1024)

@@ -11,13 +11,14 @@ import optax
 from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
-from prodgen import images, optim, rng, trees
+from prodgen import optim
 from prodgen.augment import adaptive, policies
 from prodgen.config import registry
+from prodgen.core import images, rng, trees
+from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import adversarial, penalties
 from prodgen.models import spectral
 from prodgen.steps.state import Net, State, descend
-from prodgen.types import Array, Batch, Key, Metrics, Spec
 
 Mean = Callable[[Array], Array]
 Tree = Any

@@ -18,13 +18,14 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
-from prodgen import images, optim, rng, trees
+from prodgen import optim
 from prodgen.augment import adaptive
 from prodgen.config import registry
+from prodgen.core import images, rng, trees
+from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.models import conditioning, spectral
 from prodgen.steps import game, judging
 from prodgen.steps.state import Net, State, all_finite, commit, counters, descend, fresh
-from prodgen.types import Array, Batch, Key, Metrics, Spec
 
 Mean = Callable[[Array], Array]
 variants = game.variants

@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from prodgen.core.types import Array, Batch, Metrics, Spec
 from prodgen.metrics import frechet
 from prodgen.models import classifier, conditioning
 from prodgen.steps import game
 from prodgen.steps.state import State
-from prodgen.types import Array, Batch, Metrics, Spec
 
 OFTEN = 0.2  # a category is produced if it comes at least a fifth as often as among the reals
 RANGE = 1.5  # a generated value beyond +-1.5 is far outside a picture's range

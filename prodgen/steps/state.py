@@ -10,10 +10,11 @@ import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
 
-from prodgen import optim, trees
-from prodgen.errors import UsageError
+from prodgen import optim
+from prodgen.core import trees
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Array, Metrics, Spec
 from prodgen.models import conditioning
-from prodgen.types import Array, Metrics, Spec
 
 Tree = Any
 

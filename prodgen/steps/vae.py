@@ -15,15 +15,16 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
-from prodgen import images, optim, rng, trees
+from prodgen import optim
 from prodgen.config import registry
+from prodgen.core import images, rng, trees
+from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import divergence
 from prodgen.losses.reconstruction import Likelihood
 from prodgen.metrics import reconstruction
 from prodgen.models import conditioning
 from prodgen.models import vae as model
 from prodgen.steps.state import State, all_finite, commit, counters, descend, fresh
-from prodgen.types import Array, Batch, Key, Metrics, Spec
 
 Mean = Callable[[Array], Array]
 SIGMA2_DECAY = 0.99  # of the shared variance that evaluation uses

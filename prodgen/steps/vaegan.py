@@ -17,14 +17,15 @@ import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 from ml_collections import ConfigDict
 
-from prodgen import images, optim, rng, trees
+from prodgen import optim
 from prodgen.augment import adaptive
 from prodgen.config import registry
+from prodgen.core import images, rng, trees
+from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import divergence, perceptual
 from prodgen.models import classifier, conditioning, lpips, patch, spectral
 from prodgen.steps import game, judging, vae
 from prodgen.steps.state import Net, State, all_finite, commit, descend, fresh
-from prodgen.types import Array, Batch, Key, Metrics, Spec
 
 Mean = Callable[[Array], Array]
 LARGEST = 1e8  # of lambda: a term without any pull is not blown up without end

@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 import prodgen
-from prodgen import provenance
 from prodgen.apps import ledger, rows
+from prodgen.core import provenance
+from prodgen.core.errors import BadData, UsageError
 from prodgen.data.conditions import Conditions
 from prodgen.editing import edits, guard, orders
 from prodgen.editing.inversion import Inverter
-from prodgen.errors import BadData, UsageError
 from prodgen.model import Model, load
 from tests import modes
 from tests.modes import run_mode

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import images, provenance
 from prodgen.apps import subjects
-from prodgen.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core import images, provenance
+from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.metrics import marketplace
 from tests.modes import run_mode
 from tests.test_commandline import command

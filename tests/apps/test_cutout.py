@@ -10,8 +10,8 @@ from PIL import Image
 
 from prodgen.apps import colours, cutout, listing, photos
 from prodgen.config import registry
-from prodgen.errors import BadData, MissingInput, UsageError
-from prodgen.types import Spec
+from prodgen.core.errors import BadData, MissingInput, UsageError
+from prodgen.core.types import Spec
 from tests.modes import run_mode
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
 from tests.test_commandline import command

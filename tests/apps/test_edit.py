@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import images, provenance
 from prodgen.apps import edit
+from prodgen.core import images, provenance
+from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.editing import edits
-from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.model import Model
 from prodgen.photo import cutout
 from tests.modes import run_mode

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from prodgen.apps import offline, outside
+from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data import prepare
-from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.metrics.passport import Number, Passport, gain
 from prodgen.model import Model
 from prodgen.report.judged import sections

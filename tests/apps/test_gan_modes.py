@@ -9,8 +9,8 @@ from PIL import Image
 
 import prodgen
 from prodgen.apps import directions, sweep
-from prodgen.errors import UsageError
-from prodgen.types import Attribute
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Attribute
 from tests.modes import run_mode
 from tests.tiny import write_run
 from tests.tiny_gan import start, tiny_gan

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import images, provenance
 from prodgen.apps import gate_sheet, listing
 from prodgen.config import registry
-from prodgen.errors import MissingInput, UsageError
+from prodgen.core import images, provenance
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.metrics import marketplace
 from tests.modes import run_mode
 from tests.test_commandline import command

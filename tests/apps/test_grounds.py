@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from prodgen.apps import colours, grounds
-from prodgen.errors import BadData, MissingInput, UsageError
+from prodgen.core.errors import BadData, MissingInput, UsageError
 
 
 def test_nothing_asked_for_is_white_and_a_colour_fills_the_frame():

@@ -11,7 +11,7 @@ from prodgen.apps import interpolate, traverse
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import parse_pairs
 from prodgen.config import registry
-from prodgen.errors import MissingInput, UsageError
+from prodgen.core.errors import MissingInput, UsageError
 from tests.modes import load_once, run_mode
 
 

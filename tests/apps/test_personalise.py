@@ -9,8 +9,8 @@ from PIL import Image
 
 from prodgen import home
 from prodgen.apps import personalise
+from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data import prepare
-from prodgen.errors import BadData, MissingInput, UsageError
 from prodgen.models import classifier
 from tests.modes import run_mode
 from tests.tiny import tiny, trained_vae, write_run

@@ -11,13 +11,13 @@ from PIL import Image
 
 import prodgen
 from prodgen.apps import views
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Attribute, Spec
 from prodgen.editing import guess, neighbourhood, reach
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverter, open_inverter
-from prodgen.errors import UsageError
 from prodgen.metrics import memorisation
 from prodgen.model import Model
-from prodgen.types import Attribute, Spec
 from tests.modes import load_once, run_mode
 from tests.tiny import Squares, write_run
 from tests.tiny_gan import start, tiny_gan

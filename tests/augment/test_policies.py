@@ -7,7 +7,7 @@ import pytest
 from jax.test_util import check_grads
 
 from prodgen.augment import policies
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 
 WHITE = np.ones(3, np.float32)
 BLUE = np.float32([-0.31, 0.17, 0.83])

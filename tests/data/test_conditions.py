@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from prodgen.core.errors import UsageError
 from prodgen.data.conditions import Conditions
-from prodgen.errors import UsageError
 
 
 @pytest.fixture

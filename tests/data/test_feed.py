@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from prodgen import trainer
+from prodgen.core.errors import BadData, UsageError
 from prodgen.data import feed, prepare, resident
-from prodgen.errors import BadData, UsageError
 from prodgen.parallel import mesh as meshes
 from tests.tiny import ROOT, batch_of, mesh_of, tiny
 

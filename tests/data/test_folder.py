@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prodgen.core.errors import MissingInput, Refused, UsageError
 from prodgen.data import folder
-from prodgen.errors import MissingInput, Refused, UsageError
 
 LIMIT = 10_000_000
 

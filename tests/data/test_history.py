@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data import history
-from prodgen.errors import BadData, MissingInput, UsageError
 
 EVENTS = {"viewed": 0.3, "bought": 1.0, "returned": -1.0}
 NAMES = {"mug-1": 0, "hat-2": 1, "vase-3": 2}

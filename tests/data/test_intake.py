@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prodgen.core.errors import MissingInput, Refused
 from prodgen.data import catalogue, folder, intake, prepare
-from prodgen.errors import MissingInput, Refused
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
 
 

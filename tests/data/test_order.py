@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from prodgen.core.errors import BadData
 from prodgen.data import order
-from prodgen.errors import BadData
 
 
 @pytest.mark.parametrize(("size", "batch"), [(10, 3), (12, 4), (7, 7), (5, 2)])

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prodgen.core.errors import BadData, Refused, StorageError
+from prodgen.core.types import Attribute
 from prodgen.data import chunks, fit, folder, prepare
 from prodgen.data.source import Item
 from prodgen.data.store import Store
-from prodgen.errors import BadData, Refused, StorageError
-from prodgen.types import Attribute
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data"

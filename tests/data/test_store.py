@@ -8,10 +8,10 @@ import sys
 import numpy as np
 import pytest
 
+from prodgen.core.errors import BadData, MissingInput, StorageError
 from prodgen.data import folder, prepare
 from prodgen.data import store as stores
 from prodgen.data.store import Store
-from prodgen.errors import BadData, MissingInput, StorageError
 
 
 @pytest.fixture

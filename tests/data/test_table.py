@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.data import table
-from prodgen.errors import BadData, MissingInput, Refused, UsageError
 
 LIMIT = 10_000_000
 REAL = Path(__file__).parents[2].parent / "shared" / "data"

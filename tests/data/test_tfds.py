@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.data import prepare, tfds
-from prodgen.errors import MissingInput, UsageError
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "fashion-mnist"
 

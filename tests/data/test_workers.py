@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from prodgen.core.errors import UsageError
 from prodgen.data import workers
-from prodgen.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 SLEEP_S = 60

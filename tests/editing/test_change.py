@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Attribute, Spec
 from prodgen.editing import change
-from prodgen.errors import UsageError
-from prodgen.types import Attribute, Spec
 from tests.tiny import Squares
 
 SPEC = Spec(16, 3, ("disc", "square"), Squares().schema())

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from prodgen.core.types import Spec
 from prodgen.editing import guess
-from prodgen.types import Spec
 from tests.tiny import Squares
 
 SPEC = Spec(16, 3, ("disc", "square"), Squares().schema())

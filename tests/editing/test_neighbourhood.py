@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from prodgen.core.types import Spec
 from prodgen.editing import neighbourhood
-from prodgen.types import Spec
 from tests.tiny import Squares
 
 SPEC = Spec(16, 3, ("disc", "square"), Squares().schema())

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
+from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data.conditions import Conditions
 from prodgen.editing import orders
-from prodgen.errors import BadData, MissingInput, UsageError
 
 MUG = {"photo": "mug.png"}
 RECOLOUR = MUG | {"edit": "recolour", "colour": "teal"}

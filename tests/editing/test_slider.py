@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from prodgen.core.errors import UsageError
+from prodgen.core.types import Attribute, Spec
 from prodgen.editing import slider
-from prodgen.errors import UsageError
-from prodgen.types import Attribute, Spec
 
 HEIGHT = Attribute("height", "number")
 COLOUR = Attribute("colour", "categorical", ("red", "green", "blue"))

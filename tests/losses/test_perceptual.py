@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from prodgen.core.types import Spec
 from prodgen.losses import perceptual
 from prodgen.models import classifier
-from prodgen.types import Spec
 
 distance = jax.jit(perceptual.distance)
 

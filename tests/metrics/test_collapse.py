@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen import images, rng
+from prodgen.core import images, rng
 from prodgen.metrics import collapse
 from prodgen.steps import gan, judging
 from tests.tiny import batch_of

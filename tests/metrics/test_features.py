@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import images
-from prodgen.errors import MissingInput
+from prodgen.core import images
+from prodgen.core.errors import MissingInput
 from prodgen.metrics import features
 from prodgen.models import classifier, lpips
 from tests.models.test_lpips import drawn

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from prodgen.errors import BadData
+from prodgen.core.errors import BadData
 from prodgen.metrics import frechet
 
 

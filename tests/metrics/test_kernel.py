@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prodgen.errors import BadData
+from prodgen.core.errors import BadData
 from prodgen.metrics import kernel
 
 

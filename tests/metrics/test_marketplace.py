@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.errors import Refused
+from prodgen.core.errors import Refused
 from prodgen.metrics import marketplace, product
 from prodgen.metrics.marketplace import check, read, repaired
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from prodgen.core.errors import BadData
 from prodgen.data.catalogue import Catalogue
-from prodgen.errors import BadData
 from prodgen.metrics import likeness, memorisation, nearness
 from prodgen.metrics.memorisation import Pictures
 

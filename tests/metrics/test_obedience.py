@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from prodgen.core.types import Attribute, Spec
 from prodgen.metrics.obedience import obedience
-from prodgen.types import Attribute, Spec
 
 SPEC = Spec(8, 3, ("mug", "hat"), (
     Attribute("colour", "categorical", ("red", "blue")),

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from prodgen.core.types import Attribute, Spec
 from prodgen.metrics import packshot
-from prodgen.types import Attribute, Spec
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
 

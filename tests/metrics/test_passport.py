@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from prodgen.errors import UsageError
+from prodgen.core.errors import UsageError
 from prodgen.metrics.features import Identity
 from prodgen.metrics.passport import Number, Passport, gain
 

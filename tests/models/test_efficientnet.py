@@ -11,7 +11,7 @@ import pytest
 from jax import lax
 from PIL import Image
 
-from prodgen.errors import BadData, MissingInput
+from prodgen.core.errors import BadData, MissingInput
 from prodgen.models import efficientnet
 from tests.test_hlo import faults
 

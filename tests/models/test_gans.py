@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from prodgen.cli import commandline
+from prodgen.core.types import Spec
 from prodgen.models import dcgan, r3gan
-from prodgen.types import Spec
 from tests.tiny import ROOT, spec_of
 from tests.tiny_gan import tiny_gan
 
@@ -96,7 +96,7 @@ def test_widths_double_away_from_the_picture_up_to_the_limit():
 
 def test_examples_never_mix(store):
     """Row by row or all at once: the same logits, which a penalty of sums relies on."""
-    from prodgen import images
+    from prodgen.core import images
     from prodgen.models import conditioning
     from tests.tiny import batch_of
 

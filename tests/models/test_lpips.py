@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from jax import lax
 
-from prodgen.errors import BadData, MissingInput
+from prodgen.core.errors import BadData, MissingInput
 from prodgen.models import lpips
 from tests.test_hlo import faults
 

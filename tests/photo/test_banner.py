@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import ImageFont
 
-from prodgen.errors import MissingInput, UsageError
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.photo import backdrop, banner, lettering, sprites
 
 TEXT = "New season, warm colours"

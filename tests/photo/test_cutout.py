@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.photo import cutout, neural, place, verdict
 from prodgen.photo.guess import Guess
 from tests.photo.scenes import cloth, disc, lit, overlap, photo

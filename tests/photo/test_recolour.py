@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.errors import BadData
+from prodgen.core.errors import BadData
 from prodgen.photo import colour, outside, recolour, silhouette
 from tests.tiny import ROOT
 

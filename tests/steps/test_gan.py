@@ -6,8 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import checkpoint, images, rng, trees
+from prodgen import checkpoint
 from prodgen.config import registry
+from prodgen.core import images, rng, trees
 from prodgen.losses import penalties
 from prodgen.models import conditioning, spectral
 from prodgen.steps import game, gan

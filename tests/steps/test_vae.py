@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import images, rng
-from prodgen.errors import UsageError
+from prodgen.core import images, rng
+from prodgen.core.errors import UsageError
 from prodgen.losses import divergence
 from prodgen.models import conditioning
 from prodgen.steps import vae

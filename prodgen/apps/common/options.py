@@ -9,8 +9,8 @@ from typing import ClassVar, Literal
 
 from prodgen.cli.options import option
 from prodgen.config import registry
+from prodgen.core.errors import UsageError
 from prodgen.editing import FIT_STEPS
-from prodgen.errors import UsageError
 
 MAX_SEED = 2**31 - 2  # the evaluation takes the two seeds after it as well
 MAX_IMAGES = 1_000_000

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from prodgen import images, provenance
 from prodgen import workdir as workdirs
 from prodgen.cli import modes
-from prodgen.errors import UsageError
+from prodgen.core import images, provenance
+from prodgen.core.errors import UsageError
 
 if TYPE_CHECKING:
     from prodgen.model import Model

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 SMALL = 128 * 128  # pixels: little but runs repeats in as few, and runs are found in half the time
 MARKED = 24  # pixels a side: on a smaller picture no mark is legible

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from prodgen.types import Attribute, Spec
+from prodgen.core.types import Attribute, Spec
 
 COLOUR = Attribute("colour", "categorical", ("red", "blue"))
 HEIGHT = Attribute("height", "number", unit="cm", mean=10.0, std=4.0)

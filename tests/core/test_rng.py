@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen import rng
+from prodgen.core import rng
 
 
 def test_rows_follow_their_slot_and_nothing_else():

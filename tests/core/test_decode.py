@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from prodgen import decode
-from prodgen.errors import Refused
+from prodgen.core import decode
+from prodgen.core.errors import Refused
 
 LIMIT = 50_000_000
 

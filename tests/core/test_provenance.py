@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import images, provenance
+from prodgen.core import images, provenance
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 

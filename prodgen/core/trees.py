@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prodgen.types import Array
+from prodgen.core.types import Array
 
 Tree = Any
 

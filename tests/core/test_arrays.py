@@ -7,8 +7,8 @@ import pickle
 import numpy as np
 import pytest
 
-from prodgen import arrays
-from prodgen.errors import BadData, MissingInput
+from prodgen.core import arrays
+from prodgen.core.errors import BadData, MissingInput
 from tests.attack import Attack
 
 
