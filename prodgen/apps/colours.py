@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
+from prodgen.catalogue.products import COLOURS
 from prodgen.config.registry import nearest
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
-from prodgen.data.rendering.products import COLOURS
 
 Rgb = tuple[int, int, int]
 NAMED: dict[str, Rgb] = {name: shades[0] for name, shades in COLOURS.items()}

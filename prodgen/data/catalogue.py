@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from prodgen.catalogue.lighting import MATERIALS
+from prodgen.catalogue.products import COLOURS, KINDS, Product, product, render
+from prodgen.catalogue.render import proportions
 from prodgen.core.types import Attribute
-from prodgen.data.rendering.lighting import MATERIALS
-from prodgen.data.rendering.products import COLOURS, KINDS, Product, product, render
-from prodgen.data.rendering.render import proportions
 from prodgen.data.source import Item, Value
 
 if TYPE_CHECKING:

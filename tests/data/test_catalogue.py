@@ -7,9 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
+from prodgen.catalogue.products import COLOURS, KINDS
 from prodgen.data import catalogue
 from prodgen.data.catalogue import Catalogue, product, render
-from prodgen.data.rendering.products import COLOURS, KINDS
 
 NAMES = [kind.name for kind in KINDS]
 

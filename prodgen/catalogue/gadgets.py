@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from prodgen.data.rendering.kind import ANY, Kind, Shape
-from prodgen.data.rendering.render import Body
-from prodgen.data.rendering.sdf import (
+from prodgen.catalogue.kind import ANY, Kind, Shape
+from prodgen.catalogue.render import Body
+from prodgen.catalogue.sdf import (
     Points,
     box,
     cut,

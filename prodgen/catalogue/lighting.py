@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from prodgen.data.rendering.sdf import Field, Points, Vector, clamp
+from prodgen.catalogue.sdf import Field, Points, Vector, clamp
 
 Distance = Callable[[Points], Field]
 Axes = tuple[Vector, Vector, Vector]

@@ -6,9 +6,9 @@ import dataclasses
 
 import numpy as np
 
-from prodgen.data.rendering import apparel, furniture, gadgets, tableware
-from prodgen.data.rendering.kind import Kind, Shape
-from prodgen.data.rendering.render import Body, Finish, View, packshot
+from prodgen.catalogue import apparel, furniture, gadgets, tableware
+from prodgen.catalogue.kind import Kind, Shape
+from prodgen.catalogue.render import Body, Finish, View, packshot
 
 KINDS: tuple[Kind, ...] = tableware.KINDS + furniture.KINDS + apparel.KINDS + gadgets.KINDS
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from prodgen.data.rendering import sdf
-from prodgen.data.rendering.render import Body, Finish, View, packshot, proportions
+from prodgen.catalogue import sdf
+from prodgen.catalogue.render import Body, Finish, View, packshot, proportions
 
 
 def points(*places):

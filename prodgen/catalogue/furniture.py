@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from prodgen.data.rendering.kind import ANY, LACQUER, Kind, Shape, standing
-from prodgen.data.rendering.render import Body
-from prodgen.data.rendering.sdf import (
+from prodgen.catalogue.kind import ANY, LACQUER, Kind, Shape, standing
+from prodgen.catalogue.render import Body
+from prodgen.catalogue.sdf import (
     Curve,
     Field,
     Points,

@@ -13,9 +13,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from prodgen.data.rendering import lighting
-from prodgen.data.rendering.lighting import Finish
-from prodgen.data.rendering.sdf import Field, Points, Vector, length, sine_cosine, union
+from prodgen.catalogue import lighting
+from prodgen.catalogue.lighting import Finish
+from prodgen.catalogue.sdf import Field, Points, Vector, length, sine_cosine, union
 
 CHUNK = 4096  # points evaluated at once
 CELLS = 36  # cones a side of the coarse pass

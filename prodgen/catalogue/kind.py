@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from types import SimpleNamespace
 
-from prodgen.data.rendering.render import Body
+from prodgen.catalogue.render import Body
 
 ANY = ("matte", "glossy", "metal")
 LACQUER = ("matte", "glossy")
