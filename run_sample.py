@@ -7,8 +7,8 @@ Each mode writes its files and a manifest beside them; the same command gives th
 import sys
 from pathlib import Path
 
-from prodgen import workdir
 from prodgen.cli import commandline, modes
+from prodgen.runs import folder
 
 
 def main(argv: list[str]) -> None:
@@ -18,7 +18,7 @@ def main(argv: list[str]) -> None:
         return
     command = modes.parse(argv)
     if command.workdir:
-        workdir.read(Path(command.workdir))
+        folder.read(Path(command.workdir))
     from prodgen.apps.common import runner
 
     for path in runner.run(command):

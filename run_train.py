@@ -8,8 +8,8 @@ from pathlib import Path
 
 from absl import flags
 
-from prodgen import workdir
 from prodgen.cli import commandline
+from prodgen.runs import folder
 
 
 def define_flags() -> flags.FlagValues:
@@ -29,11 +29,11 @@ def main(argv: list[str]) -> None:
     values = define_flags()
     experiment = commandline.parse_training(argv, values, __doc__)
     origin = Path(values.init_from) if values.init_from else None
-    donor = workdir.read(origin)["fingerprint"] if origin else ""
+    donor = folder.read(origin)["fingerprint"] if origin else ""
     path = Path(values.workdir or commandline.default_workdir(experiment, donor))
-    with workdir.claim(path):
-        workdir.check_config(path, experiment.config)
-        workdir.check_origin(path, origin)
+    with folder.claim(path):
+        folder.check_config(path, experiment.config)
+        folder.check_origin(path, origin)
         from prodgen import trainer  # loads JAX: only once everything that can be refused is right
 
         trainer.train(experiment.config, path, origin)

@@ -12,11 +12,11 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen import home
-from prodgen import run as runs
 from prodgen.cli import commandline
 from prodgen.data import prepare
 from prodgen.evaluate import Judge
 from prodgen.parallel import mesh as meshes
+from prodgen.runs import open as runs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run.")

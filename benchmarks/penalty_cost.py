@@ -19,11 +19,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import throughput  # with its flags --rounds and --steps
 from prodgen import config as configs
-from prodgen import run as runs
 from prodgen.cli import commandline
 from prodgen.core.errors import UsageError
 from prodgen.data import prepare
 from prodgen.parallel import mesh as meshes
+from prodgen.runs import open as runs
 from prodgen.steps import gan
 
 FLAGS = flags.FLAGS

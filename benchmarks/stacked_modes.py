@@ -15,12 +15,12 @@ import optax
 from ml_collections import ConfigDict
 
 from prodgen import home
-from prodgen import run as runs
 from prodgen.core import images, rng
 from prodgen.core.errors import MissingInput
 from prodgen.core.types import Batch, Spec
 from prodgen.data import order
 from prodgen.models import classifier
+from prodgen.runs import open as runs
 
 CLASSES, COUNTED = 10, 26_000
 STEPS = 2000  # of the classifier; the home network's 500 leave too many pictures misnamed

@@ -28,13 +28,13 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen import optim
-from prodgen import run as runs
 from prodgen.cli import commandline
 from prodgen.core import rng
 from prodgen.core.errors import UsageError
 from prodgen.data import order, prepare, resident
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
+from prodgen.runs import open as runs
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 5, "Timed rounds; each side has one turn a round.")

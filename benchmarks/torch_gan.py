@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from prodgen import run as runs
 from prodgen.config import registry
 from prodgen.core import trees
 from prodgen.core.errors import UsageError
 from prodgen.models import conditioning, dcgan, r3gan
+from prodgen.runs import open as runs
 
 LOSSES = ("nonsaturating", "relativistic")
 PENALTIES = ("none", "r1", "r2", "r1_r2")

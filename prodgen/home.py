@@ -22,11 +22,11 @@ from ml_collections import ConfigDict
 
 from prodgen.config import renames
 from prodgen.core import images
+from prodgen.core.files import file_hash, read_sealed, write_sealed
 from prodgen.core.types import Array, Batch, Spec
 from prodgen.data import order, prepare
 from prodgen.data.store import Store
 from prodgen.models import classifier, lpips
-from prodgen.workdir import file_hash, read_sealed, write_sealed
 
 VERSION = 3  # of the network and its training: part of every file's name
 FILE = "classifier.msgpack"  # in the folder of a run

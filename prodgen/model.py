@@ -20,7 +20,7 @@ from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
-from prodgen.run import Run, open_run
+from prodgen.runs.open import Run, open_run
 
 BATCH = 64  # everything is computed in padded batches of this size: the same bytes for any n
 

@@ -18,11 +18,11 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import checkpoint, home, workdir
-from prodgen import run as runs
+from prodgen import home
 from prodgen.cli import commandline
 from prodgen.core import images, rng, trees
 from prodgen.core.errors import Diverged, ProdgenError, Stopped, StorageError, UsageError
+from prodgen.core.files import write_atomically
 from prodgen.core.types import Batch
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
@@ -32,6 +32,9 @@ from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.parallel import selftest
 from prodgen.report import clock, html, plots, writer
+from prodgen.runs import checkpoint
+from prodgen.runs import folder as workdir
+from prodgen.runs import open as runs
 from prodgen.steps.state import adopt
 
 SHOWN = ("loss", "nll", "kl", "g/loss", "d/loss", "d/real", "d/fake", "augment/p")  # on the console
@@ -298,7 +301,7 @@ class Trainer:
             folder.mkdir(exist_ok=True)
             for name, draw in self.sheets.kinds().items():
                 content = images.png(draw(self.state))
-                workdir.write_atomically(folder / f"{name}_{self.step:08d}.png", content)
+                write_atomically(folder / f"{name}_{self.step:08d}.png", content)
 
     def _checkpoint(self) -> None:
         self._read_pending()

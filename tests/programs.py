@@ -10,7 +10,7 @@ import json
 
 import jax
 
-from prodgen.run import family
+from prodgen.runs.open import family
 
 
 def config_key(config) -> str:

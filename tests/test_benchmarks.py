@@ -12,7 +12,7 @@ from absl import flags
 
 from benchmarks import stacked_modes
 from prodgen.core.errors import MissingInput, UsageError
-from prodgen.run import family
+from prodgen.runs.open import family
 from tests.tiny import ROOT, batch_of, spec_of
 from tests.tiny_gan import NETWORKS, tiny_gan
 

@@ -7,9 +7,9 @@ from absl import flags
 
 from configs import base
 from prodgen import config as configs
-from prodgen import workdir
 from prodgen.cli import commandline
 from prodgen.core.errors import UsageError
+from prodgen.runs import folder
 from tests.tiny import ROOT, tiny
 
 
@@ -99,9 +99,9 @@ def test_a_run_of_before_a_field_existed_is_opened_and_continued(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": older}))
     assert configs.load(tmp_path / "config.json").to_dict() == tiny().to_dict()
     assert configs.differences(older, tiny()) == []
-    workdir.check_config(tmp_path, tiny())
+    folder.check_config(tmp_path, tiny())
     with pytest.raises(UsageError, match="config.data.cutout: 'none' -> 'plain'"):
-        workdir.check_config(tmp_path, tiny(data__cutout="plain"))
+        folder.check_config(tmp_path, tiny(data__cutout="plain"))
     del older["data"]["fit"]  # one that every run has had
     (tmp_path / "config.json").write_text(json.dumps({"config": older}))
     with pytest.raises(UsageError, match="lacks the field config.data.fit"):

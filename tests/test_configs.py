@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from prodgen import config as configs
-from prodgen import run as runs
 from prodgen.cli import commandline
 from prodgen.core import rng
 from prodgen.core.types import Spec
+from prodgen.runs import open as runs
 from tests.tiny import ROOT, Squares
 from tests.tiny_gan import home_of, shapes_of
 

@@ -16,12 +16,13 @@ import pytest
 from PIL import Image
 
 from prodgen import config as configs
-from prodgen import trainer, workdir
+from prodgen import trainer
 from prodgen.config import renames
 from prodgen.core import trees
 from prodgen.core.errors import UsageError
 from prodgen.report import html, writer
-from prodgen.run import open_run
+from prodgen.runs import folder
+from prodgen.runs.open import open_run
 from tests.modes import run_mode
 
 FOLDER = Path(__file__).parent / "runs_0.1"
@@ -50,7 +51,7 @@ def old_run(tmp_path, request):
 
 @pytest.mark.parametrize("old_run", FAMILIES, indirect=True)
 def test_an_old_run_opens_and_samples_the_same_image(old_run, tmp_path):
-    record = workdir.read(old_run)
+    record = folder.read(old_run)
     assert record["versions"]["prodgen"] == "0.1.0"
     assert record["fingerprint"] == EXPECTED["runs"][old_run.name]["fingerprint"]
     assert configs.fingerprint(configs.load(old_run / "config.json")) == record["fingerprint"]
@@ -71,8 +72,8 @@ def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):
     config = configs.load(old_run / "config.json")
     with config.unlocked():
         config.data.cache_dir = str(tmp_path / "cache")
-    with workdir.claim(old_run):
-        workdir.check_config(old_run, config)
+    with folder.claim(old_run):
+        folder.check_config(old_run, config)
         trainer.train(config, old_run)
     expected = EXPECTED["runs"][old_run.name]
     run = open_run(old_run, "latest")
@@ -99,7 +100,7 @@ def test_old_names_are_read_under_the_new_ones(old_run):
     config = configs.load(old_run / "config.json")
     assert config.augment.ada_images == 800 and config.optim.d_lr_ratio == 0.5
     assert config.loss.perceptual == "classifier"
-    record = workdir.read(old_run)
+    record = folder.read(old_run)
     assert record["classifier"]["accuracy"] == 0.0625 and "home" not in record
     assert {"mean", "std"} <= set(record["data"]["spec"]["attributes"][0])
     last = writer.read(old_run / writer.METRICS)[-1]

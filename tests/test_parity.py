@@ -6,9 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen import run as runs
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
+from prodgen.runs import open as runs
 from prodgen.steps import vae, vaegan
 from tests.tiny import ALL, batch_of, close, mesh_of, tiny
 from tests.tiny_gan import batches_of, home_of, start, tiny_gan

@@ -16,11 +16,11 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen import checkpoint
 from prodgen import config as configs
 from prodgen.cli import commandline
 from prodgen.core import trees
-from prodgen.run import open_run
+from prodgen.runs import checkpoint
+from prodgen.runs.open import open_run
 from tests.compilation import QUICK_XLA_FLAGS
 from tests.tiny import ROOT, TINY
 

@@ -9,7 +9,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import base
-from prodgen import checkpoint, workdir
 from prodgen import config as configs
 from prodgen.core import rng
 from prodgen.core.types import Attribute, Batch, Spec
@@ -17,6 +16,7 @@ from prodgen.data.conditions import Conditions
 from prodgen.data.source import Item
 from prodgen.data.store import SPLITS
 from prodgen.parallel import mesh as meshes
+from prodgen.runs import checkpoint, folder
 from tests import programs
 
 ROOT = Path(__file__).parents[1]
@@ -150,7 +150,7 @@ def write_run(path: Path, store, config: ConfigDict, state, step: int) -> None:
     Conditions.from_store(store).save(path)
     counts = {name: len(store.ids(name)) for name in SPLITS}
     data = {"digest": store.digest(), "counts": counts, "spec": store.spec.to_json()}
-    workdir.write(path, config, data, {})
+    folder.write(path, config, data, {})
 
 
 def vae_run(path: Path, store, steps: int) -> Path:

@@ -10,7 +10,7 @@ from prodgen.config import registry
 from prodgen.core import rng
 from prodgen.core.types import Batch
 from prodgen.models import classifier
-from prodgen.run import family
+from prodgen.runs.open import family
 from tests import programs
 from tests.tiny import batch_of, tiny
 

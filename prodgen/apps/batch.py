@@ -16,12 +16,12 @@ from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prodgen import workdir
 from prodgen.apps.common.options import FitOptions, PngOptions, RunOptions
 from prodgen.apps.common.output import Output, Stamp, say
 from prodgen.apps.ledger import Ledger
 from prodgen.cli.options import option
 from prodgen.core.errors import BadData, ProdgenError, Refused, UsageError
+from prodgen.core.files import write_atomically
 from prodgen.editing import FIT_STEPS, orders
 from prodgen.editing.orders import Order
 
@@ -205,5 +205,5 @@ def _report(path: Path, problems: Sequence[Problem]) -> Path:
     writer = csv.writer(text)
     writer.writerow(["line", "problem"])
     writer.writerows(problems)
-    workdir.write_atomically(path, text.getvalue().encode("utf-8-sig"))
+    write_atomically(path, text.getvalue().encode("utf-8-sig"))
     return path

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prodgen.core.errors import UsageError
-from prodgen.workdir import write_atomically
+from prodgen.core.files import write_atomically
 
 FILE = "manifest.jsonl"
 

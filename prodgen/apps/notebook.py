@@ -18,7 +18,7 @@ from prodgen.editing import neighbourhood
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverted, Inverter
 from prodgen.model import Model
-from prodgen.run import open_run
+from prodgen.runs.open import open_run
 
 
 def load(workdir: str | Path, step: str | int | None = None) -> Notebook:

@@ -16,10 +16,10 @@ from ml_collections import ConfigDict
 
 from prodgen.config.registry import nearest
 from prodgen.core.errors import UsageError
+from prodgen.core.files import write_atomically
 from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
-from prodgen.workdir import write_atomically
 
 FILE = "conditions.npz"
 LIMIT = 8192  # rows kept: enough for any sheet, small beside a checkpoint

@@ -28,11 +28,11 @@ from ml_collections import ConfigDict
 
 from prodgen.config import registry
 from prodgen.core.errors import BadData, StorageError
+from prodgen.core.files import file_hash
 from prodgen.core.types import Spec
 from prodgen.data import chunks, data_report, encode, fit, intake, splits
 from prodgen.data.source import Source
 from prodgen.data.store import FORMAT, SPLITS, Store, seal
-from prodgen.workdir import file_hash
 
 Say = Callable[[str], None]
 SHARD_BYTES = 64 * 2**20

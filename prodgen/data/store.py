@@ -18,8 +18,8 @@ import numpy as np
 
 from prodgen.config import renames
 from prodgen.core.errors import BadData, MissingInput, StorageError
+from prodgen.core.files import file_hash
 from prodgen.core.types import Spec
-from prodgen.workdir import file_hash
 
 FORMAT = 1  # of the files below; part of every store's key
 SPLITS = ("train", "validation", "test")

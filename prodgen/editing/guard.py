@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from prodgen.core.files import read_sealed, write_sealed
 from prodgen.data.store import Store
 from prodgen.editing.neighbourhood import Refuse
 from prodgen.metrics import likeness, memorisation
 from prodgen.metrics.screen import Screen
 from prodgen.model import Model
-from prodgen.workdir import read_sealed, write_sealed
 
 MOST = 20_000  # training pictures that are compared with
 HELD_BACK = 1000  # that draw the line

@@ -19,9 +19,9 @@ import numpy as np
 import optax
 
 from prodgen.core import images, rng
+from prodgen.core.files import read_sealed, write_sealed
 from prodgen.core.types import Array, Batch, Spec
 from prodgen.models.classifier import Classifier
-from prodgen.workdir import read_sealed, write_sealed
 
 SURE = 0.5  # probability from which a category or a value counts as recognised
 STEPS, BATCH, RATE = 400, 64, 1e-3  # of the regressor's training

@@ -20,10 +20,10 @@ import numpy as np
 
 from prodgen.config import registry
 from prodgen.core.errors import BadData, MissingInput, UsageError
+from prodgen.core.files import file_hash
 from prodgen.core.spelling import find_spelling
 from prodgen.data.conditions import Conditions
 from prodgen.editing import STRENGTH
-from prodgen.workdir import file_hash
 
 COLUMNS = (
     "name", "category", "photo", "attributes", "seed", "count", "size", "background", "edit",

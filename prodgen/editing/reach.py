@@ -14,9 +14,9 @@ from pathlib import Path
 import flax.serialization
 import numpy as np
 
+from prodgen.core.files import read_sealed, write_sealed
 from prodgen.data.store import Store
 from prodgen.editing.inversion import Inverted, Inverter
-from prodgen.workdir import read_sealed, write_sealed
 
 FILE = "reach.msgpack"
 VERSION = 2  # of how pictures are inverted: with another one, all is measured again

@@ -23,9 +23,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from prodgen.core import arrays, images
+from prodgen.core.files import read_sealed, write_sealed
 from prodgen.core.types import Array
 from prodgen.models import classifier, efficientnet, lpips
-from prodgen.workdir import read_sealed, write_sealed
 
 BATCH = 32  # pictures at a time, the last part filled up: the same numbers for any count
 SIDE = 16  # pixels a side that `pixels` reduces pictures to

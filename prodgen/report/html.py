@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from prodgen import config as configs
-from prodgen import workdir
 from prodgen.config import renames
+from prodgen.core.files import write_atomically
 from prodgen.report import judged, writer
+from prodgen.runs import folder
 
 STYLE = """
 :root { color-scheme: light; }
@@ -70,10 +71,10 @@ def report(run: Path, warnings: Sequence[str] = ()) -> Path:
 
     `warnings` are lines of what went wrong in training, as the sentinel saw it.
     """
-    record = workdir.read(run)
+    record = folder.read(run)
     metrics, timing = writer.read(run / writer.METRICS), writer.read(run / writer.TIMING)
     page = run / "report.html"
-    workdir.write_atomically(
+    write_atomically(
         page, _page(run.name, _sections(run, record, metrics, timing, warnings))
     )
     return page

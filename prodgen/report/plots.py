@@ -9,8 +9,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from prodgen.core.files import write_atomically
 from prodgen.report import writer
-from prodgen.workdir import write_atomically
 
 HIDDEN = {"step", "skipped", "skipped_in_a_row", "val/nll", "val/mse", "val/logits"}
 INK, ACCENT, GRID = "#334155", "#2563eb", "#e2e8f0"

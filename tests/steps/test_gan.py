@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import checkpoint
 from prodgen.config import registry
 from prodgen.core import images, rng, trees
 from prodgen.losses import penalties
 from prodgen.models import conditioning, spectral
+from prodgen.runs import checkpoint
 from prodgen.steps import game, gan
 from prodgen.steps.state import fresh
 from tests import programs

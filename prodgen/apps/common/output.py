@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from prodgen import workdir as workdirs
 from prodgen.cli import modes
 from prodgen.core import images, provenance
 from prodgen.core.errors import UsageError
+from prodgen.core.files import write_atomically
+from prodgen.runs import folder as workdirs
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -125,7 +126,7 @@ class Output:
     def write(self, name: str, content: bytes, details: dict[str, Any]) -> None:
         """One file, whole or not at all, and its entry; `name` may lie in a folder below."""
         (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
-        workdirs.write_atomically(self._folder / name, content)
+        write_atomically(self._folder / name, content)
         self._entries[name] = self._origin | details
         self._written.append(self._folder / name)
 
@@ -136,7 +137,7 @@ class Output:
         kept = {name: e for name, e in before.items() if (self._folder / name).is_file()}
         record = {"files": kept | self._entries}
         self._folder.mkdir(parents=True, exist_ok=True)
-        workdirs.write_atomically(path, json.dumps(record, indent=1, sort_keys=True).encode())
+        write_atomically(path, json.dumps(record, indent=1, sort_keys=True).encode())
         return [*self._written, path]
 
 

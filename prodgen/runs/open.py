@@ -10,11 +10,11 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from prodgen import checkpoint, workdir
 from prodgen import config as configs
 from prodgen.config import registry
 from prodgen.core import rng
 from prodgen.core.types import Spec
+from prodgen.runs import checkpoint, folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,8 +47,8 @@ def open_run(path: Path, which: str | int | None = None) -> Run:
     Raises MissingInput, BadCheckpoint or UsageError, each saying what to do.
     """
     path = Path(path)
-    record = workdir.read(path)
-    config = configs.load(path / workdir.CONFIG)
+    record = folder.read(path)
+    config = configs.load(path / folder.CONFIG)
     spec = Spec.from_json(record["data"]["spec"])
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     step, state = checkpoint.open_step(path, which, abstract_state(config, spec, here))

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
-from prodgen import workdir
 from prodgen.core import trees
 from prodgen.core.errors import BadCheckpoint, MissingInput, StorageError
+from prodgen.core.files import file_hash, write_atomically
 
 Tree = Any
 MANIFEST = re.compile(r"(\d+)\.sha256\.json")
@@ -68,7 +68,7 @@ def problem(run: Path, step: int) -> str | None:
     for name, expected in recorded.items():
         if not (root / name).is_file():
             return f"{step}/{name} is missing"
-        if workdir.file_hash(root / name) != expected:
+        if file_hash(root / name) != expected:
             return f"{step}/{name}: sha256 mismatch"
     return None
 
@@ -190,9 +190,9 @@ class Checkpoints:
     def _finish(self, root: Path, record: dict[str, Any]) -> None:
         self._orbax.wait_until_finished()
         files = sorted(path for path in root.rglob("*") if path.is_file())
-        record["files"] = {str(path.relative_to(root)): workdir.file_hash(path) for path in files}
+        record["files"] = {str(path.relative_to(root)): file_hash(path) for path in files}
         content = json.dumps(record, indent=1).encode()
-        workdir.write_atomically(root.parent / f"{root.name}.sha256.json", content)
+        write_atomically(root.parent / f"{root.name}.sha256.json", content)
         self._prune()
 
     def wait(self) -> None:

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import checkpoint
 from prodgen.core.errors import BadCheckpoint, MissingInput, StorageError
+from prodgen.runs import checkpoint
 from tests.tiny import close
 
 
