@@ -11,10 +11,10 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen import home
 from prodgen.cli import commandline
 from prodgen.data import prepare
-from prodgen.evaluate import Judge
+from prodgen.evaluation import classifier
+from prodgen.evaluation.evaluator import Judge
 from prodgen.parallel import mesh as meshes
 from prodgen.runs import open as runs
 
@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     store, config = prepare.open_or_prepare(run.config.data), run.config
     config.train.evaluate_examples = 0
     mesh = meshes.make_mesh(config)
-    frozen, _ = home.frozen(run.family, config, store, lambda text: None)
+    frozen, _ = classifier.frozen(run.family, config, store, lambda text: None)
     values = Judge(run.family, config, store, mesh, FLAGS.split)(run.state, frozen)
     pictures = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}
     print(json.dumps(pictures | values, indent=1))

@@ -20,13 +20,13 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import judge
 from prodgen.cli import commandline
 from prodgen.core import images
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Batch
 from prodgen.editing import FIT_STEPS
 from prodgen.editing.inversion import Inverter
+from prodgen.evaluation import offline
 from prodgen.metrics import features
 from prodgen.metrics.features import Extractor
 
@@ -50,7 +50,7 @@ class FromTheMiddle(Inverter):
 
 def measured(real: np.ndarray, decoded: np.ndarray, perceptual: Extractor) -> dict[str, float]:
     """Means and standard errors over pictures uint8 [N, H, W, C]."""
-    found = judge.nearness(real, decoded, perceptual)
+    found = offline.nearness(real, decoded, perceptual)
     means = {name: round(float(values.mean()), 4) for name, values in found.items()}
     errors = {f"{name}_se": round(float(v.std() / len(v) ** 0.5), 4) for name, v in found.items()}
     return means | errors

@@ -29,11 +29,11 @@ from matplotlib.colors import LinearSegmentedColormap
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen import home
 from prodgen.cli import commandline
 from prodgen.core.errors import MissingInput, UsageError
 from prodgen.data import prepare
 from prodgen.data.store import Store
+from prodgen.evaluation import classifier
 from prodgen.metrics import features, likeness, memorisation, nearness, neighbours, product, scores
 from prodgen.metrics.features import Extractor
 from prodgen.report.plots import ACCENT, GRID, INK
@@ -479,7 +479,7 @@ def main(argv: list[str]) -> None:
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/vae.py", overrides)
     store = prepare.open_or_prepare(config.data, say)
-    params, record = home.network(store, config.data, say, seed=1)
+    params, record = classifier.network(store, config.data, say, seed=1)
     lookers = [(features.home(params, record["sha256"]), FLAGS.n), (features.pixels(), FLAGS.n)]
     if FLAGS.efficientnet:
         try:

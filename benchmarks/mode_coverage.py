@@ -31,7 +31,7 @@ from prodgen.cli import commandline
 from prodgen.losses import penalties
 from prodgen.parallel import mesh as meshes
 from prodgen.report.plots import ACCENT, GRID, INK
-from prodgen.steps import game
+from prodgen.steps import discriminator as game
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("task", "grid", ["grid", "stacked"], "What is to be learned.")

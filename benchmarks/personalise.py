@@ -31,7 +31,6 @@ from ml_collections import ConfigDict
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import home
 from prodgen.cli import commandline
 from prodgen.core import images
 from prodgen.core.errors import UsageError
@@ -39,6 +38,7 @@ from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
 from prodgen.editing import guess, taste
 from prodgen.editing.personal import EXPLORATION, FLOOR, Personaliser, mean_distance
+from prodgen.evaluation import classifier
 from prodgen.metrics import features, interval
 from prodgen.models.classifier import Classifier
 from prodgen.report.plots import ACCENT, GRID, INK
@@ -119,8 +119,8 @@ def history(one: Person, utility: np.ndarray, length: int) -> tuple[np.ndarray, 
 class Judge:
     """Another home network than the one that chooses: what pictures show, and how they differ."""
 
-    def __init__(self, store: Store, data: ConfigDict, say: home.Say):
-        params, record = home.network(store, data, say, seed=1)
+    def __init__(self, store: Store, data: ConfigDict, say: classifier.Say):
+        params, record = classifier.network(store, data, say, seed=1)
         self.spec, self.accuracy = store.spec, record.get("accuracy")
         net = Classifier(params["head"]["bias"].shape[0])
         both = lambda p, x: net.apply({"params": p}, images.to_float(x))[:2]  # noqa: E731

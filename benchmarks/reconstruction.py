@@ -16,11 +16,11 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import judge
 from prodgen.cli import commandline
 from prodgen.core import images
 from prodgen.core.errors import UsageError
 from prodgen.data import prepare
+from prodgen.evaluation import offline
 from prodgen.metrics import features
 from prodgen.metrics.features import Extractor
 
@@ -33,7 +33,7 @@ SHOWN = 10
 
 def measured(real: np.ndarray, decoded: np.ndarray, perceptual: Extractor) -> dict[str, float]:
     """Means and standard errors over pictures uint8 [N, H, W, C]."""
-    found = judge.nearness(real, decoded, perceptual)
+    found = offline.nearness(real, decoded, perceptual)
     means = {name: float(values.mean()) for name, values in found.items()}
     errors = {f"{name}_se": float(v.std() / len(v) ** 0.5) for name, v in found.items()}
     return means | errors

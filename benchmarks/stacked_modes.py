@@ -14,11 +14,11 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from prodgen import home
 from prodgen.core import images, rng
 from prodgen.core.errors import MissingInput
 from prodgen.core.types import Batch, Spec
 from prodgen.data import order
+from prodgen.evaluation import classifier as home
 from prodgen.models import classifier
 from prodgen.runs import open as runs
 
@@ -59,7 +59,7 @@ def stack(pictures: np.ndarray, which: np.ndarray) -> np.ndarray:
 
 
 def train_reader(pictures: np.ndarray, labels: np.ndarray) -> Reader:
-    """The home network, trained on single pictures as prodgen/home.py trains it, but longer."""
+    """The home network, trained on single pictures as prodgen/evaluation/classifier.py trains it, but longer."""
     spec = Spec(28, 1, tuple(str(i) for i in range(CLASSES)))
     net, rule = classifier.build(spec), optax.adam(optax.cosine_decay_schedule(2e-3, STEPS))
     params = net.init(jax.random.key(0), classifier.zeros(spec))["params"]

@@ -4,7 +4,7 @@ python benchmarks/transfer.py --workdirs=runs/tuned,runs/scratch \\
     --config=configs/gan.py:table --config.data.path=all_products.csv --out=transfer.png
 
 The config names the many. Prints JSON: the Frechet distance of each run's samples to the many, in
-features of a home network (prodgen/home.py) that is trained on them with a seed of its own and
+features of a home network (prodgen/evaluation/classifier.py) that is trained on them with a seed of its own and
 that no run has seen; "few" is the distance of the first run's training pictures, and "floor" that
 of one half of the many to the other. --out draws samples of each run.
 """
@@ -21,11 +21,11 @@ from absl import flags
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen import home
 from prodgen.cli import commandline
 from prodgen.core import images
 from prodgen.core.errors import UsageError
 from prodgen.data import prepare
+from prodgen.evaluation import classifier as home
 from prodgen.metrics import frechet
 from prodgen.models import classifier
 

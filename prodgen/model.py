@@ -13,13 +13,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from prodgen import home as homes
 from prodgen.core import images
 from prodgen.core.errors import MissingInput, UsageError
 from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
+from prodgen.evaluation import classifier as homes
 from prodgen.runs.open import Run, open_run
 
 BATCH = 64  # everything is computed in padded batches of this size: the same bytes for any n

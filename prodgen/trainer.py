@@ -18,7 +18,6 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import home
 from prodgen.cli import commandline
 from prodgen.core import images, rng, trees
 from prodgen.core.errors import Diverged, ProdgenError, Stopped, StorageError, UsageError
@@ -27,7 +26,8 @@ from prodgen.core.types import Batch
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
-from prodgen.evaluate import Judge, Sentinel, Sheets, describe
+from prodgen.evaluation import classifier
+from prodgen.evaluation.evaluator import Judge, Sentinel, Sheets, describe
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.parallel import selftest
@@ -153,7 +153,7 @@ class Trainer:
         """The networks that the family uses and does not train, on the devices."""
         say = self.console.throttled()
         with self.clock("classifier"):
-            found, records = home.frozen(self.family, self.config, self.store, say, self.path)
+            found, records = classifier.frozen(self.family, self.config, self.store, say, self.path)
         for name, record in records.items():
             if "accuracy" in record:
                 self.console.say(f"{name:<8} names {record['accuracy']:.1%} of held-back pictures")

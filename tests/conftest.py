@@ -14,8 +14,8 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 
-from prodgen import home
 from prodgen.data import prepare
+from prodgen.evaluation import classifier
 from tests.tiny import Squares, Turned, tiny
 
 CLASSIFIER_BATCH = 32  # images: the reference classifier learns the squares in half the time
@@ -31,7 +31,7 @@ WORKER_GROUPS = {
     "apps/test_batch.py": "run", "apps/test_edit.py": "run", "apps/test_modes.py": "run",
     "apps/test_using.py": "run",
     "steps/test_gan.py": "steps", "steps/test_vaegan.py": "steps",
-    "metrics/test_collapse.py": "steps",
+    "evaluation/test_monitor.py": "steps",
     "metrics/test_memorisation.py": "catalogue", "metrics/test_screen.py": "catalogue",
     "data/test_catalogue.py": "catalogue",
 }  # fmt: skip
@@ -59,7 +59,7 @@ def pytest_collection_finish(session):
 def quick_classifier():
     """Reference classifiers are trained on smaller batches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(home, "BATCH", CLASSIFIER_BATCH)
+        patch.setattr(classifier, "BATCH", CLASSIFIER_BATCH)
         yield
 
 

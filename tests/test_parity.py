@@ -124,7 +124,7 @@ def test_adversarial_steps_are_the_same_everywhere(store, name):
 
 
 def test_generated_pictures_are_judged_the_same_everywhere(store):
-    from prodgen.evaluate import Judge
+    from prodgen.evaluation.evaluator import Judge
 
     def judged(mode, devices):
         config = tiny_gan(parallel__mode=mode, model__name="dcgan")
@@ -141,7 +141,7 @@ def test_generated_pictures_are_judged_the_same_everywhere(store):
 
 def judged(store, mode, devices):
     """The validation numbers of a VAE before its first step."""
-    from prodgen.evaluate import Judge
+    from prodgen.evaluation.evaluator import Judge
 
     config = tiny(parallel__mode=mode, **SMALL)
     mesh = mesh_of(config, devices)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import home
 from prodgen.core import rng
 from prodgen.data import prepare
+from prodgen.evaluation import classifier as home
 from prodgen.models import classifier
 from prodgen.steps import vae
 from tests.tiny import ROOT, tiny, write_run

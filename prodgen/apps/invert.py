@@ -39,7 +39,7 @@ class Options(InputOptions, FitOptions, ExtractorOptions):
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Invert --n products; write the sheet, the table and the manifest with the latents."""
     from prodgen.apps.photos import inverted
-    from prodgen.evaluate import pairs
+    from prodgen.evaluation.evaluator import pairs
 
     target = out.locate(options.output)
     products = inverted(model, options, options.n)
@@ -63,7 +63,7 @@ def measured(products: Products, options: Options) -> list[dict[str, float]]:
     the cosine of their features, as "identity by NAME"."""
     from prodgen.apps.offline import load_extractors
     from prodgen.editing import reach
-    from prodgen.judge import nearness
+    from prodgen.evaluation.offline import nearness
 
     found, told = products.found, reach.told(products.inverter, products.found)
     lookers, perceptual = load_extractors(options.extractors)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import home, judge
 from prodgen.apps import outside
 from prodgen.apps.common.output import Output, say
 from prodgen.apps.evaluate import Options
@@ -19,7 +18,8 @@ from prodgen.config import registry
 from prodgen.core import images
 from prodgen.core.errors import MissingInput, UsageError
 from prodgen.data.store import Store
-from prodgen.evaluate import Judge, Sentinel
+from prodgen.evaluation import classifier, offline
+from prodgen.evaluation.evaluator import Judge, Sentinel
 from prodgen.metrics import features, memorisation
 from prodgen.metrics.features import Extractor
 from prodgen.metrics.passport import Number
@@ -48,24 +48,24 @@ def evaluate(model: Model | None, options: Options, out: Output) -> list[Path]:
         )
     subject, store, data = _case(model, options)
     cache = Path(data.cache_dir).expanduser() / "features"
-    material = judge.gather(subject, store, SPLIT, options.seed, options.n, cache, say)
-    params, record = home.network(store, data, say, HOME)
+    material = offline.gather(subject, store, SPLIT, options.seed, options.n, cache, say)
+    params, record = classifier.network(store, data, say, HOME)
     ours = features.home(params, record["sha256"])
     say("comparing with the training pictures")
-    copies = judge.copies(material, ours)
+    copies = offline.copies(material, ours)
     found = {
         "subject": _judged(maker, material),
         "classifier": record,
         "distances": {
-            str(who.identity): judge.distances(material, who, say) for who in (ours, *lookers)
+            str(who.identity): offline.distances(material, who, say) for who in (ours, *lookers)
         },
-        "condition_accuracy": judge.shows(material, store.spec, params),
+        "condition_accuracy": offline.shows(material, store.spec, params),
         "reconstruction": _reconstruction(maker, material, store, perceptual),
         "memorisation": dataclasses.asdict(copies) | {"verdict": memorisation.verdict(copies)},
-        "packshots": judge.packshots(material, store.spec),
+        "packshots": offline.packshots(material, store.spec),
     }
     out.write(target.name, encoded(found), {})
-    typical = typical_sheet(judge.typicality(material, ours), material.fakes[0])
+    typical = typical_sheet(offline.typicality(material, ours), material.fakes[0])
     pairs = memorisation.pairs_sheet(copies, material.fakes[0], material.seen["image"])
     done = "generated" if maker else "composed"  # what another program's are, they know
     out.png(TYPICAL, typical, {}, done)
@@ -96,7 +96,7 @@ def load_extractors(names: tuple[str, ...]) -> tuple[list[Extractor], Extractor 
     return list(chosen.values()), perceptual
 
 
-def _case(model: Model | None, options: Options) -> tuple[judge.Subject, Store, ConfigDict]:
+def _case(model: Model | None, options: Options) -> tuple[offline.Subject, Store, ConfigDict]:
     """What is judged, by which pictures, and the config's section that describes them."""
     if not options.images:
         return of_run(model, options.seed), model.store(), model.config.data
@@ -109,17 +109,17 @@ def _case(model: Model | None, options: Options) -> tuple[judge.Subject, Store, 
     return outside.subject(folder, store, data, options.seed), store, data
 
 
-def of_run(model: Model, seed: int) -> judge.Subject:
+def of_run(model: Model, seed: int) -> offline.Subject:
     """A run's samples, a set a seed from `seed` on."""
 
-    def make(n: int) -> list[judge.Made]:
+    def make(n: int) -> list[offline.Made]:
         return [sample(model, seed + number, n) for number in range(SETS)]
 
     name = f"{model.run.path.name}, step {model.run.step}"
-    return judge.Subject(name, make, trained_with(model))
+    return offline.Subject(name, make, trained_with(model))
 
 
-def sample(model: Model, seed: int, n: int) -> judge.Made:
+def sample(model: Model, seed: int, n: int) -> offline.Made:
     """n pictures uint8 [n, R, R, C] as `Model.sample` makes them, and their conditions."""
     conditions = model.conditions.pick(seed, np.arange(n))
     asked = conditions if model.config.model.condition else None
@@ -133,7 +133,7 @@ def trained_with(model: Model) -> tuple[str, ...]:
     return (model.run.record[model.config.loss.perceptual]["sha256"],)
 
 
-def _judged(maker: Model | None, material: judge.Material) -> dict[str, Any]:
+def _judged(maker: Model | None, material: offline.Material) -> dict[str, Any]:
     """What was judged, by what."""
     return {
         "name": material.subject.name,
@@ -149,19 +149,19 @@ def _judged(maker: Model | None, material: judge.Material) -> dict[str, Any]:
 
 
 def _reconstruction(
-    maker: Model | None, material: judge.Material, store: Store, perceptual: Extractor | None
+    maker: Model | None, material: offline.Material, store: Store, perceptual: Extractor | None
 ) -> dict[str, Number]:
     """How well a family with an encoder gives held-back pictures back; its bits per dimension."""
     if maker is None or not maker.encodes:
         return {}
     say("reconstructing held-back pictures")
     decoded = maker.reconstruct(material.real["image"], material.real)
-    found = judge.reconstructions(material, decoded, perceptual)
+    found = offline.reconstructions(material, decoded, perceptual)
     if maker.config.loss.likelihood != "logistic":
         return found
     run, config = maker.run, maker.config.copy_and_resolve_references()
     config.train.evaluate_examples = len(decoded)
-    frozen, _ = home.frozen(run.family, config, store, say, run.path)
+    frozen, _ = classifier.frozen(run.family, config, store, say, run.path)
     bound = Judge(run.family, config, store, meshes.make_mesh(config), SPLIT)
     bits = bound(run.state, frozen)["bits_per_dim"]
     passport = material.passport("bits_per_dim", None)

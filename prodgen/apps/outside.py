@@ -17,13 +17,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen import config as configs
-from prodgen import judge
 from prodgen.apps.listing import files
 from prodgen.cli import commandline
 from prodgen.core import decode
 from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.data import fit, prepare
 from prodgen.data.store import Store
+from prodgen.evaluation import offline
 
 LARGEST = 128  # pixels a side that pictures of a folder are judged at, at most
 SETS = 3  # into which the pictures are parted where there are enough: an interval needs some
@@ -65,23 +65,23 @@ def data_of(reference: str, images: Path) -> ConfigDict:
     return ConfigDict(DATA | {"source": source, "path": reference, "resolution": max(fitting)})
 
 
-def store_of(data: ConfigDict, say: judge.Say) -> Store:
+def store_of(data: ConfigDict, say: offline.Say) -> Store:
     """The reference's pictures, prepared."""
     return prepare.open_or_prepare(data, say)
 
 
-def subject(folder: Path, store: Store, data: ConfigDict, seed: int) -> judge.Subject:
+def subject(folder: Path, store: Store, data: ConfigDict, seed: int) -> offline.Subject:
     """The pictures of a folder as what is judged, fitted as the reference's pictures were."""
     paths = files(folder, "--images")
     pictures = _pictures(paths, store, data.fit)
-    return judge.Subject(f"{len(paths)} pictures of {folder.name}", parted(pictures, seed))
+    return offline.Subject(f"{len(paths)} pictures of {folder.name}", parted(pictures, seed))
 
 
-def parted(pictures: np.ndarray, seed: int) -> Callable[[int], list[judge.Made]]:
+def parted(pictures: np.ndarray, seed: int) -> Callable[[int], list[offline.Made]]:
     """make(n) of a Subject: the pictures in random order, in up to 3 sets of n without repeats."""
     order = np.random.default_rng(seed).permutation(len(pictures))
 
-    def make(n: int) -> list[judge.Made]:
+    def make(n: int) -> list[offline.Made]:
         sets = max(1, min(SETS, len(pictures) // n))
         return [(pictures[order[i * n : (i + 1) * n]], None) for i in range(sets)]
 

@@ -24,7 +24,8 @@ from prodgen.config import registry
 from prodgen.core import images, rng, trees
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.models import conditioning, spectral
-from prodgen.steps import game, judging
+from prodgen.steps import discriminator as game
+from prodgen.steps import evaluation_sums
 from prodgen.steps.state import Net, State, all_finite, commit, counters, descend, fresh
 
 Mean = Callable[[Array], Array]
@@ -141,10 +142,10 @@ def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
     """(state, batch, frozen) -> sums over the batch's examples, of the averaged generator.
 
     Each held-back picture is paired with a generated one of its conditions, always from the same
-    latent. Names and meaning: steps/judging.py.
+    latent. Names and meaning: steps/evaluation_sums.py.
     """
     generator, discriminator = networks(config, spec)
-    judge = judging.make(config, spec, discriminator)
+    judge = evaluation_sums.make(config, spec, discriminator)
 
     def eval_step(state: State, batch: Batch, frozen) -> dict[str, Array]:
         slots = jnp.maximum(batch["slot"], 0)
@@ -159,7 +160,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
     return eval_step
 
 
-summarise, score = judging.summarise, judging.score
+summarise, score = evaluation_sums.summarise, evaluation_sums.score
 
 
 def make_generate(config: ConfigDict, spec: Spec) -> Callable:

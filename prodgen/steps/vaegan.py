@@ -24,13 +24,13 @@ from prodgen.core import images, rng, trees
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import divergence, perceptual
 from prodgen.models import classifier, conditioning, lpips, patch, spectral
-from prodgen.steps import game, judging, vae
+from prodgen.steps import discriminator, evaluation_sums, vae
 from prodgen.steps.state import Net, State, all_finite, commit, descend, fresh
 
 Mean = Callable[[Array], Array]
 LARGEST = 1e8  # of lambda: a term without any pull is not blown up without end
 
-variants = game.variants
+variants = discriminator.variants
 make_generate, make_encode = vae.make_generate, vae.make_encode
 weights, first_layer, latents = vae.weights, vae.first_layer, vae.latents
 
@@ -66,7 +66,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     image = jnp.zeros((1, *spec.shape), jnp.float32)
     conditions = jnp.zeros((1, conditioning.width(spec)), jnp.float32)
     params = patch.build(config, spec).init(for_d, image, conditions)["params"]
-    transform = game.transform_of(config)
+    transform = discriminator.transform_of(config)
     d = fresh(params, transform, ema=False)
     if config.model.spectral_norm:
         d = d.replace(vars=spectral.init(params, for_vectors))
@@ -88,13 +88,13 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
     the other families.
     """
     net, likely = vae.network(config, spec), vae.likelihood(config)
-    critic = game.Critic(config, spec, patch.build(config, spec))
-    train_d = game.make_turns(config, critic, mean, variant == "penalised")
+    critic = discriminator.Critic(config, spec, patch.build(config, spec))
+    train_d = discriminator.make_turns(config, critic, mean, variant == "penalised")
     update_vae = _make_update(config, spec, critic, mean)
 
     def train_step(state: State, batches: tuple[Batch, ...], frozen) -> tuple[State, Metrics]:
         old, d, step = state.nets["vae"], state.nets["d"], state.step
-        p = game.probability(config, state)
+        p = discriminator.probability(config, state)
 
         def sides_of(batch: Batch, key: Key) -> tuple[Array, Array, Array]:
             image, conditions, noise = _drawn(config, spec, batch, key)
@@ -105,7 +105,7 @@ def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) ->
         sure = found.pop("sure")
         after, sigma2, metrics = update_vae(old, d, batches[-1], step, p, frozen)
         metrics |= found
-        steered, told = game.steer(config, state, sure)
+        steered, told = discriminator.steer(config, state, sure)
         extras = {**steered, "sigma2": vae.smoothed(state, sigma2)}
         new = state.replace(nets={"vae": after, "d": d}, extras=extras)
         metrics |= told
@@ -123,9 +123,9 @@ def _drawn(config: ConfigDict, spec: Spec, batch: Batch, key: Key) -> tuple[Arra
     return images.to_float(batch["image"]), conditioning.vector(batch, spec), noise
 
 
-def _make_update(config: ConfigDict, spec: Spec, critic: game.Critic, mean: Mean) -> Callable:
+def _make_update(config: ConfigDict, spec: Spec, critic: discriminator.Critic, mean: Mean) -> Callable:
     """(net, discriminator, batch, step, p, frozen) -> (net, sigma2, metrics): one of the VAE."""
-    net, likely, rules = vae.network(config, spec), vae.likelihood(config), game.game_of(config)
+    net, likely, rules = vae.network(config, spec), vae.likelihood(config), discriminator.game_of(config)
     transform, apart = optim.chain(config), perceptual_distance(config)
     beta_of = registry.find(
         registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
@@ -142,7 +142,7 @@ def _make_update(config: ConfigDict, spec: Spec, critic: game.Critic, mean: Mean
         beta = config.loss.beta * beta_of(step, config.loss.beta_steps)
         numbers = critic.numbers(jax.random.fold_in(key, 2), batch["slot"])
         judge = [
-            critic.of(game.weights(d), numbers[:, side : side + 1], conditions, p)
+            critic.of(discriminator.weights(d), numbers[:, side : side + 1], conditions, p)
             for side in (0, 1)
         ]
         real = judge[0](image) if rules.relative else jnp.zeros(len(image))
@@ -196,13 +196,13 @@ def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
     """(state, batch, frozen) -> sums over the batch's examples, with the averaged weights.
 
     What a VAE's step sums, the perceptual distance of the reconstructions, and the sums of
-    steps/judging.py: of samples of the prior, but for the discriminator, which compares
+    steps/evaluation_sums.py: of samples of the prior, but for the discriminator, which compares
     reconstructions as it does in training.
     """
     reconstruct = vae.make_eval_step(config, spec, mean)
     net, likely = vae.network(config, spec), vae.likelihood(config)
     generate, apart = vae.make_generate(config, spec), perceptual_distance(config)
-    judge = judging.make(config, spec, patch.build(config, spec))
+    judge = evaluation_sums.make(config, spec, patch.build(config, spec))
 
     def eval_step(state: State, batch: Batch, frozen) -> dict[str, Array]:
         params, slots = weights(state), jnp.maximum(batch["slot"], 0)
@@ -226,7 +226,7 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, Array]) -> dict[st
     return (
         vae.summarise(config, spec, sums)
         | {"perceptual": near}
-        | judging.summarise(config, spec, sums)
+        | evaluation_sums.summarise(config, spec, sums)
     )
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import home
 from prodgen.apps import personalise
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data import prepare
+from prodgen.evaluation import classifier as home
 from prodgen.models import classifier
 from tests.modes import run_mode
 from tests.tiny import tiny, trained_vae, write_run

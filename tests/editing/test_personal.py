@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import prodgen
-from prodgen import home
 from prodgen.editing import personal
 from prodgen.editing.personal import Personaliser, mean_distance, picked
+from prodgen.evaluation import classifier as home
 from prodgen.models import classifier
 from tests.tiny import tiny, trained_vae, write_run
 

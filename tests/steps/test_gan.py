@@ -11,7 +11,8 @@ from prodgen.core import images, rng, trees
 from prodgen.losses import penalties
 from prodgen.models import conditioning, spectral
 from prodgen.runs import checkpoint
-from prodgen.steps import game, gan
+from prodgen.steps import discriminator as game
+from prodgen.steps import gan
 from prodgen.steps.state import fresh
 from tests import programs
 from tests.tiny import batch_of, close, spec_of

@@ -17,7 +17,7 @@ from prodgen.core import images
 from prodgen.core.types import Batch, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
-from prodgen.metrics import collapse
+from prodgen.evaluation import monitor
 from prodgen.parallel import compile as compiling
 from prodgen.parallel import mesh as meshes
 from prodgen.report import writer
@@ -96,7 +96,7 @@ class Sentinel:
 
     def _verdicts(self, count: int) -> dict[str, str]:
         readings = [values for _, values in self._seen[:count]]
-        return collapse.verdicts(readings, self._seen[count - 1][0] / self._last)
+        return monitor.verdicts(readings, self._seen[count - 1][0] / self._last)
 
 
 class Sheets:

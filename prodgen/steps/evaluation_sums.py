@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from prodgen.core.types import Array, Batch, Metrics, Spec
 from prodgen.metrics import frechet
 from prodgen.models import classifier, conditioning
-from prodgen.steps import game
+from prodgen.steps import discriminator as game
 from prodgen.steps.state import State
 
 OFTEN = 0.2  # a category is produced if it comes at least a fifth as often as among the reals

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from prodgen.core import images, rng
-from prodgen.metrics import collapse
-from prodgen.steps import gan, judging
+from prodgen.evaluation import monitor
+from prodgen.steps import evaluation_sums, gan
 from tests.tiny import batch_of
 from tests.tiny_gan import home_of, start, tiny_gan
 
@@ -17,7 +17,7 @@ WELL = {
 
 
 def verdicts(*readings, progress=0.5):
-    return collapse.verdicts([WELL | reading for reading in readings], progress)
+    return monitor.verdicts([WELL | reading for reading in readings], progress)
 
 
 def test_a_healthy_run_is_not_accused():
@@ -68,14 +68,14 @@ def test_the_gradient_of_a_sum_over_large_pictures_is_no_divergence():
 
 def test_what_is_not_measured_accuses_nobody():
     readings = [{k: v for k, v in WELL.items() if k not in ("spread", "categories", "d_margin")}]
-    assert collapse.verdicts(readings * 2, 0.5) == {}
+    assert monitor.verdicts(readings * 2, 0.5) == {}
 
 
 def judged(store, config, made):
     """Readings of pictures float that stand for a generator's, in place of a training run."""
     home = home_of(store.spec)
     _, discriminator = gan.networks(config, store.spec)
-    judge = jax.jit(judging.make(config, store.spec, discriminator))
+    judge = jax.jit(evaluation_sums.make(config, store.spec, discriminator))
     sums = {}
     for t in range(4):
         batch = batch_of(store, config, t)
@@ -84,7 +84,7 @@ def judged(store, config, made):
         fake = made(batch, real)
         found = judge(start(config, store.spec), batch, real, fake, fake, home)
         sums = {name: sums.get(name, 0) + np.asarray(v, np.float64) for name, v in found.items()}
-    return judging.summarise(config, store.spec, sums)
+    return evaluation_sums.summarise(config, store.spec, sums)
 
 
 def test_one_picture_a_category_is_found_and_real_pictures_are_not_accused(store):
@@ -107,9 +107,9 @@ def test_one_picture_a_category_is_found_and_real_pictures_are_not_accused(store
     found, fine = judged(store, config, planted), judged(store, config, perfect)
     assert found["spread"] < 1e-3 and fine["spread"] == pytest.approx(1.0, abs=1e-3)
     assert fine["frechet"] == pytest.approx(0.0, abs=1e-4 * max(found["frechet"], 1))
-    assert collapse.verdicts([fine, fine], 0.5) == {}
-    assert "mode collapse" in collapse.verdicts([fine, found], 0.5)  # at the first interval
-    assert "mode collapse" in collapse.verdicts([found, found], 0.5)  # never healthy: the second
+    assert monitor.verdicts([fine, fine], 0.5) == {}
+    assert "mode collapse" in monitor.verdicts([fine, found], 0.5)  # at the first interval
+    assert "mode collapse" in monitor.verdicts([found, found], 0.5)  # never healthy: the second
 
 
 def test_a_few_pictures_far_apart_are_wide_and_a_collapse_nevertheless(store):
@@ -121,12 +121,12 @@ def test_a_few_pictures_far_apart_are_wide_and_a_collapse_nevertheless(store):
         return np.stack([few[k][i % 4] for i, k in enumerate(batch["label"])])
 
     found = judged(store, config, planted)
-    assert found["spread"] > collapse.NARROW
+    assert found["spread"] > monitor.NARROW
     assert found["near_duplicates"] == 1.0 and found["near_duplicates_real"] < 0.5
-    assert collapse.verdicts([found], 0.5) == {}
+    assert monitor.verdicts([found], 0.5) == {}
     assert (
         "100% of the pictures all but repeat"
-        in (collapse.verdicts([found, found], 0.5)["mode collapse"])
+        in (monitor.verdicts([found, found], 0.5)["mode collapse"])
     )
 
 
@@ -137,8 +137,8 @@ def test_twins_by_hand():
     close = table * [[1], [0.1], [1], [1], [1], [1]]
     sums = {"each_real": table, "each_fake": close, "each_group": group}
     # Reals lie 1, 1, 4, 82.81, 82.81 from the next: the line is 0.4. The fakes' first two 0.01.
-    assert judging._nearest(table, group) == pytest.approx([1.0, 1.0, 4.0, 82.81, 82.81])
-    assert judging._twins(sums) == {"near_duplicates": 0.4, "near_duplicates_real": 0.0}
+    assert evaluation_sums._nearest(table, group) == pytest.approx([1.0, 1.0, 4.0, 82.81, 82.81])
+    assert evaluation_sums._twins(sums) == {"near_duplicates": 0.4, "near_duplicates_real": 0.0}
 
 
 def test_reals_that_repeat_themselves_excuse_samples_that_do():
@@ -163,7 +163,7 @@ def test_a_generator_that_ignores_its_latent_is_found(store):
     cut = g.replace(ema=g.ema | {"first": {"kernel": 0 * g.ema["first"]["kernel"]}})
     judge = jax.jit(gan.make_eval_step(config, store.spec, lambda x: x))
     sums = judge(state.replace(nets=state.nets | {"g": cut}), batch_of(store, config), home)
-    found = judging.summarise(config, store.spec, jax.device_get(sums))
+    found = evaluation_sums.summarise(config, store.spec, jax.device_get(sums))
     assert found["spread"] < 1e-6
-    assert "mode collapse" in collapse.verdicts([found, found], 0.5)
+    assert "mode collapse" in monitor.verdicts([found, found], 0.5)
     assert rng.STREAMS.index("generator") == 6  # appended, never reordered
