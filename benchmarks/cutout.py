@@ -23,7 +23,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen.apps.listing import files
+from prodgen.apps.common.listing import files
 from prodgen.cli import commandline
 from prodgen.config import registry
 from prodgen.core.errors import MissingInput, Refused

@@ -20,8 +20,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen.apps import colours, listing
-from prodgen.apps.offline import load_extractors
+from prodgen.apps.common import colours, listing
+from prodgen.apps.common.offline_evaluation import load_extractors
 from prodgen.cli import commandline
 from prodgen.core import decode, images
 from prodgen.core.errors import Refused, UsageError

@@ -33,7 +33,7 @@ class Options(RunOptions, SeedOptions, PngOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write the sheet of --n rows: a real picture, then seven versions of it."""
-    from prodgen.apps import photos
+    from prodgen.apps.common import photos
 
     target, augment = out.locate(options.output), model.config.augment
     if augment.policy == "none":

@@ -16,9 +16,9 @@ from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prodgen.apps.common.ledger import Ledger
 from prodgen.apps.common.options import FitOptions, PngOptions, RunOptions
 from prodgen.apps.common.output import Output, Stamp, say
-from prodgen.apps.ledger import Ledger
 from prodgen.cli.options import option
 from prodgen.core.errors import BadData, ProdgenError, Refused, UsageError
 from prodgen.core.files import write_atomically
@@ -26,7 +26,7 @@ from prodgen.editing import FIT_STEPS, orders
 from prodgen.editing.orders import Order
 
 if TYPE_CHECKING:
-    from prodgen.apps.rows import Found, Means
+    from prodgen.apps.common.rows import Found, Means
     from prodgen.model import Model
 
 PROBLEMS = "problems.csv"
@@ -65,7 +65,7 @@ class Piece:
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Make every picture of --table; the files written are named, and those that were there."""
-    from prodgen.apps import rows
+    from prodgen.apps.common import rows
 
     table = Path(options.table).expanduser()
     wanted, problems = _orders(orders.read(table), model, table.parent)
@@ -96,7 +96,7 @@ def _orders(
     table: Sequence[tuple[int, Any]], model: Model, folder: Path
 ) -> tuple[list[Order], list[Problem]]:
     """The orders that can be made, and the problems of the other rows."""
-    from prodgen.apps import rows
+    from prodgen.apps.common import rows
 
     found, problems, names = [], [], set()
     for line, row in table:
@@ -132,7 +132,7 @@ def _missing(wanted: Sequence[Order], ledger: Ledger, origin: str, folder: Path)
 
 def _samples(means: Means, pieces: Sequence[Piece], put: Put) -> None:
     """Make what needs no photo, of whatever rows together."""
-    from prodgen.apps import rows
+    from prodgen.apps.common import rows
 
     found = rows.samples(means, [(piece.order, piece.k) for piece in pieces])
     for i, (piece, one) in enumerate(zip(pieces, found, strict=True)):
@@ -143,7 +143,7 @@ def _samples(means: Means, pieces: Sequence[Piece], put: Put) -> None:
 
 def _of_photos(means: Means, pieces: Sequence[Piece], put: Put, settle: Settle) -> list[Problem]:
     """Make the rows with a photo, each whole; the missing ones of its pictures are written."""
-    from prodgen.apps import rows
+    from prodgen.apps.common import rows
 
     problems, groups = [], list(_by_order(pieces))
     for i, (order, own) in enumerate(groups):
@@ -171,7 +171,7 @@ def _writer(
 ) -> tuple[Put, Settle]:
     """put(piece, found) finishes a picture and writes it in another thread, or the reason why it
     is refused; settle() waits for all and gives the problems of those that could not be."""
-    from prodgen.apps import rows
+    from prodgen.apps.common import rows
 
     waiting = []
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from prodgen.apps import colours, grounds, subjects
+from prodgen.apps.common import colours, grounds, subjects
 from prodgen.apps.common.options import MAX_IMAGES, PngOptions
 from prodgen.apps.common.output import MANIFEST, Output, entries, refuse_taken, say
-from prodgen.apps.subjects import Subject
+from prodgen.apps.common.subjects import Subject
 from prodgen.cli.options import option
 from prodgen.core.errors import UsageError
 from prodgen.photo import banner, lettering, recolour, sprites

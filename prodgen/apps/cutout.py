@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen.apps import colours, listing
-from prodgen.apps.colours import Rgb
+from prodgen.apps.common import colours, listing
+from prodgen.apps.common.colours import Rgb
+from prodgen.apps.common.cutout_sheet import Sheet
 from prodgen.apps.common.options import MAX_IMAGES, CutoutOptions
 from prodgen.apps.common.output import Output, say
-from prodgen.apps.cutout_sheet import Sheet
 from prodgen.cli.options import option
 from prodgen.core import decode, images
 from prodgen.core.errors import BadData, Refused, UsageError

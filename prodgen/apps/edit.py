@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps import colours, grounds, listing
+from prodgen.apps.common import colours, grounds, listing
 from prodgen.apps.common.options import (
     ATTRIBUTES_HELP,
     MAX_IMAGES,

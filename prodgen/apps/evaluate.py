@@ -1,7 +1,7 @@
 """--mode=evaluate: generated pictures against real ones that their generator never saw.
 
 Evaluated are a run's samples (--workdir), or images that any other program made (--images, compared
-with --reference or with a run's data; apps/outside.py). Extractors: `pixels`; `classifier`, the
+with --reference or with a run's data; apps/common/image_folders.py). Extractors: `pixels`; `classifier`, the
 reference classifier, trained on the data's own labels with a seed that training has not used; and
 those that --extractors names besides. Writes evaluation.json and two sheets, and the report: the
 run's report.html, or evaluation.html where there is no run.
@@ -48,6 +48,6 @@ class Options(RunOptions, SeedOptions, ExtractorOptions):
 
 def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     """Write the evaluation, its sheets and its report; the paths written."""
-    from prodgen.apps import offline
+    from prodgen.apps.common import offline_evaluation
 
-    return offline.evaluate(model, options, out)
+    return offline_evaluation.evaluate(model, options, out)

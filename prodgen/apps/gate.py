@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen.apps import listing
+from prodgen.apps.common import listing
+from prodgen.apps.common.gate_sheet import Sheet
 from prodgen.apps.common.options import MAX_IMAGES
 from prodgen.apps.common.options import Options as CommonOptions
 from prodgen.apps.common.output import Output, say
-from prodgen.apps.gate_sheet import Sheet
 from prodgen.cli.options import option
 from prodgen.config import registry
 from prodgen.core import images, provenance

@@ -20,7 +20,7 @@ from prodgen.cli.options import option
 from prodgen.core import images
 
 if TYPE_CHECKING:
-    from prodgen.apps.photos import Products
+    from prodgen.apps.common.photos import Products
     from prodgen.model import Model
 
 COLUMNS = 8
@@ -38,7 +38,7 @@ class Options(InputOptions, FitOptions, ExtractorOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Invert --n products; write the sheet, the table and the manifest with the latents."""
-    from prodgen.apps.photos import inverted
+    from prodgen.apps.common.photos import inverted
     from prodgen.evaluation.evaluator import pairs
 
     target = out.locate(options.output)
@@ -61,7 +61,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
 def measured(products: Products, options: Options) -> list[dict[str, float]]:
     """The numbers of each product; with --extractors=lpips=FILE its LPIPS too, and with others
     the cosine of their features, as "identity by NAME"."""
-    from prodgen.apps.offline import load_extractors
+    from prodgen.apps.common.offline_evaluation import load_extractors
     from prodgen.editing import reach
     from prodgen.evaluation.offline import nearness
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen.apps import photos, views
+from prodgen.apps import views
+from prodgen.apps.common import photos
 from prodgen.editing import neighbourhood
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverted, Inverter

@@ -102,7 +102,7 @@ def _products(inverter: Inverter, store, found: History) -> tuple[list[Interacti
 
     The user's own pictures are inverted: their conditions are those that give them back.
     """
-    from prodgen.apps.photos import read_picture
+    from prodgen.apps.common.photos import read_picture
 
     used = [one for one in found.interactions if one.id >= 0]
     ids = np.array([one.id for one in used], np.int32)

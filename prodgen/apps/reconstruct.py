@@ -30,7 +30,7 @@ class Options(InputOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write the sheet of --n pictures: a row of originals, under it their reconstructions."""
-    from prodgen.apps import photos
+    from prodgen.apps.common import photos
     from prodgen.evaluation.evaluator import pairs
 
     target = out.locate(options.output)

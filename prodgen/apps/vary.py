@@ -42,7 +42,7 @@ class Options(InputOptions, FitOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n variations of every picture of --input, single and as a sheet."""
-    from prodgen.apps.photos import inverted
+    from prodgen.apps.common.photos import inverted
     from prodgen.editing import neighbourhood
     from prodgen.editing.guard import Guard
 

@@ -37,7 +37,7 @@ class Options(InputOptions, FitOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Turn every picture of --input (one held-back product by default): --frames views."""
-    from prodgen.apps.photos import inverted
+    from prodgen.apps.common.photos import inverted
 
     spec = model.conditions.spec
     around, above = sides_of(spec)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import prodgen
-from prodgen.apps import ledger, rows
+from prodgen.apps.common import ledger, rows
 from prodgen.core import provenance
 from prodgen.core.errors import BadData, UsageError
 from prodgen.data.conditions import Conditions

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps import subjects
+from prodgen.apps.common import subjects
 from prodgen.core import images, provenance
 from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.metrics import marketplace

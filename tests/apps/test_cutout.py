@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps import colours, cutout, listing, photos
+from prodgen.apps import cutout
+from prodgen.apps.common import colours, listing, photos
 from prodgen.config import registry
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.core.types import Spec

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps import gate_sheet, listing
+from prodgen.apps.common import gate_sheet, listing
 from prodgen.config import registry
 from prodgen.core import images, provenance
 from prodgen.core.errors import MissingInput, UsageError

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps import colours, grounds
+from prodgen.apps.common import colours, grounds
 from prodgen.core.errors import BadData, MissingInput, UsageError
 
 

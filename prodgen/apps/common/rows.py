@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from prodgen.apps import colours, edit, grounds, vary, views
+from prodgen.apps import edit, vary, views
+from prodgen.apps.common import colours, grounds
+from prodgen.apps.common.grounds import Ground
 from prodgen.apps.common.output import describe, say
-from prodgen.apps.grounds import Ground
-from prodgen.apps.photos import read_picture
+from prodgen.apps.common.photos import read_picture
 from prodgen.core import images
 from prodgen.core.errors import Refused
 from prodgen.core.types import Batch

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from prodgen.apps.common.listing import files
 from prodgen.apps.common.output import say
-from prodgen.apps.listing import files
 from prodgen.core import provenance
 from prodgen.core.errors import BadData, MissingInput, Refused
 from prodgen.metrics import marketplace

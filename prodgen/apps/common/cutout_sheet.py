@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
-from prodgen.apps.gate_sheet import FAINT, GREEN, INK, PAPER, RED, fitted, font_of, wrapped
+from prodgen.apps.common.gate_sheet import FAINT, GREEN, INK, PAPER, RED, fitted, font_of, wrapped
 from prodgen.core import images
 
 COLUMNS, SIDE, GAP, LINE, HEAD = 4, 150, 16, 15, 44  # pixels but the first

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from prodgen.apps.common.listing import files
 from prodgen.apps.common.options import ConditionOptions
 from prodgen.apps.common.output import say
-from prodgen.apps.listing import files
 from prodgen.core import decode
 from prodgen.core.errors import BadData, MissingInput, Refused
 from prodgen.core.types import Batch

@@ -17,7 +17,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen import config as configs
-from prodgen.apps.listing import files
+from prodgen.apps.common.listing import files
 from prodgen.cli import commandline
 from prodgen.core import decode
 from prodgen.core.errors import BadData, MissingInput, Refused, UsageError

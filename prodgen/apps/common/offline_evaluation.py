@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen.apps import outside
+from prodgen.apps.common import image_folders
 from prodgen.apps.common.output import Output, say
 from prodgen.apps.evaluate import Options
 from prodgen.config import registry
@@ -102,11 +102,11 @@ def _case(model: Model | None, options: Options) -> tuple[offline.Subject, Store
         return of_run(model, options.seed), model.store(), model.config.data
     folder = Path(options.images)
     if options.reference or model is None:
-        data = outside.data_of(options.reference, folder)
-        store = outside.store_of(data, say)
+        data = image_folders.data_of(options.reference, folder)
+        store = image_folders.store_of(data, say)
     else:
         data, store = model.config.data, model.store()
-    return outside.subject(folder, store, data, options.seed), store, data
+    return image_folders.subject(folder, store, data, options.seed), store, data
 
 
 def of_run(model: Model, seed: int) -> offline.Subject:

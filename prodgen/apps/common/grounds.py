@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen.apps import colours
-from prodgen.apps.colours import Rgb
+from prodgen.apps.common import colours
+from prodgen.apps.common.colours import Rgb
 from prodgen.core import decode
 from prodgen.core.errors import BadData, MissingInput, Refused
 from prodgen.metrics import marketplace
