@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from prodgen.cli import commandline
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.metrics import scores
-from prodgen.metrics.passport import Number, Passport, unlike
+from prodgen.metrics.measurement_spec import Number, Passport, unlike
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("workdirs", [], "Judged runs, separated by commas.")

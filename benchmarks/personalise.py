@@ -36,7 +36,7 @@ from prodgen.core import images
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
-from prodgen.editing import guess, taste
+from prodgen.editing import initialisation, preference
 from prodgen.editing.personal import EXPLORATION, FLOOR, Personaliser, mean_distance
 from prodgen.evaluation import classifier
 from prodgen.metrics import features, interval
@@ -113,7 +113,7 @@ def history(one: Person, utility: np.ndarray, length: int) -> tuple[np.ndarray, 
         met[next(row for row in queues[bool(follow)] if row not in met)] = None
     rows = np.array(list(met), int)
     does = np.where(noisy[rows] > high, "bought", np.where(noisy[rows] < low, "returned", "viewed"))
-    return rows, np.array([taste.EVENTS[event] for event in does], float)
+    return rows, np.array([preference.EVENTS[event] for event in does], float)
 
 
 class Judge:
@@ -131,7 +131,7 @@ class Judge:
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(raw columns [N, K + A] of what is read off pictures, their features [N, F])."""
         seen, outputs = self._see(pictures), len(self.spec.classes) + self.spec.columns
-        read = guess.recognise(seen[:, :outputs], self.spec)
+        read = initialisation.recognise(seen[:, :outputs], self.spec)
         return columns(read, self.spec), seen[:, outputs:].astype(np.float64)
 
 

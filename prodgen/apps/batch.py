@@ -22,8 +22,8 @@ from prodgen.apps.common.output import Output, Stamp, say
 from prodgen.cli.options import option
 from prodgen.core.errors import BadData, ProdgenError, Refused, UsageError
 from prodgen.core.files import write_atomically
-from prodgen.editing import FIT_STEPS, orders
-from prodgen.editing.orders import Order
+from prodgen.editing import FIT_STEPS, batch_requests
+from prodgen.editing.batch_requests import Order
 
 if TYPE_CHECKING:
     from prodgen.apps.common.rows import Found, Means
@@ -68,7 +68,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.apps.common import rows
 
     table = Path(options.table).expanduser()
-    wanted, problems = _orders(orders.read(table), model, table.parent)
+    wanted, problems = _orders(batch_requests.read(table), model, table.parent)
     for order in wanted:
         out.stamp.check(rows.side(order, model), f"line {order.line}: ")
     ledger = Ledger(
@@ -101,7 +101,7 @@ def _orders(
     found, problems, names = [], [], set()
     for line, row in table:
         try:
-            order = orders.parsed(line, row, model.conditions, folder)
+            order = batch_requests.parsed(line, row, model.conditions, folder)
             if order.name.casefold() in names:
                 raise UsageError(f"another row has the name {order.name!r} already")
             rows.check(order, model, folder)

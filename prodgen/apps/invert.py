@@ -62,16 +62,16 @@ def measured(products: Products, options: Options) -> list[dict[str, float]]:
     """The numbers of each product; with --extractors=lpips=FILE its LPIPS too, and with others
     the cosine of their features, as "identity by NAME"."""
     from prodgen.apps.common.offline_evaluation import load_extractors
-    from prodgen.editing import reach
+    from prodgen.editing import calibration
     from prodgen.evaluation.offline import nearness
 
-    found, told = products.found, reach.told(products.inverter, products.found)
+    found, told = products.found, calibration.told(products.inverter, products.found)
     lookers, perceptual = load_extractors(options.extractors)
     if perceptual:
         values = nearness(found.pictures, found.decoded, perceptual)["lpips"]
         told = [row | {"lpips": round(float(v), 4)} for row, v in zip(told, values, strict=True)]
     for who in lookers:
-        name, same = who.identity.name, reach.cosine(who(found.pictures), who(found.decoded))
+        name, same = who.identity.name, calibration.cosine(who(found.pictures), who(found.decoded))
         if name != "pixels":
             told = [row | {f"identity by {name}": round(float(v), 3)}
                     for row, v in zip(told, same, strict=True)]  # fmt: skip

@@ -28,7 +28,7 @@ from prodgen.core.errors import BadData, UsageError
 from prodgen.core.types import Batch
 from prodgen.data import history
 from prodgen.data.history import History, Interaction
-from prodgen.editing.taste import EVENTS, SURE
+from prodgen.editing.preference import EVENTS, SURE
 
 if TYPE_CHECKING:
     from prodgen.editing.inversion import Inverter

@@ -20,8 +20,8 @@ from prodgen.core.types import Spec
 from prodgen.editing import STRENGTH
 
 if TYPE_CHECKING:
+    from prodgen.editing.batch_requests import Order
     from prodgen.editing.neighbourhood import Varied
-    from prodgen.editing.orders import Order
     from prodgen.model import Model
 
 

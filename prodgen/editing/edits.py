@@ -15,7 +15,7 @@ import numpy as np
 from prodgen.core.errors import Refused, UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.data import fit, intake
-from prodgen.editing import change, onto, slider
+from prodgen.editing import change, compositing, slider
 from prodgen.editing.inversion import Inverter
 from prodgen.photo import backdrop, colour, cutout, outside, silhouette
 from prodgen.photo.cutout import Cutout
@@ -88,7 +88,7 @@ def generated_colour(
     asked = change.in_colour(found.conditions, spec, target, swatches)
     before, after = found.decoded[0], inverter.model.decode(found.z, asked)[0]
     way = before + np.float32(strength) * (after.astype(np.float32) - before)
-    carried = onto.added(shot.photo, shot.cut.alpha, shot.square, before, way)
+    carried = compositing.added(shot.photo, shot.cut.alpha, shot.square, before, way)
     inside = shot.cut.alpha > 127
     numbers = {
         "ciede2000_before": colour.difference_to(shot.photo[inside], target),
@@ -129,10 +129,10 @@ def _swapped(shot: Shot, after: np.ndarray) -> Edited:
         raise Refused("no product: what the run has drawn stands out from no background")
     rgb = np.broadcast_to(after, (*after.shape[:2], 3)).astype(np.float32)
     drawn = np.dstack([rgb, 255.0 * mask])
-    made = shot.square.back(onto.levels(onto.enlarged(drawn, side)), shape)
-    ground = onto.levels(silhouette.find(shot.photo, shot.cut.alpha).background)
+    made = shot.square.back(compositing.levels(compositing.enlarged(drawn, side)), shape)
+    ground = compositing.levels(silhouette.find(shot.photo, shot.cut.alpha).background)
     share = shot.cut.alpha[..., None] / np.float32(255)
-    bare = onto.levels(shot.photo * (1 - share) + ground * share)
+    bare = compositing.levels(shot.photo * (1 - share) + ground * share)
     changed = np.maximum(shot.cut.alpha, made[..., 3])
     numbers = {"generated_pixels": round(len(after) * FILL)}
     return _edited(shot, backdrop.over(made, bare), changed, "generated", numbers)
@@ -145,10 +145,10 @@ def inpaint(shot: Shot, inverter: Inverter, hole: np.ndarray) -> Edited:
             f"a mask of {hole.shape[::-1]} for a photo of {shot.photo.shape[1::-1]} px, or black "
             "all over", "give one of the photo's size, white where the run is to fill",
         )  # fmt: skip
-    small = onto.reduced(shot.square.cut(hole)[..., None], inverter.model.spec.resolution)
+    small = compositing.reduced(shot.square.cut(hole)[..., None], inverter.model.spec.resolution)
     found = inverter(shot.small(inverter)[None], region=1.0 - (small > 0)[None])
     rgb = np.broadcast_to(found.decoded[0], (*found.decoded.shape[1:3], 3))
-    carried = onto.replaced(shot.photo, hole, shot.square, rgb)
+    carried = compositing.replaced(shot.photo, hole, shot.square, rgb)
     numbers = {"generated_pixels": carried.resolution}
     return _edited(shot, carried.picture, hole, "generated", numbers)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from prodgen.core import images
 from prodgen.core.types import Array, Batch
-from prodgen.editing import FIT_STEPS, descent, guess
+from prodgen.editing import FIT_STEPS, descent, initialisation
 from prodgen.editing.descent import Search, Targets
 from prodgen.losses import perceptual
 from prodgen.metrics import reconstruction
@@ -44,7 +44,7 @@ class Inverted:
         return Inverted(**jax.tree.map(lambda value: value[chosen], values))
 
 
-def open_inverter(model: Model, say: guess.Say, steps: int = FIT_STEPS) -> Inverter:
+def open_inverter(model: Model, say: initialisation.Say, steps: int = FIT_STEPS) -> Inverter:
     """The model's inverter of so many steps: made, and its programs compiled, once a model."""
     key = ("inverter", steps)
     if key not in model.tools:
@@ -59,14 +59,14 @@ class Inverter:
     reads: whether the home network was trained on the categories and attributes of the run's data.
     """
 
-    def __init__(self, model: Model, say: guess.Say, steps: int = FIT_STEPS):
+    def __init__(self, model: Model, say: initialisation.Say, steps: int = FIT_STEPS):
         self.model, self.say, self.steps = model, say, steps
         self.home, self.record = model.home(say)
         generate, self._weights = model.generator
         outputs, spec = self.home["head"]["bias"].shape[0], model.spec
         self._classifier = Classifier(outputs)
         self.reads = outputs == len(spec.classes) + spec.columns
-        free = jnp.asarray(guess.free_columns(model.spec))
+        free = jnp.asarray(initialisation.free_columns(model.spec))
         taps = lambda params, x: self._see(params, x)[2]  # noqa: E731
         programs = descent.make(generate, taps, perceptual.distance, free, steps)
         self._measure, self._start, self._step = (jax.jit(program) for program in programs)
@@ -104,7 +104,7 @@ class Inverter:
         generator hears none, or where the network was trained on other data."""
         if not self.model.config.model.condition or not self.reads:
             return self.model.unknown(len(pictures))
-        return guess.recognise(self.outputs(pictures), self.model.spec)
+        return initialisation.recognise(self.outputs(pictures), self.model.spec)
 
     def _starts(self, pictures: np.ndarray, conditions: Batch | None) -> list[tuple]:
         """(z, conditions) to start from, one or several."""
@@ -120,7 +120,7 @@ class Inverter:
         if self._read_latents is None:
             run, config = self.model.run, self.model.config
             origin = f"{run.record['fingerprint']} {run.step}"
-            self._read_latents = guess.regressor(
+            self._read_latents = initialisation.regressor(
                 run.path, config.model.latent, self.model.spec.shape, self._sampled, origin,
                 self.say,
             )  # fmt: skip
@@ -128,7 +128,7 @@ class Inverter:
 
     def _sampled(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Samples for the regressor: pictures uint8 [64, R, R, C] and their latents."""
-        indices = np.arange(guess.BATCH) + guess.BATCH * step
+        indices = np.arange(initialisation.BATCH) + initialisation.BATCH * step
         z = self.model.latents(indices, 0)
         return self.model.decode(z, self.model.conditions.pick(0, indices)), z
 
@@ -173,7 +173,7 @@ class Inverter:
     def _told(self, pictures, targets, z, conditions: Batch, search: Search, n: int) -> dict:
         spec = self.model.spec
         best = {name: np.asarray(value) for name, value in search.best.items()}
-        attributes = guess.on_circles(best["attributes"], conditions["known"], spec)
+        attributes = initialisation.on_circles(best["attributes"], conditions["known"], spec)
         after = {**conditions, "attributes": attributes}
         ends = [
             self._measure(self._weights, self.home, targets, *one)

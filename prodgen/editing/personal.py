@@ -20,9 +20,9 @@ import numpy as np
 
 from prodgen.core.errors import MissingInput
 from prodgen.core.types import Batch
-from prodgen.editing.guess import Say
+from prodgen.editing.initialisation import Say
 from prodgen.editing.inversion import Inverter
-from prodgen.editing.taste import Leaning, Space, Taste, leanings, learn
+from prodgen.editing.preference import Leaning, Space, Taste, leanings, learn
 from prodgen.model import Model
 
 POOL = 256  # candidates as anybody gets them, or as many as are asked for

@@ -24,18 +24,18 @@ from prodgen.core.errors import BadData
 from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
 from prodgen.metrics import (
+    condition_accuracy,
     features,
     interval,
     manifold,
     memorisation,
-    obedience,
     packshot,
     reconstruction,
     scores,
 )
+from prodgen.metrics.condition_accuracy import Obedience
 from prodgen.metrics.features import Extractor
-from prodgen.metrics.obedience import Obedience
-from prodgen.metrics.passport import Number, Passport
+from prodgen.metrics.measurement_spec import Number, Passport
 from prodgen.models import classifier
 
 Say = Callable[[str], None]
@@ -178,7 +178,7 @@ def shows(material: Material, spec: Spec, home: Any) -> dict[str, Obedience]:
         np.concatenate([np.asarray(outputs(x[i : i + CHUNK])) for i in range(0, len(x), CHUNK)])
         for x in (material.fakes[0], material.real["image"])
     )
-    return obedience.obedience(spec, material.asked, said, material.real, said_real)
+    return condition_accuracy.obedience(spec, material.asked, said, material.real, said_real)
 
 
 def packshots(material: Material, spec: Spec) -> dict[str, dict[str, float]]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from prodgen.metrics import frechet, interval, kernel, manifold
-from prodgen.metrics.passport import Number, Passport
+from prodgen.metrics.measurement_spec import Number, Passport
 
 FLOORS = 3  # sets of real pictures that a floor is the mean of
 K = 5  # neighbours of precision, recall, density and coverage

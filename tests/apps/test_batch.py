@@ -14,7 +14,7 @@ from prodgen.apps.common import ledger, rows
 from prodgen.core import provenance
 from prodgen.core.errors import BadData, UsageError
 from prodgen.data.conditions import Conditions
-from prodgen.editing import edits, guard, orders
+from prodgen.editing import batch_requests, edits, guard
 from prodgen.editing.inversion import Inverter
 from prodgen.model import Model, load
 from tests import modes
@@ -61,7 +61,7 @@ def ask(run, shop, out, **options):
 def write(shop, *rows):
     """A table of {column: cell}."""
     with open(shop / "requests.csv", "w", newline="") as file:
-        table = csv.DictWriter(file, orders.COLUMNS)
+        table = csv.DictWriter(file, batch_requests.COLUMNS)
         table.writeheader()
         table.writerows(rows)
 
@@ -297,9 +297,9 @@ def test_what_cannot_be_made_of_a_photo_is_told_by_line(run, shop, monkeypatch):
 def test_a_run_that_knows_no_side_shows_no_views(run, shop, store):
     known = prodgen.load(run)
     known.conditions = Conditions.from_store(store)
-    row = dict.fromkeys(orders.COLUMNS, "") | {"photo": "photo.png", "edit": "views"}
+    row = dict.fromkeys(batch_requests.COLUMNS, "") | {"photo": "photo.png", "edit": "views"}
     with pytest.raises(UsageError, match="from which side .* it knows colour, radius, turn"):
-        rows.check(orders.parsed(2, row, known.conditions, shop), known, shop)
+        rows.check(batch_requests.parsed(2, row, known.conditions, shop), known, shop)
 
 
 def test_pictures_follow_from_what_the_files_hold(run, shop):
@@ -358,7 +358,7 @@ def test_a_mark_and_no_words_are_as_in_every_mode(run, shop):
 
 
 def order(shop, conditions, **cells):
-    return orders.parsed(2, dict.fromkeys(orders.COLUMNS, "") | cells, conditions, shop)
+    return batch_requests.parsed(2, dict.fromkeys(batch_requests.COLUMNS, "") | cells, conditions, shop)
 
 
 def test_a_product_goes_onto_the_background_asked_for(turned, shop):

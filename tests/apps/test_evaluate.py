@@ -9,7 +9,7 @@ from PIL import Image
 from prodgen.apps.common import image_folders, offline_evaluation
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data import prepare
-from prodgen.metrics.passport import Number, Passport, gain
+from prodgen.metrics.measurement_spec import Number, Passport, gain
 from prodgen.model import Model
 from prodgen.report.judged import sections
 from tests.modes import run_mode

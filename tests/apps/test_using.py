@@ -13,7 +13,7 @@ import prodgen
 from prodgen.apps import views
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Attribute, Spec
-from prodgen.editing import guess, neighbourhood, reach
+from prodgen.editing import calibration, initialisation, neighbourhood
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverter, open_inverter
 from prodgen.metrics import memorisation
@@ -101,28 +101,28 @@ def test_a_descent_starts_from_what_was_read_and_from_nothing(
 def test_products_unlike_the_runs_own_are_out_of_reach(inverter, turned):
     noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     own = turned.fetch(turned.ids("validation")[:2])["image"]
-    told = reach.told(inverter, inverter(np.concatenate([noise, own])))
+    told = calibration.told(inverter, inverter(np.concatenate([noise, own])))
     assert [row["within_reach"] for row in told] == [False, False, True, True]
     assert told[0]["perceptual"] > told[2]["perceptual"]
 
 
 def test_p_values_are_ranks():
-    held = reach.Reach(np.array([0.1, 0.2, 0.3]), np.zeros((1, 2)))
+    held = calibration.Reach(np.array([0.1, 0.2, 0.3]), np.zeros((1, 2)))
     np.testing.assert_allclose(
-        reach.p_values(np.array([0.05, 0.2, 0.25, 0.4]), held), [1, 0.75, 0.5, 0.25]
+        calibration.p_values(np.array([0.05, 0.2, 0.25, 0.4]), held), [1, 0.75, 0.5, 0.25]
     )
 
 
 def test_identity_counts_the_products_that_are_nearer():
     gallery = np.array([[0.0, 0], [4, 0], [0, 4]])
-    held = reach.Reach(np.array([0.1]), gallery)
+    held = calibration.Reach(np.array([0.1]), gallery)
     source, made = np.array([[0.0, 0], [0, 0]]), np.array([[1.0, 0], [3, 0]])
-    np.testing.assert_array_equal(reach.rank(made, source, held), [0, 1])
-    centred = reach.Reach(np.array([0.1]), np.array([[1.0, 1], [-1, -1]]))
-    cosine = reach.similarity(np.array([[2.0, 0], [0, 1]]), np.array([[1.0, 0], [1, 0]]), centred)
+    np.testing.assert_array_equal(calibration.rank(made, source, held), [0, 1])
+    centred = calibration.Reach(np.array([0.1]), np.array([[1.0, 1], [-1, -1]]))
+    cosine = calibration.similarity(np.array([[2.0, 0], [0, 1]]), np.array([[1.0, 0], [1, 0]]), centred)
     np.testing.assert_allclose(cosine, [1, 0])
     rows = np.array([[3.0, 4], [0, 0]])
-    np.testing.assert_allclose(reach.cosine(rows, np.array([[8.0, 6], [1, 0]])), [0.96, 0])
+    np.testing.assert_allclose(calibration.cosine(rows, np.array([[8.0, 6], [1, 0]])), [0.96, 0])
 
 
 def test_a_family_without_an_encoder_learns_to_read_its_own_samples(turned, tmp_path, monkeypatch):
@@ -135,7 +135,7 @@ def test_a_family_without_an_encoder_learns_to_read_its_own_samples(turned, tmp_
     g = state.nets["g"]
     state = state.replace(nets=state.nets | {"g": g.replace(ema=jax.tree.map(wave, g.ema))})
     write_run(path, turned, config, state, 1)
-    monkeypatch.setattr(guess, "STEPS", 8)
+    monkeypatch.setattr(initialisation, "STEPS", 8)
     model, said = prodgen.load(path), []
     inverter = Inverter(model, said.append, steps=6)
     z = model.latents(np.arange(4), seed=5)

@@ -7,7 +7,7 @@ import pytest
 
 from prodgen.metrics import frechet, scores
 from prodgen.metrics.features import Identity
-from prodgen.metrics.passport import Passport
+from prodgen.metrics.measurement_spec import Passport
 
 PASS = Passport("", Identity("pixels", "1", "", "none"), "d1", "test", 0, 0, 0)
 

@@ -22,7 +22,7 @@ from prodgen.evaluation import classifier, offline
 from prodgen.evaluation.evaluator import Judge, Sentinel
 from prodgen.metrics import features, memorisation
 from prodgen.metrics.features import Extractor
-from prodgen.metrics.passport import Number
+from prodgen.metrics.measurement_spec import Number
 from prodgen.model import Model
 from prodgen.parallel import mesh as meshes
 from prodgen.report import html

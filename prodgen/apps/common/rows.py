@@ -23,10 +23,10 @@ from prodgen.core import images
 from prodgen.core.errors import Refused
 from prodgen.core.types import Batch
 from prodgen.editing import change, edits, neighbourhood
+from prodgen.editing.batch_requests import ALONE, Order
 from prodgen.editing.edits import Edited, Shot
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverted, Inverter, open_inverter
-from prodgen.editing.orders import ALONE, Order
 from prodgen.model import BATCH, Model
 from prodgen.photo import backdrop, cutout
 

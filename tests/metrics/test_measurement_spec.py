@@ -7,7 +7,7 @@ import pytest
 
 from prodgen.core.errors import UsageError
 from prodgen.metrics.features import Identity
-from prodgen.metrics.passport import Number, Passport, gain
+from prodgen.metrics.measurement_spec import Number, Passport, gain
 
 WHO = Identity("classifier", "3", "ab" * 32, "none")
 PASS = Passport("frechet", WHO, "d1", "test", 436, 1000, 0, (("k", 5),))

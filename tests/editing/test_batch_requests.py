@@ -6,7 +6,7 @@ import pytest
 
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data.conditions import Conditions
-from prodgen.editing import orders
+from prodgen.editing import batch_requests
 
 MUG = {"photo": "mug.png"}
 RECOLOUR = MUG | {"edit": "recolour", "colour": "teal"}
@@ -27,11 +27,11 @@ def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
     path = table(
         tmp_path, "category,attributes,count\ndisc,colour=red; radius=4,2\n\n,,\n", "utf-8-sig"
     )
-    ((line, row),) = orders.read(path)
-    order = orders.parsed(line, row, conditions, tmp_path)
+    ((line, row),) = batch_requests.read(path)
+    order = batch_requests.parsed(line, row, conditions, tmp_path)
     assert (order.line, order.name, order.count, order.seed) == (2, "line00002", 2, 0)
     assert order.attributes == (("colour", "red"), ("radius", "4"))
-    assert order.keep == ("category",) and order.strength == orders.STRENGTH
+    assert order.keep == ("category",) and order.strength == batch_requests.STRENGTH
     assert order.files() == ["line00002_000.png", "line00002_001.png"]
 
 
@@ -69,27 +69,27 @@ def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
 def test_what_is_wrong_with_a_row_is_said(conditions, tmp_path, row, said):
     (tmp_path / "mug.png").write_bytes(b"")
     with pytest.raises(UsageError, match=said):
-        orders.parsed(2, dict.fromkeys(orders.COLUMNS, "") | row, conditions, tmp_path)
+        batch_requests.parsed(2, dict.fromkeys(batch_requests.COLUMNS, "") | row, conditions, tmp_path)
 
 
 def test_tables_that_are_none(tmp_path):
     with pytest.raises(MissingInput, match="does not exist"):
-        orders.read(tmp_path / "nothing.csv")
+        batch_requests.read(tmp_path / "nothing.csv")
     with pytest.raises(UsageError, match="column 'kategory' is not known"):
-        orders.read(table(tmp_path, "kategory\nmug\n"))
+        batch_requests.read(table(tmp_path, "kategory\nmug\n"))
     with pytest.raises(UsageError, match="no heading"):
-        orders.read(table(tmp_path, ""))
+        batch_requests.read(table(tmp_path, ""))
     with pytest.raises(BadData, match="no rows"):
-        orders.read(table(tmp_path, "category\n\n"))
+        batch_requests.read(table(tmp_path, "category\n\n"))
     (tmp_path / "latin.csv").write_bytes(b"category\nt\xe9\n")
     with pytest.raises(BadData, match="UTF-8"):
-        orders.read(tmp_path / "latin.csv")
+        batch_requests.read(tmp_path / "latin.csv")
 
 
 def test_a_key_follows_from_the_row_and_the_run_and_not_from_the_line(conditions, tmp_path):
-    row = dict.fromkeys(orders.COLUMNS, "") | {"name": "a", "category": "disc"}
+    row = dict.fromkeys(batch_requests.COLUMNS, "") | {"name": "a", "category": "disc"}
     keys = {
-        orders.parsed(line, row | change, conditions, tmp_path).key(origin)
+        batch_requests.parsed(line, row | change, conditions, tmp_path).key(origin)
         for line, change, origin in (
             (2, {}, "run"), (9, {}, "run"), (2, {"seed": "1"}, "run"), (2, {}, "other"),
             (2, {"background": "teal"}, "run"),
@@ -107,7 +107,7 @@ def test_keys_that_folders_hold_stay(conditions, tmp_path):
          "strength": "0.6", "keep": "category shape"},
     )  # fmt: skip
     keys = [
-        orders.parsed(7, dict.fromkeys(orders.COLUMNS, "") | row, conditions, tmp_path).key("ab 60")
+        batch_requests.parsed(7, dict.fromkeys(batch_requests.COLUMNS, "") | row, conditions, tmp_path).key("ab 60")
         for row in rows
     ]
     assert keys == ["5e0b98ae6b8c6ad8", "34b6bcf5b7aaca35"]
@@ -117,8 +117,8 @@ def test_every_column_of_an_edit_is_part_of_its_key(conditions, tmp_path):
     (tmp_path / "mug.png").write_bytes(b"")
     changes = ({}, {"colour": "red"}, {"method": "generated"}, {"size": "64"})
     keys = {
-        orders.parsed(
-            2, dict.fromkeys(orders.COLUMNS, "") | RECOLOUR | {"name": "a"} | row, conditions,
+        batch_requests.parsed(
+            2, dict.fromkeys(batch_requests.COLUMNS, "") | RECOLOUR | {"name": "a"} | row, conditions,
             tmp_path,
         ).key("run")
         for row in changes
@@ -129,16 +129,16 @@ def test_every_column_of_an_edit_is_part_of_its_key(conditions, tmp_path):
 def test_what_an_orders_files_hold_is_told(conditions, tmp_path):
     (tmp_path / "mug.png").write_bytes(b"")
     (tmp_path / "wood.png").write_bytes(b"wood")
-    row = dict.fromkeys(orders.COLUMNS, "") | MUG | {"edit": "background", "background": "wood.png"}
-    found = orders.parsed(2, row, conditions, tmp_path).inputs(tmp_path)
+    row = dict.fromkeys(batch_requests.COLUMNS, "") | MUG | {"edit": "background", "background": "wood.png"}
+    found = batch_requests.parsed(2, row, conditions, tmp_path).inputs(tmp_path)
     assert found == {
         "mug.png": hashlib.sha256(b"").hexdigest(), "wood.png": hashlib.sha256(b"wood").hexdigest()
     }  # fmt: skip
-    plain = dict.fromkeys(orders.COLUMNS, "") | {"background": "#f2f2f2"}
-    assert orders.parsed(2, plain, conditions, tmp_path).inputs(tmp_path) == {}
+    plain = dict.fromkeys(batch_requests.COLUMNS, "") | {"background": "#f2f2f2"}
+    assert batch_requests.parsed(2, plain, conditions, tmp_path).inputs(tmp_path) == {}
 
 
 def test_an_unconditional_run_has_no_categories(store, tmp_path):
     hidden = Conditions.from_store(store).hidden()
     with pytest.raises(UsageError, match="there are none"):
-        orders.parsed(2, dict.fromkeys(orders.COLUMNS, "") | {"category": "disc"}, hidden, tmp_path)
+        batch_requests.parsed(2, dict.fromkeys(batch_requests.COLUMNS, "") | {"category": "disc"}, hidden, tmp_path)

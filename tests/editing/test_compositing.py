@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from prodgen.editing import onto
+from prodgen.editing import compositing
 from prodgen.photo.place import Square
 
 
@@ -18,7 +18,7 @@ def test_a_change_is_added_to_the_photos_own_detail():
     photo, alpha, square = scene()
     before = np.full((16, 16, 3), 100, np.uint8)
     after = before + np.uint8([20, 0, 10])
-    carried = onto.added(photo, alpha, square, before, after)
+    carried = compositing.added(photo, alpha, square, before, after)
     inside = alpha > 0
     expected = photo[inside].astype(int) + [20, 0, 10]
     np.testing.assert_array_equal(carried.picture[inside], expected)
@@ -29,14 +29,14 @@ def test_a_change_is_added_to_the_photos_own_detail():
 def test_no_change_gives_the_photo_back():
     photo, alpha, square = scene()
     same = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
-    np.testing.assert_array_equal(onto.added(photo, alpha, square, same, same).picture, photo)
+    np.testing.assert_array_equal(compositing.added(photo, alpha, square, same, same).picture, photo)
 
 
 def test_generated_pixels_replace_a_region_and_nothing_else():
     photo, _, square = scene()
     region = np.zeros((60, 80), np.float32)
     region[25:50, 35:60] = 1
-    carried = onto.replaced(photo, region, square, np.full((16, 16, 3), 250, np.uint8))
+    carried = compositing.replaced(photo, region, square, np.full((16, 16, 3), 250, np.uint8))
     np.testing.assert_array_equal(carried.picture[region == 0], photo[region == 0])
     assert (carried.picture[30:45, 40:55] == 250).all()
     assert (carried.mask[region == 0] == 0).all()
@@ -45,9 +45,9 @@ def test_generated_pixels_replace_a_region_and_nothing_else():
 def test_an_edge_softens_inwards():
     region = np.zeros((20, 20), np.float32)
     region[5:15, 5:15] = 1
-    soft = onto.softened(region, 2)
+    soft = compositing.softened(region, 2)
     assert (soft[region == 0] == 0).all() and soft[10, 10] == 1
     row = soft[10, 5:10]
     assert 0 < row[0] < row[1] < 1 and (np.diff(row) >= 0).all()
-    whole = onto.softened(np.ones((8, 8), np.float32), 3)
+    whole = compositing.softened(np.ones((8, 8), np.float32), 3)
     np.testing.assert_allclose(whole, 1)  # a frame is no edge

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prodgen.core.types import Attribute, Spec
-from prodgen.metrics.obedience import obedience
+from prodgen.metrics.condition_accuracy import obedience
 
 SPEC = Spec(8, 3, ("mug", "hat"), (
     Attribute("colour", "categorical", ("red", "blue")),
