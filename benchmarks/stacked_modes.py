@@ -59,7 +59,7 @@ def stack(pictures: np.ndarray, which: np.ndarray) -> np.ndarray:
 
 
 def train_reader(pictures: np.ndarray, labels: np.ndarray) -> Reader:
-    """The home network, trained on single pictures as prodgen/evaluation/classifier.py trains it, but longer."""
+    """The reference classifier, trained on single images, longer than evaluation/classifier.py."""
     spec = Spec(28, 1, tuple(str(i) for i in range(CLASSES)))
     net, rule = classifier.build(spec), optax.adam(optax.cosine_decay_schedule(2e-3, STEPS))
     params = net.init(jax.random.key(0), classifier.zeros(spec))["params"]

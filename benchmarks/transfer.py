@@ -4,9 +4,9 @@ python benchmarks/transfer.py --workdirs=runs/tuned,runs/scratch \\
     --config=configs/gan.py:table --config.data.path=all_products.csv --out=transfer.png
 
 The config names the many. Prints JSON: the Frechet distance of each run's samples to the many, in
-features of a home network (prodgen/evaluation/classifier.py) that is trained on them with a seed of its own and
-that no run has seen; "few" is the distance of the first run's training pictures, and "floor" that
-of one half of the many to the other. --out draws samples of each run.
+features of a reference classifier (evaluation/classifier.py) that is trained on them with a seed
+of its own and that no run has seen; "few" is the distance of the first run's training images, and
+"floor" that of one half of the many to the other. --out draws samples of each run.
 """
 
 import json

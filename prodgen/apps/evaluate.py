@@ -1,10 +1,10 @@
 """--mode=evaluate: generated pictures against real ones that their generator never saw.
 
 Evaluated are a run's samples (--workdir), or images that any other program made (--images, compared
-with --reference or with a run's data; apps/common/image_folders.py). Extractors: `pixels`; `classifier`, the
-reference classifier, trained on the data's own labels with a seed that training has not used; and
-those that --extractors names besides. Writes evaluation.json and two sheets, and the report: the
-run's report.html, or evaluation.html where there is no run.
+with --reference or with a run's data; apps/common/image_folders.py). Extractors: `pixels`;
+`classifier`, the reference classifier, trained on the data's own labels with a seed that training
+has not used; and those that --extractors names besides. Writes evaluation.json and two sheets, and
+the report: the run's report.html, or evaluation.html where there is no run.
 """
 
 from __future__ import annotations

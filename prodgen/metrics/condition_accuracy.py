@@ -1,6 +1,7 @@
 """Do pictures show what was asked for? Category and each attribute, by a network that names them.
 
-The network is a home network (prodgen/evaluation/classifier.py) of another seed than any that training has used.
+The network is a reference classifier (evaluation/classifier.py) of another seed than any that
+training has used.
 What it reads off held-back pictures, of their own conditions, stands beside it for comparison:
 plain samples may well be easier to read.
 """

@@ -111,7 +111,7 @@ def pixels() -> Extractor:
 
 
 def home(params: Any, sha256: str) -> Extractor:
-    """The classifier trained on a data set's own labels (prodgen/evaluation/classifier.py); F is 128.
+    """The classifier trained on a data set's own labels (evaluation/classifier.py); F is 128.
 
     It takes pictures of the data set's own size.
     """

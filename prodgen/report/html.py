@@ -74,9 +74,7 @@ def report(run: Path, warnings: Sequence[str] = ()) -> Path:
     record = folder.read(run)
     metrics, timing = writer.read(run / writer.METRICS), writer.read(run / writer.TIMING)
     page = run / "report.html"
-    write_atomically(
-        page, _page(run.name, _sections(run, record, metrics, timing, warnings))
-    )
+    write_atomically(page, _page(run.name, _sections(run, record, metrics, timing, warnings)))
     return page
 
 

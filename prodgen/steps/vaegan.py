@@ -123,9 +123,15 @@ def _drawn(config: ConfigDict, spec: Spec, batch: Batch, key: Key) -> tuple[Arra
     return images.to_float(batch["image"]), conditioning.vector(batch, spec), noise
 
 
-def _make_update(config: ConfigDict, spec: Spec, critic: discriminator.Critic, mean: Mean) -> Callable:
+def _make_update(
+    config: ConfigDict, spec: Spec, critic: discriminator.Critic, mean: Mean
+) -> Callable:
     """(net, discriminator, batch, step, p, frozen) -> (net, sigma2, metrics): one of the VAE."""
-    net, likely, rules = vae.network(config, spec), vae.likelihood(config), discriminator.game_of(config)
+    net, likely, rules = (
+        vae.network(config, spec),
+        vae.likelihood(config),
+        discriminator.game_of(config),
+    )
     transform, apart = optim.chain(config), perceptual_distance(config)
     beta_of = registry.find(
         registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"

@@ -358,7 +358,9 @@ def test_a_mark_and_no_words_are_as_in_every_mode(run, shop):
 
 
 def order(shop, conditions, **cells):
-    return batch_requests.parsed(2, dict.fromkeys(batch_requests.COLUMNS, "") | cells, conditions, shop)
+    return batch_requests.parsed(
+        2, dict.fromkeys(batch_requests.COLUMNS, "") | cells, conditions, shop
+    )
 
 
 def test_a_product_goes_onto_the_background_asked_for(turned, shop):

@@ -119,7 +119,9 @@ def test_identity_counts_the_products_that_are_nearer():
     source, made = np.array([[0.0, 0], [0, 0]]), np.array([[1.0, 0], [3, 0]])
     np.testing.assert_array_equal(calibration.rank(made, source, held), [0, 1])
     centred = calibration.Reach(np.array([0.1]), np.array([[1.0, 1], [-1, -1]]))
-    cosine = calibration.similarity(np.array([[2.0, 0], [0, 1]]), np.array([[1.0, 0], [1, 0]]), centred)
+    cosine = calibration.similarity(
+        np.array([[2.0, 0], [0, 1]]), np.array([[1.0, 0], [1, 0]]), centred
+    )
     np.testing.assert_allclose(cosine, [1, 0])
     rows = np.array([[3.0, 4], [0, 0]])
     np.testing.assert_allclose(calibration.cosine(rows, np.array([[8.0, 6], [1, 0]])), [0.96, 0])

@@ -69,7 +69,9 @@ def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
 def test_what_is_wrong_with_a_row_is_said(conditions, tmp_path, row, said):
     (tmp_path / "mug.png").write_bytes(b"")
     with pytest.raises(UsageError, match=said):
-        batch_requests.parsed(2, dict.fromkeys(batch_requests.COLUMNS, "") | row, conditions, tmp_path)
+        batch_requests.parsed(
+            2, dict.fromkeys(batch_requests.COLUMNS, "") | row, conditions, tmp_path
+        )
 
 
 def test_tables_that_are_none(tmp_path):
@@ -107,7 +109,9 @@ def test_keys_that_folders_hold_stay(conditions, tmp_path):
          "strength": "0.6", "keep": "category shape"},
     )  # fmt: skip
     keys = [
-        batch_requests.parsed(7, dict.fromkeys(batch_requests.COLUMNS, "") | row, conditions, tmp_path).key("ab 60")
+        batch_requests.parsed(
+            7, dict.fromkeys(batch_requests.COLUMNS, "") | row, conditions, tmp_path
+        ).key("ab 60")
         for row in rows
     ]
     assert keys == ["5e0b98ae6b8c6ad8", "34b6bcf5b7aaca35"]
@@ -118,7 +122,9 @@ def test_every_column_of_an_edit_is_part_of_its_key(conditions, tmp_path):
     changes = ({}, {"colour": "red"}, {"method": "generated"}, {"size": "64"})
     keys = {
         batch_requests.parsed(
-            2, dict.fromkeys(batch_requests.COLUMNS, "") | RECOLOUR | {"name": "a"} | row, conditions,
+            2,
+            dict.fromkeys(batch_requests.COLUMNS, "") | RECOLOUR | {"name": "a"} | row,
+            conditions,
             tmp_path,
         ).key("run")
         for row in changes
@@ -129,7 +135,11 @@ def test_every_column_of_an_edit_is_part_of_its_key(conditions, tmp_path):
 def test_what_an_orders_files_hold_is_told(conditions, tmp_path):
     (tmp_path / "mug.png").write_bytes(b"")
     (tmp_path / "wood.png").write_bytes(b"wood")
-    row = dict.fromkeys(batch_requests.COLUMNS, "") | MUG | {"edit": "background", "background": "wood.png"}
+    row = (
+        dict.fromkeys(batch_requests.COLUMNS, "")
+        | MUG
+        | {"edit": "background", "background": "wood.png"}
+    )
     found = batch_requests.parsed(2, row, conditions, tmp_path).inputs(tmp_path)
     assert found == {
         "mug.png": hashlib.sha256(b"").hexdigest(), "wood.png": hashlib.sha256(b"wood").hexdigest()
@@ -141,4 +151,6 @@ def test_what_an_orders_files_hold_is_told(conditions, tmp_path):
 def test_an_unconditional_run_has_no_categories(store, tmp_path):
     hidden = Conditions.from_store(store).hidden()
     with pytest.raises(UsageError, match="there are none"):
-        batch_requests.parsed(2, dict.fromkeys(batch_requests.COLUMNS, "") | {"category": "disc"}, hidden, tmp_path)
+        batch_requests.parsed(
+            2, dict.fromkeys(batch_requests.COLUMNS, "") | {"category": "disc"}, hidden, tmp_path
+        )

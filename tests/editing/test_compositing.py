@@ -29,7 +29,9 @@ def test_a_change_is_added_to_the_photos_own_detail():
 def test_no_change_gives_the_photo_back():
     photo, alpha, square = scene()
     same = np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)
-    np.testing.assert_array_equal(compositing.added(photo, alpha, square, same, same).picture, photo)
+    np.testing.assert_array_equal(
+        compositing.added(photo, alpha, square, same, same).picture, photo
+    )
 
 
 def test_generated_pixels_replace_a_region_and_nothing_else():
