@@ -7,9 +7,7 @@ what is missing, and ends with the same bytes.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
@@ -20,6 +18,7 @@ from prodgen.apps.common.ledger import Ledger
 from prodgen.apps.common.options import FitOptions, PngOptions, RunOptions
 from prodgen.apps.common.output import Output, Stamp, say
 from prodgen.cli.options import option
+from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, ProdgenError, Refused, UsageError
 from prodgen.core.files import write_atomically
 from prodgen.editing import FIT_STEPS, batch_requests
@@ -201,9 +200,5 @@ def _writer(
 
 def _report(path: Path, problems: Sequence[Problem]) -> Path:
     """problems.csv: a line a row of the table that could not be made, or not in full."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(["line", "problem"])
-    writer.writerows(problems)
-    write_atomically(path, text.getvalue().encode("utf-8-sig"))
+    write_atomically(path, format_csv(["line", "problem"], problems))
     return path

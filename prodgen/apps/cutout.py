@@ -6,9 +6,7 @@ Every file becomes a row, those that are no pictures included. One picture is in
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
-import io
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from prodgen.apps.common.options import MAX_IMAGES, CutoutOptions
 from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.core import decode, images
+from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, Refused, UsageError
 from prodgen.data.folder import Entry
 from prodgen.photo import cutout
@@ -156,21 +155,16 @@ def _row(file: str, name: str, cut: Cutout) -> Row:
 
 
 def _table(rows: Sequence[Row]) -> bytes:
-    """cutout.csv: UTF-8 with the mark by which spreadsheets know it."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(
-        ["file", "verdict", "findings", "width", "height", "left", "top", "right", "bottom",
-         "coverage", "written"]
-    )  # fmt: skip
+    """The content of cutout.csv."""
+    columns = ("file", "verdict", "findings", "width", "height", "left", "top", "right", "bottom",
+               "coverage", "written")  # fmt: skip
+    lines = []
     for row in rows:
         said = row.refused or "; ".join(row.findings)
         size, box = row.size or ("", ""), row.box or ("", "", "", "")
         share = "" if row.coverage is None else row.coverage
-        writer.writerow(
-            [listing.inert(row.file), row.verdict, said, *size, *box, share, row.written]
-        )
-    return text.getvalue().encode("utf-8-sig")
+        lines.append([listing.inert(row.file), row.verdict, said, *size, *box, share, row.written])
+    return format_csv(columns, lines)
 
 
 def summary(rows: Sequence[Row]) -> str:

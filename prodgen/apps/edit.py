@@ -12,9 +12,7 @@ with what each edit reports, and a sheet: photos above, edits below.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +32,7 @@ from prodgen.apps.common.output import Output, refuse_taken, say
 from prodgen.cli.options import option
 from prodgen.config import registry
 from prodgen.core import decode, images, provenance
+from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.editing import FIT_STEPS
 from prodgen.photo import backdrop, cutout
@@ -280,10 +279,5 @@ def _small(cells: list[np.ndarray]) -> Iterator[np.ndarray]:
 
 def _table(rows: list[dict]) -> bytes:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, names)
-    writer.writeheader()
-    writer.writerows(
-        {k: listing.inert(v) if k == "file" else v for k, v in r.items()} for r in rows
-    )
-    return text.getvalue().encode("utf-8-sig")
+    rows = [row | {"file": listing.inert(row["file"])} for row in rows]
+    return format_csv(names, ([row.get(name, "") for name in names] for row in rows))

@@ -6,9 +6,7 @@ Every file becomes a row, those that are no pictures included. One picture is in
 from __future__ import annotations
 
 import collections
-import csv
 import dataclasses
-import io
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +22,7 @@ from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.config import registry
 from prodgen.core import images, provenance
+from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import Refused, UsageError
 from prodgen.data.folder import Entry
 from prodgen.metrics import marketplace
@@ -147,17 +146,15 @@ def _mended(
 
 
 def _table(rows: Sequence[Row], repair: bool) -> bytes:
-    """gate.csv: UTF-8 with the mark by which spreadsheets know it."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
+    """The content of gate.csv."""
     names = ["file", "verdict", "reasons", *_measures(rows[0].verdict)]
     names += ["repair", "mended", "mended_verdict", "mended_reasons"] if repair else []
-    writer.writerow(names)
+    lines = []
     for row in rows:
         cells = [listing.inert(row.file), *_words(row.verdict), *_measures(row.verdict).values()]
         again = _words(row.again) if row.again else ("", "")
-        writer.writerow([*cells, row.repair, row.mended, *again] if repair else cells)
-    return text.getvalue().encode("utf-8-sig")
+        lines.append([*cells, row.repair, row.mended, *again] if repair else cells)
+    return format_csv(names, lines)
 
 
 def _words(verdict: Verdict) -> tuple[str, str]:

@@ -6,9 +6,7 @@ perceptual distance, the identity, and whether a product is within the run's rea
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +16,7 @@ from prodgen.apps.common.options import MAX_IMAGES, ExtractorOptions, FitOptions
 from prodgen.apps.common.output import Output, describe, say
 from prodgen.cli.options import option
 from prodgen.core import images
+from prodgen.core.csv_files import format_csv
 
 if TYPE_CHECKING:
     from prodgen.apps.common.photos import Products
@@ -98,8 +97,5 @@ def _summary(told: list[dict[str, float]]) -> str:
 
 
 def _table(names: list[str], told: list[dict[str, float]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ["file", *told[0]])
-    writer.writeheader()
-    writer.writerows({"file": name} | row for name, row in zip(names, told, strict=True))
-    return text.getvalue().encode("utf-8-sig")
+    rows = ([name, *row.values()] for name, row in zip(names, told, strict=True))
+    return format_csv(["file", *told[0]], rows)

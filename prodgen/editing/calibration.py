@@ -11,10 +11,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import flax.serialization
 import numpy as np
 
-from prodgen.core.files import read_sealed, write_sealed
+from prodgen.core.cache import cached_tree
 from prodgen.data.store import Store
 from prodgen.editing.inversion import Inverted, Inverter
 
@@ -37,13 +36,9 @@ def of_run(inverter: Inverter) -> Reach:
     """The reach of a run, measured once for each checkpoint and kept in its folder."""
     model = inverter.model
     key = f"{VERSION} {model.run.record['fingerprint']} {model.run.step} {inverter.steps}"
-    file: Path = model.run.path / FILE
-    kept = read_sealed(file)
-    found = flax.serialization.msgpack_restore(kept) if kept else {"key": ""}
-    if found["key"] != key:
-        found = {"key": key} | dataclasses.asdict(_measured(inverter))
-        write_sealed(file, flax.serialization.msgpack_serialize(found))
-    return Reach(found["apart"], found["gallery"])
+    path: Path = model.run.path / FILE
+    arrays = cached_tree(path, key, lambda: dataclasses.asdict(_measured(inverter)))
+    return Reach(arrays["apart"], arrays["gallery"])
 
 
 def _measured(inverter: Inverter) -> Reach:

@@ -6,13 +6,12 @@ A picture that is a copy only of what the user brought in is the user's own, and
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from prodgen.core.files import read_sealed, write_sealed
+from prodgen.core.cache import cached_bytes
 from prodgen.data.store import Store
 from prodgen.editing.neighbourhood import Refuse
 from prodgen.metrics import likeness, memorisation
@@ -68,14 +67,7 @@ def _remembered_line(store: Store, training: np.ndarray, folder: Path) -> float:
     A damaged file is drawn anew; a folder that cannot be written keeps nothing.
     """
     path = folder / f"{store.digest()}-{VERSION}.txt"
-    kept = read_sealed(path)
-    if kept is not None:
-        return float(kept)
-    line = _line(store, training)
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_sealed(path, repr(line).encode())
-    return line
+    return float(cached_bytes(path, lambda: repr(_line(store, training)).encode()))
 
 
 def _line(store: Store, training: np.ndarray) -> float:

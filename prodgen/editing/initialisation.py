@@ -12,14 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import flax.serialization
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
 from prodgen.core import images, rng
-from prodgen.core.files import read_sealed, write_sealed
+from prodgen.core.cache import cached_tree
 from prodgen.core.types import Array, Batch, Spec
 from prodgen.models.classifier import Classifier
 
@@ -95,13 +94,9 @@ def regressor(
     """
     net = Classifier(latent)
     key = hashlib.sha256(f"{VERSION} {origin}".encode()).hexdigest()
-    kept = read_sealed(run / FILE)
-    found = flax.serialization.msgpack_restore(kept) if kept else {"key": ""}
-    if found["key"] != key:
-        params = _trained(net, latent, shape, sample, say)
-        found = {"key": key, "params": params}
-        write_sealed(run / FILE, flax.serialization.msgpack_serialize(found))
-    params = found["params"]
+    params = cached_tree(
+        run / FILE, key, lambda: {"params": _trained(net, latent, shape, sample, say)}
+    )["params"]
     apply = jax.jit(lambda x: net.apply({"params": params}, images.to_float(x))[0])
     return lambda pictures: np.asarray(apply(pictures))
 

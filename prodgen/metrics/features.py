@@ -9,7 +9,6 @@ There is room for more: an Inception network or DINOv2 from a file would be one 
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import hashlib
 import io
@@ -23,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from prodgen.core import arrays, images
-from prodgen.core.files import read_sealed, write_sealed
+from prodgen.core.cache import cached_bytes
 from prodgen.core.types import Array
 from prodgen.models import classifier, efficientnet, lpips
 
@@ -80,15 +79,13 @@ def remembered(extractor: Extractor, pictures: np.ndarray, folder: Path) -> np.n
     name = hashlib.sha256(repr((extractor.identity, pictures.shape)).encode())
     name.update(np.ascontiguousarray(pictures))
     path = folder / f"{name.hexdigest()[:32]}.npy"
-    content = read_sealed(path)
-    if content is not None:
-        return np.load(io.BytesIO(content), allow_pickle=False)
-    found, out = extractor(pictures), io.BytesIO()
-    np.save(out, found, allow_pickle=False)
-    with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_sealed(path, out.getvalue())
-    return found
+
+    def compute() -> bytes:
+        out = io.BytesIO()
+        np.save(out, extractor(pictures), allow_pickle=False)
+        return out.getvalue()
+
+    return np.load(io.BytesIO(cached_bytes(path, compute)), allow_pickle=False)
 
 
 def _extractor(identity: Identity, see: Callable[[Any, Array], Array], params: Any) -> Extractor:
