@@ -117,7 +117,7 @@ def main(argv: list[str]) -> None:
     if not FLAGS.images or not FLAGS.workdir:
         raise UsageError("--images and --workdir are needed", "name the folder, and the run")
     run = prodgen.load(FLAGS.workdir)
-    inverter = Remembering(run, lambda text: None)
+    inverter = Remembering(run, run.reference_classifier(run.say), run.say)
     shots = held_back(run, Path(FLAGS.images))
     dice = np.random.default_rng(FLAGS.seed)
     targets = list(dice.choice(list(colours.NAMED), len(shots)))

@@ -64,9 +64,12 @@ def ways(real: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:
         vae = prodgen.load(FLAGS.vae)
         if vae.run.record["data"]["digest"] != run.run.record["data"]["digest"]:
             raise UsageError(f"--vae={FLAGS.vae} was not trained on the same pictures")
-        read = Inverter(vae, print_progress).read
+        read = vae.open_inverter(print_progress).read
         found["vae"] = timed(lambda: vae.reconstruct(real, read(real)))
-    both, alone = (kind(run, print_progress, FLAGS.steps) for kind in (Inverter, FromTheMiddle))
+    classifier = run.reference_classifier(print_progress)
+    both, alone = (
+        kind(run, classifier, print_progress, FLAGS.steps) for kind in (Inverter, FromTheMiddle)
+    )
     conditions = both.read(real)
     guess = lambda: run.decode(both.latents(real, conditions), conditions)  # noqa: E731
     found["encoder"] = timed(guess)

@@ -157,7 +157,7 @@ def study(model, people: int, n: int, exploration: float, floor: float, seed: in
     ids = store.ids("train")
     products, spec = store.fetch(ids), model.spec
     raw = columns(products, spec)
-    judge, maker = Judge(store, model.config.data, say), Personaliser(model, say)
+    judge, maker = Judge(store, model.config.data, say), Personaliser(model.open_inverter(say), say)
     rows = maker.rows(products["image"], products)
     read, looks = judge(maker.plain.pictures)
     plain, unit = [columns(maker.plain.conditions, spec), read], mean_distance(looks)

@@ -26,9 +26,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import prodgen
 from prodgen.apps import batch
 from prodgen.apps.common.output import Output
-from prodgen.apps.notebook import Notebook
 from prodgen.cli import commandline
 from prodgen.core.errors import UsageError
+from prodgen.model import Model
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run.")
@@ -44,7 +44,7 @@ def seconds(act: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def vary(run: Notebook) -> dict[str, float]:
+def vary(run: Model) -> dict[str, float]:
     """Seconds for --n variations of single photos."""
     store = run.store()
     photos = store.fetch(store.some("test", FLAGS.repeats + 1))["image"]
@@ -62,14 +62,14 @@ def table(path: Path, rows: int, seed: int) -> Path:
     return path
 
 
-def generator_alone(run: Notebook, rows: int) -> None:
+def generator_alone(run: Model, rows: int) -> None:
     """What a batch must compute, and nothing else."""
     for start in range(0, rows, 64):
         indices = np.arange(start, min(start + 64, rows))
         run.decode(run.latents(indices, 0), run.conditions.pick(0, indices))
 
 
-def batches(run: Notebook, folder: Path) -> dict[str, float]:
+def batches(run: Model, folder: Path) -> dict[str, float]:
     """Pictures a second: the generator's own, and the batch's with and without its guard."""
     took = {"generator": [], "batch": [], "batch without guard": []}
 

@@ -8,14 +8,14 @@ __version__ = "0.2.0"
 
 
 def load(workdir, step=None):
-    """Open the run in `workdir`: an object with sample, encode, decode, reconstruct, and invert,
-    vary, views (apps/notebook.py).
+    """Open the run in `workdir`: a Model (model.py) with sample, encode, decode, reconstruct,
+    invert, vary and views.
 
     `step` picks a checkpoint ("best", "latest" or a number; by default the best one kept).
     """
     from prodgen.cli.commandline import quiet_platform
 
     quiet_platform()
-    from prodgen.apps.notebook import load
+    from prodgen.model import load
 
     return load(workdir, step)

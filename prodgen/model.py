@@ -1,12 +1,14 @@
-"""A trained run in a notebook: sample, encode, decode, reconstruct. No TensorFlow is loaded.
+"""A trained run in a notebook: it samples, reads, inverts and varies. No TensorFlow is loaded.
 
-model = prodgen.load("runs/vae-63c4d2d9")
-pictures = model.sample(16, seed=1, label="mug")            # uint8 [16, H, W, C]
+model = prodgen.load("runs/vaegan-63c4d2d9")
+mugs = model.sample(16, seed=1, label="mug")       # uint8 [16, H, W, C]
+more = model.vary(mugs[0], 16, strength=0.4)       # uint8 [16, H, W, C]
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,19 @@ import jax
 import numpy as np
 
 from prodgen.core import images
+from prodgen.core.batches import BATCH_SIZE, split_padded
 from prodgen.core.errors import MissingInput, UsageError
 from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
-from prodgen.evaluation import classifier as homes
+from prodgen.editing import FIT_STEPS, STRENGTH, neighbourhood, viewpoints
+from prodgen.editing.guard import Guard
+from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing.photo_input import read_photo
+from prodgen.evaluation import classifier
+from prodgen.evaluation.classifier import ReferenceClassifier
 from prodgen.runs.open import Run, open_run
-
-BATCH = 64  # everything is computed in padded batches of this size: the same bytes for any n
 
 
 def load(workdir: str | Path, step: str | int | None = None) -> Model:
@@ -31,7 +37,12 @@ def load(workdir: str | Path, step: str | int | None = None) -> Model:
 
 
 class Model:
-    """A run's network with its conditions. Pictures are uint8 [N, H, W, C] in and out."""
+    """A run's network with its conditions. Images are uint8 [N, H, W, C] in and out.
+
+    Programs are compiled once, at their first use.
+    """
+
+    say: Callable[[str], None] = staticmethod(lambda text: None)  # set it to print for progress
 
     def __init__(self, run: Run):
         self.run, self.spec, self.config = run, run.spec, run.config
@@ -41,20 +52,20 @@ class Model:
         self._draw = jax.jit(jax.vmap(lambda seed, i: latents(config, seed, i[None])[0]))
         generate = run.family.make_generate(run.config, run.spec)
         self._generate = jax.jit(lambda *inputs: images.to_uint8(generate(*inputs)))
-        self.tools: dict[Any, Any] = {}  # made once for this model, with their compiled programs
         self._encode = None
         if hasattr(run.family, "make_encode"):
             self._encode = jax.jit(run.family.make_encode(run.config, run.spec))
+        self._inverters: dict[int, Inverter] = {}  # by their number of steps
 
     def latents(self, indices: np.ndarray, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
         """float32 [N, Z]: latent i is a function of (seed, indices[i]), times the temperature."""
         return np.asarray(self.run.family.latents(self.config, seed, indices)) * temperature
 
     def draw(self, seeds: Sequence[int], indices: Sequence[int]) -> np.ndarray:
-        """As `latents`, float32 [N, Z], but each of its own seed: at most BATCH, one program."""
+        """As `latents`, float32 [N, Z], each of its own seed: at most BATCH_SIZE, one program."""
         n = len(seeds)
-        filled = [np.pad(np.asarray(x, np.int32), (0, BATCH - n)) for x in (seeds, indices)]
-        return np.asarray(self._draw(*filled))[:n]
+        padded = [np.pad(np.asarray(x, np.int32), (0, BATCH_SIZE - n)) for x in (seeds, indices)]
+        return np.asarray(self._draw(*padded))[:n]
 
     def sample(
         self,
@@ -64,13 +75,13 @@ class Model:
         attributes: Mapping[str, str] | None = None,
         temperature: float = 1.0,
     ) -> np.ndarray:
-        """n new pictures of a category (or of all) with the attributes asked for."""
+        """n new images of a category (or of all), with the given attributes."""
         indices = np.arange(n)
         conditions = self.conditions.pick(seed, indices, label, attributes)
         return self.decode(self.latents(indices, seed, temperature), conditions)
 
     def unknown(self, n: int) -> Batch:
-        """Conditions of n pictures of which nothing is known."""
+        """Conditions of n images of which nothing is known."""
         columns = self.spec.columns
         return {
             "label": np.full(n, -1, np.int32),
@@ -79,7 +90,7 @@ class Model:
         }
 
     def store(self) -> Store:
-        """The run's own pictures: prepared again if the store was deleted.
+        """The run's own images: prepared again if the store was deleted.
 
         MissingInput where they have changed since.
         """
@@ -91,13 +102,13 @@ class Model:
             )
         return store
 
-    def home(self, say: homes.Say) -> tuple[dict, dict]:
-        """The run's home network, (weights, record); a run that keeps none yet gets its data's."""
-        found = homes.of_run(self.run.path, say)
-        if found is None:
-            found = homes.network(self.store(), self.config.data, say)
-            homes.keep(self.run.path, *found)
-        return found
+    def reference_classifier(self, say: classifier.Say) -> ReferenceClassifier:
+        """The run's reference classifier; a run that keeps none yet gets that of its data."""
+        kept = classifier.of_run(self.run.path, say)
+        if kept is None:
+            kept = classifier.network(self.store(), self.config.data, say)
+            classifier.keep(self.run.path, *kept)
+        return kept
 
     @property
     def generator(self) -> tuple[Callable, Any]:
@@ -114,9 +125,9 @@ class Model:
         return np.asarray(self.run.family.first_layer(self.config, self._weights))
 
     def encode(self, pictures: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
-        """The posterior means float32 [N, Z] of pictures uint8 [N, H, W, C].
+        """The posterior means float32 [N, Z] of images uint8 [N, H, W, C].
 
-        UsageError where the family has no encoder, ValueError for pictures of another shape.
+        UsageError where the family has no encoder, ValueError for images of another shape.
         """
         if self._encode is None:
             name = self.config.model.name
@@ -130,34 +141,72 @@ class Model:
                 f"{pictures.dtype} of {pictures.shape[1:]}"
             )
         batch = {"image": pictures, **(conditions or self.unknown(len(pictures)))}
-        found = [np.asarray(self._encode(self._weights, part)[0])[:n] for part, n in parts(batch)]
-        return np.concatenate(found)
+        means = [
+            np.asarray(self._encode(self._weights, part)[0])[:n] for part, n in split_padded(batch)
+        ]
+        return np.concatenate(means)
 
     def decode(self, z: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
-        """Pictures uint8 [N, H, W, C] of latents float32 [N, Z]."""
+        """Images uint8 [N, H, W, C] of latents float32 [N, Z]."""
         batch = {"z": np.asarray(z, np.float32), **(conditions or self.unknown(len(z)))}
-        found = []
-        for part, n in parts(batch):
-            found.append(np.asarray(self._generate(self._weights, part.pop("z"), part))[:n])
-        return np.concatenate(found)
+        decoded = []
+        for part, n in split_padded(batch):
+            decoded.append(np.asarray(self._generate(self._weights, part.pop("z"), part))[:n])
+        return np.concatenate(decoded)
 
     def reconstruct(self, pictures: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
         """Encode and decode again."""
         return self.decode(self.encode(pictures, conditions), conditions)
 
+    def read(self, path: str | Path) -> np.ndarray:
+        """A photo's file as the run sees it, uint8 [H, W, C]: cut out where training was."""
+        return read_photo(Path(path), self.config.data, self.spec)
 
-def parts(batch: Batch, size: int = BATCH) -> Iterator[tuple[Batch, int]]:
-    """Cut a batch into parts of `size` rows, the last filled up; with the number of real rows."""
-    kept = ("image", "region", "z", "label", "attributes", "known")
-    rows = {name: np.asarray(value) for name, value in batch.items() if name in kept}
-    total = len(rows["label"])
-    for start in range(0, total, size):
-        part = {name: value[start : start + size] for name, value in rows.items()}
-        n = len(part["label"])
-        yield (
-            {
-                name: np.concatenate([value, np.repeat(value[-1:], size - n, axis=0)])
-                for name, value in part.items()
-            },
-            n,
-        )
+    def open_inverter(self, say: classifier.Say, steps: int = FIT_STEPS) -> Inverter:
+        """The inverter of so many steps: made, and its programs compiled, once."""
+        if steps not in self._inverters:
+            self._inverters[steps] = Inverter(self, self.reference_classifier(say), say, steps)
+        self._inverters[steps].say = say
+        return self._inverters[steps]
+
+    @functools.cached_property
+    def inverter(self) -> Inverter:
+        """What fits images into the run."""
+        return self.open_inverter(self.say)
+
+    @functools.cached_property
+    def guard(self) -> Guard:
+        """What knows the training images."""
+        return Guard(self)
+
+    def invert(self, pictures: np.ndarray) -> Inverted:
+        """The latents and conditions that give images back (editing/inversion.py)."""
+        return self.inverter(pictures)
+
+    def vary(
+        self,
+        picture: np.ndarray,
+        n: int,
+        strength: float = STRENGTH,
+        keep: Sequence[str] = ("category",),
+        seed: int = 0,
+    ) -> np.ndarray:
+        """n variations of an image uint8 [H, W, C].
+
+        Fewer, where only copies of training images are left.
+        """
+        inverted = self.inverter(picture[None])
+        refuse = self.guard.refuse(picture[None])
+        return neighbourhood.vary(
+            self.inverter, inverted.z[0], inverted.conditions, n, strength, keep, seed, refuse
+        ).pictures
+
+    def views(self, picture: np.ndarray, frames: int = 12) -> np.ndarray:
+        """An image uint8 [H, W, C] from all around, uint8 [frames, H, W, C].
+
+        UsageError where the run has not learnt from which side a product is seen.
+        """
+        viewpoints.camera_attributes(self.conditions.spec)  # refused before the work
+        inverted = self.inverter(picture[None])
+        z, conditions = inverted.z[0], inverted.conditions
+        return viewpoints.decode_turntable(self, z, conditions, frames)[0]

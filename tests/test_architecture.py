@@ -25,8 +25,8 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "steps": "augment config core losses metrics models optim",
     "evaluation": "config core data metrics models parallel report",
     "trainer": "cli core data evaluation parallel report runs steps",
-    "model": "core data evaluation runs",
-    "editing": "config core data losses metrics model models photo",
+    "editing": "config core data evaluation losses metrics models photo runs",
+    "model": "core data editing evaluation runs",
     "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "
     "photo report runs",
 }

@@ -208,9 +208,7 @@ def _recolouring(model: Model | None, options: Options) -> Callable[[Shot], list
 
 
 def _inverter(model: Model, options: Options) -> Inverter:
-    from prodgen.editing.inversion import open_inverter
-
-    return open_inverter(model, say, options.steps)
+    return model.open_inverter(say, options.steps)
 
 
 def _hole(file: str) -> np.ndarray:

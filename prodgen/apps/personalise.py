@@ -69,7 +69,6 @@ class Options(RunOptions, SeedOptions, FitOptions, PngOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n pictures for the person of --history."""
-    from prodgen.editing.inversion import open_inverter
     from prodgen.editing.personal import Personaliser
 
     out.locate(options.output)
@@ -77,13 +76,13 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     store = model.store()
     names = {name: i for i, name in enumerate(store.names(np.arange(store.size)))}
     found = history.read(Path(options.history), EVENTS, names, options.person)
-    inverter = open_inverter(model, say, options.steps)
+    inverter = model.open_inverter(say, options.steps)
     used, products, refused = _products(inverter, store, found)
     for reason in refused:
         say(f"left out: {reason}")
     if found.ignored:
         say(f"columns left aside: {', '.join(found.ignored)}")
-    maker = Personaliser(model, say, options.seed, inverter)
+    maker = Personaliser(inverter, say, options.seed)
     weights = np.array([one.weight for one in used])
     rows = maker.rows(products["image"], products)
     made = maker(rows, weights, options.n, options.exploration, options.diversity)
@@ -102,8 +101,9 @@ def _products(inverter: Inverter, store, found: History) -> tuple[list[Interacti
 
     The user's own pictures are inverted: their conditions are those that give them back.
     """
-    from prodgen.apps.common.photos import read_picture
+    from prodgen.editing.photo_input import read_photo
 
+    model = inverter.model
     used = [one for one in found.interactions if one.id >= 0]
     ids = np.array([one.id for one in used], np.int32)
     products = {name: value for name, value in store.fetch(ids).items() if name in KEYS}
@@ -112,7 +112,7 @@ def _products(inverter: Inverter, store, found: History) -> tuple[list[Interacti
         if one.id >= 0:
             continue
         try:
-            pictures.append(read_picture(inverter.model, Path(one.file)))
+            pictures.append(read_photo(Path(one.file), model.config.data, model.spec))
             files.append(one)
         except BadData as error:
             refused.append(f"line {one.line}: {error.what}")

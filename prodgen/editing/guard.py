@@ -13,10 +13,10 @@ import numpy as np
 
 from prodgen.core.cache import cached_bytes
 from prodgen.data.store import Store
+from prodgen.editing.editable_model import EditableModel
 from prodgen.editing.neighbourhood import Refuse
 from prodgen.metrics import likeness, memorisation
 from prodgen.metrics.screen import Screen
-from prodgen.model import Model
 
 MOST = 20_000  # training pictures that are compared with
 HELD_BACK = 1000  # that draw the line
@@ -37,7 +37,7 @@ class Seen:
 class Guard:
     """The training pictures of one run. MissingInput where they are gone."""
 
-    def __init__(self, model: Model):
+    def __init__(self, model: EditableModel):
         self._store = model.store()
         self._ids = self._store.some("train", MOST)
         self._pictures = self._store.fetch(self._ids)["image"]

@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from prodgen.core import images
+from prodgen.core.batches import split_padded
 from prodgen.core.types import Array, Batch
 from prodgen.editing import FIT_STEPS, descent, initialisation
 from prodgen.editing.descent import Search, Targets
+from prodgen.editing.editable_model import EditableModel
+from prodgen.evaluation.classifier import ReferenceClassifier
 from prodgen.losses import perceptual
 from prodgen.metrics import reconstruction
-from prodgen.model import Model, parts
 from prodgen.models.classifier import Classifier
 
 BATCH = 16  # pictures at a time, the last part filled up; one alone goes alone, in a tenth of it
@@ -44,26 +46,23 @@ class Inverted:
         return Inverted(**jax.tree.map(lambda value: value[chosen], values))
 
 
-def open_inverter(model: Model, say: initialisation.Say, steps: int = FIT_STEPS) -> Inverter:
-    """The model's inverter of so many steps: made, and its programs compiled, once a model."""
-    key = ("inverter", steps)
-    if key not in model.tools:
-        model.tools[key] = Inverter(model, say, steps)
-    model.tools[key].say = say
-    return model.tools[key]
-
-
 class Inverter:
     """Inverts pictures into one run's model; its programs are compiled once.
 
     reads: whether the home network was trained on the categories and attributes of the run's data.
     """
 
-    def __init__(self, model: Model, say: initialisation.Say, steps: int = FIT_STEPS):
+    def __init__(
+        self,
+        model: EditableModel,
+        classifier: ReferenceClassifier,
+        say: initialisation.Say,
+        steps: int = FIT_STEPS,
+    ):
         self.model, self.say, self.steps = model, say, steps
-        self.home, self.record = model.home(say)
+        self.classifier_params = classifier.params
         generate, self._weights = model.generator
-        outputs, spec = self.home["head"]["bias"].shape[0], model.spec
+        outputs, spec = self.classifier_params["head"]["bias"].shape[0], model.spec
         self._classifier = Classifier(outputs)
         self.reads = outputs == len(spec.classes) + spec.columns
         free = jnp.asarray(initialisation.free_columns(model.spec))
@@ -136,7 +135,7 @@ class Inverter:
         """(pictures, region, starts, n): BATCH rows at a time, n of them real, or a single one."""
         size = BATCH if len(pictures) > 1 else 1
         batches = [
-            parts({"image": pictures, "region": region, "z": z, **conditions}, size)
+            split_padded({"image": pictures, "region": region, "z": z, **conditions}, size)
             for z, conditions in starts
         ]
         for together in zip(*batches, strict=True):
@@ -150,11 +149,11 @@ class Inverter:
     def _descend(self, pictures: np.ndarray, region: np.ndarray, starts: list, n: int) -> dict:
         """One part, all steps: the fields of Inverted."""
         real = images.to_float(pictures)
-        targets = Targets(real, jnp.asarray(region), self._taps(self.home, real))
+        targets = Targets(real, jnp.asarray(region), self._taps(self.classifier_params, real))
         z, conditions = self._nearest(targets, starts)
-        search = self._start(self._weights, self.home, targets, z, conditions)
+        search = self._start(self._weights, self.classifier_params, targets, z, conditions)
         for t in range(self.steps):
-            search = self._step(self._weights, self.home, targets, conditions, search)
+            search = self._step(self._weights, self.classifier_params, targets, conditions, search)
             if t % EVERY == 0:
                 self.say(f"inverting {n} pictures: step {t} of {self.steps}")
         return self._told(pictures, targets, z, conditions, search, n)
@@ -163,7 +162,9 @@ class Inverter:
         """For each picture the start that is nearest to it."""
         if len(starts) == 1:
             return starts[0]
-        errors = [self._measure(self._weights, self.home, targets, *one)[0] for one in starts]
+        errors = [
+            self._measure(self._weights, self.classifier_params, targets, *one)[0] for one in starts
+        ]
         best = np.argmin(np.stack([np.asarray(error) for error in errors]), axis=0)
         rows = np.arange(len(best))
         pick = lambda values: np.stack(values)[best, rows]  # noqa: E731
@@ -176,7 +177,7 @@ class Inverter:
         attributes = initialisation.on_circles(best["attributes"], conditions["known"], spec)
         after = {**conditions, "attributes": attributes}
         ends = [
-            self._measure(self._weights, self.home, targets, *one)
+            self._measure(self._weights, self.classifier_params, targets, *one)
             for one in ((z, conditions), (best["z"], after))
         ]
         told = {
@@ -197,8 +198,8 @@ class Inverter:
         """(outputs, features) of the home network."""
         batch = {"image": pictures, **self.model.unknown(len(pictures))}
         found = [
-            [np.asarray(value)[:n] for value in self._look(self.home, part["image"])]
-            for part, n in parts(batch)
+            [np.asarray(value)[:n] for value in self._look(self.classifier_params, part["image"])]
+            for part, n in split_padded(batch)
         ]
         return tuple(np.concatenate(values) for values in zip(*found, strict=True))
 

@@ -23,7 +23,6 @@ from prodgen.core.types import Batch
 from prodgen.editing.initialisation import Say
 from prodgen.editing.inversion import Inverter
 from prodgen.editing.preference import Leaning, Space, Taste, leanings, learn
-from prodgen.model import Model
 
 POOL = 256  # candidates as anybody gets them, or as many as are asked for
 PROPOSED = 128  # candidates that taste proposes, or twice as many as are asked for
@@ -84,9 +83,9 @@ class Looks:
 class Personaliser:
     """Makes pictures of one run for any number of people; what they share is made once."""
 
-    def __init__(self, model: Model, say: Say, seed: int = 0, inverter: Inverter | None = None):
-        self.model, self.seed = model, seed
-        self.inverter = inverter or Inverter(model, say)
+    def __init__(self, inverter: Inverter, say: Say, seed: int = 0):
+        model = inverter.model
+        self.model, self.inverter, self.seed = model, inverter, seed
         self._drawn: Looks | None = None
         self.plain = self._made(np.arange(POOL), model.conditions.pick(seed, np.arange(POOL)))
         self.space = Space(model.conditions, self.plain.looks.shape[1])

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.serialization
 import jax
@@ -39,6 +39,13 @@ Say = Callable[[str], None]
 Tree = Any
 
 
+class ReferenceClassifier(NamedTuple):
+    """Weights and record: sha256, seed, the digest of the images it was trained on, accuracy."""
+
+    params: Tree
+    record: dict[str, Any]
+
+
 def frozen(
     family: ModuleType, config: ConfigDict, store: Store, say: Say, run: Path | None = None
 ) -> tuple[dict[str, Tree], dict[str, dict]]:
@@ -56,20 +63,20 @@ def frozen(
     return found, records
 
 
-def _of_run(store: Store, data: ConfigDict, say: Say, run: Path | None) -> tuple[Tree, dict]:
+def _of_run(store: Store, data: ConfigDict, say: Say, run: Path | None) -> ReferenceClassifier:
     """The network in the run's folder; where there is none yet, the data's, put there."""
     if run and (found := of_run(run, say)):
         return found
-    params, record = network(store, data, say)
+    trained = network(store, data, say)
     if run:
-        keep(run, params, record)
-    return params, record
+        keep(run, *trained)
+    return trained
 
 
-def of_run(run: Path, say: Say) -> tuple[Tree, dict] | None:
-    """(weights, record) of the network kept in a run's folder; None where it keeps none."""
+def of_run(run: Path, say: Say) -> ReferenceClassifier | None:
+    """The network kept in a run's folder; None where it keeps none."""
     found = _load(renames.find_file(run, FILE), say)
-    return (found["params"], found["record"]) if found else None
+    return ReferenceClassifier(found["params"], found["record"]) if found else None
 
 
 def keep(run: Path, params: Tree, record: dict) -> None:
@@ -77,8 +84,8 @@ def keep(run: Path, params: Tree, record: dict) -> None:
     write_sealed(run / FILE, _packed({"params": params, "record": record}))
 
 
-def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple[Tree, dict]:
-    """(weights, record) of the network for a data set: loaded, or trained and kept.
+def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> ReferenceClassifier:
+    """The network for a data set: loaded, or trained and kept.
 
     The record holds sha256, seed, the digest of the pictures it was trained on, and `accuracy`:
     the share of held-back pictures whose category it names (absent without categories).
@@ -96,7 +103,7 @@ def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> tuple
             write_sealed(path, _packed(found))
         except OSError as error:
             say(f"the reference classifier is not kept in {path.parent}: {error.strerror or error}")
-    return found["params"], found["record"]
+    return ReferenceClassifier(found["params"], found["record"])
 
 
 def _packed(found: dict) -> bytes:

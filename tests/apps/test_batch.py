@@ -15,7 +15,6 @@ from prodgen.core import provenance
 from prodgen.core.errors import BadData, UsageError
 from prodgen.data.conditions import Conditions
 from prodgen.editing import batch_requests, edits, guard
-from prodgen.editing.inversion import Inverter
 from prodgen.model import Model, load
 from tests import modes
 from tests.modes import run_mode
@@ -195,7 +194,7 @@ def test_latents_of_many_seeds_are_those_of_each(run):
 
 
 def test_edits_are_those_of_mode_edit_and_classical_ones_need_no_more(run, shop, monkeypatch):
-    monkeypatch.setattr(rows, "open_inverter", None)
+    monkeypatch.setattr(Model, "open_inverter", None)
     photo = {"photo": "shop/mug.png"}
     write(
         shop,
@@ -251,7 +250,7 @@ def test_views_go_around_the_product(run, shop):
     turns = [lines[f"a_{k:03d}.png"]["attributes"]["azimuth"] for k in range(4)]
     assert turns == pytest.approx([0, 90, 180, 270], abs=1e-3)
     model = prodgen.load(run)
-    model.inverter = Inverter(model, model.say, 4)
+    model.inverter = model.open_inverter(model.say, 4)
     expected = model.views(model.read(shop / "photo.png"), frames=4)
     np.testing.assert_array_equal([shown(shop, f"a_{k:03d}.png") for k in range(4)], expected)
     assert lines["a_002.png"]["of"] == "photo.png" and len(lines["a_002.png"]["latent"]) == 4

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from prodgen.apps import cutout
-from prodgen.apps.common import colours, listing, photos
+from prodgen.apps.common import colours, listing
 from prodgen.config import registry
 from prodgen.core.errors import BadData, MissingInput, UsageError
+from prodgen.editing.photo_input import read_photo
 from prodgen.core.types import Spec
 from tests.modes import run_mode
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
@@ -168,13 +169,13 @@ def test_files_of_a_folder_are_listed_one_way(shop, tmp_path):
 def test_a_run_reads_photos_as_its_training_pictures_were_made(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "a.png")
     run = tiny(data__cutout="plain", data__resolution=32)
-    model = types.SimpleNamespace(config=run, spec=Spec(32, 3, background=(255, 255, 255)))
-    found = photos.read_picture(model, tmp_path / "a.png")
+    spec = Spec(32, 3, background=(255, 255, 255))
+    found = read_photo(tmp_path / "a.png", run.data, spec)
     assert found.shape == (32, 32, 3) and found[0].min() > 250
     assert overlap(np.uint8(255 - found.min(axis=-1)), disc(32, 13.8)) > 0.85  # centred, 86 %
     Image.fromarray(np.full((60, 60, 3), 90, np.uint8)).save(tmp_path / "b.png")
     with pytest.raises(BadData, match="b.png: no_product"):
-        photos.read_picture(model, tmp_path / "b.png")
+        read_photo(tmp_path / "b.png", run.data, spec)
 
 
 def test_the_command(tmp_path):

@@ -10,12 +10,11 @@ import pytest
 from PIL import Image
 
 import prodgen
-from prodgen.apps import views
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Attribute, Spec
-from prodgen.editing import calibration, initialisation, neighbourhood
+from prodgen.editing import calibration, initialisation, neighbourhood, viewpoints
 from prodgen.editing.guard import Guard
-from prodgen.editing.inversion import Inverter, open_inverter
+from prodgen.editing.inversion import Inverter
 from prodgen.metrics import memorisation
 from prodgen.model import Model
 from tests.modes import load_once, run_mode
@@ -47,7 +46,7 @@ def inverter(run, turned):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Model, "store", lambda self: turned)
         model = load_once(run, "best", (run / "config.json").read_bytes())
-        yield open_inverter(model, silent, 4)
+        yield model.open_inverter(silent, 4)
 
 
 def test_inversion_betters_the_guess_and_is_told(run, tmp_path):
@@ -139,12 +138,12 @@ def test_a_family_without_an_encoder_learns_to_read_its_own_samples(turned, tmp_
     write_run(path, turned, config, state, 1)
     monkeypatch.setattr(initialisation, "STEPS", 8)
     model, said = prodgen.load(path), []
-    inverter = Inverter(model, said.append, steps=6)
+    inverter = Inverter(model, model.reference_classifier(said.append), said.append, steps=6)
     z = model.latents(np.arange(4), seed=5)
     pictures = model.decode(z, model.conditions.pick(5, np.arange(4)))
     found = inverter(pictures)
     assert any("learning to read" in text for text in said) and len(found.z) == 4
-    again = Inverter(prodgen.load(path), said.append, steps=6)
+    again = prodgen.load(path).open_inverter(said.append, steps=6)
     said.clear()
     unknown = model.unknown(len(pictures))  # read from the run's folder:
     np.testing.assert_array_equal(
@@ -239,22 +238,22 @@ def test_views_hold_everything_but_the_camera():
         Attribute("elevation", "number", mean=20.0, std=10.0),
         Attribute("azimuth", "angle"),
     ))  # fmt: skip
-    around, above = views.sides_of(spec)
+    around, above = viewpoints.camera_attributes(spec)
     one = {
         "label": np.int32([-1]),
         "attributes": np.float32([[0, 1, 0, 0, 0]]),
         "known": np.array([[True, True, False, False, False]]),
     }
-    found = views.turned(one, spec, around, above, [0.0, 90.0], [10.0, 30.0])
+    found = viewpoints.set_viewpoints(one, spec, around, above, [0.0, 90.0], [10.0, 30.0])
     expected = [[0, 1, -1, 0, 1], [0, 1, -1, 1, 0], [0, 1, 1, 0, 1], [0, 1, 1, 1, 0]]
     np.testing.assert_allclose(found["attributes"], expected, atol=1e-6)
     assert found["known"].all()
-    assert views.heights(above) == [10.0, 20.0, 30.0]
+    assert viewpoints.sheet_elevations(above) == [10.0, 20.0, 30.0]
 
 
 def test_a_run_that_knows_no_side_is_told_what_it_knows():
     with pytest.raises(UsageError, match="it knows colour, radius, turn"):
-        views.sides_of(Spec(16, 3, (), Squares().schema()))
+        viewpoints.camera_attributes(Spec(16, 3, (), Squares().schema()))
 
 
 def test_a_notebook_varies_and_turns_a_photo(run, turned, tmp_path):

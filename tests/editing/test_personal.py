@@ -22,7 +22,7 @@ def maker(store, tmp_path_factory):
     net = classifier.build(store.spec)  # untrained: random features are features too
     params = net.init(jax.random.key(0), classifier.zeros(store.spec))["params"]
     home.keep(path, jax.device_get(params), {"sha256": ""})
-    return Personaliser(model, lambda text: None)
+    return Personaliser(model.inverter, lambda text: None)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_the_same_seed_gives_the_same_pictures(maker, reds):
     one, two = (maker(reds, np.ones(12), 8) for _ in range(2))
     np.testing.assert_array_equal(one.made.pictures, two.made.pictures)
     np.testing.assert_array_equal(one.made.z, two.made.z)
-    other = Personaliser(maker.model, lambda text: None, 5, maker.inverter)(reds, np.ones(12), 8)
+    other = Personaliser(maker.inverter, lambda text: None, 5)(reds, np.ones(12), 8)
     assert (other.made.z != one.made.z).any()
 
 

@@ -11,11 +11,10 @@ import numpy as np
 from prodgen.apps.common.listing import files
 from prodgen.apps.common.options import ConditionOptions
 from prodgen.apps.common.output import say
-from prodgen.core import decode
-from prodgen.core.errors import BadData, MissingInput, Refused
+from prodgen.core.errors import MissingInput
 from prodgen.core.types import Batch
-from prodgen.data import fit, intake
-from prodgen.editing.inversion import Inverted, Inverter, open_inverter
+from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing.photo_input import read_photo
 from prodgen.model import Model
 
 
@@ -34,7 +33,7 @@ def read_pictures(model: Model, source: str, n: int) -> tuple[np.ndarray, Batch 
         batch = store.fetch(ids)
         return batch["image"], batch, store.names(ids)
     paths = files(Path(source), "--input")[:n]
-    pictures = np.stack([read_picture(model, path) for path in paths])
+    pictures = np.stack([read_photo(path, model.config.data, model.spec) for path in paths])
     return pictures, None, [path.name for path in paths]
 
 
@@ -43,17 +42,6 @@ def pick_conditions(model: Model, options: ConditionOptions, n: int) -> Batch | 
     if not options.label and not options.attributes:
         return None
     return model.conditions.pick(options.seed, np.arange(n), options.label, options.attributes)
-
-
-def read_picture(model: Model, path: Path) -> np.ndarray:
-    """A user's picture, fitted as the training pictures were, uint8 [R, R, C]; else BadData."""
-    data, spec = model.config.data, model.spec
-    try:
-        raw = decode.decode_file(path, data.max_pixels)
-        taken = intake.take(raw, intake.Way.of(data), spec.background or intake.WHITE)
-    except Refused as reason:
-        raise BadData(f"{path}: {reason}", "take it out, or give another picture") from None
-    return fit.set_channels(taken.prepared.pixels, spec.channels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +65,6 @@ def inverted(model: Model, options: Any, n: int) -> Products:
     reads. options: InputOptions with FitOptions.
     """
     pictures, _, names = read_pictures(model, options.input, n)
-    inverter = open_inverter(model, say, options.steps)
+    inverter = model.open_inverter(say, options.steps)
     given = pick_conditions(model, options, len(pictures))
     return Products(names, inverter(pictures, given), inverter)

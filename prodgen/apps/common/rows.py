@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from prodgen.apps import edit, vary, views
+from prodgen.apps import edit, vary
 from prodgen.apps.common import colours, grounds
 from prodgen.apps.common.grounds import Ground
 from prodgen.apps.common.output import describe, say
-from prodgen.apps.common.photos import read_picture
 from prodgen.core import images
+from prodgen.core.batches import BATCH_SIZE
 from prodgen.core.errors import Refused
 from prodgen.core.types import Batch
-from prodgen.editing import change, edits, neighbourhood
+from prodgen.editing import change, edits, neighbourhood, viewpoints
 from prodgen.editing.batch_requests import ALONE, Order
 from prodgen.editing.edits import Edited, Shot
 from prodgen.editing.guard import Guard
-from prodgen.editing.inversion import Inverted, Inverter, open_inverter
-from prodgen.model import BATCH, Model
+from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing.photo_input import read_photo
+from prodgen.model import Model
 from prodgen.photo import backdrop, cutout
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def make_means(model: Model, options: Options, folder: Path, wanted: Sequence[Or
     guarded = options.guard and any(order.guarded for order in wanted)
     guard = Guard(model) if guarded else None
     fitted = any(order.inverted for order in wanted)
-    inverter = open_inverter(model, say, options.steps) if fitted else None
+    inverter = model.open_inverter(say, options.steps) if fitted else None
     return Means(model, folder, inverter, guard, SHADOW)
 
 
@@ -73,7 +74,7 @@ def check(order: Order, model: Model, folder: Path) -> None:
     if order.background:
         grounds.drawn(_ground(order, folder), (16, 16))
     if order.edit == "views":
-        views.sides_of(model.conditions.spec)
+        viewpoints.camera_attributes(model.conditions.spec)
     if order.edit == "recolour":
         target = colours.parse(order.colour, "colour")
         if order.method == "generated":
@@ -87,8 +88,8 @@ def side(order: Order, model: Model) -> int:
 
 def samples(means: Means, wanted: Sequence[tuple[Order, int]]) -> Iterator[Found]:
     """The k-th sample of each (order, k), in that order."""
-    for start in range(0, len(wanted), BATCH):
-        yield from _batch(means, wanted[start : start + BATCH])
+    for start in range(0, len(wanted), BATCH_SIZE):
+        yield from _batch(means, wanted[start : start + BATCH_SIZE])
 
 
 def _batch(means: Means, part: Sequence[tuple[Order, int]]) -> Iterator[Found]:
@@ -143,7 +144,7 @@ def _varied(means: Means, order: Order) -> list[Found]:
 
 def _turned(means: Means, order: Order) -> list[Found]:
     model, found = means.model, _inverted(means, order)
-    pictures, asked = views.turn(model, found.z[0], found.conditions, order.count)
+    pictures, asked = viewpoints.decode_turntable(model, found.z[0], found.conditions, order.count)
     told = {"of": order.photo, "latent": found.z[0].tolist()}
     return [
         Made(picture, told | describe(asked, model.spec, k)) for k, picture in enumerate(pictures)
@@ -152,9 +153,10 @@ def _turned(means: Means, order: Order) -> list[Found]:
 
 def _inverted(means: Means, order: Order) -> Inverted:
     """The row's photo, put into the run; what it shows is read off it unless the row says so."""
-    photo = read_picture(means.model, means.folder / order.photo)[None]
+    path, model = means.folder / order.photo, means.model
+    photo = read_photo(path, model.config.data, model.spec)[None]
     said = order.category or order.attributes
-    return means.inverter(photo, _asked(means.model, order, 0) if said else None)
+    return means.inverter(photo, _asked(model, order, 0) if said else None)
 
 
 def _edited(means: Means, order: Order) -> Made:
