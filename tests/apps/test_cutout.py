@@ -2,7 +2,6 @@
 
 import csv
 import json
-import types
 
 import numpy as np
 import pytest
@@ -12,8 +11,8 @@ from prodgen.apps import cutout
 from prodgen.apps.common import colours, listing
 from prodgen.config import registry
 from prodgen.core.errors import BadData, MissingInput, UsageError
-from prodgen.editing.photo_input import read_photo
 from prodgen.core.types import Spec
+from prodgen.editing.photo_input import read_photo
 from tests.modes import run_mode
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
 from tests.test_commandline import command
