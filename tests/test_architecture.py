@@ -2,6 +2,7 @@
 
 import ast
 import graphlib
+import re
 import subprocess
 import sys
 
@@ -73,6 +74,23 @@ def test_the_package_graph_is_the_one_that_is_drawn():
 def test_the_package_graph_has_no_circle():
     graph = {name: set(below.split()) for name, below in ARROWS.items()}
     list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_the_documentation_draws_the_package_graph():
+    graph = {name: set(below.split()) for name, below in ARROWS.items()}
+
+    def reachable(name):
+        return graph[name].union(*(reachable(below) for below in graph[name]))
+
+    page = (ROOT / "docs/architecture.md").read_text()
+    diagram = page.split("```mermaid")[1].split("```")[0]
+    shortest = {
+        (name, below)
+        for name in graph
+        for below in graph[name]
+        if not any(below in reachable(other) for other in graph[name] - {below})
+    }
+    assert set(re.findall(r"(\w+) --> (\w+)", diagram)) == shortest
 
 
 def test_tensorflow_is_imported_only_in_data_and_only_inside_functions():
