@@ -70,7 +70,7 @@ def train(store, steps: int, seed: int):
 
     opt, dice = rule.init(params), np.random.default_rng(seed)
     for t in range(steps):
-        rows = store.fetch(ids[order.batch(seed, t, len(ids), 64)])
+        rows = store.fetch(ids[order.select_batch(seed, t, len(ids), 64)])
         shift = dice.integers(-2, 3, 2)
         image = np.roll(rows["image"], shift, axis=(1, 2))
         params, opt, loss = update(params, opt, image, rows["label"])

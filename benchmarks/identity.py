@@ -58,7 +58,7 @@ class Remembering(Inverter):
 def held_back(run: Model, folder: Path) -> list[Shot]:
     """The photos of the test split, at their own resolution, cut out."""
     store, cutter = run.store(), cutout.method("plain")
-    ids = store.some("test", FLAGS.n) if FLAGS.n else store.ids("test")
+    ids = store.evenly_spaced_ids("test", FLAGS.n) if FLAGS.n else store.ids("test")
     shots = []
     for name in store.names(ids):
         try:

@@ -94,7 +94,7 @@ def main(argv: list[str]) -> None:
     if not FLAGS.workdir:
         raise UsageError("no --workdir was given", "name a run")
     store = prodgen.load(FLAGS.workdir).store()
-    ids = store.some("test", FLAGS.n) if FLAGS.n else store.ids("test")
+    ids = store.evenly_spaced_ids("test", FLAGS.n) if FLAGS.n else store.ids("test")
     real, perceptual = store.fetch(ids)["image"], features.perceptual(Path(FLAGS.lpips))
     found = ways(real)
     result = {"pictures": len(real), "steps": FLAGS.steps}

@@ -49,7 +49,7 @@ def fashion(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
 def triples(size: int, count: int) -> np.ndarray:
     """Which pictures stand in the channels, [count, 3]: each runs through the set in its order."""
     epochs = range(-(-count // size))
-    lines = [np.concatenate([order.permutation(c, e, size) for e in epochs]) for c in range(3)]
+    lines = [np.concatenate([order.permute_epoch(c, e, size) for e in epochs]) for c in range(3)]
     return np.stack(lines, axis=1)[:count]
 
 
@@ -75,7 +75,7 @@ def train_reader(pictures: np.ndarray, labels: np.ndarray) -> Reader:
 
     opt, dice = rule.init(params), np.random.default_rng(0)
     for t in range(STEPS):
-        chosen = order.batch(0, t, len(labels), home.BATCH)
+        chosen = order.select_batch(0, t, len(labels), home.BATCH)
         image = np.roll(pictures[chosen], dice.integers(-home.SHIFT, home.SHIFT + 1, 2), (1, 2))
         params, opt = update(params, opt, image, labels[chosen])
     named = jax.jit(lambda x: net.apply({"params": params}, images.to_float(x))[0].argmax(-1))
@@ -104,7 +104,7 @@ def train(config: ConfigDict, pictures: np.ndarray) -> np.ndarray:
     unknown = nothing_known(size)
 
     def batch(t: int) -> Batch:
-        chosen = which[order.batch(config.seed, t, len(which), size)]
+        chosen = which[order.select_batch(config.seed, t, len(which), size)]
         return unknown | {"image": stack(pictures, chosen), "id": chosen[:, 0]}
 
     for t in range(config.train.num_steps):

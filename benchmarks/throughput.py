@@ -64,7 +64,7 @@ def our_step(config, store, mesh):
     family = runs.family(config)
     whole, rows = meshes.replicated(mesh), meshes.split(mesh)
     state = compiling.once(lambda: family.init(config, store.spec, rng.key(0, "init")), whole)()
-    feed = resident.batches(store, 0, config.train.batch_size, 0, whole, rows)
+    feed = resident.iterate_batches(store, 0, config.train.batch_size, 0, whole, rows)
     turns, programs = family.variants(config), {}
 
     def take():
@@ -103,7 +103,7 @@ def torch_step(config, store, channels_last: bool):
     variants = itertools.cycle(family.variants(config))
 
     def take():
-        chosen = order.batch(0, next(counter), len(ids), config.train.batch_size)
+        chosen = order.select_batch(0, next(counter), len(ids), config.train.batch_size)
         return {k: torch.from_numpy(v) for k, v in store.fetch(ids[chosen]).items()}
 
     def once():
@@ -181,13 +181,13 @@ def compare(argv: list[str], rounds: int) -> tuple[dict, dict[str, list[float]]]
 
 def feed_seconds(config, store, mesh) -> dict[str, float]:
     """Seconds a batch costs the loop, when nothing else runs."""
-    from prodgen.data import feed
+    from prodgen.data import tfdata
 
     size = config.train.batch_size
     whole, rows = meshes.replicated(mesh), meshes.split(mesh)
     feeds = {
-        "resident": resident.batches(store, 0, size, 0, whole, rows),
-        "tfdata": feed.batches(store, 0, size, np.arange(size, dtype=np.int32), 0),
+        "resident": resident.iterate_batches(store, 0, size, 0, whole, rows),
+        "tfdata": tfdata.iterate_batches(store, 0, size, np.arange(size, dtype=np.int32), 0),
     }
     found = {}
     for name, batches in feeds.items():

@@ -47,7 +47,7 @@ def seconds(act: Callable[[], object]) -> float:
 def vary(run: Model) -> dict[str, float]:
     """Seconds for --n variations of single photos."""
     store = run.store()
-    photos = store.fetch(store.some("test", FLAGS.repeats + 1))["image"]
+    photos = store.fetch(store.evenly_spaced_ids("test", FLAGS.repeats + 1))["image"]
     run.vary(photos[0], FLAGS.n)  # compiles
     each = [seconds(lambda photo=photo: run.vary(photo, FLAGS.n)) for photo in photos[1:]]
     return {"median": round(statistics.median(each), 3), "slowest": round(max(each), 3)}

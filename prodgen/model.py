@@ -46,7 +46,7 @@ class Model:
 
     def __init__(self, run: Run):
         self.run, self.spec, self.config = run, run.spec, run.config
-        self.conditions = Conditions.load(run.path, run.spec).heard(run.config)
+        self.conditions = Conditions.load(run.path, run.spec).visible_to(run.config)
         self._weights = run.family.weights(run.state)
         config, latents = run.config, run.family.latents
         self._draw = jax.jit(jax.vmap(lambda seed, i: latents(config, seed, i[None])[0]))

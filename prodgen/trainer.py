@@ -51,7 +51,7 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
         selftest.run()
         store = prepare.open_or_prepare(config.data, console.throttled())
         workdir.check_data(path, store.digest())
-        order.check(len(store.ids("train")), config.train.batch_size)
+        order.check_batch_size(len(store.ids("train")), config.train.batch_size)
         resident.choose_feed(config.data.feed, store, mesh)  # refused now, not after compiling
         trainer = Trainer(config, path, store, mesh, console)
         try:
@@ -107,7 +107,7 @@ class Trainer:
         """Restore or initialise the state, write the run's papers, compile, open the feed."""
         whole = meshes.replicated(self.mesh)
         like = runs.abstract_state(self.config, self.store.spec, whole)
-        self.conditions = Conditions.from_store(self.store).heard(self.config)
+        self.conditions = Conditions.from_store(self.store).visible_to(self.config)
         found = self.checkpoints.restore(like, self.console.say)
         self.step, self.state = found or (0, self._fresh(init_from, whole))
         self.first = self.step  # of this session
@@ -183,11 +183,11 @@ class Trainer:
         start = self.step * self.family.real_batches(config)
         if resident.choose_feed(config.data.feed, self.store, mesh) == "resident":
             whole, rows = meshes.replicated(mesh), meshes.split(mesh)
-            return resident.batches(self.store, seed, size, start, whole, rows)
-        from prodgen.data import feed as tfdata  # TensorFlow is loaded only where it feeds
+            return resident.iterate_batches(self.store, seed, size, start, whole, rows)
+        from prodgen.data import tfdata  # TensorFlow is loaded only where it feeds
 
         slots = meshes.local_slots(mesh, size)
-        host = tfdata.batches(self.store, seed, size, slots, start)
+        host = tfdata.iterate_batches(self.store, seed, size, slots, start)
         return (meshes.place(mesh, batch) for batch in host)
 
     def _compile(self, batches: tuple[Batch, ...]) -> list[Any]:

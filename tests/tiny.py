@@ -121,7 +121,7 @@ def batch_of(store, config, t: int = 0) -> Batch:
     from prodgen.data import order
 
     ids, size = store.ids("train"), config.train.batch_size
-    chosen = ids[order.batch(config.seed, t, len(ids), size)]
+    chosen = ids[order.select_batch(config.seed, t, len(ids), size)]
     return store.fetch(chosen) | {"slot": np.arange(size, dtype=np.int32)}
 
 

@@ -54,4 +54,4 @@ def layout(conditions: Conditions, options: Options) -> tuple[Batch, tuple[str, 
     if options.label or options.n or options.attributes or not classes:
         indices = np.arange(options.n or COLUMNS * COLUMNS)
         return conditions.pick(options.seed, indices, options.label, options.attributes), ()
-    return conditions.by_category(options.seed, classes, COLUMNS), classes
+    return conditions.pick_per_category(options.seed, classes, COLUMNS), classes

@@ -31,7 +31,7 @@ SOURCES = {
     "table": "prodgen.data.table",
     "tfds": "prodgen.data.tfds",
 }
-FEEDS = {"tfdata": "prodgen.data.feed", "resident": "prodgen.data.resident"}
+FEEDS = {"tfdata": "prodgen.data.tfdata", "resident": "prodgen.data.resident"}
 LIKELIHOODS = {
     "sigma": "prodgen.losses.reconstruction:Sigma",
     "mse": "prodgen.losses.reconstruction:Squared",

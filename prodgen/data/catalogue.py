@@ -76,14 +76,14 @@ class Catalogue:
             described = product(self.seed, id)
             yield Item(
                 name=f"{described.kind.name}-{id:06d}",
-                picture=render(described, self.resolution),
+                image=render(described, self.resolution),
                 category=described.kind.name,
-                attributes=attributes(described),
+                attributes=describe_attributes(described),
                 caption=described.caption,
             )
 
 
-def attributes(described: Product) -> dict[str, Value]:
+def describe_attributes(described: Product) -> dict[str, Value]:
     """The values of SCHEMA for one product, by name."""
     width, height, depth = proportions(described.body)
     red, green, blue = described.rgb

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from prodgen.core.errors import MissingInput, Refused
-from prodgen.data import duplicates, fit, intake, store, workers
+from prodgen.data import duplicates, fit, preprocess, store, workers
 from prodgen.data.source import Item, Source
 
-Ready = tuple[dict, fit.Prepared | None]  # an item's words, and its picture if there is one
+Ready = tuple[dict, fit.FittedImage | None]  # an item's words, and its picture if there is one
 SMALL = 64  # items; below, starting processes takes longer than the work
 
 
@@ -30,7 +30,7 @@ SMALL = 64  # items; below, starting processes takes longer than the work
 class Options:
     """How each picture is prepared."""
 
-    way: intake.Way
+    way: preprocess.FitOptions
     channels: int  # 1 or 3; 0 as the pictures are
     max_pixels: int
 
@@ -214,14 +214,14 @@ def _ready(item: Item, options: Options) -> Ready:
     one = _prepare(item, options)
     if isinstance(one, Refused):
         return _words(item, str(one)), None
-    return _words(item, None) | {"findings": one.findings}, one.prepared
+    return _words(item, None) | {"findings": one.findings}, one.image
 
 
-def _prepare(item: Item, options: Options) -> intake.Taken | Refused:
-    if isinstance(item.picture, Refused):
-        return item.picture
+def _prepare(item: Item, options: Options) -> preprocess.PreparedPhoto | Refused:
+    if isinstance(item.image, Refused):
+        return item.image
     try:
-        return intake.take(item.picture, options.way)
+        return preprocess.prepare_photo(item.image, options.way)
     except Refused as refused:
         return refused
     except MissingInput:  # the method itself lacks something: no picture's fault
@@ -248,13 +248,13 @@ def _text(items: list[dict]) -> np.ndarray:
     return np.frombuffer(json.dumps(items).encode("ascii"), np.uint8)
 
 
-def _arrays(prepared: list[fit.Prepared], options: Options) -> dict[str, np.ndarray]:
+def _arrays(prepared: list[fit.FittedImage], options: Options) -> dict[str, np.ndarray]:
     """The arrays of a `Chunk` but `items`."""
     pictures = [one.pixels for one in prepared]
     if options.channels == 1:
         pictures = [fit.set_channels(picture, 1) for picture in pictures]
     grey = np.array([picture.shape[-1] == 1 for picture in pictures], bool)
-    hashes = b"".join(store.content_hash(picture) for picture in pictures)
+    hashes = b"".join(store.hash_content(picture) for picture in pictures)
     side, channels = options.way.resolution, 1 if grey.all() else 3
     stacked = np.zeros((len(pictures), side, side, channels), np.uint8)
     for row, picture in zip(stacked, pictures, strict=True):
@@ -269,8 +269,8 @@ def _arrays(prepared: list[fit.Prepared], options: Options) -> dict[str, np.ndar
         "masks": masks,
         "grey": grey,
         "hash": np.frombuffer(hashes, np.uint8).reshape(-1, 32),
-        "difference": duplicates.difference_hash(stacked),
-        "original": np.array([one.original for one in prepared], np.int32).reshape(-1, 2),
+        "difference": duplicates.compute_difference_hashes(stacked),
+        "original": np.array([one.original_size for one in prepared], np.int32).reshape(-1, 2),
         "background": np.array([one.background for one in prepared], np.uint8).reshape(-1, 3),
-        "white": np.array([one.white for one in prepared], np.float32),
+        "white": np.array([one.white_fraction for one in prepared], np.float32),
     }

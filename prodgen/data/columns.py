@@ -41,7 +41,7 @@ class Column:
 
     def value(self, row: dict[str, Any]) -> Value:
         """What the row says: a category as text, a number or angle as float, None if unknown."""
-        text = known(row.get(self.header))
+        text = read_cell(row.get(self.header))
         if text is None:
             return None
         if self.attribute.kind == "categorical":
@@ -83,7 +83,7 @@ def find_roles(
     split = _split_column(rest, rows)
     attributes, notes = [], []
     for name in (name for name in rest if name not in (caption, split)):
-        column, why = _attribute(name, [known(row.get(name)) for row in rows])
+        column, why = _attribute(name, [read_cell(row.get(name)) for row in rows])
         if column is None:
             notes.append(f"column {name!r} is not used: {why}")
         else:
@@ -91,7 +91,7 @@ def find_roles(
     return Roles(picture, label, caption, split, tuple(attributes), tuple(notes))
 
 
-def known(value: Any) -> str | None:
+def read_cell(value: Any) -> str | None:
     """The text of a cell, None where it is missing."""
     if value is None or isinstance(value, (list, dict)):
         return None
@@ -99,12 +99,12 @@ def known(value: Any) -> str | None:
     return None if text.lower() in MISSING else text
 
 
-def plain(value: Any) -> Any:
+def to_cell(value: Any) -> Any:
     """A JSON value as a cell: booleans as text, lists and objects kept (they are never used)."""
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def decimal_point(cell: str) -> str:
+def normalise_decimal(cell: str) -> str:
     """ "3,5" as "3.5": tables with semicolons come from places with decimal commas."""
     return cell.replace(",", ".") if re.fullmatch(r"[+-]?\d+,\d+", cell) else cell
 
@@ -128,7 +128,7 @@ def _split_column(header: list[str], rows: Sequence[dict[str, Any]]) -> str | No
     name = _first(header, ("split",))
     if name is None:
         return None
-    values = {known(row.get(name)) for row in rows} - {None}
+    values = {read_cell(row.get(name)) for row in rows} - {None}
     return name if values and {value.lower() for value in values} <= set(SPLIT_NAMES) else None
 
 

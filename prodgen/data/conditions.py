@@ -34,7 +34,7 @@ class Conditions:
 
     @staticmethod
     def from_store(store: Store) -> Conditions:
-        ids = store.some("train", LIMIT)
+        ids = store.evenly_spaced_ids("train", LIMIT)
         return Conditions(store.spec, store.label[ids], store.attributes[ids], store.known[ids])
 
     @staticmethod
@@ -47,11 +47,11 @@ class Conditions:
         np.savez(out, label=self.label, attributes=self.attributes, known=self.known)
         write_atomically(run / FILE, out.getvalue())
 
-    def heard(self, config: ConfigDict) -> Conditions:
+    def visible_to(self, config: ConfigDict) -> Conditions:
         """What a config's network hears of these: all, or nothing where it is unconditional."""
-        return self if config.model.condition else self.hidden()
+        return self if config.model.condition else self.to_unconditional()
 
-    def hidden(self) -> Conditions:
+    def to_unconditional(self) -> Conditions:
         """As many rows of which nothing is known."""
         spec = dataclasses.replace(self.spec, classes=(), attributes=())
         label, known = np.full_like(self.label, -1), np.zeros_like(self.known)
@@ -85,7 +85,7 @@ class Conditions:
         labels = self.label[chosen] if not label else np.full(len(chosen), self._label(label))
         return {"label": labels.astype(np.int32), "attributes": attributes, "known": known}
 
-    def by_category(self, seed: int, names: tuple[str, ...], columns: int) -> Batch:
+    def pick_per_category(self, seed: int, names: tuple[str, ...], columns: int) -> Batch:
         """Conditions of a sheet with a row of `columns` samples a category, in reading order."""
         rows = [
             self.pick(seed, row * columns + np.arange(columns), label=name)

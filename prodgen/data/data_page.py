@@ -62,7 +62,7 @@ vertical-align:-2px}
 """
 
 
-def page(store: Store, summary: dict[str, Any]) -> str:
+def render_page(store: Store, summary: dict[str, Any]) -> str:
     """The whole page for the report's numbers, with pictures from the store."""
     title = _safe(summary["title"])
     parts = [

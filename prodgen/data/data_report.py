@@ -48,13 +48,15 @@ def write(store: Store, findings: Findings) -> None:
     summary = summarise(store, findings)
     text = json.dumps(summary, indent=1)
     (store.path / "data_report.json").write_text(text + "\n", encoding="utf-8")
-    (store.path / "data_report.html").write_text(data_page.page(store, summary), encoding="utf-8")
+    (store.path / "data_report.html").write_text(
+        data_page.render_page(store, summary), encoding="utf-8"
+    )
 
 
 def summarise(store: Store, findings: Findings) -> dict[str, Any]:
     """The report as JSON."""
     summary = {
-        "title": shown(findings.title),
+        "title": make_printable(findings.title),
         "key": store.key,
         "resolution": store.spec.resolution,
         "channels": store.spec.channels,
@@ -68,13 +70,13 @@ def summarise(store: Store, findings: Findings) -> dict[str, Any]:
         "duplicates": _exact(store),
         "near_duplicates": _near(store, findings.difference),
         "refused": _refused(findings.refused),
-        "left_out": [shown(name) for name in findings.left_out[:MOST_NAMES]],
-        "notes": [shown(note) for note in findings.notes],
+        "left_out": [make_printable(name) for name in findings.left_out[:MOST_NAMES]],
+        "notes": [make_printable(note) for note in findings.notes],
     }
     return summary | {"remarks": _remarks(summary)}
 
 
-def shown(name: str) -> str:
+def make_printable(name: str) -> str:
     """A name fit for reading: bytes that are not UTF-8 and control characters as escapes."""
     text = name.encode("utf-8", "backslashreplace").decode()
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode()
@@ -117,7 +119,7 @@ def _classes(store: Store) -> list[dict[str, Any]]:
     for label, name in enumerate(store.spec.classes):
         split = store.split[store.label == label]
         counts = {each: int((split == index).sum()) for index, each in enumerate(SPLITS)}
-        rows.append({"name": shown(name), "total": len(split)} | counts)
+        rows.append({"name": make_printable(name), "total": len(split)} | counts)
     return rows
 
 
@@ -128,9 +130,9 @@ def _attributes(store: Store) -> list[dict[str, Any]]:
         where = store.spec.slices()[attribute.name]
         known = store.known[:, where].all(axis=1)
         row = {
-            "name": shown(attribute.name),
+            "name": make_printable(attribute.name),
             "kind": attribute.kind,
-            "unit": shown(attribute.unit),
+            "unit": make_printable(attribute.unit),
             "known": round(float(known.mean()), 4),
         }
         rows.append(row | _values(attribute, store.attributes[known, where]))
@@ -141,7 +143,7 @@ def _values(attribute: Attribute, columns: np.ndarray) -> dict[str, Any]:
     """What the known columns, float [n, c], say: counts a value, or five numbers of a range."""
     if attribute.kind == "categorical":
         counts = columns.sum(axis=0).astype(int).tolist()
-        names = [shown(value) for value in attribute.values]
+        names = [make_printable(value) for value in attribute.values]
         return {"values": dict(zip(names, counts, strict=True))}
     if not len(columns):
         return {"range": None}
@@ -165,7 +167,7 @@ def _exact(store: Store) -> dict[str, Any]:
         "groups": len(repeated),
         "unique": len(unique),
         "rows": [group[:50].tolist() for group in groups],
-        "names": [[shown(name) for name in store.names(group[:50])] for group in groups],
+        "names": [[make_printable(name) for name in store.names(group[:50])] for group in groups],
     }
 
 
@@ -181,7 +183,7 @@ def _near(store: Store, difference: np.ndarray) -> dict[str, Any]:
         equal = (store.hash[left] == store.hash[right]).all(axis=1)
         return (apart.mean(axis=1) <= ALIKE) & (apart.max(axis=1) <= MOST_APART) & ~equal
 
-    pairs, complete = duplicates.near_pairs(difference, same)
+    pairs, complete = duplicates.find_near_pairs(difference, same)
     apart = np.abs(cells[pairs[:, 0]].astype(np.int16) - cells[pairs[:, 1]]).mean(axis=1)
     closest = pairs[np.argsort(apart, kind="stable")][:MOST_NAMES]
     across = store.split[pairs[:, 0]] != store.split[pairs[:, 1]]
@@ -193,7 +195,7 @@ def _near(store: Store, difference: np.ndarray) -> dict[str, Any]:
         "held_out": int((store.split[beside] > 0).sum()),
         "complete": complete,
         "rows": closest.tolist(),
-        "names": [[shown(name) for name in store.names(pair)] for pair in closest],
+        "names": [[make_printable(name) for name in store.names(pair)] for pair in closest],
     }
 
 
@@ -202,7 +204,7 @@ def _cells(store: Store) -> np.ndarray:
     blocks = []
     for start in range(0, store.size, 1024):
         pictures = store.fetch(np.arange(start, min(start + 1024, store.size)))["image"]
-        cells = duplicates.cells(duplicates.cells(pictures, 8, axis=1), 8, axis=2)
+        cells = duplicates.average_cells(duplicates.average_cells(pictures, 8, axis=1), 8, axis=2)
         blocks.append(cells.round().astype(np.uint8).reshape(len(pictures), -1))
     return np.concatenate(blocks)
 
@@ -214,7 +216,8 @@ def _refused(refused: list[tuple[str, str]]) -> dict[str, Any]:
         "total": len(refused),
         "kinds": dict(kinds.most_common()),
         "examples": [
-            {"name": shown(name), "reason": shown(reason)} for name, reason in refused[:MOST_NAMES]
+            {"name": make_printable(name), "reason": make_printable(reason)}
+            for name, reason in refused[:MOST_NAMES]
         ],
     }
 

@@ -13,19 +13,19 @@ BUDGET = 1_000_000_000  # comparisons after which the search of a huge set stops
 BLOCK = 2048
 
 
-def difference_hash(pictures: np.ndarray) -> np.ndarray:
+def compute_difference_hashes(pictures: np.ndarray) -> np.ndarray:
     """uint64 [n] of pictures uint8 [n, R, R, C]: whether brightness falls between 9 x 8 cells.
 
     After N. Krawetz, "Kind of Like That" (2013), with the cells' means instead of a resize.
     """
     grey = set_channels(pictures, 1)[..., 0].astype(np.float32)
-    means = cells(cells(grey, 8, axis=1), 9, axis=2)
+    means = average_cells(average_cells(grey, 8, axis=1), 9, axis=2)
     falls = means[:, :, :-1] > means[:, :, 1:] + 1.0  # a flat background has no direction
     packed = np.packbits(falls.reshape(len(pictures), 64), axis=1)
     return np.ascontiguousarray(packed).view(">u8").reshape(-1).astype(np.uint64)
 
 
-def cells(values: np.ndarray, count: int, axis: int) -> np.ndarray:
+def average_cells(values: np.ndarray, count: int, axis: int) -> np.ndarray:
     """Means over `count` nearly equal parts of an axis."""
     edges = np.linspace(0, values.shape[axis], count + 1).round().astype(int)
     parts = [
@@ -35,7 +35,7 @@ def cells(values: np.ndarray, count: int, axis: int) -> np.ndarray:
     return np.concatenate(parts, axis=axis)
 
 
-def near_pairs(
+def find_near_pairs(
     hashes: np.ndarray, same: Callable[[np.ndarray, np.ndarray], np.ndarray], most: int = 100_000
 ) -> tuple[np.ndarray, bool]:
     """Pairs of rows whose difference hashes, uint64 [n], are at most DISTANCE bits apart.

@@ -10,13 +10,13 @@ import numpy as np
 from prodgen.core.types import Attribute
 
 
-def labels(items: list[dict], classes: tuple[str, ...]) -> np.ndarray:
+def encode_labels(items: list[dict], classes: tuple[str, ...]) -> np.ndarray:
     """int32 [N]: the class of each item, -1 where unknown."""
     index = {name: number for number, name in enumerate(classes)}
     return np.array([index.get(item["category"], -1) for item in items], np.int32)
 
 
-def attributes(
+def encode_attributes(
     schema: tuple[Attribute, ...], items: list[dict], train: np.ndarray
 ) -> tuple[tuple[Attribute, ...], np.ndarray, np.ndarray]:
     """The schema with means and deviations of the `train` rows, float32 [N, A], known bool [N, A].

@@ -11,7 +11,7 @@ WHITE = 250  # a border pixel whose channels all reach this counts as white
 
 
 @dataclasses.dataclass(frozen=True)
-class Prepared:
+class FittedImage:
     """One picture ready for the store.
 
     pixels: uint8 [R, R, 1 | 3], one channel where the picture is grey throughout. mask: uint8
@@ -22,13 +22,13 @@ class Prepared:
     pixels: np.ndarray
     mask: np.ndarray | None
     background: np.ndarray
-    white: float
-    original: tuple[int, int]
+    white_fraction: float
+    original_size: tuple[int, int]
 
 
-def prepare_picture(
+def fit_image(
     picture: np.ndarray, resolution: int, fit: str = "pad", composited: bool = False
-) -> Prepared:
+) -> FittedImage:
     """`picture` uint8 [h, w, 1 | 3 | 4] fitted into a square.
 
     fit: "pad" keeps the aspect and fills up with the measured background, "crop" keeps the centre,
@@ -43,7 +43,7 @@ def prepare_picture(
     background = np.median(border, axis=0).astype(np.uint8)
     pixels = _square(image, resolution, fit, tuple(int(value) for value in background))
     mask = None if alpha is None else np.asarray(_square(alpha, resolution, fit, (0,)))
-    return Prepared(
+    return FittedImage(
         _squeeze_grey(np.asarray(pixels).reshape(resolution, resolution, -1)),
         mask,
         np.broadcast_to(background, 3).copy(),

@@ -88,7 +88,9 @@ def _check(header: list[str], path: Path) -> None:
             )
 
 
-def _of_person(rows: list[table.Numbered], header: list[str], person: str) -> list[table.Numbered]:
+def _of_person(
+    rows: list[table.NumberedRow], header: list[str], person: str
+) -> list[table.NumberedRow]:
     """The rows of one person; all where the table is about one."""
     if "person" not in header:
         if person:

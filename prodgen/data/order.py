@@ -15,7 +15,7 @@ from prodgen.core.errors import BadData
 
 
 @functools.lru_cache(maxsize=4)
-def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
+def permute_epoch(seed: int, epoch: int, size: int) -> np.ndarray:
     """The order of one epoch, int64 [size].
 
     Sorting raw Philox bits is fixed by that algorithm's definition; NumPy's own `permutation` may
@@ -27,7 +27,7 @@ def permutation(seed: int, epoch: int, size: int) -> np.ndarray:
     return order
 
 
-def check(size: int, batch_size: int) -> None:
+def check_batch_size(size: int, batch_size: int) -> None:
     """BadData where a set is smaller than a batch, which would repeat pictures inside it."""
     if size < batch_size:
         raise BadData(
@@ -36,16 +36,16 @@ def check(size: int, batch_size: int) -> None:
         )
 
 
-def batch(seed: int, t: int, size: int, batch_size: int) -> np.ndarray:
+def select_batch(seed: int, t: int, size: int, batch_size: int) -> np.ndarray:
     """Indices in 0..size-1 of batch t, int64 [batch_size]; batches run on over the epoch's end.
 
     Raises BadData as `check` does.
     """
-    check(size, batch_size)
+    check_batch_size(size, batch_size)
     positions = np.arange(t * batch_size, (t + 1) * batch_size)
     epochs, places = positions // size, positions % size
     found = np.empty(batch_size, np.int64)
     for epoch in np.unique(epochs):
         inside = epochs == epoch
-        found[inside] = permutation(seed, int(epoch), size)[places[inside]]
+        found[inside] = permute_epoch(seed, int(epoch), size)[places[inside]]
     return found

@@ -30,7 +30,7 @@ from prodgen.config import registry
 from prodgen.core.errors import BadData, StorageError
 from prodgen.core.files import file_hash
 from prodgen.core.types import Spec
-from prodgen.data import chunks, data_report, encode, fit, intake, splits
+from prodgen.data import chunks, data_report, encode, fit, preprocess, splits
 from prodgen.data.source import Source
 from prodgen.data.store import FORMAT, SPLITS, Store, seal
 
@@ -62,7 +62,7 @@ def prepare(
     say: takes a line of progress a few times a second. Raises BadData where fewer than FEWEST
     pictures are usable, StorageError where the cache cannot be written.
     """
-    key = store_key(source, data)
+    key = compute_key(source, data)
     cache = Path(data.cache_dir).expanduser()
     final = cache / f"{data.source}-{key}"
     if not (final / "meta.json").exists():
@@ -75,10 +75,10 @@ def prepare(
     return store
 
 
-def store_key(source: Source, data: ConfigDict) -> str:
+def compute_key(source: Source, data: ConfigDict) -> str:
     """16 hex digits of all that the bytes of the store follow from."""
     options = {name: data.get(name) for name in OPTIONS + COLUMNS}
-    options |= intake.identity(intake.Way.of(data))
+    options |= preprocess.describe_cutout(preprocess.FitOptions.from_config(data))
     text = json.dumps([FORMAT, options, source.content()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -113,8 +113,8 @@ def _build(source: Source, data: ConfigDict, key: str, final: Path, say: Say) ->
     building = final.with_name(final.name + ".building")
     building.mkdir(exist_ok=True)
     jobs = chunks.plan(len(source), building)
-    way = intake.Way.of(data, getattr(source, "composited", False))
-    intake.check(way)  # now, rather than in every process
+    way = preprocess.FitOptions.from_config(data, getattr(source, "composited", False))
+    preprocess.check_method(way)  # now, rather than in every process
     options = chunks.Options(way, data.channels, data.max_pixels)
     chunks.build(source, options, jobs, data.workers, Progress(say, data.source, len(source)))
     say("writing the store")
@@ -208,9 +208,11 @@ def _assemble(source: Source, data: ConfigDict, paths: list[Path], folder: Path)
     facts = _gather(source, data, paths)
     _check_enough(facts)
     kept = [item for item, keep in zip(facts.items, facts.kept, strict=True) if keep]
-    label = encode.labels(kept, facts.spec.classes)
+    label = encode.encode_labels(kept, facts.spec.classes)
     split = facts.split[facts.kept]
-    attributes, values, known = encode.attributes(source.schema(), kept, split == splits.TRAIN)
+    attributes, values, known = encode.encode_attributes(
+        source.schema(), kept, split == splits.TRAIN
+    )
     facts.spec = dataclasses.replace(facts.spec, attributes=attributes)
     hashes = facts.arrays["hash"][facts.kept]
     np.savez(
@@ -244,14 +246,14 @@ def _gather(source: Source, data: ConfigDict, paths: list[Path]) -> Facts:
     official = [item["split"] for item in usable]
     split = np.zeros(0, np.uint8)
     if usable:
-        split = splits.assign(arrays["hash"], official, data.validation, data.test)
+        split = splits.assign_splits(arrays["hash"], official, data.validation, data.test)
     return Facts(
         items=usable,
         refused=refused,
         split=split,
         arrays=arrays,
         spec=Spec(data.resolution, channels, tuple(source.classes())),
-        notes=tuple(getattr(source, "notes", ())) + tuple(intake.notes(usable)),
+        notes=tuple(getattr(source, "notes", ())) + tuple(preprocess.describe_findings(usable)),
         masks=masks,
         rows_per_shard=max(1, SHARD_BYTES // row),
     )

@@ -30,7 +30,7 @@ def choose_feed(feed: str, store: Store, mesh: Mesh) -> str:
         packages.check_tensorflow("config.data.feed=tfdata needs TensorFlow")
     if feed != "auto":
         return feed
-    if fits(store, mesh):
+    if fits_in_device_memory(store, mesh):
         return "resident"
     packages.check_tensorflow(
         f"the training images take more than {SHARE:.0%} of a device's memory, so that "
@@ -39,7 +39,7 @@ def choose_feed(feed: str, store: Store, mesh: Mesh) -> str:
     return "tfdata"
 
 
-def fits(store: Store, mesh: Mesh) -> bool:
+def fits_in_device_memory(store: Store, mesh: Mesh) -> bool:
     """Whether the training split takes at most a quarter of a device's memory."""
     pixels = len(store.ids("train")) * int(np.prod(store.spec.shape))
     return pixels <= SHARE * _memory(mesh)
@@ -55,7 +55,7 @@ def _memory(mesh: Mesh) -> float:
     return host / len(mesh.local_devices)
 
 
-def batches(
+def iterate_batches(
     store: Store,
     seed: int,
     batch_size: int,
@@ -68,7 +68,7 @@ def batches(
     `whole` replicates the data over the devices, `rows` divides a batch among them.
     """
     ids = store.ids("train")
-    order.check(len(ids), batch_size)
+    order.check_batch_size(len(ids), batch_size)
     data = jax.device_put(_everything(store, ids), whole)
     gather = jax.jit(
         lambda data, index: {k: jnp.take(v, index, axis=0, mode="clip") for k, v in data.items()},
@@ -78,7 +78,7 @@ def batches(
     slot = _global(np.arange(batch_size, dtype=np.int32), rows)
     t = start
     while True:
-        index = order.batch(seed, t, len(ids), batch_size).astype(np.int32)
+        index = order.select_batch(seed, t, len(ids), batch_size).astype(np.int32)
         yield gather(data, _global(index, rows)) | {"slot": slot}
         t += 1
 

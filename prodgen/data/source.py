@@ -29,7 +29,7 @@ class Item:
     """
 
     name: str
-    picture: np.ndarray | Refused
+    image: np.ndarray | Refused
     category: str | None = None
     attributes: dict[str, Value] = dataclasses.field(default_factory=dict)
     caption: str = ""

@@ -16,7 +16,7 @@ LEFT_OUT = 255  # a picture of an official split whose content is also held out
 RANKED_BELOW = 1000
 
 
-def assign(
+def assign_splits(
     hashes: np.ndarray, official: Sequence[str | None], validation: float, test: float
 ) -> np.ndarray:
     """uint8 [N]: TRAIN, VALIDATION, TEST or LEFT_OUT for each content hash, uint8 [N, 32].

@@ -76,7 +76,7 @@ class Store:
         """int32 [n], the row ids of "train", "validation" or "test", ascending."""
         return np.flatnonzero(self.split == SPLITS.index(split)).astype(np.int32)
 
-    def some(self, split: str, n: int) -> np.ndarray:
+    def evenly_spaced_ids(self, split: str, n: int) -> np.ndarray:
         """At most n ids of a split, evenly spread: sources often come category by category."""
         ids = self.ids(split)
         return ids[np.linspace(0, len(ids) - 1, min(len(ids), n)).astype(int)]
@@ -180,7 +180,7 @@ def _pread(descriptor: int, count: int, offset: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def content_hash(picture: np.ndarray) -> bytes:
+def hash_content(picture: np.ndarray) -> bytes:
     """sha256 of prepared pixels uint8 [R, R, C], one channel where the picture is grey."""
     return hashlib.sha256(np.ascontiguousarray(picture)).digest()
 

@@ -122,10 +122,10 @@ def read_text(path: Path) -> str:
         return raw.decode("cp1252", "replace")
 
 
-Numbered = tuple[int, Row, str]  # line number, the row, and why it is refused ("" if it is not)
+NumberedRow = tuple[int, Row, str]  # line number, the row, and why it is refused ("" if it is not)
 
 
-def parse(text: str, path: Path) -> tuple[list[str], list[Numbered]]:
+def parse(text: str, path: Path) -> tuple[list[str], list[NumberedRow]]:
     """The column names and the rows with their line numbers."""
     suffix = path.suffix.lower()
     if suffix in (".jsonl", ".ndjson", ".json"):
@@ -137,11 +137,11 @@ def parse(text: str, path: Path) -> tuple[list[str], list[Numbered]]:
     return header, rows
 
 
-def _parse_csv(text: str, suffix: str) -> tuple[list[str], list[Numbered]]:
+def _parse_csv(text: str, suffix: str) -> tuple[list[str], list[NumberedRow]]:
     delimiter = "\t" if suffix == ".tsv" else _delimiter(text)
     reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter)
     header: list[str] = []
-    rows: list[Numbered] = []
+    rows: list[NumberedRow] = []
     while True:
         line = reader.line_num + 1
         try:
@@ -159,7 +159,7 @@ def _parse_csv(text: str, suffix: str) -> tuple[list[str], list[Numbered]]:
         rows.append(_csv_row(line, header, cells, decimal_comma=delimiter == ";"))
 
 
-def _csv_row(line: int, header: list[str], cells: list[str], decimal_comma: bool) -> Numbered:
+def _csv_row(line: int, header: list[str], cells: list[str], decimal_comma: bool) -> NumberedRow:
     """A row; one with more values than columns has an unquoted delimiter: its cells are shifted."""
     if any(cell.strip() for cell in cells[len(header) :]):
         return line, {}, f"bad row: {len(cells)} cells under {len(header)} column names"
@@ -167,7 +167,7 @@ def _csv_row(line: int, header: list[str], cells: list[str], decimal_comma: bool
     for name, cell in zip(header, cells, strict=False):
         if name and name not in row:
             cell = cell.strip()
-            row[name] = columns.decimal_point(cell) if decimal_comma else cell
+            row[name] = columns.normalise_decimal(cell) if decimal_comma else cell
     return line, row, ""
 
 
@@ -178,14 +178,14 @@ def _delimiter(text: str) -> str:
     return max(",;\t|", key=lambda mark: (bare.count(mark), mark == ","))
 
 
-def _parse_json(text: str) -> tuple[list[str], list[Numbered]]:
+def _parse_json(text: str) -> tuple[list[str], list[NumberedRow]]:
     """One JSON object a line, or a single array of objects."""
     lines = list(enumerate(text.splitlines(), start=1))
     if text.lstrip()[:1] == "[":
         with contextlib.suppress(ValueError, RecursionError):  # else each line is refused
             lines = [(n, json.dumps(one)) for n, one in enumerate(json.loads(text), start=1)]
     header: dict[str, None] = {}
-    rows: list[Numbered] = []
+    rows: list[NumberedRow] = []
     for line, content in lines:
         if not content.strip():
             continue
@@ -198,12 +198,12 @@ def _parse_json(text: str) -> tuple[list[str], list[Numbered]]:
             rows.append((line, {}, "bad row: not a JSON object"))
             continue
         header |= dict.fromkeys(row)
-        rows.append((line, {name: columns.plain(value) for name, value in row.items()}, ""))
+        rows.append((line, {name: columns.to_cell(value) for name, value in row.items()}, ""))
     return list(header), rows
 
 
 def _products(
-    root: Path, rows: list[Numbered], roles: columns.Roles
+    root: Path, rows: list[NumberedRow], roles: columns.Roles
 ) -> tuple[list[Product], list[list[Any]]]:
     """Every row as a product, and [file, size, time] of each file: what a change would change."""
     products, index = [], []
@@ -229,9 +229,9 @@ def _products(
 
 
 def _product(name: str, file: str, row: Row, roles: columns.Roles) -> Product:
-    category = columns.known(row.get(roles.category)) if roles.category else None
-    caption = columns.known(row.get(roles.caption)) if roles.caption else None
-    split = columns.known(row.get(roles.split)) if roles.split else None
+    category = columns.read_cell(row.get(roles.category)) if roles.category else None
+    caption = columns.read_cell(row.get(roles.caption)) if roles.caption else None
+    split = columns.read_cell(row.get(roles.split)) if roles.split else None
     return Product(
         name,
         file,

@@ -49,7 +49,7 @@ def _measured(inverter: Inverter) -> Reach:
 
 def own(store: Store, n: int) -> np.ndarray:
     """At most n ids of the run's own pictures: held-back ones, then those it was trained on."""
-    held = [store.some(split, n) for split in ("validation", "test", "train")]
+    held = [store.evenly_spaced_ids(split, n) for split in ("validation", "test", "train")]
     return np.concatenate(held)[:n]
 
 

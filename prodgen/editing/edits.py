@@ -14,7 +14,7 @@ import numpy as np
 
 from prodgen.core.errors import Refused, UsageError
 from prodgen.core.spelling import find_spelling
-from prodgen.data import fit, intake
+from prodgen.data import fit, preprocess
 from prodgen.editing import change, compositing, slider
 from prodgen.editing.inversion import Inverter
 from prodgen.photo import backdrop, colour, cutout, outside, silhouette
@@ -50,7 +50,7 @@ class Shot:
     def small(self, inverter: Inverter) -> np.ndarray:
         """As the run sees it, uint8 [R, R, C]: centred, on the training background."""
         spec = inverter.model.spec
-        prepared = intake.squared(self.cut, spec.resolution, spec.background or WHITE)
+        prepared = preprocess.centre_on_square(self.cut, spec.resolution, spec.background or WHITE)
         return fit.set_channels(prepared.pixels, spec.channels)
 
 

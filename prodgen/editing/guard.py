@@ -39,7 +39,7 @@ class Guard:
 
     def __init__(self, model: EditableModel):
         self._store = model.store()
-        self._ids = self._store.some("train", MOST)
+        self._ids = self._store.evenly_spaced_ids("train", MOST)
         self._pictures = self._store.fetch(self._ids)["image"]
         self._screen = Screen(self._pictures)
         folder = Path(model.config.data.cache_dir).expanduser() / "lines"
@@ -73,7 +73,7 @@ def _remembered_line(store: Store, training: np.ndarray, folder: Path) -> float:
 def _line(store: Store, training: np.ndarray) -> float:
     """The distance below which a picture is a copy; without held-back pictures the strictest that
     is never wrong."""
-    held = [store.some(split, HELD_BACK) for split in ("validation", "test")]
+    held = [store.evenly_spaced_ids(split, HELD_BACK) for split in ("validation", "test")]
     ids = np.concatenate(held)[:HELD_BACK]
     if not len(ids):
         return memorisation.SAME

@@ -153,7 +153,9 @@ class Personaliser:
             say(f"{gone.what}: looks are compared with those of samples")
             return self._drawn
         return Looks.of(
-            self.inverter.features(store.fetch(store.some("train", REFERENCE))["image"])
+            self.inverter.features(
+                store.fetch(store.evenly_spaced_ids("train", REFERENCE))["image"]
+            )
         )
 
 

@@ -10,14 +10,15 @@ from ml_collections import ConfigDict
 from prodgen.core import decode
 from prodgen.core.errors import BadData, Refused
 from prodgen.core.types import Spec
-from prodgen.data import fit, intake
+from prodgen.data import fit, preprocess
 
 
 def read_photo(path: Path, data: ConfigDict, spec: Spec) -> np.ndarray:
     """A photo's file as uint8 [R, R, C], prepared as config.data says; BadData if it cannot be."""
     try:
         raw = decode.decode_file(path, data.max_pixels)
-        taken = intake.take(raw, intake.Way.of(data), spec.background or intake.WHITE)
+        options = preprocess.FitOptions.from_config(data)
+        taken = preprocess.prepare_photo(raw, options, spec.background or preprocess.WHITE)
     except Refused as reason:
         raise BadData(f"{path}: {reason}", "take it out, or give another picture") from None
-    return fit.set_channels(taken.prepared.pixels, spec.channels)
+    return fit.set_channels(taken.image.pixels, spec.channels)

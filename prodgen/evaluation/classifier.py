@@ -150,7 +150,7 @@ def _fit(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
 
     opt = rule.init(params)
     for t in range(steps):
-        rows = store.fetch(ids[order.batch(seed, t, len(ids), size)])
+        rows = store.fetch(ids[order.select_batch(seed, t, len(ids), size)])
         bits = np.random.Philox(key=np.array([seed, t], np.uint64)).random_raw(2)
         shift = [int(b % np.uint64(2 * SHIFT + 1)) - SHIFT for b in bits]
         params, opt = update(params, opt, rows | {"image": np.roll(rows["image"], shift, (1, 2))})
@@ -185,7 +185,7 @@ def loss(outputs: Array, batch: Batch, spec: Spec) -> Array:
 
 def _facts(net: classifier.Classifier, params: Tree, store: Store) -> dict[str, float]:
     """How often it names the category of held-back pictures."""
-    k, held = len(store.spec.classes), store.some("validation", 512)
+    k, held = len(store.spec.classes), store.evenly_spaced_ids("validation", 512)
     if k < 2 or not len(held):
         return {}
     rows = store.fetch(held)

@@ -44,7 +44,7 @@ class Judge:
     ):
         self._family, self._config, self._spec = family, config, store.spec
         limit, size = config.train.evaluate_examples, config.train.batch_size
-        ids = store.some(split, limit) if limit else store.ids(split)
+        ids = store.evenly_spaced_ids(split, limit) if limit else store.ids(split)
         mine = meshes.local_slots(mesh, size)
         self._batches = [
             meshes.place(mesh, {name: rows[mine] for name, rows in batch.items()})
@@ -113,7 +113,9 @@ class Sheets:
             config, config.seed, np.arange(len(self._conditions["label"]))
         )
         split = "validation" if len(store.ids("validation")) else "train"
-        self._held = store.fetch(store.some(split, self._columns * (self._columns // 2)))
+        self._held = store.fetch(
+            store.evenly_spaced_ids(split, self._columns * (self._columns // 2))
+        )
         self._encode = None
         if hasattr(family, "make_encode"):
             self._encode = jax.jit(family.make_encode(config, store.spec))
@@ -143,7 +145,7 @@ def sheet_conditions(
     names: tuple[str, ...] = conditions.spec.classes[:20]
     if not names:
         return conditions.pick(seed, np.arange(columns**2)), ()
-    return conditions.by_category(seed, names, columns), names
+    return conditions.pick_per_category(seed, names, columns), names
 
 
 def pairs(above: np.ndarray, below: np.ndarray, columns: int) -> np.ndarray:

@@ -112,7 +112,7 @@ def gather(
     BadData where either side has fewer than 20 pictures.
     """
     held = len(store.ids(split))
-    ids = store.some(split, limit)
+    ids = store.evenly_spaced_ids(split, limit)
     if len(ids) < FEWEST:
         raise BadData(
             f"{len(ids)} pictures of the {split} split to judge by, at least {FEWEST} are needed",
@@ -128,7 +128,7 @@ def gather(
             "give more; for a Frechet distance that tells models apart, thousands",
         )
     most = min(SEEN, SEEN_BYTES // int(np.prod(store.spec.shape)))
-    real, seen = store.fetch(ids), store.fetch(store.some("train", most))
+    real, seen = store.fetch(ids), store.fetch(store.evenly_spaced_ids("train", most))
     fakes = tuple(pictures for pictures, _ in made)
     return Material(subject, split, store.digest(), seed, cache, real, seen, fakes, made[0][1])
 

@@ -280,7 +280,7 @@ def test_what_cannot_be_made_of_a_photo_is_told_by_line(run, shop, monkeypatch):
 
     plain = edits.recolour
     monkeypatch.setattr(edits, "recolour", reaches_outside)
-    monkeypatch.setattr(Conditions, "heard", lambda self, config: self.hidden())
+    monkeypatch.setattr(Conditions, "visible_to", lambda self, config: self.to_unconditional())
     monkeypatch.setattr(modes, "load_once", lambda run, step, _: load(run, step))
     ask(run, shop, "out", guard=False)
     found = problems(shop / "out")

@@ -26,13 +26,13 @@ def digest(pictures):
 def test_bytes_do_not_depend_on_how_the_range_is_split(items):
     source = pickle.loads(pickle.dumps(Catalogue(64, 32, seed=3)))
     again = [*source.stream(16, 21), *source.stream(21, 24)]
-    assert digest(i.picture for i in again) == digest(i.picture for i in items[16:24])
+    assert digest(i.image for i in again) == digest(i.image for i in items[16:24])
     assert [i.attributes for i in again] == [i.attributes for i in items[16:24]]
 
 
 def test_golden_bytes():
     """Fails when a picture's bytes change: if that is intended, raise catalogue.VERSION."""
-    pictures = [item.picture for item in Catalogue(16, 32, seed=0).stream(0, 16)]
+    pictures = [item.image for item in Catalogue(16, 32, seed=0).stream(0, 16)]
     assert catalogue.VERSION == "1"
     assert digest(pictures) == "ad9ab15766c9560af41466817a95089e6a213bd593029992092223594b9757dd"
 
@@ -43,7 +43,7 @@ def test_seeds_differ():
 
 def test_pictures_are_clean_packshots(items):
     for item in items:
-        picture = item.picture
+        picture = item.image
         assert picture.shape == (32, 32, 4) and picture.dtype == np.uint8
         rim = [picture[0], picture[-1], picture[:, 0], picture[:, -1]]
         assert all((edge[:, 3] == 0).all() for edge in rim), f"{item.name} touches the border"

@@ -71,7 +71,7 @@ def test_saved_and_loaded(store, conditions, tmp_path):
 
 
 def test_hidden_conditions_say_nothing_and_take_no_requests(store):
-    hidden = Conditions.from_store(store).hidden()
+    hidden = Conditions.from_store(store).to_unconditional()
     rows = hidden.pick(0, np.arange(4))
     assert (rows["label"] == -1).all() and not rows["known"].any()
     assert rows["attributes"].shape == (4, store.spec.columns)

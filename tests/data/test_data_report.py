@@ -106,17 +106,19 @@ def test_near_pairs_finds_all_within_the_distance_and_no_more():
         flipped = rng.choice(64, bits, replace=False).astype(np.uint64)
         hashes[copy + 100] = hashes[copy] ^ np.bitwise_or.reduce(np.uint64(1) << flipped)
     hashes[200] = hashes[11]
-    pairs, complete = duplicates.near_pairs(hashes, lambda a, b: np.ones(len(a), bool))
+    pairs, complete = duplicates.find_near_pairs(hashes, lambda a, b: np.ones(len(a), bool))
     assert complete and pairs.tolist() == [[7, 107], [8, 108], [9, 109], [11, 200]]
 
 
 def test_a_set_of_one_picture_repeated_is_bounded():
     same = np.zeros(20_000, np.uint64)
-    pairs, complete = duplicates.near_pairs(same, lambda a, b: np.ones(len(a), bool), most=1000)
+    pairs, complete = duplicates.find_near_pairs(
+        same, lambda a, b: np.ones(len(a), bool), most=1000
+    )
     assert not complete and len(pairs) >= 1000
 
 
 def test_flat_pictures_have_the_hash_zero():
     pictures = np.full((2, 16, 16, 3), 255, np.uint8)
     pictures[1] -= np.random.default_rng(0).integers(0, 2, pictures[1].shape, dtype=np.uint8)
-    assert (duplicates.difference_hash(pictures) == 0).all()
+    assert (duplicates.compute_difference_hashes(pictures) == 0).all()

@@ -9,7 +9,7 @@ import pytest
 
 from prodgen import trainer
 from prodgen.core.errors import BadData, UsageError
-from prodgen.data import feed, prepare, resident
+from prodgen.data import prepare, resident, tfdata
 from prodgen.parallel import mesh as meshes
 from tests.tiny import ROOT, batch_of, mesh_of, tiny
 
@@ -36,18 +36,21 @@ def same(found, expected):
 def test_tfdata_and_resident_are_bit_identical_to_the_definition(store, start):
     config = tiny(seed=5)
     expected = [batch_of(store, config, t) for t in range(start, start + 9)]  # over an epoch's end
-    same(take(feed.batches(store, 5, 16, np.arange(16, dtype=np.int32), start), 9), expected)
+    same(
+        take(tfdata.iterate_batches(store, 5, 16, np.arange(16, dtype=np.int32), start), 9),
+        expected,
+    )
     for devices in (1, 8):
         mesh = mesh_of(config, devices)
         whole, rows = meshes.replicated(mesh), meshes.split(mesh)
-        same(take(resident.batches(store, 5, 16, start, whole, rows), 9), expected)
+        same(take(resident.iterate_batches(store, 5, 16, start, whole, rows), 9), expected)
 
 
 @needs_tensorflow
 def test_two_hosts_share_the_batch_that_one_host_sees(store):
     every = np.arange(16, dtype=np.int32)
-    whole = take(feed.batches(store, 0, 16, every, 3), 3)
-    halves = [take(feed.batches(store, 0, 16, every[i::2], 3), 3) for i in range(2)]
+    whole = take(tfdata.iterate_batches(store, 0, 16, every, 3), 3)
+    halves = [take(tfdata.iterate_batches(store, 0, 16, every[i::2], 3), 3) for i in range(2)]
     for t in range(3):
         for name in whole[t]:
             joined = np.empty_like(whole[t][name])
@@ -59,18 +62,18 @@ def test_a_set_smaller_than_a_batch_is_refused(store):
     mesh = mesh_of(tiny(), 1)
     whole, rows = meshes.replicated(mesh), meshes.split(mesh)
     with pytest.raises(BadData, match="fewer than config.train.batch_size=512"):
-        next(feed.batches(store, 0, 512, np.arange(512, dtype=np.int32), 0))
+        next(tfdata.iterate_batches(store, 0, 512, np.arange(512, dtype=np.int32), 0))
     with pytest.raises(BadData, match="fewer than config.train.batch_size=512"):
-        next(resident.batches(store, 0, 512, 0, whole, rows))
+        next(resident.iterate_batches(store, 0, 512, 0, whole, rows))
 
 
 def test_resident_takes_at_most_a_quarter_of_the_memory(store, monkeypatch):
     mesh = mesh_of(tiny(), 1)
     size = len(store.ids("train")) * 16 * 16 * 3
     monkeypatch.setattr(resident, "_memory", lambda mesh: 4 * size)
-    assert resident.fits(store, mesh)
+    assert resident.fits_in_device_memory(store, mesh)
     monkeypatch.setattr(resident, "_memory", lambda mesh: 4 * size - 4)
-    assert not resident.fits(store, mesh)
+    assert not resident.fits_in_device_memory(store, mesh)
 
 
 @pytest.fixture

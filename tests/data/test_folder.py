@@ -42,7 +42,7 @@ def test_a_single_wrapping_folder_is_passed_through(fill, tmp_path):
     (tmp_path / "archive" / "LICENSE.txt").write_text("free")
     found = items(tmp_path / "archive")
     assert found["products/shoes/0000.png"].category == "shoes"
-    assert isinstance(found["LICENSE.txt"].picture, Refused)
+    assert isinstance(found["LICENSE.txt"].image, Refused)
     fill(tmp_path / "only" / "images", 2)
     assert folder.Folder(tmp_path / "only", LIMIT).classes() == ()
 
@@ -73,11 +73,11 @@ def test_clutter_is_ignored_and_strange_things_are_refused(fill, tmp_path):
     (root / "loop.png").symlink_to(root / "loop.png")
     (root / "away").symlink_to(tmp_path / "other")
     found = items(root)
-    refused = {name for name, item in found.items() if isinstance(item.picture, Refused)}
+    refused = {name for name, item in found.items() if isinstance(item.image, Refused)}
     assert refused == {
         "notes.txt", "folder.png", "fifo.png", "outside.png", "broken.png", "loop.png", "away"
     }  # fmt: skip
-    assert "leaves the folder" in str(found["outside.png"].picture)
+    assert "leaves the folder" in str(found["outside.png"].image)
     assert set(found) - refused == {"0000.png", "inside.png"}
 
 
@@ -87,7 +87,7 @@ def test_names_that_are_not_utf8_survive(draw, tmp_path):
         Image.fromarray(draw(0)).save(file, "PNG")
     (item,) = items(tmp_path).values()
     assert os.fsencode(item.name) == b"sch\xfch.png"
-    np.testing.assert_array_equal(item.picture, draw(0))
+    np.testing.assert_array_equal(item.image, draw(0))
     folder.Folder(tmp_path, LIMIT).content()
 
 

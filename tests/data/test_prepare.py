@@ -47,7 +47,7 @@ class Listed:
         total = hashlib.sha256()
         for item in self.listed:
             total.update(repr((item.name, item.category, item.split, item.attributes)).encode())
-            total.update(b"" if isinstance(item.picture, Refused) else item.picture.tobytes())
+            total.update(b"" if isinstance(item.image, Refused) else item.image.tobytes())
         return {"listed": total.hexdigest()}
 
     def stream(self, start, stop):
@@ -75,7 +75,7 @@ def test_a_store_holds_what_preparing_each_picture_gives(data, draw, tmp_path):
     source.listed[7] = Item("bad", Refused("broken: for the test"))
     store = prepare.prepare(source, data)
     assert store.size == 29 and store.counts["refused"] == 1
-    wanted = [fit.prepare_picture(one, 16).pixels for n, one in enumerate(pictures) if n != 7]
+    wanted = [fit.fit_image(one, 16).pixels for n, one in enumerate(pictures) if n != 7]
     np.testing.assert_array_equal(store.fetch(np.arange(29))["image"], wanted)
     assert store.names([6, 7]) == ["p00006", "p00008"]
     assert sum(store.counts[name] for name in ("train", "validation", "test")) == 29
@@ -162,15 +162,15 @@ def test_too_little_is_bad_data_with_counts_and_reasons(data):
 
 def test_the_key_follows_options_and_content(data):
     source = listed(noise(12))
-    keys = {prepare.store_key(source, data)}
+    keys = {prepare.compute_key(source, data)}
     for name, value in (("resolution", 32), ("fit", "crop"), ("test", 0.2), ("channels", 1)):
         changed = data.copy_and_resolve_references()
         changed[name] = value
-        keys.add(prepare.store_key(source, changed))
-    keys.add(prepare.store_key(listed(noise(13)), data))
+        keys.add(prepare.compute_key(source, changed))
+    keys.add(prepare.compute_key(listed(noise(13)), data))
     assert len(keys) == 6
     data.workers, data.cache_dir = 2, "/elsewhere"
-    assert prepare.store_key(source, data) in keys
+    assert prepare.compute_key(source, data) in keys
 
 
 def test_a_cache_that_cannot_be_written(data, tmp_path):
@@ -234,7 +234,7 @@ BUILD = """
     import sys, time
     sys.path.insert(0, {root!r})
     from configs import base
-    from prodgen import decode
+    from prodgen.core import decode
     from prodgen.data import prepare
     slow = decode.decode_file
     def decode_slowly(*arguments):
@@ -262,6 +262,7 @@ def test_a_killed_build_goes_on_to_the_same_bytes(data, fill, tmp_path):
     cache = tmp_path / "killed"
     process = start(data.path, cache, 0.004)
     while not list(cache.glob("*.building/chunk-000001.npz")):
+        assert process.poll() is None
         time.sleep(0.01)
     process.kill()
     process.wait()

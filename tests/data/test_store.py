@@ -49,7 +49,7 @@ def test_splits_are_a_partition(store):
 def test_hashes_are_of_the_content(store):
     pictures = store.fetch(np.arange(30))["image"]
     for picture, digest in zip(pictures, store.hash, strict=True):
-        assert stores.content_hash(picture) == digest.tobytes()
+        assert stores.hash_content(picture) == digest.tobytes()
 
 
 def test_names_and_reports(store, tmp_path):
@@ -129,7 +129,7 @@ def test_reading_needs_numpy_alone():
 
 def test_some_of_a_split_are_spread_over_it(store):
     ids = store.ids("train")
-    some = store.some("train", 5)
+    some = store.evenly_spaced_ids("train", 5)
     assert len(some) == 5 and some[0] == ids[0] and some[-1] == ids[-1]
     assert np.ptp(np.diff(np.searchsorted(ids, some))) <= 1
-    np.testing.assert_array_equal(store.some("train", 10**6), ids)
+    np.testing.assert_array_equal(store.evenly_spaced_ids("train", 10**6), ids)

@@ -99,21 +99,21 @@ def test_paths_stay_inside(shop, tmp_path_factory):
     found = items(open_table(shop / "a.csv", "path\n0000.png\n" + "\n".join(bad) + "\n,\n"))
     for name, reason in bad.items():
         if reason:
-            assert str(found[name].picture).startswith(reason), name
-    assert not isinstance(found["0000.png"].picture, Refused)
+            assert str(found[name].image).startswith(reason), name
+    assert not isinstance(found["0000.png"].image, Refused)
 
 
 def test_paths_with_backslashes_and_without_suffix(shop):
     (shop / "bare").write_bytes((shop / "images" / "0000.png").read_bytes())
     found = items(open_table(shop / "a.csv", "path\nimages\\0001.png\nbare\n"))
-    assert not any(isinstance(item.picture, Refused) for item in found.values())
+    assert not any(isinstance(item.image, Refused) for item in found.values())
 
 
 def test_bad_and_repeated_rows_are_refused_alone(shop):
     text = "path,category\n0000.png,bag\n0000.png,bag\nimages/0000.png,shoe\n0001.png,a,b,c\n"
     source = open_table(shop / "a.csv", text + "\n0002.png,bag\n")
-    reasons = [str(item.picture) for item in source.stream(0, len(source))
-               if isinstance(item.picture, Refused)]  # fmt: skip
+    reasons = [str(item.image) for item in source.stream(0, len(source))
+               if isinstance(item.image, Refused)]  # fmt: skip
     assert len(source) == 5
     assert reasons[0] == reasons[1] == "repeated: the picture of line 2 again"
     assert reasons[2] == "bad row: 4 cells under 2 column names"
@@ -128,8 +128,8 @@ def test_jsonl(shop):
     ]
     source = open_table(shop / "a.jsonl", "\n".join(lines))
     found = items(source)
-    assert str(found["line 2"].picture) == "bad row: not JSON"
-    assert str(found["line 3"].picture) == "bad row: not a JSON object"
+    assert str(found["line 2"].image) == "bad row: not JSON"
+    assert str(found["line 3"].image) == "bad row: not a JSON object"
     assert found["0000.png"].attributes == {"new": "true", "price": 2.5}
     assert found["0001.png"].attributes == {"new": None, "price": None}
     assert found["0001.png"].category is None
@@ -185,4 +185,4 @@ def test_the_real_table():
     assert [one.name for one in source.schema()] == ["kids", "colour_r", "colour_g", "colour_b"]
     item = next(source.stream(1, 2))
     assert item.category is None and item.attributes["kids"] is None
-    assert item.attributes["colour_r"] == 206 and item.picture.shape == (256, 256, 3)
+    assert item.attributes["colour_r"] == 206 and item.image.shape == (256, 256, 3)

@@ -31,7 +31,7 @@ def test_the_key_needs_no_tensorflow():
     code = (
         "import sys; from configs import base; from prodgen.data import prepare; "
         "data = base.get_config().data; data.source, data.name = 'tfds', 'fashion_mnist'; "
-        "prepare.store_key(prepare.source_from_config(data), data); "
+        "prepare.compute_key(prepare.source_from_config(data), data); "
         "print('tensorflow' in sys.modules)"
     )
     root = Path(__file__).parents[2]

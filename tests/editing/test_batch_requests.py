@@ -149,7 +149,7 @@ def test_what_an_orders_files_hold_is_told(conditions, tmp_path):
 
 
 def test_an_unconditional_run_has_no_categories(store, tmp_path):
-    hidden = Conditions.from_store(store).hidden()
+    hidden = Conditions.from_store(store).to_unconditional()
     with pytest.raises(UsageError, match="there are none"):
         batch_requests.parsed(
             2, dict.fromkeys(batch_requests.COLUMNS, "") | {"category": "disc"}, hidden, tmp_path

@@ -106,7 +106,7 @@ def _pictures(paths: list[Path], store: Store, how: str) -> np.ndarray:
                 f"the pictures are {_size(size)}, the reference is {spec.resolution} a side",
                 "judge by a reference of their size: enlarged pictures would look blurred",
             )
-        pixels = fit.prepare_picture(raw, spec.resolution, how).pixels
+        pixels = fit.fit_image(raw, spec.resolution, how).pixels
         if pixels.shape[-1] > spec.channels:
             raise BadData(
                 f"{path.name} is in colour, the reference is grey",

@@ -25,7 +25,7 @@ def read_pictures(model: Model, source: str, n: int) -> tuple[np.ndarray, Batch 
     """
     if not source:
         store = model.store()
-        ids = store.some("test", n)
+        ids = store.evenly_spaced_ids("test", n)
         if not len(ids):
             raise MissingInput(
                 "the run held no pictures back for testing", "name some with --input=FILE_OR_FOLDER"

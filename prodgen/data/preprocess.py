@@ -28,7 +28,7 @@ WORDS = {"several": "several products", "touches_border": "a product that the fr
 
 
 @dataclasses.dataclass(frozen=True)
-class Way:
+class FitOptions:
     """How pictures are taken. fit, composited: see fit.prepare_picture, where nothing is cut out.
 
     cutout: a method of registry.CUTOUTS, or none; model: its file.
@@ -41,27 +41,27 @@ class Way:
     model: str = ""
 
     @staticmethod
-    def of(data: ConfigDict, composited: bool = False) -> Way:
+    def from_config(data: ConfigDict, composited: bool = False) -> FitOptions:
         """As config.data says; a section without a cut-out is older than the field."""
         method, model = data.get("cutout", "none"), data.get("cutout_model", "")
-        return Way(data.resolution, data.fit, composited, method, model)
+        return FitOptions(data.resolution, data.fit, composited, method, model)
 
 
 @dataclasses.dataclass(frozen=True)
-class Taken:
+class PreparedPhoto:
     """A photo as the model takes it, and the keys of what was found about its cut-out."""
 
-    prepared: fit.Prepared
+    image: fit.FittedImage
     findings: tuple[str, ...] = ()
 
 
-def packshot(
+def make_packshot(
     picture: np.ndarray,
     resolution: int,
     method: str,
     model: str = "",
     background: tuple[int, ...] = WHITE,
-) -> Taken:
+) -> PreparedPhoto:
     """A photo uint8 [h, w, 1 | 3 | 4] as a packshot of `resolution` pixels a side.
 
     method: of registry.CUTOUTS; model: its file. background: one level, or three. The mask is the
@@ -71,25 +71,31 @@ def packshot(
     cut = cutout.cut(picture, _cutter(method, model))
     if cut.verdict.failure:
         raise Refused(cut.verdict.failure)
-    prepared = squared(cut, resolution, background)
-    return Taken(dataclasses.replace(prepared, original=picture.shape[:2]), cut.verdict.keys)
+    prepared = centre_on_square(cut, resolution, background)
+    return PreparedPhoto(
+        dataclasses.replace(prepared, original_size=picture.shape[:2]), cut.verdict.keys
+    )
 
 
-def squared(cut: Cutout, resolution: int, background: tuple[int, ...] = WHITE) -> fit.Prepared:
+def centre_on_square(
+    cut: Cutout, resolution: int, background: tuple[int, ...] = WHITE
+) -> fit.FittedImage:
     """A cut-out in the middle of a square of one colour, `resolution` pixels a side."""
     middle = place.centred(cut)
     ground = tuple(int(level) for level in np.broadcast_to(background, 3))
     finished = np.dstack([middle.over(ground), middle.alpha])
-    return fit.prepare_picture(finished, resolution, composited=True)
+    return fit.fit_image(finished, resolution, composited=True)
 
 
-def take(picture: np.ndarray, how: Way, background: tuple[int, ...] = WHITE) -> Taken:
+def prepare_photo(
+    picture: np.ndarray, how: FitOptions, background: tuple[int, ...] = WHITE
+) -> PreparedPhoto:
     """A picture uint8 [h, w, 1 | 3 | 4] as the model takes it: a packshot where `how` cuts out,
     else fitted as it is, with the background that it has. Refused, MissingInput as by `packshot`.
     """
     if how.cutout != "none":
-        return packshot(picture, how.resolution, how.cutout, how.model, background)
-    return Taken(fit.prepare_picture(picture, how.resolution, how.fit, how.composited))
+        return make_packshot(picture, how.resolution, how.cutout, how.model, background)
+    return PreparedPhoto(fit.fit_image(picture, how.resolution, how.fit, how.composited))
 
 
 @functools.lru_cache(maxsize=2)
@@ -97,13 +103,13 @@ def _cutter(method: str, model: str) -> Cutter:
     return cutout.method(method, model)
 
 
-def check(how: Way) -> None:
+def check_method(how: FitOptions) -> None:
     """MissingInput or BadData where the method cannot work here."""
     if how.cutout != "none":
         _cutter(how.cutout, how.model)
 
 
-def identity(how: Way) -> dict[str, Any]:
+def describe_cutout(how: FitOptions) -> dict[str, Any]:
     """What a store's key must hold: nothing without a cut-out, so that older keys stay."""
     if how.cutout == "none":
         return {}
@@ -111,7 +117,7 @@ def identity(how: Way) -> dict[str, Any]:
     return {"cutout": how.cutout, "cutout_model": model, "cutout_version": VERSION}
 
 
-def notes(items: Sequence[dict[str, Any]]) -> Iterator[str]:
+def describe_findings(items: Sequence[dict[str, Any]]) -> Iterator[str]:
     """What the data report says of pictures that were taken although something was found."""
     for key, words in WORDS.items():
         names = [item["name"] for item in items if key in item.get("findings", ())]

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from prodgen.core.errors import MissingInput, Refused
-from prodgen.data import catalogue, folder, intake, prepare
+from prodgen.data import catalogue, folder, prepare, preprocess
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
 
 
@@ -34,23 +34,23 @@ def shop(data, tmp_path):
 
 def test_a_packshot_is_centred_on_the_background_asked_for():
     for background in ((255, 255, 255), (240, 230, 220), (128,)):
-        taken = intake.packshot(scene(right=35), 64, "plain", background=background)
-        pixels = np.broadcast_to(taken.prepared.pixels, (64, 64, 3))
+        taken = preprocess.make_packshot(scene(right=35), 64, "plain", background=background)
+        pixels = np.broadcast_to(taken.image.pixels, (64, 64, 3))
         ground = np.broadcast_to(background, 3)
         np.testing.assert_array_equal(pixels[0, 0], ground)
-        np.testing.assert_array_equal(taken.prepared.background, ground)
-        assert overlap(taken.prepared.mask, disc(64, 27.5)) > 0.95  # 86 % of 64 pixels
+        np.testing.assert_array_equal(taken.image.background, ground)
+        assert overlap(taken.image.mask, disc(64, 27.5)) > 0.95  # 86 % of 64 pixels
         inner = pixels[24:40, 24:40].mean(axis=(0, 1))
         np.testing.assert_allclose(inner, (190, 50, 60), atol=20)
-        assert taken.prepared.original == (160, 160)
+        assert taken.image.original_size == (160, 160)
 
 
 def test_without_a_cutout_a_picture_is_fitted_as_before():
     from prodgen.data import fit
 
     picture = scene()
-    plain = intake.take(picture, intake.Way(32))
-    np.testing.assert_array_equal(plain.prepared.pixels, fit.prepare_picture(picture, 32).pixels)
+    plain = preprocess.prepare_photo(picture, preprocess.FitOptions(32))
+    np.testing.assert_array_equal(plain.image.pixels, fit.fit_image(picture, 32).pixels)
     assert plain.findings == ()
 
 
@@ -58,7 +58,7 @@ def test_what_nobody_should_train_on_is_refused():
     rng = np.random.default_rng(0)
     clutter = np.kron(rng.integers(0, 255, (10, 10, 3)), np.ones((16, 16, 1)))
     with pytest.raises(Refused, match="^unsure: "):
-        intake.packshot(photo(cloth(160, (9, 9, 9)), disc(160, 40), clutter), 32, "plain")
+        preprocess.make_packshot(photo(cloth(160, (9, 9, 9)), disc(160, 40), clutter), 32, "plain")
 
 
 def test_phone_photos_give_packshots_and_a_report(shop):
@@ -81,13 +81,13 @@ def test_phone_photos_give_packshots_and_a_report(shop):
 
 
 def test_keys_hold_the_cutout_only_where_there_is_one(data, shop):
-    plain = prepare.store_key(folder.from_config(shop), shop)
+    plain = prepare.compute_key(folder.from_config(shop), shop)
     shop.cutout = "none"
-    without = prepare.store_key(folder.from_config(shop), shop)
+    without = prepare.compute_key(folder.from_config(shop), shop)
     assert plain != without
     data.source, data.resolution = "catalogue", 64  # as before the field existed
     data.cutout = "none"
-    assert prepare.store_key(catalogue.Catalogue(12, 16, 3), data) == "a3b7e2cfb5c35823"
+    assert prepare.compute_key(catalogue.Catalogue(12, 16, 3), data) == "a3b7e2cfb5c35823"
 
 
 def test_a_method_that_lacks_something_stops_at_once(shop, tmp_path):

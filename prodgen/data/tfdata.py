@@ -17,7 +17,7 @@ from prodgen.data.store import Store
 PREFETCH = 4  # batches held ready
 
 
-def batches(
+def iterate_batches(
     store: Store, seed: int, batch_size: int, slots: np.ndarray, start: int
 ) -> Iterator[Batch]:
     """Host batches `start`, start+1, ... without end: the rows `slots` of each global batch.
@@ -25,10 +25,10 @@ def batches(
     Values are NumPy arrays as described in types.Batch.
     """
     ids = store.ids("train")
-    order.check(len(ids), batch_size)
+    order.check_batch_size(len(ids), batch_size)
 
     def gather(t: np.ndarray) -> tuple[np.ndarray, ...]:
-        chosen = ids[order.batch(seed, int(t), len(ids), batch_size)[slots]]
+        chosen = ids[order.select_batch(seed, int(t), len(ids), batch_size)[slots]]
         found = store.fetch(chosen) | {"slot": slots}
         return tuple(found[name] for name, _ in _layout(store))
 
