@@ -27,7 +27,7 @@ HEAD = """
     def fail(*arguments):
         raise AssertionError("no worker could be started")
 
-    chunks._build_here = fail
+    chunks._build_serially = fail
 """
 PREPARE = """
     from configs import base

@@ -129,8 +129,8 @@ def _cut(path: Path, entry: Entry, cutter: Cutter) -> tuple[np.ndarray | None, C
     """The picture in a file, uint8 [H, W, C], if there is one, and its cut-out or why not."""
     picture = None
     try:
-        if entry.refused:
-            raise Refused(entry.refused)
+        if entry.refusal:
+            raise Refused(entry.refusal)
         picture = decode.decode_file(path, listing.MAX_PIXELS, still=True)
         return picture, cutout.cut(picture, cutter)
     except Refused as refused:

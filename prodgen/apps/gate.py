@@ -108,8 +108,8 @@ def _rows(
 def _checked(path: Path, entry: Entry, profile: str) -> tuple[Verdict, np.ndarray | None]:
     """The verdict on a file and its picture, uint8 [H, W, 1 | 3 | 4], where there is one."""
     try:
-        if entry.refused:
-            raise Refused(entry.refused)
+        if entry.refusal:
+            raise Refused(entry.refusal)
         picture = marketplace.read(path)
         return marketplace.check(picture, profile), picture
     except Refused as refused:

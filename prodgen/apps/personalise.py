@@ -80,15 +80,15 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     used, products, refused = _products(inverter, store, found)
     for reason in refused:
         say(f"left out: {reason}")
-    if found.ignored:
-        say(f"columns left aside: {', '.join(found.ignored)}")
+    if found.unused_columns:
+        say(f"columns left aside: {', '.join(found.unused_columns)}")
     maker = Personaliser(inverter, say, options.seed)
     weights = np.array([one.weight for one in used])
     rows = maker.rows(products["image"], products)
     made = maker(rows, weights, options.n, options.exploration, options.diversity)
     words = told(made, weights, model)
     _write(out, model, options, made, drawn(products["image"], weights, made.made.pictures))
-    facts = _facts(made, used, refused, found.ignored, options)
+    facts = _facts(made, used, refused, found.unused_columns, options)
     out.write("taste.json", json.dumps(facts, indent=1).encode(), {})
     out.write("taste.txt", ("\n".join(words) + "\n").encode(), {})
     for line in words:
@@ -107,7 +107,7 @@ def _products(inverter: Inverter, store, found: History) -> tuple[list[Interacti
     used = [one for one in found.interactions if one.id >= 0]
     ids = np.array([one.id for one in used], np.int32)
     products = {name: value for name, value in store.fetch(ids).items() if name in KEYS}
-    files, pictures, refused = [], [], list(found.refused)
+    files, pictures, refused = [], [], list(found.refusals)
     for one in found.interactions:
         if one.id >= 0:
             continue

@@ -1,7 +1,8 @@
-"""The embedded catalogue: packshots of sixteen kinds of product, drawn here, nothing downloaded.
+"""The embedded catalogue: rendered packshots of sixteen kinds of product, without a download.
 
-Every picture is a function of (seed, id) alone and needs NumPy only, with the same bytes on any
-machine (rendering/sdf.py says how): rendering/products.py samples the products, render.py draws.
+Every image is a function of (seed, id) alone and needs NumPy only, with the same bytes on any
+machine (catalogue/sdf.py explains how). catalogue/products.py samples the products and
+catalogue/render.py renders them.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ SCHEMA = (
     Attribute("azimuth", "angle", unit="degrees"),
     Attribute("elevation", "number", unit="degrees"),
 )
-"""Colour is that of the main part, display RGB in 0..1. Azimuth is positive when the camera stands
-to the right of the product's front; elevation is the camera's height over the horizon."""
+"""The colour is that of the main part, display RGB in 0..1. The azimuth is positive when the camera
+is to the right of the product's front; the elevation is the camera's angle over the horizon."""
 
 
 class Catalogue:
     """`size` products of a seed as packshots of `resolution` pixels a side.
 
-    Pictures are RGBA uint8 [R, R, 4]. RGB is the finished packshot, already on its white background
-    with the soft shadow; alpha is the coverage of the product alone, without its shadow: it is a
-    mask to be stored, not to be composed with (`composited` says so).
+    Images are RGBA uint8 [R, R, 4]. RGB is the final packshot, already on its white background with
+    the soft shadow. Alpha is the coverage of the product alone, without its shadow: a mask for the
+    store, not for compositing, as `composited` says.
     """
 
     parallel = True
@@ -73,35 +74,35 @@ class Catalogue:
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
         for id in range(start, stop):
-            described = product(self.seed, id)
+            sample = product(self.seed, id)
             yield Item(
-                name=f"{described.kind.name}-{id:06d}",
-                image=render(described, self.resolution),
-                category=described.kind.name,
-                attributes=describe_attributes(described),
-                caption=described.caption,
+                name=f"{sample.kind.name}-{id:06d}",
+                image=render(sample, self.resolution),
+                category=sample.kind.name,
+                attributes=describe_attributes(sample),
+                caption=sample.caption,
             )
 
 
-def describe_attributes(described: Product) -> dict[str, Value]:
+def describe_attributes(sample: Product) -> dict[str, Value]:
     """The values of SCHEMA for one product, by name."""
-    width, height, depth = proportions(described.body)
-    red, green, blue = described.rgb
+    width, height, depth = proportions(sample.body)
+    red, green, blue = sample.rgb
     return {
-        "colour": described.colour,
+        "colour": sample.colour,
         "colour_r": red,
         "colour_g": green,
         "colour_b": blue,
-        "material": described.material,
-        "variant": str(described.variant + 1),
+        "material": sample.material,
+        "variant": str(sample.variant + 1),
         "width": width,
         "height": height,
         "depth": depth,
-        "azimuth": described.view.azimuth,
-        "elevation": described.view.elevation,
+        "azimuth": sample.view.azimuth,
+        "elevation": sample.view.elevation,
     }
 
 
 def from_config(data: ConfigDict) -> Catalogue:
-    """The catalogue that a config's `data` section asks for."""
+    """The source that config.data describes."""
     return Catalogue(data.size, data.resolution, data.seed)

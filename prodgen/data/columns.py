@@ -1,4 +1,4 @@
-"""What the columns of a product table are: picture, category, attributes, caption, split."""
+"""The roles of a product table's columns: image, category, attribute, caption, split."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from prodgen.core.errors import UsageError
 from prodgen.core.types import Attribute
 from prodgen.data.source import SplitName, Value
 
-IMAGE = ("path", "image", "file", "filename", "image_path", "file_name", "filepath", "picture",
-         "photo", "img")  # fmt: skip
-CATEGORY = ("category", "label", "class", "type")
-CAPTION = ("caption", "description", "title")
-IDENTIFIER = re.compile(r"(.*[_ -])?(id|ids|uuid|guid|sku|ean|gtin|upc|asin|index)$|unnamed: \d+$")
-UNIT = re.compile(r"^(.+?)\s*[(\[]([^)\]]+)[)\]]$")
+IMAGE_NAMES = ("path", "image", "file", "filename", "image_path", "file_name", "filepath",
+               "picture", "photo", "img")  # fmt: skip
+CATEGORY_NAMES = ("category", "label", "class", "type")
+CAPTION_NAMES = ("caption", "description", "title")
+ID_PATTERN = re.compile(r"(.*[_ -])?(id|ids|uuid|guid|sku|ean|gtin|upc|asin|index)$|unnamed: \d+$")
+UNIT_PATTERN = re.compile(r"^(.+?)\s*[(\[]([^)\]]+)[)\]]$")  # as in "height (cm)"
 DEGREES = ("deg", "degree", "degrees", "°")
 MISSING = ("", "nan", "na", "n/a", "null", "<na>")
 BOOLEANS = {"true", "false"}
@@ -27,31 +27,31 @@ SPLIT_NAMES: dict[str, SplitName] = {
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-MOST_VALUES = 64  # of a categorical attribute; beyond, it is free text or an identifier
-FEW_NUMBERS = 10  # whole numbers with no more distinct values are categories
+MAX_CATEGORIES = 64  # of an attribute; with more values it is free text or an identifier
+MAX_INTEGER_CATEGORIES = 10  # whole numbers with more distinct values are a number
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column that holds an attribute; fold: its values are compared in lower case (booleans)."""
+    """A column that holds an attribute; is_boolean: its values are compared in lower case."""
 
     header: str
     attribute: Attribute
-    fold: bool = False
+    is_boolean: bool = False
 
     def value(self, row: dict[str, Any]) -> Value:
-        """What the row says: a category as text, a number or angle as float, None if unknown."""
+        """The row's value: a category as text, a number or angle as float, None if unknown."""
         text = read_cell(row.get(self.header))
         if text is None:
             return None
         if self.attribute.kind == "categorical":
-            return text.lower() if self.fold else text
+            return text.lower() if self.is_boolean else text
         return float(text)
 
 
 @dataclasses.dataclass(frozen=True)
 class Roles:
-    """Which column is what; None where the table has no such column."""
+    """The column of each role; None where the table has no such column. notes: unused columns."""
 
     image: str
     category: str | None
@@ -67,28 +67,32 @@ def find_roles(
     """The roles of the columns `header`, from their names and the values in `rows`.
 
     image, category: the columns that the config names, or "". UsageError names the field and lists
-    the columns where a named one does not exist or no column looks like the picture's path.
+    the columns where a column of the config does not exist or none has a usual name for images.
     """
     header = list(dict.fromkeys(name for name in header if name))
-    picture = _named(header, image, IMAGE, "image_column")
-    if picture is None:
+    image = _find_column(header, image, IMAGE_NAMES, "image_column")
+    if image is None:
         raise UsageError(
-            f"no column of the table holds the pictures' paths; columns: {', '.join(header)}",
+            f"no column of the table holds the images' paths; columns: {', '.join(header)}",
             "set --config.data.image_column to one of them",
         )
-    rest = [name for name in header if name != picture]
-    label = _named(rest, category, CATEGORY, "category_column")
-    rest = [name for name in rest if name != label]
-    caption = _first(rest, CAPTION)
-    split = _split_column(rest, rows)
+    rest = [name for name in header if name != image]
+    category = _find_column(rest, category, CATEGORY_NAMES, "category_column")
+    rest = [name for name in rest if name != category]
+    caption = _first_match(rest, CAPTION_NAMES)
+    # A column "split" counts where its only values are train, validation and test.
+    split = _first_match(rest, ("split",))
+    splits = {read_cell(row.get(split)) for row in rows} - {None} if split else set()
+    if not splits or not {value.lower() for value in splits} <= set(SPLIT_NAMES):
+        split = None
     attributes, notes = [], []
     for name in (name for name in rest if name not in (caption, split)):
-        column, why = _attribute(name, [read_cell(row.get(name)) for row in rows])
+        column, reason = _infer_attribute(name, [read_cell(row.get(name)) for row in rows])
         if column is None:
-            notes.append(f"column {name!r} is not used: {why}")
+            notes.append(f"column {name!r} is not used: {reason}")
         else:
             attributes.append(column)
-    return Roles(picture, label, caption, split, tuple(attributes), tuple(notes))
+    return Roles(image, category, caption, split, tuple(attributes), tuple(notes))
 
 
 def read_cell(value: Any) -> str | None:
@@ -100,79 +104,72 @@ def read_cell(value: Any) -> str | None:
 
 
 def to_cell(value: Any) -> Any:
-    """A JSON value as a cell: booleans as text, lists and objects kept (they are never used)."""
+    """A JSON value as a cell: booleans as text, lists and objects unchanged (they are not used)."""
     return str(value).lower() if isinstance(value, bool) else value
 
 
 def normalise_decimal(cell: str) -> str:
-    """ "3,5" as "3.5": tables with semicolons come from places with decimal commas."""
+    """ "3,5" as "3.5": tables with semicolons usually have decimal commas."""
     return cell.replace(",", ".") if re.fullmatch(r"[+-]?\d+,\d+", cell) else cell
 
 
-def _named(header: list[str], wanted: str, usual: tuple[str, ...], field: str) -> str | None:
-    if not wanted:
-        return _first(header, usual)
-    if wanted not in header:
-        hint = registry.nearest(wanted, header).replace("known:", "the table's columns:")
-        raise UsageError(f"config.data.{field}={wanted!r} is no column of the table; {hint}")
-    return wanted
+def _find_column(
+    header: list[str], name: str, usual_names: tuple[str, ...], field: str
+) -> str | None:
+    """The column that config.data.`field` names, or without a name the first with a usual one."""
+    if not name:
+        return _first_match(header, usual_names)
+    if name not in header:
+        hint = registry.nearest(name, header).replace("known:", "the table's columns:")
+        raise UsageError(f"config.data.{field}={name!r} is no column of the table; {hint}")
+    return name
 
 
-def _first(header: list[str], usual: tuple[str, ...]) -> str | None:
-    lower = {name.lower(): name for name in reversed(header)}
-    return next((lower[name] for name in usual if name in lower), None)
+def _first_match(header: list[str], usual_names: tuple[str, ...]) -> str | None:
+    by_lower_name = {name.lower(): name for name in reversed(header)}
+    return next((by_lower_name[name] for name in usual_names if name in by_lower_name), None)
 
 
-def _split_column(header: list[str], rows: Sequence[dict[str, Any]]) -> str | None:
-    """The column "split", where it says nothing but train, validation and test."""
-    name = _first(header, ("split",))
-    if name is None:
-        return None
-    values = {read_cell(row.get(name)) for row in rows} - {None}
-    return name if values and {value.lower() for value in values} <= set(SPLIT_NAMES) else None
-
-
-def _attribute(name: str, cells: list[str | None]) -> tuple[Column | None, str]:
-    """The attribute that a column holds, or why it holds none."""
+def _infer_attribute(name: str, cells: list[str | None]) -> tuple[Column | None, str]:
+    """(the attribute that a column holds, "") or (None, the reason why it holds none)."""
     values = [cell for cell in cells if cell is not None]
-    distinct = sorted(set(values))
+    categories = sorted(set(values))
     if not values:
         return None, "it is empty"
-    if IDENTIFIER.match(name.strip().lower()):
-        return None, "its name says that it identifies products"
-    numbers = [_finite(value) for value in distinct]
+    if ID_PATTERN.match(name.strip().lower()):
+        return None, "its name is that of an identifier"
+    numbers = [_parse_finite(value) for value in categories]
     if None not in numbers:
-        whole = all(number.is_integer() for number in numbers)
-        if whole and len(numbers) > FEW_NUMBERS and _counts_up(values):
-            return None, "it numbers the rows"
-        if not whole or len(numbers) > FEW_NUMBERS:
-            return Column(name, _measured(name)), ""
-        distinct = sorted(distinct, key=float)
-    fold = {value.lower() for value in distinct} <= BOOLEANS
-    if fold:
-        distinct = sorted({value.lower() for value in distinct})
-    if len(distinct) > MOST_VALUES:
-        return None, f"{len(distinct)} different values, at most {MOST_VALUES} make a category"
-    return Column(name, Attribute(name, "categorical", tuple(distinct)), fold), ""
+        all_whole = all(number.is_integer() for number in numbers)
+        if all_whole and len(numbers) > MAX_INTEGER_CATEGORIES:
+            row_numbers = [float(value) for value in values]
+            steps = zip(row_numbers, row_numbers[1:], strict=False)
+            if all(after - before == 1 for before, after in steps):
+                return None, "it numbers the rows"
+        if not all_whole or len(numbers) > MAX_INTEGER_CATEGORIES:
+            return Column(name, _numeric_attribute(name)), ""
+        categories = sorted(categories, key=float)
+    is_boolean = {value.lower() for value in categories} <= BOOLEANS
+    if is_boolean:
+        categories = sorted({value.lower() for value in categories})
+    if len(categories) > MAX_CATEGORIES:
+        reason = f"{len(categories)} different values, at most {MAX_CATEGORIES} make a category"
+        return None, reason
+    return Column(name, Attribute(name, "categorical", tuple(categories)), is_boolean), ""
 
 
-def _measured(name: str) -> Attribute:
+def _numeric_attribute(name: str) -> Attribute:
     """A number, its unit from a name like "height (cm)"; an angle where the unit is degrees."""
-    match = UNIT.match(name)
+    match = UNIT_PATTERN.match(name)
     unit = match.group(2).strip() if match else ""
-    angle = unit.lower() in DEGREES or name.lower().endswith("_deg")
-    return Attribute(name, "angle" if angle else "number", unit=unit or ("deg" if angle else ""))
+    is_angle = unit.lower() in DEGREES or name.lower().endswith("_deg")
+    kind = "angle" if is_angle else "number"
+    return Attribute(name, kind, unit=unit or ("deg" if is_angle else ""))
 
 
-def _finite(text: str) -> float | None:
+def _parse_finite(text: str) -> float | None:
     try:
         number = float(text)
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-def _counts_up(values: list[str]) -> bool:
-    """Whether every row is one more than the row before."""
-    numbers = [float(value) for value in values]
-    return all(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False))

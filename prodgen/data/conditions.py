@@ -1,6 +1,6 @@
-"""Conditions for generated pictures: each copies the label, attributes and flags of a real one.
+"""Conditions for generated images: each copies the label, attributes and flags of a real image.
 
-A run keeps those of its training pictures, so that sampling needs neither the pictures nor the
+A run stores the conditions of its training images, so sampling needs neither the images nor the
 store. Which row a sample is paired with is a function of (seed, sample index). NumPy only.
 """
 
@@ -22,19 +22,20 @@ from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
 
 FILE = "conditions.npz"
-LIMIT = 8192  # rows kept: enough for any sheet, small beside a checkpoint
-NEAREST = 16  # rows a request with numbers chooses among
+MAX_ROWS = 8192  # stored in a run: enough for any sheet, small beside a checkpoint
+NUM_NEAREST = 16  # rows from which a request with attribute values draws
+UNKNOWN_DISTANCE = 4.0  # squared, in units of the encoded columns
 
 
 class Conditions:
-    """Rows label int32 [N], attributes float32 [N, A], known bool [N, A] of training pictures."""
+    """Rows label int32 [N], attributes float32 [N, A], known bool [N, A] of training images."""
 
     def __init__(self, spec: Spec, label: np.ndarray, attributes: np.ndarray, known: np.ndarray):
         self.spec, self.label, self.attributes, self.known = spec, label, attributes, known
 
     @staticmethod
     def from_store(store: Store) -> Conditions:
-        ids = store.evenly_spaced_ids("train", LIMIT)
+        ids = store.evenly_spaced_ids("train", MAX_ROWS)
         return Conditions(store.spec, store.label[ids], store.attributes[ids], store.known[ids])
 
     @staticmethod
@@ -48,11 +49,11 @@ class Conditions:
         write_atomically(run / FILE, out.getvalue())
 
     def visible_to(self, config: ConfigDict) -> Conditions:
-        """What a config's network hears of these: all, or nothing where it is unconditional."""
+        """The conditions that a config's network receives: none where it is unconditional."""
         return self if config.model.condition else self.to_unconditional()
 
     def to_unconditional(self) -> Conditions:
-        """As many rows of which nothing is known."""
+        """The same number of rows, all unknown."""
         spec = dataclasses.replace(self.spec, classes=(), attributes=())
         label, known = np.full_like(self.label, -1), np.zeros_like(self.known)
         return Conditions(spec, label, np.zeros_like(self.attributes), known)
@@ -62,27 +63,27 @@ class Conditions:
         seed: int,
         indices: np.ndarray,
         label: str = "",
-        wanted: Mapping[str, str] | None = None,
+        values: Mapping[str, str] | None = None,
     ) -> Batch:
         """The conditions of samples `indices` [N]: label, attributes, known.
 
-        `label` asks for a category, `wanted` for attribute values, as text: the pairing is then
-        among the rows nearest to what is asked, and the asked values replace theirs.
+        `label` sets the category and `values` sets attributes, given as text. The pairing is then
+        among the rows nearest to these values, and the values replace those of the row. UsageError
+        where the run does not know a name or value.
         """
-        names = [attribute.name for attribute in self.spec.attributes]
-        asked = {find_spelling(name, names): text for name, text in (wanted or {}).items()}
-        if len(asked) < len(wanted or {}):
-            raise UsageError("--attributes names an attribute twice, in two spellings")
-        values = {name: self._value(name, text) for name, text in asked.items()}
-        rows = self._candidates(self._label(label) if label else None, values)
+        columns = self._encode_values(values or {})
+        class_index = self._class_index(label) if label else None
+        rows = self._candidate_rows(class_index, columns)
+        # One raw Philox draw a sample: a sample's row does not depend on the other indices.
         keys = [np.array([seed, int(i)], np.uint64) for i in indices]
         bits = np.array([np.random.Philox(key=key).random_raw() for key in keys], np.uint64)
-        chosen = rows[(bits % np.uint64(len(rows))).astype(np.int64)]
-        attributes, known = self.attributes[chosen].copy(), self.known[chosen].copy()
-        for name, columns in values.items():
-            attributes[:, self.spec.slices()[name]] = columns
+        rows = rows[(bits % np.uint64(len(rows))).astype(np.int64)]
+        attributes, known = self.attributes[rows].copy(), self.known[rows].copy()
+        # Each requested value replaces the row's own.
+        for name, encoding in columns.items():
+            attributes[:, self.spec.slices()[name]] = encoding
             known[:, self.spec.slices()[name]] = True
-        labels = self.label[chosen] if not label else np.full(len(chosen), self._label(label))
+        labels = self.label[rows] if class_index is None else np.full(len(rows), class_index)
         return {"label": labels.astype(np.int32), "attributes": attributes, "known": known}
 
     def pick_per_category(self, seed: int, names: tuple[str, ...], columns: int) -> Batch:
@@ -93,37 +94,49 @@ class Conditions:
         ]
         return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
 
-    def _label(self, name: str) -> int:
+    def _class_index(self, name: str) -> int:
         name = find_spelling(name, self.spec.classes)
         if name not in self.spec.classes:
-            known = (
-                nearest(name, list(self.spec.classes)) if self.spec.classes else "there are none"
-            )
-            raise UsageError(f"--label={name!r} is not a category of this run; {known}")
+            hint = nearest(name, list(self.spec.classes)) if self.spec.classes else "there are none"
+            raise UsageError(f"--label={name!r} is not a category of this run; {hint}")
         return self.spec.classes.index(name)
 
-    def _value(self, name: str, text: str) -> np.ndarray:
-        found = {attribute.name: attribute for attribute in self.spec.attributes}
-        if name not in found:
-            raise UsageError(f"--attributes: {name!r} is not an attribute; {nearest(name, found)}")
-        try:
-            return found[name].encode(find_spelling(text, found[name].values))
-        except ValueError:
-            kind = found[name].kind
-            wants = nearest(text, list(found[name].values)) if kind == "categorical" else "a number"
-            raise UsageError(f"--attributes: {name}={text!r} is not a value; {wants}") from None
+    def _encode_values(self, values: Mapping[str, str]) -> dict[str, np.ndarray]:
+        """The columns float32 [c] of each attribute that `values` names."""
+        schema = {attribute.name: attribute for attribute in self.spec.attributes}
+        texts = {find_spelling(name, list(schema)): text for name, text in values.items()}
+        if len(texts) < len(values):
+            raise UsageError("--attributes names an attribute twice, in two spellings")
+        columns = {}
+        for name, text in texts.items():
+            if name not in schema:
+                hint = nearest(name, schema)
+                raise UsageError(f"--attributes: {name!r} is not an attribute; {hint}")
+            attribute = schema[name]
+            try:
+                columns[name] = attribute.encode(find_spelling(text, attribute.values))
+            except ValueError:
+                categorical = attribute.kind == "categorical"
+                hint = nearest(text, list(attribute.values)) if categorical else "a number"
+                message = f"--attributes: {name}={text!r} is not a value; {hint}"
+                raise UsageError(message) from None
+        return columns
 
-    def _candidates(self, label: int | None, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Rows of the label whose known attributes lie nearest to the asked ones."""
+    def _candidate_rows(
+        self, class_index: int | None, columns: Mapping[str, np.ndarray]
+    ) -> np.ndarray:
+        """Rows of the class whose known attributes are nearest to the encoded values."""
         rows = np.arange(len(self.label))
-        if label is not None and (self.label == label).any():
-            rows = rows[self.label == label]
-        if not values:
+        if class_index is not None and (self.label == class_index).any():
+            rows = rows[self.label == class_index]
+        if not columns:
             return rows
+        # Squared distance summed over attributes; an unknown attribute counts as a far one.
         distance = np.zeros(len(rows))
-        for name, columns in values.items():
-            place = self.spec.slices()[name]
-            gap = np.square(self.attributes[rows, place] - columns).sum(-1)
-            distance += np.where(self.known[rows, place].all(-1), gap, 4.0)
+        for name, encoding in columns.items():
+            attribute_slice = self.spec.slices()[name]
+            gap = np.square(self.attributes[rows, attribute_slice] - encoding).sum(-1)
+            known = self.known[rows, attribute_slice].all(-1)
+            distance += np.where(known, gap, UNKNOWN_DISTANCE)
         order = np.argsort(distance, kind="stable")
-        return rows[order[:NEAREST]]
+        return rows[order[:NUM_NEAREST]]

@@ -1,4 +1,4 @@
-"""The data report as one HTML page: no script, no outside file, readable on a phone."""
+"""The data report as one HTML page: no script, no external file, readable on a phone."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from PIL import Image
 
 from prodgen.data.store import SPLITS, Store
 
-SAMPLES = 8  # pictures shown a class
-MOST_CLASSES = 24  # that are shown with pictures
-MOST_PAIRS = 12
-THUMB = 96  # pixels a side at most
+NUM_SAMPLES = 8  # images a class
+MAX_CLASSES = 24  # with samples
+MAX_PAIRS = 12
+MAX_VALUES = 12  # of a categorical attribute
+MAX_THUMBNAIL_SIDE = 96  # pixels
 
 STYLE = """
 :root{--ink:#1d2430;--soft:#667085;--line:#e4e7ec;--card:#fff;--page:#f6f7f9;--bar:#3b6fd4;
@@ -63,18 +64,18 @@ vertical-align:-2px}
 
 
 def render_page(store: Store, summary: dict[str, Any]) -> str:
-    """The whole page for the report's numbers, with pictures from the store."""
-    title = _safe(summary["title"])
-    parts = [
-        _cards(summary),
-        _remarks(summary["remarks"] + summary["notes"]),
-        _samples(store, summary),
-        _class_balance(summary),
-        _attributes(summary["attributes"]),
-        _originals(summary),
-        _background(summary["background"]),
-        _duplicates(store, summary),
-        _refused(summary["refused"], summary["left_out"]),
+    """The whole page for the report's numbers, with images from the store."""
+    title = _escape(summary["title"])
+    sections = [
+        _render_cards(summary),
+        _render_remarks(summary["remarks"] + summary["notes"]),
+        _render_samples(store, summary),
+        _render_classes(summary),
+        _render_attributes(summary["attributes"]),
+        _render_sizes(summary["sizes"]),
+        _render_background(summary["background"]),
+        _render_duplicates(store, summary),
+        _render_refusals(summary["refused"], summary["left_out"]),
     ]
     kind = "grey" if summary["channels"] == 1 else "colour"
     side = summary["resolution"]
@@ -82,27 +83,28 @@ def render_page(store: Store, summary: dict[str, Any]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{title}: data report</title><style>{STYLE}</style></head><body><main>"
-        f'<h1>{title}</h1><p class="lead">The pictures as they are trained on: {side} x {side} '
-        f"pixels, {kind}. Store {_safe(summary['key'])}.</p>{''.join(parts)}</main></body></html>\n"
+        f'<h1>{title}</h1><p class="lead">The images as they are trained on: {side} x {side} '
+        f"pixels, {kind}. Store {_escape(summary['key'])}.</p>{''.join(sections)}"
+        "</main></body></html>\n"
     )
 
 
-def _safe(text: Any) -> str:
+def _escape(text: Any) -> str:
     return html.escape(str(text), quote=True)
 
 
-def _section(title: str, note: str, body: str, kind: str = "") -> str:
+def _render_section(title: str, note: str, body: str, css_class: str = "") -> str:
     lead = f'<p class="note">{note}</p>' if note else ""
-    return f'<section class="{kind}"><h2>{title}</h2>{lead}{body}</section>'
+    return f'<section class="{css_class}"><h2>{title}</h2>{lead}{body}</section>'
 
 
-def _cards(summary: dict[str, Any]) -> str:
+def _render_cards(summary: dict[str, Any]) -> str:
     counts = summary["counts"]
     cards = [
-        (sum(counts[name] for name in SPLITS), "pictures in use"),
+        (sum(counts[name] for name in SPLITS), "images in use"),
         (counts["train"], "to train on"),
-        (counts["validation"], "to choose the best state"),
-        (counts["test"], "to judge at the end"),
+        (counts["validation"], "to choose the best checkpoint"),
+        (counts["test"], "to test at the end"),
         (summary["refused"]["total"], "refused"),
         (summary["duplicates"]["pictures"], "exact copies"),
     ]
@@ -110,164 +112,164 @@ def _cards(summary: dict[str, Any]) -> str:
     return f'<div class="cards">{cells}</div>'
 
 
-def _remarks(remarks: list[str]) -> str:
+def _render_remarks(remarks: list[str]) -> str:
     if not remarks:
-        return _section("Nothing stands out", "No file was refused, no class is short.", "")
-    items = "".join(f"<li>{_safe(remark)}</li>" for remark in remarks)
-    return _section("Worth a look", "", f"<ul>{items}</ul>", "warn")
+        return _render_section("No remarks", "No file was refused, and no class is small.", "")
+    items = "".join(f"<li>{_escape(remark)}</li>" for remark in remarks)
+    return _render_section("Remarks", "", f"<ul>{items}</ul>", "warn")
 
 
-def _samples(store: Store, summary: dict[str, Any]) -> str:
-    """A few pictures of each class, chosen by hash: arbitrary, but always the same ones."""
+def _render_samples(store: Store, summary: dict[str, Any]) -> str:
+    """A few images of each class, chosen by hash: arbitrary, but always the same ones."""
     order = np.lexsort(store.hash.T[::-1])
     body = []
-    for label, one in enumerate(summary["classes"][:MOST_CLASSES]):
-        rows = order[store.label[order] == label][:SAMPLES]
-        if len(rows):
-            name = f"{_safe(one['name'])} <span>{one['total']:,}</span>"
-            body.append(f"<h3>{name}</h3>{_sheet(store, rows)}")
-    loose = order[store.label[order] < 0][: SAMPLES if body else 3 * SAMPLES]
-    if len(loose):
+    for label, row in enumerate(summary["classes"][:MAX_CLASSES]):
+        ids = order[store.label[order] == label][:NUM_SAMPLES]
+        if len(ids):
+            name = f"{_escape(row['name'])} <span>{row['total']:,}</span>"
+            body.append(f"<h3>{name}</h3>{_render_sheet(store, ids)}")
+    # Images without a class follow; in a set without classes they are the only ones.
+    unlabelled = order[store.label[order] < 0][: NUM_SAMPLES if body else 3 * NUM_SAMPLES]
+    if len(unlabelled):
         count = int((store.label < 0).sum())
         body.append(f"<h3>without a class <span>{count:,}</span></h3>" if body else "")
-        body.append(_sheet(store, loose))
-    note = "Exactly what the model sees, fitted into a square."
-    if len(summary["classes"]) > MOST_CLASSES:
-        note += f" The first {MOST_CLASSES} of {len(summary['classes'])} classes."
-    return _section("Samples", note, "".join(body))
+        body.append(_render_sheet(store, unlabelled))
+    note = "Exactly the model's input, fitted into a square."
+    if len(summary["classes"]) > MAX_CLASSES:
+        note += f" The first {MAX_CLASSES} of {len(summary['classes'])} classes."
+    return _render_section("Samples", note, "".join(body))
 
 
-def _sheet(store: Store, rows: np.ndarray) -> str:
-    names = store.names(rows)
-    pictures = store.fetch(rows)["image"]
-    pairs = zip(pictures, names, strict=True)
-    return f'<div class="sheet">{"".join(_image(*pair) for pair in pairs)}</div>'
+def _render_sheet(store: Store, ids: np.ndarray) -> str:
+    images = map(_render_image, store.fetch(ids)["image"], store.names(ids))
+    return f'<div class="sheet">{"".join(images)}</div>'
 
 
-def _image(picture: np.ndarray, name: str) -> str:
-    """An <img> with the picture uint8 [H, W, C] inside."""
-    image = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
-    image.thumbnail((THUMB, THUMB))
+def _render_image(pixels: np.ndarray, name: str) -> str:
+    """An <img> that holds the image uint8 [H, W, C]."""
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+    image.thumbnail((MAX_THUMBNAIL_SIDE, MAX_THUMBNAIL_SIDE))
     file = io.BytesIO()
     image.save(file, "PNG", optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
-    words = _safe(name.encode("utf-8", "backslashreplace").decode())
-    return f'<img alt="{words}" title="{words}" loading="lazy" src="data:image/png;base64,{data}">'
+    alt = _escape(name.encode("utf-8", "backslashreplace").decode())
+    return f'<img alt="{alt}" title="{alt}" loading="lazy" src="data:image/png;base64,{data}">'
 
 
-def _bars(counts: Iterable[tuple[str, list[int], str]]) -> str:
+def _render_bars(counts: Iterable[tuple[str, list[int], str]]) -> str:
     """Rows of (name, stacked counts, text at the end), all on one scale."""
     rows = list(counts)
-    most = max((sum(parts) for _, parts, _ in rows), default=0) or 1
+    longest = max((sum(parts) for _, parts, _ in rows), default=0) or 1
     lines = []
     for name, parts, text in rows:
         pieces = "".join(
-            f'<i class="s{number}" style="width:{100 * part / most:.2f}%"></i>'
+            f'<i class="s{number}" style="width:{100 * part / longest:.2f}%"></i>'
             for number, part in enumerate(parts)
             if part
         )
         lines.append(
-            f'<div class="row"><div class="name">{_safe(name)}</div>'
-            f'<div class="track">{pieces}</div><div class="value">{_safe(text)}</div></div>'
+            f'<div class="row"><div class="name">{_escape(name)}</div>'
+            f'<div class="track">{pieces}</div><div class="value">{_escape(text)}</div></div>'
         )
     return "".join(lines)
 
 
-def _class_balance(summary: dict[str, Any]) -> str:
+def _render_classes(summary: dict[str, Any]) -> str:
     if not summary["classes"]:
         return ""
     rows = [
-        (one["name"], [one[split] for split in SPLITS], f"{one['total']:,}")
-        for one in sorted(summary["classes"], key=lambda one: -one["total"])
+        (row["name"], [row[split] for split in SPLITS], f"{row['total']:,}")
+        for row in sorted(summary["classes"], key=lambda row: -row["total"])
     ]
     if summary["unlabelled"]:
         rows.append(("without a class", [summary["unlabelled"]], f"{summary['unlabelled']:,}"))
-    keys = "".join(
+    legend = "".join(
         f'<i class="key" style="background:var(--bar{number or ""})"></i>{name}'
         for number, name in zip((0, 2, 3), SPLITS, strict=True)
     )
-    return _section("Classes", f"Pictures of each class:{keys}", _bars(rows))
+    return _render_section("Classes", f"Images of each class:{legend}", _render_bars(rows))
 
 
-def _attributes(attributes: list[dict[str, Any]]) -> str:
+def _render_attributes(attributes: list[dict[str, Any]]) -> str:
     if not attributes:
         return ""
     body = []
-    for one in attributes:
-        unit = f" ({_safe(one['unit'])})" if one["unit"] else ""
-        known = f"known for {one['known']:.0%} of the pictures"
-        body.append(f"<h3>{_safe(one['name'])}{unit} <span>{known}</span></h3>")
-        if one["kind"] == "categorical":
-            values = sorted(one["values"].items(), key=lambda pair: -pair[1])
-            body.append(_bars((name, [count], f"{count:,}") for name, count in values[:12]))
-        elif one["range"]:
-            low, lower, middle, upper, high = (f"{number:g}" for number in one["range"])
+    for row in attributes:
+        unit = f" ({_escape(row['unit'])})" if row["unit"] else ""
+        share = f"known for {row['known']:.0%} of the images"
+        body.append(f"<h3>{_escape(row['name'])}{unit} <span>{share}</span></h3>")
+        if row["kind"] == "categorical":
+            values = sorted(row["values"].items(), key=lambda pair: -pair[1])[:MAX_VALUES]
+            body.append(_render_bars((name, [count], f"{count:,}") for name, count in values))
+        elif row["range"]:
+            low, lower, median, upper, high = (f"{number:g}" for number in row["range"])
             body.append(
-                f'<p class="note">from {low} to {high}; half of them between {lower} and {upper}, '
-                f"in the middle {middle}</p>"
+                f'<p class="note">from {low} to {high}; half of them between {lower} and {upper}; '
+                f"median {median}</p>"
             )
-    return _section("Attributes", "What else is known of the products.", "".join(body))
+    return _render_section("Attributes", "Other data on the products.", "".join(body))
 
 
-def _originals(summary: dict[str, Any]) -> str:
-    sizes = summary["sizes"]
+def _render_sizes(sizes: dict[str, Any]) -> str:
     note = (
-        f"Shorter side in pixels: from {sizes['smallest']} to {sizes['largest']}, in the middle "
+        f"Shorter side in pixels: from {sizes['smallest']} to {sizes['largest']}, median "
         f"{sizes['median']}. {sizes['square']:.0%} are square."
     )
     rows = [(name, [count], f"{count:,}") for name, count in sizes["shorter_side"].items()]
-    return _section("Original sizes", note, _bars(rows))
+    return _render_section("Original sizes", note, _render_bars(rows))
 
 
-def _background(background: dict[str, Any]) -> str:
+def _render_background(background: dict[str, Any]) -> str:
     colour = (background["colour"] * 3)[:3]
     style = f"background:rgb({','.join(map(str, colour))})"
     note = (
         f'Median colour <i class="swatch" style="{style}"></i> '
-        f"{' '.join(map(str, background['colour']))}. White all around: "
-        f"{background['all_white']:,} pictures. The bars count them by the white share of their "
-        "border."
+        f"{' '.join(map(str, background['colour']))}. Images with a white border: "
+        f"{background['all_white']:,}. The bars count images by the white share of their border."
     )
     rows = [(name, [count], f"{count:,}") for name, count in background["white_border"].items()]
-    return _section("Background", note, _bars(rows))
+    return _render_section("Background", note, _render_bars(rows))
 
 
-def _duplicates(store: Store, summary: dict[str, Any]) -> str:
+def _render_duplicates(store: Store, summary: dict[str, Any]) -> str:
     exact, near = summary["duplicates"], summary["near_duplicates"]
     if not exact["groups"] and not near["pairs"]:
         return ""
-    some = "" if near["complete"] else "at least "
+    at_least = "" if near["complete"] else "at least "
     note = (
-        f"Exact copies of another picture: {exact['pictures']:,}. Pairs that look nearly the same: "
-        f"{some}{near['pairs']:,}, {near['across']:,} of them across splits. "
-        "All are kept; remove what you do not want twice."
+        f"Exact copies of another image: {exact['pictures']:,}. Pairs that look nearly the same: "
+        f"{at_least}{near['pairs']:,}, {near['across']:,} of them across splits. "
+        "All are used; remove those that you do not want twice."
     )
     body = []
     if exact["rows"]:
-        body.append("<h3>Exact copies</h3>" + _pairs(store, exact["rows"], exact["names"]))
+        body.append("<h3>Exact copies</h3>" + _render_pairs(store, exact["rows"], exact["names"]))
     if near["rows"]:
-        body.append("<h3>Nearly the same</h3>" + _pairs(store, near["rows"], near["names"]))
-    return _section("Duplicates", note, "".join(body))
+        pairs = _render_pairs(store, near["rows"], near["names"])
+        body.append("<h3>Nearly the same</h3>" + pairs)
+    return _render_section("Duplicates", note, "".join(body))
 
 
-def _pairs(store: Store, rows: list[list[int]], names: list[list[str]]) -> str:
+def _render_pairs(store: Store, rows: list[list[int]], names: list[list[str]]) -> str:
+    """The first two images of each group of `rows`."""
     cells = []
-    for ids, words in list(zip(rows, names, strict=True))[:MOST_PAIRS]:
-        pictures = store.fetch(np.array(ids[:2]))["image"]
-        images = "".join(_image(*pair) for pair in zip(pictures, words[:2], strict=True))
+    for ids, group_names in list(zip(rows, names, strict=True))[:MAX_PAIRS]:
+        pair = store.fetch(np.array(ids[:2]))["image"]
+        images = "".join(map(_render_image, pair, group_names))
         more = f" and {len(ids) - 2} more" if len(ids) > 2 else ""
-        label = f"{_safe(words[0])}<br>{_safe(words[1])}{more}"
+        label = f"{_escape(group_names[0])}<br>{_escape(group_names[1])}{more}"
         cells.append(f'<div class="pair">{images}<small>{label}</small></div>')
     return f'<div class="pairs">{"".join(cells)}</div>'
 
 
-def _refused(refused: dict[str, Any], left_out: list[str]) -> str:
-    if not refused["total"] and not left_out:
+def _render_refusals(refusals: dict[str, Any], left_out_names: list[str]) -> str:
+    if not refusals["total"] and not left_out_names:
         return ""
-    rows = [(name, [count], f"{count:,}") for name, count in refused["kinds"].items()]
-    lines = [(one["name"], one["reason"]) for one in refused["examples"]]
-    lines += [(name, "left out: the same as an official held-out picture") for name in left_out]
-    cells = "".join(f"<tr><td>{_safe(a)}</td><td>{_safe(b)}</td></tr>" for a, b in lines)
-    note = f"The first {len(lines)} by name." if refused["total"] > len(lines) else ""
+    rows = [(name, [count], f"{count:,}") for name, count in refusals["kinds"].items()]
+    lines = [(row["name"], row["reason"]) for row in refusals["examples"]]
+    lines += [(name, "left out: equal to an official held-out image") for name in left_out_names]
+    cells = "".join(f"<tr><td>{_escape(a)}</td><td>{_escape(b)}</td></tr>" for a, b in lines)
+    note = f"The first {len(lines)} by name." if refusals["total"] > len(lines) else ""
     table = f"<table><tr><th>file</th><th>reason</th></tr>{cells}</table>"
-    return _section("Refused", note, f'{_bars(rows)}<div class="scroll">{table}</div>')
+    body = f'{_render_bars(rows)}<div class="scroll">{table}</div>'
+    return _render_section("Refused", note, body)

@@ -1,4 +1,4 @@
-"""The data report: what a set of pictures holds, what was refused and why, what deserves a look.
+"""The data report: what a set of images holds, what was refused and why, what needs attention.
 
 `data_report.json` has the numbers, `data_report.html` shows them (data_page.py). Both follow from
 the store alone, without dates, so that preparing the same data again gives the same bytes.
@@ -13,108 +13,120 @@ from typing import Any
 
 import numpy as np
 
-from prodgen.core.types import Attribute
 from prodgen.data import data_page, duplicates
 from prodgen.data.store import SPLITS, Store
 
-MOST_NAMES = 300  # of refused or left-out pictures, and of groups of duplicates, in the report
+MAX_NAMES = 300  # of refused or left-out images, and of groups of duplicates, in the report
+MAX_GROUP_SIZE = 50  # copies of one image that the report names
 SIZE_EDGES = (64, 128, 256, 512, 1024, 2048)  # pixels of the shorter side
-ALIKE = 5.0  # grey levels by which the 64 cells of near duplicates differ on average,
-MOST_APART = 32  # and at most: above, a print or a pocket is another one
-FEW = 20  # training pictures of a class, below which the report warns
-UNEVEN = 20  # ratio of the largest class to the smallest, above which the report warns
+# Near duplicates differ by at most so many grey levels, over their 64 cells on average and at most.
+# Above, a print or a pocket may be another one.
+MAX_MEAN_DIFFERENCE = 5.0
+MAX_CELL_DIFFERENCE = 32
+MIN_WHITE_BORDER = 0.98  # white fraction from which a border counts as all white
+MIN_CLASS_SIZE = 20  # training images; the report warns of smaller classes
+MAX_CLASS_RATIO = 20  # of the largest class to the smallest; the report warns of larger ratios
+MIN_IMAGES = 1000  # the report warns of fewer
+READ_SIZE = 1024  # images read from the store at a time
 
 
 @dataclasses.dataclass(frozen=True)
-class Findings:
-    """What preparing has found that the store does not hold; arrays have one row a stored picture.
+class ReportInputs:
+    """Results of preparing that the store does not hold; arrays have one row a stored image.
 
-    refused: (name, reason), the reason's kind before a colon. left_out: names of pictures whose
-    content is held out officially. original: int [N, 2], height and width. white: float [N], share
-    of white border pixels. difference: uint64 [N], difference hashes. notes: the source's remarks.
+    refusals: (name, reason), the reason's kind before a colon. left_out_names: images whose content
+    is also in an official held-out split. original_size: int [N, 2], height and width in pixels.
+    white_fraction: float [N], share of white border pixels. difference_hash: uint64 [N]. notes: the
+    source's remarks.
     """
 
     title: str
-    refused: list[tuple[str, str]]
-    left_out: list[str]
-    original: np.ndarray
-    white: np.ndarray
-    difference: np.ndarray
+    refusals: list[tuple[str, str]]
+    left_out_names: list[str]
+    original_size: np.ndarray
+    white_fraction: np.ndarray
+    difference_hash: np.ndarray
     notes: list[str]
 
 
-def write(store: Store, findings: Findings) -> None:
-    """Put data_report.json and data_report.html into the store's folder."""
-    summary = summarise(store, findings)
+def write(store: Store, inputs: ReportInputs) -> None:
+    """Write data_report.json and data_report.html into the store's folder."""
+    summary = summarise(store, inputs)
     text = json.dumps(summary, indent=1)
     (store.path / "data_report.json").write_text(text + "\n", encoding="utf-8")
-    (store.path / "data_report.html").write_text(
-        data_page.render_page(store, summary), encoding="utf-8"
-    )
+    page = data_page.render_page(store, summary)
+    (store.path / "data_report.html").write_text(page, encoding="utf-8")
 
 
-def summarise(store: Store, findings: Findings) -> dict[str, Any]:
+def summarise(store: Store, inputs: ReportInputs) -> dict[str, Any]:
     """The report as JSON."""
+    counts, _ = np.histogram(inputs.white_fraction, np.linspace(0, 1, 6))
+    white_ranges = ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")
+    # Kinds of refusal reasons, and the first refused images by name.
+    kinds = Counter(reason.split(":")[0] for _, reason in inputs.refusals)
+    examples = [
+        {"name": make_printable(name), "reason": make_printable(reason)}
+        for name, reason in inputs.refusals[:MAX_NAMES]
+    ]
     summary = {
-        "title": make_printable(findings.title),
+        "title": make_printable(inputs.title),
         "key": store.key,
         "resolution": store.spec.resolution,
         "channels": store.spec.channels,
         "masks": bool(store.meta["masks"]),
         "counts": store.counts,
-        "sizes": _sizes(findings.original, store.spec.resolution),
-        "background": _background(store, findings.white),
-        "classes": _classes(store),
+        "sizes": _summarise_sizes(inputs.original_size, store.spec.resolution),
+        "background": {
+            "colour": store.background.tolist(),
+            "mean_white": round(float(inputs.white_fraction.mean()), 4),
+            "all_white": int((inputs.white_fraction >= MIN_WHITE_BORDER).sum()),
+            "white_border": dict(zip(white_ranges, counts.tolist(), strict=True)),
+        },
+        "classes": _summarise_classes(store),
         "unlabelled": int((store.label < 0).sum()) if store.spec.classes else 0,
-        "attributes": _attributes(store),
-        "duplicates": _exact(store),
-        "near_duplicates": _near(store, findings.difference),
-        "refused": _refused(findings.refused),
-        "left_out": [make_printable(name) for name in findings.left_out[:MOST_NAMES]],
-        "notes": [make_printable(note) for note in findings.notes],
+        "attributes": _summarise_attributes(store),
+        "duplicates": _summarise_exact_duplicates(store),
+        "near_duplicates": _summarise_near_duplicates(store, inputs.difference_hash),
+        "refused": {
+            "total": len(inputs.refusals),
+            "kinds": dict(kinds.most_common()),
+            "examples": examples,
+        },
+        "left_out": [make_printable(name) for name in inputs.left_out_names[:MAX_NAMES]],
+        "notes": [make_printable(note) for note in inputs.notes],
     }
-    return summary | {"remarks": _remarks(summary)}
+    return summary | {"remarks": _make_remarks(summary)}
 
 
 def make_printable(name: str) -> str:
     """A name fit for reading: bytes that are not UTF-8 and control characters as escapes."""
     text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode()
-                   for one in text)  # fmt: skip
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
 
 
-def _sizes(original: np.ndarray, resolution: int) -> dict[str, Any]:
-    """How large the pictures were: a histogram of the shorter side, and the extremes."""
-    short, long = original.min(axis=1), original.max(axis=1)
+def _summarise_sizes(original_size: np.ndarray, resolution: int) -> dict[str, Any]:
+    """Original sizes: a histogram of the shorter side, and the extremes."""
+    shorter, longer = original_size.min(axis=1), original_size.max(axis=1)
     edges = (0, *SIZE_EDGES, np.inf)
     names = [f"below {SIZE_EDGES[0]}"]
     names += [f"{a} to {b - 1}" for a, b in zip(SIZE_EDGES[:-1], SIZE_EDGES[1:], strict=True)]
     names += [f"{SIZE_EDGES[-1]} and more"]
-    counts, _ = np.histogram(short, edges)
+    counts, _ = np.histogram(shorter, edges)
     return {
         "shorter_side": dict(zip(names, counts.tolist(), strict=True)),
-        "smallest": int(short.min()),
-        "median": int(np.median(short)),
-        "largest": int(short.max()),
-        "enlarged": int((long < resolution).sum()),
-        "square": float((short == long).mean()),
+        "smallest": int(shorter.min()),
+        "median": int(np.median(shorter)),
+        "largest": int(shorter.max()),
+        "enlarged": int((longer < resolution).sum()),
+        "square": float((shorter == longer).mean()),
     }
 
 
-def _background(store: Store, white: np.ndarray) -> dict[str, Any]:
-    """colour: the set's median; mean_white: share of white border pixels over all pictures."""
-    counts, _ = np.histogram(white, np.linspace(0, 1, 6))
-    names = ("0-20 %", "20-40 %", "40-60 %", "60-80 %", "80-100 %")
-    return {
-        "colour": store.background.tolist(),
-        "mean_white": round(float(white.mean()), 4),
-        "all_white": int((white >= 0.98).sum()),
-        "white_border": dict(zip(names, counts.tolist(), strict=True)),
-    }
-
-
-def _classes(store: Store) -> list[dict[str, Any]]:
-    """Pictures of each class in each split, in label order."""
+def _summarise_classes(store: Store) -> list[dict[str, Any]]:
+    """Images of each class in each split, in label order."""
     rows = []
     for label, name in enumerate(store.spec.classes):
         split = store.split[store.label == label]
@@ -123,107 +135,94 @@ def _classes(store: Store) -> list[dict[str, Any]]:
     return rows
 
 
-def _attributes(store: Store) -> list[dict[str, Any]]:
-    """Each attribute: how often it is known, and its values or its range."""
+def _summarise_attributes(store: Store) -> list[dict[str, Any]]:
+    """Each attribute: how often it is known, and the counts of its values or its range."""
     rows = []
     for attribute in store.spec.attributes:
-        where = store.spec.slices()[attribute.name]
-        known = store.known[:, where].all(axis=1)
+        attribute_slice = store.spec.slices()[attribute.name]
+        known = store.known[:, attribute_slice].all(axis=1)
+        columns = store.attributes[known, attribute_slice]
         row = {
             "name": make_printable(attribute.name),
             "kind": attribute.kind,
             "unit": make_printable(attribute.unit),
             "known": round(float(known.mean()), 4),
         }
-        rows.append(row | _values(attribute, store.attributes[known, where]))
+        if attribute.kind == "categorical":
+            counts = columns.sum(axis=0).astype(int).tolist()
+            names = [make_printable(value) for value in attribute.values]
+            row["values"] = dict(zip(names, counts, strict=True))
+        elif not len(columns):
+            row["range"] = None
+        else:
+            # Back to the attribute's own unit: degrees in [0, 360), or the number itself.
+            if attribute.kind == "angle":
+                numbers = np.rad2deg(np.arctan2(columns[:, 0], columns[:, 1])) % 360
+            else:
+                numbers = columns[:, 0].astype(np.float64) * attribute.std + attribute.mean
+            quartiles = np.percentile(numbers, [0, 25, 50, 75, 100])
+            row["range"] = [float(f"{number:.6g}") for number in quartiles]
+        rows.append(row)
     return rows
 
 
-def _values(attribute: Attribute, columns: np.ndarray) -> dict[str, Any]:
-    """What the known columns, float [n, c], say: counts a value, or five numbers of a range."""
-    if attribute.kind == "categorical":
-        counts = columns.sum(axis=0).astype(int).tolist()
-        names = [make_printable(value) for value in attribute.values]
-        return {"values": dict(zip(names, counts, strict=True))}
-    if not len(columns):
-        return {"range": None}
-    if attribute.kind == "angle":
-        numbers = np.rad2deg(np.arctan2(columns[:, 0], columns[:, 1])) % 360
-    else:
-        numbers = columns[:, 0].astype(np.float64) * attribute.std + attribute.mean
-    five = np.percentile(numbers, [0, 25, 50, 75, 100])
-    return {"range": [float(f"{number:.6g}") for number in five]}
-
-
-def _exact(store: Store) -> dict[str, Any]:
-    """Pictures whose prepared pixels are the same, byte for byte."""
+def _summarise_exact_duplicates(store: Store) -> dict[str, Any]:
+    """Images whose prepared pixels are the same, byte for byte."""
     unique, inverse, counts = np.unique(store.hash, axis=0, return_inverse=True, return_counts=True)
     repeated = np.flatnonzero(counts > 1)
+    # Sorted by hash, the rows of a group are next to each other.
     order = np.argsort(inverse.reshape(-1), kind="stable")
     starts = np.cumsum(counts) - counts
-    groups = [order[starts[one] : starts[one] + counts[one]] for one in repeated[:MOST_NAMES]]
+    groups = [order[starts[i] : starts[i] + counts[i]] for i in repeated[:MAX_NAMES]]
+    groups = [group[:MAX_GROUP_SIZE] for group in groups]
     return {
         "pictures": int((counts[repeated] - 1).sum()),
         "groups": len(repeated),
         "unique": len(unique),
-        "rows": [group[:50].tolist() for group in groups],
-        "names": [[make_printable(name) for name in store.names(group[:50])] for group in groups],
+        "rows": [group.tolist() for group in groups],
+        "names": [[make_printable(name) for name in store.names(group)] for group in groups],
     }
 
 
-def _near(store: Store, difference: np.ndarray) -> dict[str, Any]:
-    """Pairs that look the same without being equal; `across` of them lie in different splits.
+def _summarise_near_duplicates(store: Store, difference_hash: np.ndarray) -> dict[str, Any]:
+    """Pairs that look the same without being equal; `across` of them are in different splits.
 
-    held_out: validation and test pictures with a near duplicate in another split.
+    held_out: validation and test images with a near duplicate in another split.
     """
-    cells = _cells(store)
+    # uint8 [N, 64 C]: the means of 8 x 8 cells of every image, read from the store in order.
+    blocks = []
+    for start in range(0, store.size, READ_SIZE):
+        images = store.fetch(np.arange(start, min(start + READ_SIZE, store.size)))["image"]
+        means = duplicates.average_cells(duplicates.average_cells(images, 8, axis=1), 8, axis=2)
+        blocks.append(means.round().astype(np.uint8).reshape(len(images), -1))
+    cells = np.concatenate(blocks)
 
-    def same(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        apart = np.abs(cells[left].astype(np.int16) - cells[right])
-        equal = (store.hash[left] == store.hash[right]).all(axis=1)
-        return (apart.mean(axis=1) <= ALIKE) & (apart.max(axis=1) <= MOST_APART) & ~equal
+    def is_pair(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        difference = np.abs(cells[left].astype(np.int16) - cells[right])
+        is_equal = (store.hash[left] == store.hash[right]).all(axis=1)
+        is_near = difference.mean(axis=1) <= MAX_MEAN_DIFFERENCE
+        return is_near & (difference.max(axis=1) <= MAX_CELL_DIFFERENCE) & ~is_equal
 
-    pairs, complete = duplicates.find_near_pairs(difference, same)
-    apart = np.abs(cells[pairs[:, 0]].astype(np.int16) - cells[pairs[:, 1]]).mean(axis=1)
-    closest = pairs[np.argsort(apart, kind="stable")][:MOST_NAMES]
-    across = store.split[pairs[:, 0]] != store.split[pairs[:, 1]]
-    beside = np.unique(pairs[across])
+    pairs, complete = duplicates.find_near_pairs(difference_hash, is_pair)
+    # The report lists the nearest pairs first.
+    left, right = pairs[:, 0], pairs[:, 1]
+    difference = np.abs(cells[left].astype(np.int16) - cells[right]).mean(axis=1)
+    nearest = pairs[np.argsort(difference, kind="stable")][:MAX_NAMES]
+    across = store.split[left] != store.split[right]
+    across_ids = np.unique(pairs[across])
     return {
         "pairs": len(pairs),
         "pictures": len(np.unique(pairs)),
         "across": int(across.sum()),
-        "held_out": int((store.split[beside] > 0).sum()),
+        "held_out": int((store.split[across_ids] > 0).sum()),
         "complete": complete,
-        "rows": closest.tolist(),
-        "names": [[make_printable(name) for name in store.names(pair)] for pair in closest],
+        "rows": nearest.tolist(),
+        "names": [[make_printable(name) for name in store.names(pair)] for pair in nearest],
     }
 
 
-def _cells(store: Store) -> np.ndarray:
-    """uint8 [N, 64 C]: the means of 8 x 8 cells of every picture, read from the store in order."""
-    blocks = []
-    for start in range(0, store.size, 1024):
-        pictures = store.fetch(np.arange(start, min(start + 1024, store.size)))["image"]
-        cells = duplicates.average_cells(duplicates.average_cells(pictures, 8, axis=1), 8, axis=2)
-        blocks.append(cells.round().astype(np.uint8).reshape(len(pictures), -1))
-    return np.concatenate(blocks)
-
-
-def _refused(refused: list[tuple[str, str]]) -> dict[str, Any]:
-    """How many pictures were refused, by kind of reason, and the first ones by name."""
-    kinds = Counter(reason.split(":")[0] for _, reason in refused)
-    return {
-        "total": len(refused),
-        "kinds": dict(kinds.most_common()),
-        "examples": [
-            {"name": make_printable(name), "reason": make_printable(reason)}
-            for name, reason in refused[:MOST_NAMES]
-        ],
-    }
-
-
-def _remarks(summary: dict[str, Any]) -> list[str]:
-    """What deserves a look, in plain words, the gravest first."""
+def _make_remarks(summary: dict[str, Any]) -> list[str]:
+    """Sentences on what needs attention, the most serious first."""
     remarks = []
     near, sizes, classes = summary["near_duplicates"], summary["sizes"], summary["classes"]
     stored = sum(summary["counts"][name] for name in SPLITS)
@@ -231,35 +230,37 @@ def _remarks(summary: dict[str, Any]) -> list[str]:
         remarks.append(f"{_count(summary['refused']['total'], 'file')} refused; see why below")
     if summary["counts"]["left_out"]:
         remarks.append(
-            f"{_count(summary['counts']['left_out'], 'picture')} left out: the same as an official "
-            "test or validation picture"
+            f"{_count(summary['counts']['left_out'], 'image')} left out: the same as an official "
+            "test or validation image"
         )
-    if stored < 1000:
-        remarks.append(f"{stored} pictures are few: expect blurry or repetitive results")
-    few = [one["name"] for one in classes if 0 < one["train"] < FEW]
-    if few:
-        remarks.append(f"classes with fewer than {FEW} training pictures: {', '.join(few[:12])}")
-    totals = [one["total"] for one in classes if one["total"]]
-    if totals and max(totals) > UNEVEN * min(totals):
-        remarks.append(f"the largest class has {max(totals) / min(totals):.0f} times the smallest")
+    if stored < MIN_IMAGES:
+        remarks.append(f"{stored} images are few: expect blurry or repetitive results")
+    small = [row["name"] for row in classes if 0 < row["train"] < MIN_CLASS_SIZE]
+    if small:
+        names = ", ".join(small[:12])
+        remarks.append(f"classes with fewer than {MIN_CLASS_SIZE} training images: {names}")
+    totals = [row["total"] for row in classes if row["total"]]
+    if totals and max(totals) > MAX_CLASS_RATIO * min(totals):
+        ratio = f"{max(totals) / min(totals):.0f}"
+        remarks.append(f"the largest class has {ratio} times as many images as the smallest")
     if summary["duplicates"]["pictures"]:
         remarks.append(
             f"{_count(summary['duplicates']['pictures'], 'exact copy', 'exact copies')}; "
-            "a copy always shares its original's split"
+            "a copy is always in the same split as its original"
         )
     if near["held_out"]:
         remarks.append(
-            f"{_count(near['held_out'], 'held-out picture')} with a near duplicate in another "
-            "split: scores will be a little too good"
+            f"{_count(near['held_out'], 'held-out image')} with a near duplicate in another "
+            "split: scores will be slightly too good"
         )
     if sizes["enlarged"]:
-        count = _count(sizes["enlarged"], "picture")
+        count = _count(sizes["enlarged"], "image")
         remarks.append(f"{count} smaller than {summary['resolution']} px, enlarged")
-    for one in summary["attributes"]:
-        if one["known"] < 0.5:
-            remarks.append(f"{one['name']} is known for only {one['known']:.0%} of the pictures")
+    for row in summary["attributes"]:
+        if row["known"] < 0.5:
+            remarks.append(f"{row['name']} is known for only {row['known']:.0%} of the images")
     return remarks
 
 
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def _count(number: int, singular: str, plural: str = "") -> str:
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"

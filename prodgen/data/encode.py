@@ -1,4 +1,4 @@
-"""What is known of the products as arrays: labels, attribute columns, and which are known."""
+"""The products' metadata as arrays: labels, attribute columns, and which of them are known."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from prodgen.core.types import Attribute
+
+MIN_RELATIVE_STD = 1e-9  # of the mean: below, a number counts as constant
 
 
 def encode_labels(items: list[dict], classes: tuple[str, ...]) -> np.ndarray:
@@ -19,49 +21,50 @@ def encode_labels(items: list[dict], classes: tuple[str, ...]) -> np.ndarray:
 def encode_attributes(
     schema: tuple[Attribute, ...], items: list[dict], train: np.ndarray
 ) -> tuple[tuple[Attribute, ...], np.ndarray, np.ndarray]:
-    """The schema with means and deviations of the `train` rows, float32 [N, A], known bool [N, A].
+    """The schema with mean and std of the `train` rows, float32 [N, A], known bool [N, A].
 
-    A value that is missing or not of the attribute's kind is unknown, its columns zero. A number
-    that is constant among the training pictures keeps a deviation of 1.
+    A value that is missing or not of the attribute's kind is unknown, and its columns are zero. A
+    number that is constant among the training images keeps a std of 1.
     """
-    done, values, known = [], [np.zeros((len(items), 0), np.float32)], []
-    known.append(np.zeros((len(items), 0), bool))
+    attributes = []
+    values, known = [np.zeros((len(items), 0), np.float32)], [np.zeros((len(items), 0), bool)]
     for attribute in schema:
-        raw = [item["attributes"].get(attribute.name) for item in items]
+        cells = [item["attributes"].get(attribute.name) for item in items]
         if attribute.kind == "categorical":
-            columns, has = _one_hot(attribute, raw)
+            columns, is_known = _one_hot(attribute, cells)
         else:
-            numbers = np.array([_number(value) for value in raw], np.float64)
-            has = np.isfinite(numbers)
+            numbers = np.array([_parse_number(cell) for cell in cells], np.float64)
+            is_known = np.isfinite(numbers)
             if attribute.kind == "number":
-                attribute = _standardised(attribute, numbers[has & train])
+                attribute = _standardise(attribute, numbers[is_known & train])
                 columns = ((numbers - attribute.mean) / attribute.std)[:, None]
             else:
-                turn = np.deg2rad(numbers)
-                columns = np.stack([np.sin(turn), np.cos(turn)], axis=1)
-        done.append(attribute)
-        values.append(np.where(has[:, None], columns, 0).astype(np.float32))
-        known.append(np.repeat(has[:, None], attribute.columns, axis=1))
-    return tuple(done), np.concatenate(values, axis=1), np.concatenate(known, axis=1)
+                radians = np.deg2rad(numbers)
+                columns = np.stack([np.sin(radians), np.cos(radians)], axis=1)
+        attributes.append(attribute)
+        values.append(np.where(is_known[:, None], columns, 0).astype(np.float32))
+        known.append(np.repeat(is_known[:, None], attribute.columns, axis=1))
+    return tuple(attributes), np.concatenate(values, axis=1), np.concatenate(known, axis=1)
 
 
-def _one_hot(attribute: Attribute, raw: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    index = {value: number for number, value in enumerate(attribute.values)}
-    place = np.array([-1 if value is None else index.get(str(value), -1) for value in raw], int)
-    return place[:, None] == np.arange(len(attribute.values))[None], place >= 0
+def _one_hot(attribute: Attribute, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """One-hot columns bool [N, values], and bool [N], whether the value is known."""
+    numbers = {value: number for number, value in enumerate(attribute.values)}
+    index = np.array([-1 if cell is None else numbers.get(str(cell), -1) for cell in cells], int)
+    return index[:, None] == np.arange(len(attribute.values))[None], index >= 0
 
 
-def _number(value: Any) -> float:
+def _parse_number(cell: Any) -> float:
     try:
-        return float("nan") if value is None else float(value)
+        return float("nan") if cell is None else float(cell)
     except (TypeError, ValueError):
         return float("nan")
 
 
-def _standardised(attribute: Attribute, numbers: np.ndarray) -> Attribute:
-    """With the mean and deviation of the known training values, float64 [n]."""
+def _standardise(attribute: Attribute, numbers: np.ndarray) -> Attribute:
+    """The attribute with the mean and std of the known training values, float64 [n]."""
     if not len(numbers):
         return dataclasses.replace(attribute, mean=0.0, std=1.0)
-    mean, deviation = float(numbers.mean()), float(numbers.std())
-    flat = deviation <= 1e-9 * max(1.0, abs(mean))
-    return dataclasses.replace(attribute, mean=mean, std=1.0 if flat else deviation)
+    mean, std = float(numbers.mean()), float(numbers.std())
+    is_constant = std <= MIN_RELATIVE_STD * max(1.0, abs(mean))
+    return dataclasses.replace(attribute, mean=mean, std=1.0 if is_constant else std)

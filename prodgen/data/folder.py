@@ -1,8 +1,8 @@
-"""A folder of pictures, flat or one folder a class.
+"""A folder of images, flat or with one folder a class.
 
-The first folder level names the class; deeper levels do not matter. Where the first level is named
-train, test and perhaps validation, those are official splits and the next level is the class. A
-folder that holds nothing but one other folder is passed through, as unpacked archives have it.
+The first folder level names the class; deeper levels do not matter. Where the names of the first
+level are train, test and perhaps validation, they are official splits and the next level is the
+class. A folder that contains only one other folder is skipped, as unpacked archives often have one.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.core import decode
@@ -23,7 +24,7 @@ from prodgen.core.types import Attribute
 from prodgen.data.source import Item, SplitName
 
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif")
-IGNORED = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
+IGNORED_NAMES = ("__macosx", "thumbs.db", "desktop.ini", "@eadir")
 SPLIT_FOLDERS: dict[str, SplitName] = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation",
@@ -33,33 +34,32 @@ SPLIT_FOLDERS: dict[str, SplitName] = {
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One file: its path below the folder, and what a change of it would change."""
+    """One file: its path below the folder, and the values by which a change is detected."""
 
     name: str
-    size: int = 0
+    size: int = 0  # bytes
     time: int = 0  # nanoseconds, of the last change
-    refused: str = ""
+    refusal: str = ""
 
 
 class Folder:
-    """The pictures below `path`. Listing reads no file; see the module for what is a class."""
+    """The images below `path`. Listing them reads no file; the module says what a class is."""
 
     parallel = True
 
     def __init__(self, path: Path, max_pixels: int):
         self.path = path
         self.max_pixels = max_pixels
-        self.entries = sorted(_list(path), key=lambda entry: os.fsencode(entry.name))
-        pictures = [entry.name for entry in self.entries if _may_be_picture(entry)]
-        self.depth, self.has_splits = _layout(pictures)
+        self.entries = sorted(_list_entries(path), key=lambda entry: os.fsencode(entry.name))
+        names = [entry.name for entry in self.entries if _may_be_image(entry)]
+        self.depth, self.has_splits = _detect_layout(names)
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def classes(self) -> tuple[str, ...]:
-        names = {self._category(entry.name) for entry in self.entries if _may_be_picture(entry)} - {
-            None
-        }
+        images = filter(_may_be_image, self.entries)
+        names = {self._find_category(entry.name) for entry in images} - {None}
         return tuple(sorted(names, key=os.fsencode))
 
     def schema(self) -> tuple[Attribute, ...]:
@@ -74,33 +74,30 @@ class Folder:
         for entry in self.entries[start:stop]:
             yield Item(
                 entry.name,
-                self._read(entry),
-                category=self._category(entry.name),
-                split=self._split(entry.name),
+                self._decode(entry),
+                category=self._find_category(entry.name),
+                split=self._find_split(entry.name),
             )
 
-    def _read(self, entry: Entry):
-        if entry.refused:
-            return Refused(entry.refused)
+    def _decode(self, entry: Entry) -> np.ndarray | Refused:
+        if entry.refusal:
+            return Refused(entry.refusal)
         try:
             return decode.decode_file(self.path / entry.name, self.max_pixels)
-        except Refused as refused:
-            return refused
+        except Refused as refusal:
+            return refusal
 
-    def _parts(self, name: str) -> list[str]:
-        return name.split("/")[self.depth :]
-
-    def _category(self, name: str) -> str | None:
-        folders = self._parts(name)[:-1][int(self.has_splits) :]
+    def _find_category(self, name: str) -> str | None:
+        folders = name.split("/")[self.depth : -1][int(self.has_splits) :]
         return folders[0] if folders else None
 
-    def _split(self, name: str) -> SplitName | None:
-        folders = self._parts(name)[:-1] if self.has_splits else []
+    def _find_split(self, name: str) -> SplitName | None:
+        folders = name.split("/")[self.depth : -1] if self.has_splits else []
         return SPLIT_FOLDERS.get(folders[0].lower()) if folders else None
 
 
 def from_config(data: ConfigDict) -> Folder:
-    """The source that config.data describes. MissingInput where the folder is not there."""
+    """The source that config.data describes. MissingInput where the folder does not exist."""
     if not data.path:
         raise UsageError("config.data.path is empty", "add --config.data.path=FOLDER")
     path = Path(data.path).expanduser()
@@ -114,59 +111,59 @@ def from_config(data: ConfigDict) -> Folder:
     return Folder(path, data.max_pixels)
 
 
-def _list(root: Path) -> Iterator[Entry]:
-    """Every visible file below `root`, and every thing that will be refused, unsorted."""
-    top = os.path.realpath(root)
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
+def _list_entries(root: Path) -> Iterator[Entry]:
+    """Every visible file below `root`, and everything that is refused, unsorted."""
+    real_root = os.path.realpath(root)
+    pending = [""]
+    while pending:
+        folder = pending.pop()
         try:
-            with os.scandir(os.path.join(root, below)) as found:
-                visible = [one for one in found if not _is_ignored(one.name)]
+            with os.scandir(os.path.join(root, folder)) as scan:
+                files = list(scan)
         except OSError as error:
-            yield Entry(below or ".", refused=f"unreadable: {error.strerror or error}")
+            yield Entry(folder or ".", refusal=f"unreadable: {error.strerror or error}")
             continue
-        for one in visible:
-            name = f"{below}/{one.name}" if below else one.name
-            if not one.is_dir(follow_symlinks=False):
-                yield _entry(one, name, top)
-            elif one.name.lower().endswith(SUFFIXES):
-                yield Entry(name, refused="not a picture: a folder")
+        for file in files:
+            name = f"{folder}/{file.name}" if folder else file.name
+            if file.name.startswith(".") or file.name.lower() in IGNORED_NAMES:
+                continue
+            if not file.is_dir(follow_symlinks=False):
+                yield _make_entry(file, name, real_root)
+            elif file.name.lower().endswith(SUFFIXES):
+                yield Entry(name, refusal="not a picture: a folder")
             else:
-                waiting.append(name)
+                pending.append(name)
 
 
-def _is_ignored(name: str) -> bool:
-    return name.startswith(".") or name.lower() in IGNORED
-
-
-def _entry(one: os.DirEntry, name: str, top: str) -> Entry:
+def _make_entry(file: os.DirEntry, name: str, real_root: str) -> Entry:
+    """The entry of a file or link; links that leave the folder are refused."""
     try:
-        if one.is_symlink():
-            target = os.path.realpath(one.path)
-            if os.path.commonpath([target, top]) != top:
-                return Entry(name, refused="outside: a link that leaves the folder")
+        if file.is_symlink():
+            target = os.path.realpath(file.path)
+            if os.path.commonpath([target, real_root]) != real_root:
+                return Entry(name, refusal="outside: a link that leaves the folder")
             if os.path.isdir(target):
-                return Entry(name, refused="not a picture: a link to a folder")
-        found = one.stat()
-        return Entry(name, found.st_size, found.st_mtime_ns)
+                return Entry(name, refusal="not a picture: a link to a folder")
+        stat = file.stat()
+        return Entry(name, stat.st_size, stat.st_mtime_ns)
     except OSError as error:
-        reason = "missing: a broken link" if one.is_symlink() else f"unreadable: {error.strerror}"
-        return Entry(name, refused=reason)
+        is_link = file.is_symlink()
+        reason = "missing: a broken link" if is_link else f"unreadable: {error.strerror}"
+        return Entry(name, refusal=reason)
 
 
-def _may_be_picture(entry: Entry) -> bool:
+def _may_be_image(entry: Entry) -> bool:
     suffix = os.path.splitext(entry.name)[1].lower()
-    return not entry.refused and (not suffix or suffix in SUFFIXES)
+    return not entry.refusal and (not suffix or suffix in SUFFIXES)
 
 
-def _layout(names: list[str]) -> tuple[int, bool]:
-    """How many wrapping folders to pass through, and whether the next level names splits."""
+def _detect_layout(names: list[str]) -> tuple[int, bool]:
+    """The number of folder levels to skip, and whether the next level names splits."""
     paths = [name.split("/") for name in names]
     depth = 0
     while paths and all(len(path) > depth + 1 and path[depth] == paths[0][depth] for path in paths):
         depth += 1
-    firsts = {path[depth].lower() for path in paths if len(path) > depth + 1}
-    flat = any(len(path) == depth + 1 for path in paths)
-    has_splits = "train" in firsts and len(firsts) > 1 and firsts <= set(SPLIT_FOLDERS)
-    return depth, has_splits and not flat
+    folders = {path[depth].lower() for path in paths if len(path) > depth + 1}
+    is_flat = any(len(path) == depth + 1 for path in paths)
+    has_splits = "train" in folders and len(folders) > 1 and folders <= set(SPLIT_FOLDERS)
+    return depth, has_splits and not is_flat

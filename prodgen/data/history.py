@@ -1,8 +1,8 @@
-"""What a person did with products: a CSV (or TSV, JSONL) with a row an interaction.
+"""A person's interactions with products: a CSV (or TSV, JSONL) with a row an interaction.
 
-Columns: `product`, a name or an id of the run's own pictures, or `picture`, a file beside the table
-that never lies outside its folder; `weight`, a number, or `event`, a word that stands for one; and
-`person`, where the table is about several. A bad row is refused by its line; it stops no other.
+Columns: `product`, a name or an id of the run's own products, or `picture`, a file beside the table
+that never lies outside its folder; `weight`, a number, or `event`, a word with a known weight; and
+`person`, where the table is about several. A bad row is refused by its line and stops no other.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.data import table
 
 COLUMNS = ("product", "picture", "weight", "event", "person")
-LIMIT = 100.0  # of a weight: a purchase is 1
-LISTED = 8  # people named where one has to be chosen
+MAX_WEIGHT = 100.0  # a purchase has weight 1
+MAX_LISTED = 8  # people or reasons that a message lists
 
 
 @dataclasses.dataclass(frozen=True)
 class Interaction:
-    """One row: a row `id` of the store, or the `file` of a picture where that is -1."""
+    """One row: `id` of the store's row, or -1 where `file` is the image."""
 
     line: int
     name: str
@@ -36,49 +36,25 @@ class Interaction:
 
 @dataclasses.dataclass(frozen=True)
 class History:
-    """One person's interactions in the table's order; `refused`: why rows were, by line; `ignored`:
-    columns that say nothing here."""
+    """One person's interactions in the table's order; `refusals`: the reason of each refused row,
+    by line; `unused_columns`: columns that have no meaning here."""
 
     interactions: tuple[Interaction, ...]
-    refused: tuple[str, ...]
-    ignored: tuple[str, ...]
+    refusals: tuple[str, ...]
+    unused_columns: tuple[str, ...]
 
 
 def read(path: Path, events: Mapping[str, float], names: Mapping[str, int], person: str) -> History:
-    """The history in a table. `events` gives the weight of each word, `names` the id of each of
+    """The history in a table. `events` gives the weight of each event, `names` the id of each of
     the run's products by name.
 
-    Of several rows about one product the weightiest counts, of equals the last: bought and sent
-    back is sent back. MissingInput without the table, UsageError where its columns or the person
-    are not there, BadData where no row is left.
+    Of several rows about one product the largest absolute weight counts, of equal ones the last: a
+    product that is bought and returned counts as returned. MissingInput without the table,
+    UsageError where its columns or the person do not exist, BadData where no row is usable.
     """
     if not path.is_file():
         raise MissingInput(f"--history={path} is not a file", "name a CSV of products and events")
     header, rows = table.parse(table.read_text(path), path)
-    _check(header, path)
-    rows = _of_person(rows, header, person)
-    root, refused, kept = path.resolve().parent, [], {}
-    for line, row, bad in rows:
-        try:
-            if bad:
-                raise Refused(bad)
-            one = _interaction(line, row, root, events, names)
-        except Refused as reason:
-            refused.append(f"line {line}: {reason}")
-            continue
-        key, before = (one.id, one.file), kept.get((one.id, one.file))
-        if before is None or abs(one.weight) >= abs(before.weight):
-            kept[key] = one
-    if not kept:
-        raise BadData(
-            f"--history={path} has no row that can be used: {'; '.join(refused[:LISTED])}",
-            "name products as the run's store does, and events or weights",
-        )
-    ignored = tuple(name for name in header if name and name not in COLUMNS)
-    return History(tuple(kept.values()), tuple(refused), ignored)
-
-
-def _check(header: list[str], path: Path) -> None:
     for pair in (("product", "picture"), ("weight", "event")):
         if not set(pair) & set(header):
             raise UsageError(
@@ -86,42 +62,68 @@ def _check(header: list[str], path: Path) -> None:
                 f"{', '.join(header)}",
                 f"name its columns {', '.join(COLUMNS)}",
             )
+    rows = _select_person(rows, header, person)
+    root, refusals, interactions = path.resolve().parent, [], {}
+    for line, row, problem in rows:
+        try:
+            if problem:
+                raise Refused(problem)
+            interaction = _parse_row(line, row, root, events, names)
+        except Refused as reason:
+            refusals.append(f"line {line}: {reason}")
+            continue
+        key = (interaction.id, interaction.file)
+        earlier = interactions.get(key)
+        if earlier is None or abs(interaction.weight) >= abs(earlier.weight):
+            interactions[key] = interaction
+    if not interactions:
+        raise BadData(
+            f"--history={path} has no row that can be used: {'; '.join(refusals[:MAX_LISTED])}",
+            "name products as the run's store does, and events or weights",
+        )
+    unused_columns = tuple(name for name in header if name and name not in COLUMNS)
+    return History(tuple(interactions.values()), tuple(refusals), unused_columns)
 
 
-def _of_person(
+def _select_person(
     rows: list[table.NumberedRow], header: list[str], person: str
 ) -> list[table.NumberedRow]:
-    """The rows of one person; all where the table is about one."""
+    """The rows of one person; all rows where the table is about one."""
     if "person" not in header:
         if person:
             raise UsageError("--person is given, but the history has no column person")
         return rows
-    people = list(dict.fromkeys(_text(row, "person") for _, row, bad in rows if not bad))
+    people = list(dict.fromkeys(_text(row, "person") for _, row, problem in rows if not problem))
     if person in people or (not person and len(people) == 1):
-        chosen = person or people[0]
-        return [one for one in rows if one[2] or _text(one[1], "person") == chosen]
-    known = ", ".join(people[:LISTED]) + (", ..." if len(people) > LISTED else "")
+        person = person or people[0]
+        return [
+            (line, row, problem)
+            for line, row, problem in rows
+            if problem or _text(row, "person") == person
+        ]
+    hint = ", ".join(people[:MAX_LISTED]) + (", ..." if len(people) > MAX_LISTED else "")
     what = f"--person={person!r} is not in the history" if person else "it is about several people"
-    raise UsageError(what, f"choose one with --person: {known}")
+    raise UsageError(what, f"choose one with --person: {hint}")
 
 
-def _interaction(
+def _parse_row(
     line: int, row: table.Row, root: Path, events: Mapping[str, float], names: Mapping[str, int]
 ) -> Interaction:
-    """One row as it is meant. `Refused` says what is wrong with it."""
-    weight, product = _weight(row, events), _text(row, "product")
+    """The interaction of one row. `Refused` gives the reason where there is none."""
+    weight, product = _parse_weight(row, events), _text(row, "product")
     if product:
-        return Interaction(line, product, _id(product, names), "", weight)
-    given = _text(row, "picture")
-    if not given:
+        return Interaction(line, product, _find_id(product, names), "", weight)
+    image = _text(row, "picture")
+    if not image:
         raise Refused("it names neither a product nor a picture")
-    file, reason = table.locate(root, os.path.realpath(root), given)
+    file, reason = table.locate(root, os.path.realpath(root), image)
     if reason:
-        raise Refused(f"picture {given!r}: {reason}")
-    return Interaction(line, given, -1, file, weight)
+        raise Refused(f"picture {image!r}: {reason}")
+    return Interaction(line, image, -1, file, weight)
 
 
-def _id(product: str, names: Mapping[str, int]) -> int:
+def _find_id(product: str, names: Mapping[str, int]) -> int:
+    """The id of a product that a name or an id stands for."""
     if product in names:
         return names[product]
     if product.isdecimal() and int(product) in names.values():
@@ -131,8 +133,8 @@ def _id(product: str, names: Mapping[str, int]) -> int:
     raise Refused(f"the run has no product {product!r}{hint}")
 
 
-def _weight(row: table.Row, events: Mapping[str, float]) -> float:
-    """The number in `weight`, or what `event` stands for."""
+def _parse_weight(row: table.Row, events: Mapping[str, float]) -> float:
+    """The number in `weight`, or the weight of the event."""
     text, event = _text(row, "weight"), _text(row, "event").lower()
     if not text and event not in events:
         raise Refused(
@@ -142,8 +144,8 @@ def _weight(row: table.Row, events: Mapping[str, float]) -> float:
         weight = float(text) if text else events[event]
     except ValueError:
         raise Refused(f"weight {text!r} is not a number") from None
-    if not math.isfinite(weight) or abs(weight) > LIMIT:
-        raise Refused(f"weight {text} is not within {LIMIT:g} of 0")
+    if not math.isfinite(weight) or abs(weight) > MAX_WEIGHT:
+        raise Refused(f"weight {text} is not within {MAX_WEIGHT:g} of 0")
     return weight
 
 

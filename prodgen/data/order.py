@@ -1,8 +1,8 @@
 """Which examples form batch t: a pure function of (seed, t).
 
-All epochs' permutations stand one behind the other; batch t is positions tB to (t+1)B - 1 of that
-endless line. Each id comes once an epoch, and no number of hosts, no restart and no length of the
-run changes what batch t holds. NumPy only.
+The permutations of all epochs form one endless sequence; batch t is its positions tB to
+(t+1)B - 1. Each id comes once an epoch. The number of hosts, a restart or the length of the run
+does not change batch t. NumPy only.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ def permute_epoch(seed: int, epoch: int, size: int) -> np.ndarray:
 
 
 def check_batch_size(size: int, batch_size: int) -> None:
-    """BadData where a set is smaller than a batch, which would repeat pictures inside it."""
+    """Raise BadData where a set is smaller than a batch, which would then repeat images."""
     if size < batch_size:
         raise BadData(
-            f"{size} training pictures are fewer than config.train.batch_size={batch_size}",
-            f"add --config.train.batch_size={2 ** int(np.log2(max(size, 1)))} or add pictures",
+            f"{size} training images are fewer than config.train.batch_size={batch_size}",
+            f"add --config.train.batch_size={2 ** int(np.log2(max(size, 1)))} or add images",
         )
 
 
 def select_batch(seed: int, t: int, size: int, batch_size: int) -> np.ndarray:
-    """Indices in 0..size-1 of batch t, int64 [batch_size]; batches run on over the epoch's end.
+    """Indices in 0..size-1 of batch t, int64 [batch_size]; a batch may span two epochs.
 
-    Raises BadData as `check` does.
+    Raises BadData as `check_batch_size` does.
     """
     check_batch_size(size, batch_size)
     positions = np.arange(t * batch_size, (t + 1) * batch_size)
-    epochs, places = positions // size, positions % size
-    found = np.empty(batch_size, np.int64)
+    epochs, offsets = positions // size, positions % size
+    indices = np.empty(batch_size, np.int64)
     for epoch in np.unique(epochs):
-        inside = epochs == epoch
-        found[inside] = permute_epoch(seed, int(epoch), size)[places[inside]]
-    return found
+        in_epoch = epochs == epoch
+        indices[in_epoch] = permute_epoch(seed, int(epoch), size)[offsets[in_epoch]]
+    return indices

@@ -1,4 +1,4 @@
-"""TensorFlow and TensorFlow Datasets: needed by one feed and one source alone."""
+"""TensorFlow and TensorFlow Datasets, which only one feed and one source need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INSTALL = f"pip install {TENSORFLOW} tensorflow-datasets importlib_resources"
 
 
 def check_tensorflow(reason: str) -> None:
-    """UsageError, beginning with the reason why it is needed, where TensorFlow is not installed."""
+    """Raise UsageError where TensorFlow is not installed; `reason` begins the message."""
     if importlib.util.find_spec("tensorflow") is None:
         raise UsageError(
             f"{reason}, which is not installed", f"{INSTALL}, or set --config.data.feed=resident"

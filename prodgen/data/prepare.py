@@ -1,7 +1,7 @@
-"""Any source to a checked uint8 store, once: build under a lock, rename into place, report.
+"""Build a checked uint8 store from a source, once: under a lock, renamed into place, with a report.
 
     <cache_dir>/<source>-<key>/            the finished store
-    <cache_dir>/<source>-<key>.building/   chunks of an unfinished one; a new start goes on from it
+    <cache_dir>/<source>-<key>.building/   chunks of an unfinished store; a new start continues it
     <cache_dir>/<key>.lock                 held while building
 
 The key is a hash of the source's content and of every option that changes a byte of the store.
@@ -36,18 +36,19 @@ from prodgen.data.store import FORMAT, SPLITS, Store, seal
 
 Say = Callable[[str], None]
 SHARD_BYTES = 64 * 2**20
-FEWEST = 2  # usable pictures; a mean and a deviation need as many
-OPTIONS = ("resolution", "channels", "fit", "validation", "test", "max_pixels")
-COLUMNS = ("image_column", "category_column")
+MIN_TRAINING_IMAGES = 2  # a mean and a std need as many
+MIN_SAY_INTERVAL_S = 0.25
+KEY_OPTIONS = ("resolution", "channels", "fit", "validation", "test", "max_pixels")
+KEY_COLUMNS = ("image_column", "category_column")
 
 
 def open_or_prepare(data: ConfigDict, say: Say = lambda text: None) -> Store:
-    """The store that config.data describes, prepared now if it is not there yet."""
+    """The store that config.data describes, prepared now if it does not exist yet."""
     return prepare(source_from_config(data), data, say)
 
 
 def source_from_config(data: ConfigDict) -> Source:
-    """The source that config.data names, by the table of sources."""
+    """The source that config.data names."""
     return registry.find(registry.SOURCES, data.source, "config.data.source").from_config(data)
 
 
@@ -59,46 +60,42 @@ def prepare(
 ) -> Store:
     """The store of `source` under data.cache_dir; with `workdir`, its report is copied there.
 
-    say: takes a line of progress a few times a second. Raises BadData where fewer than FEWEST
-    pictures are usable, StorageError where the cache cannot be written.
+    say: receives a line of progress a few times a second. Raises BadData where fewer than
+    MIN_TRAINING_IMAGES are usable, StorageError where the cache cannot be written.
     """
     key = compute_key(source, data)
     cache = Path(data.cache_dir).expanduser()
-    final = cache / f"{data.source}-{key}"
-    if not (final / "meta.json").exists():
-        with _storage_errors(cache), _locked(cache, key, say):
-            if not (final / "meta.json").exists():
-                _build(source, data, key, final, say)
-    store = Store.open(final)
+    path = cache / f"{data.source}-{key}"
+    if not (path / "meta.json").exists():
+        try:
+            cache.mkdir(parents=True, exist_ok=True)
+            with _lock(cache, key, say):
+                # Another process may have built it while this one waited.
+                if not (path / "meta.json").exists():
+                    _build(source, data, key, path, say)
+        except OSError as error:
+            raise StorageError(
+                f"the data cannot be prepared in {cache}: {error}",
+                "free disk space there or set --config.data.cache_dir, and repeat the command; it "
+                "continues",
+            ) from error
+    store = Store.open(path)
     if workdir is not None:
         store.copy_report(workdir)
     return store
 
 
 def compute_key(source: Source, data: ConfigDict) -> str:
-    """16 hex digits of all that the bytes of the store follow from."""
-    options = {name: data.get(name) for name in OPTIONS + COLUMNS}
+    """16 hex digits: a hash of everything that determines the bytes of the store."""
+    options = {name: data.get(name) for name in KEY_OPTIONS + KEY_COLUMNS}
     options |= preprocess.describe_cutout(preprocess.FitOptions.from_config(data))
     text = json.dumps([FORMAT, options, source.content()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
-def _storage_errors(cache: Path) -> Iterator[None]:
-    """What goes wrong with the cache's disk, in words."""
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"the data cannot be prepared in {cache}: {error}",
-            "make room there, or set --config.data.cache_dir; the same command goes on",
-        ) from error
-
-
-@contextlib.contextmanager
-def _locked(cache: Path, key: str, say: Say) -> Iterator[None]:
-    """Hold <cache>/<key>.lock. The system frees it when its holder dies, so none is ever stale."""
+def _lock(cache: Path, key: str, say: Say) -> Iterator[None]:
+    """Hold <cache>/<key>.lock. The system releases it when its holder dies, so none is stale."""
     with open(cache / f"{key}.lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -108,227 +105,225 @@ def _locked(cache: Path, key: str, say: Say) -> Iterator[None]:
         yield
 
 
-def _build(source: Source, data: ConfigDict, key: str, final: Path, say: Say) -> None:
-    """Chunks, then the store beside them, then its report; the last step renames it."""
-    building = final.with_name(final.name + ".building")
+def _build(source: Source, data: ConfigDict, key: str, path: Path, say: Say) -> None:
+    """Write the chunks, the store beside them and its report, then rename the store to `path`."""
+    building = path.with_name(path.name + ".building")
     building.mkdir(exist_ok=True)
     jobs = chunks.plan(len(source), building)
-    way = preprocess.FitOptions.from_config(data, getattr(source, "composited", False))
-    preprocess.check_method(way)  # now, rather than in every process
-    options = chunks.Options(way, data.channels, data.max_pixels)
+    fit_options = preprocess.FitOptions.from_config(data, getattr(source, "composited", False))
+    preprocess.check_method(fit_options)  # once here, not in every process
+    options = chunks.Options(fit_options, data.channels, data.max_pixels)
     chunks.build(source, options, jobs, data.workers, Progress(say, data.source, len(source)))
     say("writing the store")
     folder = building / "store"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    facts = _assemble(source, data, [job.path for job in jobs], folder)
-    _seal_store(folder, key, facts)
+    contents = _write_store(source, data, [job.path for job in jobs], folder)
+    _write_meta(folder, key, contents)
     say("writing the data report")
-    store = Store.open(folder)
-    data_report.write(store, facts.report(store, data))
-    _sync(folder)
-    os.rename(folder, final)
+    data_report.write(Store.open(folder), contents.report_inputs(data))
+    # Everything is on the disk before the rename makes the store valid.
+    for entry in itertools.chain(folder.iterdir(), [folder]):
+        descriptor = os.open(entry, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    os.rename(folder, path)
     shutil.rmtree(building, ignore_errors=True)
 
 
 class Progress:
-    """Says how far the pictures are, at most four times a second. Call it with items done."""
+    """Reports the progress, at most four times a second. Call it with a number of new items."""
 
     def __init__(self, say: Say, name: str, total: int):
         self.say, self.name, self.total = say, name, total
-        self.done, self.start, self.last = 0, time.monotonic(), 0.0
-        say(f"preparing {name}: {total} pictures")
+        self.count, self.start_time, self.say_time = 0, time.monotonic(), 0.0
+        say(f"preparing {name}: {total} images")
 
     def __call__(self, items: int) -> None:
-        self.done += items
+        self.count += items
         now = time.monotonic()
-        if now - self.last < 0.25 and self.done < self.total:
+        if now - self.say_time < MIN_SAY_INTERVAL_S and self.count < self.total:
             return
-        self.last = now
-        rate = self.done / max(now - self.start, 1e-6)
-        left = (self.total - self.done) / max(rate, 1e-6)
+        self.say_time = now
+        rate = self.count / max(now - self.start_time, 1e-6)
+        seconds_left = (self.total - self.count) / max(rate, 1e-6)
         self.say(
-            f"preparing {self.name}: {self.done}/{self.total} pictures, "
-            f"{rate:.0f}/s, {left:.0f} s left"
+            f"preparing {self.name}: {self.count}/{self.total} images, "
+            f"{rate:.0f}/s, {seconds_left:.0f} s left"
         )
 
 
 @dataclasses.dataclass
-class Facts:
-    """What assembling a store has found, all rows in order: for meta.json and the report.
+class StoreContents:
+    """What a new store holds, all rows in order: for meta.json and the report.
 
-    items: the words of the usable pictures, left-out ones included; split: uint8, one each.
+    items: the metadata of the usable images, left-out ones included; split: uint8, one each.
     """
 
     items: list[dict]
-    refused: list[dict]
+    refused_items: list[dict]
     split: np.ndarray
     arrays: dict[str, np.ndarray]
     spec: Spec
     notes: tuple[str, ...]
-    masks: bool
+    has_masks: bool
     rows_per_shard: int
 
     @property
-    def kept(self) -> np.ndarray:
+    def is_stored(self) -> np.ndarray:
+        """bool [N], false for left-out images."""
         return self.split != splits.LEFT_OUT
 
     def counts(self) -> dict[str, int]:
-        found = {name: int((self.split == index).sum()) for index, name in enumerate(SPLITS)}
-        return found | {"refused": len(self.refused), "left_out": int((~self.kept).sum())}
+        sizes = {name: int((self.split == index).sum()) for index, name in enumerate(SPLITS)}
+        left_out = int((~self.is_stored).sum())
+        return sizes | {"refused": len(self.refused_items), "left_out": left_out}
 
     def background(self) -> list[int]:
         """The median background, [C]."""
-        colour = np.median(self.arrays["background"][self.kept], axis=0)
+        colour = np.median(self.arrays["background"][self.is_stored], axis=0)
         return fit.set_channels(colour.astype(np.uint8), self.spec.channels).tolist()
 
-    def report(self, store: Store, data: ConfigDict) -> data_report.Findings:
-        """What the data report says beyond what the store itself holds."""
-        left_out = [self.items[row]["name"] for row in np.flatnonzero(~self.kept)]
-        return data_report.Findings(
-            title=_title(data),
-            refused=[(item["name"], item["refused"]) for item in self.refused],
-            left_out=left_out,
-            original=self.arrays["original"][self.kept],
-            white=self.arrays["white"][self.kept],
-            difference=self.arrays["difference"][self.kept],
+    def report_inputs(self, data: ConfigDict) -> data_report.ReportInputs:
+        """What the data report needs in addition to the store itself."""
+        # A reader knows the data by the last part of their path, or by their name.
+        path = Path(data.path).expanduser().absolute()
+        table_name = f"{path.parent.name}: {path.name}"
+        titles = {"folder": path.name, "table": table_name, "tfds": data.name}
+        return data_report.ReportInputs(
+            title=titles.get(data.source) or data.source,
+            refusals=[(item["name"], item["refused"]) for item in self.refused_items],
+            left_out_names=[self.items[row]["name"] for row in np.flatnonzero(~self.is_stored)],
+            original_size=self.arrays["original_size"][self.is_stored],
+            white_fraction=self.arrays["white_fraction"][self.is_stored],
+            difference_hash=self.arrays["difference_hash"][self.is_stored],
             notes=list(self.notes),
         )
 
 
-def _title(data: ConfigDict) -> str:
-    """What a reader knows the set by: the last part of its path, or its name."""
-    path = Path(data.path).expanduser().absolute()
-    named = {"folder": path.name, "table": f"{path.parent.name}: {path.name}", "tfds": data.name}
-    return named.get(data.source) or data.source
-
-
-def _assemble(source: Source, data: ConfigDict, paths: list[Path], folder: Path) -> Facts:
-    """Write shards, table.npz and items.jsonl into `folder`."""
-    facts = _gather(source, data, paths)
-    _check_enough(facts)
-    kept = [item for item, keep in zip(facts.items, facts.kept, strict=True) if keep]
-    label = encode.encode_labels(kept, facts.spec.classes)
-    split = facts.split[facts.kept]
+def _write_store(
+    source: Source, data: ConfigDict, paths: list[Path], folder: Path
+) -> StoreContents:
+    """Write the shards, table.npz and items.jsonl into `folder`. paths: the chunks' files."""
+    contents = _read_metadata(source, data, paths)
+    _check_size(contents)
+    stored = contents.is_stored
+    items = [item for item, is_stored in zip(contents.items, stored, strict=True) if is_stored]
+    label = encode.encode_labels(items, contents.spec.classes)
+    split = contents.split[stored]
     attributes, values, known = encode.encode_attributes(
-        source.schema(), kept, split == splits.TRAIN
+        source.schema(), items, split == splits.TRAIN
     )
-    facts.spec = dataclasses.replace(facts.spec, attributes=attributes)
-    hashes = facts.arrays["hash"][facts.kept]
+    contents.spec = dataclasses.replace(contents.spec, attributes=attributes)
+    hashes = contents.arrays["hash"][stored]
     np.savez(
         folder / "table.npz",
         label=label, attributes=values, known=known, split=split, hash=hashes,
     )  # fmt: skip
     with open(folder / "items.jsonl", "w", encoding="ascii") as file:
-        for item in kept:
+        for item in items:
             file.write(json.dumps({"name": item["name"], "caption": item["caption"]}) + "\n")
-    _write_shards(paths, facts, folder)
-    return facts
+    _write_shards(paths, contents, folder)
+    return contents
 
 
-def _gather(source: Source, data: ConfigDict, paths: list[Path]) -> Facts:
-    """Read all but the pixels of every chunk, and decide channels and splits."""
+def _read_metadata(source: Source, data: ConfigDict, paths: list[Path]) -> StoreContents:
+    """Read everything except the pixels of every chunk, and decide channels and splits."""
     items: list[dict] = []
     parts: dict[str, list[np.ndarray]] = {}
-    masks, offset = False, 0
+    has_masks = False
+    names = ("hash", "difference_hash", "original_size", "background", "white_fraction", "grey")
     for path in paths:
         chunk = chunks.read(path)
         items += chunk.items
-        masks |= chunk.masks.size > 0
-        for name in ("hash", "difference", "original", "background", "white", "grey"):
+        has_masks |= chunk.masks.size > 0
+        for name in names:
             parts.setdefault(name, []).append(getattr(chunk, name))
-        offset += len(chunk.items)
-    arrays = {name: np.concatenate(found) for name, found in parts.items()}
-    refused = [item for item in items if item["refused"] is not None]
-    usable = [item for item in items if item["refused"] is None]
-    channels = data.channels or (1 if usable and arrays["grey"].all() else 3)
-    row = data.resolution**2 * channels
-    official = [item["split"] for item in usable]
+    arrays = {name: np.concatenate(values) for name, values in parts.items()}
+    refused_items = [item for item in items if item["refused"] is not None]
+    items = [item for item in items if item["refused"] is None]
+    # One channel where the config asks for it, or where every image is grey.
+    channels = data.channels or (1 if items and arrays["grey"].all() else 3)
+    official = [item["split"] for item in items]
     split = np.zeros(0, np.uint8)
-    if usable:
+    if items:
         split = splits.assign_splits(arrays["hash"], official, data.validation, data.test)
-    return Facts(
-        items=usable,
-        refused=refused,
+    return StoreContents(
+        items=items,
+        refused_items=refused_items,
         split=split,
         arrays=arrays,
         spec=Spec(data.resolution, channels, tuple(source.classes())),
-        notes=tuple(getattr(source, "notes", ())) + tuple(preprocess.describe_findings(usable)),
-        masks=masks,
-        rows_per_shard=max(1, SHARD_BYTES // row),
+        notes=tuple(getattr(source, "notes", ())) + tuple(preprocess.describe_findings(items)),
+        has_masks=has_masks,
+        rows_per_shard=max(1, SHARD_BYTES // (data.resolution**2 * channels)),
     )
 
 
-def _check_enough(facts: Facts) -> None:
-    """BadData, with counts and the first reasons, where there is too little to train on."""
-    if int((facts.split == splits.TRAIN).sum()) >= FEWEST:
+def _check_size(contents: StoreContents) -> None:
+    """Raise BadData, with counts and the first reasons, where there are too few images."""
+    if int((contents.split == splits.TRAIN).sum()) >= MIN_TRAINING_IMAGES:
         return
-    usable, refused = len(facts.items), len(facts.refused)
-    first = "; ".join(f"{item['name']!a}: {item['refused']}" for item in facts.refused[:3])
-    kinds = Counter(item["refused"].split(":")[0] for item in facts.refused).most_common()
+    num_usable, refused_items = len(contents.items), contents.refused_items
+    total = num_usable + len(refused_items)
+    examples = "; ".join(f"{item['name']!a}: {item['refused']}" for item in refused_items[:3])
+    kinds = Counter(item["refused"].split(":")[0] for item in refused_items).most_common()
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds)
     raise BadData(
-        f"{usable} usable pictures of {usable + refused}, at least {FEWEST} are needed to train on"
-        + (f"; refused: {', '.join(f'{n} {kind}' for kind, n in kinds)}" if refused else "")
-        + (f"; first: {first}" if refused else ""),
-        "point config.data at JPEG, PNG, WebP, BMP or GIF pictures",
+        f"{num_usable} usable images of {total}, at least {MIN_TRAINING_IMAGES} are needed to "
+        "train on" + (f"; refused: {counts}; first: {examples}" if refused_items else ""),
+        "point config.data at JPEG, PNG, WebP, BMP or GIF images",
     )
 
 
-def _write_shards(paths: list[Path], facts: Facts, folder: Path) -> None:
-    """images-?????.bin, and mask-?????.bin where any picture has alpha, row after row."""
+def _write_shards(paths: list[Path], contents: StoreContents, folder: Path) -> None:
+    """images-?????.bin, and mask-?????.bin where any image has alpha, row after row."""
     position, row = 0, 0
     with contextlib.ExitStack() as stack:
         files: dict[str, Any] = {}
         for path in paths:
             chunk = chunks.read(path)
-            count = len(chunk.pictures)
-            keep = facts.kept[position : position + count]
+            count = len(chunk.images)
+            is_stored = contents.is_stored[position : position + count]
             position += count
-            pictures = fit.set_channels(chunk.pictures, facts.spec.channels)
-            opaque = np.full(pictures.shape[:3], 255, np.uint8)
+            images = fit.set_channels(chunk.images, contents.spec.channels)
+            opaque = np.full(images.shape[:3], 255, np.uint8)
             masks = chunk.masks if chunk.masks.size else opaque
-            for picture, mask in zip(pictures[keep], masks[keep], strict=True):
-                if row % facts.rows_per_shard == 0:
+            for image, mask in zip(images[is_stored], masks[is_stored], strict=True):
+                # A new shard of each kind starts after rows_per_shard rows.
+                if row % contents.rows_per_shard == 0:
                     stack.close()
-                    number = row // facts.rows_per_shard
-                    for kind in ("images", "mask") if facts.masks else ("images",):
+                    number = row // contents.rows_per_shard
+                    for kind in ("images", "mask") if contents.has_masks else ("images",):
                         shard = folder / f"{kind}-{number:05d}.bin"
                         files[kind] = stack.enter_context(shard.open("wb"))
-                files["images"].write(picture.tobytes())
-                if facts.masks:
+                files["images"].write(image.tobytes())
+                if contents.has_masks:
                     files["mask"].write(mask.tobytes())
                 row += 1
 
 
-def _seal_store(folder: Path, key: str, facts: Facts) -> None:
-    """meta.json: what the store holds and the hash of every file that is read from it."""
-    rows = int(facts.kept.sum())
+def _write_meta(folder: Path, key: str, contents: StoreContents) -> None:
+    """meta.json: what the store holds, and the hash of every file that is read from it."""
+    num_rows = int(contents.is_stored.sum())
     files = []
     for path in sorted(folder.iterdir()):
         entry = {"name": path.name, "bytes": path.stat().st_size, "sha256": file_hash(path)}
         if path.suffix == ".bin":
-            first = int(path.stem.split("-")[1]) * facts.rows_per_shard
-            entry["rows"] = min(facts.rows_per_shard, rows - first)
+            first_row = int(path.stem.split("-")[1]) * contents.rows_per_shard
+            entry["rows"] = min(contents.rows_per_shard, num_rows - first_row)
         files.append(entry)
     meta = {
         "format": FORMAT,
         "key": key,
-        "spec": facts.spec.to_json(),
-        "counts": facts.counts(),
-        "background": facts.background(),
-        "masks": facts.masks,
-        "rows_per_shard": facts.rows_per_shard,
+        "spec": contents.spec.to_json(),
+        "counts": contents.counts(),
+        "background": contents.background(),
+        "masks": contents.has_masks,
+        "rows_per_shard": contents.rows_per_shard,
         "files": files,
     }
     text = json.dumps(seal(meta), indent=1, sort_keys=True)
     (folder / "meta.json").write_text(text + "\n", encoding="utf-8")
-
-
-def _sync(folder: Path) -> None:
-    """Everything on the disk before the rename makes it official."""
-    for path in itertools.chain(folder.iterdir(), [folder]):
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -1,7 +1,7 @@
-"""A user's photo, put into the model's world: cut out, centred, on the training background.
+"""A user's photo as a model's input: its product cut out and centred on the training background.
 
-prepare makes training pictures of photos with it, and the modes of run_sample.py pictures that a
-trained run can read. What the photo is decoded to is upright already (core/decode.py).
+`prepare` makes training images from photos with it; the modes of run_sample.py make images that a
+trained run can read. Decoding has turned the photo upright already (core/decode.py).
 """
 
 from __future__ import annotations
@@ -23,15 +23,19 @@ from prodgen.photo.guess import Cutter
 
 VERSION = 1  # part of a store's key: raise it with every change of the bytes
 WHITE = (255, 255, 255)
-NAMED = 5  # pictures that a note of the data report names
-WORDS = {"several": "several products", "touches_border": "a product that the frame cuts off"}
+MAX_LISTED_NAMES = 5  # images that a note of the data report names
+FINDING_TEXTS = {
+    "several": "several products",
+    "touches_border": "a product that the frame cuts off",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class FitOptions:
-    """How pictures are taken. fit, composited: see fit.prepare_picture, where nothing is cut out.
+    """How images are fitted.
 
-    cutout: a method of registry.CUTOUTS, or none; model: its file.
+    fit, composited: see fit.fit_image; used where nothing is cut out. cutout: a method of
+    registry.CUTOUTS, or none; model: its file.
     """
 
     resolution: int
@@ -42,21 +46,35 @@ class FitOptions:
 
     @staticmethod
     def from_config(data: ConfigDict, composited: bool = False) -> FitOptions:
-        """As config.data says; a section without a cut-out is older than the field."""
+        """The options in config.data; configs older than the field have no cut-out."""
         method, model = data.get("cutout", "none"), data.get("cutout_model", "")
         return FitOptions(data.resolution, data.fit, composited, method, model)
 
 
 @dataclasses.dataclass(frozen=True)
 class PreparedPhoto:
-    """A photo as the model takes it, and the keys of what was found about its cut-out."""
+    """A photo in the model's format, and the keys of the findings about its cut-out."""
 
     image: fit.FittedImage
     findings: tuple[str, ...] = ()
 
 
+def prepare_photo(
+    photo: np.ndarray, options: FitOptions, background: tuple[int, ...] = WHITE
+) -> PreparedPhoto:
+    """A photo uint8 [h, w, 1 | 3 | 4] in the model's format.
+
+    It becomes a packshot on `background` where the options name a cut-out method. Otherwise it is
+    fitted with the background that it has. Raises Refused and MissingInput as `make_packshot`.
+    """
+    if options.cutout != "none":
+        return make_packshot(photo, options.resolution, options.cutout, options.model, background)
+    image = fit.fit_image(photo, options.resolution, options.fit, options.composited)
+    return PreparedPhoto(image)
+
+
 def make_packshot(
-    picture: np.ndarray,
+    photo: np.ndarray,
     resolution: int,
     method: str,
     model: str = "",
@@ -65,63 +83,56 @@ def make_packshot(
     """A photo uint8 [h, w, 1 | 3 | 4] as a packshot of `resolution` pixels a side.
 
     method: of registry.CUTOUTS; model: its file. background: one level, or three. The mask is the
-    product's alpha. Refused: too small, no product, or a mask that nobody should train on.
+    product's alpha. Refused: too small, no product, or a mask that is not fit for training.
     MissingInput where the method lacks its package or file.
     """
-    cut = cutout.cut(picture, _cutter(method, model))
-    if cut.verdict.failure:
-        raise Refused(cut.verdict.failure)
-    prepared = centre_on_square(cut, resolution, background)
-    return PreparedPhoto(
-        dataclasses.replace(prepared, original_size=picture.shape[:2]), cut.verdict.keys
-    )
+    product = cutout.cut(photo, _load_cutter(method, model))
+    if product.verdict.failure:
+        raise Refused(product.verdict.failure)
+    image = centre_on_square(product, resolution, background)
+    image = dataclasses.replace(image, original_size=photo.shape[:2])
+    return PreparedPhoto(image, product.verdict.keys)
 
 
 def centre_on_square(
-    cut: Cutout, resolution: int, background: tuple[int, ...] = WHITE
+    product: Cutout, resolution: int, background: tuple[int, ...] = WHITE
 ) -> fit.FittedImage:
     """A cut-out in the middle of a square of one colour, `resolution` pixels a side."""
-    middle = place.centred(cut)
-    ground = tuple(int(level) for level in np.broadcast_to(background, 3))
-    finished = np.dstack([middle.over(ground), middle.alpha])
-    return fit.fit_image(finished, resolution, composited=True)
-
-
-def prepare_photo(
-    picture: np.ndarray, how: FitOptions, background: tuple[int, ...] = WHITE
-) -> PreparedPhoto:
-    """A picture uint8 [h, w, 1 | 3 | 4] as the model takes it: a packshot where `how` cuts out,
-    else fitted as it is, with the background that it has. Refused, MissingInput as by `packshot`.
-    """
-    if how.cutout != "none":
-        return make_packshot(picture, how.resolution, how.cutout, how.model, background)
-    return PreparedPhoto(fit.fit_image(picture, how.resolution, how.fit, how.composited))
+    centred_product = place.centred(product)
+    rgb = tuple(int(level) for level in np.broadcast_to(background, 3))
+    rgba = np.dstack([centred_product.over(rgb), centred_product.alpha])
+    return fit.fit_image(rgba, resolution, composited=True)
 
 
 @functools.lru_cache(maxsize=2)
-def _cutter(method: str, model: str) -> Cutter:
+def _load_cutter(method: str, model: str) -> Cutter:
     return cutout.method(method, model)
 
 
-def check_method(how: FitOptions) -> None:
-    """MissingInput or BadData where the method cannot work here."""
-    if how.cutout != "none":
-        _cutter(how.cutout, how.model)
+def check_method(options: FitOptions) -> None:
+    """Raise MissingInput or BadData where the cut-out method cannot work on this machine."""
+    if options.cutout != "none":
+        _load_cutter(options.cutout, options.model)
 
 
-def describe_cutout(how: FitOptions) -> dict[str, Any]:
-    """What a store's key must hold: nothing without a cut-out, so that older keys stay."""
-    if how.cutout == "none":
+def describe_cutout(options: FitOptions) -> dict[str, Any]:
+    """The cut-out's part of a store's key: empty without a cut-out, so that older keys stay."""
+    if options.cutout == "none":
         return {}
-    model = hashlib.sha256(neural.read(how.model)).hexdigest() if how.cutout == "neural" else ""
-    return {"cutout": how.cutout, "cutout_model": model, "cutout_version": VERSION}
+    neural_model = options.cutout == "neural"
+    model_hash = hashlib.sha256(neural.read(options.model)).hexdigest() if neural_model else ""
+    return {"cutout": options.cutout, "cutout_model": model_hash, "cutout_version": VERSION}
 
 
 def describe_findings(items: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """What the data report says of pictures that were taken although something was found."""
-    for key, words in WORDS.items():
+    """Notes of the data report on images that are used although their cut-out has findings.
+
+    items: the metadata of the usable images.
+    """
+    for key, text in FINDING_TEXTS.items():
         names = [item["name"] for item in items if key in item.get("findings", ())]
         if names:
-            more = ", ..." if len(names) > NAMED else ""
-            first = ", ".join(names[:NAMED]) + more
-            yield f"cut-out: {words} in {len(names)} of {len(items)} pictures: {first}"
+            more = ", ..." if len(names) > MAX_LISTED_NAMES else ""
+            listed_names = ", ".join(names[:MAX_LISTED_NAMES]) + more
+            count = f"{len(names)} of {len(items)}"
+            yield f"cut-out: {text} in {count} images: {listed_names}"

@@ -17,12 +17,12 @@ from prodgen.core.types import Batch
 from prodgen.data import order, packages
 from prodgen.data.store import Store
 
-SHARE = 0.25  # of a device's memory that the pictures may take
-CHUNK = 4096  # pictures read from the store at a time
+MAX_MEMORY_FRACTION = 0.25  # of a device's memory, for the images
+READ_SIZE = 4096  # images read from the store at a time
 
 
 def choose_feed(feed: str, store: Store, mesh: Mesh) -> str:
-    """The feed that config.data.feed stands for: "auto" is "resident" where the data fit.
+    """The feed that config.data.feed names; "auto" is "resident" where the data fit.
 
     UsageError where it is "tfdata" and TensorFlow is not installed.
     """
@@ -33,19 +33,19 @@ def choose_feed(feed: str, store: Store, mesh: Mesh) -> str:
     if fits_in_device_memory(store, mesh):
         return "resident"
     packages.check_tensorflow(
-        f"the training images take more than {SHARE:.0%} of a device's memory, so that "
-        "config.data.feed=auto needs TensorFlow"
+        f"the training images take more than {MAX_MEMORY_FRACTION:.0%} of a device's memory, so "
+        "that config.data.feed=auto needs TensorFlow"
     )
     return "tfdata"
 
 
 def fits_in_device_memory(store: Store, mesh: Mesh) -> bool:
     """Whether the training split takes at most a quarter of a device's memory."""
-    pixels = len(store.ids("train")) * int(np.prod(store.spec.shape))
-    return pixels <= SHARE * _memory(mesh)
+    num_bytes = len(store.ids("train")) * int(np.prod(store.spec.shape))
+    return num_bytes <= MAX_MEMORY_FRACTION * _device_memory(mesh)
 
 
-def _memory(mesh: Mesh) -> float:
+def _device_memory(mesh: Mesh) -> float:
     """Bytes of memory a device: its own, or its share of the host's where it has none."""
     device = mesh.local_devices[0]
     stats = device.memory_stats() or {}
@@ -60,35 +60,32 @@ def iterate_batches(
     seed: int,
     batch_size: int,
     start: int,
-    whole: NamedSharding,
-    rows: NamedSharding,
+    replicated_sharding: NamedSharding,
+    batch_sharding: NamedSharding,
 ) -> Iterator[Batch]:
     """Global batches `start`, start+1, ... without end, on the devices.
 
-    `whole` replicates the data over the devices, `rows` divides a batch among them.
+    `replicated_sharding` copies the data to every device, `batch_sharding` divides a batch among
+    them.
     """
     ids = store.ids("train")
     order.check_batch_size(len(ids), batch_size)
-    data = jax.device_put(_everything(store, ids), whole)
+    parts = [store.fetch(ids[i : i + READ_SIZE]) for i in range(0, len(ids), READ_SIZE)]
+    rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    data = jax.device_put(rows, replicated_sharding)
     gather = jax.jit(
         lambda data, index: {k: jnp.take(v, index, axis=0, mode="clip") for k, v in data.items()},
-        in_shardings=(whole, rows),
-        out_shardings=rows,
+        in_shardings=(replicated_sharding, batch_sharding),
+        out_shardings=batch_sharding,
     )
-    slot = _global(np.arange(batch_size, dtype=np.int32), rows)
+    slot = _to_global(np.arange(batch_size, dtype=np.int32), batch_sharding)
     t = start
     while True:
         index = order.select_batch(seed, t, len(ids), batch_size).astype(np.int32)
-        yield gather(data, _global(index, rows)) | {"slot": slot}
+        yield gather(data, _to_global(index, batch_sharding)) | {"slot": slot}
         t += 1
 
 
-def _everything(store: Store, ids: np.ndarray) -> Batch:
-    """All rows of the split, read in chunks."""
-    parts = [store.fetch(ids[i : i + CHUNK]) for i in range(0, len(ids), CHUNK)]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _global(values: np.ndarray, rows: NamedSharding) -> jax.Array:
+def _to_global(values: np.ndarray, sharding: NamedSharding) -> jax.Array:
     """The same host array on every process -> one global array divided over the devices."""
-    return jax.make_array_from_callback(values.shape, rows, lambda index: values[index])
+    return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])

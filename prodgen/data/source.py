@@ -1,7 +1,7 @@
-"""The contract between where pictures come from and `prepare`, which turns them into a store.
+"""The contract between the places where images come from and `prepare`, which builds a store.
 
-A source lists raw pictures of any size and says what it knows of each. It decides nothing about
-resolution, splits or encoding: those are prepare's. Sources import no TensorFlow at module level.
+A source lists raw images of any size with their metadata. It decides nothing about resolution,
+splits or encoding, which `prepare` does. Sources import no TensorFlow at module level.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ SplitName = Literal["train", "validation", "test"]
 
 @dataclasses.dataclass
 class Item:
-    """One raw picture and what is known of it.
+    """One raw image and its metadata.
 
-    picture: uint8 [h, w, c], c of 1 (grey), 3 (RGB) or 4 (RGBA), upright, or the `Refused` that
-    says why there is none. category: None when unknown. attributes: by name; None when unknown.
-    split: set where the source has official splits, else None.
+    image: uint8 [h, w, c], c of 1 (grey), 3 (RGB) or 4 (RGBA), upright; or the `Refused` that gives
+    the reason why there is none. category: None when unknown. attributes: by name; None when
+    unknown. split: set where the source has official splits, else None.
     """
 
     name: str
@@ -37,21 +37,21 @@ class Item:
 
 
 class Source(Protocol):
-    """A list of raw pictures. Picklable: prepare streams ranges of it from several processes."""
+    """A list of raw images. Picklable, because several processes read ranges of it."""
 
-    parallel: bool  # whether ranges may be streamed from several processes
+    parallel: bool  # whether several processes may read ranges
 
     def __len__(self) -> int:
-        """How many pictures there are, refused ones included."""
+        """The number of images, refused ones included."""
 
     def classes(self) -> tuple[str, ...]:
-        """Category names in label order; empty when the pictures have no categories."""
+        """Category names in label order; empty when the images have no categories."""
 
     def schema(self) -> tuple[Attribute, ...]:
-        """The attributes; mean and deviation are filled in by prepare from the training split."""
+        """The attributes; `prepare` computes mean and std from the training split."""
 
     def content(self) -> dict[str, Any]:
         """What identifies the content (JSON): hashed into the store's key."""
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
-        """The pictures of a range, in order; one that fails is yielded as Refused, never raised."""
+        """The images of a range, in order; one that fails is yielded as Refused, never raised."""

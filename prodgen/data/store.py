@@ -1,6 +1,6 @@
-"""Reading a prepared store: uint8 pictures in shards, their conditions, splits and hashes.
+"""Reading a prepared store: uint8 images in shards, their conditions, splits and hashes.
 
-Rows are read with `pread`, never through a memory map: a shard that is cut short during a run is
+Rows are read with `pread`, never through a memory map: a shard that is truncated during a run is
 then an error with the shard's name instead of a SIGBUS. Imports NumPy only.
 """
 
@@ -23,15 +23,15 @@ from prodgen.core.types import Spec
 
 FORMAT = 1  # of the files below; part of every store's key
 SPLITS = ("train", "validation", "test")
-REPORTS = ("data_report.html", "data_report.json")
+REPORT_FILES = ("data_report.html", "data_report.json")
 
 
 class Store:
-    """A prepared set of pictures: `spec`, `counts` a split, and rows by id in [0, size).
+    """A prepared set of images: `spec`, `counts` of each split, and rows by id in [0, size).
 
-    path: its folder; key: 16 hex digits of what it was made from; background: uint8 [C], the median
-    background colour of the set; hash: uint8 [N, 32], sha256 of each row's content (its pixels, one
-    channel where the picture is grey); split: uint8 [N], an index into SPLITS.
+    path: its folder; key: 16 hex digits, a hash of its source and options; background: uint8 [C],
+    the median background colour of the set; hash: uint8 [N, 32], sha256 of each row's content (its
+    pixels, one channel where the image is grey); split: uint8 [N], an index into SPLITS.
     """
 
     def __init__(self, path: Path, meta: dict[str, Any], table: dict[str, np.ndarray]):
@@ -51,12 +51,12 @@ class Store:
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> Store:
-        """The store in a folder. MissingInput without one; BadData names what is damaged."""
+        """The store in a folder. MissingInput without one; BadData names a damaged file."""
         path = Path(path)
         meta = _read_meta(path)
         for shard in meta["files"]:
             _check_size(path, shard)
-            if not shard["name"].endswith(".bin"):  # the small ones are worth hashing every time
+            if not shard["name"].endswith(".bin"):  # hashing the small files takes no time
                 _check_hash(path, shard)
         with np.load(path / "table.npz", allow_pickle=False) as arrays:
             table = {name: arrays[name] for name in arrays.files}
@@ -66,7 +66,7 @@ class Store:
         return Store.open, (self.path,)
 
     def verify(self, full: bool = False) -> None:
-        """Check the size of every shard, or with `full` its sha256; BadData names the first bad."""
+        """Check the size of every file, or with `full` its sha256; BadData names a damaged one."""
         for shard in self.meta["files"]:
             _check_size(self.path, shard)
             if full:
@@ -77,16 +77,16 @@ class Store:
         return np.flatnonzero(self.split == SPLITS.index(split)).astype(np.int32)
 
     def evenly_spaced_ids(self, split: str, n: int) -> np.ndarray:
-        """At most n ids of a split, evenly spread: sources often come category by category."""
+        """At most n ids of a split, evenly spaced: a source often lists category by category."""
         ids = self.ids(split)
         return ids[np.linspace(0, len(ids) - 1, min(len(ids), n)).astype(int)]
 
     def fetch(self, ids: np.ndarray) -> dict[str, np.ndarray]:
         """The rows `ids` [B] in any order, repeats allowed: image uint8 [B, H, W, C], label int32
         [B], attributes float32 [B, A], known bool [B, A], id int32 [B]."""
-        ids = self._checked(ids)
+        ids = self._validate_ids(ids)
         return {
-            "image": self._rows("images", ids, self.spec.shape),
+            "image": self._read_rows("images", ids, self.spec.shape),
             "label": self.label[ids],
             "attributes": self.attributes[ids],
             "known": self.known[ids],
@@ -94,7 +94,7 @@ class Store:
         }
 
     def digest(self) -> str:
-        """16 hex digits of what training sees: pixels, splits, conditions; not where they lie."""
+        """16 hex digits of what training depends on: pixels, splits and conditions, no paths."""
         total = hashlib.sha256(
             json.dumps(renames.restore_first_spec(self.spec.to_json()), sort_keys=True).encode()
         )
@@ -103,52 +103,55 @@ class Store:
         return total.hexdigest()[:16]
 
     def masks(self, ids: np.ndarray) -> np.ndarray | None:
-        """Alpha of the rows `ids` [B], uint8 [B, H, W]; None if no picture of the set has any."""
+        """Alpha of the rows `ids` [B], uint8 [B, H, W]; None if no image of the set has any."""
         if not self.meta["masks"]:
             return None
-        return self._rows("mask", self._checked(ids), self.spec.shape[:2])
+        return self._read_rows("mask", self._validate_ids(ids), self.spec.shape[:2])
 
     def captions(self, ids: np.ndarray) -> list[str]:
-        return [self._lines()[row]["caption"] for row in self._checked(ids)]
+        items = self._read_items()
+        return [items[row]["caption"] for row in self._validate_ids(ids)]
 
     def names(self, ids: np.ndarray) -> list[str]:
-        return [self._lines()[row]["name"] for row in self._checked(ids)]
+        items = self._read_items()
+        return [items[row]["name"] for row in self._validate_ids(ids)]
 
     def copy_report(self, workdir: str | os.PathLike[str]) -> None:
         """Copy data_report.html and data_report.json into a run's folder."""
         try:
-            for name in REPORTS:
+            for name in REPORT_FILES:
                 shutil.copyfile(self.path / name, Path(workdir) / name)
         except OSError as error:
             raise StorageError(f"the data report cannot be copied to {workdir}: {error}") from error
 
-    def _checked(self, ids: np.ndarray) -> np.ndarray:
+    def _validate_ids(self, ids: np.ndarray) -> np.ndarray:
         ids = np.asarray(ids, np.int64).reshape(-1)
         if ids.size and (ids.min() < 0 or ids.max() >= self.size):
             raise IndexError(f"row ids from {ids.min()} to {ids.max()} of a store of {self.size}")
         return ids
 
-    def _lines(self) -> list[dict[str, str]]:
+    def _read_items(self) -> list[dict[str, str]]:
         if self._items is None:
             with open(self.path / "items.jsonl", encoding="ascii") as file:
                 self._items = [json.loads(line) for line in file]
         return self._items
 
-    def _rows(self, kind: str, ids: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    def _read_rows(self, kind: str, ids: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """uint8 [B, *shape] from the shards `kind`-?????.bin, each opened once, read in order."""
         out = np.empty((len(ids), *shape), np.uint8)
         order = np.argsort(ids, kind="stable")
         shards, rows = np.divmod(ids[order], self.meta["rows_per_shard"])
         for shard in np.unique(shards):
-            chosen = shards == shard
+            in_shard = shards == shard
             path = self.path / f"{kind}-{shard:05d}.bin"
-            _read_rows(path, rows[chosen], order[chosen], out)
+            _read_shard(path, rows[in_shard], order[in_shard], out)
         return out
 
 
-def _read_rows(path: Path, rows: np.ndarray, places: np.ndarray, out: np.ndarray) -> None:
-    """Put the ascending `rows` of one shard at `places` of `out`, one read a run of neighbours."""
-    length = out[:1].nbytes
+def _read_shard(path: Path, rows: np.ndarray, out_rows: np.ndarray, out: np.ndarray) -> None:
+    """Copy the ascending `rows` of one shard to `out_rows` of `out`, one read a contiguous run."""
+    row_bytes = out[:1].nbytes
+    # A new run starts where a row is neither the row before it nor the next one.
     starts = np.flatnonzero(np.diff(rows, prepend=rows[0] - 2) > 1)
     stops = np.append(starts[1:], len(rows))
     try:
@@ -156,15 +159,15 @@ def _read_rows(path: Path, rows: np.ndarray, places: np.ndarray, out: np.ndarray
         try:
             for start, stop in zip(starts, stops, strict=True):
                 first, count = int(rows[start]), int(rows[stop - 1] - rows[start]) + 1
-                block = _pread(descriptor, count * length, first * length)
+                block = _pread(descriptor, count * row_bytes, first * row_bytes)
                 block = np.frombuffer(block, np.uint8).reshape(count, *out.shape[1:])
-                out[places[start:stop]] = block[rows[start:stop] - first]
+                out[out_rows[start:stop]] = block[rows[start:stop] - first]
         finally:
             os.close(descriptor)
     except (OSError, EOFError) as error:
         raise StorageError(
             f"shard {path} of the data cannot be read: {error}",
-            f"delete the folder {path.parent} and start again: it is prepared anew",
+            f"delete the folder {path.parent} and start again: it is prepared again",
         ) from error
 
 
@@ -180,13 +183,13 @@ def _pread(descriptor: int, count: int, offset: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def hash_content(picture: np.ndarray) -> bytes:
-    """sha256 of prepared pixels uint8 [R, R, C], one channel where the picture is grey."""
-    return hashlib.sha256(np.ascontiguousarray(picture)).digest()
+def hash_content(image: np.ndarray) -> bytes:
+    """sha256 of prepared pixels uint8 [R, R, C], one channel where the image is grey."""
+    return hashlib.sha256(np.ascontiguousarray(image)).digest()
 
 
 def seal(meta: dict[str, Any]) -> dict[str, Any]:
-    """`meta` with the sha256 of its own content, so that an edited one is noticed."""
+    """`meta` with the sha256 of its own content, so that an edit is detected."""
     body = {name: value for name, value in meta.items() if name != "seal"}
     text = json.dumps(body, sort_keys=True)
     return body | {"seal": hashlib.sha256(text.encode()).hexdigest()}
@@ -198,11 +201,13 @@ def _read_meta(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise MissingInput(f"there is no prepared data in {path}") from None
     except (OSError, ValueError) as error:
-        raise _damaged(path, "meta.json", str(error)) from error
+        raise _damage_error(path, "meta.json", str(error)) from error
     if not isinstance(meta, dict) or seal(meta).get("seal") != meta.get("seal"):
-        raise _damaged(path, "meta.json", "its content does not match its hash")
+        raise _damage_error(path, "meta.json", "its content does not match its hash")
     if meta.get("format") != FORMAT:
-        raise _damaged(path, "meta.json", f"format {meta.get('format')}, this program has {FORMAT}")
+        raise _damage_error(
+            path, "meta.json", f"format {meta.get('format')}, this program has {FORMAT}"
+        )
     return meta
 
 
@@ -210,18 +215,18 @@ def _check_size(path: Path, shard: dict[str, Any]) -> None:
     try:
         size = os.stat(path / shard["name"]).st_size
     except OSError as error:
-        raise _damaged(path, shard["name"], error.strerror or str(error)) from error
+        raise _damage_error(path, shard["name"], error.strerror or str(error)) from error
     if size != shard["bytes"]:
-        raise _damaged(path, shard["name"], f"{size} bytes, {shard['bytes']} were written")
+        raise _damage_error(path, shard["name"], f"{size} bytes, {shard['bytes']} were written")
 
 
 def _check_hash(path: Path, shard: dict[str, Any]) -> None:
     if file_hash(path / shard["name"]) != shard["sha256"]:
-        raise _damaged(path, shard["name"], "its content does not match its hash")
+        raise _damage_error(path, shard["name"], "its content does not match its hash")
 
 
-def _damaged(path: Path, name: str, why: str) -> BadData:
+def _damage_error(path: Path, name: str, reason: str) -> BadData:
     return BadData(
-        f"the prepared data in {path} is damaged: {name}: {why}",
-        f"delete the folder {path} and start again: it is prepared anew",
+        f"the prepared data in {path} is damaged: {name}: {reason}",
+        f"delete the folder {path} and start again: it is prepared again",
     )

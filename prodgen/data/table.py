@@ -1,8 +1,8 @@
-"""A table of products: CSV, TSV or JSONL with a picture's path, a category, any attributes.
+"""A table of products: CSV, TSV or JSONL with an image's path, a category, any attributes.
 
-What each column is follows from its content (columns.py). Paths are relative to the table's folder
-and never leave it; a folder `images` beside the table is tried as well. A bad row is refused like
-a bad picture; it never stops the others.
+The role of each column follows from its content (columns.py). Paths are relative to the table's
+folder and never leave it; a folder `images` beside the table is tried as well. A bad row is refused
+like a bad image and never stops the others.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.core import decode
@@ -31,12 +32,12 @@ Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
-class Product:
-    """One row of the table, its picture found (file) or refused."""
+class ProductRow:
+    """One row of the table: `file` is its image, or `refusal` the reason why there is none."""
 
     name: str
     file: str = ""
-    refused: str = ""
+    refusal: str = ""
     category: str | None = None
     attributes: dict[str, Value] = dataclasses.field(default_factory=dict)
     caption: str = ""
@@ -44,7 +45,7 @@ class Product:
 
 
 class Table:
-    """The products of a table. `notes` says which columns are left aside, and why."""
+    """The products of a table. `notes` names the unused columns, each with the reason."""
 
     parallel = True
 
@@ -54,7 +55,7 @@ class Table:
         self.digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
         header, rows = parse(text, path)
         self.roles = columns.find_roles(header, [row for _, row, _ in rows], image, category)
-        self.products, self.index = _products(path.resolve().parent, rows, self.roles)
+        self.products, self.index = _read_products(path.resolve().parent, rows, self.roles)
         names = {product.category for product in self.products} - {None}
         self._classes = tuple(sorted(names))
         self.notes = self.roles.notes
@@ -77,56 +78,57 @@ class Table:
         for product in self.products[start:stop]:
             yield Item(
                 product.name,
-                self._read(product),
+                _decode(product, self.max_pixels),
                 category=product.category,
                 attributes=product.attributes,
                 caption=product.caption,
                 split=product.split,
             )
 
-    def _read(self, product: Product):
-        if product.refused:
-            return Refused(product.refused)
-        try:
-            return decode.decode_file(product.file, self.max_pixels)
-        except Refused as refused:
-            return refused
+
+def _decode(product: ProductRow, max_pixels: int) -> np.ndarray | Refused:
+    if product.refusal:
+        return Refused(product.refusal)
+    try:
+        return decode.decode_file(product.file, max_pixels)
+    except Refused as refusal:
+        return refusal
 
 
 def from_config(data: ConfigDict) -> Table:
-    """The source that config.data describes. MissingInput where the table is not there."""
+    """The source that config.data describes. MissingInput where the table does not exist."""
     if not data.path:
         raise UsageError("config.data.path is empty", "add --config.data.path=TABLE.csv")
     path = Path(data.path).expanduser()
     if not path.exists():
         raise MissingInput(f"there is no table {path}", "set --config.data.path")
     if path.is_dir():
-        inside = sorted(one.name for one in path.iterdir() if one.suffix.lower() in SUFFIXES)
-        hint = f"--config.data.path={path / inside[0]}" if inside else "--config.data.source=folder"
+        tables = sorted(file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+        hint = f"--config.data.path={path / tables[0]}" if tables else "--config.data.source=folder"
         raise UsageError(f"config.data.path={path} is a folder, not a table", f"try {hint}")
     return Table(path, data.max_pixels, data.image_column, data.category_column)
 
 
 def read_text(path: Path) -> str:
-    """The table's text: UTF-8, UTF-16 with its mark, or else what Excel calls ANSI."""
+    """The table's text: UTF-8, UTF-16 with a byte order mark, or else Windows-1252."""
     try:
-        raw = decode.read_regular(path)
-    except Refused as refused:
-        reason = str(refused).split(": ", 1)[-1]
+        content = decode.read_regular(path)
+    except Refused as refusal:
+        reason = str(refusal).split(": ", 1)[-1]
         raise BadData(f"the table {path} cannot be read: {reason}") from None
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16", "replace")
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", "replace")
     try:
-        return raw.decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return raw.decode("cp1252", "replace")
+        return content.decode("cp1252", "replace")
 
 
-NumberedRow = tuple[int, Row, str]  # line number, the row, and why it is refused ("" if it is not)
+NumberedRow = tuple[int, Row, str]  # line number, row, reason of a refusal or ""
 
 
 def parse(text: str, path: Path) -> tuple[list[str], list[NumberedRow]]:
-    """The column names and the rows with their line numbers."""
+    """The column names and the rows with their line numbers. BadData where there are no rows."""
     suffix = path.suffix.lower()
     if suffix in (".jsonl", ".ndjson", ".json"):
         header, rows = _parse_json(text)
@@ -138,7 +140,11 @@ def parse(text: str, path: Path) -> tuple[list[str], list[NumberedRow]]:
 
 
 def _parse_csv(text: str, suffix: str) -> tuple[list[str], list[NumberedRow]]:
-    delimiter = "\t" if suffix == ".tsv" else _delimiter(text)
+    # The delimiter is the most frequent mark in the first line, outside quotes.
+    first_line = next((line for line in text.splitlines() if line.strip()), "")
+    unquoted = "".join(first_line.split('"')[::2])
+    delimiter = max(",;\t|", key=lambda mark: (unquoted.count(mark), mark == ","))
+    delimiter = "\t" if suffix == ".tsv" else delimiter
     reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter)
     header: list[str] = []
     rows: list[NumberedRow] = []
@@ -156,26 +162,17 @@ def _parse_csv(text: str, suffix: str) -> tuple[list[str], list[NumberedRow]]:
         if not header:
             header = [cell.strip() for cell in cells]
             continue
-        rows.append(_csv_row(line, header, cells, decimal_comma=delimiter == ";"))
-
-
-def _csv_row(line: int, header: list[str], cells: list[str], decimal_comma: bool) -> NumberedRow:
-    """A row; one with more values than columns has an unquoted delimiter: its cells are shifted."""
-    if any(cell.strip() for cell in cells[len(header) :]):
-        return line, {}, f"bad row: {len(cells)} cells under {len(header)} column names"
-    row: Row = {}
-    for name, cell in zip(header, cells, strict=False):
-        if name and name not in row:
-            cell = cell.strip()
-            row[name] = columns.normalise_decimal(cell) if decimal_comma else cell
-    return line, row, ""
-
-
-def _delimiter(text: str) -> str:
-    """The likeliest delimiter: the most frequent one in the first line, outside quotes."""
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    bare = "".join(first.split('"')[::2])
-    return max(",;\t|", key=lambda mark: (bare.count(mark), mark == ","))
+        # More cells than columns: an unquoted delimiter has shifted the cells.
+        if any(cell.strip() for cell in cells[len(header) :]):
+            reason = f"bad row: {len(cells)} cells under {len(header)} column names"
+            rows.append((line, {}, reason))
+            continue
+        row: Row = {}
+        for name, cell in zip(header, cells, strict=False):
+            if name and name not in row:
+                cell = cell.strip()
+                row[name] = columns.normalise_decimal(cell) if delimiter == ";" else cell
+        rows.append((line, row, ""))
 
 
 def _parse_json(text: str) -> tuple[list[str], list[NumberedRow]]:
@@ -183,7 +180,7 @@ def _parse_json(text: str) -> tuple[list[str], list[NumberedRow]]:
     lines = list(enumerate(text.splitlines(), start=1))
     if text.lstrip()[:1] == "[":
         with contextlib.suppress(ValueError, RecursionError):  # else each line is refused
-            lines = [(n, json.dumps(one)) for n, one in enumerate(json.loads(text), start=1)]
+            lines = [(n, json.dumps(row)) for n, row in enumerate(json.loads(text), start=1)]
     header: dict[str, None] = {}
     rows: list[NumberedRow] = []
     for line, content in lines:
@@ -202,60 +199,60 @@ def _parse_json(text: str) -> tuple[list[str], list[NumberedRow]]:
     return list(header), rows
 
 
-def _products(
+def _read_products(
     root: Path, rows: list[NumberedRow], roles: columns.Roles
-) -> tuple[list[Product], list[list[Any]]]:
-    """Every row as a product, and [file, size, time] of each file: what a change would change."""
+) -> tuple[list[ProductRow], list[list[Any]]]:
+    """Every row as a product, and [file, size, time] of each file, which show a change."""
     products, index = [], []
-    seen: dict[str, int] = {}
-    top = os.path.realpath(root)
-    for line, row, refused in rows:
-        given = str(row.get(roles.image) or "").strip()
-        name = given or f"line {line}"
+    first_lines: dict[str, int] = {}  # the line that names each file first
+    real_root = os.path.realpath(root)
+    for line, row, refusal in rows:
+        path = str(row.get(roles.image) or "").strip()
+        name = path or f"line {line}"
         file = ""
-        if not refused:
-            file, refused = locate(root, top, given)
-        if file and file in seen:
-            refused = f"repeated: the picture of line {seen[file]} again"
+        if not refusal:
+            file, refusal = locate(root, real_root, path)
+        if file and file in first_lines:
+            refusal = f"repeated: the image of line {first_lines[file]} again"
         elif file:
-            seen[file] = line
-            found = os.stat(file)
-            index.append([os.path.relpath(file, top), found.st_size, found.st_mtime_ns])
-        if refused:
-            products.append(Product(name, refused=refused))
-        else:
-            products.append(_product(name, file, row, roles))
+            first_lines[file] = line
+            stat = os.stat(file)
+            index.append([os.path.relpath(file, real_root), stat.st_size, stat.st_mtime_ns])
+        if refusal:
+            products.append(ProductRow(name, refusal=refusal))
+            continue
+        split = columns.read_cell(row.get(roles.split)) if roles.split else None
+        product = ProductRow(
+            name,
+            file,
+            category=columns.read_cell(row.get(roles.category)) if roles.category else None,
+            attributes={column.attribute.name: column.value(row) for column in roles.attributes},
+            caption=(columns.read_cell(row.get(roles.caption)) if roles.caption else None) or "",
+            split=columns.SPLIT_NAMES[split.lower()] if split else None,
+        )
+        products.append(product)
     return products, index
 
 
-def _product(name: str, file: str, row: Row, roles: columns.Roles) -> Product:
-    category = columns.read_cell(row.get(roles.category)) if roles.category else None
-    caption = columns.read_cell(row.get(roles.caption)) if roles.caption else None
-    split = columns.read_cell(row.get(roles.split)) if roles.split else None
-    return Product(
-        name,
-        file,
-        category=category,
-        attributes={one.attribute.name: one.value(row) for one in roles.attributes},
-        caption=caption or "",
-        split=columns.SPLIT_NAMES[split.lower()] if split else None,
-    )
+def locate(root: Path, real_root: str, path: str) -> tuple[str, str]:
+    """(the file that a path in the table names, "") or ("", the reason why it is refused).
 
-
-def locate(root: Path, top: str, given: str) -> tuple[str, str]:
-    """(the file that a path in the table means, "") or ("", why it is refused)."""
-    if not given:
+    real_root: `root` with symbolic links resolved.
+    """
+    if not path:
         return "", "missing: no path in the row"
-    if "://" in given:
-        return "", "missing: a web address; download the pictures first"
-    if "\0" in given:
+    if "://" in path:
+        return "", "missing: a web address; download the images first"
+    if "\0" in path:
         return "", "missing: no such file"
-    outside = False
-    for path in dict.fromkeys((given, given.replace("\\", "/"))):
-        for candidate in (root / path, root / "images" / path):
-            real = os.path.realpath(candidate)
-            if os.path.commonpath([real, top]) != top:
-                outside = True
-            elif os.path.lexists(candidate) and os.path.exists(real):
-                return real, ""
-    return "", "outside: the path leaves the table's folder" if outside else "missing: no such file"
+    is_outside = False
+    for spelling in dict.fromkeys((path, path.replace("\\", "/"))):
+        for candidate in (root / spelling, root / "images" / spelling):
+            real_path = os.path.realpath(candidate)
+            if os.path.commonpath([real_path, real_root]) != real_root:
+                is_outside = True
+            elif os.path.lexists(candidate) and os.path.exists(real_path):
+                return real_path, ""
+    if is_outside:
+        return "", "outside: the path leaves the table's folder"
+    return "", "missing: no such file"

@@ -1,11 +1,12 @@
-"""The tf.data feed: training batches gathered from the store by the host, ahead of the step.
+"""The tf.data feed: training batches that the host gathers from the store, ahead of the step.
 
-A feed gathers ids and nothing else. Which ids is order.py's answer, so this feed and the resident
-one deliver the same bytes.
+The feed only gathers ids, and order.py defines which. So it delivers the same bytes as the resident
+feed.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -14,7 +15,11 @@ from prodgen.core.types import Batch
 from prodgen.data import order
 from prodgen.data.store import Store
 
-PREFETCH = 4  # batches held ready
+PREFETCH_BATCHES = 4
+DTYPES = {
+    "image": np.uint8, "label": np.int32, "attributes": np.float32, "known": np.bool_,
+    "id": np.int32, "slot": np.int32,
+}  # fmt: skip
 
 
 def iterate_batches(
@@ -28,34 +33,19 @@ def iterate_batches(
     order.check_batch_size(len(ids), batch_size)
 
     def gather(t: np.ndarray) -> tuple[np.ndarray, ...]:
-        chosen = ids[order.select_batch(seed, int(t), len(ids), batch_size)[slots]]
-        found = store.fetch(chosen) | {"slot": slots}
-        return tuple(found[name] for name, _ in _layout(store))
-
-    names = [name for name, _ in _layout(store)]
-    for values in _pipeline(gather, [kind for _, kind in _layout(store)], start):
-        yield dict(zip(names, values, strict=True))
-
-
-def _layout(store: Store) -> list[tuple[str, type]]:
-    return [
-        ("image", np.uint8), ("label", np.int32), ("attributes", np.float32),
-        ("known", np.bool_), ("id", np.int32), ("slot", np.int32),
-    ]  # fmt: skip
-
-
-def _pipeline(gather, kinds: list[type], start: int) -> Iterator[tuple[np.ndarray, ...]]:
-    """A deterministic tf.data pipeline over batch numbers; TensorFlow sees no accelerator."""
-    import os
+        batch_ids = ids[order.select_batch(seed, int(t), len(ids), batch_size)[slots]]
+        batch = store.fetch(batch_ids) | {"slot": slots}
+        return tuple(batch[name] for name in DTYPES)
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
-    tf.config.set_visible_devices([], "GPU")
-    numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-    gathered = numbers.map(
-        lambda t: tf.numpy_function(gather, [t], kinds),
+    tf.config.set_visible_devices([], "GPU")  # the accelerators are JAX's
+    # A deterministic pipeline over batch numbers.
+    batches = tf.data.Dataset.range(start, np.iinfo(np.int64).max).map(
+        lambda t: tf.numpy_function(gather, [t], list(DTYPES.values())),
         num_parallel_calls=2,
         deterministic=True,
     )
-    return gathered.prefetch(PREFETCH).as_numpy_iterator()
+    for values in batches.prefetch(PREFETCH_BATCHES).as_numpy_iterator():
+        yield dict(zip(DTYPES, values, strict=True))

@@ -1,11 +1,11 @@
-"""Tasks spread over worker processes, where the death of one costs the task it was working on.
+"""Tasks in worker processes, where the death of a process costs only the task it was working on.
 
-The standard pools either wait for ever when a process is killed (multiprocessing) or give up all
-that is under way without saying whose fault it was (concurrent.futures). Here every process has a
-connection of its own, so a closed connection names the task.
+The standard pools either wait for ever when a process is killed (multiprocessing), or fail all
+pending tasks without naming the one that caused it (concurrent.futures). Here every process has a
+connection of its own, so a closed connection identifies the task.
 
-A worker never imports the main module: scripts without a `__main__` guard, `python -c`, programs on
-standard input and notebooks can all use workers. Its sys.path is that of the parent.
+A worker never imports the main module. So scripts without a `__main__` guard, `python -c`, programs
+on standard input and notebooks can all use workers. Its sys.path is that of the parent.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-DIED = object()  # the result of a task whose process died
-# What a worker runs. Only `sys`, which is built in, is imported before sys.path is the parent's.
+PROCESS_DEATH = object()  # the result of a task whose process died
+# A worker's program. Only `sys`, which is built in, is imported before sys.path is the parent's.
 PROGRAM = "import sys; sys.path[:] = {path!a}; from {module} import serve; serve({descriptor})"
 
 
 class CannotStart(Exception):
-    """No worker comes up: the system starts no process, or `common` is of the main module."""
+    """No worker starts: the system starts no process, or `common` is of the main module."""
 
 
 @dataclasses.dataclass
 class Worker:
-    """A process and the task it is working on, if any; ready once it has received `common`."""
+    """A process and its current task, if any; ready once it has received `common`."""
 
     process: subprocess.Popen
     task: Any = None
@@ -52,8 +52,9 @@ def run(
 ) -> Iterator[tuple[Any, Any]]:
     """(task, function(common, task)) of every task, as they finish, from `count` processes.
 
-    `function` lives in a module, `common` is pickled once a process. The result is DIED where the
-    process died; an exception of `function` is raised here. CannotStart: tasks may be left.
+    `function` must be in a module; `common` is pickled once a process. The result is PROCESS_DEATH
+    where the process died; an exception of `function` is raised here. CannotStart: some tasks may
+    have no result.
     """
     waiting = collections.deque(tasks)
     pool: Pool = {}
@@ -75,7 +76,7 @@ def run(
                     worker.is_ready = True
                     _assign(pool, connection, waiting)
                 if task is not None:
-                    yield task, DIED if kind == "died" else value
+                    yield task, PROCESS_DEATH if kind == "died" else value
     finally:
         for connection in list(pool):
             _terminate(pool, connection)
@@ -85,23 +86,24 @@ def run(
 
 def _spawn(pool: Pool, function: Callable, common: Any) -> None:
     """Add a worker to the pool; none where the system starts no process."""
-    ours, theirs = multiprocessing.Pipe()
-    with theirs:  # the parent's copy would keep the connection open when the worker dies
+    parent_end, worker_end = multiprocessing.Pipe()
+    with worker_end:  # the parent's copy would keep the connection open when the worker dies
         try:
-            # Standard input is never written: its end tells the worker that the parent is gone.
+            # Nothing is written to standard input; it closes when the parent ends.
+            descriptor = worker_end.fileno()
             process = subprocess.Popen(
-                _command(theirs.fileno()), stdin=subprocess.PIPE, pass_fds=[theirs.fileno()]
+                _make_command(descriptor), stdin=subprocess.PIPE, pass_fds=[descriptor]
             )
         except OSError:
-            return ours.close()
-    pool[ours] = Worker(process)
-    with contextlib.suppress(OSError):  # it died already: the next _receive will say so
-        ours.send((function, common))
+            return parent_end.close()
+    pool[parent_end] = Worker(process)
+    with contextlib.suppress(OSError):  # it died already: the next _receive reports it
+        parent_end.send((function, common))
 
 
-def _command(descriptor: int) -> list[str | bytes]:
-    """The command of a worker that talks over `descriptor`, with this interpreter's own flags."""
-    # The folder of this package is last: it serves where sys.path is relative to a former folder.
+def _make_command(descriptor: int) -> list[str | bytes]:
+    """The command of a worker on connection `descriptor`, with this interpreter's own flags."""
+    # This package's folder comes last, for relative entries of sys.path after a change of folder.
     path = [*filter(lambda entry: isinstance(entry, str), sys.path), str(Path(__file__).parents[2])]
     program = PROGRAM.format(path=path, module=__name__, descriptor=descriptor)
     executable = spawn.get_executable()
@@ -130,18 +132,18 @@ def _assign(pool: Pool, connection: Connection, waiting: collections.deque) -> N
     if not waiting:
         return _terminate(pool, connection)
     pool[connection].task = task = waiting.popleft()
-    with contextlib.suppress(OSError):  # it died in between: the next _receive will say so
+    with contextlib.suppress(OSError):  # it died in between: the next _receive reports it
         connection.send(task)
 
 
 def serve(descriptor: int) -> None:
-    """The life of a worker: say that it is ready, then answer one task after the other."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
+    """A worker's main loop: report that it is ready, then answer one task after the other."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C and ends its workers
     threading.Thread(target=_exit_with_parent, daemon=True).start()
     connection = Connection(descriptor)
     try:
         function, common = connection.recv()
-    except Exception:  # it is of the main module, which is not here: never ready, so CannotStart
+    except Exception:  # `common` is of the main module: the worker is never ready
         return
     connection.send(("ready", None))
     while True:
@@ -152,7 +154,7 @@ def serve(descriptor: int) -> None:
         try:
             answer = ("done", function(common, task))
         except BaseException as error:
-            answer = ("error", _sendable(error))
+            answer = ("error", _make_sendable(error))
         connection.send(answer)
 
 
@@ -161,8 +163,8 @@ def _exit_with_parent() -> None:
     os._exit(1)
 
 
-def _sendable(error: BaseException) -> BaseException:
-    """The error itself where it can be rebuilt from its arguments on the other side."""
+def _make_sendable(error: BaseException) -> BaseException:
+    """The error itself where the parent can rebuild it from its arguments, else a RuntimeError."""
     try:
         return copy.copy(error)
     except Exception:

@@ -86,7 +86,7 @@ def test_attributes_are_reported_in_their_own_units(data, fill, tmp_path):
     assert width["known"] == 0.5 and width["unit"] == "cm"
     assert width["range"][0] == pytest.approx(1.5) and width["range"][-1] == pytest.approx(19.5)
     assert material["values"] == {"felt": 5, "wood": 15}
-    assert not page.open and "known for 50% of the pictures" in "".join(page.text)
+    assert not page.open and "known for 50% of the images" in "".join(page.text)
 
 
 def test_names_that_are_not_utf8_are_shown_escaped(data, fill, draw, tmp_path):
@@ -113,7 +113,7 @@ def test_near_pairs_finds_all_within_the_distance_and_no_more():
 def test_a_set_of_one_picture_repeated_is_bounded():
     same = np.zeros(20_000, np.uint64)
     pairs, complete = duplicates.find_near_pairs(
-        same, lambda a, b: np.ones(len(a), bool), most=1000
+        same, lambda a, b: np.ones(len(a), bool), max_pairs=1000
     )
     assert not complete and len(pairs) >= 1000
 

@@ -70,9 +70,9 @@ def test_a_set_smaller_than_a_batch_is_refused(store):
 def test_resident_takes_at_most_a_quarter_of_the_memory(store, monkeypatch):
     mesh = mesh_of(tiny(), 1)
     size = len(store.ids("train")) * 16 * 16 * 3
-    monkeypatch.setattr(resident, "_memory", lambda mesh: 4 * size)
+    monkeypatch.setattr(resident, "_device_memory", lambda mesh: 4 * size)
     assert resident.fits_in_device_memory(store, mesh)
-    monkeypatch.setattr(resident, "_memory", lambda mesh: 4 * size - 4)
+    monkeypatch.setattr(resident, "_device_memory", lambda mesh: 4 * size - 4)
     assert not resident.fits_in_device_memory(store, mesh)
 
 
@@ -86,7 +86,7 @@ def without_tensorflow(monkeypatch):
 def test_feeds_are_chosen(store, monkeypatch):
     mesh = mesh_of(tiny(), 1)
     assert resident.choose_feed("auto", store, mesh) == "resident"
-    monkeypatch.setattr(resident, "_memory", lambda mesh: 1.0)
+    monkeypatch.setattr(resident, "_device_memory", lambda mesh: 1.0)
     assert resident.choose_feed("auto", store, mesh) == "tfdata"
     assert resident.choose_feed("tfdata", store, mesh) == "tfdata"
     assert resident.choose_feed("resident", store, mesh) == "resident"
@@ -98,7 +98,7 @@ def test_only_the_tfdata_feed_needs_tensorflow(store, monkeypatch, without_tenso
     with pytest.raises(UsageError, match="config.data.feed=tfdata needs TensorFlow") as caught:
         resident.choose_feed("tfdata", store, mesh)
     assert "pip install tensorflow" in caught.value.next
-    monkeypatch.setattr(resident, "_memory", lambda mesh: 1.0)
+    monkeypatch.setattr(resident, "_device_memory", lambda mesh: 1.0)
     assert resident.choose_feed("resident", store, mesh) == "resident"
     with pytest.raises(UsageError, match="more than 25% of a device's memory.* not installed"):
         resident.choose_feed("auto", store, mesh)
@@ -108,7 +108,7 @@ def test_training_without_the_tensorflow_it_needs_is_refused_at_the_start(
     store, monkeypatch, tmp_path, without_tensorflow
 ):
     monkeypatch.setattr(prepare, "open_or_prepare", lambda *_: store)
-    monkeypatch.setattr(resident, "_memory", lambda mesh: 1.0)
+    monkeypatch.setattr(resident, "_device_memory", lambda mesh: 1.0)
     monkeypatch.setattr(trainer, "Trainer", None)  # which is not reached
     with pytest.raises(UsageError) as caught:
         trainer.train(tiny(), tmp_path / "run")

@@ -25,7 +25,7 @@ def test_names_ids_words_and_numbers(read):
     assert [(x.line, x.id, x.weight) for x in found.interactions] == [
         (2, 0, 1.0), (3, 1, 0.3), (4, 2, -0.5),
     ]  # fmt: skip
-    assert not found.refused and not found.ignored
+    assert not found.refusals and not found.unused_columns
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_names_ids_words_and_numbers(read):
 def test_a_bad_row_is_named_and_skipped(read, row, reason):
     found = read(f"product,picture,event,weight\nhat-2,,bought,\n{row}\n")
     assert [x.name for x in found.interactions] == ["hat-2"]
-    (line,) = found.refused
+    (line,) = found.refusals
     assert line.startswith("line 3: ") and reason in line
     with pytest.raises(BadData, match="no row that can be used: line 2"):
         read(f"product,picture,event,weight\n{row}\n")
@@ -65,7 +65,7 @@ def test_the_weightiest_of_a_product_counts_and_of_equals_the_last(read):
 
 
 def test_columns_that_say_nothing_are_listed(read):
-    assert read("product,event,shop,day\nmug-1,bought,Rome,1\n").ignored == ("shop", "day")
+    assert read("product,event,shop,day\nmug-1,bought,Rome,1\n").unused_columns == ("shop", "day")
     with pytest.raises(UsageError, match="neither a column product nor picture; it has id, event"):
         read("id,event\nmug-1,bought\n")
     with pytest.raises(UsageError, match="neither a column weight nor event"):

@@ -150,12 +150,12 @@ def test_numbers_are_standardised_on_the_training_split(data):
 
 
 def test_too_little_is_bad_data_with_counts_and_reasons(data):
-    with pytest.raises(BadData, match="0 usable pictures of 0"):
+    with pytest.raises(BadData, match="0 usable images of 0"):
         prepare.prepare(listed([]), data)
     bad = [Item("x.png", Refused("truncated: early")), Item("y.png", Refused("broken: late"))]
-    with pytest.raises(BadData, match="0 usable pictures of 2.*1 truncated.*'x.png': truncated"):
+    with pytest.raises(BadData, match="0 usable images of 2.*1 truncated.*'x.png': truncated"):
         prepare.prepare(Listed(bad), data)
-    with pytest.raises(BadData, match="1 usable pictures of 1, at least 2"):
+    with pytest.raises(BadData, match="1 usable images of 1, at least 2"):
         prepare.prepare(listed(noise(1)), data)
     assert prepare.prepare(listed(noise(2)), data).counts["train"] == 2
 
@@ -183,7 +183,7 @@ def test_a_cache_that_cannot_be_written(data, tmp_path):
 def test_progress_is_said(data):
     said = []
     prepare.prepare(listed(noise(12)), data, said.append)
-    assert any("12/12 pictures" in text for text in said)
+    assert any("12/12 images" in text for text in said)
 
 
 # --- processes -------------------------------------------------------------------------------
@@ -261,16 +261,16 @@ def test_a_killed_build_goes_on_to_the_same_bytes(data, fill, tmp_path):
     wanted = prepare.open_or_prepare(data)
     cache = tmp_path / "killed"
     process = start(data.path, cache, 0.004)
-    while not list(cache.glob("*.building/chunk-000001.npz")):
+    while not list(cache.glob("*.building/chunk-*-000001.npz")):
         assert process.poll() is None
         time.sleep(0.01)
     process.kill()
     process.wait()
     assert not list(cache.glob("folder-*/meta.json"))
     data.cache_dir = str(cache)
-    chunk = next(cache.glob("*.building/chunk-000000.npz"))
+    chunk = next(cache.glob("*.building/chunk-*-000000.npz"))
     before = chunk.stat().st_mtime_ns
-    (chunk.parent / "chunk-000001.npz").write_bytes(b"cut short")
+    next(chunk.parent.glob("chunk-*-000001.npz")).write_bytes(b"truncated")
     kept = []
     original = chunks._write
     chunks._write = lambda job, *rest: (kept.append(job.start), original(job, *rest))
@@ -289,7 +289,7 @@ def test_two_processes_build_once(data, fill, tmp_path):
     processes = [start(tmp_path / "shop", cache, 0.004) for _ in range(2)]
     said = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    assert sum("171/171 pictures" in text for text in said) == 1
+    assert sum("171/171 images" in text for text in said) == 1
     assert len(list(cache.glob("folder-*"))) == 1
 
 

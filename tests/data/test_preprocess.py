@@ -75,8 +75,8 @@ def test_phone_photos_give_packshots_and_a_report(shop):
     reasons = {one["name"]: one["reason"] for one in report["refused"]["examples"]}
     assert reasons["empty.png"].startswith("no_product: ") and "broken.png" in reasons
     assert report["notes"] == [
-        "cut-out: several products in 1 of 8 pictures: pair.png",
-        "cut-out: a product that the frame cuts off in 1 of 8 pictures: cut_off.png",
+        "cut-out: several products in 1 of 8 images: pair.png",
+        "cut-out: a product that the frame cuts off in 1 of 8 images: cut_off.png",
     ]
 
 

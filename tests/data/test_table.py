@@ -115,7 +115,7 @@ def test_bad_and_repeated_rows_are_refused_alone(shop):
     reasons = [str(item.image) for item in source.stream(0, len(source))
                if isinstance(item.image, Refused)]  # fmt: skip
     assert len(source) == 5
-    assert reasons[0] == reasons[1] == "repeated: the picture of line 2 again"
+    assert reasons[0] == reasons[1] == "repeated: the image of line 2 again"
     assert reasons[2] == "bad row: 4 cells under 2 column names"
 
 

@@ -78,7 +78,7 @@ def test_missing_files_are_named(fashion, tmp_path):
     (tmp_path / "files").mkdir()
     for downloads in (str(tmp_path / "files"), ""):
         fashion.downloads = downloads
-        if not downloads and tfds._resolves("https://storage.googleapis.com"):
+        if not downloads and tfds.is_resolvable("https://storage.googleapis.com"):
             continue  # with a network the files would come
         with pytest.raises(MissingInput, match="train-images-idx3-ubyte.gz") as caught:
             prepare.open_or_prepare(fashion)

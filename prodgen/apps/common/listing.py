@@ -35,8 +35,8 @@ def files(path: Path, flag: str) -> list[Path]:
     if not found:
         raise MissingInput(f"{flag}={path} holds no pictures", "name a picture or a folder of them")
     for entry in found:
-        if entry.refused:
-            raise BadData(f"{path / entry.name}: {entry.refused}", "take it out")
+        if entry.refusal:
+            raise BadData(f"{path / entry.name}: {entry.refusal}", "take it out")
     return [path / entry.name for entry in found]
 
 
