@@ -1,4 +1,4 @@
-"""Shared by the data tests: a small config, drawn pictures, and where the real ones lie."""
+"""Fixtures of the data tests: a small config, synthetic images, and folders of them."""
 
 import numpy as np
 import pytest
@@ -19,21 +19,21 @@ def data(tmp_path):
 
 @pytest.fixture
 def draw():
-    """draw(number, side=24): a noisy RGB picture uint8 [side, side, 3], another for each number."""
+    """draw(number, side=24): a noisy RGB image uint8 [side, side, 3], different for each number."""
 
     def make(number, side=24):
         rng = np.random.default_rng(number)
-        picture = np.full((side, side, 3), 255, np.uint8)
+        image = np.full((side, side, 3), 255, np.uint8)
         inner = rng.integers(0, 255, (side // 2, side // 2, 3), dtype=np.uint8)
-        picture[side // 4 : side // 4 + side // 2, side // 4 : side // 4 + side // 2] = inner
-        return picture
+        image[side // 4 : side // 4 + side // 2, side // 4 : side // 4 + side // 2] = inner
+        return image
 
     return make
 
 
 @pytest.fixture
 def fill(draw):
-    """fill(folder, count): lossless pictures 0000.png, 0001.png, ... in a new folder."""
+    """fill(folder, count): lossless images 0000.png, 0001.png, ... in a new folder."""
 
     def make(folder, count, start=0):
         folder.mkdir(parents=True, exist_ok=True)

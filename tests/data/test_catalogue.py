@@ -1,4 +1,4 @@
-"""The embedded catalogue: the same bytes always, clean pictures, true attributes."""
+"""The embedded catalogue: the same bytes always, clean images, correct attributes."""
 
 import dataclasses
 import hashlib
@@ -19,8 +19,8 @@ def items():
     return list(Catalogue(64, 32, seed=3).stream(0, 48))
 
 
-def digest(pictures):
-    return hashlib.sha256(b"".join(picture.tobytes() for picture in pictures)).hexdigest()
+def digest(images):
+    return hashlib.sha256(b"".join(image.tobytes() for image in images)).hexdigest()
 
 
 def test_bytes_do_not_depend_on_how_the_range_is_split(items):
@@ -31,29 +31,29 @@ def test_bytes_do_not_depend_on_how_the_range_is_split(items):
 
 
 def test_golden_bytes():
-    """Fails when a picture's bytes change: if that is intended, raise catalogue.VERSION."""
-    pictures = [item.image for item in Catalogue(16, 32, seed=0).stream(0, 16)]
+    """Fails when an image's bytes change: if that is intended, raise catalogue.VERSION."""
+    images = [item.image for item in Catalogue(16, 32, seed=0).stream(0, 16)]
     assert catalogue.VERSION == "1"
-    assert digest(pictures) == "ad9ab15766c9560af41466817a95089e6a213bd593029992092223594b9757dd"
+    assert digest(images) == "ad9ab15766c9560af41466817a95089e6a213bd593029992092223594b9757dd"
 
 
 def test_seeds_differ():
     assert render(product(0, 4), 16).tobytes() != render(product(1, 4), 16).tobytes()
 
 
-def test_pictures_are_clean_packshots(items):
+def test_images_are_clean_packshots(items):
     for item in items:
-        picture = item.image
-        assert picture.shape == (32, 32, 4) and picture.dtype == np.uint8
-        rim = [picture[0], picture[-1], picture[:, 0], picture[:, -1]]
+        image = item.image
+        assert image.shape == (32, 32, 4) and image.dtype == np.uint8
+        rim = [image[0], image[-1], image[:, 0], image[:, -1]]
         assert all((edge[:, 3] == 0).all() for edge in rim), f"{item.name} touches the border"
         assert all((edge[:, :3] > 245).all() for edge in rim)
-        assert (picture[::31, ::31, :3] == 255).all()
-        assert 0.08 < (picture[..., 3] > 127).mean() < 0.7, item.name
-        assert picture[..., :3].min() < 200, f"{item.name} does not stand out"
+        assert (image[::31, ::31, :3] == 255).all()
+        assert 0.08 < (image[..., 3] > 127).mean() < 0.7, item.name
+        assert image[..., :3].min() < 200, f"{item.name} does not stand out"
 
 
-def test_a_range_holds_every_kind_and_captions_tell(items):
+def test_a_range_holds_every_kind_and_captions_name_the_product(items):
     assert {item.category for item in items[:16]} == set(Catalogue(64, 32).classes())
     for item in items:
         assert item.name.startswith(f"{item.category}-")
@@ -77,21 +77,21 @@ def test_attributes_fit_the_schema(items):
         assert max(sides) == pytest.approx(1.0) and min(sides) > 0.05
 
 
-def test_colour_is_seen_in_the_picture():
+def test_an_image_shows_the_colour_of_its_product():
     """A matte product's median colour is nearer to its own colour than to most others."""
     names = list(COLOURS)
-    known = np.array([COLOURS[name][0] for name in names], float)
-    seen = 0
+    reference_colours = np.array([COLOURS[name][0] for name in names], float)
+    correct = 0
     for id in range(0, 16 * 40, 16):  # mugs
-        described = dataclasses.replace(product(0, id), material="matte")
-        picture = render(described, 24)
-        colour = np.median(picture[picture[..., 3] == 255][:, :3].astype(float), axis=0)
-        nearest = names[int(np.argmin(((known - colour) ** 2).sum(1)))]
-        seen += nearest == described.colour
-    assert seen >= 24
+        sample = dataclasses.replace(product(0, id), material="matte")
+        image = render(sample, 24)
+        colour = np.median(image[image[..., 3] == 255][:, :3].astype(float), axis=0)
+        nearest = names[int(np.argmin(((reference_colours - colour) ** 2).sum(1)))]
+        correct += nearest == sample.colour
+    assert correct >= 24
 
 
-def test_every_kind_is_rich():
+def test_every_kind_has_many_parameters_and_variants():
     assert len(KINDS) >= 14 and len(set(NAMES)) == len(KINDS)
     for kind in KINDS:
         assert len(kind.ranges) >= 5 and 2 <= len(kind.variants) <= 3
@@ -99,30 +99,32 @@ def test_every_kind_is_rich():
 
 
 @pytest.mark.parametrize("number", range(len(KINDS)), ids=NAMES)
-def test_every_shape_parameter_and_the_azimuth_change_the_picture(number):
+def test_every_shape_parameter_and_the_azimuth_change_the_image(number):
     base = product(0, number)
     kind = base.kind
 
-    def picture(variant, **changes):
+    def render_variant(variant, **changes):
         shape = {name: (low + high) / 2 for name, (low, high) in kind.ranges.items()} | changes
         view = dataclasses.replace(base.view, azimuth=20.0, elevation=25.0)
         return render(dataclasses.replace(base, variant=variant, shape=shape, view=view), 24)
 
-    middle = [picture(variant) for variant in range(len(kind.variants))]
-    assert len({p.tobytes() for p in middle}) == len(middle)
+    variants = [render_variant(variant) for variant in range(len(kind.variants))]
+    assert len({p.tobytes() for p in variants}) == len(variants)
     for name, (low, high) in kind.ranges.items():
         assert any(
-            (picture(variant, **{name: low}) != picture(variant, **{name: high})).any()
+            (
+                render_variant(variant, **{name: low}) != render_variant(variant, **{name: high})
+            ).any()
             for variant in range(len(kind.variants))
         ), f"{name} changes nothing"
-    turned = dataclasses.replace(base, view=dataclasses.replace(base.view, azimuth=0.0))
-    other = dataclasses.replace(base, view=dataclasses.replace(base.view, azimuth=40.0))
-    difference = abs(render(turned, 32).astype(int) - render(other, 32).astype(int))
+    front = dataclasses.replace(base, view=dataclasses.replace(base.view, azimuth=0.0))
+    side = dataclasses.replace(base, view=dataclasses.replace(base.view, azimuth=40.0))
+    difference = abs(render(front, 32).astype(int) - render(side, 32).astype(int))
     assert (difference[..., :3] > 24).any(-1).mean() > 0.02
 
 
-def test_boxes_hold_their_products():
-    """The frame is cut by the box, so nothing may stick out by more than a trace."""
+def test_products_are_inside_their_boxes():
+    """The image is cropped to the box, so a product may exceed it by very little."""
     grid = np.linspace(-1.2, 1.2, 40).astype(np.float32)
     a, b = (axis.ravel() for axis in np.meshgrid(grid, grid))
     for id in range(160):

@@ -1,4 +1,4 @@
-"""Generated pictures borrow the conditions of real ones."""
+"""Conditions of generated images: those of training images, or requested values."""
 
 import numpy as np
 import pytest
@@ -12,50 +12,52 @@ def conditions(store):
     return Conditions.from_store(store)
 
 
-def rows_of(store):
+def training_rows_of(store):
     ids = store.ids("train")
     return {
         (int(store.label[i]), *store.attributes[i].tolist(), *store.known[i].tolist()) for i in ids
     }
 
 
-def test_each_pick_is_some_training_row_with_its_flags(store, conditions):
-    found = conditions.pick(0, np.arange(40))
-    real = rows_of(store)
+def test_each_pick_is_a_training_row_with_its_flags(store, conditions):
+    batch = conditions.pick(0, np.arange(40))
+    training_rows = training_rows_of(store)
     for i in range(40):
         row = (
-            int(found["label"][i]),
-            *found["attributes"][i].tolist(),
-            *found["known"][i].tolist(),
+            int(batch["label"][i]),
+            *batch["attributes"][i].tolist(),
+            *batch["known"][i].tolist(),
         )
-        assert row in real
+        assert row in training_rows
 
 
-def test_a_pick_depends_on_its_index_alone(conditions):
-    whole, one = conditions.pick(4, np.arange(9)), conditions.pick(4, np.array([6]))
-    for name in whole:
-        np.testing.assert_array_equal(whole[name][6:7], one[name])
+def test_a_pick_depends_only_on_seed_and_index(conditions):
+    all_rows, row = conditions.pick(4, np.arange(9)), conditions.pick(4, np.array([6]))
+    for name in all_rows:
+        np.testing.assert_array_equal(all_rows[name][6:7], row[name])
 
 
-def test_label_and_values_are_what_was_asked(store, conditions):
-    wanted = {"colour": "red", "turn": "90"}
-    found = conditions.pick(1, np.arange(20), "square", wanted)
-    place = store.spec.slices()
-    assert (found["label"] == store.spec.classes.index("square")).all()
+def test_a_pick_has_the_requested_label_and_values(store, conditions):
+    values = {"colour": "red", "turn": "90"}
+    batch = conditions.pick(1, np.arange(20), "square", values)
+    slices = store.spec.slices()
+    assert (batch["label"] == store.spec.classes.index("square")).all()
     colour = store.spec.attributes[0]
-    assert {colour.decode(row) for row in found["attributes"][:, place["colour"]]} == {"red"}
-    np.testing.assert_allclose(found["attributes"][:, place["turn"]], [[1, 0]] * 20, atol=1e-6)
-    assert found["known"][:, place["turn"]].all()
+    assert {colour.decode(row) for row in batch["attributes"][:, slices["colour"]]} == {"red"}
+    np.testing.assert_allclose(batch["attributes"][:, slices["turn"]], [[1, 0]] * 20, atol=1e-6)
+    assert batch["known"][:, slices["turn"]].all()
 
 
 @pytest.mark.parametrize(
-    ("label", "wanted", "says"),
+    ("label", "values", "message"),
     [("disk", {}, "did you mean disc"), ("disc", {"colur": "red"}, "did you mean colour"),
      ("disc", {"colour": "rad"}, "did you mean red"), ("disc", {"radius": "big"}, "a number")],
 )  # fmt: skip
-def test_what_the_run_does_not_know_is_refused_with_what_it_knows(conditions, label, wanted, says):
-    with pytest.raises(UsageError, match=says):
-        conditions.pick(0, np.arange(2), label, wanted)
+def test_an_unknown_label_or_attribute_is_refused_with_the_known_ones(
+    conditions, label, values, message
+):
+    with pytest.raises(UsageError, match=message):
+        conditions.pick(0, np.arange(2), label, values)
 
 
 def test_american_spelling_is_accepted(conditions):
@@ -63,17 +65,17 @@ def test_american_spelling_is_accepted(conditions):
     np.testing.assert_array_equal(rows[0]["attributes"], rows[1]["attributes"])
 
 
-def test_saved_and_loaded(store, conditions, tmp_path):
+def test_conditions_are_equal_after_saving_and_loading(store, conditions, tmp_path):
     conditions.save(tmp_path)
     again = Conditions.load(tmp_path, store.spec)
     np.testing.assert_array_equal(again.attributes, conditions.attributes)
     np.testing.assert_array_equal(again.known, conditions.known)
 
 
-def test_hidden_conditions_say_nothing_and_take_no_requests(store):
-    hidden = Conditions.from_store(store).to_unconditional()
-    rows = hidden.pick(0, np.arange(4))
+def test_unconditional_rows_are_unknown_and_refuse_a_label(store):
+    unconditional = Conditions.from_store(store).to_unconditional()
+    rows = unconditional.pick(0, np.arange(4))
     assert (rows["label"] == -1).all() and not rows["known"].any()
     assert rows["attributes"].shape == (4, store.spec.columns)
     with pytest.raises(UsageError, match="there are none"):
-        hidden.pick(0, np.arange(4), "disc")
+        unconditional.pick(0, np.arange(4), "disc")

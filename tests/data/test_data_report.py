@@ -1,4 +1,4 @@
-"""The report says what is there, what was refused, what is alike; and trusts no name."""
+"""The data report: counts, refusals, duplicates, and names that are escaped."""
 
 import json
 from html.parser import HTMLParser
@@ -10,8 +10,8 @@ from PIL import Image
 from prodgen.data import duplicates, folder, prepare, table
 
 
-class Balance(HTMLParser):
-    """Checks that every tag is closed, and keeps what a reader sees."""
+class PageParser(HTMLParser):
+    """Checks that every tag is closed, and collects the text, tags and image sources."""
 
     def __init__(self):
         super().__init__()
@@ -37,22 +37,22 @@ def shop(fill, draw, tmp_path):
     fill(root / "shoes", 30)
     fill(root / "bags", 12, start=50)
     Image.fromarray(draw(3)).save(root / "shoes" / "copy.png")
-    near = draw(4).astype(int) + 2
-    Image.fromarray(near.clip(0, 255).astype(np.uint8)).save(root / "shoes" / "near.png")
+    near_copy = draw(4).astype(int) + 2
+    Image.fromarray(near_copy.clip(0, 255).astype(np.uint8)).save(root / "shoes" / "near.png")
     (root / "shoes" / "page.jpg").write_text("<html>")
     (root / "shoes" / "<script>alert(1)<").write_text("x")
     return root
 
 
-def written(data, source):
+def prepare_report(data, source):
     store = prepare.prepare(source, data)
-    page = Balance()
+    page = PageParser()
     page.feed((store.path / "data_report.html").read_text())
     return store, json.loads((store.path / "data_report.json").read_text()), page
 
 
 def test_report_of_a_shop(data, shop):
-    store, report, page = written(data, folder.Folder(shop, 10**7))
+    store, report, page = prepare_report(data, folder.Folder(shop, 10**7))
     assert report["counts"] == store.counts and report["refused"]["total"] == 2
     assert report["refused"]["kinds"] == {"not a picture": 2}
     reasons = {one["name"]: one["reason"] for one in report["refused"]["examples"]}
@@ -81,7 +81,7 @@ def test_attributes_are_reported_in_their_own_units(data, fill, tmp_path):
     ]
     path = tmp_path / "shop" / "a.csv"
     path.write_text("path,width (cm),material\n" + "\n".join(rows))
-    _, report, page = written(data, table.Table(path, 10**7))
+    _, report, page = prepare_report(data, table.Table(path, 10**7))
     width, material = report["attributes"]
     assert width["known"] == 0.5 and width["unit"] == "cm"
     assert width["range"][0] == pytest.approx(1.5) and width["range"][-1] == pytest.approx(19.5)
@@ -89,17 +89,17 @@ def test_attributes_are_reported_in_their_own_units(data, fill, tmp_path):
     assert not page.open and "known for 50% of the images" in "".join(page.text)
 
 
-def test_names_that_are_not_utf8_are_shown_escaped(data, fill, draw, tmp_path):
+def test_names_that_are_not_utf8_are_escaped(data, fill, draw, tmp_path):
     root = fill(tmp_path / "shop", 4)
     with open(bytes(root) + b"/sch\xfch.png", "wb") as file:
         Image.fromarray(draw(9)).save(file, "PNG")
     (root / "sch\udcff.txt").write_text("x")
-    store, report, page = written(data, folder.Folder(root, 10**7))
+    store, report, page = prepare_report(data, folder.Folder(root, 10**7))
     assert report["refused"]["examples"][0]["name"] == "sch\\udcff.txt"
     assert "sch\udcfch.png" in store.names(np.arange(store.size))
 
 
-def test_near_pairs_finds_all_within_the_distance_and_no_more():
+def test_near_pairs_are_exactly_those_within_the_distance():
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**63, 300, dtype=np.uint64)
     for copy, bits in ((7, 1), (8, 2), (9, 3), (10, 4)):
@@ -110,15 +110,15 @@ def test_near_pairs_finds_all_within_the_distance_and_no_more():
     assert complete and pairs.tolist() == [[7, 107], [8, 108], [9, 109], [11, 200]]
 
 
-def test_a_set_of_one_picture_repeated_is_bounded():
-    same = np.zeros(20_000, np.uint64)
+def test_the_search_of_a_set_of_one_repeated_image_is_bounded():
+    hashes_of_one_image = np.zeros(20_000, np.uint64)
     pairs, complete = duplicates.find_near_pairs(
-        same, lambda a, b: np.ones(len(a), bool), max_pairs=1000
+        hashes_of_one_image, lambda a, b: np.ones(len(a), bool), max_pairs=1000
     )
     assert not complete and len(pairs) >= 1000
 
 
-def test_flat_pictures_have_the_hash_zero():
-    pictures = np.full((2, 16, 16, 3), 255, np.uint8)
-    pictures[1] -= np.random.default_rng(0).integers(0, 2, pictures[1].shape, dtype=np.uint8)
-    assert (duplicates.compute_difference_hashes(pictures) == 0).all()
+def test_flat_images_have_the_hash_zero():
+    images = np.full((2, 16, 16, 3), 255, np.uint8)
+    images[1] -= np.random.default_rng(0).integers(0, 2, images[1].shape, dtype=np.uint8)
+    assert (duplicates.compute_difference_hashes(images) == 0).all()

@@ -1,4 +1,4 @@
-"""Both feeds deliver the bytes that order and store define, from any batch on, on any share."""
+"""Both feeds deliver the bytes that order and store define, from any batch on, for any host."""
 
 import importlib.util
 import subprocess
@@ -22,9 +22,9 @@ def take(batches, n):
     return [{name: np.asarray(value) for name, value in next(batches).items()} for _ in range(n)]
 
 
-def same(found, expected):
-    assert len(found) == len(expected)
-    for a, b in zip(found, expected, strict=True):
+def assert_batches_equal(batches, expected):
+    assert len(batches) == len(expected)
+    for a, b in zip(batches, expected, strict=True):
         assert a.keys() == b.keys()
         for name in a:
             assert a[name].dtype == b[name].dtype, name
@@ -36,38 +36,44 @@ def same(found, expected):
 def test_tfdata_and_resident_are_bit_identical_to_the_definition(store, start):
     config = tiny(seed=5)
     expected = [batch_of(store, config, t) for t in range(start, start + 9)]  # over an epoch's end
-    same(
+    assert_batches_equal(
         take(tfdata.iterate_batches(store, 5, 16, np.arange(16, dtype=np.int32), start), 9),
         expected,
     )
     for devices in (1, 8):
         mesh = mesh_of(config, devices)
-        whole, rows = meshes.replicated(mesh), meshes.split(mesh)
-        same(take(resident.iterate_batches(store, 5, 16, start, whole, rows), 9), expected)
+        replicated_sharding, batch_sharding = meshes.replicated(mesh), meshes.split(mesh)
+        assert_batches_equal(
+            take(
+                resident.iterate_batches(store, 5, 16, start, replicated_sharding, batch_sharding),
+                9,
+            ),
+            expected,
+        )
 
 
 @needs_tensorflow
-def test_two_hosts_share_the_batch_that_one_host_sees(store):
-    every = np.arange(16, dtype=np.int32)
-    whole = take(tfdata.iterate_batches(store, 0, 16, every, 3), 3)
-    halves = [take(tfdata.iterate_batches(store, 0, 16, every[i::2], 3), 3) for i in range(2)]
+def test_two_hosts_together_get_the_batch_of_one_host(store):
+    all_slots = np.arange(16, dtype=np.int32)
+    one_host = take(tfdata.iterate_batches(store, 0, 16, all_slots, 3), 3)
+    halves = [take(tfdata.iterate_batches(store, 0, 16, all_slots[i::2], 3), 3) for i in range(2)]
     for t in range(3):
-        for name in whole[t]:
-            joined = np.empty_like(whole[t][name])
-            joined[0::2], joined[1::2] = halves[0][t][name], halves[1][t][name]
-            np.testing.assert_array_equal(joined, whole[t][name])
+        for name in one_host[t]:
+            batch = np.empty_like(one_host[t][name])
+            batch[0::2], batch[1::2] = halves[0][t][name], halves[1][t][name]
+            np.testing.assert_array_equal(batch, one_host[t][name])
 
 
 def test_a_set_smaller_than_a_batch_is_refused(store):
     mesh = mesh_of(tiny(), 1)
-    whole, rows = meshes.replicated(mesh), meshes.split(mesh)
+    replicated_sharding, batch_sharding = meshes.replicated(mesh), meshes.split(mesh)
     with pytest.raises(BadData, match="fewer than config.train.batch_size=512"):
         next(tfdata.iterate_batches(store, 0, 512, np.arange(512, dtype=np.int32), 0))
     with pytest.raises(BadData, match="fewer than config.train.batch_size=512"):
-        next(resident.iterate_batches(store, 0, 512, 0, whole, rows))
+        next(resident.iterate_batches(store, 0, 512, 0, replicated_sharding, batch_sharding))
 
 
-def test_resident_takes_at_most_a_quarter_of_the_memory(store, monkeypatch):
+def test_the_resident_feed_uses_at_most_a_quarter_of_the_memory(store, monkeypatch):
     mesh = mesh_of(tiny(), 1)
     size = len(store.ids("train")) * 16 * 16 * 3
     monkeypatch.setattr(resident, "_device_memory", lambda mesh: 4 * size)
@@ -78,12 +84,12 @@ def test_resident_takes_at_most_a_quarter_of_the_memory(store, monkeypatch):
 
 @pytest.fixture
 def without_tensorflow(monkeypatch):
-    """Neither `import tensorflow` nor find_spec finds it."""
+    """TensorFlow cannot be imported, and find_spec does not find it."""
     monkeypatch.setitem(sys.modules, "tensorflow", None)
 
 
 @needs_tensorflow
-def test_feeds_are_chosen(store, monkeypatch):
+def test_auto_chooses_the_resident_feed_where_the_data_fit(store, monkeypatch):
     mesh = mesh_of(tiny(), 1)
     assert resident.choose_feed("auto", store, mesh) == "resident"
     monkeypatch.setattr(resident, "_device_memory", lambda mesh: 1.0)
@@ -95,26 +101,26 @@ def test_feeds_are_chosen(store, monkeypatch):
 def test_only_the_tfdata_feed_needs_tensorflow(store, monkeypatch, without_tensorflow):
     mesh = mesh_of(tiny(), 1)
     assert resident.choose_feed("auto", store, mesh) == "resident"
-    with pytest.raises(UsageError, match="config.data.feed=tfdata needs TensorFlow") as caught:
+    with pytest.raises(UsageError, match="config.data.feed=tfdata needs TensorFlow") as error_info:
         resident.choose_feed("tfdata", store, mesh)
-    assert "pip install tensorflow" in caught.value.next
+    assert "pip install tensorflow" in error_info.value.next
     monkeypatch.setattr(resident, "_device_memory", lambda mesh: 1.0)
     assert resident.choose_feed("resident", store, mesh) == "resident"
     with pytest.raises(UsageError, match="more than 25% of a device's memory.* not installed"):
         resident.choose_feed("auto", store, mesh)
 
 
-def test_training_without_the_tensorflow_it_needs_is_refused_at_the_start(
+def test_training_that_needs_tensorflow_is_refused_at_the_start_without_it(
     store, monkeypatch, tmp_path, without_tensorflow
 ):
     monkeypatch.setattr(prepare, "open_or_prepare", lambda *_: store)
     monkeypatch.setattr(resident, "_device_memory", lambda mesh: 1.0)
     monkeypatch.setattr(trainer, "Trainer", None)  # which is not reached
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError) as error_info:
         trainer.train(tiny(), tmp_path / "run")
-    assert caught.value.code == 2
-    assert "pip install" in caught.value.next
-    assert "--config.data.feed=resident" in caught.value.next
+    assert error_info.value.code == 2
+    assert "pip install" in error_info.value.next
+    assert "--config.data.feed=resident" in error_info.value.next
 
 
 def test_the_resident_feed_and_training_never_import_tensorflow():

@@ -1,4 +1,4 @@
-"""A history is read row by row: what is wrong is named by its line, the rest is used."""
+"""A history is read row by row: a bad row is refused by its line, the others are used."""
 
 import numpy as np
 import pytest
@@ -20,12 +20,12 @@ def read(tmp_path):
     return read
 
 
-def test_names_ids_words_and_numbers(read):
-    found = read("product,event,weight\nmug-1,bought,\n1,Viewed,\nvase-3,bought,-0.5\n")
-    assert [(x.line, x.id, x.weight) for x in found.interactions] == [
+def test_products_are_names_or_ids_and_weights_are_events_or_numbers(read):
+    result = read("product,event,weight\nmug-1,bought,\n1,Viewed,\nvase-3,bought,-0.5\n")
+    assert [(x.line, x.id, x.weight) for x in result.interactions] == [
         (2, 0, 1.0), (3, 1, 0.3), (4, 2, -0.5),
     ]  # fmt: skip
-    assert not found.refusals and not found.unused_columns
+    assert not result.refusals and not result.unused_columns
 
 
 @pytest.mark.parametrize(
@@ -44,27 +44,29 @@ def test_names_ids_words_and_numbers(read):
         ("mug-1,,bought,1,2,3", "bad row: 6 cells under 4 column names"),
     ],
 )
-def test_a_bad_row_is_named_and_skipped(read, row, reason):
-    found = read(f"product,picture,event,weight\nhat-2,,bought,\n{row}\n")
-    assert [x.name for x in found.interactions] == ["hat-2"]
-    (line,) = found.refusals
+def test_a_bad_row_is_refused_by_its_line(read, row, reason):
+    result = read(f"product,picture,event,weight\nhat-2,,bought,\n{row}\n")
+    assert [x.name for x in result.interactions] == ["hat-2"]
+    (line,) = result.refusals
     assert line.startswith("line 3: ") and reason in line
     with pytest.raises(BadData, match="no row that can be used: line 2"):
         read(f"product,picture,event,weight\n{row}\n")
 
 
-def test_a_picture_lies_beside_the_table(read, tmp_path):
+def test_a_picture_is_a_file_beside_the_table(read, tmp_path):
     Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "mine.png")
-    (one,) = read("picture,event\nmine.png,bought\n").interactions
-    assert one.id == -1 and one.file.endswith("mine.png") and one.weight == 1.0
+    (interaction,) = read("picture,event\nmine.png,bought\n").interactions
+    assert (
+        interaction.id == -1 and interaction.file.endswith("mine.png") and interaction.weight == 1.0
+    )
 
 
-def test_the_weightiest_of_a_product_counts_and_of_equals_the_last(read):
-    found = read("product,event\nmug-1,viewed\nmug-1,bought\nmug-1,returned\nmug-1,viewed\n")
-    assert [(x.line, x.weight) for x in found.interactions] == [(4, -1.0)]
+def test_the_largest_weight_of_a_product_counts_and_of_equal_ones_the_last(read):
+    result = read("product,event\nmug-1,viewed\nmug-1,bought\nmug-1,returned\nmug-1,viewed\n")
+    assert [(x.line, x.weight) for x in result.interactions] == [(4, -1.0)]
 
 
-def test_columns_that_say_nothing_are_listed(read):
+def test_unused_columns_are_listed_and_missing_ones_refused(read):
     assert read("product,event,shop,day\nmug-1,bought,Rome,1\n").unused_columns == ("shop", "day")
     with pytest.raises(UsageError, match="neither a column product nor picture; it has id, event"):
         read("id,event\nmug-1,bought\n")
@@ -72,7 +74,7 @@ def test_columns_that_say_nothing_are_listed(read):
         read("product,stars\nmug-1,5\n")
 
 
-def test_a_person_is_chosen(read):
+def test_only_the_rows_of_the_person_are_used(read):
     text = "person,product,event\nann,mug-1,bought\nbob,hat-2,bought\nan,vase-3,bought\n"
     assert [x.name for x in read(text, "bob").interactions] == ["hat-2"]
     assert [x.name for x in read(text, "an").interactions] == ["vase-3"]
@@ -84,6 +86,6 @@ def test_a_person_is_chosen(read):
         read("product,event\nmug-1,bought\n", "ann")
 
 
-def test_no_table(tmp_path):
+def test_a_missing_table_is_refused(tmp_path):
     with pytest.raises(MissingInput, match="is not a file"):
         history.read(tmp_path / "none.csv", EVENTS, NAMES, "")

@@ -1,4 +1,4 @@
-"""From any source to a store: the pixels, the splits, the numbers, and builds that are cut off."""
+"""From a source to a store: pixels, splits, standardised numbers, and interrupted builds."""
 
 import dataclasses
 import hashlib
@@ -25,17 +25,17 @@ REAL = ROOT.parent / "shared" / "data"
 
 
 @dataclasses.dataclass
-class Listed:
-    """A source of given items."""
+class ListSource:
+    """A source of a list of items."""
 
-    listed: list
+    items: list
     names: tuple = ()
     attributes: tuple = ()
     parallel: bool = True
     composited: bool = False
 
     def __len__(self):
-        return len(self.listed)
+        return len(self.items)
 
     def classes(self):
         return self.names
@@ -45,38 +45,38 @@ class Listed:
 
     def content(self):
         total = hashlib.sha256()
-        for item in self.listed:
+        for item in self.items:
             total.update(repr((item.name, item.category, item.split, item.attributes)).encode())
             total.update(b"" if isinstance(item.image, Refused) else item.image.tobytes())
         return {"listed": total.hexdigest()}
 
     def stream(self, start, stop):
-        yield from self.listed[start:stop]
+        yield from self.items[start:stop]
 
 
-def listed(pictures, **fields):
-    return Listed([Item(f"p{n:05d}", one) for n, one in enumerate(pictures)], **fields)
+def make_source(images, **fields):
+    return ListSource([Item(f"p{n:05d}", image) for n, image in enumerate(images)], **fields)
 
 
-def noise(count, side=16, seed=0):
+def make_noise(count, side=16, seed=0):
     return list(np.random.default_rng(seed).integers(0, 255, (count, side, side, 3), np.uint8))
 
 
-def tree(path):
-    return {one.name: one.read_bytes() for one in sorted(Path(path).iterdir())}
+def read_files(path):
+    return {file.name: file.read_bytes() for file in sorted(Path(path).iterdir())}
 
 
 # --- whole stores ----------------------------------------------------------------------------
 
 
-def test_a_store_holds_what_preparing_each_picture_gives(data, draw, tmp_path):
-    pictures = [draw(n, side=20 + n) for n in range(30)]
-    source = listed(pictures)
-    source.listed[7] = Item("bad", Refused("broken: for the test"))
+def test_a_store_holds_each_image_fitted(data, draw, tmp_path):
+    images = [draw(n, side=20 + n) for n in range(30)]
+    source = make_source(images)
+    source.items[7] = Item("bad", Refused("broken: for the test"))
     store = prepare.prepare(source, data)
     assert store.size == 29 and store.counts["refused"] == 1
-    wanted = [fit.fit_image(one, 16).pixels for n, one in enumerate(pictures) if n != 7]
-    np.testing.assert_array_equal(store.fetch(np.arange(29))["image"], wanted)
+    expected = [fit.fit_image(image, 16).pixels for n, image in enumerate(images) if n != 7]
+    np.testing.assert_array_equal(store.fetch(np.arange(29))["image"], expected)
     assert store.names([6, 7]) == ["p00006", "p00008"]
     assert sum(store.counts[name] for name in ("train", "validation", "test")) == 29
     assert min(len(store.ids(name)) for name in ("train", "validation", "test")) >= 1
@@ -87,41 +87,48 @@ def test_a_store_holds_what_preparing_each_picture_gives(data, draw, tmp_path):
 
 
 def test_exact_copies_share_a_split(data):
-    pictures = noise(60)
-    store = prepare.prepare(listed(pictures + pictures[:30]), data)
+    images = make_noise(60)
+    store = prepare.prepare(make_source(images + images[:30]), data)
     np.testing.assert_array_equal(store.split[60:], store.split[:30])
     np.testing.assert_array_equal(store.hash[60:], store.hash[:30])
 
 
-def test_left_out_pictures_are_not_stored(data):
-    pictures = noise(30)
-    items = [Item(f"a{n}", one, split="train") for n, one in enumerate(pictures[:24])]
-    items += [Item(f"b{n}", one, split="test") for n, one in enumerate(pictures[20:])]
-    store = prepare.prepare(Listed(items), data)
+def test_left_out_images_are_not_stored(data):
+    images = make_noise(30)
+    items = [Item(f"a{n}", image, split="train") for n, image in enumerate(images[:24])]
+    items += [Item(f"b{n}", image, split="test") for n, image in enumerate(images[20:])]
+    store = prepare.prepare(ListSource(items), data)
     assert store.counts["test"] == 10 and store.counts["left_out"] == 4
     assert store.size == 30
     assert not {"a20", "a21", "a22", "a23"} & set(store.names(np.arange(30)))
-    np.testing.assert_array_equal(store.fetch(store.ids("test"))["image"], pictures[20:])
+    np.testing.assert_array_equal(store.fetch(store.ids("test"))["image"], images[20:])
 
 
-def test_channels(data):
-    grey = [one[..., :1] for one in noise(12)]
-    assert prepare.prepare(listed(grey), data).spec.channels == 1
-    mixed = prepare.prepare(listed(grey + noise(1, seed=5)), data)
+def test_the_number_of_channels_follows_the_images_or_the_config(data):
+    grey_images = [image[..., :1] for image in make_noise(12)]
+    assert prepare.prepare(make_source(grey_images), data).spec.channels == 1
+    mixed = prepare.prepare(make_source(grey_images + make_noise(1, seed=5)), data)
     assert mixed.spec.channels == 3
-    np.testing.assert_array_equal(mixed.fetch([3])["image"][0], grey[3].repeat(3, 2))
+    np.testing.assert_array_equal(mixed.fetch([3])["image"][0], grey_images[3].repeat(3, 2))
     data.channels = 1
-    colour = noise(12, seed=5)
-    flat = prepare.prepare(listed(colour), data)
-    np.testing.assert_array_equal(flat.fetch([3])["image"][0], fit.set_channels(colour[3], 1))
+    colour_images = make_noise(12, seed=5)
+    grey_store = prepare.prepare(make_source(colour_images), data)
+    np.testing.assert_array_equal(
+        grey_store.fetch([3])["image"][0], fit.set_channels(colour_images[3], 1)
+    )
     data.channels = 3
-    assert prepare.prepare(listed(grey), data).fetch([0])["image"].shape == (1, 16, 16, 3)
+    assert prepare.prepare(make_source(grey_images), data).fetch([0])["image"].shape == (
+        1,
+        16,
+        16,
+        3,
+    )
 
 
 def test_masks_only_where_there_is_alpha(data):
-    assert prepare.prepare(listed(noise(12)), data).masks([0]) is None
-    clear = np.zeros((16, 16, 4), np.uint8)
-    store = prepare.prepare(listed([*noise(12), clear]), data)
+    assert prepare.prepare(make_source(make_noise(12)), data).masks([0]) is None
+    transparent_image = np.zeros((16, 16, 4), np.uint8)
+    store = prepare.prepare(make_source([*make_noise(12), transparent_image]), data)
     assert store.masks([12, 0])[0].max() == 0 and store.masks([12, 0])[1].min() == 255
 
 
@@ -130,11 +137,11 @@ def test_numbers_are_standardised_on_the_training_split(data):
         Attribute("height", "number"), Attribute("same", "number"), Attribute("hue", "angle"),
         Attribute("material", "categorical", ("felt", "wood")),
     )  # fmt: skip
-    source = listed(noise(50), attributes=schema, names=("bag", "shoe"))
-    for n, item in enumerate(source.listed):
+    source = make_source(make_noise(50), attributes=schema, names=("bag", "shoe"))
+    for n, item in enumerate(source.items):
         item.category = None if n == 4 else ("bag", "shoe")[n % 2]
         item.attributes = {"height": n * 2.0, "same": 7.0, "hue": 90.0, "material": "wood"}
-    source.listed[3].attributes = {"height": None, "material": "glass", "same": "much"}
+    source.items[3].attributes = {"height": None, "material": "glass", "same": "much"}
     store = prepare.prepare(source, data)
     height, same, *_ = store.spec.attributes
     train = store.ids("train")
@@ -149,78 +156,78 @@ def test_numbers_are_standardised_on_the_training_split(data):
     assert store.fetch([4, 5])["label"].tolist() == [-1, 1]
 
 
-def test_too_little_is_bad_data_with_counts_and_reasons(data):
+def test_too_few_images_are_bad_data_with_counts_and_reasons(data):
     with pytest.raises(BadData, match="0 usable images of 0"):
-        prepare.prepare(listed([]), data)
+        prepare.prepare(make_source([]), data)
     bad = [Item("x.png", Refused("truncated: early")), Item("y.png", Refused("broken: late"))]
     with pytest.raises(BadData, match="0 usable images of 2.*1 truncated.*'x.png': truncated"):
-        prepare.prepare(Listed(bad), data)
+        prepare.prepare(ListSource(bad), data)
     with pytest.raises(BadData, match="1 usable images of 1, at least 2"):
-        prepare.prepare(listed(noise(1)), data)
-    assert prepare.prepare(listed(noise(2)), data).counts["train"] == 2
+        prepare.prepare(make_source(make_noise(1)), data)
+    assert prepare.prepare(make_source(make_noise(2)), data).counts["train"] == 2
 
 
-def test_the_key_follows_options_and_content(data):
-    source = listed(noise(12))
+def test_the_key_depends_on_options_and_content(data):
+    source = make_source(make_noise(12))
     keys = {prepare.compute_key(source, data)}
     for name, value in (("resolution", 32), ("fit", "crop"), ("test", 0.2), ("channels", 1)):
         changed = data.copy_and_resolve_references()
         changed[name] = value
         keys.add(prepare.compute_key(source, changed))
-    keys.add(prepare.compute_key(listed(noise(13)), data))
+    keys.add(prepare.compute_key(make_source(make_noise(13)), data))
     assert len(keys) == 6
     data.workers, data.cache_dir = 2, "/elsewhere"
     assert prepare.compute_key(source, data) in keys
 
 
-def test_a_cache_that_cannot_be_written(data, tmp_path):
+def test_a_cache_that_cannot_be_written_is_a_storage_error(data, tmp_path):
     (tmp_path / "file").touch()
     data.cache_dir = str(tmp_path / "file")
     with pytest.raises(StorageError, match="config.data.cache_dir|cannot be prepared"):
-        prepare.prepare(listed(noise(12)), data)
+        prepare.prepare(make_source(make_noise(12)), data)
 
 
-def test_progress_is_said(data):
-    said = []
-    prepare.prepare(listed(noise(12)), data, said.append)
-    assert any("12/12 images" in text for text in said)
+def test_progress_is_reported(data):
+    lines = []
+    prepare.prepare(make_source(make_noise(12)), data, lines.append)
+    assert any("12/12 images" in text for text in lines)
 
 
 # --- processes -------------------------------------------------------------------------------
 
 
-def real_folder(fill, tmp_path, count=150):
+def make_folder(fill, tmp_path, count=150):
     root = fill(tmp_path / "shop" / "shoes", count)
     fill(tmp_path / "shop" / "bags", 20, start=count)
     (root / "bad.jpg").write_text("<html>")
     return folder.Folder(tmp_path / "shop", 10**7)
 
 
-def test_workers_change_no_byte(data, fill, tmp_path):
-    source = real_folder(fill, tmp_path)
+def test_the_number_of_workers_changes_no_byte(data, fill, tmp_path):
+    source = make_folder(fill, tmp_path)
     alone = prepare.prepare(source, data)
     data.workers, data.cache_dir = 2, str(tmp_path / "other")
     pair = prepare.prepare(source, data)
-    assert tree(alone.path) == tree(pair.path)
+    assert read_files(alone.path) == read_files(pair.path)
     assert alone.spec.classes == ("bags", "shoes") and alone.counts["refused"] == 1
 
 
-class Deadly(Listed):
-    """Kills the process that decodes item 70, as a fault in a decoder would; but not this one."""
+class KillingSource(ListSource):
+    """Kills the worker process that decodes item 70, as a fault in a decoder would."""
 
-    home = 0
+    parent_pid = 0
 
     def stream(self, start, stop):
         for number in range(start, stop):
-            if number == 70 and os.getpid() != self.home:
+            if number == 70 and os.getpid() != self.parent_pid:
                 os.kill(os.getpid(), signal.SIGKILL)
-            yield self.listed[number]
+            yield self.items[number]
 
 
-def test_a_picture_that_kills_its_process_is_refused(data, monkeypatch):
+def test_an_image_that_kills_its_process_is_refused(data, monkeypatch):
     data.workers = 2
-    source = Deadly(listed(noise(80)).listed)
-    source.home = os.getpid()
+    source = KillingSource(make_source(make_noise(80)).items)
+    source.parent_pid = os.getpid()
     monkeypatch.setattr(chunks, "plan", lambda count, path: [
         chunks.Job(0, 66, path / "chunk-0.npz"), chunks.Job(66, 72, path / "chunk-1.npz"),
         chunks.Job(72, 80, path / "chunk-2.npz"),
@@ -255,10 +262,10 @@ def start(path, cache, pause):
     )
 
 
-def test_a_killed_build_goes_on_to_the_same_bytes(data, fill, tmp_path):
-    source = real_folder(fill, tmp_path)
+def test_a_killed_build_continues_to_the_same_bytes(data, fill, tmp_path):
+    source = make_folder(fill, tmp_path)
     data.source, data.path = "folder", str(tmp_path / "shop")
-    wanted = prepare.open_or_prepare(data)
+    expected = prepare.open_or_prepare(data)
     cache = tmp_path / "killed"
     process = start(data.path, cache, 0.004)
     while not list(cache.glob("*.building/chunk-*-000001.npz")):
@@ -271,41 +278,41 @@ def test_a_killed_build_goes_on_to_the_same_bytes(data, fill, tmp_path):
     chunk = next(cache.glob("*.building/chunk-*-000000.npz"))
     before = chunk.stat().st_mtime_ns
     next(chunk.parent.glob("chunk-*-000001.npz")).write_bytes(b"truncated")
-    kept = []
-    original = chunks._write
-    chunks._write = lambda job, *rest: (kept.append(job.start), original(job, *rest))
+    written_starts = []
+    write_chunk = chunks._write
+    chunks._write = lambda job, *rest: (written_starts.append(job.start), write_chunk(job, *rest))
     try:
         store = prepare.open_or_prepare(data)
     finally:
-        chunks._write = original
-    assert 0 not in kept and 64 in kept and before
-    assert len(source) == 171 and tree(store.path) == tree(wanted.path)
+        chunks._write = write_chunk
+    assert 0 not in written_starts and 64 in written_starts and before
+    assert len(source) == 171 and read_files(store.path) == read_files(expected.path)
     assert not list(cache.glob("*.building"))
 
 
-def test_two_processes_build_once(data, fill, tmp_path):
-    real_folder(fill, tmp_path)
+def test_two_processes_build_a_store_only_once(data, fill, tmp_path):
+    make_folder(fill, tmp_path)
     cache = tmp_path / "shared"
     processes = [start(tmp_path / "shop", cache, 0.004) for _ in range(2)]
-    said = [process.communicate()[0] for process in processes]
+    lines = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    assert sum("171/171 images" in text for text in said) == 1
+    assert sum("171/171 images" in text for text in lines) == 1
     assert len(list(cache.glob("folder-*"))) == 1
 
 
-# --- real pictures ---------------------------------------------------------------------------
+# --- real images -----------------------------------------------------------------------------
 
 
 @pytest.mark.slow
-def test_real_pictures(data):
+def test_real_images(data):
     path = REAL / "clothing-white" / "products.csv"
     if not path.exists():
-        pytest.skip("real pictures are not here")
+        pytest.skip("the real images are not available")
     data.source, data.path, data.resolution, data.workers = "table", str(path), 64, 0
     store = prepare.open_or_prepare(data)
     assert store.size == 5067 and store.counts["refused"] == 0
     np.testing.assert_array_equal(store.background, (255, 255, 255))
     assert 0.85 < store.known[:, 0].mean() < 1
-    picture = Image.open(path.parent / store.names([17])[0]).resize((64, 64), Image.LANCZOS)
-    assert np.abs(store.fetch([17])["image"][0].astype(int) - np.asarray(picture)).max() <= 8
+    image = Image.open(path.parent / store.names([17])[0]).resize((64, 64), Image.LANCZOS)
+    assert np.abs(store.fetch([17])["image"][0].astype(int) - np.asarray(image)).max() <= 8
     assert Store.open(store.path).verify(full=True) is None

@@ -1,4 +1,4 @@
-"""Product tables as shops export them: delimiters, kinds of columns, bad rows, confined paths."""
+"""Product tables as shops export them: delimiters, kinds of columns, bad rows, refused paths."""
 
 import json
 from pathlib import Path
@@ -8,16 +8,16 @@ import pytest
 from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.data import table
 
-LIMIT = 10_000_000
+MAX_PIXELS = 10_000_000
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
 
 
 def open_table(path, text, **columns):
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return table.Table(path, LIMIT, **columns)
+    return table.Table(path, MAX_PIXELS, **columns)
 
 
-def items(source):
+def read_items(source):
     return {item.name: item for item in source.stream(0, len(source))}
 
 
@@ -50,7 +50,7 @@ def test_kinds_of_columns_are_inferred(shop):
     assert source.classes() == ("bag", "shoe")
     for name in ("sku", "empty", "row"):
         assert name not in kinds and any(repr(name) in note for note in source.notes)
-    item = items(source)["images/0003.png"]
+    item = read_items(source)["images/0003.png"]
     assert item.category == "shoe"
     assert item.attributes["height (cm)"] == 4.5 and item.attributes["new"] == "false"
 
@@ -67,49 +67,51 @@ def test_missing_values_are_none(shop):
     text = (
         "image;category;weight\n0000.png;;nan\n0001.png;bag;2,5\n0002.png;bag\n0003.png;N/A;3,5\n"
     )
-    found = items(open_table(shop / "a.csv", "\ufeff" + text))
-    assert [item.category for item in found.values()] == [None, "bag", "bag", None]
-    assert [item.attributes["weight"] for item in found.values()] == [None, 2.5, None, 3.5]
+    items_by_name = read_items(open_table(shop / "a.csv", "\ufeff" + text))
+    assert [item.category for item in items_by_name.values()] == [None, "bag", "bag", None]
+    assert [item.attributes["weight"] for item in items_by_name.values()] == [None, 2.5, None, 3.5]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_delimiters_quotes_and_line_breaks(shop, delimiter):
+def test_delimiters_quotes_and_line_breaks_are_read(shop, delimiter):
     text = delimiter.join(["file", "label", "title"]) + "\r\n"
     text += delimiter.join(["0000.png", "bag", '"a, b; c|d\r\nsecond ""line"""']) + "\r\n"
-    found = items(open_table(shop / "a.csv", text))
-    assert found["0000.png"].caption == 'a, b; c|d\r\nsecond "line"'
-    assert found["0000.png"].category == "bag"
+    items_by_name = read_items(open_table(shop / "a.csv", text))
+    assert items_by_name["0000.png"].caption == 'a, b; c|d\r\nsecond "line"'
+    assert items_by_name["0000.png"].category == "bag"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
-def test_encodings(shop, encoding):
+def test_common_encodings_are_read(shop, encoding):
     text = "file,category\n0000.png,Stühle\n"
     assert open_table(shop / "a.csv", text.encode(encoding)).classes() == ("Stühle",)
 
 
-def test_paths_stay_inside(shop, tmp_path_factory):
+def test_paths_out_of_the_folder_are_refused(shop, tmp_path_factory):
     outside = tmp_path_factory.mktemp("secret") / "x.png"
     outside.write_bytes((shop / "images" / "0000.png").read_bytes())
     (shop / "link.png").symlink_to(outside)
-    bad = {
+    reasons = {
         f"../{outside.parent.name}/x.png": "outside", str(outside): "outside",
         "link.png": "outside", "http://shop/x.png": "missing: a web address",
         "nowhere.png": "missing: no such file", "nul\0.png": "",
     }  # fmt: skip
-    found = items(open_table(shop / "a.csv", "path\n0000.png\n" + "\n".join(bad) + "\n,\n"))
-    for name, reason in bad.items():
+    items_by_name = read_items(
+        open_table(shop / "a.csv", "path\n0000.png\n" + "\n".join(reasons) + "\n,\n")
+    )
+    for name, reason in reasons.items():
         if reason:
-            assert str(found[name].image).startswith(reason), name
-    assert not isinstance(found["0000.png"].image, Refused)
+            assert str(items_by_name[name].image).startswith(reason), name
+    assert not isinstance(items_by_name["0000.png"].image, Refused)
 
 
 def test_paths_with_backslashes_and_without_suffix(shop):
     (shop / "bare").write_bytes((shop / "images" / "0000.png").read_bytes())
-    found = items(open_table(shop / "a.csv", "path\nimages\\0001.png\nbare\n"))
-    assert not any(isinstance(item.image, Refused) for item in found.values())
+    items_by_name = read_items(open_table(shop / "a.csv", "path\nimages\\0001.png\nbare\n"))
+    assert not any(isinstance(item.image, Refused) for item in items_by_name.values())
 
 
-def test_bad_and_repeated_rows_are_refused_alone(shop):
+def test_only_bad_and_repeated_rows_are_refused(shop):
     text = "path,category\n0000.png,bag\n0000.png,bag\nimages/0000.png,shoe\n0001.png,a,b,c\n"
     source = open_table(shop / "a.csv", text + "\n0002.png,bag\n")
     reasons = [str(item.image) for item in source.stream(0, len(source))
@@ -119,7 +121,7 @@ def test_bad_and_repeated_rows_are_refused_alone(shop):
     assert reasons[2] == "bad row: 4 cells under 2 column names"
 
 
-def test_jsonl(shop):
+def test_jsonl_and_json_tables_are_read(shop):
     lines = [
         json.dumps({"image": "0000.png", "category": "bag", "new": True, "price": 2.5}),
         "{broken",
@@ -127,19 +129,21 @@ def test_jsonl(shop):
         json.dumps({"image": "0001.png", "category": None, "price": None, "tags": ["a"]}),
     ]
     source = open_table(shop / "a.jsonl", "\n".join(lines))
-    found = items(source)
-    assert str(found["line 2"].image) == "bad row: not JSON"
-    assert str(found["line 3"].image) == "bad row: not a JSON object"
-    assert found["0000.png"].attributes == {"new": "true", "price": 2.5}
-    assert found["0001.png"].attributes == {"new": None, "price": None}
-    assert found["0001.png"].category is None
+    items_by_name = read_items(source)
+    assert str(items_by_name["line 2"].image) == "bad row: not JSON"
+    assert str(items_by_name["line 3"].image) == "bad row: not a JSON object"
+    assert items_by_name["0000.png"].attributes == {"new": "true", "price": 2.5}
+    assert items_by_name["0001.png"].attributes == {"new": None, "price": None}
+    assert items_by_name["0001.png"].category is None
     array = "[" + ",".join((lines[0], lines[3])) + "]"
     assert len(open_table(shop / "a.json", array)) == 2
 
 
-def test_split_column(shop):
-    found = items(open_table(shop / "a.csv", "path,split\n0000.png,Train\n0001.png,val\n2.png,\n"))
-    assert [item.split for item in found.values()] == ["train", "validation", None]
+def test_a_split_column_gives_official_splits(shop):
+    items_by_name = read_items(
+        open_table(shop / "a.csv", "path,split\n0000.png,Train\n0001.png,val\n2.png,\n")
+    )
+    assert [item.split for item in items_by_name.values()] == ["train", "validation", None]
 
 
 def test_wrong_columns_name_the_field_and_the_columns(shop):
@@ -152,7 +156,7 @@ def test_wrong_columns_name_the_field_and_the_columns(shop):
     assert len(open_table(shop / "a.csv", "where,price\n0000.png,1\n", image="where")) == 1
 
 
-def test_content_follows_the_table_and_the_pictures(shop):
+def test_content_depends_on_the_table_and_the_images(shop):
     import os
 
     text = "path,price\n0000.png,1\n"
@@ -163,7 +167,7 @@ def test_content_follows_the_table_and_the_pictures(shop):
     assert open_table(shop / "a.csv", text).content() != before
 
 
-def test_wrong_tables(data, shop):
+def test_wrong_tables_are_refused(data, shop):
     data.path = str(shop / "nowhere.csv")
     with pytest.raises(MissingInput):
         table.from_config(data)
@@ -176,11 +180,11 @@ def test_wrong_tables(data, shop):
         open_table(shop / "a.csv", "path,category\n")
 
 
-def test_the_real_table():
+def test_a_real_table_is_read():
     path = REAL / "clothing-white" / "products.csv"
     if not path.exists():
-        pytest.skip("real pictures are not here")
-    source = table.Table(path, LIMIT)
+        pytest.skip("the real images are not available")
+    source = table.Table(path, MAX_PIXELS)
     assert len(source) == 5067 and len(source.classes()) == 17
     assert [one.name for one in source.schema()] == ["kids", "colour_r", "colour_g", "colour_b"]
     item = next(source.stream(1, 2))

@@ -15,7 +15,7 @@ from prodgen.data import prepare, tfds
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "fashion-mnist"
 
 
-def unpacked(name):
+def unpack(name):
     return gzip.decompress((REAL / name).read_bytes())
 
 
@@ -35,13 +35,13 @@ def test_the_key_needs_no_tensorflow():
         "print('tensorflow' in sys.modules)"
     )
     root = Path(__file__).parents[2]
-    found = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root
     )
-    assert found.stdout.strip() == "False"
+    assert process.stdout.strip() == "False"
 
 
-def test_wrong_settings(data):
+def test_wrong_settings_are_refused(data):
     data.source = "tfds"
     with pytest.raises(UsageError, match="config.data.name"):
         tfds.from_config(data)
@@ -50,24 +50,26 @@ def test_wrong_settings(data):
         tfds.from_config(data)
 
 
-def test_an_absent_package_is_named_with_the_line_that_installs_it(data, monkeypatch):
+def test_a_missing_package_is_named_with_the_command_that_installs_it(data, monkeypatch):
     data.source, data.name = "tfds", "fashion_mnist"
     monkeypatch.setitem(sys.modules, "tensorflow", None)
-    with pytest.raises(UsageError, match="data.source=tfds needs a package.*tensorflow") as caught:
+    with pytest.raises(
+        UsageError, match="data.source=tfds needs a package.*tensorflow"
+    ) as error_info:
         prepare.open_or_prepare(data)
-    assert caught.value.next.startswith("pip install tensorflow")
+    assert error_info.value.next.startswith("pip install tensorflow")
 
     def no_version(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", no_version)
-    with pytest.raises(UsageError, match="tensorflow-datasets") as caught:
+    with pytest.raises(UsageError, match="tensorflow-datasets") as error_info:
         prepare.open_or_prepare(data)
-    assert caught.value.next.startswith("pip install tensorflow")
+    assert error_info.value.next.startswith("pip install tensorflow")
 
 
 @pytest.mark.slow
-def test_unknown_names_list_near_ones(data):
+def test_an_unknown_name_lists_similar_ones(data):
     data.source, data.name = "tfds", "fashion_mnits"
     with pytest.raises(UsageError, match="fashion_mnist"):
         prepare.open_or_prepare(data)
@@ -80,22 +82,22 @@ def test_missing_files_are_named(fashion, tmp_path):
         fashion.downloads = downloads
         if not downloads and tfds.is_resolvable("https://storage.googleapis.com"):
             continue  # with a network the files would come
-        with pytest.raises(MissingInput, match="train-images-idx3-ubyte.gz") as caught:
+        with pytest.raises(MissingInput, match="train-images-idx3-ubyte.gz") as error_info:
             prepare.open_or_prepare(fashion)
-        assert "config.data.downloads" in caught.value.next
+        assert "config.data.downloads" in error_info.value.next
 
 
 @pytest.mark.slow
 def test_fashion_mnist_is_byte_identical(fashion):
     if not REAL.is_dir():
-        pytest.skip("real pictures are not here")
+        pytest.skip("the real images are not available")
     store = prepare.open_or_prepare(fashion)
     assert store.counts["test"] == 10_000 and store.spec.shape == (28, 28, 1)
     assert store.spec.classes[-1] == "Ankle boot"
     assert store.counts["refused"] == 0 and store.size + store.counts["left_out"] == 70_000
-    raw = unpacked("t10k-images-idx3-ubyte.gz")[16:]
-    pictures = {raw[place : place + 784] for place in range(0, len(raw), 784)}
+    content = unpack("t10k-images-idx3-ubyte.gz")[16:]
+    expected_images = {content[offset : offset + 784] for offset in range(0, len(content), 784)}
     test = store.fetch(store.ids("test"))
-    assert {one.tobytes() for one in test["image"]} == pictures
-    labels = np.frombuffer(unpacked("t10k-labels-idx1-ubyte.gz")[8:], np.uint8)
+    assert {image.tobytes() for image in test["image"]} == expected_images
+    labels = np.frombuffer(unpack("t10k-labels-idx1-ubyte.gz")[8:], np.uint8)
     assert (np.bincount(test["label"]) == np.bincount(labels)).all()

@@ -52,13 +52,13 @@ def test_an_error_of_the_function_is_raised_here():
         list(workers.run(refuse, None, [4], 1))
 
 
-def test_no_interpreter_to_start(monkeypatch):
+def test_a_missing_interpreter_starts_no_worker(monkeypatch):
     monkeypatch.setattr(spawn, "get_executable", lambda: b"/nowhere/python")
     with pytest.raises(workers.CannotStart):
         list(workers.run(double, 3, range(7), 2))
 
 
-def python(text):
+def python_command(text):
     return [sys.executable, "-c", textwrap.dedent(text)]
 
 
@@ -75,8 +75,10 @@ def test_a_value_of_the_main_module_starts_no_worker():
         except workers.CannotStart:
             print("none")
     """
-    done = subprocess.run(python(program), cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("none\n", "")
+    process = subprocess.run(
+        python_command(program), cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (process.stdout, process.stderr) == ("none\n", "")
 
 
 def test_a_worker_ends_with_its_parent():
@@ -86,7 +88,9 @@ def test_a_worker_ends_with_its_parent():
 
         list(workers.run(sleep, None, range(1), 1))
     """
-    with subprocess.Popen(python(program), cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        python_command(program), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout.readline()
         parent.kill()
         # Both hold the standard output: it ends when the worker does, long before the task would.
