@@ -51,7 +51,7 @@ class Squares:
     """96 pictures of a coloured square or disc, with a category, a number, an angle, a colour."""
 
     parallel = False
-    composited = False
+    is_composited = False
 
     def __init__(self, size: int = 96, channels: int = 3):
         self.size, self.channels = size, channels

@@ -45,11 +45,11 @@ class Catalogue:
 
     Images are RGBA uint8 [R, R, 4]. RGB is the final packshot, already on its white background with
     the soft shadow. Alpha is the coverage of the product alone, without its shadow: a mask for the
-    store, not for compositing, as `composited` says.
+    store, not for compositing, as `is_composited` says.
     """
 
     parallel = True
-    composited = True
+    is_composited = True
 
     def __init__(self, size: int, resolution: int, seed: int = 0) -> None:
         self.size, self.resolution, self.seed = size, resolution, seed

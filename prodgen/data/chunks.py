@@ -129,9 +129,9 @@ def _build_serially(
             position += 1
             continue
         # A source that ends early yields refused items for the rest.
-        ended = Refused("unreadable: the source ended early")
+        end = Refused("unreadable: the source ended early")
         numbers = range(job.stop - job.start)
-        items = (next(stream, Item(f"item {number}", ended)) for number in numbers)
+        items = (next(stream, Item(f"item {number}", end)) for number in numbers)
         _write(job, options, (_prepare_item(item, options) for item in items))
         report(job.stop - job.start)
         position = job.stop
@@ -142,16 +142,16 @@ def _build_parallel(
 ) -> None:
     """Distribute the jobs over `count` processes."""
     remaining = {job.start: job for job in jobs}
-    interrupted = []  # jobs whose process died
+    interrupted_jobs = []  # their process died
     with contextlib.suppress(workers.CannotStart):
         for job, result in workers.run(_build_job, (source, options), jobs, count):
             del remaining[job.start]
             if result is workers.PROCESS_DEATH:
-                interrupted.append(job)
+                interrupted_jobs.append(job)
             else:
                 report(job.stop - job.start)
     # Such a job is repeated item by item in another process; the item that kills it is refused.
-    for job in interrupted:
+    for job in interrupted_jobs:
         indices = range(job.start, job.stop)
         results = dict(workers.run(_build_item, (source, options), indices, 1))
         for index, result in results.items():

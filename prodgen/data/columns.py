@@ -147,7 +147,13 @@ def _infer_attribute(name: str, cells: list[str | None]) -> tuple[Column | None,
             if all(after - before == 1 for before, after in steps):
                 return None, "it numbers the rows"
         if not all_whole or len(numbers) > MAX_INTEGER_CATEGORIES:
-            return Column(name, _numeric_attribute(name)), ""
+            # The unit comes from a name like "height (cm)"; degrees make an angle.
+            match = UNIT_PATTERN.match(name)
+            unit = match.group(2).strip() if match else ""
+            is_angle = unit.lower() in DEGREES or name.lower().endswith("_deg")
+            kind = "angle" if is_angle else "number"
+            unit = unit or ("deg" if is_angle else "")
+            return Column(name, Attribute(name, kind, unit=unit)), ""
         categories = sorted(categories, key=float)
     is_boolean = {value.lower() for value in categories} <= BOOLEANS
     if is_boolean:
@@ -156,15 +162,6 @@ def _infer_attribute(name: str, cells: list[str | None]) -> tuple[Column | None,
         reason = f"{len(categories)} different values, at most {MAX_CATEGORIES} make a category"
         return None, reason
     return Column(name, Attribute(name, "categorical", tuple(categories)), is_boolean), ""
-
-
-def _numeric_attribute(name: str) -> Attribute:
-    """A number, its unit from a name like "height (cm)"; an angle where the unit is degrees."""
-    match = UNIT_PATTERN.match(name)
-    unit = match.group(2).strip() if match else ""
-    is_angle = unit.lower() in DEGREES or name.lower().endswith("_deg")
-    kind = "angle" if is_angle else "number"
-    return Attribute(name, kind, unit=unit or ("deg" if is_angle else ""))
 
 
 def _parse_finite(text: str) -> float | None:

@@ -72,7 +72,13 @@ class Conditions:
         where the run does not know a name or value.
         """
         columns = self._encode_values(values or {})
-        class_index = self._class_index(label) if label else None
+        class_index = None
+        if label:
+            name, classes = find_spelling(label, self.spec.classes), list(self.spec.classes)
+            if name not in classes:
+                hint = nearest(name, classes) if classes else "there are none"
+                raise UsageError(f"--label={name!r} is not a category of this run; {hint}")
+            class_index = classes.index(name)
         rows = self._candidate_rows(class_index, columns)
         # One raw Philox draw a sample: a sample's row does not depend on the other indices.
         keys = [np.array([seed, int(i)], np.uint64) for i in indices]
@@ -93,13 +99,6 @@ class Conditions:
             for row, name in enumerate(names)
         ]
         return {key: np.concatenate([row[key] for row in rows]) for key in rows[0]}
-
-    def _class_index(self, name: str) -> int:
-        name = find_spelling(name, self.spec.classes)
-        if name not in self.spec.classes:
-            hint = nearest(name, list(self.spec.classes)) if self.spec.classes else "there are none"
-            raise UsageError(f"--label={name!r} is not a category of this run; {hint}")
-        return self.spec.classes.index(name)
 
     def _encode_values(self, values: Mapping[str, str]) -> dict[str, np.ndarray]:
         """The columns float32 [c] of each attribute that `values` names."""

@@ -66,9 +66,14 @@ vertical-align:-2px}
 def render_page(store: Store, summary: dict[str, Any]) -> str:
     """The whole page for the report's numbers, with images from the store."""
     title = _escape(summary["title"])
+    remarks = _render_section("No remarks", "No file was refused, and no class is small.", "")
+    if summary["remarks"] or summary["notes"]:
+        texts = summary["remarks"] + summary["notes"]
+        items = "".join(f"<li>{_escape(text)}</li>" for text in texts)
+        remarks = _render_section("Remarks", "", f"<ul>{items}</ul>", "warn")
     sections = [
         _render_cards(summary),
-        _render_remarks(summary["remarks"] + summary["notes"]),
+        remarks,
         _render_samples(store, summary),
         _render_classes(summary),
         _render_attributes(summary["attributes"]),
@@ -112,13 +117,6 @@ def _render_cards(summary: dict[str, Any]) -> str:
     return f'<div class="cards">{cells}</div>'
 
 
-def _render_remarks(remarks: list[str]) -> str:
-    if not remarks:
-        return _render_section("No remarks", "No file was refused, and no class is small.", "")
-    items = "".join(f"<li>{_escape(remark)}</li>" for remark in remarks)
-    return _render_section("Remarks", "", f"<ul>{items}</ul>", "warn")
-
-
 def _render_samples(store: Store, summary: dict[str, Any]) -> str:
     """A few images of each class, chosen by hash: arbitrary, but always the same ones."""
     order = np.lexsort(store.hash.T[::-1])
@@ -129,11 +127,11 @@ def _render_samples(store: Store, summary: dict[str, Any]) -> str:
             name = f"{_escape(row['name'])} <span>{row['total']:,}</span>"
             body.append(f"<h3>{name}</h3>{_render_sheet(store, ids)}")
     # Images without a class follow; in a set without classes they are the only ones.
-    unlabelled = order[store.label[order] < 0][: NUM_SAMPLES if body else 3 * NUM_SAMPLES]
-    if len(unlabelled):
+    unlabelled_ids = order[store.label[order] < 0][: NUM_SAMPLES if body else 3 * NUM_SAMPLES]
+    if len(unlabelled_ids):
         count = int((store.label < 0).sum())
         body.append(f"<h3>without a class <span>{count:,}</span></h3>" if body else "")
-        body.append(_render_sheet(store, unlabelled))
+        body.append(_render_sheet(store, unlabelled_ids))
     note = "Exactly the model's input, fitted into a square."
     if len(summary["classes"]) > MAX_CLASSES:
         note += f" The first {MAX_CLASSES} of {len(summary['classes'])} classes."

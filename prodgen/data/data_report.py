@@ -169,15 +169,15 @@ def _summarise_attributes(store: Store) -> list[dict[str, Any]]:
 def _summarise_exact_duplicates(store: Store) -> dict[str, Any]:
     """Images whose prepared pixels are the same, byte for byte."""
     unique, inverse, counts = np.unique(store.hash, axis=0, return_inverse=True, return_counts=True)
-    repeated = np.flatnonzero(counts > 1)
+    copied_hashes = np.flatnonzero(counts > 1)
     # Sorted by hash, the rows of a group are next to each other.
     order = np.argsort(inverse.reshape(-1), kind="stable")
     starts = np.cumsum(counts) - counts
-    groups = [order[starts[i] : starts[i] + counts[i]] for i in repeated[:MAX_NAMES]]
+    groups = [order[starts[i] : starts[i] + counts[i]] for i in copied_hashes[:MAX_NAMES]]
     groups = [group[:MAX_GROUP_SIZE] for group in groups]
     return {
-        "pictures": int((counts[repeated] - 1).sum()),
-        "groups": len(repeated),
+        "pictures": int((counts[copied_hashes] - 1).sum()),
+        "groups": len(copied_hashes),
         "unique": len(unique),
         "rows": [group.tolist() for group in groups],
         "names": [[make_printable(name) for name in store.names(group)] for group in groups],
@@ -225,7 +225,7 @@ def _make_remarks(summary: dict[str, Any]) -> list[str]:
     """Sentences on what needs attention, the most serious first."""
     remarks = []
     near, sizes, classes = summary["near_duplicates"], summary["sizes"], summary["classes"]
-    stored = sum(summary["counts"][name] for name in SPLITS)
+    num_stored = sum(summary["counts"][name] for name in SPLITS)
     if summary["refused"]["total"]:
         remarks.append(f"{_count(summary['refused']['total'], 'file')} refused; see why below")
     if summary["counts"]["left_out"]:
@@ -233,8 +233,8 @@ def _make_remarks(summary: dict[str, Any]) -> list[str]:
             f"{_count(summary['counts']['left_out'], 'image')} left out: the same as an official "
             "test or validation image"
         )
-    if stored < MIN_IMAGES:
-        remarks.append(f"{stored} images are few: expect blurry or repetitive results")
+    if num_stored < MIN_IMAGES:
+        remarks.append(f"{num_stored} images are few: expect blurry or repetitive results")
     small = [row["name"] for row in classes if 0 < row["train"] < MIN_CLASS_SIZE]
     if small:
         names = ", ".join(small[:12])

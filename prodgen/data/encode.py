@@ -31,12 +31,23 @@ def encode_attributes(
     for attribute in schema:
         cells = [item["attributes"].get(attribute.name) for item in items]
         if attribute.kind == "categorical":
-            columns, is_known = _one_hot(attribute, cells)
+            numbers = {value: number for number, value in enumerate(attribute.values)}
+            index = [-1 if cell is None else numbers.get(str(cell), -1) for cell in cells]
+            index = np.array(index, int)
+            columns = index[:, None] == np.arange(len(attribute.values))[None]
+            is_known = index >= 0
         else:
             numbers = np.array([_parse_number(cell) for cell in cells], np.float64)
             is_known = np.isfinite(numbers)
             if attribute.kind == "number":
-                attribute = _standardise(attribute, numbers[is_known & train])
+                train_numbers = numbers[is_known & train]
+                mean, std = 0.0, 1.0
+                if len(train_numbers):
+                    mean, std = float(train_numbers.mean()), float(train_numbers.std())
+                is_constant = std <= MIN_RELATIVE_STD * max(1.0, abs(mean))
+                attribute = dataclasses.replace(
+                    attribute, mean=mean, std=1.0 if is_constant else std
+                )
                 columns = ((numbers - attribute.mean) / attribute.std)[:, None]
             else:
                 radians = np.deg2rad(numbers)
@@ -47,24 +58,8 @@ def encode_attributes(
     return tuple(attributes), np.concatenate(values, axis=1), np.concatenate(known, axis=1)
 
 
-def _one_hot(attribute: Attribute, cells: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    """One-hot columns bool [N, values], and bool [N], whether the value is known."""
-    numbers = {value: number for number, value in enumerate(attribute.values)}
-    index = np.array([-1 if cell is None else numbers.get(str(cell), -1) for cell in cells], int)
-    return index[:, None] == np.arange(len(attribute.values))[None], index >= 0
-
-
 def _parse_number(cell: Any) -> float:
     try:
         return float("nan") if cell is None else float(cell)
     except (TypeError, ValueError):
         return float("nan")
-
-
-def _standardise(attribute: Attribute, numbers: np.ndarray) -> Attribute:
-    """The attribute with the mean and std of the known training values, float64 [n]."""
-    if not len(numbers):
-        return dataclasses.replace(attribute, mean=0.0, std=1.0)
-    mean, std = float(numbers.mean()), float(numbers.std())
-    is_constant = std <= MIN_RELATIVE_STD * max(1.0, abs(mean))
-    return dataclasses.replace(attribute, mean=mean, std=1.0 if is_constant else std)

@@ -29,18 +29,18 @@ class FittedImage:
 
 
 def fit_image(
-    image: np.ndarray, resolution: int, fit: str = "pad", composited: bool = False
+    image: np.ndarray, resolution: int, fit: str = "pad", is_composited: bool = False
 ) -> FittedImage:
     """Fit an image uint8 [h, w, 1 | 3 | 4] into a square of `resolution` pixels a side.
 
     fit: "pad" keeps the aspect ratio and fills up with the measured background, "crop" keeps the
-    centre, "stretch" changes the aspect ratio. composited: the RGB of an RGBA image is final and
+    centre, "stretch" changes the aspect ratio. is_composited: the RGB of an RGBA image is final and
     alpha is only its mask; otherwise the image is composited on white.
     """
     height, width, channels = image.shape
     if image.dtype != np.uint8 or channels not in (1, 3, 4):
         raise ValueError(f"an image is uint8 [h, w, 1|3|4], not {image.dtype} {image.shape}")
-    opaque_image, alpha = _split_alpha(image, composited)
+    opaque_image, alpha = _split_alpha(image, is_composited)
     # The background is the median of a frame around the image.
     pixels = np.asarray(opaque_image).reshape(height, width, -1)
     edge = max(1, round(BORDER_FRACTION * min(height, width)))
@@ -69,7 +69,7 @@ def set_channels(image: np.ndarray, channels: int) -> np.ndarray:
     return ((image @ weights + 32768) >> 16).astype(np.uint8)[..., None]
 
 
-def _split_alpha(image: np.ndarray, composited: bool) -> tuple[Image.Image, Image.Image | None]:
+def _split_alpha(image: np.ndarray, is_composited: bool) -> tuple[Image.Image, Image.Image | None]:
     """The opaque image (mode L or RGB) and its alpha; None where alpha is 255 throughout."""
     if image.shape[-1] == 1:
         return Image.fromarray(image[..., 0]), None
@@ -79,7 +79,7 @@ def _split_alpha(image: np.ndarray, composited: bool) -> tuple[Image.Image, Imag
     if image[..., 3].min() == 255:
         return colour, None
     alpha = Image.fromarray(np.ascontiguousarray(image[..., 3]))
-    if composited:
+    if is_composited:
         return colour, alpha
     white = Image.new("RGB", colour.size, (255, 255, 255))
     white.paste(colour, mask=alpha)

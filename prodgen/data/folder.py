@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.core import decode
@@ -51,8 +50,17 @@ class Folder:
         self.path = path
         self.max_pixels = max_pixels
         self.entries = sorted(_list_entries(path), key=lambda entry: os.fsencode(entry.name))
-        names = [entry.name for entry in self.entries if _may_be_image(entry)]
-        self.depth, self.has_splits = _detect_layout(names)
+        paths = [entry.name.split("/") for entry in self.entries if _may_be_image(entry)]
+        # Folders that contain only one other folder are skipped: the classes begin at `depth`.
+        depth = 0
+        while paths and all(
+            len(path) > depth + 1 and path[depth] == paths[0][depth] for path in paths
+        ):
+            depth += 1
+        folders = {path[depth].lower() for path in paths if len(path) > depth + 1}
+        is_flat = any(len(path) == depth + 1 for path in paths)
+        has_splits = "train" in folders and len(folders) > 1 and folders <= set(SPLIT_FOLDERS)
+        self.depth, self.has_splits = depth, has_splits and not is_flat
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -72,28 +80,20 @@ class Folder:
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
         for entry in self.entries[start:stop]:
-            yield Item(
-                entry.name,
-                self._decode(entry),
-                category=self._find_category(entry.name),
-                split=self._find_split(entry.name),
-            )
-
-    def _decode(self, entry: Entry) -> np.ndarray | Refused:
-        if entry.refusal:
-            return Refused(entry.refusal)
-        try:
-            return decode.decode_file(self.path / entry.name, self.max_pixels)
-        except Refused as refusal:
-            return refusal
+            try:
+                if entry.refusal:
+                    raise Refused(entry.refusal)
+                image = decode.decode_file(self.path / entry.name, self.max_pixels)
+            except Refused as refusal:
+                image = refusal
+            folders = entry.name.split("/")[self.depth : -1] if self.has_splits else []
+            split = SPLIT_FOLDERS.get(folders[0].lower()) if folders else None
+            category = self._find_category(entry.name)
+            yield Item(entry.name, image, category=category, split=split)
 
     def _find_category(self, name: str) -> str | None:
         folders = name.split("/")[self.depth : -1][int(self.has_splits) :]
         return folders[0] if folders else None
-
-    def _find_split(self, name: str) -> SplitName | None:
-        folders = name.split("/")[self.depth : -1] if self.has_splits else []
-        return SPLIT_FOLDERS.get(folders[0].lower()) if folders else None
 
 
 def from_config(data: ConfigDict) -> Folder:
@@ -155,15 +155,3 @@ def _make_entry(file: os.DirEntry, name: str, real_root: str) -> Entry:
 def _may_be_image(entry: Entry) -> bool:
     suffix = os.path.splitext(entry.name)[1].lower()
     return not entry.refusal and (not suffix or suffix in SUFFIXES)
-
-
-def _detect_layout(names: list[str]) -> tuple[int, bool]:
-    """The number of folder levels to skip, and whether the next level names splits."""
-    paths = [name.split("/") for name in names]
-    depth = 0
-    while paths and all(len(path) > depth + 1 and path[depth] == paths[0][depth] for path in paths):
-        depth += 1
-    folders = {path[depth].lower() for path in paths if len(path) > depth + 1}
-    is_flat = any(len(path) == depth + 1 for path in paths)
-    has_splits = "train" in folders and len(folders) > 1 and folders <= set(SPLIT_FOLDERS)
-    return depth, has_splits and not is_flat

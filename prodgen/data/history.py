@@ -112,7 +112,14 @@ def _parse_row(
     """The interaction of one row. `Refused` gives the reason where there is none."""
     weight, product = _parse_weight(row, events), _text(row, "product")
     if product:
-        return Interaction(line, product, _find_id(product, names), "", weight)
+        id = names.get(product)
+        if id is None and product.isdecimal() and int(product) in names.values():
+            id = int(product)
+        if id is None:
+            close = difflib.get_close_matches(product, list(names), n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise Refused(f"the run has no product {product!r}{hint}")
+        return Interaction(line, product, id, "", weight)
     image = _text(row, "picture")
     if not image:
         raise Refused("it names neither a product nor a picture")
@@ -120,17 +127,6 @@ def _parse_row(
     if reason:
         raise Refused(f"picture {image!r}: {reason}")
     return Interaction(line, image, -1, file, weight)
-
-
-def _find_id(product: str, names: Mapping[str, int]) -> int:
-    """The id of a product that a name or an id stands for."""
-    if product in names:
-        return names[product]
-    if product.isdecimal() and int(product) in names.values():
-        return int(product)
-    close = difflib.get_close_matches(product, list(names), n=1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    raise Refused(f"the run has no product {product!r}{hint}")
 
 
 def _parse_weight(row: table.Row, events: Mapping[str, float]) -> float:

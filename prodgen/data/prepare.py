@@ -19,7 +19,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,13 @@ def prepare(
     if not (path / "meta.json").exists():
         try:
             cache.mkdir(parents=True, exist_ok=True)
-            with _lock(cache, key, say):
+            # The system releases the lock when its holder dies, so none is stale.
+            with open(cache / f"{key}.lock", "w") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    say("another process is preparing the same data; waiting for it")
+                    fcntl.flock(file, fcntl.LOCK_EX)
                 # Another process may have built it while this one waited.
                 if not (path / "meta.json").exists():
                     _build(source, data, key, path, say)
@@ -93,24 +99,12 @@ def compute_key(source: Source, data: ConfigDict) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-@contextlib.contextmanager
-def _lock(cache: Path, key: str, say: Say) -> Iterator[None]:
-    """Hold <cache>/<key>.lock. The system releases it when its holder dies, so none is stale."""
-    with open(cache / f"{key}.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("another process is preparing the same data; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 def _build(source: Source, data: ConfigDict, key: str, path: Path, say: Say) -> None:
     """Write the chunks, the store beside them and its report, then rename the store to `path`."""
     building = path.with_name(path.name + ".building")
     building.mkdir(exist_ok=True)
     jobs = chunks.plan(len(source), building)
-    fit_options = preprocess.FitOptions.from_config(data, getattr(source, "composited", False))
+    fit_options = preprocess.FitOptions.from_config(data, getattr(source, "is_composited", False))
     preprocess.check_method(fit_options)  # once here, not in every process
     options = chunks.Options(fit_options, data.channels, data.max_pixels)
     chunks.build(source, options, jobs, data.workers, Progress(say, data.source, len(source)))
@@ -209,15 +203,15 @@ def _write_store(
     """Write the shards, table.npz and items.jsonl into `folder`. paths: the chunks' files."""
     contents = _read_metadata(source, data, paths)
     _check_size(contents)
-    stored = contents.is_stored
-    items = [item for item, is_stored in zip(contents.items, stored, strict=True) if is_stored]
+    is_stored = contents.is_stored
+    items = [contents.items[row] for row in np.flatnonzero(is_stored)]
     label = encode.encode_labels(items, contents.spec.classes)
-    split = contents.split[stored]
+    split = contents.split[is_stored]
     attributes, values, known = encode.encode_attributes(
         source.schema(), items, split == splits.TRAIN
     )
     contents.spec = dataclasses.replace(contents.spec, attributes=attributes)
-    hashes = contents.arrays["hash"][stored]
+    hashes = contents.arrays["hash"][is_stored]
     np.savez(
         folder / "table.npz",
         label=label, attributes=values, known=known, split=split, hash=hashes,

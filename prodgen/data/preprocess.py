@@ -34,21 +34,21 @@ FINDING_TEXTS = {
 class FitOptions:
     """How images are fitted.
 
-    fit, composited: see fit.fit_image; used where nothing is cut out. cutout: a method of
+    fit, is_composited: see fit.fit_image; used where nothing is cut out. cutout: a method of
     registry.CUTOUTS, or none; model: its file.
     """
 
     resolution: int
     fit: str = "pad"
-    composited: bool = False
+    is_composited: bool = False
     cutout: str = "none"
     model: str = ""
 
     @staticmethod
-    def from_config(data: ConfigDict, composited: bool = False) -> FitOptions:
+    def from_config(data: ConfigDict, is_composited: bool = False) -> FitOptions:
         """The options in config.data; configs older than the field have no cut-out."""
         method, model = data.get("cutout", "none"), data.get("cutout_model", "")
-        return FitOptions(data.resolution, data.fit, composited, method, model)
+        return FitOptions(data.resolution, data.fit, is_composited, method, model)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ def prepare_photo(
     """
     if options.cutout != "none":
         return make_packshot(photo, options.resolution, options.cutout, options.model, background)
-    image = fit.fit_image(photo, options.resolution, options.fit, options.composited)
+    image = fit.fit_image(photo, options.resolution, options.fit, options.is_composited)
     return PreparedPhoto(image)
 
 
@@ -101,7 +101,7 @@ def centre_on_square(
     centred_product = place.centred(product)
     rgb = tuple(int(level) for level in np.broadcast_to(background, 3))
     rgba = np.dstack([centred_product.over(rgb), centred_product.alpha])
-    return fit.fit_image(rgba, resolution, composited=True)
+    return fit.fit_image(rgba, resolution, is_composited=True)
 
 
 @functools.lru_cache(maxsize=2)

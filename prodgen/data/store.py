@@ -53,7 +53,17 @@ class Store:
     def open(path: str | os.PathLike[str]) -> Store:
         """The store in a folder. MissingInput without one; BadData names a damaged file."""
         path = Path(path)
-        meta = _read_meta(path)
+        try:
+            meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise MissingInput(f"there is no prepared data in {path}") from None
+        except (OSError, ValueError) as error:
+            raise _damage_error(path, "meta.json", str(error)) from error
+        if not isinstance(meta, dict) or seal(meta).get("seal") != meta.get("seal"):
+            raise _damage_error(path, "meta.json", "its content does not match its hash")
+        if meta.get("format") != FORMAT:
+            reason = f"format {meta.get('format')}, this program has {FORMAT}"
+            raise _damage_error(path, "meta.json", reason)
         for shard in meta["files"]:
             _check_size(path, shard)
             if not shard["name"].endswith(".bin"):  # hashing the small files takes no time
@@ -193,22 +203,6 @@ def seal(meta: dict[str, Any]) -> dict[str, Any]:
     body = {name: value for name, value in meta.items() if name != "seal"}
     text = json.dumps(body, sort_keys=True)
     return body | {"seal": hashlib.sha256(text.encode()).hexdigest()}
-
-
-def _read_meta(path: Path) -> dict[str, Any]:
-    try:
-        meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MissingInput(f"there is no prepared data in {path}") from None
-    except (OSError, ValueError) as error:
-        raise _damage_error(path, "meta.json", str(error)) from error
-    if not isinstance(meta, dict) or seal(meta).get("seal") != meta.get("seal"):
-        raise _damage_error(path, "meta.json", "its content does not match its hash")
-    if meta.get("format") != FORMAT:
-        raise _damage_error(
-            path, "meta.json", f"format {meta.get('format')}, this program has {FORMAT}"
-        )
-    return meta
 
 
 def _check_size(path: Path, shard: dict[str, Any]) -> None:

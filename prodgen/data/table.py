@@ -18,7 +18,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.core import decode
@@ -76,23 +75,20 @@ class Table:
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
         for product in self.products[start:stop]:
+            try:
+                if product.refusal:
+                    raise Refused(product.refusal)
+                image = decode.decode_file(product.file, self.max_pixels)
+            except Refused as refusal:
+                image = refusal
             yield Item(
                 product.name,
-                _decode(product, self.max_pixels),
+                image,
                 category=product.category,
                 attributes=product.attributes,
                 caption=product.caption,
                 split=product.split,
             )
-
-
-def _decode(product: ProductRow, max_pixels: int) -> np.ndarray | Refused:
-    if product.refusal:
-        return Refused(product.refusal)
-    try:
-        return decode.decode_file(product.file, max_pixels)
-    except Refused as refusal:
-        return refusal
 
 
 def from_config(data: ConfigDict) -> Table:
@@ -142,8 +138,8 @@ def parse(text: str, path: Path) -> tuple[list[str], list[NumberedRow]]:
 def _parse_csv(text: str, suffix: str) -> tuple[list[str], list[NumberedRow]]:
     # The delimiter is the most frequent mark in the first line, outside quotes.
     first_line = next((line for line in text.splitlines() if line.strip()), "")
-    unquoted = "".join(first_line.split('"')[::2])
-    delimiter = max(",;\t|", key=lambda mark: (unquoted.count(mark), mark == ","))
+    unquoted_text = "".join(first_line.split('"')[::2])
+    delimiter = max(",;\t|", key=lambda mark: (unquoted_text.count(mark), mark == ","))
     delimiter = "\t" if suffix == ".tsv" else delimiter
     reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter)
     header: list[str] = []

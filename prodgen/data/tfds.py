@@ -72,8 +72,8 @@ class TensorflowDataset:
         """The data set's builder, its files prepared."""
         if self._builder is None:
             self._builder = _prepare_builder(self.name, self.folder, self.downloads)
-            unused = sorted(set(self._builder.info.splits) - set(SPLIT_NAMES))
-            self.notes = tuple(f"split {name!r} is not used" for name in unused)
+            unused_splits = sorted(set(self._builder.info.splits) - set(SPLIT_NAMES))
+            self.notes = tuple(f"split {name!r} is not used" for name in unused_splits)
         return self._builder
 
     def _splits(self) -> list[tuple[str, int]]:
@@ -160,8 +160,16 @@ def _prepare_builder(name: str, folder: Path, downloads: Path | None) -> Any:
     tfds = _import_tfds()
     manual = folder / "downloads" / "manual"
     manual.mkdir(parents=True, exist_ok=True)
-    if downloads is not None:
-        _link_files(downloads, manual)
+    # Files of the user are linked (or copied) to where tensorflow-datasets looks for them.
+    for file in sorted(downloads.iterdir()) if downloads is not None else []:
+        target = manual / file.name
+        if not file.is_file() or target.exists():
+            continue
+        target.unlink(missing_ok=True)  # a link whose file is gone
+        try:
+            target.symlink_to(file.resolve())
+        except OSError:
+            shutil.copyfile(file, target)
     try:
         builder = tfds.builder(name, data_dir=str(folder), try_gcs=False)
     except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
@@ -229,16 +237,3 @@ def _missing_files_error(builder: Any, name: str, error: Exception) -> MissingIn
             "put these files into a folder and set --config.data.downloads to it",
         )
     return MissingInput(f"{name} cannot be downloaded: {error}", "set --config.data.downloads")
-
-
-def _link_files(downloads: Path, manual: Path) -> None:
-    """Link (or copy) the user's files to the folder where tensorflow-datasets looks for them."""
-    for file in sorted(downloads.iterdir()):
-        target = manual / file.name
-        if not file.is_file() or target.exists():
-            continue
-        target.unlink(missing_ok=True)  # a link whose file is gone
-        try:
-            target.symlink_to(file.resolve())
-        except OSError:
-            shutil.copyfile(file, target)

@@ -73,8 +73,14 @@ def run(
                     if worker.is_ready and waiting:
                         _spawn(pool, function, common)
                 else:
+                    # The worker gets the next task, or ends where there is none.
                     worker.is_ready = True
-                    _assign(pool, connection, waiting)
+                    if waiting:
+                        worker.task = waiting.popleft()
+                        with contextlib.suppress(OSError):  # died: the next _receive reports it
+                            connection.send(worker.task)
+                    else:
+                        _terminate(pool, connection)
                 if task is not None:
                     yield task, PROCESS_DEATH if kind == "died" else value
     finally:
@@ -125,15 +131,6 @@ def _receive(connection: Connection) -> tuple[str, Any]:
         return connection.recv()
     except (EOFError, OSError):
         return "died", None
-
-
-def _assign(pool: Pool, connection: Connection, waiting: collections.deque) -> None:
-    """Give a ready worker the next task, or end it."""
-    if not waiting:
-        return _terminate(pool, connection)
-    pool[connection].task = task = waiting.popleft()
-    with contextlib.suppress(OSError):  # it died in between: the next _receive reports it
-        connection.send(task)
 
 
 def serve(descriptor: int) -> None:

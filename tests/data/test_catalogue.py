@@ -66,13 +66,13 @@ def test_attributes_fit_the_schema(items):
     for item in items:
         assert item.attributes.keys() == schema.keys()
         for name, value in item.attributes.items():
-            decoded = schema[name].decode(schema[name].encode(value))
+            decoded_value = schema[name].decode(schema[name].encode(value))
             if schema[name].kind == "categorical":
-                assert decoded == value
+                assert decoded_value == value
             elif schema[name].kind == "angle":
-                assert decoded == pytest.approx(value % 360, abs=1e-3)
+                assert decoded_value == pytest.approx(value % 360, abs=1e-3)
             else:
-                assert decoded == pytest.approx(value, abs=1e-3)
+                assert decoded_value == pytest.approx(value, abs=1e-3)
         sides = [item.attributes[name] for name in ("width", "height", "depth")]
         assert max(sides) == pytest.approx(1.0) and min(sides) > 0.05
 
@@ -142,5 +142,5 @@ def test_products_are_inside_their_boxes():
 def test_from_config(data):
     source = catalogue.from_config(data)
     assert (len(source), source.resolution, source.seed) == (4096, 16, 0)
-    assert source.parallel and source.composited
+    assert source.parallel and source.is_composited
     assert source.content() != Catalogue(4096, 16, seed=1).content()

@@ -103,8 +103,8 @@ def test_near_pairs_are_exactly_those_within_the_distance():
     rng = np.random.default_rng(0)
     hashes = rng.integers(0, 2**63, 300, dtype=np.uint64)
     for copy, bits in ((7, 1), (8, 2), (9, 3), (10, 4)):
-        flipped = rng.choice(64, bits, replace=False).astype(np.uint64)
-        hashes[copy + 100] = hashes[copy] ^ np.bitwise_or.reduce(np.uint64(1) << flipped)
+        flipped_bits = rng.choice(64, bits, replace=False).astype(np.uint64)
+        hashes[copy + 100] = hashes[copy] ^ np.bitwise_or.reduce(np.uint64(1) << flipped_bits)
     hashes[200] = hashes[11]
     pairs, complete = duplicates.find_near_pairs(hashes, lambda a, b: np.ones(len(a), bool))
     assert complete and pairs.tolist() == [[7, 107], [8, 108], [9, 109], [11, 200]]

@@ -22,9 +22,9 @@ def take(batches, n):
     return [{name: np.asarray(value) for name, value in next(batches).items()} for _ in range(n)]
 
 
-def assert_batches_equal(batches, expected):
-    assert len(batches) == len(expected)
-    for a, b in zip(batches, expected, strict=True):
+def assert_batches_equal(batches, expected_batches):
+    assert len(batches) == len(expected_batches)
+    for a, b in zip(batches, expected_batches, strict=True):
         assert a.keys() == b.keys()
         for name in a:
             assert a[name].dtype == b[name].dtype, name
@@ -35,10 +35,12 @@ def assert_batches_equal(batches, expected):
 @pytest.mark.parametrize("start", [0, 7])
 def test_tfdata_and_resident_are_bit_identical_to_the_definition(store, start):
     config = tiny(seed=5)
-    expected = [batch_of(store, config, t) for t in range(start, start + 9)]  # over an epoch's end
+    expected_batches = [
+        batch_of(store, config, t) for t in range(start, start + 9)
+    ]  # over an epoch's end
     assert_batches_equal(
         take(tfdata.iterate_batches(store, 5, 16, np.arange(16, dtype=np.int32), start), 9),
-        expected,
+        expected_batches,
     )
     for devices in (1, 8):
         mesh = mesh_of(config, devices)
@@ -48,7 +50,7 @@ def test_tfdata_and_resident_are_bit_identical_to_the_definition(store, start):
                 resident.iterate_batches(store, 5, 16, start, replicated_sharding, batch_sharding),
                 9,
             ),
-            expected,
+            expected_batches,
         )
 
 

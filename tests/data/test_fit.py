@@ -29,11 +29,13 @@ def test_padding_has_the_background_colour_and_keeps_the_aspect():
 def test_crop_keeps_the_centre_and_stretch_changes_the_aspect():
     image = np.zeros((16, 48, 3), np.uint8)
     image[:, 16:32] = (10, 200, 30)
-    cropped = fit.fit_image(image, 16, "crop").pixels
-    np.testing.assert_array_equal(cropped, image[:, 16:32])
-    stretched = fit.fit_image(image, 16, "stretch").pixels
-    np.testing.assert_allclose(stretched[:, 8], np.broadcast_to((10, 200, 30), (16, 3)), atol=5)
-    assert stretched[:, 0].max() <= 2
+    cropped_pixels = fit.fit_image(image, 16, "crop").pixels
+    np.testing.assert_array_equal(cropped_pixels, image[:, 16:32])
+    stretched_pixels = fit.fit_image(image, 16, "stretch").pixels
+    np.testing.assert_allclose(
+        stretched_pixels[:, 8], np.broadcast_to((10, 200, 30), (16, 3)), atol=5
+    )
+    assert stretched_pixels[:, 0].max() <= 2
 
 
 def test_alpha_is_composited_on_white_and_stored_as_mask():
@@ -49,7 +51,7 @@ def test_alpha_is_composited_on_white_and_stored_as_mask():
 
 def test_composited_sources_keep_their_colours():
     image = np.full((16, 16, 4), (90, 80, 70, 0), np.uint8)
-    result = fit.fit_image(image, 16, composited=True)
+    result = fit.fit_image(image, 16, is_composited=True)
     np.testing.assert_array_equal(result.pixels[0, 0], (90, 80, 70))
     assert result.mask.max() == 0
 

@@ -32,7 +32,7 @@ class ListSource:
     names: tuple = ()
     attributes: tuple = ()
     parallel: bool = True
-    composited: bool = False
+    is_composited: bool = False
 
     def __len__(self):
         return len(self.items)
@@ -75,8 +75,8 @@ def test_a_store_holds_each_image_fitted(data, draw, tmp_path):
     source.items[7] = Item("bad", Refused("broken: for the test"))
     store = prepare.prepare(source, data)
     assert store.size == 29 and store.counts["refused"] == 1
-    expected = [fit.fit_image(image, 16).pixels for n, image in enumerate(images) if n != 7]
-    np.testing.assert_array_equal(store.fetch(np.arange(29))["image"], expected)
+    expected_images = [fit.fit_image(image, 16).pixels for n, image in enumerate(images) if n != 7]
+    np.testing.assert_array_equal(store.fetch(np.arange(29))["image"], expected_images)
     assert store.names([6, 7]) == ["p00006", "p00008"]
     assert sum(store.counts[name] for name in ("train", "validation", "test")) == 29
     assert min(len(store.ids(name)) for name in ("train", "validation", "test")) >= 1
@@ -107,9 +107,9 @@ def test_left_out_images_are_not_stored(data):
 def test_the_number_of_channels_follows_the_images_or_the_config(data):
     grey_images = [image[..., :1] for image in make_noise(12)]
     assert prepare.prepare(make_source(grey_images), data).spec.channels == 1
-    mixed = prepare.prepare(make_source(grey_images + make_noise(1, seed=5)), data)
-    assert mixed.spec.channels == 3
-    np.testing.assert_array_equal(mixed.fetch([3])["image"][0], grey_images[3].repeat(3, 2))
+    mixed_store = prepare.prepare(make_source(grey_images + make_noise(1, seed=5)), data)
+    assert mixed_store.spec.channels == 3
+    np.testing.assert_array_equal(mixed_store.fetch([3])["image"][0], grey_images[3].repeat(3, 2))
     data.channels = 1
     colour_images = make_noise(12, seed=5)
     grey_store = prepare.prepare(make_source(colour_images), data)
@@ -171,9 +171,9 @@ def test_the_key_depends_on_options_and_content(data):
     source = make_source(make_noise(12))
     keys = {prepare.compute_key(source, data)}
     for name, value in (("resolution", 32), ("fit", "crop"), ("test", 0.2), ("channels", 1)):
-        changed = data.copy_and_resolve_references()
-        changed[name] = value
-        keys.add(prepare.compute_key(source, changed))
+        changed_data = data.copy_and_resolve_references()
+        changed_data[name] = value
+        keys.add(prepare.compute_key(source, changed_data))
     keys.add(prepare.compute_key(make_source(make_noise(13)), data))
     assert len(keys) == 6
     data.workers, data.cache_dir = 2, "/elsewhere"
@@ -265,7 +265,7 @@ def start(path, cache, pause):
 def test_a_killed_build_continues_to_the_same_bytes(data, fill, tmp_path):
     source = make_folder(fill, tmp_path)
     data.source, data.path = "folder", str(tmp_path / "shop")
-    expected = prepare.open_or_prepare(data)
+    expected_store = prepare.open_or_prepare(data)
     cache = tmp_path / "killed"
     process = start(data.path, cache, 0.004)
     while not list(cache.glob("*.building/chunk-*-000001.npz")):
@@ -286,7 +286,7 @@ def test_a_killed_build_continues_to_the_same_bytes(data, fill, tmp_path):
     finally:
         chunks._write = write_chunk
     assert 0 not in written_starts and 64 in written_starts and before
-    assert len(source) == 171 and read_files(store.path) == read_files(expected.path)
+    assert len(source) == 171 and read_files(store.path) == read_files(expected_store.path)
     assert not list(cache.glob("*.building"))
 
 

@@ -43,8 +43,8 @@ def test_every_task_has_its_result(monkeypatch, tmp_path):
 
 
 def test_the_task_that_killed_its_process_is_named():
-    expected = {n: n for n in range(5)} | {3: workers.PROCESS_DEATH}
-    assert dict(workers.run(kill_itself, 3, range(5), 2)) == expected
+    expected_results = {n: n for n in range(5)} | {3: workers.PROCESS_DEATH}
+    assert dict(workers.run(kill_itself, 3, range(5), 2)) == expected_results
 
 
 def test_an_error_of_the_function_is_raised_here():
