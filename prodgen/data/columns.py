@@ -20,7 +20,7 @@ CAPTION_NAMES = ("caption", "description", "title")
 ID_PATTERN = re.compile(r"(.*[_ -])?(id|ids|uuid|guid|sku|ean|gtin|upc|asin|index)$|unnamed: \d+$")
 UNIT_PATTERN = re.compile(r"^(.+?)\s*[(\[]([^)\]]+)[)\]]$")  # as in "height (cm)"
 DEGREES = ("deg", "degree", "degrees", "°")
-MISSING = ("", "nan", "na", "n/a", "null", "<na>")
+MISSING_VALUES = ("", "nan", "na", "n/a", "null", "<na>")
 BOOLEANS = {"true", "false"}
 SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train", "training": "train",
@@ -100,7 +100,7 @@ def read_cell(value: Any) -> str | None:
     if value is None or isinstance(value, (list, dict)):
         return None
     text = str(value).strip()
-    return None if text.lower() in MISSING else text
+    return None if text.lower() in MISSING_VALUES else text
 
 
 def to_cell(value: Any) -> Any:
