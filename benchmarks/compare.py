@@ -18,14 +18,14 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from prodgen.cli import commandline
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.metrics import scores
-from prodgen.metrics.measurement_spec import Number, Passport, unlike
+from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec, describe_differences
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("workdirs", [], "Judged runs, separated by commas.")
-flags.DEFINE_list("metrics", list(scores.BETTER), "What to compare.")
+flags.DEFINE_list("metrics", list(scores.BETTER_DIRECTION), "What to compare.")
 
 
-def read(path: Path) -> dict[str, dict[str, Number]]:
+def read(path: Path) -> dict[str, dict[str, Measurement]]:
     """The distances of evaluation.json in a run's folder: extractor -> metric -> number."""
     file = path / "evaluation.json"
     if not file.exists():
@@ -42,20 +42,21 @@ def read(path: Path) -> dict[str, dict[str, Number]]:
     }
 
 
-def number(record: dict) -> Number:
-    """A Number as `encoded` wrote it: null is nan."""
+def number(record: dict) -> Measurement:
+    """A Measurement as `encoded` wrote it: null is nan."""
     values = {name: float("nan") if value is None else value for name, value in record.items()}
-    return Number(**values | {"measurement_spec": Passport.from_json(record["measurement_spec"]),
-                              "trained_with": tuple(record["trained_with"])})  # fmt: skip
+    spec = MeasurementSpec.from_json(record["measurement_spec"])
+    trained_with = tuple(record["trained_with"])
+    return Measurement(**values | {"measurement_spec": spec, "trained_with": trained_with})
 
 
-def table(runs: dict[str, dict[str, dict[str, Number]]], who: str, metrics: list[str]) -> str:
+def table(runs: dict[str, dict[str, dict[str, Measurement]]], who: str, metrics: list[str]) -> str:
     """The Markdown table of an extractor; UsageError where two passports differ."""
     lines = [f"| {who} | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 1) + "|"]
     first = next(iter(runs.values()))[who]
     for name, judged in runs.items():
         for metric in metrics:
-            if found := unlike(
+            if found := describe_differences(
                 first[metric].measurement_spec, judged[who][metric].measurement_spec
             ):
                 raise UsageError(f"{name} was judged otherwise than the first run: {found}")
@@ -67,12 +68,12 @@ def table(runs: dict[str, dict[str, dict[str, Number]]], who: str, metrics: list
     )
 
 
-def cell(found: Number) -> str:
+def cell(found: Measurement) -> str:
     """The value with its interval."""
     text = f"{found.value:.4g}"
     if found.low == found.low:
         text += f" [{found.low:.4g}, {found.high:.4g}]"
-    return text if found.ranked else f"({text})"
+    return text if found.is_rankable else f"({text})"
 
 
 def main(argv: list[str]) -> None:
@@ -80,8 +81,9 @@ def main(argv: list[str]) -> None:
     runs = {path: read(Path(path)) for path in FLAGS.workdirs}
     if not runs:
         raise UsageError("no --workdirs were given", "name judged runs, separated by commas")
-    if unknown := set(FLAGS.metrics) - set(scores.BETTER):
-        raise UsageError(f"--metrics: {sorted(unknown)} are not known: {', '.join(scores.BETTER)}")
+    if unknown := set(FLAGS.metrics) - set(scores.BETTER_DIRECTION):
+        names = ", ".join(scores.BETTER_DIRECTION)
+        raise UsageError(f"--metrics: {sorted(unknown)} are not known: {names}")
     shared = [who for who in next(iter(runs.values())) if all(who in run for run in runs.values())]
     if not shared:
         raise UsageError("the runs share no extractor", "judge all of them with the same one")

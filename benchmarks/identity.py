@@ -100,7 +100,7 @@ def told(found: list[Edited], recognised: np.ndarray) -> dict[str, float | list[
         for name in ("ciede2000_before", "ciede2000", "outside_largest")
     }
     share = {"recognised": round(right / n, 4)}
-    return share | {"interval": [round(x, 4) for x in interval.of_share(right, n)]} | means
+    return share | {"interval": [round(x, 4) for x in interval.wilson_interval(right, n)]} | means
 
 
 def drawn(shots: list[Shot], rows: dict[str, list[Edited]]) -> Image.Image:
@@ -126,7 +126,7 @@ def main(argv: list[str]) -> None:
     result, rows = {"photos": len(shots), "extractor": FLAGS.extractor}, {}
     for strength in map(float, FLAGS.strengths):
         for method, found in edited(shots, targets, inverter, strength).items():
-            nearest, _ = neighbours.nearest(
+            nearest, _ = neighbours.find_nearest(
                 extractor(squares([one.picture for one in found])), gallery
             )
             rows[f"{method} {strength:g}"] = found

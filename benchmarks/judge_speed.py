@@ -50,7 +50,7 @@ def seconds(call: Callable[[], object], rounds: int) -> float:
 
 def throughput(extractor: Extractor, side: int, rounds: int) -> float:
     """Pictures a second, from bytes to features, compilation apart."""
-    one = np.random.default_rng(0).integers(0, 256, (features.BATCH, side, side, 3), np.uint8)
+    one = np.random.default_rng(0).integers(0, 256, (features.BATCH_SIZE, side, side, 3), np.uint8)
     extractor(one)
     times = max(1, round(ENOUGH / seconds(lambda: extractor(one), 1)))
     many = np.concatenate([one] * times)
@@ -68,7 +68,7 @@ def matrices(rows: int, width: int, rounds: int) -> dict[str, float]:
         seen.add(side)
         moments += seen.result()
     return {
-        "from_rows": seconds(lambda: frechet.between(*sides), rounds),
+        "from_rows": seconds(lambda: frechet.feature_distance(*sides), rounds),
         "from_moments": seconds(lambda: frechet.distance(*moments), rounds),
     }
 
@@ -76,8 +76,8 @@ def matrices(rows: int, width: int, rounds: int) -> dict[str, float]:
 def extractors(side: int, lpips: str) -> dict[str, Extractor]:
     """Those that are installed."""
     spec = Spec(side, 3, tuple(f"class {i}" for i in range(16)))
-    params = classifier.build(spec).init(jax.random.key(0), classifier.zeros(spec))["params"]
-    found = {"pixels": features.pixels(), "classifier": features.home(params, "")}
+    params = classifier.build(spec).init(jax.random.key(0), classifier.dummy_image(spec))["params"]
+    found = {"pixels": features.pixels(), "classifier": features.classifier_features(params, "")}
     if lpips:
         found["lpips"] = features.perceptual(Path(lpips))
     try:

@@ -46,7 +46,7 @@ flags.DEFINE_string("out", "", "The picture, a PNG; none without.")
 
 LOOKED = 64  # stand-ins that are compared pixel by pixel, and measured as packshots
 SEEN = 3.0  # standard deviations of chance from which on a change counts as seen
-WORSE = scores.BETTER | {
+WORSE = scores.BETTER_DIRECTION | {
     "authenticity": scores.HIGHER, "gap": scores.LOWER, "data_copying": scores.HIGHER,
     "copies": scores.LOWER, "repeats": scores.LOWER, "blur": scores.LOWER,
 }  # fmt: skip
@@ -233,12 +233,12 @@ def by_features(real: np.ndarray, fake: np.ndarray, training: np.ndarray) -> dic
     found: dict[str, float] = {}
     for measure, _ in scores.MEASURES:
         found |= measure(real, fake)
-    hint, distance = neighbours.nearest(fake, training)
-    spacing = neighbours.nearest(training)[1]
+    hint, distance = neighbours.find_nearest(fake, training)
+    spacing = neighbours.find_nearest(training)[1]
     return found | {
         "authenticity": nearness.authenticity(hint, distance, spacing),
-        "gap": nearness.gap(fake, training, real, np.random.default_rng(0))[0],
-        "data_copying": nearness.data_copying(distance, neighbours.nearest(real, training)[1]),
+        "gap": nearness.generalisation_gap(fake, training, real, np.random.default_rng(0))[0],
+        "data_copying": nearness.data_copying(distance, neighbours.find_nearest(real, training)[1]),
     }
 
 
@@ -248,10 +248,12 @@ def by_pictures(
     """Copies, repeats and sharpness of the first LOOKED stand-ins; `seen`: features of all."""
     store, training = looker.store, looker.rows(deal.training)
     pictures, some = stand_ins.pictures(store), slice(LOOKED)
-    hint = neighbours.nearest(seen[some], training)[0]
-    match = likeness.closest(pictures[some], store.fetch(deal.training)["image"], hint[:, None])
-    twin = likeness.closest(
-        pictures[some], pictures, neighbours.nearest(seen)[0][some, None], same=True
+    hint = neighbours.find_nearest(seen[some], training)[0]
+    match = likeness.find_matches(
+        pictures[some], store.fetch(deal.training)["image"], hint[:, None]
+    )
+    twin = likeness.find_matches(
+        pictures[some], pictures, neighbours.find_nearest(seen)[0][some, None], same=True
     )
     sharp = [product.measure(picture).blur for picture in pictures[some]]
     return {
@@ -264,9 +266,9 @@ def by_pictures(
 def line_of(looker: Looker, deal: Deal) -> float:
     """The distance below which a picture is a copy, from the first reference pictures."""
     held, store = deal.reference[:LOOKED], looker.store
-    hint = neighbours.nearest(looker.rows(held), looker.rows(deal.training))[0]
+    hint = neighbours.find_nearest(looker.rows(held), looker.rows(deal.training))[0]
     sides = (store.fetch(ids)["image"] for ids in (held, deal.training))
-    return memorisation.copy_line(likeness.closest(*sides, hint[:, None]).distance)[0]
+    return memorisation.copy_threshold(likeness.find_matches(*sides, hint[:, None]).distance)[0]
 
 
 Values = dict[str, dict[str, np.ndarray]]  # by row and ladder: [seeds, rungs]
@@ -480,7 +482,10 @@ def main(argv: list[str]) -> None:
     config = commandline.read_config(chosen or "configs/vae.py", overrides)
     store = prepare.open_or_prepare(config.data, say)
     params, record = classifier.network(store, config.data, say, seed=1)
-    lookers = [(features.home(params, record["sha256"]), FLAGS.n), (features.pixels(), FLAGS.n)]
+    lookers = [
+        (features.classifier_features(params, record["sha256"]), FLAGS.n),
+        (features.pixels(), FLAGS.n),
+    ]
     if FLAGS.efficientnet:
         try:
             lookers.append((features.efficientnet_lite0(), FLAGS.efficientnet))

@@ -125,7 +125,7 @@ class Judge:
         net = Classifier(params["head"]["bias"].shape[0])
         both = lambda p, x: net.apply({"params": p}, images.to_float(x))[:2]  # noqa: E731
         apply = jax.jit(lambda p, x: jnp.concatenate(both(p, x), axis=-1))
-        identity = features.Identity("judge", "1", record["sha256"], "none")
+        identity = features.ExtractorIdentity("judge", "1", record["sha256"], "none")
         self._see = features.Extractor(identity, functools.partial(apply, params))
 
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -181,7 +181,9 @@ def told(values: dict) -> dict:
     """{measure: {length: {mean, low, high}}}, 95 % intervals over people."""
     found = {}
     for name in TARGET:
-        rows = {length: interval.of_many(np.array(values[length][name])) for length in values}
+        rows = {
+            length: interval.normal_interval(np.array(values[length][name])) for length in values
+        }
         found[name] = {
             str(length): dict(zip(("mean", "low", "high"), np.round(row, 3).tolist(), strict=True))
             for length, row in rows.items()
@@ -212,7 +214,9 @@ def draw(values: dict, path: Path) -> None:
 def _curve(axis, values: dict, name: str, colour: str, label: str) -> None:
     """Means over people with their intervals; lengths are evenly spaced."""
     place = np.arange(len(values))
-    mean, low, high = np.array([interval.of_many(np.array(v[name])) for v in values.values()]).T
+    mean, low, high = np.array(
+        [interval.normal_interval(np.array(v[name])) for v in values.values()]
+    ).T
     axis.fill_between(place, low, high, color=colour, alpha=0.15, lw=0)
     axis.plot(place, mean, color=colour, lw=1.6, marker="o", ms=3.5, label=label)
     axis.set_xticks(place, [str(length) for length in values])

@@ -62,7 +62,7 @@ def train_reader(pictures: np.ndarray, labels: np.ndarray) -> Reader:
     """The reference classifier, trained on single images, longer than evaluation/classifier.py."""
     spec = Spec(28, 1, tuple(str(i) for i in range(CLASSES)))
     net, rule = classifier.build(spec), optax.adam(optax.cosine_decay_schedule(2e-3, STEPS))
-    params = net.init(jax.random.key(0), classifier.zeros(spec))["params"]
+    params = net.init(jax.random.key(0), classifier.dummy_image(spec))["params"]
 
     @jax.jit
     def update(params, opt, image, label):

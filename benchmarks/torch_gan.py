@@ -37,8 +37,8 @@ class DCGANGenerator(nn.Module):
     def __init__(self, like: dcgan.Generator, latent: int, inputs: int):
         super().__init__()
         self.shape = (like.widths[0], like.side, like.side)
-        self.embedding = Embedding(inputs, dcgan.EMBEDDING) if like.condition else None
-        latent += dcgan.EMBEDDING if like.condition else 0
+        self.embedding = Embedding(inputs, dcgan.EMBEDDING_SIZE) if like.condition else None
+        latent += dcgan.EMBEDDING_SIZE if like.condition else 0
         self.first = nn.Linear(latent, math.prod(self.shape))
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(a, b, 5, stride=2, padding=2, output_padding=1)
@@ -64,8 +64,10 @@ class DCGANDiscriminator(nn.Module):
         )
         flat = side**2 * widths[-1]
         self.logit = nn.Linear(flat, 1)
-        self.embedding = Embedding(inputs, dcgan.EMBEDDING) if like.condition else None
-        self.features = nn.Linear(flat, dcgan.EMBEDDING, bias=False) if like.condition else None
+        self.embedding = Embedding(inputs, dcgan.EMBEDDING_SIZE) if like.condition else None
+        self.features = (
+            nn.Linear(flat, dcgan.EMBEDDING_SIZE, bias=False) if like.condition else None
+        )
 
     def forward(self, x, conditions):
         for layer in self.down:
@@ -75,7 +77,7 @@ class DCGANDiscriminator(nn.Module):
         if self.embedding is None:
             return logit
         said = (self.features(x) * self.embedding(conditions)).sum(1)
-        return logit + said / math.sqrt(dcgan.EMBEDDING)
+        return logit + said / math.sqrt(dcgan.EMBEDDING_SIZE)
 
 
 class Block(nn.Module):
@@ -121,7 +123,7 @@ def change(inside: int, outside: int) -> nn.Conv2d:
 class R3GANGenerator(nn.Module):
     def __init__(self, like: r3gan.Generator, latent: int, inputs: int):
         super().__init__()
-        size = r3gan.EMBEDDING if like.condition else 0
+        size = r3gan.EMBEDDING_SIZE if like.condition else 0
         self.embedding = Embedding(inputs, size) if size else None
         self.first = nn.Linear(latent + size, like.widths[0], bias=False)
         self.start = nn.Parameter(torch.randn(1, like.widths[0], like.side, like.side))
@@ -182,7 +184,7 @@ def networks(config, spec) -> tuple[nn.Module, nn.Module]:
         "dcgan": (DCGANGenerator, DCGANDiscriminator),
         "r3gan": (R3GANGenerator, R3GANDiscriminator),
     }[config.model.name]
-    inputs = conditioning.width(spec)
+    inputs = conditioning.vector_size(spec)
     made = {
         "g": makers[0](g, config.model.latent, inputs),
         "d": makers[1](d, spec.channels, g.side, inputs),

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from prodgen.models.vae import EMBEDDING, sides
+from prodgen.models.vae import EMBEDDING_SIZE, sides
 
 
 class Residual(nn.Module):
@@ -43,10 +43,10 @@ class VAE(nn.Module):
         self.classes, self.columns = len(spec.classes), spec.columns
         inputs = self.classes + 1 + 2 * self.columns
         self.embed = nn.Sequential(
-            nn.Linear(inputs, EMBEDDING),
+            nn.Linear(inputs, EMBEDDING_SIZE),
             nn.SiLU(),
-            nn.Linear(EMBEDDING, EMBEDDING),
-            nn.LayerNorm(EMBEDDING),
+            nn.Linear(EMBEDDING_SIZE, EMBEDDING_SIZE),
+            nn.LayerNorm(EMBEDDING_SIZE),
         )
         down = [nn.Conv2d(4 * spec.channels, widths[0], 3, padding=1)]
         for i, width in enumerate(widths):
@@ -54,18 +54,18 @@ class VAE(nn.Module):
             down += [Residual(width) for _ in range(blocks[i])]
         self.down = nn.Sequential(*down)
         flat = self.side**2 * self.top
-        self.head = nn.Linear(flat + EMBEDDING, 2 * self.latent)
-        self.start = nn.Linear(self.latent + EMBEDDING, flat)
+        self.head = nn.Linear(flat + EMBEDDING_SIZE, 2 * self.latent)
+        self.start = nn.Linear(self.latent + EMBEDDING_SIZE, flat)
         up = []
         for i in reversed(range(len(widths))):
-            up += [Residual(widths[i], EMBEDDING) for _ in range(blocks[i])]
+            up += [Residual(widths[i], EMBEDDING_SIZE) for _ in range(blocks[i])]
             up += [Up(widths[i], widths[i - 1])] if i else []
         self.up = nn.ModuleList(up)
         self.out = Up(widths[0], spec.channels)
         self.prior = nn.Sequential(
-            nn.Linear(EMBEDDING, 2 * EMBEDDING),
+            nn.Linear(EMBEDDING_SIZE, 2 * EMBEDDING_SIZE),
             nn.SiLU(),
-            nn.Linear(2 * EMBEDDING, 2 * self.latent),
+            nn.Linear(2 * EMBEDDING_SIZE, 2 * self.latent),
         )
 
     def forward(self, image, rows):

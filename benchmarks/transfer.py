@@ -65,13 +65,16 @@ def main(argv: list[str]) -> None:
     few = features(first.fetch(first.ids("train"))["image"])
     shuffled = np.random.default_rng(0).permutation(len(many))
     result = {
-        "many": len(many), "few": frechet.between(few, many),
-        "floor": frechet.between(*np.array_split(many[shuffled], 2)), "home": record,
+        "many": len(many), "few": frechet.feature_distance(few, many),
+        "floor": frechet.feature_distance(*np.array_split(many[shuffled], 2)), "home": record,
     }  # fmt: skip
     rows = [first.fetch(first.ids("train")[:SHOWN])["image"]]
     for name, model in models.items():
         made = model.sample(FLAGS.samples)
-        result[name] = {"step": model.run.step, "frechet": frechet.between(features(made), many)}
+        result[name] = {
+            "step": model.run.step,
+            "frechet": frechet.feature_distance(features(made), many),
+        }
         rows.append(made[:SHOWN])
     print(json.dumps(result, indent=1))
     if FLAGS.out:

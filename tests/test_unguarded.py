@@ -98,7 +98,7 @@ def run(store, tmp_path):
     state = jax.jit(lambda key: vae.init(config, store.spec, key))(key)
     write_run(tmp_path / "run", store, config, state, 0)
     net = classifier.build(store.spec)  # untrained, as training one takes seconds
-    params = jax.jit(net.init)(key, classifier.zeros(store.spec))["params"]
+    params = jax.jit(net.init)(key, classifier.dummy_image(store.spec))["params"]
     home.keep(tmp_path / "run", jax.device_get(params), {"sha256": ""})
     return tmp_path / "run"
 

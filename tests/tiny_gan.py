@@ -43,7 +43,7 @@ def home_of(spec) -> dict:
 def _classifier_start(spec):
     """(key) -> a classifier's weights, compiled."""
     net = classifier.Classifier(len(spec.classes) + spec.columns or 5)
-    return jax.jit(lambda key: net.init(key, classifier.zeros(spec))["params"])
+    return jax.jit(lambda key: net.init(key, classifier.dummy_image(spec))["params"])
 
 
 def start(config, spec, seed=0):

@@ -110,12 +110,14 @@ def _checked(path: Path, entry: Entry, profile: str) -> tuple[Verdict, np.ndarra
     try:
         if entry.refusal:
             raise Refused(entry.refusal)
-        picture = marketplace.read(path)
+        picture = marketplace.read_image(path)
         return marketplace.check(picture, profile), picture
     except Refused as refused:
-        return marketplace.unreadable(refused), None
+        return marketplace.unreadable_verdict(refused), None
     except MemoryError:
-        return marketplace.unreadable(Refused("too large: not enough memory to measure it")), None
+        return marketplace.unreadable_verdict(
+            Refused("too large: not enough memory to measure it")
+        ), None
 
 
 def _mended(
@@ -128,12 +130,12 @@ def _mended(
     if picture is None:
         return dataclasses.replace(row, repair="refused: no readable picture")
     try:
-        repair = marketplace.repaired(picture, profile)
-        again = marketplace.check(repair.picture, profile) if repair.changes else None
+        repair = marketplace.repair(picture, profile)
+        again = marketplace.check(repair.image, profile) if repair.changes else None
     except MemoryError:
-        repair, again = Repair(picture, refused="not enough memory"), None
+        repair, again = Repair(picture, refusal="not enough memory"), None
     if again is None:
-        said = f"refused: {repair.refused}" if repair.refused else "nothing that can be mended"
+        said = f"refused: {repair.refusal}" if repair.refusal else "nothing that can be mended"
         return dataclasses.replace(row, repair=said)
     details = {
         "file": row.file,
@@ -141,7 +143,7 @@ def _mended(
         "changes": repair.changes,
         "passes": again.passes,
     }
-    out.png(name, repair.picture, details, done)
+    out.png(name, repair.image, details, done)
     return dataclasses.replace(row, repair="; ".join(repair.changes), mended=name, again=again)
 
 

@@ -49,17 +49,17 @@ def in_colour(conditions: Batch, spec: Spec, rgb: Sequence[int], swatches: dict)
     attribute `colour` in CIEDE2000, of `swatches`: {name: rgb}. UsageError where it knows neither.
     """
     known = {attribute.name: attribute.values for attribute in spec.attributes}
-    if set(packshot.CHANNELS) <= set(known):
+    if set(packshot.COLOUR_CHANNELS) <= set(known):
         scale = 1 if _of_255(spec) else 255
-        for name, level in zip(packshot.CHANNELS, rgb, strict=True):
+        for name, level in zip(packshot.COLOUR_CHANNELS, rgb, strict=True):
             conditions = with_value(conditions, spec, name, str(level / scale))
         return conditions
-    named = next((name for name in packshot.NAMES if name in known), None)
+    named = next((name for name in packshot.COLOUR_ATTRIBUTES if name in known), None)
     swatches = {name: rgb for name, rgb in swatches.items() if name in known.get(named, ())}
     if not swatches:
         raise UsageError(
             "this run hears no colour: it cannot draw a product in another one",
-            f"use --method=classical, or train with an attribute {packshot.NAMES[0]}",
+            f"use --method=classical, or train with an attribute {packshot.COLOUR_ATTRIBUTES[0]}",
         )
     asked = colour.lab(np.asarray(rgb) / 255)
     gaps = {
@@ -71,7 +71,7 @@ def in_colour(conditions: Batch, spec: Spec, rgb: Sequence[int], swatches: dict)
 
 def _of_255(spec: Spec) -> bool:
     """Whether colours are told in 0..255 rather than in 0..1."""
-    first = _found(spec, packshot.CHANNELS[0])
+    first = _found(spec, packshot.COLOUR_CHANNELS[0])
     return first.mean + 2 * first.std > 1.5
 
 

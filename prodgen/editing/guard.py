@@ -51,7 +51,7 @@ class Guard:
         copy = match.distance < self.line
         if own is not None and len(own) and copy.any():
             theirs = self._pictures[match.index[copy]]
-            nearest = likeness.closest(theirs, own, np.zeros((len(theirs), 1), int))
+            nearest = likeness.find_matches(theirs, own, np.zeros((len(theirs), 1), int))
             copy[copy] = nearest.distance >= self.line
         names = self._store.names(self._ids[match.index])
         return Seen(copy, 1 - match.distance, names)
@@ -76,6 +76,6 @@ def _line(store: Store, training: np.ndarray) -> float:
     held = [store.evenly_spaced_ids(split, HELD_BACK) for split in ("validation", "test")]
     ids = np.concatenate(held)[:HELD_BACK]
     if not len(ids):
-        return memorisation.SAME
-    found = likeness.closest(store.fetch(ids)["image"], training, np.zeros((len(ids), 0), int))
-    return memorisation.copy_line(found.distance)[0]
+        return memorisation.MAX_IDENTICAL_DISTANCE
+    found = likeness.find_matches(store.fetch(ids)["image"], training, np.zeros((len(ids), 0), int))
+    return memorisation.copy_threshold(found.distance)[0]

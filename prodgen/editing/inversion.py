@@ -17,7 +17,7 @@ from prodgen.editing.descent import Search, Targets
 from prodgen.editing.editable_model import EditableModel
 from prodgen.evaluation.classifier import ReferenceClassifier
 from prodgen.losses import perceptual
-from prodgen.metrics import reconstruction
+from prodgen.metrics import reconstruction_quality
 from prodgen.models.classifier import Classifier
 
 BATCH = 16  # pictures at a time, the last part filled up; one alone goes alone, in a tenth of it
@@ -185,8 +185,8 @@ class Inverter:
             "z": best["z"],
             "conditions": after,
             "decoded": self.model.decode(best["z"], after),
-            "psnr": np.asarray(reconstruction.decibels(ends[1][0])),
-            "guessed": np.asarray(reconstruction.decibels(ends[0][0])),
+            "psnr": np.asarray(reconstruction_quality.psnr_from_mse(ends[1][0])),
+            "guessed": np.asarray(reconstruction_quality.psnr_from_mse(ends[0][0])),
             "apart": np.asarray(ends[1][1]),
         }
         return jax.tree.map(lambda value: value[:n], told)

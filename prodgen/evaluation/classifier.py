@@ -136,7 +136,7 @@ def _fit(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
     net, ids = classifier.build(store.spec), store.ids("train")
     size = min(BATCH, len(ids))
     steps = int(np.clip(len(ids) // EACH, FEWEST, MOST))
-    params = net.init(jax.random.key(seed), classifier.zeros(store.spec))["params"]
+    params = net.init(jax.random.key(seed), classifier.dummy_image(store.spec))["params"]
     rule = optax.adam(optax.cosine_decay_schedule(RATE, steps))
 
     @jax.jit

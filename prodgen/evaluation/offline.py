@@ -30,12 +30,12 @@ from prodgen.metrics import (
     manifold,
     memorisation,
     packshot,
-    reconstruction,
+    reconstruction_quality,
     scores,
 )
-from prodgen.metrics.condition_accuracy import Obedience
+from prodgen.metrics.condition_accuracy import ConditionAccuracy
 from prodgen.metrics.features import Extractor
-from prodgen.metrics.measurement_spec import Number, Passport
+from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec
 from prodgen.models import classifier
 
 Say = Callable[[str], None]
@@ -80,14 +80,14 @@ class Material:
     asked: Batch | None
     looked: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
 
-    def passport(self, metric: str, who: Extractor | None) -> Passport:
+    def passport(self, metric: str, who: Extractor | None) -> MeasurementSpec:
         """Of a number that real and generated pictures in equal count stand behind."""
         identity, n = (who.identity if who else None), len(self.real["image"])
-        return Passport(metric, identity, self.digest, self.split, n, n, self.seed)
+        return MeasurementSpec(metric, identity, self.digest, self.split, n, n, self.seed)
 
     def real_features(self, who: Extractor, rows: Batch) -> np.ndarray:
         """Features of real pictures, computed once and kept."""
-        return features.remembered(who, rows["image"], self.cache)
+        return features.load_or_extract(who, rows["image"], self.cache)
 
     def fake_features(self, who: Extractor) -> list[np.ndarray]:
         """Features [N, F] of each set, computed once."""
@@ -99,7 +99,7 @@ class Material:
     def floor(self) -> Batch:
         """Training rows drawn at random, enough for the sets of a floor."""
         dice = np.random.default_rng(self.seed)
-        most = scores.FLOORS * len(self.real["image"])
+        most = scores.NUM_BASELINE_SETS * len(self.real["image"])
         chosen = dice.permutation(len(self.seen["image"]))[:most]
         return {name: rows[chosen] for name, rows in self.seen.items()}
 
@@ -133,13 +133,13 @@ def gather(
     return Material(subject, split, store.digest(), seed, cache, real, seen, fakes, made[0][1])
 
 
-def distances(material: Material, who: Extractor, say: Say) -> dict[str, Number]:
+def distances(material: Material, who: Extractor, say: Say) -> dict[str, Measurement]:
     """Every number of metrics/scores.py in an extractor's features."""
     say(f"looking with {who.identity}")
     passport = dataclasses.replace(
         material.passport("", who), options=(("sets", len(material.fakes)),)
     )
-    return scores.distances(
+    return scores.measure_distances(
         material.real_features(who, material.real),
         material.fake_features(who),
         material.real_features(who, material.floor()),
@@ -151,9 +151,9 @@ def distances(material: Material, who: Extractor, say: Say) -> dict[str, Number]
 
 def copies(material: Material, who: Extractor) -> memorisation.Report:
     """Whether the first set of samples gives training pictures back."""
-    samples = memorisation.Pictures(material.fakes[0], material.fake_features(who)[0])
+    samples = memorisation.ImageSet(material.fakes[0], material.fake_features(who)[0])
     seen, real = (
-        memorisation.Pictures(rows["image"], material.real_features(who, rows))
+        memorisation.ImageSet(rows["image"], material.real_features(who, rows))
         for rows in (material.seen, material.real)
     )
     return memorisation.examine(samples, seen, real, seed=material.seed)
@@ -165,7 +165,7 @@ def typicality(material: Material, who: Extractor) -> np.ndarray:
     return manifold.realism(real, fakes[0])
 
 
-def shows(material: Material, spec: Spec, home: Any) -> dict[str, Obedience]:
+def shows(material: Material, spec: Spec, home: Any) -> dict[str, ConditionAccuracy]:
     """Whether the first set shows what it was asked for, as the weights of a home network see it.
 
     Empty where nothing was asked for.
@@ -178,7 +178,7 @@ def shows(material: Material, spec: Spec, home: Any) -> dict[str, Obedience]:
         np.concatenate([np.asarray(outputs(x[i : i + CHUNK])) for i in range(0, len(x), CHUNK)])
         for x in (material.fakes[0], material.real["image"])
     )
-    return condition_accuracy.obedience(spec, material.asked, said, material.real, said_real)
+    return condition_accuracy.measure(spec, material.asked, said, material.real, said_real)
 
 
 def packshots(material: Material, spec: Spec) -> dict[str, dict[str, float]]:
@@ -186,9 +186,9 @@ def packshots(material: Material, spec: Spec) -> dict[str, dict[str, float]]:
     "real_baseline"."""
     floor = material.floor()
     found = {
-        "samples": packshot.summary(material.fakes[0]),
-        "real": packshot.summary(material.real["image"]),
-        "real_baseline": packshot.summary(floor["image"]),
+        "samples": packshot.summarise(material.fakes[0]),
+        "real": packshot.summarise(material.real["image"]),
+        "real_baseline": packshot.summarise(floor["image"]),
     }
     if spec.channels == 3:
         sides = {
@@ -196,7 +196,7 @@ def packshots(material: Material, spec: Spec) -> dict[str, dict[str, float]]:
             "real_baseline": (floor["image"], floor),
         }
         for name, (pictures, asked) in sides.items():
-            found[name] |= packshot.colours(spec, pictures, asked, material.real)
+            found[name] |= packshot.colour_differences(spec, pictures, asked, material.real)
     return found
 
 
@@ -209,8 +209,8 @@ def nearness(
     """
     compare = jax.jit(
         lambda a, b: {
-            "psnr": reconstruction.psnr(images.to_float(a), images.to_float(b)),
-            "ssim": reconstruction.ssim(images.to_float(a), images.to_float(b)),
+            "psnr": reconstruction_quality.psnr(images.to_float(a), images.to_float(b)),
+            "ssim": reconstruction_quality.ssim(images.to_float(a), images.to_float(b)),
         }
     )
     parts = []
@@ -225,7 +225,7 @@ def nearness(
 
 def reconstructions(
     material: Material, decoded: np.ndarray, perceptual: Extractor | None = None
-) -> dict[str, Number]:
+) -> dict[str, Measurement]:
     """How near the held-back pictures' reconstructions uint8 [N, R, R, C] are to them.
 
     Means over the pictures of what `nearness` says of each, with their 95 % intervals.
@@ -233,8 +233,8 @@ def reconstructions(
     found = {}
     for name, values in nearness(material.real["image"], decoded, perceptual).items():
         who = perceptual if name == "lpips" else None
-        mean, low, high = interval.of_many(values)
-        found[name] = Number(
+        mean, low, high = interval.normal_interval(values)
+        found[name] = Measurement(
             mean, material.passport(name, who), low, high,
             subject=material.subject.name, trained_with=material.subject.trained_with,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 
 from prodgen.core.types import Array
-from prodgen.models.lpips import normalised
+from prodgen.models.lpips import unit_normalise
 
 
 def distance(taps: Sequence[Array], others: Sequence[Array]) -> Array:
@@ -24,7 +24,7 @@ def distance(taps: Sequence[Array], others: Sequence[Array]) -> Array:
     if shapes[0] != shapes[1]:
         raise ValueError(f"shapes differ: {shapes[0]}, {shapes[1]}")
     squares = [
-        jnp.sum(jnp.square(normalised(a) - normalised(b)), axis=-1)
+        jnp.sum(jnp.square(unit_normalise(a) - unit_normalise(b)), axis=-1)
         for a, b in zip(taps, others, strict=True)
     ]
     return sum(jnp.mean(square, axis=(1, 2)) for square in squares) / len(taps)

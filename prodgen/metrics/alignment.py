@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import numpy as np
 
-TANGENT = 1.0  # pixels: how far the tangent stands for a move
-TIE = 1e-7  # of the mean squares, for each squared pixel: of equal shifts the least is taken
+MAX_TANGENT_MOVE = 1.0  # pixels: how far the tangent stands for a move
+TIE_PENALTY = (
+    1e-7  # of the mean squares, for each squared pixel: of equal shifts the least is taken
+)
 
 
 def align(
@@ -35,7 +37,7 @@ def align(
     shifts = low[:, None, None] + np.stack(np.mgrid[: steps[0], : steps[1]], -1)
     rows = b.reshape(*b.shape[:2], -1)
     power = bend[:, :, None, 0, 0] + np.vecdot(rows, rows)[:, None] / rows.shape[-1]
-    cost = TIE * power[..., None, None] * np.square(shifts).sum(-1)[:, None, None]
+    cost = TIE_PENALTY * power[..., None, None] * np.square(shifts).sum(-1)[:, None, None]
     cost += np.where((shifts > high[:, None, None]).any(-1), np.inf, 0)[:, None, None]
     best = (square + cost).reshape(*power.shape, -1).argmin(-1)
     place = (*np.indices(power.shape, sparse=True), *np.divmod(best, steps[1]))
@@ -107,6 +109,6 @@ def _tangent(pull: np.ndarray, bend: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """
     bend = bend + 1e-3 * np.eye(2, dtype=np.float32)
     move = np.einsum("gvij,jgvkst->igvkst", np.linalg.inv(bend), pull)
-    move = np.clip(move, -TANGENT, TANGENT)
+    move = np.clip(move, -MAX_TANGENT_MOVE, MAX_TANGENT_MOVE)
     gain = (move * (2 * pull - np.einsum("gvij,jgvkst->igvkst", bend, move))).sum(0)
     return move * (gain > 0), np.maximum(gain, 0)

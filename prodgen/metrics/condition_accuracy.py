@@ -18,7 +18,7 @@ from prodgen.metrics import interval
 
 
 @dataclasses.dataclass(frozen=True)
-class Obedience:
+class ConditionAccuracy:
     """How often, or how nearly, one condition is shown.
 
     kind: "share" (of pictures named as asked, 0..1, more is better) or "error" (mean absolute
@@ -37,9 +37,9 @@ class Obedience:
     worst: tuple[str, float] | None = None
 
 
-def obedience(
+def measure(
     spec: Spec, asked: Batch, said: np.ndarray, real: Batch, said_real: np.ndarray
-) -> dict[str, Obedience]:
+) -> dict[str, ConditionAccuracy]:
     """By "category" and the attributes' names; what nothing asks for is left out.
 
     asked: conditions of N generated pictures (label, attributes, known), said [N, K + A] what the
@@ -54,8 +54,8 @@ def obedience(
         labels = asked["label"][asked["label"] >= 0]
         shares = {i: float(right[labels == i].mean()) for i in np.unique(labels)}
         least = min(shares, key=shares.get)
-        low, high = interval.of_share(int(right.sum()), len(right))
-        found["category"] = Obedience(
+        low, high = interval.wilson_interval(int(right.sum()), len(right))
+        found["category"] = ConditionAccuracy(
             "share", float(right.mean()), low, high, _mean(right_real), len(right),
             worst=(spec.classes[least], shares[least]),
         )  # fmt: skip
@@ -91,13 +91,15 @@ def _errors(
     return np.rad2deg(np.minimum(apart, 2 * np.pi - apart))
 
 
-def _of_attribute(attribute: Attribute, errors: np.ndarray, real: np.ndarray) -> Obedience:
+def _of_attribute(attribute: Attribute, errors: np.ndarray, real: np.ndarray) -> ConditionAccuracy:
     n = len(errors)
     if attribute.kind == "categorical":
         right = n - int(errors.sum())
-        return Obedience("share", right / n, *interval.of_share(right, n), 1 - _mean(real), n)
+        return ConditionAccuracy(
+            "share", right / n, *interval.wilson_interval(right, n), 1 - _mean(real), n
+        )
     unit = "degrees" if attribute.kind == "angle" else attribute.unit
-    return Obedience("error", *interval.of_many(errors), _mean(real), n, unit)
+    return ConditionAccuracy("error", *interval.normal_interval(errors), _mean(real), n, unit)
 
 
 def _mean(values: np.ndarray) -> float:

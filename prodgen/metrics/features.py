@@ -26,12 +26,12 @@ from prodgen.core.cache import cached_bytes
 from prodgen.core.types import Array
 from prodgen.models import classifier, efficientnet, lpips
 
-BATCH = 32  # pictures at a time, the last part filled up: the same numbers for any count
-SIDE = 16  # pixels a side that `pixels` reduces pictures to
+BATCH_SIZE = 32  # pictures at a time, the last part filled up: the same numbers for any count
+PIXELS_SIDE = 16  # pixels a side that `pixels` reduces pictures to
 
 
 @dataclasses.dataclass(frozen=True)
-class Identity:
+class ExtractorIdentity:
     """Which extractor: its name and version, the sha256 of its weights ("" without any), and how
     it resizes."""
 
@@ -52,8 +52,8 @@ class Extractor:
     F may follow from the pictures' size (`pixels`, `lpips`). ValueError for anything but pictures.
     """
 
-    identity: Identity
-    see: Callable[[Array], Array]  # float [B, R, R, C] in [-1, 1] -> [B, F], compiled
+    identity: ExtractorIdentity
+    extract: Callable[[Array], Array]  # float [B, R, R, C] in [-1, 1] -> [B, F], compiled
 
     def __call__(self, pictures: np.ndarray) -> np.ndarray:
         if pictures.dtype != np.uint8 or pictures.ndim != 4 or pictures.shape[-1] not in (1, 3):
@@ -63,14 +63,14 @@ class Extractor:
         if not len(pictures):
             raise ValueError("no pictures")
         parts = []
-        for start in range(0, len(pictures), BATCH):
-            part = pictures[start : start + BATCH]
-            filled = np.concatenate([part, np.repeat(part[-1:], BATCH - len(part), axis=0)])
-            parts.append(np.asarray(self.see(filled), np.float32)[: len(part)])
+        for start in range(0, len(pictures), BATCH_SIZE):
+            part = pictures[start : start + BATCH_SIZE]
+            filled = np.concatenate([part, np.repeat(part[-1:], BATCH_SIZE - len(part), axis=0)])
+            parts.append(np.asarray(self.extract(filled), np.float32)[: len(part)])
         return np.concatenate(parts)
 
 
-def remembered(extractor: Extractor, pictures: np.ndarray, folder: Path) -> np.ndarray:
+def load_or_extract(extractor: Extractor, pictures: np.ndarray, folder: Path) -> np.ndarray:
     """What the extractor sees, kept in `folder` under the hash of the pictures and the extractor.
 
     A file whose content does not match its own hash is computed anew; a folder that cannot be
@@ -88,7 +88,9 @@ def remembered(extractor: Extractor, pictures: np.ndarray, folder: Path) -> np.n
     return np.load(io.BytesIO(cached_bytes(path, compute)), allow_pickle=False)
 
 
-def _extractor(identity: Identity, see: Callable[[Any, Array], Array], params: Any) -> Extractor:
+def _extractor(
+    identity: ExtractorIdentity, see: Callable[[Any, Array], Array], params: Any
+) -> Extractor:
     """Weights stay an argument of the compiled function: as constants they would slow it down."""
     compiled = jax.jit(lambda params, x: see(params, images.to_float(x)))
     return Extractor(identity, lambda pictures: compiled(params, pictures))
@@ -101,20 +103,20 @@ def pixels() -> Extractor:
     """
 
     def see(_: None, x: Array) -> Array:
-        shape = (len(x), SIDE, SIDE, x.shape[-1])
+        shape = (len(x), PIXELS_SIDE, PIXELS_SIDE, x.shape[-1])
         return jax.image.resize(x, shape, "linear", antialias=True).reshape(len(x), -1)
 
-    return _extractor(Identity("pixels", "1", "", f"linear-aa-{SIDE}"), see, None)
+    return _extractor(ExtractorIdentity("pixels", "1", "", f"linear-aa-{PIXELS_SIDE}"), see, None)
 
 
-def home(params: Any, sha256: str) -> Extractor:
+def classifier_features(params: Any, sha256: str) -> Extractor:
     """The classifier trained on a data set's own labels (evaluation/classifier.py); F is 128.
 
     It takes pictures of the data set's own size.
     """
     net = classifier.Classifier(params["head"]["bias"].shape[0])
     return _extractor(
-        Identity("classifier", "3", sha256, "none"),
+        ExtractorIdentity("classifier", "3", sha256, "none"),
         lambda p, x: net.apply({"params": p}, x)[1],
         params,
     )
@@ -126,11 +128,14 @@ def efficientnet_lite0(path: Path | None = None) -> Extractor:
     Without a path, the installed package's weights. MissingInput where there are none, BadData
     where the file is another one.
     """
-    found = path or efficientnet.installed()
-    identity = Identity(
-        "efficientnet_lite0", "0.1.0", efficientnet.SHA256, f"bicubic-aa-{efficientnet.RESOLUTION}"
+    found = path or efficientnet.find_installed_weights()
+    identity = ExtractorIdentity(
+        "efficientnet_lite0",
+        "0.1.0",
+        efficientnet.WEIGHTS_SHA256,
+        f"bicubic-aa-{efficientnet.INPUT_SIDE}",
     )
-    return _extractor(identity, efficientnet.features, efficientnet.load(found))
+    return _extractor(identity, efficientnet.extract_features, efficientnet.load(found))
 
 
 def perceptual(path: Path) -> Extractor:
@@ -145,9 +150,9 @@ def perceptual(path: Path) -> Extractor:
 
     def see(params: Any, x: Array) -> Array:
         rows = []
-        for i, activation in enumerate(lpips.features(params, x)):
+        for i, activation in enumerate(lpips.extract_features(params, x)):
             weights = params[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].reshape(-1)
-            unit = lpips.normalised(activation) * jnp.sqrt(nn.relu(weights))
+            unit = lpips.unit_normalise(activation) * jnp.sqrt(nn.relu(weights))
             positions = activation.shape[1] * activation.shape[2]
             rows.append(unit.reshape(len(x), -1) / np.sqrt(positions))
         return jnp.concatenate(rows, axis=-1)
@@ -155,5 +160,5 @@ def perceptual(path: Path) -> Extractor:
     params = lpips.load(path)
     (network,) = lpips.NETWORKS.keys() & params.keys()
     version = f"0.1-{network.removesuffix('_0').lower()}"
-    identity = Identity("lpips", version, arrays.digest(path), f"nearest-{lpips.SMALLEST}")
+    identity = ExtractorIdentity("lpips", version, arrays.digest(path), f"nearest-{lpips.MIN_SIDE}")
     return _extractor(identity, see, params)

@@ -60,17 +60,17 @@ class Moments:
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean [F] and unbiased covariance [F, F]; BadData of fewer than 2 rows."""
-        enough(self.n)
+        require_two_rows(self.n)
         mean, covariance = moments(self.n, self.total, self.outer)
         return mean + self.shift, covariance
 
 
-def needed(features: int) -> int:
+def min_full_rank_rows(features: int) -> int:
     """The fewest rows whose covariance of so many features can have full rank."""
     return features + 1
 
 
-def enough(n: int, what: str = "pictures") -> None:
+def require_two_rows(n: int, what: str = "pictures") -> None:
     """BadData, saying how many are needed, where n rows have no covariance at all."""
     if n < 2:
         raise BadData(
@@ -79,17 +79,17 @@ def enough(n: int, what: str = "pictures") -> None:
         )
 
 
-def caution(n: int, features: int, what: str = "pictures") -> str:
+def sample_size_caution(n: int, features: int, what: str = "pictures") -> str:
     """Words for a distance whose smaller side has n rows of so many features; "" if none are due.
 
     Below `needed` a covariance is singular, and the distance measures n as much as the pictures.
     """
-    if n >= needed(features):
+    if n >= min_full_rank_rows(features):
         return ""
     return (
         f"{n} {what} are too few for {features} features: their covariance is singular, so the "
-        f"distance is biased upwards; at least {needed(features)} are needed, and only distances "
-        "of as many compare"
+        f"distance is biased upwards; at least {min_full_rank_rows(features)} are needed, and only "
+        "distances of as many compare"
     )
 
 
@@ -103,13 +103,13 @@ def distance(
     """
     if not all(np.isfinite(x).all() for x in (mean, covariance, other, other_covariance)):
         return float("nan")
-    return _apart(
-        _Side(mean, np.trace(covariance), _factor(covariance)),
-        _Side(other, np.trace(other_covariance), _factor(other_covariance)),
+    return _gaussian_distance(
+        _Gaussian(mean, np.trace(covariance), _factorise(covariance)),
+        _Gaussian(other, np.trace(other_covariance), _factorise(other_covariance)),
     )
 
 
-def between(rows: np.ndarray, others: np.ndarray) -> float:
+def feature_distance(rows: np.ndarray, others: np.ndarray) -> float:
     """The distance of features [N, F] and [M, F] of any number type; BadData of fewer than 2.
 
     A side of no more rows than features is its own factor, C = X^T X / (N - 1) of its centred
@@ -120,10 +120,10 @@ def between(rows: np.ndarray, others: np.ndarray) -> float:
         raise ValueError(f"expected rows [N, F] and [M, F], not {rows.shape} and {others.shape}")
     if not (np.isfinite(rows).all() and np.isfinite(others).all()):
         return float("nan")
-    return _apart(_side(rows), _side(others))
+    return _gaussian_distance(_fit_gaussian(rows), _fit_gaussian(others))
 
 
-class _Side(NamedTuple):
+class _Gaussian(NamedTuple):
     """Mean [F] and covariance C of one side, as its trace and a factor [F, r], C = R R^T."""
 
     mean: np.ndarray
@@ -131,25 +131,25 @@ class _Side(NamedTuple):
     factor: np.ndarray
 
 
-def _side(rows: np.ndarray) -> _Side:
+def _fit_gaussian(rows: np.ndarray) -> _Gaussian:
     """Of finite rows [n, F]."""
-    enough(len(rows))
+    require_two_rows(len(rows))
     rows = np.asarray(rows, np.float64)
     mean = rows.mean(axis=0)
     centred = (rows - mean) / np.sqrt(len(rows) - 1)
     few = len(rows) <= rows.shape[1]
-    factor = centred.T if few else _factor(centred.T @ centred)
-    return _Side(mean, float(np.square(centred).sum()), factor)
+    factor = centred.T if few else _factorise(centred.T @ centred)
+    return _Gaussian(mean, float(np.square(centred).sum()), factor)
 
 
-def _apart(one: _Side, other: _Side) -> float:
+def _gaussian_distance(one: _Gaussian, other: _Gaussian) -> float:
     shared = np.linalg.svd(one.factor.T @ other.factor, compute_uv=False).sum()
     spread = float(one.trace + other.trace - 2 * shared)
     gap = float(np.square(one.mean - other.mean).sum())
     return gap + max(spread, 0.0)  # equal covariances leave a rounding error of either sign
 
 
-def _factor(covariance: np.ndarray) -> np.ndarray:
+def _factorise(covariance: np.ndarray) -> np.ndarray:
     """R [F, r] with C = R R^T for a covariance [F, F] of numerical rank r.
 
     Directions without variance are left out: their eigenvalues are rounding errors of about

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prodgen.metrics.interval import NORMAL
-from prodgen.metrics.neighbours import checked
+from prodgen.metrics.interval import Z_95
+from prodgen.metrics.neighbours import check_rows
 
-BLOCK = 2**22  # kernel values held at once: 32 MiB
+MAX_BLOCK_VALUES = 2**22  # kernel values held at once: 32 MiB
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class KernelDistance:
     size: int
 
 
-def kernel(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+def cubic_kernel(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(x.y / F + 1)^3 [N, M] of rows [N, F] and others [M, F] (Binkowski et al. 2018)."""
     base = rows @ others.T
     base /= rows.shape[1]
@@ -56,14 +56,14 @@ def distance(
     values are computed once, in blocks, and time grows with (N + M)^2 F. BadData of fewer than 2
     rows on a side, or of rows not finite; ValueError for no subsets or a size below 2.
     """
-    real, fake = checked(real, 2, "real pictures"), checked(fake, 2, "generated pictures")
+    real, fake = check_rows(real, 2, "real pictures"), check_rows(fake, 2, "generated pictures")
     if subsets < 1 or size < 2:
         raise ValueError(f"expected subsets >= 1 and size >= 2, not {subsets} and {size}")
     size = min(size, len(real), len(fake))
     mine, theirs = _draw(len(real), len(fake), subsets, size, seed)
-    within_real, real_sums, _ = _sums(real, real, mine, mine, same=True)
-    within_fake, fake_sums, _ = _sums(fake, fake, theirs, theirs, same=True)
-    across, across_real, across_fake = _sums(real, fake, mine, theirs)
+    within_real, real_sums, _ = _kernel_sums(real, real, mine, mine, same=True)
+    within_fake, fake_sums, _ = _kernel_sums(fake, fake, theirs, theirs, same=True)
+    across, across_real, across_fake = _kernel_sums(real, fake, mine, theirs)
     found = (within_real + within_fake) / (size * (size - 1)) - 2 * across / size**2
     full = (
         real_sums.sum() / (len(real) * (len(real) - 1))
@@ -71,9 +71,10 @@ def distance(
         - 2 * across_real.sum() / (len(real) * len(fake))
     )
     error = np.sqrt(
-        _variance(real_sums, across_real, len(fake)) + _variance(fake_sums, across_fake, len(real))
+        _jackknife_variance(real_sums, across_real, len(fake))
+        + _jackknife_variance(fake_sums, across_fake, len(real))
     )
-    numbers = (found.mean(), found.std(), full, error, full - NORMAL * error, full + NORMAL * error)
+    numbers = (found.mean(), found.std(), full, error, full - Z_95 * error, full + Z_95 * error)
     return KernelDistance(*map(float, numbers), subsets, size)
 
 
@@ -87,7 +88,7 @@ def _draw(n: int, m: int, subsets: int, size: int, seed: int) -> tuple[np.ndarra
     return mine, theirs
 
 
-def _sums(
+def _kernel_sums(
     rows: np.ndarray,
     others: np.ndarray,
     chosen: np.ndarray,
@@ -101,10 +102,10 @@ def _sums(
     """
     by_subset, by_row = np.zeros(chosen.shape[1]), np.zeros(len(rows))
     by_other = np.zeros(len(others))
-    size = max(1, BLOCK // len(others))
+    size = max(1, MAX_BLOCK_VALUES // len(others))
     for start in range(0, len(rows), size):
         part = slice(start, min(start + size, len(rows)))
-        values = kernel(rows[part], others)
+        values = cubic_kernel(rows[part], others)
         if same:
             values[np.arange(len(values)), np.arange(part.start, part.stop)] = 0
         by_subset += ((values @ others_chosen) * chosen[part]).sum(axis=0)
@@ -113,7 +114,7 @@ def _sums(
     return by_subset, by_row, by_other
 
 
-def _variance(within: np.ndarray, across: np.ndarray, others: int) -> float:
+def _jackknife_variance(within: np.ndarray, across: np.ndarray, others: int) -> float:
     """The jackknife's variance of the estimate from n rows of a side (Efron & Stein 1981).
 
     within [n] and across [n] are each row's kernel values summed over its own side and over the

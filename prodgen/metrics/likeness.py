@@ -19,15 +19,30 @@ from collections.abc import Callable
 import numpy as np
 
 from prodgen.metrics.alignment import align
-from prodgen.metrics.product import LUMA
+from prodgen.metrics.product import LUMA_WEIGHTS
 
-GRAIN = 6.0  # levels of 255: about what strong JPEG compression leaves
-REACH = 0.1  # of the side: how far a copy may have moved
-FINE, COARSE = 64, 16  # pixels a side at which pairs are compared, and at which they are aligned
-CANDIDATES, FINALISTS = 16, 3  # partners by small pictures, and pairs that are compared when fine
-SOFT, SOFT_COLOUR = 0.7, 1.7  # pixels: JPEG keeps colour at half the resolution of brightness
-GREY = 128.0  # levels, from which rows are counted: of smaller numbers more digits are left
-BLOCK, ROWS, VALUES = 32, 1024, 10**5  # pictures, rows, numbers at a time: they fit a cache
+NOISE_LEVELS = 6.0  # levels of 255: about what strong JPEG compression leaves
+MAX_SHIFT_SHARE = 0.1  # of the side: how far a copy may have moved
+FINE_SIDE, COARSE_SIDE = (
+    64,
+    16,
+)  # pixels a side at which pairs are compared, and at which they are aligned
+NUM_CANDIDATES, NUM_FINALISTS = (
+    16,
+    3,
+)  # partners by small pictures, and pairs that are compared when fine
+LUMA_BLUR_STD, CHROMA_BLUR_STD = (
+    0.7,
+    1.7,
+)  # pixels: JPEG keeps colour at half the resolution of brightness
+MID_GREY_LEVEL = (
+    128.0  # levels, from which rows are counted: of smaller numbers more digits are left
+)
+BLOCK_IMAGES, BLOCK_ROWS, BLOCK_VALUES = (
+    32,
+    1024,
+    10**5,
+)  # pictures, rows, numbers at a time: they fit a cache
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +75,7 @@ class Pairs:
     move: np.ndarray
 
 
-def closest(
+def find_matches(
     pictures: np.ndarray, others: np.ndarray, hints: np.ndarray, *, same: bool = False
 ) -> Matches:
     """The most alike of `others` uint8 [M, H, W, C] for each of `pictures` uint8 [N, H, W, C].
@@ -72,31 +87,31 @@ def closest(
     """
     if pictures.shape[1:] != others.shape[1:]:
         raise ValueError(f"pictures of {pictures.shape[1:]} against {others.shape[1:]}")
-    reference = shrink(others, COARSE)
-    rows, variances = searchable(reference), variance(reference)
+    reference = shrink(others, COARSE_SIDE)
+    rows, variances = search_rows(reference), variance(reference)
     parts = []
-    for start in range(0, len(pictures), BLOCK):
-        block = pictures[start : start + BLOCK]
-        small = shrink(block, COARSE)
+    for start in range(0, len(pictures), BLOCK_IMAGES):
+        block = pictures[start : start + BLOCK_IMAGES]
+        small = shrink(block, COARSE_SIDE)
         own = np.arange(start, start + len(block)) if same else None
-        index = candidates(small, rows, CANDIDATES, own)
-        index = np.concatenate([index, hints[start : start + BLOCK]], axis=1)
-        spread = variance(small)[:, None] + variances[index] + 2 * GRAIN**2
-        pairs = finalists(small, reference[index], index, spread, FINALISTS)
-        parts.append(best(_in_full(pairs, softened(block), others), pictures.shape[1:3]))
-    return joined(parts)
+        index = select_candidates(small, rows, NUM_CANDIDATES, own)
+        index = np.concatenate([index, hints[start : start + BLOCK_IMAGES]], axis=1)
+        spread = variance(small)[:, None] + variances[index] + 2 * NOISE_LEVELS**2
+        pairs = select_finalists(small, reference[index], index, spread, NUM_FINALISTS)
+        parts.append(select_best(_in_full(pairs, soften(block), others), pictures.shape[1:3]))
+    return concatenate_matches(parts)
 
 
 def _in_full(pairs: Pairs, soft: np.ndarray, others: np.ndarray) -> Pairs:
     """All pairs of `softened` pictures [N, h, w, C] and of others uint8 [M, H, W, C], when fine."""
-    theirs = softened(others[pairs.partner.reshape(-1)])
+    theirs = soften(others[pairs.partner.reshape(-1)])
     theirs = theirs.reshape(*pairs.partner.shape, *theirs.shape[1:])
-    spread = variance(soft)[:, None] + variance(theirs) + 2 * GRAIN**2
-    found = compared(pairs, np.ones(spread.shape, bool), soft, theirs.__getitem__)
+    spread = variance(soft)[:, None] + variance(theirs) + 2 * NOISE_LEVELS**2
+    found = refine_pairs(pairs, np.ones(spread.shape, bool), soft, theirs.__getitem__)
     return dataclasses.replace(found, spread=spread)
 
 
-def joined(parts: list[Matches]) -> Matches:
+def concatenate_matches(parts: list[Matches]) -> Matches:
     """The matches of all parts, one after the other."""
     columns = zip(*(dataclasses.astuple(part) for part in parts), strict=True)
     return Matches(*(np.concatenate(column) for column in columns))
@@ -107,13 +122,17 @@ def shrink(pictures: np.ndarray, side: int) -> np.ndarray:
     height, width, channels = pictures.shape[1:]
     if side >= max(height, width):
         return pictures.astype(np.float32)
-    rows, columns = (_areas(length, min(side, length)) for length in (height, width))
+    rows, columns = (_area_weights(length, min(side, length)) for length in (height, width))
     columns = np.kron(columns.T, np.eye(channels, dtype=np.float32))
-    parts = [pictures[start : start + BLOCK] for start in range(0, len(pictures), BLOCK)]
-    return np.concatenate([_weighted(part.astype(np.float32), rows, columns) for part in parts])
+    parts = [
+        pictures[start : start + BLOCK_IMAGES] for start in range(0, len(pictures), BLOCK_IMAGES)
+    ]
+    return np.concatenate(
+        [_apply_windows(part.astype(np.float32), rows, columns) for part in parts]
+    )
 
 
-def _weighted(pictures: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def _apply_windows(pictures: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """[N, H, W, C] -> [N, Y, X, C]: sums with the weights [Y, H] of rows, and [W C, X C] of columns
     and channels."""
     count, height, _, channels = pictures.shape
@@ -121,7 +140,7 @@ def _weighted(pictures: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np
     return found.reshape(count, len(rows), -1, channels)
 
 
-def _areas(length: int, side: int) -> np.ndarray:
+def _area_weights(length: int, side: int) -> np.ndarray:
     """float32 [side, length]: the share that each pixel has in each of `side` equal parts."""
     edges = np.linspace(0, length, side + 1)
     start, stop = edges[:-1, None], edges[1:, None]
@@ -130,14 +149,14 @@ def _areas(length: int, side: int) -> np.ndarray:
     return (np.maximum(overlap, 0) * side / length).astype(np.float32)
 
 
-def searchable(small: np.ndarray) -> np.ndarray:
+def search_rows(small: np.ndarray) -> np.ndarray:
     """float32 [N, D + 2] of small pictures, for `candidates`: means over squares of two pixels, so
     that half a pixel's move is little, their sum of squares, and 1."""
-    rows = shrink(small, COARSE // 2).reshape(len(small), -1) - GREY
+    rows = shrink(small, COARSE_SIDE // 2).reshape(len(small), -1) - MID_GREY_LEVEL
     return np.column_stack([rows, np.square(rows).sum(1), np.ones(len(rows), np.float32)])
 
 
-def candidates(
+def select_candidates(
     small: np.ndarray, rows: np.ndarray, count: int, own: np.ndarray | None = None
 ) -> np.ndarray:
     """int [N, count] of the nearest of M `searchable` rows, or of all if there are fewer: small
@@ -146,25 +165,25 @@ def candidates(
     height, width = small.shape[1:3]
     places = itertools.product((1, -1), (0, 1, 2), (0, 1, 2))
     moved = [padded[:, y : y + height, x : x + width][:, :, ::turn] for turn, y, x in places]
-    query = searchable(np.concatenate(moved))
+    query = search_rows(np.concatenate(moved))
     query = np.column_stack([-2 * query[:, :-2], query[:, -1], query[:, -2]])
     nearest = np.empty((len(small), len(rows)), np.float32)
-    for start in range(0, len(rows), ROWS):
-        distance = (query @ rows[start : start + ROWS].T).reshape(len(moved), len(small), -1)
-        distance.min(0, out=nearest[:, start : start + ROWS])
+    for start in range(0, len(rows), BLOCK_ROWS):
+        distance = (query @ rows[start : start + BLOCK_ROWS].T).reshape(len(moved), len(small), -1)
+        distance.min(0, out=nearest[:, start : start + BLOCK_ROWS])
     if own is not None:
         nearest[np.arange(len(small)), own] = np.inf
     count = min(count, len(rows) - (own is not None))
     return np.argpartition(nearest, count - 1, axis=1)[:, :count]
 
 
-def finalists(
+def select_finalists(
     small: np.ndarray, others: np.ndarray, index: np.ndarray, spread: np.ndarray, count: int
 ) -> Pairs:
     """The `count` nearest of pairs of small pictures [N, h, w, C] and `others` [N, K, h, w, C],
     as they are and mirrored; `index` and `spread` [N, K] are those of the others."""
     sides = np.array(small.shape[1:3])
-    reach = np.tile(_reach(sides), (len(small), 1))
+    reach = np.tile(_max_shift(sides), (len(small), 1))
     square, move = align(np.stack([small, small[:, :, ::-1]], 1), others, -reach, reach)
     here = np.arange(len(small))[:, None]
     distance = (square / spread[:, None]).swapaxes(1, 2).reshape(len(small), -1)
@@ -179,7 +198,7 @@ def finalists(
     )
 
 
-def compared(
+def refine_pairs(
     pairs: Pairs,
     chosen: np.ndarray,
     pictures: np.ndarray,
@@ -188,10 +207,10 @@ def compared(
     """The pairs, those `chosen` bool [N, F] compared as larger `pictures` [N, h, w, C], near where
     they lie when small. `partners` gives such pictures of the partners at places (n, f)."""
     sides = np.array(pictures.shape[1:3])
-    apart = sides / np.minimum(sides, COARSE) / 2 + 1e-6  # half a small pixel
-    reach = _reach(sides)
+    apart = sides / np.minimum(sides, COARSE_SIDE) / 2 + 1e-6  # half a small pixel
+    reach = _max_shift(sides)
     square, move = pairs.square.copy(), pairs.move.copy()
-    places, count = np.argwhere(chosen), VALUES // pictures[0].size + 1
+    places, count = np.argwhere(chosen), BLOCK_VALUES // pictures[0].size + 1
     for start in range(0, len(places), count):
         place = tuple(places[start : start + count].T)
         a, turned = pictures[place[0]], pairs.mirrored[place]
@@ -204,7 +223,7 @@ def compared(
     return dataclasses.replace(pairs, square=square, move=move)
 
 
-def best(pairs: Pairs, sides: tuple[int, ...]) -> Matches:
+def select_best(pairs: Pairs, sides: tuple[int, ...]) -> Matches:
     """The nearest pair of each picture of the sides (height, width)."""
     distance = pairs.square / pairs.spread
     place = np.arange(len(distance)), distance.argmin(1)
@@ -220,33 +239,35 @@ def variance(pictures: np.ndarray) -> np.ndarray:
     return np.vecdot(rows, rows).astype(np.float64) / rows.shape[-1]
 
 
-def softened(pictures: np.ndarray) -> np.ndarray:
+def soften(pictures: np.ndarray) -> np.ndarray:
     """float32 [N, h, w, C], of FINE pixels a side at most, without what compression changes: fine
     detail a little, colour more.
 
     Soft edges also bend less under the tangent.
     """
-    count = VALUES // pictures[0].size + 1
-    parts = [shrink(pictures[i : i + count], FINE) for i in range(0, len(pictures), count)]
-    weights = _softening(*parts[0].shape[1:])
-    return np.concatenate([sum(_weighted(part, *kind) for kind in weights) for part in parts])
+    count = BLOCK_VALUES // pictures[0].size + 1
+    parts = [shrink(pictures[i : i + count], FINE_SIDE) for i in range(0, len(pictures), count)]
+    weights = _softening_windows(*parts[0].shape[1:])
+    return np.concatenate([sum(_apply_windows(part, *kind) for kind in weights) for part in parts])
 
 
 @functools.cache
-def _softening(height: int, width: int, channels: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _softening_windows(
+    height: int, width: int, channels: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Gaussian windows for `_weighted`, one for brightness and one for what is left of colour."""
     every = np.eye(channels, dtype=np.float32)
-    kinds = [(SOFT, every)]
+    kinds = [(LUMA_BLUR_STD, every)]
     if channels == 3:
-        grey = np.outer(LUMA, np.ones_like(LUMA))
-        kinds = [(SOFT, grey), (SOFT_COLOUR, every - grey)]
+        grey = np.outer(LUMA_WEIGHTS, np.ones_like(LUMA_WEIGHTS))
+        kinds = [(LUMA_BLUR_STD, grey), (CHROMA_BLUR_STD, every - grey)]
     return [
-        (_window(height, deviation), np.kron(_window(width, deviation).T, kind))
+        (_gaussian_window(height, deviation), np.kron(_gaussian_window(width, deviation).T, kind))
         for deviation, kind in kinds
     ]
 
 
-def _window(side: int, deviation: float) -> np.ndarray:
+def _gaussian_window(side: int, deviation: float) -> np.ndarray:
     """float32 [side, side]: the weights of every pixel of a row in each. Weights that round to
     nothing are 0: numbers too small for their type slow a product down twentyfold."""
     place = np.arange(side)
@@ -255,6 +276,6 @@ def _window(side: int, deviation: float) -> np.ndarray:
     return (window / window.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _reach(sides: np.ndarray) -> np.ndarray:
+def _max_shift(sides: np.ndarray) -> np.ndarray:
     """int [2]: the pixels within which a picture of the sides may have moved."""
-    return np.round(REACH * sides).astype(int)
+    return np.round(MAX_SHIFT_SHARE * sides).astype(int)

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from prodgen.metrics.neighbours import blocks, checked, radii
+from prodgen.metrics.neighbours import check_rows, distance_blocks, squared_radii
 
-EDGE = 1 - 1e-11  # of a squared radius: what rounding alone may bring inside stays outside
+RADIUS_TOLERANCE = (
+    1 - 1e-11
+)  # of a squared radius: what rounding alone may bring inside stays outside
 
 
-def scores(
+def compute_prdc(
     real: np.ndarray, fake: np.ndarray, k: int = 5, size: int | None = None
 ) -> dict[str, float]:
     """Precision, recall, density and coverage of features real [N, F] and fake [M, F].
@@ -31,11 +33,14 @@ def scores(
     """
     if k < 1:
         raise ValueError(f"expected k >= 1 neighbours, not {k}")
-    real = checked(real, k + 1, "real pictures")
-    fake = checked(fake, k + 1, "generated pictures")
-    real_edges, fake_edges = EDGE * radii(real, k, size), EDGE * radii(fake, k, size)
+    real = check_rows(real, k + 1, "real pictures")
+    fake = check_rows(fake, k + 1, "generated pictures")
+    real_edges, fake_edges = (
+        RADIUS_TOLERANCE * squared_radii(real, k, size),
+        RADIUS_TOLERANCE * squared_radii(fake, k, size),
+    )
     precise, held, recalled, covered = np.zeros(len(fake), bool), 0, 0, 0
-    for part, block in blocks(real, fake, size):
+    for part, block in distance_blocks(real, fake, size):
         inside = block < real_edges[part, None]
         precise |= inside.any(axis=0)
         held += int(inside.sum())
@@ -57,12 +62,12 @@ def realism(real: np.ndarray, fake: np.ndarray, k: int = 3, size: int | None = N
     rare (Kynkaanniemi et al. 2019, eq. 3). At least 1: within a ball; inf: a copy. BadData and
     ValueError as in `scores`.
     """
-    real = checked(real, k + 1, "real pictures")
-    fake = checked(fake, 1, "generated pictures")
-    reach = radii(real, k, size)
+    real = check_rows(real, k + 1, "real pictures")
+    fake = check_rows(fake, 1, "generated pictures")
+    reach = squared_radii(real, k, size)
     kept = reach <= np.median(reach)
     found = np.zeros(len(fake))
-    for part, block in blocks(real[kept], fake, size):
+    for part, block in distance_blocks(real[kept], fake, size):
         with np.errstate(divide="ignore", invalid="ignore"):
             share = np.where(block > 0, reach[kept][part, None] / block, np.inf)
         found = np.maximum(found, share.max(axis=0))

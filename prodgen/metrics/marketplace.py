@@ -22,8 +22,10 @@ from prodgen.photo import silhouette
 
 MAX_PIXELS = 40_000_000  # measuring takes some 60 bytes a pixel
 MIN_SIDE = 16
-NEAR = 12.0  # levels: a background farther from the asked colour is another one, and stays
-EVEN = 6.0  # levels: an uneven background would show where it is cut
+MAX_COLOUR_SHIFT = (
+    12.0  # levels: a background farther from the asked colour is another one, and stays
+)
+MAX_REPAIRABLE_STD = 6.0  # levels: an uneven background would show where it is cut
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +94,9 @@ class Repair:
     changes: what was done, in words; empty: nothing. refused: why nothing could be, else "".
     """
 
-    picture: np.ndarray
+    image: np.ndarray
     changes: tuple[str, ...] = ()
-    refused: str = ""
+    refusal: str = ""
 
 
 def check(picture: str | os.PathLike[str] | np.ndarray, profile: str | Profile) -> Verdict:
@@ -102,13 +104,13 @@ def check(picture: str | os.PathLike[str] | np.ndarray, profile: str | Profile) 
 
     An unknown profile, or an array that is no picture, is a ValueError.
     """
-    asked = _profile(profile)
+    asked = _resolve_profile(profile)
     if not isinstance(picture, np.ndarray):
         try:
-            picture = read(picture)
+            picture = read_image(picture)
         except Refused as refused:
-            return unreadable(refused)
-    pixels, alpha = _opaque(picture, asked)
+            return unreadable_verdict(refused)
+    pixels, alpha = _composite_alpha(picture, asked)
     measures = product.measure(pixels, alpha)
     reasons = _size(measures, asked)
     if alpha is not None:
@@ -120,7 +122,7 @@ def check(picture: str | os.PathLike[str] | np.ndarray, profile: str | Profile) 
     return Verdict(tuple(reasons), measures)
 
 
-def _profile(profile: str | Profile) -> Profile:
+def _resolve_profile(profile: str | Profile) -> Profile:
     if isinstance(profile, Profile):
         return profile
     if profile not in PROFILES:
@@ -180,7 +182,7 @@ def _detail(m: Measures, asked: Profile) -> list[str]:
     return []
 
 
-def read(path: str | os.PathLike[str]) -> np.ndarray:
+def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """The upright picture in a file, uint8 [H, W, C], C of 1, 3 or 4 (RGBA), in sRGB.
 
     `Refused`, as by `decode_file`, where it has more than MAX_PIXELS; also animated, or too small.
@@ -192,12 +194,12 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
     return picture
 
 
-def unreadable(refused: Refused) -> Verdict:
+def unreadable_verdict(refused: Refused) -> Verdict:
     """The verdict on a file that `read` refused."""
     return Verdict((f"unreadable: {str(refused).removeprefix('unreadable: ')}",), None)
 
 
-def _opaque(picture: np.ndarray, asked: Profile) -> tuple[np.ndarray, np.ndarray | None]:
+def _composite_alpha(picture: np.ndarray, asked: Profile) -> tuple[np.ndarray, np.ndarray | None]:
     """The picture uint8 [H, W, 1 | 3] over the asked background; its alpha unless all opaque."""
     if picture.ndim != 3 or picture.shape[-1] != 4 or picture.dtype != np.uint8:
         return picture, None
@@ -209,7 +211,7 @@ def _opaque(picture: np.ndarray, asked: Profile) -> tuple[np.ndarray, np.ndarray
     return np.uint8(np.rint(colour * share + ground * (1 - share))), alpha
 
 
-def repaired(picture: np.ndarray, profile: str | Profile) -> Repair:
+def repair(picture: np.ndarray, profile: str | Profile) -> Repair:
     """A picture uint8 [H, W, 1 | 3 | 4] re-centred and re-padded as the profile asks.
 
     The product's pixels are moved, never resampled, so no resolution is invented and a picture
@@ -221,14 +223,14 @@ def repaired(picture: np.ndarray, profile: str | Profile) -> Repair:
     stay as they are. Refused: no product, one that the frame cuts off, a background that is uneven
     or of another colour.
     """
-    asked = _profile(profile)
-    pixels, alpha = _opaque(picture, asked)
+    asked = _resolve_profile(profile)
+    pixels, alpha = _composite_alpha(picture, asked)
     verdict = check(picture, asked)
     m = verdict.measures
     refused = _refusal(m, asked, alpha)
     if refused:
-        return Repair(picture, refused=refused)
-    ground = _ground(m, asked)
+        return Repair(picture, refusal=refused)
+    ground = _target_background(m, asked)
     changes = [f"transparency: composed on {ground}"] if alpha is not None else []
     lay = {"fill", "off_centre"} & set(verdict.keys) or (asked.square and m.size[0] != m.size[1])
     # A background that is right already keeps its faint shadows; another would show as a patch.
@@ -253,15 +255,18 @@ def _refusal(m: Measures, asked: Profile, alpha: np.ndarray | None) -> str:
         return "the frame cuts the product off"
     if alpha is not None:
         return ""
-    if not m.evenness <= EVEN:
-        return f"the background varies by {m.evenness:.1f} levels, at most {EVEN:g}"
-    off = max(abs(a - b) for a, b in zip(m.background, _ground(m, asked), strict=True))
-    if off > NEAR:
-        return f"the background is {off:.0f} levels from the asked colour, at most {NEAR:g}"
+    if not m.evenness <= MAX_REPAIRABLE_STD:
+        return f"the background varies by {m.evenness:.1f} levels, at most {MAX_REPAIRABLE_STD:g}"
+    off = max(abs(a - b) for a, b in zip(m.background, _target_background(m, asked), strict=True))
+    if off > MAX_COLOUR_SHIFT:
+        return (
+            f"the background is {off:.0f} levels from the asked colour, at most "
+            f"{MAX_COLOUR_SHIFT:g}"
+        )
     return ""
 
 
-def _ground(m: Measures, asked: Profile) -> tuple[int, ...]:
+def _target_background(m: Measures, asked: Profile) -> tuple[int, ...]:
     """The colour around the product, one level a channel of the measured picture."""
     colour = asked.background or tuple(round(level) for level in m.background)
     return colour[: len(m.background)]

@@ -14,11 +14,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from prodgen.core.errors import UsageError
-from prodgen.metrics.features import Identity
+from prodgen.metrics.features import ExtractorIdentity
 
 
 @dataclasses.dataclass(frozen=True)
-class Passport:
+class MeasurementSpec:
     """What a number was measured with and on.
 
     metric: its name. extractor: who looked, None where nobody did. data: the digest of the real
@@ -27,7 +27,7 @@ class Passport:
     """
 
     metric: str
-    extractor: Identity | None
+    extractor: ExtractorIdentity | None
     data: str
     split: str
     real: int
@@ -36,16 +36,16 @@ class Passport:
     options: tuple[tuple[str, Any], ...] = ()
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Passport:
+    def from_json(cls, record: Mapping[str, Any]) -> MeasurementSpec:
         """What `dataclasses.asdict` wrote, read back."""
         who, options = record["extractor"], record["options"]
         return cls(**{
             **record,
-            "extractor": Identity(**who) if who else None,
+            "extractor": ExtractorIdentity(**who) if who else None,
             "options": tuple((name, value) for name, value in options),
         })  # fmt: skip
 
-    def unlike(self, other: Passport) -> dict[str, tuple[Any, Any]]:
+    def differing_fields(self, other: MeasurementSpec) -> dict[str, tuple[Any, Any]]:
         """The fields that differ, with both values."""
         pairs = {
             field.name: (getattr(self, field.name), getattr(other, field.name))
@@ -55,7 +55,7 @@ class Passport:
 
 
 @dataclasses.dataclass(frozen=True)
-class Number:
+class Measurement:
     """A measured value, its 95 % interval (nan: not known), its floor and its passport.
 
     real_baseline: the value of real pictures under the same passport, nan where it has none, with
@@ -65,7 +65,7 @@ class Number:
     """
 
     value: float
-    measurement_spec: Passport
+    measurement_spec: MeasurementSpec
     low: float = math.nan
     high: float = math.nan
     real_baseline: float = math.nan
@@ -76,29 +76,29 @@ class Number:
     real_baseline_high: float = math.nan
 
     @property
-    def ranked(self) -> bool:
+    def is_rankable(self) -> bool:
         """Whether it may rank its subject: not by an extractor that its training has used."""
         who = self.measurement_spec.extractor
         return who is None or not who.sha256 or who.sha256 not in self.trained_with
 
 
-def unlike(one: Passport, other: Passport) -> str:
+def describe_differences(one: MeasurementSpec, other: MeasurementSpec) -> str:
     """What differs, in words; "" where nothing does."""
-    return "; ".join(f"{name}: {a} and {b}" for name, (a, b) in one.unlike(other).items())
+    return "; ".join(f"{name}: {a} and {b}" for name, (a, b) in one.differing_fields(other).items())
 
 
-def gain(one: Number, other: Number) -> float:
+def difference(one: Measurement, other: Measurement) -> float:
     """one's value minus other's. UsageError where their passports differ, or where one is no rank.
 
     Whether more is better is the metric's to say.
     """
-    if said := unlike(one.measurement_spec, other.measurement_spec):
+    if said := describe_differences(one.measurement_spec, other.measurement_spec):
         raise UsageError(
             f"two numbers of different passports do not compare ({said})",
             "measure both with the same extractor, pictures, counts and seed",
         )
     for number in (one, other):
-        if not number.ranked:
+        if not number.is_rankable:
             raise UsageError(
                 f"{number.subject} was trained with {number.measurement_spec.extractor}, which "
                 "says nothing about how it ranks",

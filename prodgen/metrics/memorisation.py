@@ -19,15 +19,21 @@ from PIL import Image
 from prodgen.core import images
 from prodgen.metrics import likeness, nearness, neighbours
 
-LEVEL = 0.02  # share of the held-back pictures that come nearer than the one the line is drawn from
-MARGIN = 0.5  # of that one's distance: honest but blurred samples, means of several pictures, are
+HELD_OUT_QUANTILE = (
+    0.02  # share of the held-back pictures that come nearer than the one the line is drawn from
+)
+DISTANCE_MARGIN = (
+    0.5  # of that one's distance: honest but blurred samples, means of several pictures, are
+)
 # up to twice as near as sharp ones, in squares
-SAME = 2e-3  # distance within which two pictures are one, whatever the held-back ones do
-FEWEST = 20  # pictures of a set: fewer say nothing
+MAX_IDENTICAL_DISTANCE = (
+    2e-3  # distance within which two pictures are one, whatever the held-back ones do
+)
+MIN_IMAGES = 20  # pictures of a set: fewer say nothing
 
 
 @dataclasses.dataclass(frozen=True)
-class Pictures:
+class ImageSet:
     """A set of pictures: `image` uint8 [N, H, W, C], C of 1 or 3, and `features` float [N, F].
 
     The features are those of any extractor, the same for every set. ValueError for another type or
@@ -43,14 +49,14 @@ class Pictures:
             raise ValueError(f"expected uint8 [N, H, W, 1 or 3], not {image.dtype} {image.shape}")
         if len(self.features) != len(image):
             raise ValueError(f"{len(image)} pictures have features of {len(self.features)}")
-        neighbours.checked(self.features, FEWEST, "pictures to compare")
+        neighbours.check_rows(self.features, MIN_IMAGES, "pictures to compare")
 
     def __len__(self) -> int:
         return len(self.image)
 
 
 @dataclasses.dataclass(frozen=True)
-class Finding:
+class MatchedPair:
     """A sample and the training picture that it is most alike to, as places in their arrays.
 
     `likeness` is 1 for the same picture. `how`: "as is", "mirrored", "shifted by (down, right)" in
@@ -94,11 +100,11 @@ class Report:
     gap_low: float
     gap_high: float
     data_copying: float
-    findings: tuple[Finding, ...]
+    findings: tuple[MatchedPair, ...]
 
 
 def examine(
-    samples: Pictures, training: Pictures, held_back: Pictures, *, seed: int = 0, most: int = 24
+    samples: ImageSet, training: ImageSet, held_back: ImageSet, *, seed: int = 0, most: int = 24
 ) -> Report:
     """Compare samples with the pictures that the generator saw, and with ones that it did not.
 
@@ -108,14 +114,16 @@ def examine(
     report. ValueError where the pictures' shapes differ.
     """
     dice = np.random.Generator(np.random.Philox(seed))
-    hint, distance = neighbours.nearest(samples.features, training.features)
-    held_hint, held_distance = neighbours.nearest(held_back.features, training.features)
-    _, spacing = neighbours.nearest(training.features)
-    match = likeness.closest(samples.image, training.image, hint[:, None])
-    held_match = likeness.closest(held_back.image, training.image, held_hint[:, None])
-    line, false_alarms = copy_line(held_match.distance)
+    hint, distance = neighbours.find_nearest(samples.features, training.features)
+    held_hint, held_distance = neighbours.find_nearest(held_back.features, training.features)
+    _, spacing = neighbours.find_nearest(training.features)
+    match = likeness.find_matches(samples.image, training.image, hint[:, None])
+    held_match = likeness.find_matches(held_back.image, training.image, held_hint[:, None])
+    line, false_alarms = copy_threshold(held_match.distance)
     some = dice.permutation(len(training))[: len(samples)]
-    gap, low, high = nearness.gap(samples.features, training.features, held_back.features, dice)
+    gap, low, high = nearness.generalisation_gap(
+        samples.features, training.features, held_back.features, dice
+    )
     order = np.argsort(match.distance, kind="stable")[:most]
     return Report(
         samples=len(samples),
@@ -125,8 +133,8 @@ def examine(
         false_alarms=false_alarms,
         copies=float((match.distance < line).mean()),
         held_back_copies=float((held_match.distance < line).mean()),
-        repeats=_repeats(samples.image, samples.features, line),
-        training_repeats=_repeats(training.image[some], training.features[some], line),
+        repeats=_repeat_share(samples.image, samples.features, line),
+        training_repeats=_repeat_share(training.image[some], training.features[some], line),
         authenticity=nearness.authenticity(hint, distance, spacing),
         held_back_authenticity=nearness.authenticity(held_hint, held_distance, spacing),
         gap=gap,
@@ -137,7 +145,7 @@ def examine(
     )
 
 
-def copy_line(held_back: np.ndarray) -> tuple[float, float]:
+def copy_threshold(held_back: np.ndarray) -> tuple[float, float]:
     """(distance below which a picture is a copy, share of honest samples below it, at most).
 
     `held_back` [T] are the distances of held-back pictures to their most alike training pictures.
@@ -148,23 +156,27 @@ def copy_line(held_back: np.ndarray) -> tuple[float, float]:
     never below 0.002, and then the share counts the held-back pictures that are within.
     """
     count = len(held_back)
-    rank = max(1, int(LEVEL * (count + 1)))
-    line = max(MARGIN * float(np.partition(held_back, rank - 1)[rank - 1]), SAME)
+    rank = max(1, int(HELD_OUT_QUANTILE * (count + 1)))
+    line = max(
+        DISTANCE_MARGIN * float(np.partition(held_back, rank - 1)[rank - 1]), MAX_IDENTICAL_DISTANCE
+    )
     rank = max(rank, 1 + int((held_back < line).sum()))
     return line, rank / (count + 1)
 
 
-def _repeats(image: np.ndarray, features: np.ndarray, line: float) -> float:
+def _repeat_share(image: np.ndarray, features: np.ndarray, line: float) -> float:
     """The share of the pictures of a set that have another one within the distance `line`."""
-    hint, _ = neighbours.nearest(features)
-    return float((likeness.closest(image, image, hint[:, None], same=True).distance < line).mean())
+    hint, _ = neighbours.find_nearest(features)
+    return float(
+        (likeness.find_matches(image, image, hint[:, None], same=True).distance < line).mean()
+    )
 
 
-def _finding(sample: int, match: likeness.Matches, by_features: int, line: float) -> Finding:
+def _finding(sample: int, match: likeness.Matches, by_features: int, line: float) -> MatchedPair:
     down, right = (int(x) for x in match.shift[sample])
     how = ["mirrored"] if match.mirrored[sample] else []
     how += [f"shifted by ({down}, {right})"] if down or right else []
-    return Finding(
+    return MatchedPair(
         sample=sample,
         training=int(match.index[sample]),
         likeness=float(1 - match.distance[sample]),
@@ -174,7 +186,7 @@ def _finding(sample: int, match: likeness.Matches, by_features: int, line: float
     )
 
 
-def verdict(report: Report) -> str:
+def describe_verdict(report: Report) -> str:
     """What the report says, with its thresholds, for someone who sells the products."""
     return " ".join([_about_copies(report), *_about_the_rest(report)])
 
@@ -226,7 +238,7 @@ def _about_the_rest(report: Report) -> list[str]:
     return said
 
 
-def pairs_sheet(
+def draw_pairs_sheet(
     report: Report, samples: np.ndarray, training: np.ndarray, *, columns: int = 8
 ) -> Image.Image:
     """The findings, the most alike first: rows of samples, and below each its training picture.

@@ -10,8 +10,8 @@ import numpy as np
 
 from prodgen.metrics import neighbours
 
-DRAWS = 1000  # bootstrap replicates
-TINY = np.finfo(np.float64).tiny
+NUM_BOOTSTRAP_DRAWS = 1000  # bootstrap replicates
+MIN_DISTANCE = np.finfo(np.float64).tiny
 
 
 def authenticity(index: np.ndarray, distance: np.ndarray, spacing: np.ndarray) -> float:
@@ -40,7 +40,7 @@ def data_copying(samples: np.ndarray, held_back: np.ndarray) -> float:
     return float((wins - n * t / 2) / np.sqrt(n * t * (n + t + 1) / 12))
 
 
-def gap(
+def generalisation_gap(
     samples: np.ndarray, training: np.ndarray, held_back: np.ndarray, dice: np.random.Generator
 ) -> tuple[float, float, float]:
     """(gap, low, high) of features [N, F], [M, F], [T, F], with a 99 % interval.
@@ -56,21 +56,27 @@ def gap(
     size = min(len(held_back), len(training) // 2)
     order = dice.permutation(len(training))
     subsets = [order[i : i + size] for i in range(0, len(order) - size + 1, size)]
-    to_training = np.stack([neighbours.nearest(samples, training[s])[1] for s in subsets], axis=1)
+    to_training = np.stack(
+        [neighbours.find_nearest(samples, training[s])[1] for s in subsets], axis=1
+    )
     some = dice.permutation(len(held_back))[:size]
-    to_held_back = neighbours.nearest(samples, held_back[some])[1]
-    power, draws = _power_of_luck(to_training), np.empty(DRAWS)
-    for draw in range(DRAWS):
+    to_held_back = neighbours.find_nearest(samples, held_back[some])[1]
+    power, draws = subset_variance_correction(to_training), np.empty(NUM_BOOTSTRAP_DRAWS)
+    for draw in range(NUM_BOOTSTRAP_DRAWS):
         rows = dice.integers(len(samples), size=len(samples))
         weights = np.bincount(rows, minlength=len(samples)) / len(samples)
-        means = np.maximum(weights @ to_training, TINY)
+        means = np.maximum(weights @ to_training, MIN_DISTANCE)
         luck = (means[dice.integers(len(means))] / means.mean()) ** power
         draws[draw] = weights @ to_held_back / means.mean() * luck
     low, high = np.quantile(draws, (0.005, 0.995))
-    return float(to_held_back.mean() / max(to_training.mean(), TINY)), float(low), float(high)
+    return (
+        float(to_held_back.mean() / max(to_training.mean(), MIN_DISTANCE)),
+        float(low),
+        float(high),
+    )
 
 
-def _power_of_luck(distances: np.ndarray) -> float:
+def subset_variance_correction(distances: np.ndarray) -> float:
     """The power that turns a subset's mean distance, over the mean of all, into a subset's luck.
 
     `distances` [N, S] of N samples to S subsets. The means vary for two reasons: subsets differ,
@@ -82,5 +88,5 @@ def _power_of_luck(distances: np.ndarray) -> float:
     means = distances.mean(0)
     rest = distances - distances.mean(1, keepdims=True) - means + means.mean()
     noise = np.square(rest).sum() / ((n - 1) * (s - 1)) / n
-    kept = max(0.0, 1 - noise / max(means.var(ddof=1), TINY))
+    kept = max(0.0, 1 - noise / max(means.var(ddof=1), MIN_DISTANCE))
     return float(np.sqrt(kept * (s + 1) / (s - 1)))

@@ -15,12 +15,14 @@ from PIL import Image
 from prodgen.photo import silhouette
 from prodgen.photo.silhouette import box_of, dilate
 
-FRINGE = 4.0  # levels: a weaker line around the product is nobody's halo
-DROP = 8.0  # dB under the bands below: enlargement falls lower, a picture's own edges do not
-CELLS = 8  # a side: large enough for a texture to cancel out, small enough for a product's parts
-LARGE = 1500  # pixels a side
-BANDS = 96  # of the spectrum, from 0 to Nyquist
-LUMA = np.float32([0.299, 0.587, 0.114])  # ITU-R 601
+MIN_HALO_LEVELS = 4.0  # levels: a weaker line around the product is nobody's halo
+MIN_DROP_DB = 8.0  # dB under the bands below: enlargement falls lower, a picture's own edges do not
+HALO_GRID_CELLS = (
+    8  # a side: large enough for a texture to cancel out, small enough for a product's parts
+)
+MAX_MEASURED_SIDE = 1500  # pixels a side
+NUM_BANDS = 96  # of the spectrum, from 0 to Nyquist
+LUMA_WEIGHTS = np.float32([0.299, 0.587, 0.114])  # ITU-R 601
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +78,7 @@ def measure(picture: np.ndarray, mask: np.ndarray | None = None) -> Measures:
     """
     silhouette.check(picture, mask)
     height, width = picture.shape[:2]
-    factor = -(-max(height, width) // LARGE)
+    factor = -(-max(height, width) // MAX_MEASURED_SIDE)
     small = _reduce(picture, factor)
     found = silhouette.find(small, mask if mask is None else _reduce(mask, factor))
     base = np.median(silhouette.border(picture), axis=0)
@@ -89,8 +91,8 @@ def measure(picture: np.ndarray, mask: np.ndarray | None = None) -> Measures:
     top, left, bottom, right = (edge * factor for edge in box)
     bottom, right = min(bottom, height), min(right, width)
     crop = _around(box, found.mask.shape)
-    strength, thickness = halo_of(small[crop], found.background[crop], found.mask[crop])
-    y = luma(picture[_around((top, left, bottom, right), (height, width))])
+    strength, thickness = measure_halo(small[crop], found.background[crop], found.mask[crop])
+    y = to_luma(picture[_around((top, left, bottom, right), (height, width))])
     return dataclasses.replace(
         result,
         box=(top, left, bottom, right),
@@ -99,8 +101,8 @@ def measure(picture: np.ndarray, mask: np.ndarray | None = None) -> Measures:
         offset=((left + right - width) / 2 / width, (top + bottom - height) / 2 / height),
         halo=strength,
         halo_width=thickness * factor,
-        blur=blur_of(y),
-        native=native_of(y) * max(height, width),
+        blur=measure_blur(y),
+        native=measure_native_share(y) * max(height, width),
     )
 
 
@@ -125,10 +127,10 @@ def _enlarge(mask: np.ndarray, factor: int, shape: tuple[int, int]) -> np.ndarra
     return mask.repeat(factor, axis=0).repeat(factor, axis=1)[: shape[0], : shape[1]]
 
 
-def luma(picture: np.ndarray) -> np.ndarray:
+def to_luma(picture: np.ndarray) -> np.ndarray:
     """float32 [H, W] of a picture [H, W, 1 | 3], in the picture's levels."""
     picture = picture.astype(np.float32)
-    return picture[..., 0] if picture.shape[-1] == 1 else picture @ LUMA
+    return picture[..., 0] if picture.shape[-1] == 1 else picture @ LUMA_WEIGHTS
 
 
 def _around(box: tuple[int, int, int, int], shape: tuple[int, int]) -> tuple[slice, slice]:
@@ -145,7 +147,7 @@ def _background(picture: np.ndarray, clear: np.ndarray) -> dict[str, float]:
     if not clear.any():
         return {}
     distance = 255 - picture.min(axis=-1)[clear].astype(np.int64)
-    level = luma(picture)[clear].astype(np.float64)
+    level = to_luma(picture)[clear].astype(np.float64)
     y, x = (axis / size for axis, size in zip(np.nonzero(clear), clear.shape, strict=True))
     step = -(-len(level) // 20000)
     terms = np.stack([np.ones_like(x), x, y], axis=1)[::step]
@@ -159,7 +161,9 @@ def _background(picture: np.ndarray, clear: np.ndarray) -> dict[str, float]:
     }
 
 
-def halo_of(picture: np.ndarray, background: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
+def measure_halo(
+    picture: np.ndarray, background: np.ndarray, mask: np.ndarray
+) -> tuple[float, float]:
     """Strength in levels, with its sign, and width in pixels of a fringe along a product's edge.
 
     A clean edge pixel mixes the product's colour F and the background's B, t F + (1 - t) B with t
@@ -185,8 +189,8 @@ def halo_of(picture: np.ndarray, background: np.ndarray, mask: np.ndarray) -> tu
     fringe = np.stack([_off_line(picture, background, colour, ring & near) for ring in rings])
     length = np.sqrt(np.square(fringe).mean(axis=1))
     top = int(length.argmax())
-    sign = math.copysign(1, luma(fringe[None])[0, top])
-    width = length.sum() / length[top] if length[top] >= FRINGE else 0.0
+    sign = math.copysign(1, to_luma(fringe[None])[0, top])
+    width = length.sum() / length[top] if length[top] >= MIN_HALO_LEVELS else 0.0
     return float(sign * length[top]), float(width)
 
 
@@ -197,8 +201,11 @@ def _off_line(
     if not where.any():
         return np.zeros(picture.shape[-1])
     y, x = np.nonzero(where)
-    cell = y * CELLS // where.shape[0] * CELLS + x * CELLS // where.shape[1]
-    count = np.bincount(cell, minlength=CELLS**2)
+    cell = (
+        y * HALO_GRID_CELLS // where.shape[0] * HALO_GRID_CELLS
+        + x * HALO_GRID_CELLS // where.shape[1]
+    )
+    count = np.bincount(cell, minlength=HALO_GRID_CELLS**2)
     p, b, f = (_cell_means(part[where], cell, count) for part in (picture, background, colour))
     along = f - b
     t = ((p - b) * along).sum(1) / np.maximum(np.square(along).sum(1), 1e-9)
@@ -227,7 +234,7 @@ def _local_mean(values: np.ndarray, where: np.ndarray, reach: int) -> tuple[np.n
     return window[..., :-1] / np.maximum(window[..., -1:], 1), window[..., -1] > 0
 
 
-def blur_of(y: np.ndarray) -> float:
+def measure_blur(y: np.ndarray) -> float:
     """The Gaussian standard deviation, pixels, of the strong edges in a luma [H, W].
 
     For a step blurred by a Gaussian, sum |grad y|^2 / (2 sum (laplace y)^2) is its variance,
@@ -249,10 +256,12 @@ def blur_of(y: np.ndarray) -> float:
         return deviation
     height, width = (size // 2 * 2 for size in y.shape)
     even = y[:height, :width]
-    return 2 * blur_of((even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4)
+    return 2 * measure_blur(
+        (even[::2, ::2] + even[1::2, ::2] + even[::2, 1::2] + even[1::2, 1::2]) / 4
+    )
 
 
-def native_of(y: np.ndarray) -> float:
+def measure_native_share(y: np.ndarray) -> float:
     """The share of its pixels, (0, 1], that the detail in a luma [H, W] needs.
 
     Repeated pixels are counted (`_repeats`). Otherwise the lowest frequency is sought, as a share
@@ -268,18 +277,18 @@ def native_of(y: np.ndarray) -> float:
         return math.nan
     share = min(_repeats(y), _repeats(y.T))
     level = 10 * np.log10(power / power.max() + 1e-9)
-    for i in range(4, BANDS):
+    for i in range(4, NUM_BANDS):
         below = np.median(level[i // 6 : max(i * 17 // 20, 2)])
         beyond = np.median(level[i : i + max(4, i // 4)])
-        if max(level[i], beyond) < below - DROP:
-            return min(share, i / BANDS)
+        if max(level[i], beyond) < below - MIN_DROP_DB:
+            return min(share, i / NUM_BANDS)
     return share
 
 
 def _spectrum(y: np.ndarray) -> np.ndarray:
     """Power [BANDS] of the differences along rows and along columns."""
-    total = np.zeros(BANDS)
-    centres = (np.arange(BANDS) + 0.5) / BANDS
+    total = np.zeros(NUM_BANDS)
+    centres = (np.arange(NUM_BANDS) + 0.5) / NUM_BANDS
     for lines in (y, y.T):
         steps = np.diff(lines, axis=1)
         n = steps.shape[1]

@@ -15,26 +15,26 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from prodgen.metrics import frechet, interval, kernel, manifold
-from prodgen.metrics.measurement_spec import Number, Passport
+from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec
 
-FLOORS = 3  # sets of real pictures that a floor is the mean of
-K = 5  # neighbours of precision, recall, density and coverage
+NUM_BASELINE_SETS = 3  # sets of real pictures that a floor is the mean of
+NUM_NEIGHBOURS = 5  # neighbours of precision, recall, density and coverage
 LOWER, HIGHER = "lower", "higher"
-SHARES = ("precision", "recall", "coverage")
-BETTER = {
+SHARE_METRICS = ("precision", "recall", "coverage")
+BETTER_DIRECTION = {
     "frechet": LOWER, "kernel": LOWER,
     "precision": HIGHER, "recall": HIGHER, "density": HIGHER, "coverage": HIGHER,
 }  # fmt: skip
 
 
-def distances(
+def measure_distances(
     real: np.ndarray,
     fakes: Sequence[np.ndarray],
     floor: np.ndarray,
-    passport: Passport,
+    passport: MeasurementSpec,
     subject: str = "",
     trained_with: tuple[str, ...] = (),
-) -> dict[str, Number]:
+) -> dict[str, Measurement]:
     """Every number of BETTER, by name.
 
     real [N, F]: features of the real pictures that are held back; fakes: sets [M, F], all of one
@@ -47,20 +47,22 @@ def distances(
     if len(sizes) != 1:
         raise ValueError(f"expected sets of one size, not of {sorted(sizes)}")
     (size,) = sizes
-    parts = max(1, min(FLOORS, len(floor) // size))
-    found: dict[str, Number] = {}
+    parts = max(1, min(NUM_BASELINE_SETS, len(floor) // size))
+    found: dict[str, Measurement] = {}
     for measure, options in MEASURES:
         values = [measure(real, fake) for fake in fakes]
         floors = [measure(real, floor[i * size : (i + 1) * size]) for i in range(parts)]
         for name in values[0]:
-            mean, low, high = interval.of_few([value[name] for value in values])
+            mean, low, high = interval.student_interval([value[name] for value in values])
             if len(fakes) == 1:
                 low, high = _alone(name, mean, real, fakes[0])
-            elif name in SHARES:  # few equal shares have no spread, but are not known exactly
+            elif (
+                name in SHARE_METRICS
+            ):  # few equal shares have no spread, but are not known exactly
                 least, most = _alone(name, mean, real, np.concatenate(fakes))
                 low, high = max(min(low, least), 0.0), min(max(high, most), 1.0)
-            floor_mean, *floor_ends = interval.of_few([value[name] for value in floors])
-            found[name] = Number(
+            floor_mean, *floor_ends = interval.student_interval([value[name] for value in floors])
+            found[name] = Measurement(
                 mean,
                 dataclasses.replace(
                     passport, metric=name, real=len(real), fake=size,
@@ -77,15 +79,15 @@ def _alone(name: str, value: float, real: np.ndarray, fake: np.ndarray) -> tuple
     if name == "kernel":
         found = kernel.distance(real, fake, subsets=1)
         return found.low, found.high
-    if name in SHARES:
+    if name in SHARE_METRICS:
         n = len(fake) if name == "precision" else len(real)
-        return interval.of_share(round(value * n), n)
+        return interval.wilson_interval(round(value * n), n)
     return math.nan, math.nan
 
 
 def _caution(name: str, real: int, fake: int, floor: int, features: int) -> str:
     said = []
-    if name == "frechet" and (words := frechet.caution(min(real, fake), features)):
+    if name == "frechet" and (words := frechet.sample_size_caution(min(real, fake), features)):
         said.append(words)
     if floor < fake:
         said.append(f"the floor is that of {floor} pictures, not of {fake}")
@@ -93,7 +95,7 @@ def _caution(name: str, real: int, fake: int, floor: int, features: int) -> str:
 
 
 def _frechet(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
-    return {"frechet": frechet.between(real, fake)}
+    return {"frechet": frechet.feature_distance(real, fake)}
 
 
 def _kernel(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
@@ -102,12 +104,12 @@ def _kernel(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
 
 
 def _manifold(real: np.ndarray, fake: np.ndarray) -> dict[str, float]:
-    return manifold.scores(real, fake, K)
+    return manifold.compute_prdc(real, fake, NUM_NEIGHBOURS)
 
 
 Measure = Callable[[np.ndarray, np.ndarray], dict[str, float]]
 MEASURES: tuple[tuple[Measure, tuple], ...] = (
     (_frechet, ()),
     (_kernel, (("kernel", "cubic"), ("estimate", "unbiased, all rows"))),
-    (_manifold, (("k", K),)),
+    (_manifold, (("k", NUM_NEIGHBOURS),)),
 )

@@ -15,11 +15,11 @@ import itertools
 import numpy as np
 
 from prodgen.metrics import likeness
-from prodgen.metrics.likeness import BLOCK, COARSE, GRAIN, Matches, Pairs
+from prodgen.metrics.likeness import BLOCK_IMAGES, COARSE_SIDE, NOISE_LEVELS, Matches, Pairs
 
-CANDIDATES, FINALISTS = 32, 6  # twice those of likeness.py, as few are compared in full
-MIDDLE = 32  # pixels a side, between COARSE and FINE
-MARGIN = 1.1  # of the bound: the bend is that towards four corners, of pictures on a grid
+NUM_CANDIDATES, NUM_FINALISTS = 32, 6  # twice those of likeness.py, as few are compared in full
+MIDDLE_SIDE = 32  # pixels a side, between COARSE and FINE
+BOUND_MARGIN = 1.1  # of the bound: the bend is that towards four corners, of pictures on a grid
 
 
 class Screen:
@@ -30,10 +30,10 @@ class Screen:
 
     def __init__(self, known: np.ndarray):
         self._known = known
-        self._small = likeness.shrink(known, COARSE)
-        self._rows = likeness.searchable(self._small)
+        self._small = likeness.shrink(known, COARSE_SIDE)
+        self._rows = likeness.search_rows(self._small)
         self._spread_small = likeness.variance(self._small)
-        sides = np.minimum(known.shape[1:3], MIDDLE)
+        sides = np.minimum(known.shape[1:3], MIDDLE_SIDE)
         self._middle = np.empty((len(known), *sides, known.shape[3]), np.float16)
         self._spread = np.full(len(known), np.nan)
 
@@ -46,45 +46,55 @@ class Screen:
         """
         if pictures.shape[1:] != self._known.shape[1:]:
             raise ValueError(f"pictures of {pictures.shape[1:]} against {self._known.shape[1:]}")
-        parts = [pictures[start : start + BLOCK] for start in range(0, len(pictures), BLOCK)]
-        return likeness.joined([self._matched(part, line) for part in parts])
+        parts = [
+            pictures[start : start + BLOCK_IMAGES]
+            for start in range(0, len(pictures), BLOCK_IMAGES)
+        ]
+        return likeness.concatenate_matches([self._matched(part, line) for part in parts])
 
     def _matched(self, pictures: np.ndarray, line: float) -> Matches:
-        soft, small = likeness.softened(pictures), likeness.shrink(pictures, COARSE)
+        soft, small = likeness.soften(pictures), likeness.shrink(pictures, COARSE_SIDE)
         pairs = self._finalists(small, soft)
         most, side = np.sqrt(line * pairs.spread), min(soft.shape[1:3])
         near, closer = np.ones(most.shape, bool), pairs
-        if side >= 2 * COARSE:  # or they are as large as the pictures, and not softened
-            grain = GRAIN * COARSE / side
-            near = np.sqrt(pairs.square) <= MARGIN * (most + _bend(small)[:, None]) + grain
-        if side > MIDDLE:
-            middle = likeness.shrink(soft, MIDDLE)
+        if side >= 2 * COARSE_SIDE:  # or they are as large as the pictures, and not softened
+            grain = NOISE_LEVELS * COARSE_SIDE / side
+            near = (
+                np.sqrt(pairs.square)
+                <= BOUND_MARGIN * (most + _tangent_error(small)[:, None]) + grain
+            )
+        if side > MIDDLE_SIDE:
+            middle = likeness.shrink(soft, MIDDLE_SIDE)
             partners = lambda place: self._middle[pairs.partner[place]].astype(np.float32)  # noqa: E731
-            closer = likeness.compared(pairs, near, middle, partners)
-            near &= np.sqrt(closer.square) <= MARGIN * (most + _bend(middle)[:, None])
+            closer = likeness.refine_pairs(pairs, near, middle, partners)
+            near &= np.sqrt(closer.square) <= BOUND_MARGIN * (
+                most + _tangent_error(middle)[:, None]
+            )
             closer = dataclasses.replace(closer, move=pairs.move)
-        partners = lambda place: likeness.softened(self._known[pairs.partner[place]])  # noqa: E731
-        found = likeness.compared(closer, near, soft, partners)
-        return likeness.best(found, pictures.shape[1:3])
+        partners = lambda place: likeness.soften(self._known[pairs.partner[place]])  # noqa: E731
+        found = likeness.refine_pairs(closer, near, soft, partners)
+        return likeness.select_best(found, pictures.shape[1:3])
 
     def _finalists(self, small: np.ndarray, soft: np.ndarray) -> Pairs:
         """The pairs that are nearest when small; their spread is that of the softened pictures."""
-        index = likeness.candidates(small, self._rows, CANDIDATES)
-        spread = likeness.variance(small)[:, None] + self._spread_small[index] + 2 * GRAIN**2
-        pairs = likeness.finalists(small, self._small[index], index, spread, FINALISTS)
+        index = likeness.select_candidates(small, self._rows, NUM_CANDIDATES)
+        spread = likeness.variance(small)[:, None] + self._spread_small[index] + 2 * NOISE_LEVELS**2
+        pairs = likeness.select_finalists(small, self._small[index], index, spread, NUM_FINALISTS)
         self._prepare(pairs.partner)
-        spread = likeness.variance(soft)[:, None] + self._spread[pairs.partner] + 2 * GRAIN**2
+        spread = (
+            likeness.variance(soft)[:, None] + self._spread[pairs.partner] + 2 * NOISE_LEVELS**2
+        )
         return dataclasses.replace(pairs, spread=spread)
 
     def _prepare(self, index: np.ndarray) -> None:
         new = np.unique(index[np.isnan(self._spread[index])])
         if len(new):
-            soft = likeness.softened(self._known[new])
-            self._middle[new] = likeness.shrink(soft, MIDDLE)
+            soft = likeness.soften(self._known[new])
+            self._middle[new] = likeness.shrink(soft, MIDDLE_SIDE)
             self._spread[new] = likeness.variance(soft)
 
 
-def _bend(pictures: np.ndarray) -> np.ndarray:
+def _tangent_error(pictures: np.ndarray) -> np.ndarray:
     """float32 [N], in levels: the root mean square by which the tangent misses pictures
     [N, h, w, C] moved by half a pixel, towards the worst of the four corners."""
     padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")

@@ -18,8 +18,10 @@ from prodgen.core.types import Array
 
 # Where the taps of a 3x3 kernel land after nearest-neighbour doubling: NEAREST[phase, tap, row].
 # Output row 2i reads low-resolution rows (i-1, i), output row 2i+1 rows (i, i+1).
-NEAREST = (((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))
-NARROW = 32  # channels below which a kernel's gradient is faster with its sides exchanged
+NEAREST_TAPS = (((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))
+MIN_WIDE_CHANNELS = (
+    32  # channels below which a kernel's gradient is faster with its sides exchanged
+)
 
 
 def space_to_depth(x: Array) -> Array:
@@ -62,15 +64,15 @@ def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: P
     faster: that backend is slow at narrow results, not at narrow inputs. It is as slow where it
     pads a picture to more than the size it began with, so that is done beforehand.
     """
-    if gradient.shape[-1] < min(x.shape[-1], NARROW):
-        turned = kernel_gradient(gradient, x, size, opposite(size, padding))
+    if gradient.shape[-1] < min(x.shape[-1], MIN_WIDE_CHANNELS):
+        turned = kernel_gradient(gradient, x, size, transpose_padding(size, padding))
         return turned[::-1, ::-1].swapaxes(2, 3)
-    rows_columns = ends(size, padding)
+    rows_columns = explicit_padding(size, padding)
     if any(sum(pair) >= n for pair, n in zip(rows_columns, size, strict=True)):
         x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *rows_columns, (0, 0))))
         padding = "VALID"
     kernel = jnp.zeros((*size, x.shape[-1], gradient.shape[-1]), x.dtype)
-    parts = kernel_gradient_parts(x)
+    parts = num_gradient_parts(x)
     pairs = zip(jnp.split(x, parts), jnp.split(gradient, parts), strict=True)
     return sum(
         jax.vjp(lambda k, a=a: convolve.fun(a, k, padding), kernel)[1](g)[0] for a, g in pairs
@@ -80,17 +82,18 @@ def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: P
 def input_gradient(gradient: Array, kernel: Array, padding: Padding) -> Array:
     """The gradient [B, H, W, I] to the input of `convolve`: by the kernel turned half way round."""
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    return convolve(gradient, turned, opposite(kernel.shape[:2], padding))
+    return convolve(gradient, turned, transpose_padding(kernel.shape[:2], padding))
 
 
-def opposite(size: tuple[int, int], padding: Padding) -> Padding:
+def transpose_padding(size: tuple[int, int], padding: Padding) -> Padding:
     """The padding of the convolution that leads back: what each side lacks of a full overlap."""
     return tuple(
-        (n - 1 - a, n - 1 - b) for n, (a, b) in zip(size, ends(size, padding), strict=True)
+        (n - 1 - a, n - 1 - b)
+        for n, (a, b) in zip(size, explicit_padding(size, padding), strict=True)
     )
 
 
-def ends(size: tuple[int, int], padding: Padding) -> Padding:
+def explicit_padding(size: tuple[int, int], padding: Padding) -> Padding:
     """The padding as (low, high) of the rows and of the columns."""
     named = {"SAME": tuple(((n - 1) // 2, n // 2) for n in size), "VALID": ((0, 0), (0, 0))}
     return named.get(padding, padding)
@@ -119,7 +122,7 @@ convolve.defvjp(_convolve_forward, _convolve_backward)
 kernel_gradient.defvjp(_kernel_gradient_forward, _kernel_gradient_backward)
 
 
-def kernel_gradient_parts(x: Array) -> int:
+def num_gradient_parts(x: Array) -> int:
     """Into how many parts of the batch x [B, H, W, I] a kernel's gradient is cut: 8 or 1.
 
     Small pictures fit the cache whole. So must a batch that lies on several devices stay: its
@@ -186,7 +189,7 @@ class UpConv(nn.Module):
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, c, f), jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), (f,), jnp.float32)
         x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
-        taps = jnp.asarray(NEAREST, self.dtype)
+        taps = jnp.asarray(NEAREST_TAPS, self.dtype)
         phases = jnp.einsum("atd,bse,deio->tsiabo", taps, taps, kernel).reshape(2, 2, c, 4 * f)
         padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
         every = convolve(padded, phases, "VALID").reshape(b, h + 1, w + 1, 2, 2, f)

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
 
-FEATURES = 128
-WIDTH, WIDEST = 48, 128  # of the first and of the widest stage
+NUM_FEATURES = 128
+STEM_CHANNELS, MAX_CHANNELS = 48, 128  # of the first and of the widest stage
 
 
 class Classifier(nn.Module):
@@ -23,7 +23,7 @@ class Classifier(nn.Module):
 
     @nn.compact
     def __call__(self, image: Array) -> tuple[Array, Array, tuple[Array, ...]]:
-        x, taps = blocks.Conv(WIDTH, name="stem")(blocks.space_to_depth(image)), []
+        x, taps = blocks.Conv(STEM_CHANNELS, name="stem")(blocks.space_to_depth(image)), []
         stage = 0
         while True:
             if x.shape[1] <= 16:
@@ -32,8 +32,8 @@ class Classifier(nn.Module):
             if x.shape[1] <= 7:
                 break
             stage += 1
-            x = blocks.DownConv(min(2 * x.shape[-1], WIDEST), name=f"down{stage}")(nn.silu(x))
-        features = nn.silu(nn.Dense(FEATURES, name="features")(nn.silu(x).mean((1, 2))))
+            x = blocks.DownConv(min(2 * x.shape[-1], MAX_CHANNELS), name=f"down{stage}")(nn.silu(x))
+        features = nn.silu(nn.Dense(NUM_FEATURES, name="features")(nn.silu(x).mean((1, 2))))
         return nn.Dense(self.outputs, name="head")(features), features, tuple(taps)
 
 
@@ -42,6 +42,6 @@ def build(spec: Spec) -> Classifier:
     return Classifier(len(spec.classes) + spec.columns)
 
 
-def zeros(spec: Spec) -> Array:
+def dummy_image(spec: Spec) -> Array:
     """A picture to initialise with."""
     return jnp.zeros((1, *spec.shape), jnp.float32)

@@ -14,10 +14,14 @@ import jax.numpy as jnp
 from prodgen.core import rng
 from prodgen.core.types import Array, Batch, Key, Spec
 
-READERS = ("embedding", "prior", "film")  # parts of networks that mean nothing under other names
+CONDITION_MODULES = (
+    "embedding",
+    "prior",
+    "film",
+)  # parts of networks that mean nothing under other names
 
 
-def differences(before: Spec, now: Spec) -> list[str]:
+def describe_differences(before: Spec, now: Spec) -> list[str]:
     """How the names of two specs' conditions differ, in words; [] where they are the same."""
     pairs = [("categories", before.classes, now.classes)]
     named = [{a.name: (a.kind, a.values) for a in spec.attributes} for spec in (before, now)]
@@ -35,7 +39,7 @@ def vector(batch: Batch, spec: Spec) -> Array:
     return jnp.concatenate([label, flag, batch["attributes"] * known, known], axis=-1)
 
 
-def width(spec: Spec) -> int:
+def vector_size(spec: Spec) -> int:
     """The length of `vector`."""
     return len(spec.classes) + 1 + 2 * spec.columns
 

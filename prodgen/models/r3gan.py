@@ -25,16 +25,16 @@ from prodgen.models import blocks, resample
 from prodgen.models.conditioning import Embedding
 from prodgen.models.grouped import convolve_grouped
 
-EMBEDDING = 64  # width of the condition's embedding
-GAIN = math.sqrt(2 / 1.04)  # keeps the variance through a leaky ReLU of slope 0.2
+EMBEDDING_SIZE = 64  # width of the condition's embedding
+LEAKY_RELU_GAIN = math.sqrt(2 / 1.04)  # keeps the variance through a leaky ReLU of slope 0.2
 
 
-def normal(gain: float) -> nn.initializers.Initializer:
+def scaled_normal(gain: float) -> nn.initializers.Initializer:
     """N(0, gain^2 / fan_in)."""
     return nn.initializers.variance_scaling(max(gain, 1e-12) ** 2, "fan_in", "normal")
 
 
-def activate(x: Array) -> Array:
+def leaky_relu(x: Array) -> Array:
     """Leaky ReLU of slope 0.2."""
     return nn.leaky_relu(x, 0.2)
 
@@ -54,15 +54,15 @@ class Block(nn.Module):
     def __call__(self, x: Array, condition: Array | None = None) -> Array:
         c, zero = x.shape[-1], nn.initializers.zeros_init()
         if not self.group:
-            init = normal(GAIN * self.depth**-0.5)
-            h = activate(blocks.Conv(c, dtype=self.dtype, init=init, name="first")(x))
+            init = scaled_normal(LEAKY_RELU_GAIN * self.depth**-0.5)
+            h = leaky_relu(blocks.Conv(c, dtype=self.dtype, init=init, name="first")(x))
             h = self._scaled(h, condition)
             last = blocks.Conv(c, dtype=self.dtype, init=zero, use_bias=False, name="last")
             return x + last(h)
-        init = normal(GAIN * self.depth**-0.25)
+        init = scaled_normal(LEAKY_RELU_GAIN * self.depth**-0.25)
         h = blocks.Conv(2 * c, 1, dtype=self.dtype, init=init, name="first")(x)
-        h = Grouped(self.group, init, self.dtype, name="middle")(activate(h))
-        h = self._scaled(activate(h), condition)
+        h = Grouped(self.group, init, self.dtype, name="middle")(leaky_relu(h))
+        h = self._scaled(leaky_relu(h), condition)
         last = blocks.Conv(c, 1, dtype=self.dtype, init=zero, use_bias=False, name="last")
         return x + last(h)
 
@@ -109,24 +109,29 @@ class Generator(nn.Module):
     def __call__(self, z: Array, conditions: Array) -> Array:
         e = None
         if self.condition:
-            e = Embedding(EMBEDDING, self.dtype, name="embedding")(conditions)
+            e = Embedding(EMBEDDING_SIZE, self.dtype, name="embedding")(conditions)
             z = jnp.concatenate([z, e], axis=-1)
-        first = nn.Dense(self.widths[0], use_bias=False, dtype=self.dtype, kernel_init=normal(1.0),
-                         name="first")  # fmt: skip
+        first = nn.Dense(
+            self.widths[0],
+            use_bias=False,
+            dtype=self.dtype,
+            kernel_init=scaled_normal(1.0),
+            name="first",
+        )
         shape = (self.side, self.side, self.widths[0])
         start = self.param("start", nn.initializers.normal(1.0), shape, jnp.float32)
         x = start.astype(self.dtype) * first(z)[:, None, None, :]
         for stage, features in enumerate(self.widths):
             if stage:
                 if features != x.shape[-1]:
-                    x = _change(features, self.dtype, f"change{stage}")(x)
+                    x = _pointwise_conv(features, self.dtype, f"change{stage}")(x)
                 x = resample.up(x)
             for block in range(self.blocks[stage]):
                 name = f"block{stage}_{block}"
                 x = Block(self.group, sum(self.blocks), self.dtype, name=name)(x, e)
         if self.half:
             return blocks.UpConv(self.channels, self.dtype, name="head")(x).astype(jnp.float32)
-        head = blocks.Conv(self.channels, 1, dtype=self.dtype, init=normal(1.0), name="head")
+        head = blocks.Conv(self.channels, 1, dtype=self.dtype, init=scaled_normal(1.0), name="head")
         return head(x).astype(jnp.float32)
 
 
@@ -144,10 +149,12 @@ class Discriminator(nn.Module):
     def __call__(self, image: Array, conditions: Array) -> Array:
         x = image.astype(self.dtype)
         if self.half:
-            stem = blocks.Conv(self.widths[-1], dtype=self.dtype, init=normal(1.0), name="stem")
+            stem = blocks.Conv(
+                self.widths[-1], dtype=self.dtype, init=scaled_normal(1.0), name="stem"
+            )
             x = stem(blocks.space_to_depth(x))
         else:
-            x = _change(self.widths[-1], self.dtype, "stem")(x)
+            x = _pointwise_conv(self.widths[-1], self.dtype, "stem")(x)
         for stage in reversed(range(len(self.widths))):
             for block in range(self.blocks[stage]):
                 name = f"block{stage}_{block}"
@@ -155,23 +162,25 @@ class Discriminator(nn.Module):
             if stage:
                 x = resample.down(x)
                 if self.widths[stage - 1] != x.shape[-1]:
-                    x = _change(self.widths[stage - 1], self.dtype, f"change{stage}")(x)
+                    x = _pointwise_conv(self.widths[stage - 1], self.dtype, f"change{stage}")(x)
         c = self.widths[0]
         # A depthwise convolution over the whole picture is a weighted sum of its places.
         init = nn.initializers.normal(1 / x.shape[1])
         where = self.param("where", init, x.shape[1:], jnp.float32)
         x = jnp.einsum("bhwc,hwc->bc", x.astype(jnp.float32), where)
-        features = nn.Dense(c if self.condition else 1, use_bias=False, kernel_init=normal(1.0),
-                            name="features")(x)  # fmt: skip
+        num_features = c if self.condition else 1
+        features = nn.Dense(
+            num_features, use_bias=False, kernel_init=scaled_normal(1.0), name="features"
+        )(x)
         if not self.condition:
             return features[:, 0]
         e = Embedding(c, name="embedding")(conditions)
         return jnp.sum(features * e, axis=-1) / math.sqrt(c)
 
 
-def _change(features: int, dtype: jnp.dtype, name: str) -> blocks.Conv:
+def _pointwise_conv(features: int, dtype: jnp.dtype, name: str) -> blocks.Conv:
     """A 1x1 convolution to another width."""
-    return blocks.Conv(features, 1, dtype=dtype, init=normal(1.0), use_bias=False, name=name)
+    return blocks.Conv(features, 1, dtype=dtype, init=scaled_normal(1.0), use_bias=False, name=name)
 
 
 def sides(resolution: int) -> tuple[int, ...]:

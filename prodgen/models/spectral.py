@@ -14,21 +14,21 @@ import jax.numpy as jnp
 
 from prodgen.core.types import Array, Key
 
-Tree = Any
-NAMES = ("kernel", "where")
-SMALLEST = 1e-4  # of a singular value: a kernel that starts from zero is left as it is
+Params = Any
+KERNEL_NAMES = ("kernel", "where")
+MIN_SINGULAR_VALUE = 1e-4  # of a singular value: a kernel that starts from zero is left as it is
 
 
-def init(params: Tree, key: Key) -> dict[str, Array]:
+def init(params: Params, key: Key) -> dict[str, Array]:
     """Starting vectors by path, [features] each, of unit length."""
     found = {}
     for number, (path, kernel) in enumerate(_kernels(params).items()):
         noise = jax.random.normal(jax.random.fold_in(key, number), kernel.shape[-1:], jnp.float32)
-        found[path] = _unit(noise)
+        found[path] = _unit_vector(noise)
     return found
 
 
-def normalise(params: Tree, vectors: dict[str, Array]) -> tuple[Tree, dict[str, Array]]:
+def normalise(params: Params, vectors: dict[str, Array]) -> tuple[Params, dict[str, Array]]:
     """(params with every kernel W divided by v W u, vectors after one more power iteration).
 
     u and v are constants to differentiation, as in the paper's algorithm 1.
@@ -46,18 +46,18 @@ def normalise(params: Tree, vectors: dict[str, Array]) -> tuple[Tree, dict[str, 
 def _divided(kernel: Array, u: Array) -> tuple[Array, Array]:
     matrix = kernel.reshape(-1, kernel.shape[-1])
     fixed = jax.lax.stop_gradient(matrix)
-    v = _unit(fixed @ u)
-    after = _unit(fixed.T @ v)
+    v = _unit_vector(fixed @ u)
+    after = _unit_vector(fixed.T @ v)
     # A kernel of zeros has no direction: the vector waits for it to grow one.
     u = jnp.where(jnp.any(after != 0), after, u)
     largest = v @ matrix @ u
-    return kernel / jnp.where(largest > SMALLEST, largest, 1.0), u
+    return kernel / jnp.where(largest > MIN_SINGULAR_VALUE, largest, 1.0), u
 
 
-def _kernels(params: Tree) -> dict[str, Array]:
+def _kernels(params: Params) -> dict[str, Array]:
     leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    return {jax.tree_util.keystr(p): leaf for p, leaf in leaves if p[-1].key in NAMES}
+    return {jax.tree_util.keystr(p): leaf for p, leaf in leaves if p[-1].key in KERNEL_NAMES}
 
 
-def _unit(x: Array) -> Array:
+def _unit_vector(x: Array) -> Array:
     return x / jnp.maximum(jnp.linalg.norm(x), 1e-12)

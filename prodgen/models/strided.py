@@ -15,12 +15,12 @@ import jax.numpy as jnp
 from prodgen.core.types import Array
 from prodgen.models.blocks import Padding, convolve, depth_to_space, space_to_depth
 
-NARROW = 16  # with fewer high-resolution channels one convolution is the faster form
+MIN_SPLIT_CHANNELS = 16  # with fewer high-resolution channels one convolution is the faster form
 
 Phases = list[tuple[Array, Padding]]
 
 
-def taps(size: int, shift: int) -> tuple[int, tuple[int, int]]:
+def phase_taps(size: int, shift: int) -> tuple[int, tuple[int, int]]:
     """Which taps of an axis one phase meets: the first, then every second one; and their padding.
 
     Tap j stands at the position j - shift of the high resolution, seen from the low-resolution
@@ -31,16 +31,18 @@ def taps(size: int, shift: int) -> tuple[int, tuple[int, int]]:
     return first, (low, len(range(first, size, 2)) - 1 - low)
 
 
-def phases(kernel: Array, shift: int, step: int) -> Phases:
+def split_phases(kernel: Array, shift: int, step: int) -> Phases:
     """The four phases' kernels [kh', kw', I, O] and paddings, in the order of `space_to_depth`.
 
     The even phase is shifted by `shift`, the odd one by `shift + step`.
     """
-    rows, columns = ([taps(n, shift + step * odd) for odd in (0, 1)] for n in kernel.shape[:2])
+    rows, columns = (
+        [phase_taps(n, shift + step * odd) for odd in (0, 1)] for n in kernel.shape[:2]
+    )
     return [(kernel[a::2, b::2], (high, wide)) for a, high in rows for b, wide in columns]
 
 
-def merged(parts: Phases, axis: int) -> tuple[Array, Padding]:
+def merge_phases(parts: Phases, axis: int) -> tuple[Array, Padding]:
     """The phases as one kernel, side by side in the channels of `axis` (2 read, 3 written)."""
     padding = tuple(tuple(max(p[side][end] for _, p in parts) for end in (0, 1)) for side in (0, 1))
     kernels = []
@@ -50,23 +52,23 @@ def merged(parts: Phases, axis: int) -> tuple[Array, Padding]:
     return jnp.concatenate(kernels, axis), padding
 
 
-def transposed(x: Array, kernel: Array) -> Array:
+def convolve_transposed(x: Array, kernel: Array) -> Array:
     """`lax.conv_transpose` of stride 2, SAME: [B, H, W, I], [k, k, I, O] -> [B, 2H, 2W, O]."""
-    parts = phases(kernel, (kernel.shape[0] + 1) // 2, -1)
-    if kernel.shape[3] < NARROW:
-        return depth_to_space(convolve(x, *merged(parts, axis=3)))
+    parts = split_phases(kernel, (kernel.shape[0] + 1) // 2, -1)
+    if kernel.shape[3] < MIN_SPLIT_CHANNELS:
+        return depth_to_space(convolve(x, *merge_phases(parts, axis=3)))
     return depth_to_space(jnp.concatenate([convolve(x, *part) for part in parts], -1))
 
 
-def strided(x: Array, kernel: Array) -> Array:
+def convolve_strided(x: Array, kernel: Array) -> Array:
     """A convolution of stride 2, SAME, on even sides: [B, H, W, I] -> [B, H/2, W/2, O].
 
     XLA pads SAME by k - 2 in total, the smaller half first: 1 and 2 pixels at size 5.
     """
-    parts = phases(kernel, (kernel.shape[0] - 2) // 2, 1)
+    parts = split_phases(kernel, (kernel.shape[0] - 2) // 2, 1)
     squares = space_to_depth(x)
-    if kernel.shape[2] < NARROW:
-        return convolve(squares, *merged(parts, axis=2))
+    if kernel.shape[2] < MIN_SPLIT_CHANNELS:
+        return convolve(squares, *merge_phases(parts, axis=2))
     inputs = jnp.split(squares, 4, axis=-1)
     return sum(convolve(pixels, *part) for pixels, part in zip(inputs, parts, strict=True))
 
@@ -79,7 +81,7 @@ class Phased(nn.Module):
     dtype: jnp.dtype = jnp.float32
     init: nn.initializers.Initializer = nn.initializers.lecun_normal()
 
-    def convolved(self, x: Array, kernel: Array) -> Array:
+    def apply_kernel(self, x: Array, kernel: Array) -> Array:
         """The layer without its bias."""
         raise NotImplementedError
 
@@ -89,7 +91,7 @@ class Phased(nn.Module):
         kernel = self.param("kernel", self.init, shape, jnp.float32)
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
         x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
-        return self.convolved(x, kernel) + bias
+        return self.apply_kernel(x, kernel) + bias
 
 
 class TransposedConv(Phased):
@@ -98,8 +100,8 @@ class TransposedConv(Phased):
     [B, H, W, I] -> [B, 2H, 2W, features], as DCGAN's generator uses it (Radford et al. 2016).
     """
 
-    def convolved(self, x: Array, kernel: Array) -> Array:
-        return transposed(x, kernel)
+    def apply_kernel(self, x: Array, kernel: Array) -> Array:
+        return convolve_transposed(x, kernel)
 
 
 class StridedConv(Phased):
@@ -108,5 +110,5 @@ class StridedConv(Phased):
     [B, H, W, I] with even H and W -> [B, H/2, W/2, features], as DCGAN's discriminator uses it.
     """
 
-    def convolved(self, x: Array, kernel: Array) -> Array:
-        return strided(x, kernel)
+    def apply_kernel(self, x: Array, kernel: Array) -> Array:
+        return convolve_strided(x, kernel)

@@ -18,7 +18,7 @@ from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
 from prodgen.models.conditioning import Embedding
 
-EMBEDDING = 128  # width of the condition's embedding
+EMBEDDING_SIZE = 128  # width of the condition's embedding
 
 
 def sides(resolution: int) -> tuple[int, ...]:
@@ -63,7 +63,7 @@ class Prior(nn.Module):
     @nn.compact
     def __call__(self, condition: Array) -> tuple[Array, Array]:
         zero = nn.initializers.zeros_init()
-        x = nn.silu(nn.Dense(2 * EMBEDDING, dtype=self.dtype)(condition))
+        x = nn.silu(nn.Dense(2 * EMBEDDING_SIZE, dtype=self.dtype)(condition))
         x = nn.Dense(2 * self.latent, dtype=self.dtype, kernel_init=zero)(x)
         mean, log_variance = jnp.split(x.astype(jnp.float32), 2, axis=-1)
         return mean, jnp.clip(log_variance, -10.0, 10.0)
@@ -111,7 +111,7 @@ class VAE(nn.Module):
         self.encoder = Encoder(self.widths, self.blocks, self.latent, self.dtype)
         self.decoder = Decoder(self.widths, self.blocks, self.side, self.channels, self.dtype)
         if self.condition:
-            self.embedding = Embedding(EMBEDDING, self.dtype)
+            self.embedding = Embedding(EMBEDDING_SIZE, self.dtype)
             self.prior = Prior(self.latent, self.dtype)
 
     def _given(self, conditions: Array) -> tuple[Array | None, Array, Array]:

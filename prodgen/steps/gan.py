@@ -54,7 +54,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     for_g, for_d, for_vectors = jax.random.split(key, 3)
     image = jnp.zeros((1, *spec.shape), jnp.float32)
     noise = jnp.zeros((1, config.model.latent), jnp.float32)
-    conditions = jnp.zeros((1, conditioning.width(spec)), jnp.float32)
+    conditions = jnp.zeros((1, conditioning.vector_size(spec)), jnp.float32)
     g = generator.init(for_g, noise, conditions)["params"]
     d = discriminator.init(for_d, image, conditions)["params"]
     nets = {

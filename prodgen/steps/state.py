@@ -106,14 +106,14 @@ def adopt(state: State, donor: State, spec: Spec, theirs: Spec) -> tuple[State, 
     do all whose only matter is the conditions, where the donor's spec, `theirs`, names others. A
     donor that shares no leaf at all is another kind of model: UsageError.
     """
-    nets, differences, taken = {}, conditioning.differences(theirs, spec), 0
+    nets, differences, taken = {}, conditioning.describe_differences(theirs, spec), 0
     other_conditions = bool(differences)
     for name, net in state.nets.items():
         given = trees.names(donor.nets[name].judged()) if name in donor.nets else {}
         mine = trees.names(net.params)
         reasons = {p: _why(leaf, given.get(p)) for p, leaf in mine.items()}
         if other_conditions:
-            readers = [p for p in mine if set(p.split("/")) & set(conditioning.READERS)]
+            readers = [p for p in mine if set(p.split("/")) & set(conditioning.CONDITION_MODULES)]
             reasons |= {p: reasons[p] or "reads other conditions there" for p in readers}
         differences += [f"{name}/{p}: {reason}" for p, reason in reasons.items() if reason]
         taken += sum(not reason for reason in reasons.values())

@@ -21,7 +21,7 @@ from prodgen.core import images, rng, trees
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import divergence
 from prodgen.losses.reconstruction import Likelihood
-from prodgen.metrics import reconstruction
+from prodgen.metrics import reconstruction_quality
 from prodgen.models import conditioning
 from prodgen.models import vae as model
 from prodgen.steps.state import State, all_finite, commit, counters, descend, fresh
@@ -56,7 +56,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     """A fresh state; the same key gives the same weights."""
     image = jnp.zeros((1, *spec.shape), jnp.float32)
     noise = jnp.zeros((1, config.model.latent), jnp.float32)
-    conditions = jnp.zeros((1, conditioning.width(spec)), jnp.float32)
+    conditions = jnp.zeros((1, conditioning.vector_size(spec)), jnp.float32)
     params = network(config, spec).init(key, image, noise, conditions)["params"]
     net = fresh(params, optim.chain(config), config.optim.ema_images > 0)
     extras = {"sigma2": jnp.ones((), jnp.float32), **counters()}
@@ -155,8 +155,8 @@ def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
             "kl": kl,
             "elbo": -(nll + kl),
             "mse": jnp.mean(jnp.square(picture - image), axis=(1, 2, 3)),
-            "psnr": reconstruction.psnr(image, picture),
-            "ssim": reconstruction.ssim(image, picture),
+            "psnr": reconstruction_quality.psnr(image, picture),
+            "ssim": reconstruction_quality.ssim(image, picture),
             "latent_sum": mu,
             "latent_square": jnp.square(mu),
         }

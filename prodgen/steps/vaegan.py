@@ -64,7 +64,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     for_vae, for_d, for_vectors = jax.random.split(key, 3)
     state = vae.init(config, spec, for_vae)
     image = jnp.zeros((1, *spec.shape), jnp.float32)
-    conditions = jnp.zeros((1, conditioning.width(spec)), jnp.float32)
+    conditions = jnp.zeros((1, conditioning.vector_size(spec)), jnp.float32)
     params = patch.build(config, spec).init(for_d, image, conditions)["params"]
     transform = discriminator.transform_of(config)
     d = fresh(params, transform, ema=False)

@@ -9,7 +9,7 @@ from PIL import Image
 from prodgen.apps.common import image_folders, offline_evaluation
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data import prepare
-from prodgen.metrics.measurement_spec import Number, Passport, gain
+from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec, difference
 from prodgen.model import Model
 from prodgen.report.judged import sections
 from tests.modes import run_mode
@@ -62,7 +62,7 @@ def test_every_number_has_its_passport_interval_and_floor(judged, many):
     assert {name.partition("-")[0] for name in found["distances"]} == {"classifier", "pixels"}
     for numbers in found["distances"].values():
         for metric, number in numbers.items():
-            passport = Passport.from_json(number["measurement_spec"])
+            passport = MeasurementSpec.from_json(number["measurement_spec"])
             assert passport.metric == metric and passport.data == store.digest()
             assert passport.split == "test" and passport.real == len(store.ids("test"))
             assert number["low"] <= number["value"] <= number["high"]
@@ -99,13 +99,15 @@ def test_numbers_of_two_judgements_compare_only_with_one_passport(judged, run, m
         ask(workdir=run, out=tmp_path / "fewer.json", n=40)
     fewer = json.loads((tmp_path / "fewer.json").read_text())
     one, other = (
-        Number(**number | {"measurement_spec": Passport.from_json(number["measurement_spec"])})
+        Measurement(
+            **number | {"measurement_spec": MeasurementSpec.from_json(number["measurement_spec"])}
+        )
         for number in (first["distances"][name]["frechet"] for first in (judged[1], fewer)
                        for name in first["distances"] if name.startswith("pixels"))
     )  # fmt: skip
-    assert gain(one, one) == 0
+    assert difference(one, one) == 0
     with pytest.raises(UsageError, match="real: 80 and 40"):
-        gain(one, other)
+        difference(one, other)
 
 
 def test_hostile_names_stay_text(judged):

@@ -21,7 +21,9 @@ def runs(store, tmp_path_factory):
     """Runs of 20 steps that hear conditions (True) or not (False), with untrained home networks."""
     found = {}
     net = classifier.build(store.spec)
-    params = jax.device_get(net.init(jax.random.key(0), classifier.zeros(store.spec))["params"])
+    params = jax.device_get(
+        net.init(jax.random.key(0), classifier.dummy_image(store.spec))["params"]
+    )
     for heard in (True, False):
         path = tmp_path_factory.mktemp("runs") / "run"
         config = tiny(optim__lr=1e-2, train__num_steps=20, model__condition=heard)

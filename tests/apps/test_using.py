@@ -195,7 +195,9 @@ def test_copies_of_training_pictures_are_caught_and_ones_own_pass(inverter, turn
 
 def test_the_line_is_drawn_once(inverter, turned, monkeypatch):
     line, drawn = Guard(inverter.model).line, []
-    monkeypatch.setattr(memorisation, "copy_line", lambda distance: (drawn.append(1) or line, 0.0))
+    monkeypatch.setattr(
+        memorisation, "copy_threshold", lambda distance: (drawn.append(1) or line, 0.0)
+    )
     assert Guard(inverter.model).line == line and not drawn
     for file in (turned.path.parent / "lines").iterdir():
         file.write_bytes(file.read_bytes() + b"0")

@@ -20,7 +20,7 @@ def maker(store, tmp_path_factory):
     model = prodgen.load(path)
     model.store = lambda: store  # the squares have no config to be prepared from
     net = classifier.build(store.spec)  # untrained: random features are features too
-    params = net.init(jax.random.key(0), classifier.zeros(store.spec))["params"]
+    params = net.init(jax.random.key(0), classifier.dummy_image(store.spec))["params"]
     home.keep(path, jax.device_get(params), {"sha256": ""})
     return Personaliser(model.inverter, lambda text: None)
 

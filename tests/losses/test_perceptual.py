@@ -68,7 +68,7 @@ def test_other_shapes_are_refused():
 def test_the_home_network_s_taps_fit():
     spec = Spec(28, 1, ("a", "b"))
     net = classifier.build(spec)
-    params = net.init(jax.random.key(0), classifier.zeros(spec))
+    params = net.init(jax.random.key(0), classifier.dummy_image(spec))
     a, b = jax.random.uniform(jax.random.key(1), (2, 3, *spec.shape), minval=-1)
     taps_of = jax.jit(lambda image: net.apply(params, image)[2])
     found = distance(taps_of(a), taps_of(b))

@@ -25,7 +25,9 @@ def by_hand(a, b, low, high):
             there.append(slice(max(-move, 0), side - max(move, 0)))
         gap = a[*here] - b[*there]
         pull = np.array([(slope[*here] * gap).mean() for slope in slopes])
-        move = np.clip(np.linalg.solve(bend, pull), -alignment.TANGENT, alignment.TANGENT)
+        move = np.clip(
+            np.linalg.solve(bend, pull), -alignment.MAX_TANGENT_MOVE, alignment.MAX_TANGENT_MOVE
+        )
         gain = 2 * move @ pull - move @ bend @ move
         found.append(((gap**2).mean() - max(gain, 0), (down, right) - move * (gain > 0)))
     return min(found, key=lambda pair: pair[0])

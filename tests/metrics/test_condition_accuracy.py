@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prodgen.core.types import Attribute, Spec
-from prodgen.metrics.condition_accuracy import obedience
+from prodgen.metrics.condition_accuracy import measure
 
 SPEC = Spec(8, 3, ("mug", "hat"), (
     Attribute("colour", "categorical", ("red", "blue")),
@@ -39,7 +39,7 @@ SAID_REAL = outputs(("mug", "red", 11, 0), ("hat", "red", 12, 90))
 def test_each_condition_by_hand():
     asked = rows(("mug", "red", 10, 350), ("hat", "red", 14, 90), ("hat", "blue", 14, 180))
     said = outputs(("mug", "red", 13, 10), ("mug", "red", 14, 90), ("hat", "red", 13, 0))
-    found = obedience(SPEC, asked, said, REAL, SAID_REAL)
+    found = measure(SPEC, asked, said, REAL, SAID_REAL)
     assert found["category"].value == pytest.approx(2 / 3)
     assert found["category"].worst == ("hat", 0.5) and found["category"].real == 1.0
     assert found["colour"].value == pytest.approx(2 / 3) and found["colour"].real == 0.5
@@ -52,9 +52,9 @@ def test_each_condition_by_hand():
 
 def test_what_is_not_asked_for_counts_nothing():
     asked = rows(("mug", None, 10, None), (None, None, None, None))
-    found = obedience(SPEC, asked, outputs(("mug", "red", 10, 0), ("hat", "red", 9, 0)), REAL,
+    found = measure(SPEC, asked, outputs(("mug", "red", 10, 0), ("hat", "red", 9, 0)), REAL,
                       SAID_REAL)  # fmt: skip
     assert set(found) == {"category", "height"}
     assert found["category"].count == found["height"].count == 1
     nothing = rows((None, None, None, None))
-    assert obedience(SPEC, nothing, outputs(("mug", "red", 1, 0)), REAL, SAID_REAL) == {}
+    assert measure(SPEC, nothing, outputs(("mug", "red", 1, 0)), REAL, SAID_REAL) == {}

@@ -30,7 +30,7 @@ def test_pixels_are_the_picture_at_sixteen():
 
 
 def test_rows_do_not_depend_on_how_many_there_are():
-    see, many = features.pixels(), pictures(features.BATCH + 5)
+    see, many = features.pixels(), pictures(features.BATCH_SIZE + 5)
     whole = see(many)
     np.testing.assert_array_equal(whole[3:4], see(many[3:4]))
     np.testing.assert_array_equal(whole[-1:], see(many[-1:]))
@@ -39,7 +39,7 @@ def test_rows_do_not_depend_on_how_many_there_are():
 def test_home_is_the_classifier_s_features():
     net = classifier.Classifier(4)
     params = net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
-    who = features.home(params, "ab" * 32)
+    who = features.classifier_features(params, "ab" * 32)
     apply = jax.jit(net.apply)
     expected = apply({"params": params}, images.to_float(pictures(5)))[1]
     np.testing.assert_allclose(who(pictures(5)), expected, rtol=1e-5, atol=1e-6)
@@ -86,20 +86,20 @@ def test_what_is_no_picture_is_refused(wrong):
 def test_features_are_remembered_by_content(tmp_path):
     pictures = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
     seen, calls = features.pixels(), []
-    who = features.Extractor(seen.identity, lambda x: calls.append(1) or seen.see(x))
-    first = features.remembered(who, pictures, tmp_path)
-    np.testing.assert_array_equal(features.remembered(who, pictures, tmp_path), first)
+    who = features.Extractor(seen.identity, lambda x: calls.append(1) or seen.extract(x))
+    first = features.load_or_extract(who, pictures, tmp_path)
+    np.testing.assert_array_equal(features.load_or_extract(who, pictures, tmp_path), first)
     assert len(calls) == 1
-    features.remembered(who, pictures[::-1], tmp_path)
+    features.load_or_extract(who, pictures[::-1], tmp_path)
     assert len(calls) == 2 and len(list(tmp_path.iterdir())) == 2
     for path in tmp_path.iterdir():
         path.write_bytes(path.read_bytes()[:-1] + b"!")
-    np.testing.assert_array_equal(features.remembered(who, pictures, tmp_path), first)
+    np.testing.assert_array_equal(features.load_or_extract(who, pictures, tmp_path), first)
     assert len(calls) == 3
 
 
 def test_a_folder_that_cannot_be_written_keeps_nothing(tmp_path):
     (tmp_path / "file").write_text("")
     pictures = np.zeros((2, 16, 16, 1), np.uint8)
-    found = features.remembered(features.pixels(), pictures, tmp_path / "file")
+    found = features.load_or_extract(features.pixels(), pictures, tmp_path / "file")
     np.testing.assert_array_equal(found, features.pixels()(pictures))

@@ -99,11 +99,11 @@ def test_too_few_pictures_are_named(n):
 
 
 def test_a_biased_distance_is_said_in_words():
-    assert frechet.needed(2048) == 2049
-    assert frechet.caution(2049, 2048) == ""
-    words = frechet.caution(2048, 2048)
+    assert frechet.min_full_rank_rows(2048) == 2049
+    assert frechet.sample_size_caution(2049, 2048) == ""
+    words = frechet.sample_size_caution(2048, 2048)
     assert "2048 pictures are too few" in words and "upwards; at least 2049" in words
-    frechet.enough(2)
+    frechet.require_two_rows(2)
 
 
 @pytest.mark.parametrize(("n", "m"), [(200, 300), (10, 300), (300, 10), (10, 12), (25, 2)])
@@ -121,23 +121,23 @@ def test_rows_and_their_moments_are_equally_far_apart(n, m):
     """Whether or not a side has more rows than features."""
     a, b = features(n, shift=1e3), features(m, seed=1, shift=1e3 + 0.1)
     expected = frechet.distance(*seen(a), *seen(b))
-    assert frechet.between(a, b) == pytest.approx(expected, rel=1e-9)
-    assert frechet.between(a, b) == pytest.approx(of_rows(a, b), rel=1e-9)
-    assert frechet.between(a, a) == pytest.approx(0, abs=1e-10 * expected)
+    assert frechet.feature_distance(a, b) == pytest.approx(expected, rel=1e-9)
+    assert frechet.feature_distance(a, b) == pytest.approx(of_rows(a, b), rel=1e-9)
+    assert frechet.feature_distance(a, a) == pytest.approx(0, abs=1e-10 * expected)
 
 
 def test_rows_that_cannot_be_compared_are_refused():
     with pytest.raises(ValueError, match=r"not \(9, 24\) and \(9, 23\)"):
-        frechet.between(features(9), features(9)[:, 1:])
+        frechet.feature_distance(features(9), features(9)[:, 1:])
     with pytest.raises(BadData, match="at least 2 pictures on either side, not 1"):
-        frechet.between(features(9), features(1))
+        frechet.feature_distance(features(9), features(1))
 
 
 def test_a_small_distance_of_singular_covariances_keeps_its_digits():
     a = features(12)
     b = a + 1e-3 * features(12, seed=1)
     assert frechet.distance(*seen(a), *seen(b)) == pytest.approx(of_rows(a, b), rel=1e-5)
-    assert frechet.between(a, b) == pytest.approx(of_rows(a, b), rel=1e-9)
+    assert frechet.feature_distance(a, b) == pytest.approx(of_rows(a, b), rel=1e-9)
 
 
 def test_fewer_pictures_are_biased_upwards():
@@ -157,7 +157,7 @@ def test_what_is_not_finite_has_no_distance():
     rows = features(50)
     rows[3, 4] = np.nan
     assert np.isnan(frechet.distance(*seen(rows), *seen(features(50))))
-    assert np.isnan(frechet.between(rows, features(50)))
+    assert np.isnan(frechet.feature_distance(rows, features(50)))
 
 
 def test_it_agrees_with_the_matrix_root():

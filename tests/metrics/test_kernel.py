@@ -93,7 +93,7 @@ def test_neither_blocks_nor_the_order_of_rows_nor_of_sides_change_it(monkeypatch
     found = kernel.distance(real, fake)
     other = kernel.distance(real[::-1], fake[np.random.default_rng(0).permutation(40)])
     turned = kernel.distance(fake, real)
-    monkeypatch.setattr(kernel, "BLOCK", 100)
+    monkeypatch.setattr(kernel, "MAX_BLOCK_VALUES", 100)
     for each in (other, turned, kernel.distance(real, fake)):
         assert each.full == pytest.approx(found.full, rel=1e-10)
         assert each.error == pytest.approx(found.error, rel=1e-10)

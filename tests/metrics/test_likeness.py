@@ -41,7 +41,7 @@ def asked(shape):
 @pytest.mark.parametrize("shape", list(WERE))
 def test_distances_are_what_they_were(shape):
     pictures, others = asked(shape)
-    found = likeness.closest(pictures, others, np.arange(6)[:, None])
+    found = likeness.find_matches(pictures, others, np.arange(6)[:, None])
     index, distance, shift = WERE[shape]
     assert found.index.tolist() == index and found.shift.tolist() == shift
     np.testing.assert_allclose(found.distance, distance, atol=3e-6)
@@ -50,9 +50,9 @@ def test_distances_are_what_they_were(shape):
 
 def test_softening_keeps_flat_pictures_and_colour_least():
     flat = np.full((1, 20, 20, 3), (10, 120, 240), np.uint8)
-    np.testing.assert_allclose(likeness.softened(flat), flat, atol=1e-3)
+    np.testing.assert_allclose(likeness.soften(flat), flat, atol=1e-3)
     grain = np.random.default_rng(0).normal(0, 20, (1, 40, 40, 1)) * [1, -0.3, -1]
-    left = likeness.softened((128 + grain).astype(np.uint8)).std((1, 2)) / grain.std((1, 2))
+    left = likeness.soften((128 + grain).astype(np.uint8)).std((1, 2)) / grain.std((1, 2))
     assert (left < 0.35).all()
 
 

@@ -23,18 +23,18 @@ def test_by_hand():
     fake balls hold all reals, that of 20 the real at 7.
     """
     real, fake = np.array([[0.0], [1.0], [3.0], [7.0]]), np.array([[0.5], [3.5], [20.0]])
-    found = manifold.scores(real, fake, k=1)
+    found = manifold.compute_prdc(real, fake, k=1)
     assert found == pytest.approx(
         {"precision": 2 / 3, "recall": 4 / 4, "density": 4 / 3, "coverage": 1.0}
     )
-    far = manifold.scores(real, fake + 100, k=1)
+    far = manifold.compute_prdc(real, fake + 100, k=1)
     assert far == {"precision": 0, "recall": 0, "density": 0, "coverage": 0}
 
 
 def test_a_row_on_the_edge_of_a_ball_is_outside():
     """Reals at 0, 1, 10 with the radii 1, 1, 9: the fake at 2 touches the ball of 1."""
     real = np.array([[0.0], [1.0], [10.0]])
-    found = manifold.scores(real, np.array([[2.0], [2.0]]), k=1)
+    found = manifold.compute_prdc(real, np.array([[2.0], [2.0]]), k=1)
     assert found == pytest.approx(
         {"precision": 1, "recall": 0, "density": 1.0, "coverage": 1 / 3}  # 8 from 10, within 9
     )
@@ -44,7 +44,7 @@ def test_a_row_on_the_edge_of_a_ball_is_outside():
 @pytest.mark.parametrize(("n", "m", "shift"), [(120, 90, 0.3), (60, 150, 1.0)])
 def test_it_agrees_with_prdc(k, n, m, shift):
     real, fake = rows_of(n).astype(np.float32), rows_of(m, seed=1, shift=shift).astype(np.float32)
-    assert manifold.scores(real, fake, k) == pytest.approx(by_prdc(real, fake, k), rel=1e-6)
+    assert manifold.compute_prdc(real, fake, k) == pytest.approx(by_prdc(real, fake, k), rel=1e-6)
 
 
 @pytest.mark.parametrize("k", [1, 3, 5])
@@ -52,19 +52,19 @@ def test_it_agrees_with_prdc_where_ties_and_copies_abound(k):
     """Whole numbers, whose distances are exact in either package."""
     dice = np.random.default_rng(k)
     real, fake = dice.integers(0, 4, (80, 3)), dice.integers(0, 4, (70, 3))
-    assert manifold.scores(real, fake, k) == pytest.approx(by_prdc(real, fake, k), rel=1e-6)
+    assert manifold.compute_prdc(real, fake, k) == pytest.approx(by_prdc(real, fake, k), rel=1e-6)
 
 
 def test_the_reals_themselves_are_perfect():
     """Each ball holds its own row and k - 1 neighbours; the k-th is on its edge."""
     rows = rows_of(200)
-    assert manifold.scores(rows, rows) == {
+    assert manifold.compute_prdc(rows, rows) == {
         "precision": 1, "recall": 1, "density": 1, "coverage": 1,
     }  # fmt: skip
 
 
 def test_other_reals_are_nearly_perfect():
-    found = manifold.scores(rows_of(1000, 4), rows_of(1000, 4, seed=1))
+    found = manifold.compute_prdc(rows_of(1000, 4), rows_of(1000, 4, seed=1))
     assert found["density"] == pytest.approx(1, abs=0.1)
     assert found["coverage"] == pytest.approx(1 - 2**-5, abs=0.02)
     assert min(found["precision"], found["recall"]) > 0.9
@@ -72,34 +72,34 @@ def test_other_reals_are_nearly_perfect():
 
 def test_a_collapsed_generator_is_precise_and_covers_nothing():
     real = rows_of(300)
-    found = manifold.scores(real, np.tile(real[np.abs(real).sum(1).argmin()], (300, 1)))
+    found = manifold.compute_prdc(real, np.tile(real[np.abs(real).sum(1).argmin()], (300, 1)))
     assert found["precision"] == 1 and found["recall"] == 0
     assert found["coverage"] < 0.2 < found["density"]
 
 
 def test_precision_and_recall_swap_with_the_sides():
     real, fake = rows_of(90), rows_of(70, seed=1, shift=0.5)
-    one, other = manifold.scores(real, fake), manifold.scores(fake, real)
+    one, other = manifold.compute_prdc(real, fake), manifold.compute_prdc(fake, real)
     assert (one["precision"], one["recall"]) == (other["recall"], other["precision"])
 
 
 def test_neither_blocks_nor_the_order_of_rows_change_anything():
     real, fake = rows_of(90), np.concatenate([rows_of(60, seed=1), rows_of(90)[:10]])  # 10 copies
-    found = manifold.scores(real, fake)
+    found = manifold.compute_prdc(real, fake)
     for size in (1, 7, 90):
-        assert manifold.scores(real, fake, size=size) == found
+        assert manifold.compute_prdc(real, fake, size=size) == found
     order = np.random.default_rng(2).permutation(70)
-    assert manifold.scores(real[::-1], fake[order]) == found
+    assert manifold.compute_prdc(real[::-1], fake[order]) == found
 
 
 def test_what_has_no_manifold_is_named():
     with pytest.raises(BadData, match="6 real pictures are needed at least, not 5"):
-        manifold.scores(rows_of(5), rows_of(6))
+        manifold.compute_prdc(rows_of(5), rows_of(6))
     with pytest.raises(BadData, match="4 generated pictures are needed at least, not 3"):
-        manifold.scores(rows_of(5), rows_of(3), k=3)
+        manifold.compute_prdc(rows_of(5), rows_of(3), k=3)
     with pytest.raises(ValueError, match="k >= 1"):
-        manifold.scores(rows_of(5), rows_of(5), k=0)
-    assert manifold.scores(rows_of(6), rows_of(6, seed=1))  # the fewest
+        manifold.compute_prdc(rows_of(5), rows_of(5), k=0)
+    assert manifold.compute_prdc(rows_of(6), rows_of(6, seed=1))  # the fewest
 
 
 def test_realism_by_hand():

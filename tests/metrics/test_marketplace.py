@@ -12,7 +12,7 @@ from PIL import Image
 
 from prodgen.core.errors import Refused
 from prodgen.metrics import marketplace, product
-from prodgen.metrics.marketplace import check, read, repaired
+from prodgen.metrics.marketplace import check, read_image, repair
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "clothing-white" / "images"
@@ -77,7 +77,7 @@ def test_grey_and_sixteen_bits_pass(tmp_path):
     assert check(grey[..., None], MAIN).passes
     assert check(saved(tmp_path / "grey.png", grey), MAIN).passes
     deep = saved(tmp_path / "deep.png", grey.astype(np.uint16) * 257)
-    np.testing.assert_array_equal(read(deep)[..., 0], grey)
+    np.testing.assert_array_equal(read_image(deep)[..., 0], grey)
     assert check(deep, MAIN).passes
 
 
@@ -173,7 +173,7 @@ def unreadable(path, *words):
     verdict = check(path, "white_main")
     assert verdict.measures is None
     with pytest.raises(Refused):
-        read(path)
+        read_image(path)
     return only(verdict, "unreadable", *words)
 
 
@@ -219,10 +219,10 @@ def test_exif_orientation_is_applied(tmp_path):
     exif[0x0112] = 6  # to be shown turned by 90 degrees, clockwise
     path = saved(tmp_path / "turned.jpg", np.rot90(tall), exif=exif, quality=95)
     assert Image.open(path).size == (480, 400)
-    picture = read(path)
+    picture = read_image(path)
     assert picture.shape == tall.shape and np.abs(picture.astype(int) - tall).mean() < 1
     (tmp_path / "odd.jpg").write_bytes(spoilt_exif(path))
-    assert read(tmp_path / "odd.jpg").shape == (400, 480, 3)
+    assert read_image(tmp_path / "odd.jpg").shape == (400, 480, 3)
 
 
 def spoilt_exif(path):
@@ -236,72 +236,72 @@ def spoilt_exif(path):
 
 
 def test_a_good_picture_is_left_alone():
-    repair = repaired(packshot(), MAIN)
-    assert repair.picture is packshot() and repair.changes == () and repair.refused == ""
+    result = repair(packshot(), MAIN)
+    assert result.image is packshot() and result.changes == () and result.refusal == ""
 
 
 def test_a_small_product_aside_is_centred_and_padded_without_resampling():
     picture = packshot(800, radius=0.3, right=-100, down=45)
-    repair = repaired(picture, MAIN)
-    assert repair.picture.shape == (533, 533, 3)  # 480 / 0.9
-    assert len(repair.changes) == 2
-    assert "-12.5% right, +5.6% down" in repair.changes[0]
-    assert "800 x 800 px to 533 x 533, fill 60.0% to 90.1%" in repair.changes[1]
-    verdict = check(repair.picture, MAIN)
+    result = repair(picture, MAIN)
+    assert result.image.shape == (533, 533, 3)  # 480 / 0.9
+    assert len(result.changes) == 2
+    assert "-12.5% right, +5.6% down" in result.changes[0]
+    assert "800 x 800 px to 533 x 533, fill 60.0% to 90.1%" in result.changes[1]
+    verdict = check(result.image, MAIN)
     assert verdict.passes and max(map(abs, verdict.measures.offset)) <= 1 / 533
     top, left, bottom, right = product.measure(picture).box
     moved = verdict.measures.box
     np.testing.assert_array_equal(
-        repair.picture[moved[0] : moved[2], moved[1] : moved[3]], picture[top:bottom, left:right]
+        result.image[moved[0] : moved[2], moved[1] : moved[3]], picture[top:bottom, left:right]
     )
 
 
 def test_the_frame_grows_to_the_size_asked_for_but_not_the_product():
-    repair = repaired(packshot(800, radius=0.2175), MAIN)  # 348 px: 0.9 of 387, 0.87 of 400
-    assert repair.picture.shape == (400, 400, 3) and check(repair.picture, MAIN).passes
-    small = repaired(packshot(250, radius=0.2), MAIN)
-    assert small.picture.shape == (111, 111, 3)
-    assert check(small.picture, MAIN).keys == ("size",)
+    result = repair(packshot(800, radius=0.2175), MAIN)  # 348 px: 0.9 of 387, 0.87 of 400
+    assert result.image.shape == (400, 400, 3) and check(result.image, MAIN).passes
+    small = repair(packshot(250, radius=0.2), MAIN)
+    assert small.image.shape == (111, 111, 3)
+    assert check(small.image, MAIN).keys == ("size",)
 
 
 def test_a_wide_picture_becomes_square():
     wide = np.pad(packshot(), ((0, 0), (120, 20), (0, 0)), constant_values=255)
-    repair = repaired(wide, SQUARE)
-    assert repair.picture.shape == (424, 424, 3)  # 360 / 0.85
-    assert check(repair.picture, SQUARE).passes
+    result = repair(wide, SQUARE)
+    assert result.image.shape == (424, 424, 3)  # 360 / 0.85
+    assert check(result.image, SQUARE).passes
 
 
 def test_a_nearly_white_background_becomes_white_without_a_seam():
     picture = packshot(600, radius=0.34, right=20, ground=247).copy()
     picture[300:302, 30:32] = 180  # dust
-    repair = repaired(picture, MAIN)
-    assert any("set to (255, 255, 255)" in change for change in repair.changes)
-    verdict = check(repair.picture, MAIN)
+    result = repair(picture, MAIN)
+    assert any("set to (255, 255, 255)" in change for change in result.changes)
+    verdict = check(result.image, MAIN)
     assert verdict.passes and verdict.measures.white_share == 1
-    assert (repair.picture[:60, :60] == 255).all()
-    middle = len(repair.picture) // 2
-    np.testing.assert_array_equal(repair.picture[middle, middle], (60, 90, 150))
+    assert (result.image[:60, :60] == 255).all()
+    middle = len(result.image) // 2
+    np.testing.assert_array_equal(result.image[middle, middle], (60, 90, 150))
 
 
 def test_a_faint_shadow_on_white_survives():
     picture = packshot(600, radius=0.3).copy()
     picture[485:498, 200:400] = 250
-    repair = repaired(picture, MAIN)
-    assert repair.picture.shape == (400, 400, 3)
-    assert (repair.picture[:, 200] == 250).all(axis=-1).sum() == 13
+    result = repair(picture, MAIN)
+    assert result.image.shape == (400, 400, 3)
+    assert (result.image[:, 200] == 250).all(axis=-1).sum() == 13
 
 
 def test_any_background_pads_with_its_own_colour():
-    repair = repaired(packshot(800, radius=0.22, ground=180), EVEN)
-    assert (repair.picture[:20] == 180).all() and len(repair.changes) == 2
-    assert check(repair.picture, EVEN).passes
+    result = repair(packshot(800, radius=0.22, ground=180), EVEN)
+    assert (result.image[:20] == 180).all() and len(result.changes) == 2
+    assert check(result.image, EVEN).passes
 
 
 def test_transparency_is_composed():
-    repair = repaired(with_alpha(packshot()), MAIN)
-    assert repair.changes == ("transparency: composed on (255, 255, 255)",)
-    assert check(repair.picture, MAIN).passes
-    assert np.abs(repair.picture.astype(int) - packshot()).max() <= 1
+    result = repair(with_alpha(packshot()), MAIN)
+    assert result.changes == ("transparency: composed on (255, 255, 255)",)
+    assert check(result.image, MAIN).passes
+    assert np.abs(result.image.astype(int) - packshot()).max() <= 1
 
 
 def test_what_cannot_be_mended_says_so_and_is_left_alone():
@@ -315,9 +315,9 @@ def test_what_cannot_be_mended_says_so_and_is_left_alone():
         (shaded, "varies by"),
         (packshot(ground=180), "75 levels from the asked colour"),
     ):
-        repair = repaired(picture, MAIN)
-        assert words in repair.refused
-        assert repair.picture is picture and repair.changes == ()
+        result = repair(picture, MAIN)
+        assert words in result.refusal
+        assert result.image is picture and result.changes == ()
 
 
 # --- real pictures -----------------------------------------------------------------------------

@@ -6,15 +6,15 @@ import json
 import pytest
 
 from prodgen.core.errors import UsageError
-from prodgen.metrics.features import Identity
-from prodgen.metrics.measurement_spec import Number, Passport, gain
+from prodgen.metrics.features import ExtractorIdentity
+from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec, difference
 
-WHO = Identity("classifier", "3", "ab" * 32, "none")
-PASS = Passport("frechet", WHO, "d1", "test", 436, 1000, 0, (("k", 5),))
+WHO = ExtractorIdentity("classifier", "3", "ab" * 32, "none")
+PASS = MeasurementSpec("frechet", WHO, "d1", "test", 436, 1000, 0, (("k", 5),))
 
 
 def test_numbers_of_one_passport_compare():
-    assert gain(Number(3.0, PASS), Number(5.0, PASS)) == -2.0
+    assert difference(Measurement(3.0, PASS), Measurement(5.0, PASS)) == -2.0
 
 
 OTHERS = {
@@ -23,24 +23,28 @@ OTHERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(Passport)])
+@pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(MeasurementSpec)])
 def test_any_difference_is_refused_and_named(field):
     other = dataclasses.replace(PASS, **{field: OTHERS[field]})
     with pytest.raises(UsageError, match=f"{field}: ") as error:
-        gain(Number(3.0, PASS), Number(5.0, other))
+        difference(Measurement(3.0, PASS), Measurement(5.0, other))
     assert str(OTHERS[field]) in str(error.value)
 
 
 def test_a_run_is_not_ranked_by_what_it_was_trained_with():
-    taught = Number(3.0, PASS, subject="runs/vaegan", trained_with=(WHO.sha256,))
-    assert not taught.ranked
+    taught = Measurement(3.0, PASS, subject="runs/vaegan", trained_with=(WHO.sha256,))
+    assert not taught.is_rankable
     with pytest.raises(UsageError, match="runs/vaegan was trained with classifier-3-abababab"):
-        gain(taught, Number(5.0, PASS))
-    assert Number(3.0, PASS, trained_with=("cd" * 32,)).ranked
-    assert Number(3.0, dataclasses.replace(PASS, extractor=None), trained_with=("",)).ranked
+        difference(taught, Measurement(5.0, PASS))
+    assert Measurement(3.0, PASS, trained_with=("cd" * 32,)).is_rankable
+    assert Measurement(
+        3.0, dataclasses.replace(PASS, extractor=None), trained_with=("",)
+    ).is_rankable
 
 
 @pytest.mark.parametrize("who", [WHO, None])
 def test_a_passport_survives_json(who):
     passport = dataclasses.replace(PASS, extractor=who)
-    assert Passport.from_json(json.loads(json.dumps(dataclasses.asdict(passport)))) == passport
+    assert (
+        MeasurementSpec.from_json(json.loads(json.dumps(dataclasses.asdict(passport)))) == passport
+    )

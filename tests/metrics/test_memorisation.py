@@ -10,7 +10,7 @@ from PIL import Image
 from prodgen.core.errors import BadData
 from prodgen.data.catalogue import Catalogue
 from prodgen.metrics import likeness, memorisation, nearness
-from prodgen.metrics.memorisation import Pictures
+from prodgen.metrics.memorisation import ImageSet
 
 FRESH = 96
 
@@ -47,7 +47,7 @@ def features_of(image):
 
 
 def pictures_of(image, features=None):
-    return Pictures(image, features_of(image) if features is None else features)
+    return ImageSet(image, features_of(image) if features is None else features)
 
 
 def blots(n, side=16, channels=3, seed=0):
@@ -100,7 +100,7 @@ def test_fresh_products_are_not_accused(honest):
     assert honest.false_alarms <= 0.02 and honest.held_back_copies <= honest.false_alarms
     assert honest.gap_low < 1 < honest.gap_high and abs(honest.data_copying) < 3
     assert abs(honest.authenticity - honest.held_back_authenticity) < 0.15
-    said = memorisation.verdict(honest)
+    said = memorisation.describe_verdict(honest)
     assert said.startswith(f"None of {FRESH} samples is a copy")
     assert f"{honest.line:.4f}" in said and "no nearer to training pictures" in said
 
@@ -112,7 +112,7 @@ def test_every_planted_copy_is_caught_and_nothing_else(copied):
     }
     assert report.copies == len(where) / FRESH
     assert all(f.by_features != f.training for f in report.findings[:6])
-    said = memorisation.verdict(report)
+    said = memorisation.describe_verdict(report)
     assert f"{len(where)} of {FRESH} samples (37.5%) are copies of training pictures" in said
     assert "happen to look alike" not in said
 
@@ -129,7 +129,7 @@ def test_a_finding_says_how_a_copy_was_changed(copied):
 
 def test_the_sheet_shows_each_sample_above_its_training_picture(copied, products):
     report, image, _ = copied
-    sheet = memorisation.pairs_sheet(report, image, products[0], columns=8)
+    sheet = memorisation.draw_pairs_sheet(report, image, products[0], columns=8)
     assert sheet.height == 2 + 10 * (96 + 2)  # 40 findings: five rows of pairs, enlarged threefold
     left, first = sheet.width - 8 * 98, report.findings[0]
     pixels = np.asarray(sheet)[:, left:]
@@ -140,9 +140,9 @@ def test_the_sheet_shows_each_sample_above_its_training_picture(copied, products
 def test_a_copy_is_found_through_features_where_small_pictures_mislead(monkeypatch):
     training = blots(50)
     monkeypatch.setattr(
-        likeness, "candidates", lambda small, rows, count, own: np.full((len(small), 1), 49)
+        likeness, "select_candidates", lambda small, rows, count, own: np.full((len(small), 1), 49)
     )
-    found = likeness.closest(training[:3], training, np.array([[0], [7], [2]]))
+    found = likeness.find_matches(training[:3], training, np.array([[0], [7], [2]]))
     assert found.index[0] == 0 and found.index[2] == 2
     np.testing.assert_allclose(found.distance[[0, 2]], 0, atol=1e-6)
     assert found.distance[1] > 0.1
@@ -154,7 +154,7 @@ def test_likeness_at_any_size(shape):
     others = blots(30, 80, channels)[:, :height, :width]
     down = round(0.05 * height)
     copies = np.stack([moved(picture, down, -1) for picture in others[:4, :, ::-1]])
-    found = likeness.closest(copies, others, np.zeros((4, 0), int))
+    found = likeness.find_matches(copies, others, np.zeros((4, 0), int))
     assert found.index.tolist() == [0, 1, 2, 3] and found.mirrored.all()
     assert np.abs(found.shift - (down, 1)).max() <= max(shape) // 64  # to the right, mirrored back
     assert found.distance.max() < 0.02
@@ -163,10 +163,10 @@ def test_likeness_at_any_size(shape):
 def test_the_distance_is_that_of_the_definition():
     """Pictures without slopes: E(a - b)^2 over their variances, which are 0, and the grain's."""
     a, b = np.full((1, 8, 8, 1), 100, np.uint8), np.full((1, 8, 8, 1), 106, np.uint8)
-    found = likeness.closest(a, b, np.zeros((1, 1), int))
-    assert found.distance[0] == pytest.approx(6**2 / (2 * likeness.GRAIN**2), rel=1e-4)
+    found = likeness.find_matches(a, b, np.zeros((1, 1), int))
+    assert found.distance[0] == pytest.approx(6**2 / (2 * likeness.NOISE_LEVELS**2), rel=1e-4)
     with pytest.raises(ValueError, match="against"):
-        likeness.closest(a, b[:, :4], np.zeros((1, 1), int))
+        likeness.find_matches(a, b[:, :4], np.zeros((1, 1), int))
 
 
 def test_a_generator_that_repeats_itself_is_seen():
@@ -174,7 +174,9 @@ def test_a_generator_that_repeats_itself_is_seen():
     repeated = np.stack([brighter(i % 3 - 1)(few[i % 8]) for i in range(48)])
     report = memorisation.examine(*map(pictures_of, (repeated, real[:140], real[140:])))
     assert report.repeats == 1 and report.training_repeats == 0 and report.copies == 0
-    assert "repeats itself: 100.0% of the samples have a twin" in memorisation.verdict(report)
+    assert "repeats itself: 100.0% of the samples have a twin" in memorisation.describe_verdict(
+        report
+    )
     assert report == memorisation.examine(*map(pictures_of, (repeated, real[:140], real[140:])))
 
 
@@ -183,7 +185,7 @@ def test_data_that_repeat_themselves_do_not_accuse_the_generator():
     real = np.tile(blots(20), (10, 1, 1, 1))
     report = memorisation.examine(*map(pictures_of, (real[:40], real[40:140], real[140:])))
     assert report.copies == report.held_back_copies == report.false_alarms == 1
-    assert "the collection repeats itself" in memorisation.verdict(report)
+    assert "the collection repeats itself" in memorisation.describe_verdict(report)
 
 
 def test_authenticity_by_hand():
@@ -204,23 +206,29 @@ def test_the_gap_sees_copies_and_forgives_blur():
     dice = np.random.default_rng(0)
     training, held_back, fresh = (dice.normal(size=(n, 8)) for n in (600, 150, 200))
     copies = np.concatenate([training[:80] + 0.01, fresh[:120]])
-    gaps = [nearness.gap(x, training, held_back, dice) for x in (fresh, fresh / 2, copies)]
+    gaps = [
+        nearness.generalisation_gap(x, training, held_back, dice)
+        for x in (fresh, fresh / 2, copies)
+    ]
     for gap, low, high in gaps[:2]:
         assert low < 1 < high and gap == pytest.approx(1, abs=0.06)
     assert gaps[2][1] > 1.02
 
 
 def test_the_line_is_half_of_what_held_back_pictures_reach():
-    line, alarms = memorisation.copy_line(np.arange(99.0, 0.0, -1.0))
+    line, alarms = memorisation.copy_threshold(np.arange(99.0, 0.0, -1.0))
     assert (line, alarms) == (1.0, 0.02)  # the second of 99, halved; 2 of 100 ranks
-    assert memorisation.copy_line(np.arange(1.0, 31.0)) == (0.5, 1 / 31)
-    assert memorisation.copy_line(np.repeat([0.0, 1.0], [10, 89])) == (memorisation.SAME, 0.11)
+    assert memorisation.copy_threshold(np.arange(1.0, 31.0)) == (0.5, 1 / 31)
+    assert memorisation.copy_threshold(np.repeat([0.0, 1.0], [10, 89])) == (
+        memorisation.MAX_IDENTICAL_DISTANCE,
+        0.11,
+    )
 
 
 def test_honest_samples_pass_the_line_as_rarely_as_stated():
     dice = np.random.default_rng(0)
     draws = np.sqrt(dice.chisquare(6, size=(400, 300)))
-    lines = [memorisation.copy_line(row[:200]) for row in draws]
+    lines = [memorisation.copy_threshold(row[:200]) for row in draws]
     beyond = np.mean(
         [(row[200:] < line).mean() for row, (line, _) in zip(draws, lines, strict=True)]
     )
@@ -229,12 +237,12 @@ def test_honest_samples_pass_the_line_as_rarely_as_stated():
 
 def test_the_verdict_counts_in_words(honest):
     one = dataclasses.replace(honest, copies=1 / FRESH, held_back_copies=0.0)
-    said = memorisation.verdict(one)
+    said = memorisation.describe_verdict(one)
     assert f"1 of {FRESH} samples (1.0%) is a copy of training" in said
     assert "happen to look alike" in said
     heart = dataclasses.replace(honest, gap=1.2, gap_low=1.1, gap_high=1.3)
-    assert "20.0% nearer to training pictures" in memorisation.verdict(heart)
-    assert "by heart" in memorisation.verdict(heart)
+    assert "20.0% nearer to training pictures" in memorisation.describe_verdict(heart)
+    assert "by heart" in memorisation.describe_verdict(heart)
 
 
 def test_what_cannot_be_compared_is_refused():
@@ -242,8 +250,8 @@ def test_what_cannot_be_compared_is_refused():
     with pytest.raises(ValueError, match="uint8"):
         pictures_of(image.astype(np.float32))
     with pytest.raises(ValueError, match="24 pictures have features of 23"):
-        Pictures(image, np.zeros((23, 4)))
+        ImageSet(image, np.zeros((23, 4)))
     with pytest.raises(BadData, match="20 pictures"):
         pictures_of(image[:19])
     with pytest.raises(BadData, match="not finite"):
-        Pictures(image, np.full((24, 4), np.nan))
+        ImageSet(image, np.full((24, 4), np.nan))

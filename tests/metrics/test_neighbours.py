@@ -16,7 +16,7 @@ def direct(rows, others):
 
 
 def gathered(rows, others, size=None):
-    return np.concatenate([block for _, block in neighbours.blocks(rows, others, size)])
+    return np.concatenate([block for _, block in neighbours.distance_blocks(rows, others, size)])
 
 
 def test_distances_are_those_of_the_definition_whatever_the_blocks():
@@ -49,22 +49,24 @@ def test_rows_in_tight_heaps_within_heaps_keep_their_digits():
 def test_many_copies_of_one_row_are_no_trouble():
     rows = np.tile(rows_of(1), (500, 1))
     assert (gathered(rows, rows) == 0).all()
-    assert (neighbours.radii(rows, 5) == 0).all()
+    assert (neighbours.squared_radii(rows, 5) == 0).all()
 
 
 def test_radii_by_hand():
     """On a line at 0, 1, 3, 7: the nearest and the second nearest of each."""
     rows = np.array([[0.0], [1.0], [3.0], [7.0]])
-    np.testing.assert_allclose(neighbours.radii(rows, 1), [1, 1, 4, 16])
-    np.testing.assert_allclose(neighbours.radii(rows, 2, 3), [9, 4, 9, 36])
+    np.testing.assert_allclose(neighbours.squared_radii(rows, 1), [1, 1, 4, 16])
+    np.testing.assert_allclose(neighbours.squared_radii(rows, 2, 3), [9, 4, 9, 36])
 
 
 def test_nearest_by_hand():
     others = np.array([[0.0, 0.0], [3.0, 4.0], [3.0, 4.0], [10.0, 0.0]])
-    index, distance = neighbours.nearest(np.array([[3.0, 4.0], [0.0, 1.0], [9.0, 0.0]]), others)
+    index, distance = neighbours.find_nearest(
+        np.array([[3.0, 4.0], [0.0, 1.0], [9.0, 0.0]]), others
+    )
     assert index.tolist() == [1, 0, 3]  # the first of two copies
     assert distance.tolist() == [0, pytest.approx(1), pytest.approx(1)]
-    index, distance = neighbours.nearest(others)
+    index, distance = neighbours.find_nearest(others)
     assert index.tolist() == [1, 2, 1, 1]
     np.testing.assert_allclose(distance, [5, 0, 0, np.sqrt(65)])
 
@@ -73,28 +75,28 @@ def test_nearest_agrees_with_the_definition_whatever_the_blocks():
     rows, others = rows_of(60).astype(np.float32), rows_of(45, seed=1).astype(np.float32)
     table = direct(rows.astype(np.float64), others.astype(np.float64))
     for size in (None, 1, 7):
-        index, distance = neighbours.nearest(rows, others, size)
+        index, distance = neighbours.find_nearest(rows, others, size)
         np.testing.assert_array_equal(index, table.argmin(1))
         np.testing.assert_allclose(distance, np.sqrt(table.min(1)), rtol=1e-12)
 
 
 def test_memory_holds_a_block_not_the_table(monkeypatch):
-    monkeypatch.setattr(neighbours, "BLOCK", 100)
+    monkeypatch.setattr(neighbours, "MAX_BLOCK_DISTANCES", 100)
     rows = rows_of(40)
-    shapes = [block.shape for _, block in neighbours.blocks(rows, rows)]
+    shapes = [block.shape for _, block in neighbours.distance_blocks(rows, rows)]
     assert shapes == [(2, 40)] * 20
 
 
 def test_what_cannot_be_compared_is_named():
     with pytest.raises(BadData, match="2 rows are needed at least, not 1"):
-        neighbours.nearest(rows_of(1))
+        neighbours.find_nearest(rows_of(1))
     with pytest.raises(BadData, match="1 rows are needed at least, not 0"):
-        neighbours.nearest(rows_of(1), rows_of(0))
+        neighbours.find_nearest(rows_of(1), rows_of(0))
     broken = rows_of(5)
     broken[2, 1] = np.inf
     with pytest.raises(BadData, match="features of 1 of 5 rows are not finite"):
-        neighbours.nearest(broken)
+        neighbours.find_nearest(broken)
     with pytest.raises(ValueError, match=r"rows \[N, F\], not \(3,\)"):
-        neighbours.nearest(np.zeros(3))
-    index, distance = neighbours.nearest(rows_of(0), rows_of(3))
+        neighbours.find_nearest(np.zeros(3))
+    index, distance = neighbours.find_nearest(rows_of(0), rows_of(3))
     assert index.shape == distance.shape == (0,)

@@ -28,25 +28,25 @@ def rows(spec, asked):
 
 
 def test_the_summary_of_squares_and_of_nothing():
-    found = packshot.summary(pictures([RED, BLUE, RED]))
+    found = packshot.summarise(pictures([RED, BLUE, RED]))
     assert found["shown"] == 1 and found["white_mean"] == 0 and found["evenness"] == 0
     assert found["fill"] == pytest.approx(20 / 64) and found["area"] == pytest.approx(400 / 4096)
     assert found["off_centre"] == 0
-    moved = packshot.summary(pictures([RED], at=(22, 30)))
+    moved = packshot.summarise(pictures([RED], at=(22, 30)))
     assert moved["off_centre"] == pytest.approx(8 / 64)
-    empty = packshot.summary(np.full((3, 64, 64, 3), 255, np.uint8))
+    empty = packshot.summarise(np.full((3, 64, 64, 3), 255, np.uint8))
     assert empty["shown"] == 0 and np.isnan(empty["fill"])
 
 
 @pytest.mark.parametrize("scale", [1, 255])
 def test_a_colour_asked_for_in_numbers(scale):
     """Columns may be of 255 or of 1; the distance of the product to itself is 0."""
-    spec = Spec(64, 3, (), tuple(Attribute(name, "number") for name in packshot.CHANNELS))
+    spec = Spec(64, 3, (), tuple(Attribute(name, "number") for name in packshot.COLOUR_CHANNELS))
     red, blue = ([x / 255 * scale for x in colour] for colour in (RED, BLUE))
     real = rows(spec, [red, blue]) | {"image": pictures([RED, BLUE])}
-    right = packshot.colours(spec, pictures([RED, BLUE]), rows(spec, [red, blue]), real)
+    right = packshot.colour_differences(spec, pictures([RED, BLUE]), rows(spec, [red, blue]), real)
     assert right == pytest.approx({"palette": 0, "colour": 0}, abs=1e-6)
-    wrong = packshot.colours(spec, pictures([BLUE, RED]), rows(spec, [red, blue]), real)
+    wrong = packshot.colour_differences(spec, pictures([BLUE, RED]), rows(spec, [red, blue]), real)
     assert wrong["palette"] == pytest.approx(0, abs=1e-6) and wrong["colour"] > 40
 
 
@@ -54,15 +54,15 @@ def test_a_colour_asked_for_by_name_is_that_of_the_real_products():
     spec = Spec(64, 3, (), (Attribute("colour", "categorical", ("blue", "red", "rare")),))
     real = rows(spec, [["red"]] * 3 + [["blue"]] * 3) | {"image": pictures([RED] * 3 + [BLUE] * 3)}
     asked = rows(spec, [["red"], ["rare"]])
-    assert packshot.colours(spec, pictures([RED, RED]), asked, real)["colour"] == pytest.approx(
-        0, abs=1e-6
-    )
-    assert packshot.colours(spec, pictures([BLUE, RED]), asked, real)["colour"] > 40
+    assert packshot.colour_differences(spec, pictures([RED, RED]), asked, real)[
+        "colour"
+    ] == pytest.approx(0, abs=1e-6)
+    assert packshot.colour_differences(spec, pictures([BLUE, RED]), asked, real)["colour"] > 40
     asked["known"][:] = False
-    assert np.isnan(packshot.colours(spec, pictures([BLUE, RED]), asked, real)["colour"])
+    assert np.isnan(packshot.colour_differences(spec, pictures([BLUE, RED]), asked, real)["colour"])
 
 
 def test_nothing_asked_for_leaves_the_palette():
     spec = Spec(64, 3)
-    found = packshot.colours(spec, pictures([BLUE]), None, {"image": pictures([RED])})
+    found = packshot.colour_differences(spec, pictures([BLUE]), None, {"image": pictures([RED])})
     assert set(found) == {"palette"} and found["palette"] > 40

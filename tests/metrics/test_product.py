@@ -75,7 +75,7 @@ def enlarged(picture, small, side, how):
 
 
 def native(picture):
-    return product.native_of(product.luma(picture)) * max(picture.shape[:2])
+    return product.measure_native_share(product.to_luma(picture)) * max(picture.shape[:2])
 
 
 # --- the product's place -----------------------------------------------------------------------
@@ -236,13 +236,13 @@ def test_a_coloured_fringe_lies_off_the_line():
 
 def test_clean_edges_have_no_halo():
     assert abs(product.measure(disc(500)).halo) < 0.5
-    assert abs(product.measure(blurred(disc(500), 1)).halo) < product.FRINGE
+    assert abs(product.measure(blurred(disc(500), 1)).halo) < product.MIN_HALO_LEVELS
     textured = disc(500)
     grain = np.random.default_rng(0).normal(0, 20, (500, 500, 1)) * (textured < 200)
     m = product.measure(np.clip(textured + grain, 0, 255).astype(np.uint8))
-    assert abs(m.halo) < product.FRINGE and m.halo_width == 0
+    assert abs(m.halo) < product.MIN_HALO_LEVELS and m.halo_width == 0
     between = product.measure(disc(500, rim=3, rim_shade=180))  # only as a soft edge would be
-    assert abs(between.halo) < product.FRINGE
+    assert abs(between.halo) < product.MIN_HALO_LEVELS
 
 
 # --- sharpness and true resolution -------------------------------------------------------------
@@ -250,20 +250,20 @@ def test_clean_edges_have_no_halo():
 
 def test_blur_is_the_gaussians_deviation():
     sharp = disc(500)
-    found = [product.blur_of(product.luma(blurred(sharp, s))) for s in (1, 1.5, 2, 3, 4, 6)]
+    found = [product.measure_blur(product.to_luma(blurred(sharp, s))) for s in (1, 1.5, 2, 3, 4, 6)]
     np.testing.assert_allclose(found, [1, 1.5, 2, 3, 4, 6], rtol=0.1)
-    assert product.blur_of(product.luma(sharp)) < 0.3
+    assert product.measure_blur(product.to_luma(sharp)) < 0.3
 
 
 def test_blur_does_not_depend_on_contrast_or_direction():
-    faint, strong = (product.luma(blurred(disc(400, shade=s), 2)) for s in (180, 0))
-    assert product.blur_of(faint) == pytest.approx(product.blur_of(strong), rel=0.1)
+    faint, strong = (product.to_luma(blurred(disc(400, shade=s), 2)) for s in (180, 0))
+    assert product.measure_blur(faint) == pytest.approx(product.measure_blur(strong), rel=0.1)
     straight = rectangle((100, 100, 300, 300), shade=0)
     fine = Image.fromarray(rectangle((400, 400, 1200, 1200), (1600, 1600), shade=0))
     turned = fine.rotate(30, Image.Resampling.BICUBIC, fillcolor=(255, 255, 255))
     turned = np.asarray(turned.resize((400, 400), Image.Resampling.BOX))
-    straight, turned = (product.luma(blurred(p, 2)) for p in (straight, turned))
-    assert product.blur_of(straight) == pytest.approx(product.blur_of(turned), rel=0.1)
+    straight, turned = (product.to_luma(blurred(p, 2)) for p in (straight, turned))
+    assert product.measure_blur(straight) == pytest.approx(product.measure_blur(turned), rel=0.1)
 
 
 def test_native_resolution_falls_with_every_step_of_blur():
@@ -316,7 +316,7 @@ def test_a_boxed_packaging_enlarged_is_not_called_sharp():
 
 def test_a_flat_picture_has_no_resolution():
     flat = np.full((50, 50), 7.0, np.float32)
-    assert math.isnan(product.native_of(flat)) and math.isnan(product.blur_of(flat))
+    assert math.isnan(product.measure_native_share(flat)) and math.isnan(product.measure_blur(flat))
 
 
 # --- real pictures -----------------------------------------------------------------------------

@@ -75,11 +75,11 @@ def pictures(request):
     return known[..., -channels:], np.concatenate([copies, fresh])[..., -channels:]
 
 
-@pytest.mark.parametrize("margin", [1.0, screen.MARGIN])
+@pytest.mark.parametrize("margin", [1.0, screen.BOUND_MARGIN])
 def test_what_a_comparison_in_full_finds_is_found(pictures, margin, monkeypatch):
-    monkeypatch.setattr(screen, "MARGIN", margin)
+    monkeypatch.setattr(screen, "BOUND_MARGIN", margin)
     known, asked = pictures
-    full = likeness.closest(asked, known, np.zeros((len(asked), 0), int))
+    full = likeness.find_matches(asked, known, np.zeros((len(asked), 0), int))
     look = screen.Screen(known)
     for line in LINES:
         found = look(asked, line)
@@ -93,16 +93,16 @@ def test_what_a_comparison_in_full_finds_is_found(pictures, margin, monkeypatch)
 
 def test_few_pairs_are_compared_in_full(monkeypatch):
     known, fresh = products(64)
-    compared, counts = likeness.compared, []
+    compared, counts = likeness.refine_pairs, []
 
     def counted(pairs, chosen, *rest):
         counts.append(chosen.sum())
         return compared(pairs, chosen, *rest)
 
-    monkeypatch.setattr(likeness, "compared", counted)
+    monkeypatch.setattr(likeness, "refine_pairs", counted)
     screen.Screen(known)(fresh, 0.01)
     middle, full = counts
-    assert full < 0.5 * FRESH and full < middle < screen.FINALISTS * FRESH
+    assert full < 0.5 * FRESH and full < middle < screen.NUM_FINALISTS * FRESH
 
 
 def test_a_picture_is_judged_alike_whatever_stands_beside_it():

@@ -79,9 +79,9 @@ EITHER_WAY = pytest.mark.parametrize("features", [2, 4])
 def test_a_kernel_gradient_in_parts_is_the_gradient(float64, monkeypatch, size, padding, features):
     x, kernel = random(6, 8, 7, 3), random(size, size, 3, features)
     monkeypatch.setattr(blocks.jax, "device_count", lambda: 1)
-    parts = {n: blocks.kernel_gradient_parts(jnp.zeros((n, 8, 7, 1))) for n in (6, 64)}
+    parts = {n: blocks.num_gradient_parts(jnp.zeros((n, 8, 7, 1))) for n in (6, 64)}
     assert parts == {6: 6, 64: 8}
-    assert blocks.kernel_gradient_parts(jnp.zeros((64, 6, 6, 1))) == 1
+    assert blocks.num_gradient_parts(jnp.zeros((64, 6, 6, 1))) == 1
 
     def plain(x, kernel):
         numbers = ("NHWC", "HWIO", "NHWC")

@@ -14,7 +14,7 @@ def test_the_vector_by_hand():
         "known": np.array([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0]], bool),
     }
     found = np.asarray(conditioning.vector(batch, spec))
-    assert found.shape == (2, conditioning.width(spec)) == (2, 13)
+    assert found.shape == (2, conditioning.vector_size(spec)) == (2, 13)
     np.testing.assert_array_equal(found[0], [0, 1, 1, 0, 1, 2, 0, 0, 1, 1, 1, 0, 0])
     np.testing.assert_array_equal(found[1], np.zeros(13))  # what is unknown cannot leak
 

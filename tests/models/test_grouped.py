@@ -57,7 +57,7 @@ def test_packs_are_the_grouped_convolution(float64, groups, read, written):
 def test_a_pack_takes_as_many_groups_as_fit(monkeypatch):
     """Six groups of 16 in packs of at most 64 channels: four and two."""
     seen = []
-    monkeypatch.setattr(grouped, "PACK", 64)
+    monkeypatch.setattr(grouped, "PACK_CHANNELS", 64)
     monkeypatch.setattr(grouped, "convolve", lambda x, k, p: seen.append((x.shape, k.shape)) or x)
     grouped.convolve_grouped(jnp.zeros((1, 4, 4, 96)), jnp.zeros((3, 3, 16, 96)), 6)
     assert seen == [((1, 4, 4, 64), (3, 3, 64, 64)), ((1, 4, 4, 32), (3, 3, 32, 32))]

@@ -92,7 +92,7 @@ def test_the_stride_free_convolution_is_the_strided_one(float64, sides):
         total = lambda x, k: jnp.sum(weight * layer(x, k))  # noqa: E731
         return jax.jit(lambda x, k: (layer(x, k), *jax.grad(total, (0, 1))(x, k)))(x, kernel)
 
-    mine, theirs = value_and_gradients(lpips.stride_four), value_and_gradients(strided)
+    mine, theirs = value_and_gradients(lpips.convolve_stride_four), value_and_gradients(strided)
     for a, b in zip(mine, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
@@ -151,9 +151,9 @@ def test_small_and_grey_pictures_are_made_fit():
     params = drawn("AlexNet_0")
     small = pictures(2, 28, 40, 1).astype(jnp.float32)
     large = np.asarray(small).repeat(4, 1).repeat(4, 2).repeat(3, 3)
-    assert lpips.enlarged(small).shape == (2, 112, 160, 1)
-    assert lpips.enlarged(large).shape == large.shape
-    features = jax.jit(lpips.features)
+    assert lpips.upsample_to_min_side(small).shape == (2, 112, 160, 1)
+    assert lpips.upsample_to_min_side(large).shape == large.shape
+    features = jax.jit(lpips.extract_features)
     for a, b in zip(features(params, small), features(params, large), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -161,7 +161,7 @@ def test_small_and_grey_pictures_are_made_fit():
 def test_other_shapes_are_refused():
     params = drawn("AlexNet_0")
     with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
-        lpips.features(params, jnp.zeros((1, 64, 64, 4)))
+        lpips.extract_features(params, jnp.zeros((1, 64, 64, 4)))
     with pytest.raises(ValueError, match="shapes differ"):
         lpips.distance(params, jnp.zeros((1, 64, 64, 3)), jnp.zeros((1, 32, 32, 3)))
 

@@ -55,7 +55,7 @@ def test_every_loss_takes_every_penalty(loss, penalty):
 
     def shapes(key):
         image = jnp.zeros((4, *spec.shape))
-        conditions, slots = jnp.zeros((4, conditioning.width(spec))), jnp.arange(4)
+        conditions, slots = jnp.zeros((4, conditioning.vector_size(spec))), jnp.arange(4)
         params = Linear().init(key, image, conditions)["params"]
         net = fresh(params, game.transform_of(config), ema=False)
         if config.model.spectral_norm:

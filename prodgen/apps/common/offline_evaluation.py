@@ -22,7 +22,7 @@ from prodgen.evaluation import classifier, offline
 from prodgen.evaluation.evaluator import Judge, Sentinel
 from prodgen.metrics import features, memorisation
 from prodgen.metrics.features import Extractor
-from prodgen.metrics.measurement_spec import Number
+from prodgen.metrics.measurement_spec import Measurement
 from prodgen.model import Model
 from prodgen.parallel import mesh as meshes
 from prodgen.report import html
@@ -50,7 +50,7 @@ def evaluate(model: Model | None, options: Options, out: Output) -> list[Path]:
     cache = Path(data.cache_dir).expanduser() / "features"
     material = offline.gather(subject, store, SPLIT, options.seed, options.n, cache, say)
     params, record = classifier.network(store, data, say, HOME)
-    ours = features.home(params, record["sha256"])
+    ours = features.classifier_features(params, record["sha256"])
     say("comparing with the training pictures")
     copies = offline.copies(material, ours)
     found = {
@@ -61,12 +61,13 @@ def evaluate(model: Model | None, options: Options, out: Output) -> list[Path]:
         },
         "condition_accuracy": offline.shows(material, store.spec, params),
         "reconstruction": _reconstruction(maker, material, store, perceptual),
-        "memorisation": dataclasses.asdict(copies) | {"verdict": memorisation.verdict(copies)},
+        "memorisation": dataclasses.asdict(copies)
+        | {"verdict": memorisation.describe_verdict(copies)},
         "packshots": offline.packshots(material, store.spec),
     }
     out.write(target.name, encoded(found), {})
     typical = typical_sheet(offline.typicality(material, ours), material.fakes[0])
-    pairs = memorisation.pairs_sheet(copies, material.fakes[0], material.seen["image"])
+    pairs = memorisation.draw_pairs_sheet(copies, material.fakes[0], material.seen["image"])
     done = "generated" if maker else "composed"  # what another program's are, they know
     out.png(TYPICAL, typical, {}, done)
     out.png(PAIRS, pairs, {}, done)
@@ -150,7 +151,7 @@ def _judged(maker: Model | None, material: offline.Material) -> dict[str, Any]:
 
 def _reconstruction(
     maker: Model | None, material: offline.Material, store: Store, perceptual: Extractor | None
-) -> dict[str, Number]:
+) -> dict[str, Measurement]:
     """How well a family with an encoder gives held-back pictures back; its bits per dimension."""
     if maker is None or not maker.encodes:
         return {}
@@ -165,7 +166,7 @@ def _reconstruction(
     bound = Judge(run.family, config, store, meshes.make_mesh(config), SPLIT)
     bits = bound(run.state, frozen)["bits_per_dim"]
     passport = material.passport("bits_per_dim", None)
-    return found | {"bits_per_dim": Number(bits, passport, subject=material.subject.name)}
+    return found | {"bits_per_dim": Measurement(bits, passport, subject=material.subject.name)}
 
 
 def typical_sheet(typicality: np.ndarray, pictures: np.ndarray) -> Any:

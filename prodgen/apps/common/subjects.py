@@ -52,7 +52,7 @@ def read(paths: list[Path], limit: int) -> list[Subject]:
         if len(found) == limit:
             break
         try:
-            pixels = cut_out(marketplace.read(path))
+            pixels = cut_out(marketplace.read_image(path))
             found.append(Subject(path.stem, pixels, provenance.is_generated(path)))
         except Refused as refused:
             reasons.append(f"{path.name}: {refused}")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate1d
 
-from prodgen.metrics import reconstruction
+from prodgen.metrics import reconstruction_quality
 
 
 def pictures(channels=3):
@@ -15,8 +15,10 @@ def pictures(channels=3):
 
 def test_psnr_by_hand():
     a, b = np.zeros((1, 4, 4, 1), np.float32), np.full((1, 4, 4, 1), 0.2, np.float32)
-    assert float(reconstruction.psnr(a, b)[0]) == pytest.approx(20.0, abs=1e-4)  # 10 log10(4 / .04)
-    assert float(reconstruction.psnr(a, a)[0]) == pytest.approx(100.0, abs=0.01)
+    assert float(reconstruction_quality.psnr(a, b)[0]) == pytest.approx(
+        20.0, abs=1e-4
+    )  # 10 log10(4 / .04)
+    assert float(reconstruction_quality.psnr(a, a)[0]) == pytest.approx(100.0, abs=0.01)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -35,9 +37,9 @@ def test_ssim_against_a_reference_in_float64(channels):
     va, vb, c = (blur(x.astype(np.float64)) for x in (a * a, b * b, a * b))
     va, vb, c = va - ma**2, vb - mb**2, c - ma * mb
     score = (2 * ma * mb + c1) * (2 * c + c2) / ((ma**2 + mb**2 + c1) * (va + vb + c2))
-    np.testing.assert_allclose(reconstruction.ssim(a, b), score.mean((1, 2, 3)), rtol=2e-4)
+    np.testing.assert_allclose(reconstruction_quality.ssim(a, b), score.mean((1, 2, 3)), rtol=2e-4)
 
 
 def test_ssim_of_a_picture_with_itself_is_one():
     a, _ = pictures()
-    np.testing.assert_allclose(reconstruction.ssim(a, a), 1.0, rtol=1e-6)
+    np.testing.assert_allclose(reconstruction_quality.ssim(a, a), 1.0, rtol=1e-6)

@@ -8,7 +8,7 @@ import numpy as np
 
 from prodgen.core.types import Array
 
-WINDOW, DEVIATION = 11, 1.5  # SSIM's Gaussian window (Wang et al. 2004)
+WINDOW_SIZE, WINDOW_STD = 11, 1.5  # SSIM's Gaussian window (Wang et al. 2004)
 
 
 def psnr(image: Array, other: Array) -> Array:
@@ -16,10 +16,10 @@ def psnr(image: Array, other: Array) -> Array:
 
     10 log10(2^2 / MSE), capped at 100 dB for identical pictures.
     """
-    return decibels(jnp.mean(jnp.square(image - other), axis=(1, 2, 3)))
+    return psnr_from_mse(jnp.mean(jnp.square(image - other), axis=(1, 2, 3)))
 
 
-def decibels(error: Array) -> Array:
+def psnr_from_mse(error: Array) -> Array:
     """PSNR [B] of mean squared errors [B] of pictures in [-1, 1]."""
     return 10 * jnp.log10(4.0 / jnp.maximum(error, 4e-10))
 
@@ -29,11 +29,11 @@ def _blur(x: Array) -> Array:
 
     A sum of shifted slices: as fast as a depthwise convolution and twice differentiable.
     """
-    offsets = np.arange(WINDOW) - WINDOW // 2
-    weights = np.exp(-(offsets**2) / (2 * DEVIATION**2))
+    offsets = np.arange(WINDOW_SIZE) - WINDOW_SIZE // 2
+    weights = np.exp(-(offsets**2) / (2 * WINDOW_STD**2))
     weights = [float(w) for w in weights / weights.sum()]
     for axis in (1, 2):
-        length = x.shape[axis] - WINDOW + 1
+        length = x.shape[axis] - WINDOW_SIZE + 1
         x = sum(
             w * jax.lax.slice_in_dim(x, i, i + length, axis=axis) for i, w in enumerate(weights)
         )
