@@ -7,8 +7,7 @@ import jax
 import pytest
 
 from prodgen.core import rng
-from prodgen.parallel import compile as compiling
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import compilation, device_mesh
 from prodgen.steps import gan, vae
 from tests import programs
 from tests.tiny import batch_of, mesh_of, spec_of, tiny
@@ -48,21 +47,21 @@ def inputs_of_a_step(store, mode):
     config = tiny(parallel__mode=mode)
     mesh = mesh_of(config, 1)
     state = programs.initial_state(config, store.spec, rng.key(0, "init"))
-    batches = (meshes.place(mesh, batch_of(store, config)),)
-    return jax.device_put(state, meshes.replicated(mesh)), batches
+    batches = (device_mesh.to_global_arrays(mesh, batch_of(store, config)),)
+    return jax.device_put(state, device_mesh.replicated_sharding(mesh)), batches
 
 
 @functools.cache
 def compiled_step(store, mode):
     """The VAE's training step, compiled ahead of time on one device as the trainer does it."""
     config = tiny(parallel__mode=mode)
-    step = compiling.train_step(
+    step = compilation.compile_train_step(
         lambda mean: vae.make_train_step(config, store.spec, mean, "plain"),
         mesh_of(config, 1),
         mode,
     )
     state, batches = inputs_of_a_step(store, mode)
-    return compiling.ahead(step, state, batches, {})
+    return compilation.compile_aot(step, state, batches, {})
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
@@ -92,13 +91,13 @@ def test_an_adversarial_step_keeps_to_the_rule_under_penalties(network):
     config = tiny_gan(optim__name="sgd", optim__ema_images=0, **NETWORKS.get(network, BOTH))
     spec = spec_of()
     state = programs.initial_shapes(config, spec)
-    step = compiling.train_step(
+    step = compilation.compile_train_step(
         lambda mean: gan.make_train_step(config, spec, mean, "penalised"),
         mesh_of(config, 1),
         "jit",
     )
     batches = (shapes_of(spec, 16),) * gan.real_batches(config)
-    text = compiling.ahead(step, state, batches, {}).as_text()
+    text = compilation.compile_aot(step, state, batches, {}).as_text()
     assert len(convolutions(text)) > 20
     assert not faults(text)
 

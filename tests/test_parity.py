@@ -6,8 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen.parallel import compile as compiling
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import compilation, device_mesh
 from prodgen.runs import open as runs
 from prodgen.steps import vae, vaegan
 from tests.tiny import ALL, batch_of, close, mesh_of, tiny
@@ -39,13 +38,15 @@ def trained(store, mode: str, devices: int, steps: int, **fields):
     config = tiny(parallel__mode=mode, **fields)
     mesh = mesh_of(config, devices)
     state = start(config, store.spec)
-    state = jax.device_put(state, meshes.replicated(mesh))
-    step = compiling.train_step(
+    state = jax.device_put(state, device_mesh.replicated_sharding(mesh))
+    step = compilation.compile_train_step(
         lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, mode
     )
     seen = []
     for t in range(steps):
-        state, metrics = step(state, (meshes.place(mesh, batch_of(store, config, t)),), {})
+        state, metrics = step(
+            state, (device_mesh.to_global_arrays(mesh, batch_of(store, config, t)),), {}
+        )
         seen.append(jax.device_get(metrics))
     return jax.device_get(state), seen
 
@@ -97,15 +98,17 @@ def played(store, mode: str, devices: int, fields: dict):
         **({"optim__lr": 1e-6 if fields["model__name"] == "vaegan" else 1e-3} | fields),
     )  # fmt: skip
     family, mesh = runs.family(config), mesh_of(config, devices)
-    whole = meshes.replicated(mesh)
+    whole = device_mesh.replicated_sharding(mesh)
     state = jax.device_put(start(config, store.spec), whole)
     frozen = jax.device_put(home_of(store.spec) if family is vaegan else {}, whole)
-    step = compiling.train_step(
+    step = compilation.compile_train_step(
         lambda mean: family.make_train_step(config, store.spec, mean, "penalised"), mesh, mode
     )
     seen = []
     for t in range(4):
-        batches = tuple(meshes.place(mesh, batch) for batch in batches_of(store, config, t))
+        batches = tuple(
+            device_mesh.to_global_arrays(mesh, batch) for batch in batches_of(store, config, t)
+        )
         state, metrics = step(state, batches, frozen)
         seen.append(jax.device_get(metrics))
     return jax.device_get(state), seen
@@ -129,7 +132,7 @@ def test_generated_pictures_are_judged_the_same_everywhere(store):
     def judged(mode, devices):
         config = tiny_gan(parallel__mode=mode, model__name="dcgan")
         mesh = mesh_of(config, devices)
-        family, whole = runs.family(config), meshes.replicated(mesh)
+        family, whole = runs.family(config), device_mesh.replicated_sharding(mesh)
         state, frozen = jax.device_put((start(config, store.spec), home_of(store.spec)), whole)
         return Judge(family, config, store, mesh, "validation")(state, frozen)
 
@@ -146,7 +149,7 @@ def judged(store, mode, devices):
     config = tiny(parallel__mode=mode, **SMALL)
     mesh = mesh_of(config, devices)
     state = start(config, store.spec)
-    state = jax.device_put(state, meshes.replicated(mesh))
+    state = jax.device_put(state, device_mesh.replicated_sharding(mesh))
     return Judge(vae, config, store, mesh, "validation")(state, {})
 
 

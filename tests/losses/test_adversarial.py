@@ -34,19 +34,21 @@ def test_every_loss_is_here():
 def test_values_by_hand(name):
     real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
     d, g = BY_HAND[name]
-    np.testing.assert_allclose(game(name).discriminator(real, fake), d, rtol=2e-6)
-    np.testing.assert_allclose(game(name).generator(real, fake), g, rtol=2e-5)
+    np.testing.assert_allclose(game(name).discriminator_loss(real, fake), d, rtol=2e-6)
+    np.testing.assert_allclose(game(name).generator_loss(real, fake), g, rtol=2e-5)
 
 
 def test_smoothing_is_one_sided():
     """Real pictures called 0.9: 0.9 sp(-D) + 0.1 sp(D); generated ones stay 0."""
     real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
     plain, smooth = game("nonsaturating"), game("nonsaturating", 0.1)
-    gap = smooth.discriminator(real, fake) - plain.discriminator(real, fake)
+    gap = smooth.discriminator_loss(real, fake) - plain.discriminator_loss(real, fake)
     np.testing.assert_allclose(gap, 0.1 * np.asarray(REAL), rtol=1e-5)  # sp(D) - sp(-D) = D
-    squares = game("lsgan", 0.1).discriminator(real, fake)
+    squares = game("lsgan", 0.1).discriminator_loss(real, fake)
     np.testing.assert_allclose(squares, [0.5 * (1.1**2 + 0.25), 0.5 * (1.9**2 + 9)], rtol=1e-6)
-    np.testing.assert_array_equal(smooth.generator(real, fake), plain.generator(real, fake))
+    np.testing.assert_array_equal(
+        smooth.generator_loss(real, fake), plain.generator_loss(real, fake)
+    )
 
 
 def defined(name, real, fake):
@@ -68,11 +70,11 @@ def defined(name, real, fake):
 def test_values_and_gradients_are_those_of_the_definition_in_float64(name, side):
     with jax.enable_x64(True):
         real, fake = (jnp.asarray(np.random.default_rng(i).normal(size=9)) for i in (1, 2))
-        which = ("discriminator", "generator")[side]
+        which = ("discriminator_loss", "generator_loss")[side]
         ours = lambda r, f: jnp.sum(getattr(game(name), which)(r, f))  # noqa: E731
         theirs = lambda r, f: jnp.sum(defined(name, r, f)[side])  # noqa: E731
         np.testing.assert_allclose(ours(real, fake), theirs(real, fake), rtol=1e-12)
-        arguments = (0, 1) if side == 0 or game(name).relative else (1,)
+        arguments = (0, 1) if side == 0 or game(name).is_relativistic else (1,)
         for a, b in zip(
             jax.grad(ours, arguments)(real, fake), jax.grad(theirs, arguments)(real, fake),
             strict=True,
@@ -83,7 +85,7 @@ def test_values_and_gradients_are_those_of_the_definition_in_float64(name, side)
 @pytest.mark.parametrize("name", BY_HAND)
 def test_extreme_logits_stay_finite(name):
     real, fake = jnp.asarray([1e4, -1e4]), jnp.asarray([-1e4, 1e4])
-    for side in (game(name).discriminator, game(name).generator):
+    for side in (game(name).discriminator_loss, game(name).generator_loss):
         assert np.isfinite(side(real, fake)).all()
         grads = jax.grad(lambda r, f, side=side: jnp.sum(side(r, f)), (0, 1))(real, fake)
         assert all(np.isfinite(g).all() for g in grads)
@@ -92,14 +94,16 @@ def test_extreme_logits_stay_finite(name):
 @pytest.mark.parametrize("name", BY_HAND)
 def test_shapes_that_differ_are_refused(name):
     with pytest.raises(ValueError, match="logits must be two"):
-        game(name).discriminator(jnp.zeros(3), jnp.zeros((3, 1)))
+        game(name).discriminator_loss(jnp.zeros(3), jnp.zeros((3, 1)))
 
 
 def test_realness_is_a_sign_of_what_the_loss_means():
     real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
-    np.testing.assert_array_equal(adversarial.realness(game("hinge"), real, fake), [1, -1])
+    np.testing.assert_array_equal(adversarial.overfitting_sign(game("hinge"), real, fake), [1, -1])
     half = jnp.asarray([0.4, 0.5, 0.6])  # least squares call reals 1 and fakes 0
-    np.testing.assert_array_equal(adversarial.realness(game("lsgan"), half, half), [-1, 0, 1])
     np.testing.assert_array_equal(
-        adversarial.realness(game("relativistic"), real + 9, fake + 9), [1, -1]
+        adversarial.overfitting_sign(game("lsgan"), half, half), [-1, 0, 1]
+    )
+    np.testing.assert_array_equal(
+        adversarial.overfitting_sign(game("relativistic"), real + 9, fake + 9), [1, -1]
     )

@@ -13,7 +13,7 @@ from prodgen.core.errors import UsageError
 from prodgen.losses import divergence
 from prodgen.models import conditioning
 from prodgen.steps import vae
-from prodgen.steps.state import adopt
+from prodgen.steps.state import load_pretrained
 from tests import programs
 from tests.tiny import batch_of, close, spec_of, tiny
 
@@ -41,13 +41,13 @@ def test_the_reported_loss_is_the_objective(store):
     noise = rng.normal(rng.key(0, "posterior", 0), batch["slot"], (4,))
     conditions = conditioning.vector(batch, store.spec)
     image = images.to_float(batch["image"])
-    apply = jax.jit(vae.network(config, store.spec).apply)
+    apply = jax.jit(vae.build_network(config, store.spec).apply)
     output, mean, log_variance = apply(
         {"params": state.nets["vae"].params}, image, noise, conditions
     )
     mse = float(jnp.mean((output - image) ** 2))
     nll = 16 * 16 * 3 / 2 * (1 + np.log(2 * np.pi * mse))  # the Gaussian at its own variance
-    kl = float(divergence.standard_normal(mean, log_variance).sum(1).mean())
+    kl = float(divergence.kl_to_standard_normal(mean, log_variance).sum(1).mean())
     assert float(metrics["sigma2"]) == pytest.approx(mse, rel=1e-4)
     assert float(metrics["nll"]) == pytest.approx(nll, rel=1e-4)
     assert float(metrics["kl"]) == pytest.approx(kl, rel=1e-4)
@@ -134,7 +134,7 @@ def test_without_averaging_the_weights_themselves_are_judged(store):
     assert state.nets["vae"].ema is None
     step = programs.train_step(config, store.spec)
     state, _ = step(state, (batch_of(store, config),), {})
-    assert vae.weights(state) is state.nets["vae"].params
+    assert vae.eval_params(state) is state.nets["vae"].params
 
 
 def test_the_step_is_the_rule_of_the_config_applied_to_every_weight(store):
@@ -154,7 +154,7 @@ def test_the_step_is_the_rule_of_the_config_applied_to_every_weight(store):
 def test_latents_are_standard_normal_whatever_the_prior(store):
     """The learned prior is hidden: encode and decode speak of z, whose KL is that of the codes."""
     config = tiny()
-    net = vae.network(config, store.spec)
+    net = vae.build_network(config, store.spec)
     params = start(config, store.spec).nets["vae"].params
     wave = lambda leaf: 0.05 * np.sin(np.arange(leaf.size)).reshape(leaf.shape)  # noqa: E731
     params = jax.tree.map(lambda leaf: leaf + wave(leaf), params)
@@ -178,34 +178,34 @@ def test_latents_are_standard_normal_whatever_the_prior(store):
     (m, lv), (pm, plv) = jax.device_get(codes)
     assert np.abs(pm).max() > 0.1 and np.abs(plv).max() > 0.1
     between = 0.5 * (plv - lv + (np.exp(lv) + (m - pm) ** 2) / np.exp(plv) - 1)
-    close(divergence.standard_normal(mean, log_variance), between, 1e-4)
+    close(divergence.kl_to_standard_normal(mean, log_variance), between, 1e-4)
     close(mean, (m - pm) / np.exp(plv / 2), 1e-5)
     close(decoded, whole, 1e-5)
 
 
 def test_generated_latents_follow_their_index():
     config = tiny()
-    whole = np.asarray(vae.latents(config, 3, np.arange(6)))
-    np.testing.assert_array_equal(vae.latents(config, 3, np.array([4])), whole[4:5])
-    assert not np.array_equal(vae.latents(config, 4, np.array([4])), whole[4:5])
+    whole = np.asarray(vae.draw_latents(config, 3, np.arange(6)))
+    np.testing.assert_array_equal(vae.draw_latents(config, 3, np.array([4])), whole[4:5])
+    assert not np.array_equal(vae.draw_latents(config, 4, np.array([4])), whole[4:5])
 
 
 def test_adopting_weights_names_what_does_not_fit(store):
     config = tiny()
     donor = start(config, store.spec, seed=1)
-    mine, differences = adopt(start(config, store.spec), donor, store.spec, store.spec)
+    mine, differences = load_pretrained(start(config, store.spec), donor, store.spec, store.spec)
     assert differences == []
     close(mine.nets["vae"].params, donor.nets["vae"].ema, 0.0)
     close(mine.nets["vae"].ema, donor.nets["vae"].ema, 0.0)
 
     plain = spec_of(conditional=False)
-    mine, differences = adopt(start(config, plain), donor, plain, store.spec)
+    mine, differences = load_pretrained(start(config, plain), donor, plain, store.spec)
     assert any(line.startswith("vae/encoder/head/kernel: [") for line in differences)
     stem = mine.nets["vae"].params["encoder"]["stem"]["kernel"]
     close(stem, donor.nets["vae"].ema["encoder"]["stem"]["kernel"], 0.0)
 
     others = dataclasses.replace(store.spec, classes=("ring", "star"))  # as many, but others
-    mine, differences = adopt(start(config, others), donor, others, store.spec)
+    mine, differences = load_pretrained(start(config, others), donor, others, store.spec)
     assert differences[0] == "categories: ('disc', 'square') there, ('ring', 'star') here"
     assert "vae/prior/Dense_0/kernel: reads other conditions there" in differences
     fresh = start(config, others).nets["vae"].params
@@ -216,4 +216,4 @@ def test_adopting_weights_names_what_does_not_fit(store):
     stranger = programs.initial_shapes(wide, plain)  # already its shapes refuse it
     stranger = stranger.replace(nets={"other": stranger.nets["vae"]})
     with pytest.raises(UsageError, match="share no weights"):
-        adopt(start(config, store.spec), stranger, store.spec, store.spec)
+        load_pretrained(start(config, store.spec), stranger, store.spec, store.spec)

@@ -33,7 +33,7 @@ def stepper(store, config, state=None):
 
 def test_the_discriminator_trains_alone_first_then_its_weight_rises():
     config = config_of(loss__gan_weight=0.4)
-    at = lambda t: float(vaegan.strength(config, jnp.int32(t)))  # noqa: E731
+    at = lambda t: float(vaegan.gan_weight(config, jnp.int32(t)))  # noqa: E731
     assert [at(t) for t in (0, 5)] == [0.0, 0.0]
     assert at(10) == pytest.approx(0.2)
     assert at(15) == at(99) == pytest.approx(0.4)
@@ -85,9 +85,9 @@ def test_without_its_terms_it_is_the_vae(store):
     bare = config_of(loss__gan_weight=0.0, loss__perceptual_weight=0.0, **fields)
     state, metrics = stepper(store, bare)()
     plain = config_of(model__name="vae", **fields)
-    net = vae.network(plain, store.spec)
+    net = vae.build_network(plain, store.spec)
     batch = batches_of(store, bare)[-1]
-    image, conditions, noise = vaegan._drawn(
+    image, conditions, noise = vaegan._draw_inputs(
         bare, store.spec, batch, vaegan.rng.key(bare.seed, "generator", 0)
     )
     params = start(bare, store.spec).nets["vae"].params
@@ -112,8 +112,11 @@ def test_without_its_terms_it_is_the_vae(store):
 
 def test_balance_is_a_ratio_of_norms():
     pull, other = jnp.full((2, 3), 2.0), jnp.full((2, 3), 0.5)
-    assert float(vaegan.balance(pull, other, identity)) == pytest.approx(4.0)
-    assert float(vaegan.balance(pull, jnp.zeros((2, 3)), identity)) <= vaegan.LARGEST
+    assert float(vaegan.adaptive_weight(pull, other, identity)) == pytest.approx(4.0)
+    assert (
+        float(vaegan.adaptive_weight(pull, jnp.zeros((2, 3)), identity))
+        <= vaegan.MAX_ADAPTIVE_WEIGHT
+    )
 
 
 def test_a_judgement_has_the_vaes_numbers_and_the_samples(store):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import logistic
 
-from prodgen.losses import reconstruction
+from prodgen.losses import likelihoods
 
 ONE = jnp.ones(())
 IMAGE = jnp.asarray([[[[-1.0], [0.0]], [[0.5], [1.0]]]])  # [1, 2, 2, 1]
@@ -15,12 +15,12 @@ IMAGE = jnp.asarray([[[[-1.0], [0.0]], [[0.5], [1.0]]]])  # [1, 2, 2, 1]
 def test_squared_error_by_hand_sums_over_the_picture():
     output = jnp.zeros((2, 2, 2, 1))
     image = jnp.concatenate([IMAGE, 2 * IMAGE])
-    np.testing.assert_allclose(reconstruction.Squared().loss(output, image, ONE), [2.25, 9.0])
+    np.testing.assert_allclose(likelihoods.SquaredError().loss(output, image, ONE), [2.25, 9.0])
 
 
 def test_sigma_is_the_gaussian_of_that_variance():
     output, sigma2 = jnp.full((1, 2, 2, 1), 0.25), 0.3
-    found = reconstruction.Sigma().loss(output, IMAGE, jnp.asarray(sigma2))
+    found = likelihoods.CalibratedGaussian().loss(output, IMAGE, jnp.asarray(sigma2))
     errors = np.asarray(IMAGE).ravel() - 0.25
     expected = sum(e**2 / (2 * sigma2) + 0.5 * np.log(2 * np.pi * sigma2) for e in errors)
     np.testing.assert_allclose(found, [expected], rtol=1e-6)
@@ -33,7 +33,9 @@ def test_sigma_has_the_gradient_of_the_log_of_the_mean_squared_error():
 
     def ours(output):
         mse = jnp.mean(jnp.square(output - image))
-        return jnp.mean(reconstruction.Sigma().loss(output, image, jax.lax.stop_gradient(mse)))
+        return jnp.mean(
+            likelihoods.CalibratedGaussian().loss(output, image, jax.lax.stop_gradient(mse))
+        )
 
     def paper(output):
         return 32 / 2 * jnp.log(jnp.mean(jnp.square(output - image)))
@@ -45,11 +47,9 @@ def test_sigma_has_the_gradient_of_the_log_of_the_mean_squared_error():
 def test_bernoulli_by_hand():
     output = jnp.zeros((1, 2, 2, 1))
     np.testing.assert_allclose(
-        reconstruction.Bernoulli().loss(output, IMAGE, ONE), [4 * np.log(2)], rtol=1e-6
+        likelihoods.Bernoulli().loss(output, IMAGE, ONE), [4 * np.log(2)], rtol=1e-6
     )
-    sure = reconstruction.Bernoulli().loss(
-        jnp.full((1, 1, 1, 1), 50.0), jnp.ones((1, 1, 1, 1)), ONE
-    )
+    sure = likelihoods.Bernoulli().loss(jnp.full((1, 1, 1, 1), 50.0), jnp.ones((1, 1, 1, 1)), ONE)
     np.testing.assert_allclose(sure, [0.0], atol=1e-6)
 
 
@@ -58,7 +58,7 @@ GRID = 2 * np.arange(256) / 255 - 1
 
 @pytest.mark.parametrize(("mean", "log_scale"), [(0.0, 0.0), (0.3, -3.0), (-1.2, -5.0), (0.9, 1.0)])
 def test_discretised_logistic_is_a_distribution_and_matches_scipy(mean, log_scale):
-    log_mass = jax.jit(reconstruction.log_mass)
+    log_mass = jax.jit(likelihoods.logistic_log_mass)
     found = np.asarray(log_mass(jnp.asarray(GRID), mean, log_scale), np.float64)
     assert np.exp(found).sum() == pytest.approx(1.0, abs=1e-4)
     scale, half = np.exp(log_scale), 1 / 255
@@ -70,22 +70,24 @@ def test_discretised_logistic_is_a_distribution_and_matches_scipy(mean, log_scal
 
 
 def test_logistic_stays_finite_far_from_the_mean():
-    loss = lambda mean: reconstruction.log_mass(jnp.float32(-0.5), mean, jnp.float32(-7.0))  # noqa: E731
+    loss = lambda mean: likelihoods.logistic_log_mass(jnp.float32(-0.5), mean, jnp.float32(-7.0))  # noqa: E731
     value, slope = jax.jit(jax.value_and_grad(loss))(jnp.float32(0.9))
     assert np.isfinite(value) and np.isfinite(slope) and slope < 0
 
 
 def test_a_mixture_of_equal_components_is_one_component():
     parts = np.float32([0.0, 0.2, 1.0]) * np.ones((1, 2, 2, 1, 3, 1), np.float32)
-    loss = lambda n: jax.jit(reconstruction.Logistic(n).loss)  # noqa: E731
+    loss = lambda n: jax.jit(likelihoods.LogisticMixture(n).loss)  # noqa: E731
     many = loss(3)(parts.reshape(1, 2, 2, 9), IMAGE, ONE)
     one = loss(1)(parts[..., :1, :].reshape(1, 2, 2, 3), IMAGE, ONE)
     np.testing.assert_allclose(many, one, rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["Squared", "Sigma", "Bernoulli", "Logistic"])
+@pytest.mark.parametrize(
+    "name", ["SquaredError", "CalibratedGaussian", "Bernoulli", "LogisticMixture"]
+)
 def test_mismatched_shapes_raise_and_means_are_pictures(name):
-    likely = getattr(reconstruction, name)()
+    likely = getattr(likelihoods, name)()
     wrong = jnp.zeros((1, 2, 1, likely.channels(1)))
     with pytest.raises(ValueError, match="shapes differ"):
         likely.loss(wrong, IMAGE, ONE)
