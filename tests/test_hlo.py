@@ -67,11 +67,11 @@ def compiled_step(store, mode):
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
 def test_the_train_step_has_fast_convolutions_and_compiles_once(store, mode):
     state, batches = inputs_of_a_step(store, mode)
-    compiled = compiled_step(store, mode)
-    assert len(convolutions(compiled.as_text())) > 10
-    assert not slow_convolutions(compiled.as_text())
+    program = compiled_step(store, mode)
+    assert len(convolutions(program.as_text())) > 10
+    assert not slow_convolutions(program.as_text())
     for _ in range(3):  # an ahead-of-time program raises where it would have to compile again
-        state, _ = compiled(state, batches, {})
+        state, _ = program(state, batches, {})
 
 
 # Grouped blocks and the layers to and from half the side, in one network.

@@ -35,8 +35,8 @@ def initialise_jax(config: ConfigDict) -> Mesh:
         platform = jax.default_backend()
     except RuntimeError as error:
         raise UsageError(f"JAX found no usable device: {error}") from None
-    required = config.parallel.require_platform
-    if required and required != platform:
+    required_platform = config.parallel.require_platform
+    if required_platform and required_platform != platform:
         raise UsageError(
             f"config.parallel.require_platform={required_platform}, but JAX runs on {platform}",
             f"install jax for {required_platform} (see README.md) or drop the field",

@@ -78,6 +78,6 @@ def _convolve_in_float64(x: np.ndarray, k: np.ndarray) -> tuple[np.ndarray, np.n
     return y, dx, dk
 
 
-def _relative_error(actual: jax.Array, expected: np.ndarray) -> float:
+def _relative_error(actual: jax.Array, reference: np.ndarray) -> float:
     """The largest error, relative to the largest expected value."""
-    return float(np.abs(np.asarray(actual, np.float64) - expected).max() / np.abs(expected).max())
+    return float(np.abs(np.asarray(actual, np.float64) - reference).max() / np.abs(reference).max())

@@ -160,9 +160,9 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> di
         values["d_margin"] = mean["d_loss"] / neutral_loss
     # The reference classifier's predictions against the conditions.
     if num_condition_classes(config, spec):
-        labelled = max(float(sums["group"][:-1].sum()), 1.0)
-        values["condition_accuracy"] = float(sums["correct_fake"].sum()) / labelled
-        values["condition_accuracy_real"] = float(sums["correct_real"].sum()) / labelled
+        num_labelled = max(float(sums["group"][:-1].sum()), 1.0)
+        values["condition_accuracy"] = float(sums["correct_fake"].sum()) / num_labelled
+        values["condition_accuracy_real"] = float(sums["correct_real"].sum()) / num_labelled
         in_real = sums["predicted_real"] > 0
         in_fake = sums["predicted_fake"] >= MIN_CATEGORY_RATIO * sums["predicted_real"]
         values["categories"] = float(in_fake[in_real].mean()) if in_real.any() else 1.0

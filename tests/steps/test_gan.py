@@ -305,11 +305,11 @@ def test_d_receives_augmented_reals_and_fakes(store):
 
 
 def test_p_is_constant_or_ramped_or_adaptive(store):
-    fixed = tiny_gan(model__name="dcgan", augment__policy="product", augment__p=0.3)
+    constant = tiny_gan(model__name="dcgan", augment__policy="product", augment__p=0.3)
     ramp = tiny_gan(augment__policy="product", augment__p=0.4, augment__ramp=True,
                     optim__burn_in=0.5, train__num_steps=100)  # fmt: skip
-    state = start(fixed, store.spec)
-    assert float(discriminator.augment_probability(fixed, state)) == pytest.approx(0.3)
+    state = start(constant, store.spec)
+    assert float(discriminator.augment_probability(constant, state)) == pytest.approx(0.3)
 
     def p_at(step):
         at_step = state.replace(step=jnp.int32(step))
@@ -327,13 +327,17 @@ def test_p_is_constant_or_ramped_or_adaptive(store):
 
 def test_padding_counts_nothing_in_an_evaluation(store):
     config = tiny_gan(model__name="dcgan")
-    state, batch, frozen = start(config, store.spec), batch_of(store, config), home_of(store.spec)
+    state, batch, frozen_params = (
+        start(config, store.spec),
+        batch_of(store, config),
+        home_of(store.spec),
+    )
     eval_step = programs.eval_step(config, store.spec)
     is_example = np.arange(16) < 8
     half = batch | {"slot": np.where(is_example, batch["slot"], -1).astype(np.int32)}
     grey = half | {"image": np.where(is_example[:, None, None, None], batch["image"], 7)}
-    assert float(eval_step(state, half, frozen)["examples"]) == 8
-    close(eval_step(state, half, frozen), eval_step(state, grey, frozen), 1e-6)
+    assert float(eval_step(state, half, frozen_params)["examples"]) == 8
+    close(eval_step(state, half, frozen_params), eval_step(state, grey, frozen_params), 1e-6)
 
 
 def test_generated_images_depend_on_label_attributes_and_latent(store):

@@ -166,8 +166,8 @@ def test_latents_are_standard_normal_under_any_learned_prior(store):
     image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, store.spec)
 
     def codes_and_prior(module):
-        embedded = module.embedding(conditions)
-        return module.encoder(image, embedded), module.prior(embedded)
+        embedding = module.embedding(conditions)
+        return module.encoder(image, embedding), module.prior(embedding)
 
     @jax.jit
     def outputs(params, image, conditions):

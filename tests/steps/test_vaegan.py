@@ -26,9 +26,9 @@ def config_of(**fields):
 def stepper(store, config, state=None):
     """A function that makes one step from `state`, or the first state, as if at step `at`."""
     step = programs.train_step(config, store.spec)
-    frozen, batches = home_of(store.spec), batches_of(store, config)
+    frozen_params, batches = home_of(store.spec), batches_of(store, config)
     state = state or start(config, store.spec)
-    return lambda at=0: step(state.replace(step=jnp.int32(at)), batches, frozen)
+    return lambda at=0: step(state.replace(step=jnp.int32(at)), batches, frozen_params)
 
 
 def test_the_adversarial_weight_is_zero_first_and_then_rises():
