@@ -15,7 +15,7 @@ from prodgen.cli import commandline
 from prodgen.data import prepare
 from prodgen.evaluation import classifier
 from prodgen.evaluation.evaluator import Judge
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import device_mesh
 from prodgen.runs import open as runs
 
 FLAGS = flags.FLAGS
@@ -29,7 +29,7 @@ def main(argv: list[str]) -> None:
     run = runs.open_run(Path(FLAGS.workdir), FLAGS.step)
     store, config = prepare.open_or_prepare(run.config.data), run.config
     config.train.evaluate_examples = 0
-    mesh = meshes.make_mesh(config)
+    mesh = device_mesh.make_mesh(config)
     frozen, _ = classifier.frozen(run.family, config, store, lambda text: None)
     values = Judge(run.family, config, store, mesh, FLAGS.split)(run.state, frozen)
     pictures = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}

@@ -29,9 +29,9 @@ from benchmarks import stacked_modes
 from prodgen import config as configs
 from prodgen.cli import commandline
 from prodgen.losses import penalties
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import device_mesh
 from prodgen.report.plots import ACCENT, GRID, INK
-from prodgen.steps import discriminator as game
+from prodgen.steps.discriminator import adversarial_loss
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("task", "grid", ["grid", "stacked"], "What is to be learned.")
@@ -86,7 +86,7 @@ def grid_points(key, count: int):
 
 def train_on_grid(config: ConfigDict, seeds: int) -> list[tuple[np.ndarray, list[dict]]]:
     """For each seed (samples [SAMPLES, 2] at the end, their facts at each of the marks)."""
-    rules, steep = game.game_of(config), config.loss.penalty != "none"
+    rules, steep = adversarial_loss(config), config.loss.penalty != "none"
     gamma_of = optax.cosine_decay_schedule(GAMMA, config.train.num_steps, alpha=0.1)
     rate = optax.cosine_decay_schedule(RATE, config.train.num_steps)
     rule = optax.adam(rate, b1=0.0 if steep else 0.5, b2=0.99)
@@ -100,16 +100,20 @@ def train_on_grid(config: ConfigDict, seeds: int) -> list[tuple[np.ndarray, list
         real, noise = drawn(key)
         sides = real, generator.apply(g, noise)
         if not steep:
-            return rules.discriminator(*(discriminator.apply(d, side) for side in sides)).mean()
+            return rules.discriminator_loss(
+                *(discriminator.apply(d, side) for side in sides)
+            ).mean()
         judge = lambda pictures: discriminator.apply(d, pictures)  # noqa: E731
-        logits, squares = zip(*(penalties.with_square(judge, side) for side in sides), strict=True)
-        slopes = sum(penalties.zero_centred(square, gamma) for square in squares)
-        return (rules.discriminator(*logits) + slopes).mean()
+        logits, squares = zip(
+            *(penalties.logits_and_grad_sq_norm(judge, side) for side in sides), strict=True
+        )
+        slopes = sum(penalties.zero_centred_penalty(square, gamma) for square in squares)
+        return (rules.discriminator_loss(*logits) + slopes).mean()
 
     def loss_g(g, d, key):
         real, noise = drawn(key)
         logits = discriminator.apply(d, real), discriminator.apply(d, generator.apply(g, noise))
-        return rules.generator(*logits).mean()
+        return rules.generator_loss(*logits).mean()
 
     @jax.jit
     def start(key):
@@ -202,7 +206,7 @@ def main(argv: list[str]) -> None:
     chosen, overrides, rest = commandline.split_config(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/gan.py", overrides)
-    meshes.start(config)
+    device_mesh.initialise_jax(config)
     both = settings(config, FLAGS.steps)
     if FLAGS.task == "grid":
         found = grid(both, FLAGS.out)

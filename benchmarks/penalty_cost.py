@@ -22,7 +22,7 @@ from prodgen import config as configs
 from prodgen.cli import commandline
 from prodgen.core.errors import UsageError
 from prodgen.data import prepare
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import device_mesh
 from prodgen.runs import open as runs
 from prodgen.steps import gan
 
@@ -40,7 +40,7 @@ def penalised(config: ConfigDict, penalty: str) -> ConfigDict:
 
 def measure(config: ConfigDict, store, rounds: int, steps: int) -> tuple[dict, dict]:
     """(FLOPs of a step, its seconds in each round), by penalty."""
-    mesh = meshes.make_mesh(config)
+    mesh = device_mesh.make_mesh(config)
     sides, flops = {}, {}
     for name in PENALTIES:
         once, flops[name], _ = throughput.our_step(penalised(config, name), store, mesh)
@@ -61,7 +61,7 @@ def main(argv: list[str]) -> None:
         raise UsageError(
             f"config.model.name={config.model.name} is no GAN", "choose --config=configs/gan.py"
         )
-    meshes.keep_freed_memory()  # as a run does
+    device_mesh.keep_freed_memory()  # as a run does
     store = prepare.open_or_prepare(config.data)
     flops, seconds = measure(config, store, FLAGS.rounds, FLAGS.steps)
     plain = seconds["none"]

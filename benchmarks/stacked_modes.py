@@ -113,9 +113,11 @@ def train(config: ConfigDict, pictures: np.ndarray) -> np.ndarray:
         if t % 100 == 0:
             told = ", ".join(f"{k} {float(metrics[k]):.3f}" for k in ("d/loss", "g/loss"))
             print(f"step {t} of {config.train.num_steps}: {told}", file=sys.stderr, flush=True)
-    generate, weights = jax.jit(family.make_generate(config, spec)), family.weights(state)
+    generate, weights = jax.jit(family.make_generate(config, spec)), family.eval_params(state)
     indices = np.arange(COUNTED, dtype=np.int32).reshape(-1, PART)
-    made = [generate(weights, family.latents(config, 0, i), nothing_known(PART)) for i in indices]
+    made = [
+        generate(weights, family.draw_latents(config, 0, i), nothing_known(PART)) for i in indices
+    ]
     return np.concatenate([images.to_uint8(part) for part in made])
 
 

@@ -32,8 +32,8 @@ from prodgen.cli import commandline
 from prodgen.core import rng
 from prodgen.core.errors import UsageError
 from prodgen.data import order, prepare, resident
-from prodgen.parallel import compile as compiling
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import compilation
+from prodgen.parallel import device_mesh
 from prodgen.runs import open as runs
 
 FLAGS = flags.FLAGS
@@ -62,8 +62,8 @@ def our_step(config, store, mesh):
     The family's variants follow each other as in a run.
     """
     family = runs.family(config)
-    whole, rows = meshes.replicated(mesh), meshes.split(mesh)
-    state = compiling.once(lambda: family.init(config, store.spec, rng.key(0, "init")), whole)()
+    whole, rows = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
+    state = compilation.jit_unoptimised(lambda: family.init(config, store.spec, rng.key(0, "init")), whole)()
     feed = resident.iterate_batches(store, 0, config.train.batch_size, 0, whole, rows)
     turns, programs = family.variants(config), {}
 
@@ -73,8 +73,8 @@ def our_step(config, store, mesh):
     begun = time.monotonic()
     for variant in dict.fromkeys(turns):
         make = functools.partial(family.make_train_step, config, store.spec, variant=variant)
-        step = compiling.train_step(make, mesh, "jit")
-        programs[variant] = compiling.ahead(step, state, take(), {})
+        step = compilation.compile_train_step(make, mesh, "jit")
+        programs[variant] = compilation.compile_aot(step, state, take(), {})
     seconds = time.monotonic() - begun
     flops = statistics.mean(programs[variant].cost_analysis()["flops"] for variant in turns)
     box, variants = [state], itertools.cycle(turns)
@@ -129,7 +129,7 @@ def vae_update(config, spec, layout):
         torch.nn.utils.clip_grad_norm_(net.parameters(), config.optim.clip, foreach=True)
         rule.step()
         with torch.no_grad():
-            torch._foreach_lerp_(averaged, list(net.parameters()), 1 - optim.decay(config, 0))
+            torch._foreach_lerp_(averaged, list(net.parameters()), 1 - optim.ema_decay(config, 0))
         return float(loss.detach())
 
     return update
@@ -149,8 +149,8 @@ def serve(config, store, side: str) -> None:
     """Be one side: print a line of facts, then seconds a step for each line read."""
     facts = {}
     if side == "prodgen":
-        meshes.keep_freed_memory()  # as a run does; without its compile cache
-        mesh = meshes.make_mesh(config)
+        device_mesh.keep_freed_memory()  # as a run does; without its compile cache
+        mesh = device_mesh.make_mesh(config)
         once, facts["flops"], facts["compile_seconds"] = our_step(config, store, mesh)
     else:
         once = torch_step(config, store, side.endswith("channels_last"))
@@ -184,7 +184,7 @@ def feed_seconds(config, store, mesh) -> dict[str, float]:
     from prodgen.data import tfdata
 
     size = config.train.batch_size
-    whole, rows = meshes.replicated(mesh), meshes.split(mesh)
+    whole, rows = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
     feeds = {
         "resident": resident.iterate_batches(store, 0, size, 0, whole, rows),
         "tfdata": tfdata.iterate_batches(store, 0, size, np.arange(size, dtype=np.int32), 0),
@@ -238,7 +238,7 @@ def main(argv: list[str]) -> None:
         "gflop_per_s": facts["flops"] / mine / 1e9,
         "ceilings_gflop_per_s": ceilings(),
         "compile_seconds": facts["compile_seconds"],
-        "seconds_a_batch": feed_seconds(config, store, meshes.make_mesh(config)),
+        "seconds_a_batch": feed_seconds(config, store, device_mesh.make_mesh(config)),
     }
     print(json.dumps(result, indent=1))
 

@@ -179,7 +179,7 @@ def networks(config, spec) -> tuple[nn.Module, nn.Module]:
 
     Both counts go to standard error.
     """
-    g, d = runs.family(config).networks(config, spec)
+    g, d = runs.family(config).build_networks(config, spec)
     makers = {
         "dcgan": (DCGANGenerator, DCGANDiscriminator),
         "r3gan": (R3GANGenerator, R3GANDiscriminator),

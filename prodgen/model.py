@@ -47,8 +47,8 @@ class Model:
     def __init__(self, run: Run):
         self.run, self.spec, self.config = run, run.spec, run.config
         self.conditions = Conditions.load(run.path, run.spec).visible_to(run.config)
-        self._weights = run.family.weights(run.state)
-        config, latents = run.config, run.family.latents
+        self._weights = run.family.eval_params(run.state)
+        config, latents = run.config, run.family.draw_latents
         self._draw = jax.jit(jax.vmap(lambda seed, i: latents(config, seed, i[None])[0]))
         generate = run.family.make_generate(run.config, run.spec)
         self._generate = jax.jit(lambda *inputs: images.to_uint8(generate(*inputs)))
@@ -59,7 +59,7 @@ class Model:
 
     def latents(self, indices: np.ndarray, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
         """float32 [N, Z]: latent i is a function of (seed, indices[i]), times the temperature."""
-        return np.asarray(self.run.family.latents(self.config, seed, indices)) * temperature
+        return np.asarray(self.run.family.draw_latents(self.config, seed, indices)) * temperature
 
     def draw(self, seeds: Sequence[int], indices: Sequence[int]) -> np.ndarray:
         """As `latents`, float32 [N, Z], each of its own seed: at most BATCH_SIZE, one program."""
@@ -122,7 +122,7 @@ class Model:
 
     def first_layer(self) -> np.ndarray:
         """The matrix float32 [Z, features] that a latent meets first."""
-        return np.asarray(self.run.family.first_layer(self.config, self._weights))
+        return np.asarray(self.run.family.first_layer_kernel(self.config, self._weights))
 
     def encode(self, pictures: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
         """The posterior means float32 [N, Z] of images uint8 [N, H, W, C].

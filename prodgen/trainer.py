@@ -28,14 +28,14 @@ from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
 from prodgen.evaluation import classifier
 from prodgen.evaluation.evaluator import Judge, Sentinel, Sheets, describe
-from prodgen.parallel import compile as compiling
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import compilation
+from prodgen.parallel import device_mesh
 from prodgen.parallel import selftest
 from prodgen.report import clock, html, plots, writer
 from prodgen.runs import checkpoint
 from prodgen.runs import folder as workdir
 from prodgen.runs import open as runs
-from prodgen.steps.state import adopt
+from prodgen.steps.state import load_pretrained
 
 SHOWN = ("loss", "nll", "kl", "g/loss", "d/loss", "d/real", "d/fake", "augment/p")  # on the console
 
@@ -47,7 +47,7 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
     """
     console = writer.Console()
     with _signals(_stop_at_once):
-        mesh = meshes.start(config)
+        mesh = device_mesh.initialise_jax(config)
         selftest.run()
         store = prepare.open_or_prepare(config.data, console.throttled())
         workdir.check_data(path, store.digest())
@@ -105,7 +105,7 @@ class Trainer:
 
     def begin(self, init_from: Path | None) -> None:
         """Restore or initialise the state, write the run's papers, compile, open the feed."""
-        whole = meshes.replicated(self.mesh)
+        whole = device_mesh.replicated_sharding(self.mesh)
         like = runs.abstract_state(self.config, self.store.spec, whole)
         self.conditions = Conditions.from_store(self.store).visible_to(self.config)
         found = self.checkpoints.restore(like, self.console.say)
@@ -123,12 +123,12 @@ class Trainer:
 
     def _fresh(self, init_from: Path | None, whole: Any) -> Any:
         config, spec = self.config, self.store.spec
-        init = compiling.once(lambda key: self.family.init(config, spec, key), whole)
+        init = compilation.jit_unoptimised(lambda key: self.family.init(config, spec, key), whole)
         state = init(rng.key(config.seed, "init"))
         origin: dict[str, Any] = {}
         if init_from:
             donor = runs.open_run(init_from)
-            state, differences = adopt(state, donor.state, spec, donor.spec)
+            state, differences = load_pretrained(state, donor.state, spec, donor.spec)
             state = jax.device_put(state, whole)
             origin = {
                 "fingerprint": donor.record["fingerprint"],
@@ -182,13 +182,13 @@ class Trainer:
         seed, size = config.seed, config.train.batch_size
         start = self.step * self.family.real_batches(config)
         if resident.choose_feed(config.data.feed, self.store, mesh) == "resident":
-            whole, rows = meshes.replicated(mesh), meshes.split(mesh)
+            whole, rows = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
             return resident.iterate_batches(self.store, seed, size, start, whole, rows)
         from prodgen.data import tfdata  # TensorFlow is loaded only where it feeds
 
-        slots = meshes.local_slots(mesh, size)
+        slots = device_mesh.local_slots(mesh, size)
         host = tfdata.iterate_batches(self.store, seed, size, slots, start)
-        return (meshes.place(mesh, batch) for batch in host)
+        return (device_mesh.to_global_arrays(mesh, batch) for batch in host)
 
     def _compile(self, batches: tuple[Batch, ...]) -> list[Any]:
         """The programs that the steps run in turn, compiled: they cannot compile again."""
@@ -196,14 +196,14 @@ class Trainer:
         turns = self.family.variants(self.config)
 
         def program(variant: str) -> Any:
-            step = compiling.train_step(
+            step = compilation.compile_train_step(
                 lambda mean: self.family.make_train_step(
                     self.config, self.store.spec, mean, variant
                 ),
                 self.mesh,
                 self.config.parallel.mode,
             )
-            return compiling.ahead(step, self.state, batches, self.frozen)
+            return compilation.compile_aot(step, self.state, batches, self.frozen)
 
         with self.clock("compile"), concurrent.futures.ThreadPoolExecutor() as threads:
             found = {variant: threads.submit(program, variant) for variant in dict.fromkeys(turns)}
@@ -310,7 +310,7 @@ class Trainer:
             if bad is not None:
                 raise Diverged(f"step {self.step}: {bad} is not finite; the state was not saved")
             self.checkpoints.save(self.step, self.state, self.score)
-        ledger = self.clock.ledger() | meshes.ledger(self.mesh)
+        ledger = self.clock.ledger() | device_mesh.device_stats(self.mesh)
         self.writer.timing(self.step, {"session": self.first, **ledger})
 
     def _stop(self) -> None:

@@ -95,10 +95,10 @@ def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, grey):
         assert {"loss", "skipped_in_a_row"} | norms <= set(metrics)
         assert all(value.shape == () for value in metrics.values())
     assert_read_by_agrees(plain, paths)
-    z = jax.eval_shape(lambda: family.latents(plain, 0, np.arange(3)))
+    z = jax.eval_shape(lambda: family.draw_latents(plain, 0, np.arange(3)))
     assert z.shape == (3, plain.model.latent)
     rows = {name: jax.ShapeDtypeStruct((3, *x.shape[1:]), x.dtype) for name, x in batch.items()}
-    made = jax.eval_shape(family.make_generate(plain, spec), family.weights(state), z, rows)
+    made = jax.eval_shape(family.make_generate(plain, spec), family.eval_params(state), z, rows)
     assert made.shape == (3, *spec.shape) and made.dtype == jnp.float32
 
 

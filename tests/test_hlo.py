@@ -1,4 +1,4 @@
-"""What the compiled steps consist of: no convolution that falls off the CPU's fast path."""
+"""The compiled steps have no convolution outside the CPU's fast path."""
 
 import functools
 import re
@@ -7,8 +7,7 @@ import jax
 import pytest
 
 from prodgen.core import rng
-from prodgen.parallel import compile as compiling
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import compilation, device_mesh
 from prodgen.steps import gan, vae
 from tests import programs
 from tests.tiny import batch_of, mesh_of, spec_of, tiny
@@ -19,103 +18,105 @@ FAST_LABELS = "b01f_01io->b01f"
 
 def convolutions(text):
     """(computation is the entry, instruction) of every convolution in a compiled program."""
-    found, entry = [], False
+    instructions, is_entry = [], False
     for line in text.splitlines():
         if line and not line.startswith(" "):
-            entry = line.startswith("ENTRY")
+            is_entry = line.startswith("ENTRY")
         if " convolution(" in line:
-            found.append((entry, line))
-    return found
+            instructions.append((is_entry, line))
+    return instructions
 
 
-def faults(text):
-    """Why each offending convolution offends."""
-    found = []
-    for entry, line in convolutions(text):
+def slow_convolutions(text):
+    """Why each convolution outside the fast path is slow."""
+    reasons = []
+    for is_entry, line in convolutions(text):
         window = re.search(r"window={([^}]*)}", line)
         labels = re.search(r"dim_labels=(\S+?)[,\s]", line + " ")[1]
         if window and re.search(r"(lhs|rhs)_dilate|stride", window[1]):
-            found.append(f"dilated or strided: {line.strip()[:200]}")
+            reasons.append(f"dilated or strided: {line.strip()[:200]}")
         if len(labels.split("_")[0]) != 4:
-            found.append(f"expanded groups, {labels}")
-        if not entry and labels != FAST_LABELS:
-            found.append(f"outside the entry computation, {labels}")
-    return found
+            reasons.append(f"expanded groups, {labels}")
+        if not is_entry and labels != FAST_LABELS:
+            reasons.append(f"outside the entry computation, {labels}")
+    return reasons
 
 
 def inputs_of_a_step(store, mode):
-    """(state, batches) on one device; the state may be donated."""
+    """(state, batches) on one device, not shared with other tests: the state may be donated."""
     config = tiny(parallel__mode=mode)
     mesh = mesh_of(config, 1)
     state = programs.initial_state(config, store.spec, rng.key(0, "init"))
-    batches = (meshes.place(mesh, batch_of(store, config)),)
-    return jax.device_put(state, meshes.replicated(mesh)), batches
+    batches = (device_mesh.to_global_arrays(mesh, batch_of(store, config)),)
+    return jax.device_put(state, device_mesh.replicated_sharding(mesh)), batches
 
 
 @functools.cache
 def compiled_step(store, mode):
     """The VAE's training step, compiled ahead of time on one device as the trainer does it."""
     config = tiny(parallel__mode=mode)
-    step = compiling.train_step(
-        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"),
+    step = compilation.compile_train_step(
+        lambda pmean: vae.make_train_step(config, store.spec, pmean, "plain"),
         mesh_of(config, 1),
         mode,
     )
     state, batches = inputs_of_a_step(store, mode)
-    return compiling.ahead(step, state, batches, {})
+    return compilation.compile_aot(step, state, batches, {})
 
 
 @pytest.mark.parametrize("mode", ["jit", "pmap"])
-def test_the_train_step_keeps_to_the_convolution_rule_and_compiles_once(store, mode):
+def test_the_train_step_has_fast_convolutions_and_compiles_once(store, mode):
     state, batches = inputs_of_a_step(store, mode)
-    compiled = compiled_step(store, mode)
-    assert len(convolutions(compiled.as_text())) > 10
-    assert not faults(compiled.as_text())
+    program = compiled_step(store, mode)
+    assert len(convolutions(program.as_text())) > 10
+    assert not slow_convolutions(program.as_text())
     for _ in range(3):  # an ahead-of-time program raises where it would have to compile again
-        state, _ = compiled(state, batches, {})
+        state, _ = program(state, batches, {})
 
 
 # Grouped blocks and the layers to and from half the side, in one network.
-BOTH = NETWORKS["r3gan, grouped"] | NETWORKS["r3gan, half"]
-DAILY = ("dcgan", "r3gan", "r3gan, grouped and half")
+GROUPED_AND_HALF = NETWORKS["r3gan, grouped"] | NETWORKS["r3gan, half"]
+DAILY_NETWORKS = ("dcgan", "r3gan", "r3gan, grouped and half")
 
 
 @pytest.mark.parametrize(
     "network",
     [
-        pytest.param(name, marks=() if name in DAILY else pytest.mark.slow)
+        pytest.param(name, marks=() if name in DAILY_NETWORKS else pytest.mark.slow)
         for name in (*NETWORKS, "r3gan, grouped and half")
     ],
 )
-def test_an_adversarial_step_keeps_to_the_rule_under_penalties(network):
+def test_an_adversarial_step_with_penalties_has_fast_convolutions(network):
     """R1 and R2 differentiate every convolution twice; the optimiser has no convolution."""
-    config = tiny_gan(optim__name="sgd", optim__ema_images=0, **NETWORKS.get(network, BOTH))
+    config = tiny_gan(
+        optim__name="sgd", optim__ema_images=0, **NETWORKS.get(network, GROUPED_AND_HALF)
+    )
     spec = spec_of()
     state = programs.initial_shapes(config, spec)
-    step = compiling.train_step(
-        lambda mean: gan.make_train_step(config, spec, mean, "penalised"),
+    step = compilation.compile_train_step(
+        lambda pmean: gan.make_train_step(config, spec, pmean, "penalised"),
         mesh_of(config, 1),
         "jit",
     )
     batches = (shapes_of(spec, 16),) * gan.real_batches(config)
-    text = compiling.ahead(step, state, batches, {}).as_text()
+    text = compilation.compile_aot(step, state, batches, {}).as_text()
     assert len(convolutions(text)) > 20
-    assert not faults(text)
+    assert not slow_convolutions(text)
 
 
-def test_the_lint_sees_what_it_should():
-    """A strided convolution's gradient is what the rule is about."""
+def test_a_slow_convolution_is_reported():
+    """The gradient of a strided convolution is slow."""
     import jax.numpy as jnp
     from jax import lax
 
-    def strided(x, k):
-        numbers = ("NHWC", "HWIO", "NHWC")
+    def loss_fn(x, k):
+        layout = ("NHWC", "HWIO", "NHWC")
         return jnp.sum(
-            lax.conv_general_dilated(x, k, (2, 2), "SAME", dimension_numbers=numbers) ** 2
+            lax.conv_general_dilated(x, k, (2, 2), "SAME", dimension_numbers=layout) ** 2
         )
 
     shapes = jnp.ones((1, 8, 8, 2)), jnp.ones((4, 4, 2, 3))
-    assert faults(jax.jit(jax.grad(strided, (0, 1))).lower(*shapes).compile().as_text())
+    assert slow_convolutions(jax.jit(jax.grad(loss_fn, (0, 1))).lower(*shapes).compile().as_text())
 
 
 def test_the_state_is_donated(store):

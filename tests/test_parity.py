@@ -1,4 +1,4 @@
-"""jit and pmap, one device and eight: the same function."""
+"""jit and pmap, on one device and on eight, compute the same function."""
 
 import functools
 
@@ -6,14 +6,13 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen.parallel import compile as compiling
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import compilation, device_mesh
 from prodgen.runs import open as runs
 from prodgen.steps import vae, vaegan
 from tests.tiny import ALL, batch_of, close, mesh_of, tiny
 from tests.tiny_gan import batches_of, home_of, start, tiny_gan
 
-SMALL = {"model__block_side": 4}  # residual blocks at the smallest side alone
+SMALL_MODEL_FIELDS = {"model__block_side": 4}  # residual blocks at the smallest side alone
 FIELDS = {
     "sigma": {},
     "mse, free bits": {"loss__likelihood": "mse", "loss__free_bits": 0.2},
@@ -22,54 +21,62 @@ FIELDS = {
 }
 
 
-def daily(names, *kept):
-    """All names, those marked slow that are not kept for every day."""
-    return [pytest.param(name, marks=() if name in kept else pytest.mark.slow) for name in names]
+def mark_slow_except(names, *daily_names):
+    """All names as parameters; those that are not run every day are marked slow."""
+    return [
+        pytest.param(name, marks=() if name in daily_names else pytest.mark.slow) for name in names
+    ]
 
 
 @functools.cache
-def trained_on_one_device(store, name: str):
+def train_on_one_device(store, name: str):
     """The reference of the comparisons, (state, metrics of each step): jit on one device."""
-    return trained(store, "jit", 1, 2, **FIELDS[name])
+    return train_vae(store, "jit", 1, 2, **FIELDS[name])
 
 
-def trained(store, mode: str, devices: int, steps: int, **fields):
+def train_vae(store, mode: str, devices: int, steps: int, **fields):
     """(state, metrics of each step) after some steps under plain SGD, which hides no scale."""
-    fields = {"optim__name": "sgd", "optim__lr": 1e-5, "optim__clip": 0.0} | SMALL | fields
+    fields = (
+        {"optim__name": "sgd", "optim__lr": 1e-5, "optim__clip": 0.0} | SMALL_MODEL_FIELDS | fields
+    )
     config = tiny(parallel__mode=mode, **fields)
     mesh = mesh_of(config, devices)
     state = start(config, store.spec)
-    state = jax.device_put(state, meshes.replicated(mesh))
-    step = compiling.train_step(
-        lambda mean: vae.make_train_step(config, store.spec, mean, "plain"), mesh, mode
+    state = jax.device_put(state, device_mesh.replicated_sharding(mesh))
+    step = compilation.compile_train_step(
+        lambda pmean: vae.make_train_step(config, store.spec, pmean, "plain"), mesh, mode
     )
-    seen = []
+    all_metrics = []
     for t in range(steps):
-        state, metrics = step(state, (meshes.place(mesh, batch_of(store, config, t)),), {})
-        seen.append(jax.device_get(metrics))
-    return jax.device_get(state), seen
+        state, metrics = step(
+            state, (device_mesh.to_global_arrays(mesh, batch_of(store, config, t)),), {}
+        )
+        all_metrics.append(jax.device_get(metrics))
+    return jax.device_get(state), all_metrics
 
 
-@pytest.mark.parametrize("name", daily(FIELDS, "sigma"))
+@pytest.mark.parametrize("name", mark_slow_except(FIELDS, "sigma"))
 def test_modes_and_device_counts_give_the_same_losses_and_weights(store, name):
-    state, seen = trained_on_one_device(store, name)
+    state, all_metrics = train_on_one_device(store, name)
     for mode, devices in ALL[1:]:
-        other, also = trained(store, mode, devices, 2, **FIELDS[name])
-        close(seen, also, 2e-5)
-        close(state.nets["vae"].params, other.nets["vae"].params, 1e-5)
-        close(state.extras, other.extras, 1e-5)
+        other_state, other_metrics = train_vae(store, mode, devices, 2, **FIELDS[name])
+        close(all_metrics, other_metrics, 2e-5)
+        close(state.nets["vae"].params, other_state.nets["vae"].params, 1e-5)
+        close(state.extras, other_state.extras, 1e-5)
 
 
-def test_the_weights_do_move(store):
-    """So that the comparison above compares something."""
-    config = tiny(**SMALL)
+def test_training_changes_the_weights(store):
+    """Otherwise the comparison above would compare nothing."""
+    config = tiny(**SMALL_MODEL_FIELDS)
     before = start(config, store.spec).nets["vae"].params
-    after, _ = trained_on_one_device(store, "sigma")
-    moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, after.nets["vae"].params)
-    assert sum(value > 0 for value in jax.tree.leaves(moved)) > len(jax.tree.leaves(moved)) / 2
+    after, _ = train_on_one_device(store, "sigma")
+    changes = jax.tree.leaves(
+        jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, after.nets["vae"].params)
+    )
+    assert sum(value > 0 for value in changes) > len(changes) / 2
 
 
-GAMES = {
+ADVERSARIAL_FIELDS = {
     "dcgan, relativistic, R1 and R2, lazy, adaptive": {
         "model__name": "dcgan", "augment__policy": "diffaugment", "augment__adaptive": True,
         "augment__p": 0.5, "augment__ada_images": 1000, "loss__penalty_every": 2,
@@ -90,72 +97,80 @@ GAMES = {
 }  # fmt: skip
 
 
-def played(store, mode: str, devices: int, fields: dict):
+def train_adversarial(store, mode: str, devices: int, fields: dict):
     """(state, metrics of each step) of an adversarial run under plain SGD, four steps of it."""
     config = tiny_gan(
         parallel__mode=mode, optim__name="sgd", optim__warmup_steps=0,
         **({"optim__lr": 1e-6 if fields["model__name"] == "vaegan" else 1e-3} | fields),
     )  # fmt: skip
     family, mesh = runs.family(config), mesh_of(config, devices)
-    whole = meshes.replicated(mesh)
-    state = jax.device_put(start(config, store.spec), whole)
-    frozen = jax.device_put(home_of(store.spec) if family is vaegan else {}, whole)
-    step = compiling.train_step(
-        lambda mean: family.make_train_step(config, store.spec, mean, "penalised"), mesh, mode
+    sharding = device_mesh.replicated_sharding(mesh)
+    state = jax.device_put(start(config, store.spec), sharding)
+    frozen_params = jax.device_put(home_of(store.spec) if family is vaegan else {}, sharding)
+    step = compilation.compile_train_step(
+        lambda pmean: family.make_train_step(config, store.spec, pmean, "penalised"), mesh, mode
     )
-    seen = []
+    all_metrics = []
     for t in range(4):
-        batches = tuple(meshes.place(mesh, batch) for batch in batches_of(store, config, t))
-        state, metrics = step(state, batches, frozen)
-        seen.append(jax.device_get(metrics))
-    return jax.device_get(state), seen
+        batches = tuple(
+            device_mesh.to_global_arrays(mesh, batch) for batch in batches_of(store, config, t)
+        )
+        state, metrics = step(state, batches, frozen_params)
+        all_metrics.append(jax.device_get(metrics))
+    return jax.device_get(state), all_metrics
 
 
-@pytest.mark.parametrize("name", daily(GAMES, "dcgan, relativistic, R1 and R2, lazy, adaptive"))
-def test_adversarial_steps_are_the_same_everywhere(store, name):
-    state, seen = played(store, "jit", 1, GAMES[name])
+@pytest.mark.parametrize(
+    "name", mark_slow_except(ADVERSARIAL_FIELDS, "dcgan, relativistic, R1 and R2, lazy, adaptive")
+)
+def test_adversarial_steps_are_equal_in_every_mode(store, name):
+    state, all_metrics = train_adversarial(store, "jit", 1, ADVERSARIAL_FIELDS[name])
     for mode, devices in (("jit", 8), ("pmap", 8)):
-        other, also = played(store, mode, devices, GAMES[name])
-        close(seen, also, 1e-4)
+        other_state, other_metrics = train_adversarial(
+            store, mode, devices, ADVERSARIAL_FIELDS[name]
+        )
+        close(all_metrics, other_metrics, 1e-4)
         for net in state.nets:
-            close(state.nets[net].params, other.nets[net].params, 1e-4)
-            close(state.nets[net].vars, other.nets[net].vars, 1e-4)
-        close(state.extras, other.extras, 1e-4)
+            close(state.nets[net].params, other_state.nets[net].params, 1e-4)
+            close(state.nets[net].vars, other_state.nets[net].vars, 1e-4)
+        close(state.extras, other_state.extras, 1e-4)
 
 
-def test_generated_pictures_are_judged_the_same_everywhere(store):
+def test_evaluations_of_a_gan_are_equal_in_every_mode(store):
     from prodgen.evaluation.evaluator import Judge
 
-    def judged(mode, devices):
+    def evaluate(mode, devices):
         config = tiny_gan(parallel__mode=mode, model__name="dcgan")
         mesh = mesh_of(config, devices)
-        family, whole = runs.family(config), meshes.replicated(mesh)
-        state, frozen = jax.device_put((start(config, store.spec), home_of(store.spec)), whole)
-        return Judge(family, config, store, mesh, "validation")(state, frozen)
+        family, sharding = runs.family(config), device_mesh.replicated_sharding(mesh)
+        state, frozen_params = jax.device_put(
+            (start(config, store.spec), home_of(store.spec)), sharding
+        )
+        return Judge(family, config, store, mesh, "validation")(state, frozen_params)
 
-    here, there = judged("jit", 1), judged("pmap", 8)
-    assert here.keys() == there.keys() and "frechet" in here
-    for name in here:
-        assert here[name] == pytest.approx(there[name], rel=1e-4, abs=1e-6), name
+    values, other_values = evaluate("jit", 1), evaluate("pmap", 8)
+    assert values.keys() == other_values.keys() and "frechet" in values
+    for name in values:
+        assert values[name] == pytest.approx(other_values[name], rel=1e-4, abs=1e-6), name
 
 
-def judged(store, mode, devices):
+def evaluate_vae(store, mode, devices):
     """The validation numbers of a VAE before its first step."""
     from prodgen.evaluation.evaluator import Judge
 
-    config = tiny(parallel__mode=mode, **SMALL)
+    config = tiny(parallel__mode=mode, **SMALL_MODEL_FIELDS)
     mesh = mesh_of(config, devices)
     state = start(config, store.spec)
-    state = jax.device_put(state, meshes.replicated(mesh))
+    state = jax.device_put(state, device_mesh.replicated_sharding(mesh))
     return Judge(vae, config, store, mesh, "validation")(state, {})
 
 
-judged_on_one_device = functools.cache(lambda store: judged(store, "jit", 1))
+evaluate_on_one_device = functools.cache(lambda store: evaluate_vae(store, "jit", 1))
 
 
 @pytest.mark.parametrize(("mode", "devices"), ALL)
-def test_judgement_is_the_same_everywhere(store, mode, devices):
-    here, there = judged_on_one_device(store), judged(store, mode, devices)
-    assert here.keys() == there.keys()
-    for name in here:
-        assert here[name] == pytest.approx(there[name], rel=1e-5), name
+def test_evaluations_of_a_vae_are_equal_in_every_mode(store, mode, devices):
+    values, other_values = evaluate_on_one_device(store), evaluate_vae(store, mode, devices)
+    assert values.keys() == other_values.keys()
+    for name in values:
+        assert values[name] == pytest.approx(other_values[name], rel=1e-5), name

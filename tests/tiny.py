@@ -15,7 +15,7 @@ from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.source import Item
 from prodgen.data.store import SPLITS
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import device_mesh
 from prodgen.runs import checkpoint, folder
 from tests import programs
 
@@ -165,7 +165,7 @@ def vae_run(path: Path, store, steps: int) -> Path:
 def mesh_of(config: ConfigDict, devices: int):
     with config.unlocked():
         config.parallel.devices = devices
-    return meshes.make_mesh(config)
+    return device_mesh.make_mesh(config)
 
 
 def close(a, b, tolerance: float) -> None:

@@ -33,16 +33,16 @@ SOURCES = {
 }
 FEEDS = {"tfdata": "prodgen.data.tfdata", "resident": "prodgen.data.resident"}
 LIKELIHOODS = {
-    "sigma": "prodgen.losses.reconstruction:Sigma",
-    "mse": "prodgen.losses.reconstruction:Squared",
-    "bernoulli": "prodgen.losses.reconstruction:Bernoulli",
-    "logistic": "prodgen.losses.reconstruction:Logistic",
+    "sigma": "prodgen.losses.likelihoods:CalibratedGaussian",
+    "mse": "prodgen.losses.likelihoods:SquaredError",
+    "bernoulli": "prodgen.losses.likelihoods:Bernoulli",
+    "logistic": "prodgen.losses.likelihoods:LogisticMixture",
 }
 BETA_SCHEDULES = {
-    "constant": "prodgen.losses.divergence:constant",
-    "linear": "prodgen.losses.divergence:linear",
-    "falling": "prodgen.losses.divergence:falling",
-    "cyclic": "prodgen.losses.divergence:cyclic",
+    "constant": "prodgen.losses.divergence:constant_schedule",
+    "linear": "prodgen.losses.divergence:linear_schedule",
+    "falling": "prodgen.losses.divergence:falling_schedule",
+    "cyclic": "prodgen.losses.divergence:cyclic_schedule",
 }
 AUGMENTS = {
     "none": "prodgen.augment.policies:Nothing",
@@ -62,7 +62,7 @@ PENALTIES = {  # where the discriminator's slope is penalised; losses/penalties.
     "r1": ("real",),
     "r2": ("fake",),
     "r1_r2": ("real", "fake"),
-    "gradient": ("between",),
+    "gradient": ("interpolated",),
 }
 EXTRACTORS = {  # what a judgement may look with besides the reference classifier
     "pixels": "prodgen.metrics.features:pixels",

@@ -54,7 +54,7 @@ def frozen(
     A run keeps the home network in its folder, and goes on with that one wherever it goes on.
     """
     found, records = {}, {}
-    for name in family.frozen(config):
+    for name in family.frozen_networks(config):
         if name == "classifier":
             found[name], records[name] = _of_run(store, config.data, say, run)
         else:

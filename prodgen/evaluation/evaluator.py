@@ -18,8 +18,8 @@ from prodgen.core.types import Batch, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
 from prodgen.evaluation import monitor
-from prodgen.parallel import compile as compiling
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import compilation
+from prodgen.parallel import device_mesh
 from prodgen.report import writer
 
 
@@ -45,12 +45,12 @@ class Judge:
         self._family, self._config, self._spec = family, config, store.spec
         limit, size = config.train.evaluate_examples, config.train.batch_size
         ids = store.evenly_spaced_ids(split, limit) if limit else store.ids(split)
-        mine = meshes.local_slots(mesh, size)
+        mine = device_mesh.local_slots(mesh, size)
         self._batches = [
-            meshes.place(mesh, {name: rows[mine] for name, rows in batch.items()})
+            device_mesh.to_global_arrays(mesh, {name: rows[mine] for name, rows in batch.items()})
             for batch in padded_batches(store, ids, size)
         ]
-        self._step = compiling.eval_step(
+        self._step = compilation.compile_eval_step(
             lambda mean: family.make_eval_step(config, store.spec, mean),
             mesh,
             config.parallel.mode,
@@ -109,7 +109,7 @@ class Sheets:
         self._generate = jax.jit(family.make_generate(config, store.spec))
         self._columns = config.train.sheet_columns
         self._conditions, self._rows = sheet_conditions(conditions, config.seed, self._columns)
-        self._latents = family.latents(
+        self._latents = family.draw_latents(
             config, config.seed, np.arange(len(self._conditions["label"]))
         )
         split = "validation" if len(store.ids("validation")) else "train"
@@ -127,12 +127,12 @@ class Sheets:
 
     def samples(self, state: Any) -> Image.Image:
         """Generated pictures, a row a category where there are categories."""
-        pictures = self._generate(self._family.weights(state), self._latents, self._conditions)
+        pictures = self._generate(self._family.eval_params(state), self._latents, self._conditions)
         return images.sheet(np.asarray(images.to_uint8(pictures)), self._columns, rows=self._rows)
 
     def reconstructions(self, state: Any) -> Image.Image:
         """Rows of held-back pictures, each over its reconstruction."""
-        weights = self._family.weights(state)
+        weights = self._family.eval_params(state)
         mean, _ = self._encode(weights, self._held)
         decoded = np.asarray(images.to_uint8(self._generate(weights, mean, self._held)))
         return images.sheet(pairs(self._held["image"], decoded, self._columns), self._columns)

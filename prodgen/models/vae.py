@@ -1,7 +1,7 @@
 """A convolutional variational autoencoder (Kingma & Welling 2014) with residual blocks.
 
 The encoder maps a picture to a diagonal normal q(h|x, c), the decoder a code h [B, Z] and a
-condition c to the parameters of p(x|h, c); losses/reconstruction.py says what these mean.
+condition c to the parameters of p(x|h, c); losses/likelihoods.py says what these mean.
 The prior p(h|c) is learned (Sohn et al. 2015): a mug's codes need not lie where a chair's do.
 Outside this file nobody sees h: a latent is z = (h - mean(c)) / deviation(c), standard normal under
 the prior whatever the condition, and KL(q(h|x, c) || p(h|c)) = KL(q(z|x, c) || N(0, I)).

@@ -1,4 +1,9 @@
-"""The discriminator's side of every adversarial family: what it sees, its loss, its update."""
+"""Training the discriminator of every adversarial family: its inputs, its loss, its update.
+
+An update on the pairs (x_i, g_i) of a real and a generated image, with T the augmentation:
+    L = alpha (mean_i L_D(D(T x_i), D(T g_i)) + penalty),
+where L_D is one of losses/adversarial.py and the penalty one of losses/penalties.py.
+"""
 
 from __future__ import annotations
 
@@ -15,194 +20,237 @@ from prodgen import optim
 from prodgen.augment import adaptive, policies
 from prodgen.config import registry
 from prodgen.core import images, rng, trees
+from prodgen.core.trees import Tree
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import adversarial, penalties
 from prodgen.models import spectral
-from prodgen.steps.state import Net, State, descend
+from prodgen.steps.state import Net, PMean, State, apply_gradient
 
-Mean = Callable[[Array], Array]
-Tree = Any
-SIDES = ("real", "fake", "between")
+INPUTS = ("real", "fake", "interpolated")  # an example's images that the discriminator may receive
 
 
-def game_of(config: ConfigDict, smooth: bool = True) -> adversarial.Adversarial:
-    """The adversarial loss the config names, with or without its label smoothing."""
+def adversarial_loss(config: ConfigDict, smooth: bool = True) -> adversarial.AdversarialLoss:
+    """The adversarial loss of the config, with or without its label smoothing."""
     name = config.loss.adversarial
     smoothing = config.loss.label_smoothing if smooth else 0.0
-    found = registry.find(registry.ADVERSARIAL, name, "config.loss.adversarial")
-    return found(smoothing) if smoothing else found()
+    loss_class = registry.find(registry.ADVERSARIAL, name, "config.loss.adversarial")
+    return loss_class(smoothing) if smoothing else loss_class()
 
 
 def variants(config: ConfigDict) -> tuple[str, ...]:
-    """The programs that steps 0, 1, 2, ... run in turn: a lazy penalty has its step, then rests."""
+    """The programs that steps 0, 1, 2, ... run in turn: a lazy penalty is in the first of them."""
     if config.loss.penalty == "none":
         return ("plain",)
     return ("penalised", *["plain"] * (config.loss.penalty_every - 1))
 
 
-def probability(config: ConfigDict, state: State) -> Array:
-    """p of the augmentation at this step."""
+def augment_probability(config: ConfigDict, state: State) -> Array:
+    """p, the probability of each transform of the augmentation, at this step."""
     if config.augment.adaptive:
         return state.extras["augment_p"]
     if config.augment.ramp:
-        return optim.burn_in(config, 0.0, config.augment.p)(state.step)
+        return optim.burn_in_schedule(config, 0.0, config.augment.p)(state.step)
     return jnp.float32(config.augment.p)
 
 
-def transform_of(config: ConfigDict) -> optax.GradientTransformation:
-    """The discriminator's optimiser: its own learning rate, schedules by training steps."""
-    return optim.chain(config, config.train.d_steps, config.optim.d_lr_ratio)
+def update_ada(config: ConfigDict, state: State, r_t: Array) -> tuple[dict[str, Array], Metrics]:
+    """(extras of the state, metrics) after a step with the sign statistic `r_t`.
 
-
-def steer(config: ConfigDict, state: State, sure: Array) -> tuple[dict[str, Array], Metrics]:
-    """(extras of the state, metrics) after a step whose mean sign was `sure`: p moves or stays."""
-    extras, augment = dict(state.extras), config.augment
-    if augment.adaptive:
-        size = config.train.batch_size
+    Adaptive discriminator augmentation moves p; without it p follows its schedule.
+    """
+    extras, fields = dict(state.extras), config.augment
+    if fields.adaptive:
+        batch_size = config.train.batch_size
         extras |= adaptive.update(
-            extras, sure, state.step, augment.target, augment.ada_images, size
+            extras, r_t, state.step, fields.target, fields.ada_images, batch_size
         )
-    if augment.policy == "none":
+    if fields.policy == "none":
         return extras, {}
-    return extras, {"augment/p": probability(config, state), "augment/r_t": sure}
+    return extras, {"augment/p": augment_probability(config, state), "augment/r_t": r_t}
 
 
-class Critic:
-    """The discriminator as the losses see it: pictures in, logits out, through the augmentation."""
+class AugmentedDiscriminator:
+    """The discriminator as the losses use it: augmented images in, logits out."""
 
-    def __init__(self, config: ConfigDict, spec: Spec, net: Any):
-        self.net = net
+    def __init__(self, config: ConfigDict, spec: Spec, module: Any):
+        self.module = module
         self.policy = policies.make(config.augment.policy, config.augment.flip)
         self.background = images.to_float(jnp.asarray(spec.background or (255,) * spec.channels))
 
-    def numbers(self, key: Key, slots: Array) -> Array:
-        """The uniform numbers [B, SIDES, N] that the augmentation of each picture takes."""
-        return rng.uniform(key, slots, (len(SIDES), self.policy.numbers))
+    def augment_uniforms(self, key: Key, slots: Array) -> Array:
+        """The uniform numbers [B, INPUTS, N] that decide how each image is augmented."""
+        return rng.uniform(key, slots, (len(INPUTS), self.policy.numbers))
 
-    def of(self, params: Tree, numbers: Array, conditions: Array, p: Array) -> penalties.Critic:
-        """A function of pictures [B * S, H, W, C] to logits [B * S]; numbers [B, S, N].
+    def bind(
+        self, params: Tree, uniforms: Array, conditions: Array, p: Array
+    ) -> penalties.DiscriminatorFn:
+        """A function of images [B * S, H, W, C] to logits [B * S]; uniforms [B, S, N].
 
-        The S sides of an example stand side by side, so that a batch divided over devices stays so.
+        The S images of an example are adjacent, so that the merged axis is divided over devices as
+        the batch is.
         """
-        sides = numbers.shape[1]
-        numbers, conditions = flat(numbers), jnp.repeat(conditions, sides, axis=0)
+        images_per_example = uniforms.shape[1]
+        uniforms = merge_leading_axes(uniforms)
+        conditions = jnp.repeat(conditions, images_per_example, axis=0)
 
-        def critic(pictures: Array) -> Array:
-            seen = self.policy(pictures, numbers, p, self.background)
-            return self.net.apply({"params": params}, seen, conditions)
+        def discriminator_fn(images: Array) -> Array:
+            augmented_images = self.policy(images, uniforms, p, self.background)
+            return self.module.apply({"params": params}, augmented_images, conditions)
 
-        return critic
+        return discriminator_fn
+
+    def bind_real_and_fake(
+        self, net: Net, key: Key, slots: Array, conditions: Array, p: Array
+    ) -> list[penalties.DiscriminatorFn]:
+        """Two functions of images [B, H, W, C] to logits [B], for an update of the generator.
+
+        The first is for real images, the second for generated ones: each image is augmented by
+        uniform numbers of its own.
+        """
+        params = effective_params(net)
+        uniforms = self.augment_uniforms(key, slots)
+        return [self.bind(params, uniforms[:, i : i + 1], conditions, p) for i in (0, 1)]
 
 
-def flat(x: Array) -> Array:
+def merge_leading_axes(x: Array) -> Array:
     """[B, S, ...] -> [B * S, ...]."""
     return x.reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
-def weights(net: Net) -> Tree:
-    """A discriminator's weights as they act: spectrally normalised where the config says so."""
+def effective_params(net: Net) -> Tree:
+    """A discriminator's weights, spectrally normalised where the config says so."""
     return spectral.normalise(net.params, net.vars)[0] if net.vars else net.params
 
 
-def make_update(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool) -> Callable:
+def make_discriminator_updates(
+    config: ConfigDict, discriminator: AugmentedDiscriminator, pmean: PMean, with_penalty: bool
+) -> Callable:
+    """(net, batches, make_pairs, step, p) -> (net, metrics, gradient norms): an update a batch.
+
+    make_pairs(batch, key) -> real and generated images [B, H, W, C], paired, and their conditions;
+    `key` belongs to this update alone. Metrics are those of the last update.
+    """
+    update = make_update(config, discriminator, pmean, with_penalty)
+
+    def update_discriminator(
+        net: Net, batches: tuple[Batch, ...], make_pairs: Callable, step: Array, p: Array
+    ) -> tuple[Net, Metrics, list[Array]]:
+        metrics, grad_norms = {}, []
+        for i, batch in enumerate(batches):
+            key = jax.random.fold_in(rng.key(config.seed, "discriminator", step), i)
+            real, fake, conditions = make_pairs(batch, key)
+            fake, update_key = jax.lax.stop_gradient(fake), jax.random.fold_in(key, 2)
+            net, metrics = update(net, real, fake, conditions, batch["slot"], update_key, step, p)
+            grad_norms.append(metrics["grad_norm/d"])
+        return net, metrics, grad_norms
+
+    return update_discriminator
+
+
+def make_update(
+    config: ConfigDict, discriminator: AugmentedDiscriminator, pmean: PMean, with_penalty: bool
+) -> Callable:
     """(net, real, fake, conditions, slots, key, step, p) -> (net, metrics): one update of D.
 
-    real and fake are pictures [B, H, W, C], paired; `key` is of this update alone. Metrics:
-    "d/...", "grad_norm/d", and "sure", the mean sign that steers the augmentation.
+    real and fake are images [B, H, W, C], paired; `key` belongs to this update alone. Metrics:
+    "d/...", "grad_norm/d", and "r_t", the mean sign that the adaptive augmentation reads.
     """
-    loss_of = _make_loss(config, critic, mean, penalised)
-    gradient = jax.grad(loss_of, has_aux=True)
-    transform = transform_of(config)
+    grad_fn = jax.grad(_make_loss(config, discriminator, pmean, with_penalty), has_aux=True)
+    optimiser = make_discriminator_optimiser(config)
 
     def update(
         net: Net, real: Array, fake: Array, conditions: Array, slots: Array,
         key: Key, step: Array, p: Array,
     ) -> tuple[Net, Metrics]:  # fmt: skip
-        sides = {"real": real, "fake": fake}
-        if penalised and "between" in registry.PENALTIES[config.loss.penalty]:
-            share = rng.uniform(jax.random.fold_in(key, 0), slots)
-            sides["between"] = penalties.between(real, fake, share)
-        numbers = critic.numbers(jax.random.fold_in(key, 1), slots)
-        grads, (metrics, vectors) = gradient(
-            net.params, net.vars, sides, numbers, conditions, step, p
+        inputs = {"real": real, "fake": fake}
+        # WGAN-GP penalises the gradient on the line from the real to the generated image.
+        if with_penalty and "interpolated" in registry.PENALTIES[config.loss.penalty]:
+            alpha = rng.uniform(jax.random.fold_in(key, 0), slots)
+            inputs["interpolated"] = penalties.interpolate(real, fake, alpha)
+        uniforms = discriminator.augment_uniforms(jax.random.fold_in(key, 1), slots)
+        grads, (metrics, vectors) = grad_fn(
+            net.params, net.vars, inputs, uniforms, conditions, step, p
         )
-        vector = mean(ravel_pytree(grads)[0])
-        net = descend(net, vector, transform, 0.0, step).replace(vars=vectors)
-        return net, metrics | {"grad_norm/d": trees.norm(vector)}
+        grad = pmean(ravel_pytree(grads)[0])
+        net = apply_gradient(net, grad, optimiser, 0.0, step).replace(vars=vectors)
+        return net, metrics | {"grad_norm/d": trees.norm(grad)}
 
     return update
 
 
-def make_turns(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool) -> Callable:
-    """(net, batches, sides_of, step, p) -> (net, metrics, gradient norms): an update on each batch.
+def make_discriminator_optimiser(config: ConfigDict) -> optax.GradientTransformation:
+    """The discriminator's optimiser: its own learning rate, schedules by training steps."""
+    return optim.make_optimiser(config, config.train.d_steps, config.optim.d_lr_ratio)
 
-    sides_of(batch, key) -> pictures and generated ones [B, H, W, C], paired, and their conditions;
-    the key is of the update alone. Metrics are the last update's.
+
+def _make_loss(
+    config: ConfigDict, discriminator: AugmentedDiscriminator, pmean: PMean, with_penalty: bool
+) -> Callable:
+    """(params, vectors, inputs, uniforms, conditions, step, p) -> (loss, (metrics, vectors)).
+
+    `vectors` are those of the spectral normalisation, or empty; `inputs` holds images [B, H, W, C]
+    by their names in INPUTS. The loss is alpha (L_D + penalties).
     """
-    update = make_update(config, critic, mean, penalised)
+    loss = adversarial_loss(config)
+    penalised_inputs = registry.PENALTIES[config.loss.penalty] if with_penalty else ()
+    gamma_schedule = optim.burn_in_schedule(
+        config, config.loss.gamma, config.loss.gamma * config.loss.gamma_end
+    )
 
-    def turns(
-        net: Net, batches: tuple[Batch, ...], sides_of: Callable, step: Array, p: Array
-    ) -> tuple[Net, Metrics, list[Array]]:
-        metrics, norms = {}, []
-        for number, batch in enumerate(batches):
-            key = jax.random.fold_in(rng.key(config.seed, "discriminator", step), number)
-            real, fake, conditions = sides_of(batch, key)
-            fake, last = jax.lax.stop_gradient(fake), jax.random.fold_in(key, 2)
-            net, metrics = update(net, real, fake, conditions, batch["slot"], last, step, p)
-            norms.append(metrics["grad_norm/d"])
-        return net, metrics, norms
-
-    return turns
-
-
-def _make_loss(config: ConfigDict, critic: Critic, mean: Mean, penalised: bool) -> Callable:
-    """The discriminator's loss, penalties included, and its metrics with the new `vars`."""
-    game = game_of(config)
-    places = registry.PENALTIES[config.loss.penalty] if penalised else ()
-    gamma_of = optim.burn_in(config, config.loss.gamma, config.loss.gamma * config.loss.gamma_end)
-
-    def judged(weights: Tree, sides: dict, numbers: Array, conditions: Array, p: Array):
-        """Logits by side [B], and squared slopes by place [B]."""
-        logits, squares = {}, {}
-        for names, steep in _groups(places):
-            pictures = flat(jnp.stack([sides[name] for name in names], axis=1))
-            taken = numbers[:, jnp.array([SIDES.index(name) for name in names])]
-            judge = critic.of(weights, taken, conditions, p)
-            if steep:
-                found, square = penalties.with_square(judge, pictures)
-                squares |= dict(zip(names, square.reshape(-1, len(names)).T, strict=True))
+    def apply_discriminator(
+        params: Tree, inputs: dict[str, Array], uniforms: Array, conditions: Array, p: Array
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Logits [B], and squared norms of their gradients [B], by the name of the input."""
+        logits, grad_sq_norms = {}, {}
+        for names, is_penalised in _input_groups(penalised_inputs):
+            # One pass for all images of a group, each with uniform numbers of its own.
+            group_images = merge_leading_axes(jnp.stack([inputs[name] for name in names], axis=1))
+            group_uniforms = uniforms[:, jnp.array([INPUTS.index(name) for name in names])]
+            discriminator_fn = discriminator.bind(params, group_uniforms, conditions, p)
+            if is_penalised:
+                group_logits, group_norms = penalties.logits_and_grad_sq_norm(
+                    discriminator_fn, group_images
+                )
+                columns = group_norms.reshape(-1, len(names)).T
+                grad_sq_norms |= dict(zip(names, columns, strict=True))
             else:
-                found = judge(pictures)
-            logits |= dict(zip(names, found.reshape(-1, len(names)).T, strict=True))
-        return logits["real"], logits["fake"], squares
+                group_logits = discriminator_fn(group_images)
+            logits |= dict(zip(names, group_logits.reshape(-1, len(names)).T, strict=True))
+        return logits, grad_sq_norms
 
-    def loss_of(
-        params: Tree, vectors: Tree, sides: dict, numbers: Array, conditions: Array,
+    def loss_fn(
+        params: Tree, vectors: Tree, inputs: dict[str, Array], uniforms: Array, conditions: Array,
         step: Array, p: Array,
     ) -> tuple[Array, tuple[Metrics, Tree]]:  # fmt: skip
-        weights, vectors = spectral.normalise(params, vectors) if vectors else (params, vectors)
-        real, fake, squares = judged(weights, sides, numbers, conditions, p)
-        loss = mean(jnp.mean(game.discriminator(real, fake)))
+        if vectors:
+            params, vectors = spectral.normalise(params, vectors)
+        logits, grad_sq_norms = apply_discriminator(params, inputs, uniforms, conditions, p)
+        real, fake = logits["real"], logits["fake"]
+        # The adversarial loss, averaged over the global batch.
+        total = pmean(jnp.mean(loss.discriminator_loss(real, fake)))
         metrics = {
-            "d/loss": loss,
-            "d/real": mean(jnp.mean(real)),
-            "d/fake": mean(jnp.mean(fake)),
-            "sure": mean(jnp.mean(adversarial.realness(game, real, fake))),
+            "d/loss": total,
+            "d/real": pmean(jnp.mean(real)),
+            "d/fake": pmean(jnp.mean(fake)),
+            "r_t": pmean(jnp.mean(adversarial.overfitting_sign(loss, real, fake))),
         }
-        gamma = gamma_of(step) * config.loss.penalty_every
-        for name in places:
-            rule = penalties.one_centred if name == "between" else penalties.zero_centred
-            loss = loss + mean(jnp.mean(rule(squares[name], gamma)))
-        return config.loss.alpha * loss, (metrics, vectors)
+        # The gradient penalties; a lazy one is multiplied by the number of steps between two.
+        gamma = gamma_schedule(step) * config.loss.penalty_every
+        for name in penalised_inputs:
+            if name == "interpolated":
+                penalty = penalties.one_centred_penalty(grad_sq_norms[name], gamma)
+            else:
+                penalty = penalties.zero_centred_penalty(grad_sq_norms[name], gamma)
+            total = total + pmean(jnp.mean(penalty))
+        return config.loss.alpha * total, (metrics, vectors)
 
-    return loss_of
+    return loss_fn
 
 
-def _groups(places: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """Which sides are judged together: those whose slope is penalised, then the others."""
-    if places:
-        yield places, True
-    rest = tuple(name for name in ("real", "fake") if name not in places)
-    if rest:
-        yield rest, False
+def _input_groups(penalised_inputs: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """The inputs of one pass each, and whether it takes gradients: with a penalty, then without."""
+    if penalised_inputs:
+        yield penalised_inputs, True
+    others = tuple(name for name in ("real", "fake") if name not in penalised_inputs)
+    if others:
+        yield others, False

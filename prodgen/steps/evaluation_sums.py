@@ -1,8 +1,8 @@
-"""Judging generated pictures while a GAN trains: sums over pairs, and what they say.
+"""Evaluating generated images while a GAN trains: sums over pairs, and the numbers from them.
 
-Features and categories come from the `home` network (prodgen/home.py), which is trained apart on
-the data's own labels. A number that needs the whole set comes from sums: a mean squared distance
-of all pairs is twice the variance.
+Features and categories come from the reference classifier (evaluation/classifier.py), which is
+trained separately on the data's own labels. A number that needs the whole set comes from sums: a
+mean squared distance of all pairs is twice the variance.
 """
 
 from __future__ import annotations
@@ -18,89 +18,103 @@ from ml_collections import ConfigDict
 from prodgen.core.types import Array, Batch, Metrics, Spec
 from prodgen.metrics import frechet
 from prodgen.models import classifier, conditioning
-from prodgen.steps import discriminator as game
+from prodgen.steps.discriminator import adversarial_loss, effective_params
 from prodgen.steps.state import State
 
-OFTEN = 0.2  # a category is produced if it comes at least a fifth as often as among the reals
-RANGE = 1.5  # a generated value beyond +-1.5 is far outside a picture's range
-FEWEST = 8  # pictures that share their category with another, below which variety is not measured
-KEPT = 512  # pictures whose features are kept one by one
-TWIN = 0.1  # of the median squared distance between a real picture and the next of its category
+MIN_CATEGORY_RATIO = 0.2  # a category is generated from this share of its frequency among the reals
+MAX_ABS_VALUE = 1.5  # a generated value beyond +-1.5 is far outside an image's range
+MIN_SPREAD_IMAGES = 8  # images that share their category with another, needed to measure the spread
+MAX_STORED_IMAGES = 512  # images whose features are stored one by one
+NEAR_DUPLICATE_RATIO = 0.1  # of the median squared distance from a real image to its nearest one
 
 
-def heard(config: ConfigDict, spec: Spec) -> int:
-    """K, the categories a generator is asked for: 0 where it hears none or has no choice."""
+def num_condition_classes(config: ConfigDict, spec: Spec) -> int:
+    """K, the categories that condition a generator: 0 without conditions or with one category."""
     return len(spec.classes) if config.model.condition and len(spec.classes) > 1 else 0
 
 
-def make(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
-    """(state, batch, real, fake, compared, frozen) -> sums over the rows with slot >= 0.
+def make_sums(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
+    """(state, batch, real, fake, compared_images, frozen_params) -> sums over rows with slot >= 0.
 
-    real and fake are paired pictures float [B, R, R, C]; `compared` is what the discriminator sets
-    against the reals, in a GAN the fakes. frozen["classifier"] holds the home network's weights.
+    real and fake are paired images float [B, R, R, C]; `compared_images` are those that the
+    discriminator compares with the reals, in a GAN the fakes. frozen_params["classifier"] holds
+    the reference classifier's weights.
     """
-    rules, k = game.game_of(config, smooth=False), heard(config, spec)
+    loss = adversarial_loss(config, smooth=False)
+    k = num_condition_classes(config, spec)
 
-    def judge(
-        state: State, batch: Batch, real: Array, fake: Array, compared: Array, frozen: Any
+    def compute_sums(
+        state: State,
+        batch: Batch,
+        real: Array,
+        fake: Array,
+        compared_images: Array,
+        frozen_params: Any,
     ) -> dict[str, Array]:
-        counted = (batch["slot"] >= 0).astype(jnp.float32)
-        given, params = conditioning.vector(batch, spec), game.weights(state.nets["d"])
-        of_real, of_fake = (
-            discriminator.apply({"params": params}, x, given) for x in (real, compared)
+        is_example = (batch["slot"] >= 0).astype(jnp.float32)
+        # The discriminator's logits of both.
+        conditions, d_params = conditioning.vector(batch, spec), effective_params(state.nets["d"])
+        real_logits, fake_logits = (
+            discriminator.apply({"params": d_params}, x, conditions)
+            for x in (real, compared_images)
         )
-        home = classifier.Classifier(frozen["classifier"]["head"]["bias"].shape[0])
-        (said_real, see_real, _), (said_fake, see_fake, _) = (
-            home.apply({"params": frozen["classifier"]}, x)
+        # The reference classifier's logits and features of both.
+        net = classifier.Classifier(frozen_params["classifier"]["head"]["bias"].shape[0])
+        (real_class_logits, real_features, _), (fake_class_logits, fake_features, _) = (
+            net.apply({"params": frozen_params["classifier"]}, x)
             for x in (real, jnp.clip(fake, -1.0, 1.0))
         )
-        # Groups by label; the last holds what has none, or everything where none is heard.
-        label = jnp.where(batch["label"] < 0, k, batch["label"]) if k else jnp.zeros_like(counted)
-        group = jax.nn.one_hot(label, k + 1) * counted[:, None]
+        # Groups by label; the last holds unlabelled images, or all where labels are not conditions.
+        label = (
+            jnp.where(batch["label"] < 0, k, batch["label"]) if k else jnp.zeros_like(is_example)
+        )
+        group = jax.nn.one_hot(label, k + 1) * is_example[:, None]
+        # Sums over examples.
         rows = {
-            "logit_real": of_real,
-            "logit_fake": of_fake,
-            "logit_square": 0.5 * (of_real**2 + of_fake**2),
-            "d_loss": rules.discriminator(of_real, of_fake),
-            "d_right": (of_real > of_fake).astype(jnp.float32),
+            "logit_real": real_logits,
+            "logit_fake": fake_logits,
+            "logit_square": 0.5 * (real_logits**2 + fake_logits**2),
+            "d_loss": loss.discriminator_loss(real_logits, fake_logits),
+            "d_accuracy": (real_logits > fake_logits).astype(jnp.float32),
             "out_of_range_fraction": jnp.mean(
-                (jnp.abs(fake) > RANGE).astype(jnp.float32), axis=(1, 2, 3)
+                (jnp.abs(fake) > MAX_ABS_VALUE).astype(jnp.float32), axis=(1, 2, 3)
             ),
         }
-        sums = {name: jnp.tensordot(counted, row, axes=1) for name, row in rows.items()}
-        sums |= {"examples": jnp.sum(counted), "group": jnp.sum(group, axis=0)}
-        place = jnp.where(batch["slot"] < 0, KEPT, batch["slot"])
-        sums["each_group"] = _placed(1.0 + label, place)
-        for name, features in (("real", see_real), ("fake", see_fake)):
-            kept = features * counted[:, None]
+        sums = {name: jnp.tensordot(is_example, row, axes=1) for name, row in rows.items()}
+        sums |= {"examples": jnp.sum(is_example), "group": jnp.sum(group, axis=0)}
+        # Moments of the features, over all examples and by group; the first images' own features.
+        index = jnp.where(batch["slot"] < 0, MAX_STORED_IMAGES, batch["slot"])
+        sums["each_group"] = _scatter_rows(1.0 + label, index)
+        for name, features in (("real", real_features), ("fake", fake_features)):
+            masked_features = features * is_example[:, None]
             sums |= {
-                f"outer_{name}": kept.T @ features,
+                f"outer_{name}": masked_features.T @ features,
                 f"by_group_{name}": group.T @ features,
                 f"square_by_group_{name}": group.T @ jnp.sum(jnp.square(features), axis=-1),
-                f"each_{name}": _placed(features, place),
+                f"each_{name}": _scatter_rows(features, index),
             }
         if k:
-            sums |= _named("real", said_real, group[:, :k]) | _named(
-                "fake", said_fake, group[:, :k]
-            )
+            sums |= _count_predictions("real", real_class_logits, group[:, :k])
+            sums |= _count_predictions("fake", fake_class_logits, group[:, :k])
         return sums
 
-    return judge
+    return compute_sums
 
 
-def _placed(rows: Array, place: Array) -> Array:
-    """Rows [B, ...] at their places of a table [KEPT, ...] of zeros: those of batches add up."""
-    return jnp.zeros((KEPT, *rows.shape[1:])).at[place].add(rows, mode="drop")
+def _scatter_rows(rows: Array, index: Array) -> Array:
+    """Rows [B, ...] at their indices of zeros [MAX_STORED_IMAGES, ...]: batches can be added."""
+    table = jnp.zeros((MAX_STORED_IMAGES, *rows.shape[1:]))
+    return table.at[index].add(rows, mode="drop")
 
 
-def _named(name: str, said: Array, asked: Array) -> dict[str, Array]:
-    """How often home names each category [K] at all, and for pictures of it."""
-    k = asked.shape[-1]
-    guess = jax.nn.one_hot(jnp.argmax(said[:, :k], axis=-1), k)
-    labelled = jnp.sum(asked, axis=-1, keepdims=True)
+def _count_predictions(name: str, class_logits: Array, one_hot_labels: Array) -> dict[str, Array]:
+    """How often the reference classifier predicts each category [K], and how often rightly."""
+    k = one_hot_labels.shape[-1]
+    predictions = jax.nn.one_hot(jnp.argmax(class_logits[:, :k], axis=-1), k)
+    is_labelled = jnp.sum(one_hot_labels, axis=-1, keepdims=True)
     return {
-        f"named_{name}": jnp.sum(guess * asked, axis=0),
-        f"produced_{name}": jnp.sum(guess * labelled, axis=0),
+        f"correct_{name}": jnp.sum(predictions * one_hot_labels, axis=0),
+        f"predicted_{name}": jnp.sum(predictions * is_labelled, axis=0),
     }
 
 
@@ -108,51 +122,55 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> di
     """Validation numbers of a GAN from summed eval steps.
 
     frechet: Frechet distance in the features of the reference classifier (nan of fewer than 2
-    pictures); spread: mean squared feature distance within a category as a share of the reals',
-    where enough pictures share one;
-    near_duplicates: share of fakes that have another of their category nearer than TWIN, and
-    near_duplicates_real of reals;
+        images);
+    spread: mean squared feature distance within a category, relative to that of the reals, where
+        enough images share one;
+    near_duplicates: share of fakes whose distance to another of their category is below
+        NEAR_DUPLICATE_RATIO, and near_duplicates_real of reals;
     condition_accuracy: share of fakes that the reference classifier assigns to the requested
-    category, and condition_accuracy_real of reals, its own limit;
-    categories: share of those that it sees among the reals which it also sees among the fakes;
-    the rest as in metrics/collapse.py.
+        category, and condition_accuracy_real of reals, its own limit;
+    categories: share of the categories predicted among the reals that are also predicted among
+        the fakes;
+    d_margin: the discriminator's loss relative to that of constant neutral logits.
+    The others are explained in evaluation/monitor.py.
     """
     n = float(sums["examples"])
-    names = (
-        "logit_real",
-        "logit_fake",
-        "logit_square",
-        "d_loss",
-        "d_right",
-        "out_of_range_fraction",
-    )
-    mean = {name: float(sums[name]) / n for name in names}
-    found = {
-        "frechet": _frechet(sums, n),
+    mean = {
+        name: float(sums[name]) / n
+        for name in ("logit_real", "logit_fake", "logit_square", "d_loss", "d_accuracy",
+                     "out_of_range_fraction")
+    }  # fmt: skip
+    values = {
+        "frechet": _frechet_distance(sums, n),
         "logit_gap": mean["logit_real"] - mean["logit_fake"],
         "logits": mean["logit_square"] ** 0.5,
-        "d_accuracy": mean["d_right"],
+        "d_accuracy": mean["d_accuracy"],
         "out_of_range_fraction": mean["out_of_range_fraction"],
     }
-    shared = sums["group"] >= 2
-    if sums["group"][shared].sum() >= FEWEST:
-        found["spread"] = _within(sums, "fake", shared) / max(_within(sums, "real", shared), 1e-12)
-        found |= _twins(sums)
-    rules = game.game_of(config, smooth=False)
-    coin = float(rules.discriminator(*[jnp.full(1, rules.undecided)] * 2)[0])
-    if coin > 0:
-        found["d_margin"] = mean["d_loss"] / coin
-    if heard(config, spec):
-        labelled = max(float(sums["group"][:-1].sum()), 1.0)
-        found["condition_accuracy"] = float(sums["named_fake"].sum()) / labelled
-        found["condition_accuracy_real"] = float(sums["named_real"].sum()) / labelled
-        seen = sums["produced_real"] > 0
-        enough = sums["produced_fake"] >= OFTEN * sums["produced_real"]
-        found["categories"] = float(enough[seen].mean()) if seen.any() else 1.0
-    return found
+    # Variety within the categories of which there are at least two images.
+    groups = sums["group"] >= 2
+    if sums["group"][groups].sum() >= MIN_SPREAD_IMAGES:
+        real_spread = _within_group_squares(sums, "real", groups)
+        values["spread"] = _within_group_squares(sums, "fake", groups) / max(real_spread, 1e-12)
+        values |= _near_duplicate_fractions(sums)
+    # The loss of a discriminator that cannot tell real from fake; a loss without it has no margin.
+    loss = adversarial_loss(config, smooth=False)
+    neutral_loss = float(loss.discriminator_loss(*[jnp.full(1, loss.neutral_logit)] * 2)[0])
+    if neutral_loss > 0:
+        values["d_margin"] = mean["d_loss"] / neutral_loss
+    # The reference classifier's predictions against the conditions.
+    if num_condition_classes(config, spec):
+        num_labelled = max(float(sums["group"][:-1].sum()), 1.0)
+        values["condition_accuracy"] = float(sums["correct_fake"].sum()) / num_labelled
+        values["condition_accuracy_real"] = float(sums["correct_real"].sum()) / num_labelled
+        in_real = sums["predicted_real"] > 0
+        in_fake = sums["predicted_fake"] >= MIN_CATEGORY_RATIO * sums["predicted_real"]
+        values["categories"] = float(in_fake[in_real].mean()) if in_real.any() else 1.0
+    return values
 
 
-def _frechet(sums: dict[str, np.ndarray], n: float) -> float:
+def _frechet_distance(sums: dict[str, np.ndarray], n: float) -> float:
+    """The Frechet distance of the two sets' features; nan of fewer than 2 images."""
     if n < 2:
         return float("nan")
     moments = [
@@ -162,32 +180,38 @@ def _frechet(sums: dict[str, np.ndarray], n: float) -> float:
     return frechet.distance(*moments[0], *moments[1])
 
 
-def _within(sums: dict[str, np.ndarray], name: str, groups: np.ndarray) -> float:
+def _within_group_squares(sums: dict[str, np.ndarray], name: str, groups: np.ndarray) -> float:
     """The sum of squared distances to the mean of one's own category, over some categories."""
     count, total = sums["group"][groups], sums[f"by_group_{name}"][groups]
     squares = sums[f"square_by_group_{name}"][groups]
     return max(float((squares - np.square(total).sum(-1) / count).sum()), 0.0)
 
 
-def _twins(sums: dict[str, np.ndarray]) -> dict[str, float]:
-    """Shares of pictures that all but repeat another: what a few shapes far apart cannot hide."""
-    apart = {name: _nearest(sums[f"each_{name}"], sums["each_group"]) for name in ("real", "fake")}
-    line = TWIN * np.median(apart["real"])
+def _near_duplicate_fractions(sums: dict[str, np.ndarray]) -> dict[str, float]:
+    """Shares of near duplicates: they show a collapse to a few images that are far apart."""
+    distances = {
+        name: _nearest_distances(sums[f"each_{name}"], sums["each_group"])
+        for name in ("real", "fake")
+    }
+    max_distance = NEAR_DUPLICATE_RATIO * np.median(distances["real"])
     return {
-        "near_duplicates": float((apart["fake"] < line).mean()),
-        "near_duplicates_real": float((apart["real"] < line).mean()),
+        "near_duplicates": float((distances["fake"] < max_distance).mean()),
+        "near_duplicates_real": float((distances["real"] < max_distance).mean()),
     }
 
 
-def _nearest(features: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """Squared distances to the nearest other of one's group, of rows that have one; 0: in none."""
+def _nearest_distances(features: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Squared distances to the nearest other row of the same group, of rows that have one.
+
+    Rows of group 0 are empty.
+    """
     squares = np.square(features).sum(-1)
-    apart = np.maximum(squares[:, None] + squares - 2 * features @ features.T, 0.0)
-    apart[(group[:, None] != group) | np.eye(len(group), dtype=bool)] = np.inf
-    nearest = apart.min(axis=1)
+    distances = np.maximum(squares[:, None] + squares - 2 * features @ features.T, 0.0)
+    distances[(group[:, None] != group) | np.eye(len(group), dtype=bool)] = np.inf
+    nearest = distances.min(axis=1)
     return nearest[(group > 0) & np.isfinite(nearest)]
 
 
 def score(values: Metrics) -> float:
-    """What the best checkpoint is chosen by, the larger the better."""
+    """The number that selects the best checkpoint: minus the Frechet distance."""
     return -float(values["frechet"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import flax.struct
 import jax
@@ -13,19 +13,20 @@ from jax.flatten_util import ravel_pytree
 from prodgen import optim
 from prodgen.core import trees
 from prodgen.core.errors import UsageError
+from prodgen.core.trees import Tree
 from prodgen.core.types import Array, Metrics, Spec
 from prodgen.models import conditioning
 
-Tree = Any
+PMean = Callable[[Array], Array]  # the mean over devices of a value that each has its own of
 
 
 @flax.struct.dataclass
 class Net:
     """One trained network: weights, statistics, optimiser state, averaged weights or None.
 
-    The optimiser sees all weights as one vector, so its state has a few long leaves and not a few
-    for each layer: a tenth of the operations to compile and to start. `ema` never aliases
-    `params`: a donated buffer may be given away only once.
+    The optimiser updates all weights as one vector. Its state then has a few long leaves instead
+    of a few for each layer: a tenth of the operations to compile and to start. `ema` never aliases
+    `params`, because a buffer can be donated only once.
     """
 
     params: Tree
@@ -33,8 +34,8 @@ class Net:
     opt: Tree
     ema: Tree
 
-    def judged(self) -> Tree:
-        """The weights that are evaluated and sampled: the averaged ones where they exist."""
+    def eval_params(self) -> Tree:
+        """The weights for evaluation and sampling: the averaged ones where they exist."""
         return self.params if self.ema is None else self.ema
 
 
@@ -42,7 +43,7 @@ class Net:
 class State:
     """The step counter, the networks by name, and small named extras (all scalars on the device).
 
-    `step` counts updates attempted, the skipped ones included: data and noise follow from it.
+    `step` also counts the steps that were skipped, because data and noise are functions of it.
     """
 
     step: Array
@@ -50,42 +51,46 @@ class State:
     extras: dict[str, Array]
 
 
-def fresh(params: Tree, transform: optax.GradientTransformation, ema: bool) -> Net:
+def create_net(params: Tree, optimiser: optax.GradientTransformation, ema: bool) -> Net:
     """A network before its first step."""
-    opt = transform.init(ravel_pytree(params)[0])
+    opt = optimiser.init(ravel_pytree(params)[0])
     return Net(params, {}, opt, copy(params) if ema else None)
 
 
-def descend(
-    net: Net, gradient: Array, transform: optax.GradientTransformation, decay: float, step: Array
+def apply_gradient(
+    net: Net, grad: Array, optimiser: optax.GradientTransformation, ema_decay: float, step: Array
 ) -> Net:
-    """The network after one update by `gradient`, the vector of `ravel_pytree`; `ema` follows."""
-    before, tree_of = ravel_pytree(net.params)
-    updates, opt = transform.update(gradient, net.opt, before)
-    after = before + updates
+    """The network after one update by `grad`, a vector as `ravel_pytree` gives it."""
+    params, unravel = ravel_pytree(net.params)
+    updates, opt = optimiser.update(grad, net.opt, params)
+    params = params + updates
+    # The average follows the new weights.
     ema = net.ema
     if ema is not None:
-        ema = tree_of(optim.average(ravel_pytree(ema)[0], after, decay, step))
-    return net.replace(params=tree_of(after), opt=opt, ema=ema)
+        ema = unravel(optim.update_ema(ravel_pytree(ema)[0], params, ema_decay, step))
+    return net.replace(params=unravel(params), opt=opt, ema=ema)
 
 
-def counters() -> dict[str, Array]:
-    """The extras of every family: steps skipped in all, and in a row up to now."""
+def create_skip_counters() -> dict[str, Array]:
+    """The extras of every family: the steps skipped so far, and those in a row up to now."""
     return {"skipped": jnp.zeros((), jnp.int32), "skipped_in_a_row": jnp.zeros((), jnp.int32)}
 
 
-def commit(old: State, new: State, ok: Array, metrics: Metrics) -> tuple[State, Metrics]:
-    """`new` where bool scalar `ok` holds; otherwise `old` with the skip counted. Step advances.
+def apply_if_finite(
+    old: State, new: State, is_finite: Array, metrics: Metrics
+) -> tuple[State, Metrics]:
+    """`new` where bool scalar `is_finite` holds; otherwise `old` and one more skipped step.
 
-    A step whose loss or gradients are not finite must not touch weights, optimiser or averages.
+    A step whose loss or gradients are not finite must not change weights, optimiser or averages.
+    The step counter advances in both cases.
     """
-    kept = trees.select(ok, new, old)
-    skipped = jnp.logical_not(ok).astype(jnp.int32)
+    state = trees.select(is_finite, new, old)
+    is_skipped = jnp.logical_not(is_finite).astype(jnp.int32)
     counts = {
-        "skipped": old.extras["skipped"] + skipped,
-        "skipped_in_a_row": (old.extras["skipped_in_a_row"] + 1) * skipped,
+        "skipped": old.extras["skipped"] + is_skipped,
+        "skipped_in_a_row": (old.extras["skipped_in_a_row"] + 1) * is_skipped,
     }
-    state = kept.replace(step=old.step + 1, extras={**kept.extras, **counts})
+    state = state.replace(step=old.step + 1, extras={**state.extras, **counts})
     return state, {**metrics, **counts}
 
 
@@ -95,43 +100,48 @@ def all_finite(*values: Array) -> Array:
 
 
 def copy(tree: Tree) -> Tree:
-    """A tree with the same values in buffers of its own."""
+    """A tree with the same values in new buffers."""
     return jax.tree.map(jnp.copy, tree)
 
 
-def adopt(state: State, donor: State, spec: Spec, theirs: Spec) -> tuple[State, list[str]]:
-    """Start from another run's judged weights: (state, what could not be taken over and why).
+def load_pretrained(
+    state: State, donor: State, spec: Spec, donor_spec: Spec
+) -> tuple[State, list[str]]:
+    """Start from another run's evaluation weights: (state, which leaves do not fit and why).
 
-    Leaves are matched by path; a leaf absent there or of another shape keeps its fresh value. So
-    do all whose only matter is the conditions, where the donor's spec, `theirs`, names others. A
-    donor that shares no leaf at all is another kind of model: UsageError.
+    Leaves are matched by path; a leaf that the donor lacks or has in another shape keeps its
+    initial value. So do the leaves that read conditions, where the two specs name other
+    conditions. UsageError where the donor shares no leaf: it is another kind of model.
     """
-    nets, differences, taken = {}, conditioning.describe_differences(theirs, spec), 0
-    other_conditions = bool(differences)
+    nets, num_loaded = {}, 0
+    differences = conditioning.describe_differences(donor_spec, spec)
+    same_conditions = not differences
     for name, net in state.nets.items():
-        given = trees.names(donor.nets[name].judged()) if name in donor.nets else {}
-        mine = trees.names(net.params)
-        reasons = {p: _why(leaf, given.get(p)) for p, leaf in mine.items()}
-        if other_conditions:
-            readers = [p for p in mine if set(p.split("/")) & set(conditioning.CONDITION_MODULES)]
-            reasons |= {p: reasons[p] or "reads other conditions there" for p in readers}
-        differences += [f"{name}/{p}: {reason}" for p, reason in reasons.items() if reason]
-        taken += sum(not reason for reason in reasons.values())
-        leaves = [leaf if reasons[p] else given[p] for p, leaf in mine.items()]
+        donor_leaves = trees.names(donor.nets[name].eval_params()) if name in donor.nets else {}
+        leaves = []
+        for path, leaf in trees.names(net.params).items():
+            reason = _mismatch(leaf, donor_leaves.get(path))
+            if not (reason or same_conditions) and set(path.split("/")) & set(conditioning.CONDITION_MODULES):
+                reason = "reads other conditions there"
+            if reason:
+                differences.append(f"{name}/{path}: {reason}")
+            leaves.append(leaf if reason else donor_leaves[path])
+            num_loaded += not reason
+        # Buffers of their own for params and ema: both are donated.
         params = jax.tree.unflatten(jax.tree.structure(net.params), leaves)
         ema = None if net.ema is None else copy(params)
         nets[name] = net.replace(params=copy(params), ema=ema)
-    if not taken:
+    if not num_loaded:
         raise UsageError(
             "--init_from: the two runs share no weights", "choose a run of the same model"
         )
     return state.replace(nets=nets), differences
 
 
-def _why(mine: Array, theirs: Array | None) -> str:
-    """Why a leaf cannot be taken over; "" where it can."""
-    if theirs is None:
-        return f"absent there, {list(mine.shape)} here"
-    if theirs.shape != mine.shape:
-        return f"{list(theirs.shape)} there, {list(mine.shape)} here"
+def _mismatch(leaf: Array, donor_leaf: Array | None) -> str:
+    """Why a leaf cannot be loaded; "" where it can."""
+    if donor_leaf is None:
+        return f"absent there, {list(leaf.shape)} here"
+    if donor_leaf.shape != leaf.shape:
+        return f"{list(donor_leaf.shape)} there, {list(leaf.shape)} here"
     return ""

@@ -1,4 +1,4 @@
-"""Training, judging and using a VAE: pure functions of (state, batch).
+"""Training, evaluating and using a VAE: pure functions of (state, batch).
 
 The objective (Kingma & Welling 2014, eq. 3; Higgins et al. 2017):
     L = mean_i( -log p(x_i | z_i) ) + beta(step) * mean_i( KL(q(z | x_i) || N(0, I)) ),
@@ -20,30 +20,37 @@ from prodgen.config import registry
 from prodgen.core import images, rng, trees
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import divergence
-from prodgen.losses.reconstruction import Likelihood
+from prodgen.losses.likelihoods import Likelihood, squared_error
 from prodgen.metrics import reconstruction_quality
-from prodgen.models import conditioning
-from prodgen.models import vae as model
-from prodgen.steps.state import State, all_finite, commit, counters, descend, fresh
+from prodgen.models import conditioning, vae
+from prodgen.steps.state import (
+    PMean,
+    State,
+    all_finite,
+    apply_gradient,
+    apply_if_finite,
+    create_net,
+    create_skip_counters,
+)  # fmt: skip
 
-Mean = Callable[[Array], Array]
-SIGMA2_DECAY = 0.99  # of the shared variance that evaluation uses
-ACTIVE = 0.01  # a latent is active when its mean varies more than this (Burda et al. 2016)
+SIGMA2_DECAY = 0.99  # of the average of sigma2, which evaluation uses
+MIN_ACTIVE_VARIANCE = 0.01  # a latent is active when its mean varies more (Burda et al. 2016)
 
 
-def likelihood(config: ConfigDict) -> Likelihood:
-    """The likelihood the config names."""
-    found = registry.find(registry.LIKELIHOODS, config.loss.likelihood, "config.loss.likelihood")
-    return found(config.loss.components) if config.loss.likelihood == "logistic" else found()
+def make_likelihood(config: ConfigDict) -> Likelihood:
+    """The likelihood p(x | z) of the config."""
+    name = config.loss.likelihood
+    likelihood_class = registry.find(registry.LIKELIHOODS, name, "config.loss.likelihood")
+    return likelihood_class(config.loss.components) if name == "logistic" else likelihood_class()
 
 
-def network(config: ConfigDict, spec: Spec) -> model.VAE:
+def build_network(config: ConfigDict, spec: Spec) -> vae.VAE:
     """The Linen module of the config."""
-    return model.build(config, spec, likelihood(config).channels(spec.channels))
+    return vae.build(config, spec, make_likelihood(config).channels(spec.channels))
 
 
-def frozen(config: ConfigDict) -> tuple[str, ...]:
-    """Networks that are used and not trained: none."""
+def frozen_networks(config: ConfigDict) -> tuple[str, ...]:
+    """The networks that are used and not trained: none."""
     return ()
 
 
@@ -52,118 +59,124 @@ def real_batches(config: ConfigDict) -> int:
     return 1
 
 
-def init(config: ConfigDict, spec: Spec, key: Key) -> State:
-    """A fresh state; the same key gives the same weights."""
-    image = jnp.zeros((1, *spec.shape), jnp.float32)
-    noise = jnp.zeros((1, config.model.latent), jnp.float32)
-    conditions = jnp.zeros((1, conditioning.vector_size(spec)), jnp.float32)
-    params = network(config, spec).init(key, image, noise, conditions)["params"]
-    net = fresh(params, optim.chain(config), config.optim.ema_images > 0)
-    extras = {"sigma2": jnp.ones((), jnp.float32), **counters()}
-    return State(jnp.zeros((), jnp.int32), {"vae": net}, extras)
-
-
 def variants(config: ConfigDict) -> tuple[str, ...]:
     """The programs that steps run in turn: one."""
     return ("plain",)
 
 
-def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) -> Callable:
-    """(state, batches, frozen) -> (state, metrics); `batches` holds one batch, frozen is empty.
+def init(config: ConfigDict, spec: Spec, key: Key) -> State:
+    """A new state; the same key gives the same weights."""
+    image = jnp.zeros((1, *spec.shape), jnp.float32)
+    noise = jnp.zeros((1, config.model.latent), jnp.float32)
+    conditions = jnp.zeros((1, conditioning.vector_size(spec)), jnp.float32)
+    params = build_network(config, spec).init(key, image, noise, conditions)["params"]
+    net = create_net(params, optim.make_optimiser(config), config.optim.ema_images > 0)
+    extras = {"sigma2": jnp.ones((), jnp.float32), **create_skip_counters()}
+    return State(jnp.zeros((), jnp.int32), {"vae": net}, extras)
 
-    `mean` averages over devices: the identity under jit, a pmean under pmap. It is applied to
+
+def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) -> Callable:
+    """(state, batches, frozen_params) -> (state, metrics); one batch, no frozen networks.
+
+    `pmean` averages over devices: the identity under jit, `lax.pmean` under pmap. It is applied to
     every scalar of the loss and to the gradients, which makes the two modes the same function.
     """
-    net, likely, transform = network(config, spec), likelihood(config), optim.chain(config)
-    beta_of = registry.find(
+    net = build_network(config, spec)
+    likelihood, optimiser = make_likelihood(config), optim.make_optimiser(config)
+    beta_schedule = registry.find(
         registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
     )
-    values = math.prod(spec.shape)
+    num_dims = math.prod(spec.shape)
 
-    def loss_of(params, image, noise, conditions, beta):
+    def loss_fn(params, image, noise, conditions, beta):
+        # z = mu + sigma * noise, inside the network.
         output, mu, log_variance = net.apply({"params": params}, image, noise, conditions)
-        error = reconstruction_error(likely, output, image)
-        sigma2 = jax.lax.stop_gradient(mean(jnp.mean(error)) / values)
-        nll = mean(jnp.mean(likely.loss(output, image, sigma2)))
-        kl = divergence.standard_normal(mu, log_variance)
-        per_latent = mean(jnp.mean(kl, axis=0))
-        pressed = divergence.free_bits(kl, per_latent, config.loss.free_bits)
-        loss = nll + beta * mean(jnp.mean(pressed))
-        metrics = {"loss": loss, "nll": nll, "kl": jnp.sum(per_latent), "sigma2": sigma2}
+        # -log p(x | z), with the optimal variance of the batch, a constant to differentiation.
+        errors = squared_error(likelihood.mean(output), image)
+        sigma2 = jax.lax.stop_gradient(pmean(jnp.mean(errors)) / num_dims)
+        nll = pmean(jnp.mean(likelihood.loss(output, image, sigma2)))
+        # KL(q(z | x) || N(0, I)), where each latent counts at least its free bits.
+        kl = divergence.kl_to_standard_normal(mu, log_variance)
+        kl_per_latent = pmean(jnp.mean(kl, axis=0))
+        kl_with_free_bits = divergence.apply_free_bits(kl, kl_per_latent, config.loss.free_bits)
+        loss = nll + beta * pmean(jnp.mean(kl_with_free_bits))
+        metrics = {"loss": loss, "nll": nll, "kl": jnp.sum(kl_per_latent), "sigma2": sigma2}
         return loss, metrics
 
-    def train_step(state: State, batches: tuple[Batch, ...], frozen) -> tuple[State, Metrics]:
-        (batch,), old = batches, state.nets["vae"]
-        image, conditions = images.to_float(batch["image"]), _conditions(config, spec, batch, state)
-        noise = _posterior_noise(config, batch, state.step)
-        beta = config.loss.beta * beta_of(state.step, config.loss.beta_steps)
-        gradient = jax.grad(loss_of, has_aux=True)
-        grads, metrics = gradient(old.params, image, noise, conditions, beta)
-        vector = mean(ravel_pytree(grads)[0])
-        norm = trees.norm(vector)
-        keep = optim.decay(config, state.step) if config.optim.ema_images else 0.0
-        net_after = descend(old, vector, transform, keep, state.step)
-        extras = {**state.extras, "sigma2": smoothed(state, metrics["sigma2"])}
-        new = state.replace(nets={"vae": net_after}, extras=extras)
-        metrics |= {"beta": beta, "grad_norm/vae": norm}
-        return commit(state, new, all_finite(metrics["loss"], norm), metrics)
+    def train_step(
+        state: State, batches: tuple[Batch, ...], frozen_params
+    ) -> tuple[State, Metrics]:
+        (batch,), old_net = batches, state.nets["vae"]
+        # The images in [-1, 1], and their conditions, of which some are dropped.
+        image = images.to_float(batch["image"])
+        drop_key = rng.key(config.seed, "condition", state.step)
+        batch = conditioning.drop(batch, config.model.condition_dropout, drop_key)
+        conditions = conditioning.vector(batch, spec)
+        noise = _draw_posterior_noise(config, batch, state.step)
+        beta = config.loss.beta * beta_schedule(state.step, config.loss.beta_steps)
+        # The gradient of the global batch, and the update.
+        grads, metrics = jax.grad(loss_fn, has_aux=True)(
+            old_net.params, image, noise, conditions, beta
+        )
+        grad = pmean(ravel_pytree(grads)[0])
+        grad_norm = trees.norm(grad)
+        ema_decay = optim.ema_decay(config, state.step) if config.optim.ema_images else 0.0
+        new_net = apply_gradient(old_net, grad, optimiser, ema_decay, state.step)
+        extras = {**state.extras, "sigma2": update_sigma2_average(state, metrics["sigma2"])}
+        new_state = state.replace(nets={"vae": new_net}, extras=extras)
+        # A step that is not finite is skipped.
+        metrics |= {"beta": beta, "grad_norm/vae": grad_norm}
+        return apply_if_finite(state, new_state, all_finite(metrics["loss"], grad_norm), metrics)
 
     return train_step
 
 
-def smoothed(state: State, sigma2: Array) -> Array:
-    """The average of the shared variance after a step whose own was `sigma2`."""
-    kept = SIGMA2_DECAY * state.extras["sigma2"] + (1 - SIGMA2_DECAY) * sigma2
-    return jnp.where(state.step == 0, sigma2, kept)
+def update_sigma2_average(state: State, sigma2: Array) -> Array:
+    """The average of sigma2 after a step in which it was `sigma2`."""
+    average = SIGMA2_DECAY * state.extras["sigma2"] + (1 - SIGMA2_DECAY) * sigma2
+    return jnp.where(state.step == 0, sigma2, average)
 
 
-def reconstruction_error(likely: Likelihood, output: Array, image: Array) -> Array:
-    """The squared error of the expected picture, summed over its values, [B]."""
-    return jnp.sum(jnp.square(likely.mean(output) - image), axis=(1, 2, 3))
-
-
-def _conditions(config: ConfigDict, spec: Spec, batch: Batch, state: State) -> Array:
-    """The condition vectors of a training batch, some of them hidden (condition dropout)."""
-    key = rng.key(config.seed, "condition", state.step)
-    return conditioning.vector(conditioning.drop(batch, config.model.condition_dropout, key), spec)
-
-
-def _posterior_noise(config: ConfigDict, batch: Batch, step: Array) -> Array:
+def _draw_posterior_noise(config: ConfigDict, batch: Batch, step: Array) -> Array:
+    """Standard normal noise [B, Z] of the reparameterisation."""
     key = rng.key(config.seed, "posterior", step)
     return rng.normal(key, batch["slot"], (config.model.latent,))
 
 
-def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
-    """(state, batch, frozen) -> sums over the batch's examples, judged with the averaged weights.
+def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
+    """(state, batch, frozen_params) -> sums over the batch's examples, with the averaged weights.
 
-    Rows with slot -1 are padding and count nothing. `examples` is how many rows counted;
+    Rows with slot -1 are padding and count nothing. `examples` is the number of rows that count;
     `latent_sum` and `latent_square` [Z] are of the posterior means, for the active latents.
     """
-    net, likely = network(config, spec), likelihood(config)
+    net, likelihood = build_network(config, spec), make_likelihood(config)
 
-    def eval_step(state: State, batch: Batch, frozen) -> Metrics:
-        params = state.nets["vae"].judged()
+    def eval_step(state: State, batch: Batch, frozen_params) -> Metrics:
+        params = state.nets["vae"].eval_params()
         image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, spec)
-        noise = _posterior_noise(config, batch, jnp.int32(-1))
+        # The two terms of the objective for each example, [B].
+        noise = _draw_posterior_noise(config, batch, jnp.int32(-1))
         output, mu, log_variance = net.apply({"params": params}, image, noise, conditions)
-        nll = likely.loss(output, image, state.extras["sigma2"])
-        kl = jnp.sum(divergence.standard_normal(mu, log_variance), axis=-1)
-        mode, _, _ = net.apply({"params": params}, image, jnp.zeros_like(noise), conditions)
-        picture = jnp.clip(likely.mean(mode), -1.0, 1.0)
+        nll = likelihood.loss(output, image, state.extras["sigma2"])
+        kl = jnp.sum(divergence.kl_to_standard_normal(mu, log_variance), axis=-1)
+        # The reconstruction is decoded from the posterior's mean.
+        mean_output, _, _ = net.apply({"params": params}, image, jnp.zeros_like(noise), conditions)
+        reconstructed_image = jnp.clip(likelihood.mean(mean_output), -1.0, 1.0)
         rows = {
             "nll": nll,
             "kl": kl,
             "elbo": -(nll + kl),
-            "mse": jnp.mean(jnp.square(picture - image), axis=(1, 2, 3)),
-            "psnr": reconstruction_quality.psnr(image, picture),
-            "ssim": reconstruction_quality.ssim(image, picture),
+            "mse": jnp.mean(jnp.square(reconstructed_image - image), axis=(1, 2, 3)),
+            "psnr": reconstruction_quality.psnr(image, reconstructed_image),
+            "ssim": reconstruction_quality.ssim(image, reconstructed_image),
             "latent_sum": mu,
             "latent_square": jnp.square(mu),
         }
-        real = (batch["slot"] >= 0).astype(jnp.float32)
-        sums = {name: jnp.tensordot(real, row, axes=1) for name, row in rows.items()}
-        # The mean over devices times their number is the sum: `mean` is all a step module gets.
-        return {name: mean(value) for name, value in {**sums, "examples": jnp.sum(real)}.items()}
+        is_example = (batch["slot"] >= 0).astype(jnp.float32)
+        sums = {name: jnp.tensordot(is_example, row, axes=1) for name, row in rows.items()}
+        sums["examples"] = jnp.sum(is_example)
+        # A step has only the mean over devices; the caller multiplies by their number.
+        return {name: pmean(value) for name, value in sums.items()}
 
     return eval_step
 
@@ -171,34 +184,34 @@ def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
 def summarise(config: ConfigDict, spec: Spec, sums: dict[str, Array]) -> dict[str, float]:
     """Validation numbers from summed eval steps: averages, bits per dimension, active latents."""
     n = float(sums["examples"])
-    found = {name: float(sums[name]) / n for name in ("elbo", "nll", "kl", "mse", "psnr", "ssim")}
+    values = {name: float(sums[name]) / n for name in ("elbo", "nll", "kl", "mse", "psnr", "ssim")}
     variance = sums["latent_square"] / n - (sums["latent_sum"] / n) ** 2
-    found["active_latents"] = float((variance > ACTIVE).sum())
-    if likelihood(config).discrete:
-        found["bits_per_dim"] = -found["elbo"] / (math.prod(spec.shape) * math.log(2))
-    return found
+    values["active_latents"] = float((variance > MIN_ACTIVE_VARIANCE).sum())
+    if make_likelihood(config).is_discrete:
+        values["bits_per_dim"] = -values["elbo"] / (math.prod(spec.shape) * math.log(2))
+    return values
 
 
 def score(values: Metrics) -> float:
-    """What the best checkpoint is chosen by, the larger the better."""
+    """The number that selects the best checkpoint, the larger the better."""
     return float(values["elbo"])
 
 
 def make_generate(config: ConfigDict, spec: Spec) -> Callable:
     """(params, z [B, Z], batch with label, attributes, known) -> float [B, H, W, C] in [-1, 1]."""
-    net, likely = network(config, spec), likelihood(config)
+    net, likelihood = build_network(config, spec), make_likelihood(config)
 
     def generate(params, z: Array, batch: Batch) -> Array:
         conditions = conditioning.vector(batch, spec)
         output = net.apply({"params": params}, z, conditions, method="decode")
-        return jnp.clip(likely.mean(output), -1.0, 1.0)
+        return jnp.clip(likelihood.mean(output), -1.0, 1.0)
 
     return generate
 
 
 def make_encode(config: ConfigDict, spec: Spec) -> Callable:
-    """(params, batch) -> mean and log variance [B, Z] of the posterior."""
-    net = network(config, spec)
+    """(params, batch) -> mean and log variance [B, Z] of the posterior q(z | x)."""
+    net = build_network(config, spec)
 
     def encode(params, batch: Batch) -> tuple[Array, Array]:
         image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, spec)
@@ -207,16 +220,16 @@ def make_encode(config: ConfigDict, spec: Spec) -> Callable:
     return encode
 
 
-def weights(state: State) -> dict:
-    """The weights that generate and encode: the averaged ones."""
-    return state.nets["vae"].judged()
+def eval_params(state: State) -> dict:
+    """The weights that generate and encode: the averaged ones where they exist."""
+    return state.nets["vae"].eval_params()
 
 
-def first_layer(config: ConfigDict, weights: dict) -> Array:
-    """The matrix [Z, features] that a latent meets first in the decoder."""
-    return weights["decoder"]["start"]["kernel"][: config.model.latent]
+def first_layer_kernel(config: ConfigDict, params: dict) -> Array:
+    """The kernel [Z, features] of the decoder's first layer, its rows of the latent."""
+    return params["decoder"]["start"]["kernel"][: config.model.latent]
 
 
-def latents(config: ConfigDict, seed: int, indices: Array) -> Array:
-    """The latents [N, Z] of generated pictures: each a function of (seed, its index) alone."""
+def draw_latents(config: ConfigDict, seed: int, indices: Array) -> Array:
+    """The latents [N, Z] of generated images: each a function of (seed, its index) alone."""
     return rng.normal(rng.key(seed, "generate"), indices, (config.model.latent,))

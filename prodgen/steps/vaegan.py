@@ -1,11 +1,12 @@
-"""Training a VAE whose pictures must also look right: perceptual and adversarial terms.
+"""Training a VAE with two more terms: a perceptual distance and an adversarial loss.
 
     L = NLL + beta KL + w_p lambda_p L_perceptual + w_a(t) lambda_a L_G,
     lambda = |dNLL/dx| / |dL/dx|,
-where x are the decoder's pictures of the batch and lambda is a constant to differentiation: the
-weights say what share of the reconstruction's own pull each term gets (after Esser et al. 2021,
-eq. 7, who measure at the decoder's last layer). The discriminator compares pictures with their
-reconstructions; it trains alone first, then w_a rises: one that enters cold wrecks the decoder.
+where x is the decoder's output for the batch, and lambda is a constant to differentiation. A weight
+w is therefore a share of the gradient norm of the reconstruction loss (after Esser et al. 2021,
+eq. 7, where the norms are those at the decoder's last layer). The discriminator compares images
+with their reconstructions. It trains alone first, then w_a rises: an untrained discriminator
+destroys the decoder.
 """
 
 from __future__ import annotations
@@ -23,35 +24,45 @@ from prodgen.config import registry
 from prodgen.core import images, rng, trees
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import divergence, perceptual
+from prodgen.losses.likelihoods import squared_error
 from prodgen.models import classifier, conditioning, lpips, patch, spectral
 from prodgen.steps import discriminator, evaluation_sums, vae
-from prodgen.steps.state import Net, State, all_finite, commit, descend, fresh
+from prodgen.steps.state import (
+    Net,
+    PMean,
+    State,
+    all_finite,
+    apply_gradient,
+    apply_if_finite,
+    create_net,
+)  # fmt: skip
 
-Mean = Callable[[Array], Array]
-LARGEST = 1e8  # of lambda: a term without any pull is not blown up without end
+MAX_ADAPTIVE_WEIGHT = 1e8  # of lambda, for a term whose gradient vanishes
 
 variants = discriminator.variants
 make_generate, make_encode = vae.make_generate, vae.make_encode
-weights, first_layer, latents = vae.weights, vae.first_layer, vae.latents
+eval_params, first_layer_kernel = vae.eval_params, vae.first_layer_kernel
+draw_latents = vae.draw_latents
 
 
-def frozen(config: ConfigDict) -> tuple[str, ...]:
-    """Networks that are used and not trained: the judge, and the perceptual one."""
+def frozen_networks(config: ConfigDict) -> tuple[str, ...]:
+    """The networks that are used and not trained: reference classifier and perceptual network."""
     return ("classifier",) if config.loss.perceptual == "classifier" else ("classifier", "lpips")
 
 
-def perceptual_distance(config: ConfigDict) -> Callable:
-    """(frozen, pictures, others) -> [B]: by the home network's stages, or LPIPS."""
+def make_perceptual_distance(config: ConfigDict) -> Callable:
+    """(frozen_params, images, other images) -> [B], by the reference classifier or LPIPS."""
 
-    def by_classifier(frozen, picture: Array, other: Array) -> Array:
-        net = classifier.Classifier(frozen["classifier"]["head"]["bias"].shape[0])
-        taps = [net.apply({"params": frozen["classifier"]}, x)[2] for x in (picture, other)]
-        return perceptual.distance(*taps)
+    def classifier_distance(frozen_params, image: Array, other: Array) -> Array:
+        params = frozen_params["classifier"]
+        net = classifier.Classifier(params["head"]["bias"].shape[0])
+        features = [net.apply({"params": params}, x)[2] for x in (image, other)]
+        return perceptual.distance(*features)
 
-    def learned(frozen, picture: Array, other: Array) -> Array:
-        return lpips.distance(frozen["lpips"], picture, other)
+    def lpips_distance(frozen_params, image: Array, other: Array) -> Array:
+        return lpips.distance(frozen_params["lpips"], image, other)
 
-    return {"classifier": by_classifier, "lpips": learned}[config.loss.perceptual]
+    return {"classifier": classifier_distance, "lpips": lpips_distance}[config.loss.perceptual]
 
 
 def real_batches(config: ConfigDict) -> int:
@@ -60,182 +71,200 @@ def real_batches(config: ConfigDict) -> int:
 
 
 def init(config: ConfigDict, spec: Spec, key: Key) -> State:
-    """A fresh state: a VAE's, and its discriminator "d"."""
-    for_vae, for_d, for_vectors = jax.random.split(key, 3)
-    state = vae.init(config, spec, for_vae)
+    """A new state: that of a VAE, and its discriminator "d"."""
+    vae_key, d_key, vectors_key = jax.random.split(key, 3)
+    state = vae.init(config, spec, vae_key)
     image = jnp.zeros((1, *spec.shape), jnp.float32)
     conditions = jnp.zeros((1, conditioning.vector_size(spec)), jnp.float32)
-    params = patch.build(config, spec).init(for_d, image, conditions)["params"]
-    transform = discriminator.transform_of(config)
-    d = fresh(params, transform, ema=False)
+    params = patch.build(config, spec).init(d_key, image, conditions)["params"]
+    d = create_net(params, discriminator.make_discriminator_optimiser(config), ema=False)
     if config.model.spectral_norm:
-        d = d.replace(vars=spectral.init(params, for_vectors))
+        d = d.replace(vars=spectral.init(params, vectors_key))
     extras = adaptive.start(config.augment.p) if config.augment.adaptive else {}
     return state.replace(nets={**state.nets, "d": d}, extras={**state.extras, **extras})
 
 
-def strength(config: ConfigDict, step: Array) -> Array:
-    """w_a at a step: 0 while the discriminator trains alone, then rising to its full weight."""
+def gan_weight(config: ConfigDict, step: Array) -> Array:
+    """w_a at a step: 0 while the discriminator trains alone, then rising to its full value."""
     loss = config.loss
-    share = (step - loss.gan_start) / loss.gan_ramp
-    return loss.gan_weight * jnp.clip(share.astype(jnp.float32), 0.0, 1.0)
+    progress = (step - loss.gan_start) / loss.gan_ramp
+    return loss.gan_weight * jnp.clip(progress.astype(jnp.float32), 0.0, 1.0)
 
 
-def make_train_step(config: ConfigDict, spec: Spec, mean: Mean, variant: str) -> Callable:
-    """(state, batches, frozen) -> (state, metrics); `batches` holds d_steps + 1 batches.
+def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) -> Callable:
+    """(state, batches, frozen_params) -> (state, metrics); `batches` holds d_steps + 1 batches.
 
-    frozen["classifier"] or frozen["lpips"] holds the perceptual network's weights. `mean` is as in
-    the other families.
+    frozen_params["classifier"] or ["lpips"] holds the perceptual network's weights. `pmean` is as
+    in the other families.
     """
-    net, likely = vae.network(config, spec), vae.likelihood(config)
-    critic = discriminator.Critic(config, spec, patch.build(config, spec))
-    train_d = discriminator.make_turns(config, critic, mean, variant == "penalised")
-    update_vae = _make_update(config, spec, critic, mean)
+    net, likelihood = vae.build_network(config, spec), vae.make_likelihood(config)
+    augmented_discriminator = discriminator.AugmentedDiscriminator(
+        config, spec, patch.build(config, spec)
+    )
+    update_discriminator = discriminator.make_discriminator_updates(
+        config, augmented_discriminator, pmean, with_penalty=variant == "penalised"
+    )
+    update_vae = _make_vae_update(config, spec, augmented_discriminator, pmean)
 
-    def train_step(state: State, batches: tuple[Batch, ...], frozen) -> tuple[State, Metrics]:
-        old, d, step = state.nets["vae"], state.nets["d"], state.step
-        p = discriminator.probability(config, state)
+    def train_step(
+        state: State, batches: tuple[Batch, ...], frozen_params
+    ) -> tuple[State, Metrics]:
+        old_vae, d, step = state.nets["vae"], state.nets["d"], state.step
+        p = discriminator.augment_probability(config, state)
 
-        def sides_of(batch: Batch, key: Key) -> tuple[Array, Array, Array]:
-            image, conditions, noise = _drawn(config, spec, batch, key)
-            output, _, _ = net.apply({"params": old.params}, image, noise, conditions)
-            return image, likely.mean(output), conditions
+        def make_pairs(batch: Batch, key: Key) -> tuple[Array, Array, Array]:
+            """Images, their reconstructions, and their conditions."""
+            image, conditions, noise = _draw_inputs(config, spec, batch, key)
+            output, _, _ = net.apply({"params": old_vae.params}, image, noise, conditions)
+            return image, likelihood.mean(output), conditions
 
-        d, found, norms = train_d(d, batches[:-1], sides_of, step, p)
-        sure = found.pop("sure")
-        after, sigma2, metrics = update_vae(old, d, batches[-1], step, p, frozen)
-        metrics |= found
-        steered, told = discriminator.steer(config, state, sure)
-        extras = {**steered, "sigma2": vae.smoothed(state, sigma2)}
-        new = state.replace(nets={"vae": after, "d": d}, extras=extras)
-        metrics |= told
-        ok = all_finite(metrics["loss"], metrics["grad_norm/vae"], *norms)
-        return commit(state, new, ok, metrics)
+        # d_steps updates of the discriminator, then one of the VAE against the new one.
+        d, d_metrics, d_grad_norms = update_discriminator(d, batches[:-1], make_pairs, step, p)
+        r_t = d_metrics.pop("r_t")
+        new_vae, sigma2, metrics = update_vae(old_vae, d, batches[-1], step, p, frozen_params)
+        metrics |= d_metrics
+        # The adaptive augmentation follows the sign statistic of the discriminator's last update.
+        extras, ada_metrics = discriminator.update_ada(config, state, r_t)
+        extras = {**extras, "sigma2": vae.update_sigma2_average(state, sigma2)}
+        new_state = state.replace(nets={"vae": new_vae, "d": d}, extras=extras)
+        metrics |= ada_metrics
+        # A step that is not finite is skipped.
+        is_finite = all_finite(metrics["loss"], metrics["grad_norm/vae"], *d_grad_norms)
+        return apply_if_finite(state, new_state, is_finite, metrics)
 
     return train_step
 
 
-def _drawn(config: ConfigDict, spec: Spec, batch: Batch, key: Key) -> tuple[Array, Array, Array]:
-    """Pictures [B, R, R, C], conditions, some of them hidden, and the posterior's noise [B, Z]."""
+def _draw_inputs(
+    config: ConfigDict, spec: Spec, batch: Batch, key: Key
+) -> tuple[Array, Array, Array]:
+    """Images [B, R, R, C], conditions, some of them dropped, and the posterior's noise [B, Z]."""
     slots = batch["slot"]
     batch = conditioning.drop(batch, config.model.condition_dropout, jax.random.fold_in(key, 0))
     noise = rng.normal(jax.random.fold_in(key, 1), slots, (config.model.latent,))
     return images.to_float(batch["image"]), conditioning.vector(batch, spec), noise
 
 
-def _make_update(
-    config: ConfigDict, spec: Spec, critic: discriminator.Critic, mean: Mean
+def _make_vae_update(
+    config: ConfigDict,
+    spec: Spec,
+    augmented_discriminator: discriminator.AugmentedDiscriminator,
+    pmean: PMean,
 ) -> Callable:
-    """(net, discriminator, batch, step, p, frozen) -> (net, sigma2, metrics): one of the VAE."""
-    net, likely, rules = (
-        vae.network(config, spec),
-        vae.likelihood(config),
-        discriminator.game_of(config),
-    )
-    transform, apart = optim.chain(config), perceptual_distance(config)
-    beta_of = registry.find(
+    """(net, discriminator's net, batch, step, p, frozen_params) -> (net, sigma2, metrics)."""
+    net, likelihood = vae.build_network(config, spec), vae.make_likelihood(config)
+    loss = discriminator.adversarial_loss(config)
+    optimiser, perceptual_distance = optim.make_optimiser(config), make_perceptual_distance(config)
+    beta_schedule = registry.find(
         registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
     )
 
-    def update(old: Net, d: Net, batch: Batch, step: Array, p: Array, frozen):
+    def update(old_net: Net, d: Net, batch: Batch, step: Array, p: Array, frozen_params):
         key = rng.key(config.seed, "generator", step)
-        image, conditions, noise = _drawn(config, spec, batch, key)
-        (output, mu, log_variance), back = jax.vjp(
-            lambda params: net.apply({"params": params}, image, noise, conditions), old.params
+        image, conditions, noise = _draw_inputs(config, spec, batch, key)
+        # The outputs, and the function that takes their gradients back to the weights.
+        (output, mu, log_variance), backpropagate = jax.vjp(
+            lambda params: net.apply({"params": params}, image, noise, conditions), old_net.params
         )
-        error = vae.reconstruction_error(likely, output, image)
-        sigma2 = jax.lax.stop_gradient(mean(jnp.mean(error)) / image[0].size)
-        beta = config.loss.beta * beta_of(step, config.loss.beta_steps)
-        numbers = critic.numbers(jax.random.fold_in(key, 2), batch["slot"])
-        judge = [
-            critic.of(discriminator.weights(d), numbers[:, side : side + 1], conditions, p)
-            for side in (0, 1)
-        ]
-        real = judge[0](image) if rules.relative else jnp.zeros(len(image))
+        errors = squared_error(likelihood.mean(output), image)
+        sigma2 = jax.lax.stop_gradient(pmean(jnp.mean(errors)) / image[0].size)
+        beta = config.loss.beta * beta_schedule(step, config.loss.beta_steps)
+        discriminate_real, discriminate_fake = augmented_discriminator.bind_real_and_fake(
+            d, jax.random.fold_in(key, 2), batch["slot"], conditions, p
+        )
+        real_logits = discriminate_real(image) if loss.is_relativistic else jnp.zeros(len(image))
 
-        def likeness(output: Array) -> Array:
-            return mean(jnp.mean(likely.loss(output, image, sigma2)))
+        # The four terms of L, as functions of the network's outputs.
+        def reconstruction_loss(output: Array) -> Array:
+            return pmean(jnp.mean(likelihood.loss(output, image, sigma2)))
 
-        def looks(output: Array) -> Array:
-            return mean(jnp.mean(apart(frozen, likely.mean(output), image)))
+        def perceptual_loss(output: Array) -> Array:
+            distance = perceptual_distance(frozen_params, likelihood.mean(output), image)
+            return pmean(jnp.mean(distance))
 
-        def fools(output: Array) -> Array:
-            return mean(jnp.mean(rules.generator(real, judge[1](likely.mean(output)))))
+        def adversarial_loss(output: Array) -> Array:
+            fake_logits = discriminate_fake(likelihood.mean(output))
+            return pmean(jnp.mean(loss.generator_loss(real_logits, fake_logits)))
 
-        def divides(mu: Array, log_variance: Array) -> tuple[Array, Array]:
-            kl = divergence.standard_normal(mu, log_variance)
-            per_latent = mean(jnp.mean(kl, axis=0))
-            pressed = divergence.free_bits(kl, per_latent, config.loss.free_bits)
-            return beta * mean(jnp.mean(pressed)), jnp.sum(per_latent)
+        def kl_loss(mu: Array, log_variance: Array) -> tuple[Array, Array]:
+            kl = divergence.kl_to_standard_normal(mu, log_variance)
+            kl_per_latent = pmean(jnp.mean(kl, axis=0))
+            kl_with_free_bits = divergence.apply_free_bits(kl, kl_per_latent, config.loss.free_bits)
+            return beta * pmean(jnp.mean(kl_with_free_bits)), jnp.sum(kl_per_latent)
 
-        nll, pull = jax.value_and_grad(likeness)(output)
-        near, pull_near = jax.value_and_grad(looks)(output)
-        fooled, pull_fooled = jax.value_and_grad(fools)(output)
-        (pressed, kl), of_code = jax.value_and_grad(divides, (0, 1), has_aux=True)(mu, log_variance)
-        shares = [
-            share * balance(pull, other, mean)
-            for share, other in (
-                (config.loss.perceptual_weight, pull_near),
-                (strength(config, step), pull_fooled),
-            )
-        ]
-        total = pull + shares[0] * pull_near + shares[1] * pull_fooled
-        vector = mean(ravel_pytree(back((total, *of_code))[0])[0])
-        keep = optim.decay(config, step) if config.optim.ema_images else 0.0
+        # Each term, and its gradient with respect to the outputs.
+        nll, output_grad = jax.value_and_grad(reconstruction_loss)(output)
+        perceptual_value, perceptual_grad = jax.value_and_grad(perceptual_loss)(output)
+        adversarial_value, adversarial_grad = jax.value_and_grad(adversarial_loss)(output)
+        (kl_value, kl), kl_grads = jax.value_and_grad(kl_loss, (0, 1), has_aux=True)(
+            mu, log_variance
+        )
+        # w lambda of the two additional terms.
+        w_p, w_a = config.loss.perceptual_weight, gan_weight(config, step)
+        perceptual_weight = w_p * adaptive_weight(output_grad, perceptual_grad, pmean)
+        adversarial_weight = w_a * adaptive_weight(output_grad, adversarial_grad, pmean)
+        # The gradient of L with respect to the output, then with respect to the weights.
+        total_grad = (
+            output_grad
+            + perceptual_weight * perceptual_grad
+            + adversarial_weight * adversarial_grad
+        )
+        grad = pmean(ravel_pytree(backpropagate((total_grad, *kl_grads))[0])[0])
+        ema_decay = optim.ema_decay(config, step) if config.optim.ema_images else 0.0
         metrics = {
-            "loss": nll + pressed, "nll": nll, "kl": kl, "beta": beta, "sigma2": sigma2,
-            "perceptual": near, "g/loss": fooled, "g/share": strength(config, step),
-            "grad_norm/vae": trees.norm(vector),
+            "loss": nll + kl_value, "nll": nll, "kl": kl, "beta": beta, "sigma2": sigma2,
+            "perceptual": perceptual_value, "g/loss": adversarial_value,
+            "g/share": w_a, "grad_norm/vae": trees.norm(grad),
         }  # fmt: skip
-        return descend(old, vector, transform, keep, step), sigma2, metrics
+        return apply_gradient(old_net, grad, optimiser, ema_decay, step), sigma2, metrics
 
     return update
 
 
-def balance(pull: Array, other: Array, mean: Mean) -> Array:
-    """How many times larger the gradient `pull` is than `other`, both of the whole batch."""
-    ours, theirs = (jnp.sqrt(mean(jnp.sum(jnp.square(g)))) for g in (pull, other))
-    return jnp.minimum(ours / jnp.maximum(theirs, 1e-12), LARGEST)
+def adaptive_weight(output_grad: Array, other_grad: Array, pmean: PMean) -> Array:
+    """lambda = |output_grad| / |other_grad|, the norms of gradients of the whole batch."""
+    norm, other_norm = (jnp.sqrt(pmean(jnp.sum(jnp.square(g)))) for g in (output_grad, other_grad))
+    return jnp.minimum(norm / jnp.maximum(other_norm, 1e-12), MAX_ADAPTIVE_WEIGHT)
 
 
-def make_eval_step(config: ConfigDict, spec: Spec, mean: Mean) -> Callable:
-    """(state, batch, frozen) -> sums over the batch's examples, with the averaged weights.
+def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
+    """(state, batch, frozen_params) -> sums over the batch's examples, with the averaged weights.
 
-    What a VAE's step sums, the perceptual distance of the reconstructions, and the sums of
-    steps/evaluation_sums.py: of samples of the prior, but for the discriminator, which compares
-    reconstructions as it does in training.
+    The sums of a VAE's step, the perceptual distance of the reconstructions, and the sums of
+    steps/evaluation_sums.py. Those are of samples of the prior, except for the discriminator,
+    which compares reconstructions as it does in training.
     """
-    reconstruct = vae.make_eval_step(config, spec, mean)
-    net, likely = vae.network(config, spec), vae.likelihood(config)
-    generate, apart = vae.make_generate(config, spec), perceptual_distance(config)
-    judge = evaluation_sums.make(config, spec, patch.build(config, spec))
+    compute_vae_sums = vae.make_eval_step(config, spec, pmean)
+    net, likelihood = vae.build_network(config, spec), vae.make_likelihood(config)
+    generate, perceptual_distance = make_generate(config, spec), make_perceptual_distance(config)
+    compute_sums = evaluation_sums.make_sums(config, spec, patch.build(config, spec))
 
-    def eval_step(state: State, batch: Batch, frozen) -> dict[str, Array]:
-        params, slots = weights(state), jnp.maximum(batch["slot"], 0)
+    def eval_step(state: State, batch: Batch, frozen_params) -> dict[str, Array]:
+        params, slots = eval_params(state), jnp.maximum(batch["slot"], 0)
         image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, spec)
-        noise = rng.normal(
-            rng.key(config.seed, "generator", jnp.int32(-1)), slots, (config.model.latent,)
-        )
-        output, _, _ = net.apply({"params": params}, image, jnp.zeros_like(noise), conditions)
-        shown = jnp.clip(likely.mean(output), -1.0, 1.0)
-        sums = judge(state, batch, image, generate(params, noise, batch), shown, frozen)
-        counted = (batch["slot"] >= 0).astype(jnp.float32)
-        sums["perceptual"] = jnp.sum(counted * apart(frozen, shown, image))
-        return reconstruct(state, batch, frozen) | {n: mean(v) for n, v in sums.items()}
+        # Reconstructions from the posterior's mean, and samples of the prior.
+        key = rng.key(config.seed, "generator", jnp.int32(-1))
+        z = rng.normal(key, slots, (config.model.latent,))
+        output, _, _ = net.apply({"params": params}, image, jnp.zeros_like(z), conditions)
+        reconstructed_image = jnp.clip(likelihood.mean(output), -1.0, 1.0)
+        sample = generate(params, z, batch)
+        sums = compute_sums(state, batch, image, sample, reconstructed_image, frozen_params)
+        is_example = (batch["slot"] >= 0).astype(jnp.float32)
+        distance = perceptual_distance(frozen_params, reconstructed_image, image)
+        sums["perceptual"] = jnp.sum(is_example * distance)
+        vae_sums = compute_vae_sums(state, batch, frozen_params)
+        return vae_sums | {name: pmean(value) for name, value in sums.items()}
 
     return eval_step
 
 
 def summarise(config: ConfigDict, spec: Spec, sums: dict[str, Array]) -> dict[str, float]:
     """Validation numbers: a VAE's, the perceptual distance, and those of the samples."""
-    near = float(sums["perceptual"]) / float(sums["examples"])
-    return (
-        vae.summarise(config, spec, sums)
-        | {"perceptual": near}
-        | evaluation_sums.summarise(config, spec, sums)
-    )
+    values = vae.summarise(config, spec, sums)
+    values["perceptual"] = float(sums["perceptual"]) / float(sums["examples"])
+    return values | evaluation_sums.summarise(config, spec, sums)
 
 
 def score(values: Metrics) -> float:
-    """What the best checkpoint is chosen by: how near reconstructions look."""
+    """The number that selects the best checkpoint: minus the perceptual distance."""
     return -float(values["perceptual"])

@@ -74,8 +74,8 @@ def test_what_is_not_measured_accuses_nobody():
 def judged(store, config, made):
     """Readings of pictures float that stand for a generator's, in place of a training run."""
     home = home_of(store.spec)
-    _, discriminator = gan.networks(config, store.spec)
-    judge = jax.jit(evaluation_sums.make(config, store.spec, discriminator))
+    _, discriminator = gan.build_networks(config, store.spec)
+    judge = jax.jit(evaluation_sums.make_sums(config, store.spec, discriminator))
     sums = {}
     for t in range(4):
         batch = batch_of(store, config, t)
@@ -137,8 +137,13 @@ def test_twins_by_hand():
     close = table * [[1], [0.1], [1], [1], [1], [1]]
     sums = {"each_real": table, "each_fake": close, "each_group": group}
     # Reals lie 1, 1, 4, 82.81, 82.81 from the next: the line is 0.4. The fakes' first two 0.01.
-    assert evaluation_sums._nearest(table, group) == pytest.approx([1.0, 1.0, 4.0, 82.81, 82.81])
-    assert evaluation_sums._twins(sums) == {"near_duplicates": 0.4, "near_duplicates_real": 0.0}
+    assert evaluation_sums._nearest_distances(table, group) == pytest.approx(
+        [1.0, 1.0, 4.0, 82.81, 82.81]
+    )
+    assert evaluation_sums._near_duplicate_fractions(sums) == {
+        "near_duplicates": 0.4,
+        "near_duplicates_real": 0.0,
+    }
 
 
 def test_reals_that_repeat_themselves_excuse_samples_that_do():

@@ -22,35 +22,38 @@ BY_HAND = {
 }
 
 
-def game(name, *smoothing):
+def make_loss(name, *smoothing):
+    """The loss of that name, with its label smoothing."""
     return registry.find(registry.ADVERSARIAL, name, "loss")(*smoothing)
 
 
-def test_every_loss_is_here():
+def test_every_loss_of_the_registry_is_tested():
     assert set(BY_HAND) == set(registry.ADVERSARIAL)
 
 
 @pytest.mark.parametrize("name", BY_HAND)
-def test_values_by_hand(name):
+def test_losses_equal_the_hand_computed_values(name):
     real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
     d, g = BY_HAND[name]
-    np.testing.assert_allclose(game(name).discriminator(real, fake), d, rtol=2e-6)
-    np.testing.assert_allclose(game(name).generator(real, fake), g, rtol=2e-5)
+    np.testing.assert_allclose(make_loss(name).discriminator_loss(real, fake), d, rtol=2e-6)
+    np.testing.assert_allclose(make_loss(name).generator_loss(real, fake), g, rtol=2e-5)
 
 
-def test_smoothing_is_one_sided():
-    """Real pictures called 0.9: 0.9 sp(-D) + 0.1 sp(D); generated ones stay 0."""
+def test_label_smoothing_is_one_sided():
+    """The target of reals is 0.9: 0.9 sp(-D) + 0.1 sp(D); that of generated images stays 0."""
     real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
-    plain, smooth = game("nonsaturating"), game("nonsaturating", 0.1)
-    gap = smooth.discriminator(real, fake) - plain.discriminator(real, fake)
-    np.testing.assert_allclose(gap, 0.1 * np.asarray(REAL), rtol=1e-5)  # sp(D) - sp(-D) = D
-    squares = game("lsgan", 0.1).discriminator(real, fake)
+    plain, smooth = make_loss("nonsaturating"), make_loss("nonsaturating", 0.1)
+    difference = smooth.discriminator_loss(real, fake) - plain.discriminator_loss(real, fake)
+    np.testing.assert_allclose(difference, 0.1 * np.asarray(REAL), rtol=1e-5)  # sp(D) - sp(-D) = D
+    squares = make_loss("lsgan", 0.1).discriminator_loss(real, fake)
     np.testing.assert_allclose(squares, [0.5 * (1.1**2 + 0.25), 0.5 * (1.9**2 + 9)], rtol=1e-6)
-    np.testing.assert_array_equal(smooth.generator(real, fake), plain.generator(real, fake))
+    np.testing.assert_array_equal(
+        smooth.generator_loss(real, fake), plain.generator_loss(real, fake)
+    )
 
 
-def defined(name, real, fake):
-    """The games as the papers print them, with probabilities: (discriminator, generator)."""
+def definition(name, real, fake):
+    """The losses as the papers print them, with probabilities: (discriminator, generator)."""
     s = lambda t: 1 / (1 + jnp.exp(-t))  # noqa: E731
     cross = -jnp.log(s(real)) - jnp.log(1 - s(fake))
     return {
@@ -68,11 +71,11 @@ def defined(name, real, fake):
 def test_values_and_gradients_are_those_of_the_definition_in_float64(name, side):
     with jax.enable_x64(True):
         real, fake = (jnp.asarray(np.random.default_rng(i).normal(size=9)) for i in (1, 2))
-        which = ("discriminator", "generator")[side]
-        ours = lambda r, f: jnp.sum(getattr(game(name), which)(r, f))  # noqa: E731
-        theirs = lambda r, f: jnp.sum(defined(name, r, f)[side])  # noqa: E731
+        method = ("discriminator_loss", "generator_loss")[side]
+        ours = lambda r, f: jnp.sum(getattr(make_loss(name), method)(r, f))  # noqa: E731
+        theirs = lambda r, f: jnp.sum(definition(name, r, f)[side])  # noqa: E731
         np.testing.assert_allclose(ours(real, fake), theirs(real, fake), rtol=1e-12)
-        arguments = (0, 1) if side == 0 or game(name).relative else (1,)
+        arguments = (0, 1) if side == 0 or make_loss(name).is_relativistic else (1,)
         for a, b in zip(
             jax.grad(ours, arguments)(real, fake), jax.grad(theirs, arguments)(real, fake),
             strict=True,
@@ -83,23 +86,27 @@ def test_values_and_gradients_are_those_of_the_definition_in_float64(name, side)
 @pytest.mark.parametrize("name", BY_HAND)
 def test_extreme_logits_stay_finite(name):
     real, fake = jnp.asarray([1e4, -1e4]), jnp.asarray([-1e4, 1e4])
-    for side in (game(name).discriminator, game(name).generator):
-        assert np.isfinite(side(real, fake)).all()
-        grads = jax.grad(lambda r, f, side=side: jnp.sum(side(r, f)), (0, 1))(real, fake)
+    for loss_fn in (make_loss(name).discriminator_loss, make_loss(name).generator_loss):
+        assert np.isfinite(loss_fn(real, fake)).all()
+        grads = jax.grad(lambda r, f, fn=loss_fn: jnp.sum(fn(r, f)), (0, 1))(real, fake)
         assert all(np.isfinite(g).all() for g in grads)
 
 
 @pytest.mark.parametrize("name", BY_HAND)
 def test_shapes_that_differ_are_refused(name):
     with pytest.raises(ValueError, match="logits must be two"):
-        game(name).discriminator(jnp.zeros(3), jnp.zeros((3, 1)))
+        make_loss(name).discriminator_loss(jnp.zeros(3), jnp.zeros((3, 1)))
 
 
-def test_realness_is_a_sign_of_what_the_loss_means():
+def test_the_overfitting_sign_equals_the_hand_computed_values():
     real, fake = jnp.asarray(REAL), jnp.asarray(FAKE)
-    np.testing.assert_array_equal(adversarial.realness(game("hinge"), real, fake), [1, -1])
-    half = jnp.asarray([0.4, 0.5, 0.6])  # least squares call reals 1 and fakes 0
-    np.testing.assert_array_equal(adversarial.realness(game("lsgan"), half, half), [-1, 0, 1])
     np.testing.assert_array_equal(
-        adversarial.realness(game("relativistic"), real + 9, fake + 9), [1, -1]
+        adversarial.overfitting_sign(make_loss("hinge"), real, fake), [1, -1]
+    )
+    logits = jnp.asarray([0.4, 0.5, 0.6])  # least squares have the targets 1 and 0
+    np.testing.assert_array_equal(
+        adversarial.overfitting_sign(make_loss("lsgan"), logits, logits), [-1, 0, 1]
+    )
+    np.testing.assert_array_equal(
+        adversarial.overfitting_sign(make_loss("relativistic"), real + 9, fake + 9), [1, -1]
     )

@@ -1,4 +1,4 @@
-"""Gradient penalties by hand on critics whose slope is known, and in float64 on a small network."""
+"""Gradient penalties by hand where the gradient is known, and in float64 on a small network."""
 
 import jax
 import jax.numpy as jnp
@@ -9,74 +9,76 @@ from prodgen.config import registry
 from prodgen.losses import penalties
 
 
-def pictures(n=3, seed=0):
+def make_images(n=3, seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=(n, 4, 4, 2)))
 
 
-def test_the_slope_of_a_linear_critic_is_its_weights():
+def test_the_gradient_of_a_linear_discriminator_is_its_weights():
     weights = jnp.asarray(np.random.default_rng(1).normal(size=(4, 4, 2)))
-    critic = lambda x: jnp.einsum("bhwc,hwc->b", x, weights)  # noqa: E731
-    logits, square = penalties.with_square(critic, pictures())
-    np.testing.assert_allclose(logits, critic(pictures()), rtol=1e-6)
-    np.testing.assert_allclose(square, np.full(3, np.square(weights).sum()), rtol=1e-6)
+    d_fn = lambda x: jnp.einsum("bhwc,hwc->b", x, weights)  # noqa: E731
+    logits, grad_sq_norm = penalties.logits_and_grad_sq_norm(d_fn, make_images())
+    np.testing.assert_allclose(logits, d_fn(make_images()), rtol=1e-6)
+    np.testing.assert_allclose(grad_sq_norm, np.full(3, np.square(weights).sum()), rtol=1e-6)
 
 
-def test_each_example_has_its_own_slope():
+def test_each_example_has_its_own_gradient_norm():
     """D(x) = |x|^2 / 2 has the gradient x."""
-    critic = lambda x: 0.5 * jnp.sum(jnp.square(x), axis=(1, 2, 3))  # noqa: E731
-    _, square = penalties.with_square(critic, pictures())
-    np.testing.assert_allclose(square, np.square(pictures()).sum((1, 2, 3)), rtol=1e-6)
+    d_fn = lambda x: 0.5 * jnp.sum(jnp.square(x), axis=(1, 2, 3))  # noqa: E731
+    _, grad_sq_norm = penalties.logits_and_grad_sq_norm(d_fn, make_images())
+    np.testing.assert_allclose(grad_sq_norm, np.square(make_images()).sum((1, 2, 3)), rtol=1e-6)
 
 
-def test_the_rules_by_hand():
-    square = jnp.asarray([0.0, 1.0, 9.0])
-    np.testing.assert_allclose(penalties.zero_centred(square, 0.5), [0, 0.25, 2.25])
+def test_penalties_equal_the_hand_computed_values():
+    grad_sq_norm = jnp.asarray([0.0, 1.0, 9.0])
+    np.testing.assert_allclose(penalties.zero_centred_penalty(grad_sq_norm, 0.5), [0, 0.25, 2.25])
     np.testing.assert_allclose(
-        penalties.one_centred(square, 10.0), [10, 0, 40], rtol=1e-5, atol=1e-5
+        penalties.one_centred_penalty(grad_sq_norm, 10.0), [10, 0, 40], rtol=1e-5, atol=1e-5
     )
 
 
-def test_a_flat_critic_has_a_finite_gradient_penalty_gradient():
-    flat = lambda w: jnp.sum(  # noqa: E731
-        penalties.one_centred(
-            penalties.with_square(lambda x: w * jnp.sum(x, axis=(1, 2, 3)), pictures())[1], 1.0
+def test_the_penalty_of_a_zero_gradient_has_a_finite_derivative():
+    penalty = lambda w: jnp.sum(  # noqa: E731
+        penalties.one_centred_penalty(
+            penalties.logits_and_grad_sq_norm(
+                lambda x: w * jnp.sum(x, axis=(1, 2, 3)), make_images()
+            )[1],
+            1.0,
         )
     )
-    assert np.isfinite(jax.jit(jax.grad(flat))(0.0))
+    assert np.isfinite(jax.jit(jax.grad(penalty))(0.0))
 
 
-def test_between_lies_on_the_line():
-    real, fake = pictures(seed=1), pictures(seed=2)
-    share = jnp.asarray([0.0, 0.25, 0.5])
-    found = penalties.between(real, fake, share)
-    np.testing.assert_allclose(found[0], real[0])
-    np.testing.assert_allclose(found[1], 0.75 * real[1] + 0.25 * fake[1], rtol=1e-6)
+def test_interpolated_images_lie_on_the_line_from_real_to_fake():
+    real, fake = make_images(seed=1), make_images(seed=2)
+    images = penalties.interpolate(real, fake, alpha=jnp.asarray([0.0, 0.25, 0.5]))
+    np.testing.assert_allclose(images[0], real[0])
+    np.testing.assert_allclose(images[1], 0.75 * real[1] + 0.25 * fake[1], rtol=1e-6)
 
 
-@pytest.mark.parametrize("rule", [penalties.zero_centred, penalties.one_centred])
-def test_the_gradient_to_the_weights_is_that_of_the_definition_in_float64(rule):
+@pytest.mark.parametrize("penalty", [penalties.zero_centred_penalty, penalties.one_centred_penalty])
+def test_the_gradient_for_the_weights_is_that_of_the_definition_in_float64(penalty):
     """One reverse pass over the sum against a Jacobian of each example by itself."""
     with jax.enable_x64(True):
-        x = pictures().astype(jnp.float64)
+        x = make_images().astype(jnp.float64)
         weights = jnp.asarray(np.random.default_rng(3).normal(size=(32, 5)))
-        critic = lambda w, x: jnp.sum(jnp.tanh(x.reshape(len(x), -1) @ w), axis=-1)  # noqa: E731
+        d_fn = lambda w, x: jnp.sum(jnp.tanh(x.reshape(len(x), -1) @ w), axis=-1)  # noqa: E731
 
         def ours(w):
-            _, square = penalties.with_square(lambda x: critic(w, x), x)
-            return jnp.mean(rule(square, 0.7))
+            _, grad_sq_norm = penalties.logits_and_grad_sq_norm(lambda x: d_fn(w, x), x)
+            return jnp.mean(penalty(grad_sq_norm, 0.7))
 
-        def defined(w):
-            one = lambda row: critic(w, row[None])[0]  # noqa: E731
-            slopes = jax.vmap(jax.jacfwd(one))(x).reshape(len(x), -1)
-            return jnp.mean(rule(jnp.sum(slopes**2, axis=-1), 0.7))
+        def definition(w):
+            logit = lambda row: d_fn(w, row[None])[0]  # noqa: E731
+            grads = jax.vmap(jax.jacfwd(logit))(x).reshape(len(x), -1)
+            return jnp.mean(penalty(jnp.sum(grads**2, axis=-1), 0.7))
 
-        # The square itself is kept in float32: 1e-6 is what it can promise.
-        mine, expected = (jax.jit(jax.value_and_grad(f))(weights) for f in (ours, defined))
-        np.testing.assert_allclose(mine[0], expected[0], rtol=1e-6)
-        np.testing.assert_allclose(mine[1], expected[1], rtol=1e-5, atol=1e-7)
+        # The squared norm is computed in float32, so the result is exact to 1e-6.
+        actual, expected = (jax.jit(jax.value_and_grad(f))(weights) for f in (ours, definition))
+        np.testing.assert_allclose(actual[0], expected[0], rtol=1e-6)
+        np.testing.assert_allclose(actual[1], expected[1], rtol=1e-5, atol=1e-7)
 
 
-def test_every_penalty_has_its_places():
-    assert {place for places in registry.PENALTIES.values() for place in places} == {
-        "real", "fake", "between",
+def test_penalties_name_known_inputs():
+    assert {name for inputs in registry.PENALTIES.values() for name in inputs} == {
+        "real", "fake", "interpolated",
     }  # fmt: skip

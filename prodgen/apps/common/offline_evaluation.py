@@ -24,7 +24,7 @@ from prodgen.metrics import features, memorisation
 from prodgen.metrics.features import Extractor
 from prodgen.metrics.measurement_spec import Measurement
 from prodgen.model import Model
-from prodgen.parallel import mesh as meshes
+from prodgen.parallel import device_mesh
 from prodgen.report import html
 
 FILE, PAIRS, TYPICAL = "evaluation.json", "evaluation_pairs.png", "evaluation_typical.png"
@@ -163,7 +163,7 @@ def _reconstruction(
     run, config = maker.run, maker.config.copy_and_resolve_references()
     config.train.evaluate_examples = len(decoded)
     frozen, _ = classifier.frozen(run.family, config, store, say, run.path)
-    bound = Judge(run.family, config, store, meshes.make_mesh(config), SPLIT)
+    bound = Judge(run.family, config, store, device_mesh.make_mesh(config), SPLIT)
     bits = bound(run.state, frozen)["bits_per_dim"]
     passport = material.passport("bits_per_dim", None)
     return found | {"bits_per_dim": Measurement(bits, passport, subject=material.subject.name)}

@@ -22,8 +22,8 @@ def run(command: Command) -> list[Path]:
 
 def _open_model(command: Command) -> Model | None:
     from prodgen.model import load
-    from prodgen.parallel import mesh, selftest
+    from prodgen.parallel import device_mesh, selftest
 
-    mesh.use_compile_cache()
+    device_mesh.use_compile_cache()
     selftest.run()
     return load(command.workdir, command.options.step) if command.workdir else None

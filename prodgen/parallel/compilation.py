@@ -1,0 +1,112 @@
+"""One pure step, two ways to compile it: `jit` over a mesh, and `pmap`.
+
+Both take and return the same global arrays. A step is built by `make_step(pmean)`, where `pmean`
+averages over devices. Under jit it is the identity, because jit's arrays are global already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from jax import lax
+from jax.sharding import Mesh
+
+from prodgen.core.types import Array
+from prodgen.parallel.device_mesh import DATA_AXIS, batch_sharding, replicated_sharding
+
+MakeStep = Callable[[Callable[[Array], Array]], Callable]
+
+
+def identity(x: Array) -> Array:
+    """The mean over devices of a global array."""
+    return x
+
+
+def mean_over_devices(x: Array) -> Array:
+    """The mean over devices of a value that each device computes from its rows of the batch."""
+    return lax.pmean(x, DATA_AXIS)
+
+
+def jit_unoptimised(function: Callable, sharding: Any) -> Callable:
+    """Compile a function that runs a single time, such as an initialisation.
+
+    Without optimisation: XLA's CPU backend needs half a minute to optimise code that then runs for
+    milliseconds.
+    """
+    options = {"xla_backend_optimization_level": 0}
+    return jax.jit(function, out_shardings=sharding, compiler_options=options)
+
+
+def compile_train_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
+    """Compile (state, batches, frozen_params) -> (state, metrics); the state is donated."""
+    if mode == "pmap":
+        return _pmap(make_step(mean_over_devices), mesh, (None, 0, None), donate=(0,))
+    return jax.jit(
+        make_step(identity),
+        in_shardings=(replicated_sharding(mesh), batch_sharding(mesh), replicated_sharding(mesh)),
+        out_shardings=(replicated_sharding(mesh), replicated_sharding(mesh)),
+        donate_argnums=(0,),
+    )
+
+
+def compile_eval_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
+    """Compile (state, batch, frozen_params) -> values that are sums over the batch."""
+    if mode == "pmap":
+        eval_step = make_step(mean_over_devices)
+
+        def sum_over_devices(state: Any, batch: Any, frozen_params: Any) -> Any:
+            # The step returns the mean over devices of their sums.
+            return jax.tree.map(lambda x: x * mesh.size, eval_step(state, batch, frozen_params))
+
+        return _pmap(sum_over_devices, mesh, (None, 0, None), donate=())
+    return jax.jit(
+        make_step(identity),
+        in_shardings=(replicated_sharding(mesh), batch_sharding(mesh), replicated_sharding(mesh)),
+        out_shardings=replicated_sharding(mesh),
+    )
+
+
+def compile_aot(step: Callable, *arguments: Any) -> Callable:
+    """Compile for these arguments ahead of time: the result never compiles again."""
+    if hasattr(step, "compile_aot"):
+        return step.compile_aot(*arguments)
+    return step.lower(*arguments).compile()
+
+
+def _pmap(step: Callable, mesh: Mesh, axes: tuple, donate: tuple) -> Callable:
+    """pmap over the mesh's devices; arguments with axis 0 are global batches, one part a device."""
+    pmapped_step = jax.pmap(
+        step,
+        DATA_AXIS,
+        in_axes=axes,
+        out_axes=None,
+        devices=list(mesh.devices.flat),
+        donate_argnums=donate,
+    )
+    # [B, ...] -> [devices, B / devices, ...]
+    add_device_axis = jax.jit(
+        lambda tree: jax.tree.map(
+            lambda x: x.reshape(mesh.size, x.shape[0] // mesh.size, *x.shape[1:]), tree
+        ),
+        out_shardings=batch_sharding(mesh),
+    )
+
+    def shard(arguments: tuple) -> list:
+        return [
+            add_device_axis(argument) if axis == 0 else argument
+            for axis, argument in zip(axes, arguments, strict=True)
+        ]
+
+    def run(*arguments: Any) -> Any:
+        return pmapped_step(*shard(arguments))
+
+    def compile_run(*arguments: Any) -> Callable:
+        program = pmapped_step.lower(*shard(arguments)).compile()
+        run_program = lambda *later: program(*shard(later))  # noqa: E731
+        run_program.as_text = program.as_text
+        return run_program
+
+    run.compile_aot = compile_run
+    return run
