@@ -32,8 +32,7 @@ from prodgen.cli import commandline
 from prodgen.core import rng
 from prodgen.core.errors import UsageError
 from prodgen.data import order, prepare, resident
-from prodgen.parallel import compilation
-from prodgen.parallel import device_mesh
+from prodgen.parallel import compilation, device_mesh
 from prodgen.runs import open as runs
 
 FLAGS = flags.FLAGS
@@ -63,7 +62,9 @@ def our_step(config, store, mesh):
     """
     family = runs.family(config)
     whole, rows = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
-    state = compilation.jit_unoptimised(lambda: family.init(config, store.spec, rng.key(0, "init")), whole)()
+    state = compilation.jit_unoptimised(
+        lambda: family.init(config, store.spec, rng.key(0, "init")), whole
+    )()
     feed = resident.iterate_batches(store, 0, config.train.batch_size, 0, whole, rows)
     turns, programs = family.variants(config), {}
 

@@ -28,9 +28,7 @@ from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
 from prodgen.evaluation import classifier
 from prodgen.evaluation.evaluator import Judge, Sentinel, Sheets, describe
-from prodgen.parallel import compilation
-from prodgen.parallel import device_mesh
-from prodgen.parallel import selftest
+from prodgen.parallel import compilation, device_mesh, selftest
 from prodgen.report import clock, html, plots, writer
 from prodgen.runs import checkpoint
 from prodgen.runs import folder as workdir

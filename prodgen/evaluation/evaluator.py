@@ -18,8 +18,7 @@ from prodgen.core.types import Batch, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
 from prodgen.evaluation import monitor
-from prodgen.parallel import compilation
-from prodgen.parallel import device_mesh
+from prodgen.parallel import compilation, device_mesh
 from prodgen.report import writer
 
 

@@ -121,7 +121,9 @@ def load_pretrained(
         leaves = []
         for path, leaf in trees.names(net.params).items():
             reason = _mismatch(leaf, donor_leaves.get(path))
-            if not (reason or same_conditions) and set(path.split("/")) & set(conditioning.CONDITION_MODULES):
+            if not (reason or same_conditions) and set(path.split("/")) & set(
+                conditioning.CONDITION_MODULES
+            ):
                 reason = "reads other conditions there"
             if reason:
                 differences.append(f"{name}/{path}: {reason}")

@@ -44,7 +44,10 @@ def test_tfdata_and_resident_are_bit_identical_to_the_definition(store, start):
     )
     for devices in (1, 8):
         mesh = mesh_of(config, devices)
-        replicated_sharding, batch_sharding = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
+        replicated_sharding, batch_sharding = (
+            device_mesh.replicated_sharding(mesh),
+            device_mesh.batch_sharding(mesh),
+        )
         assert_batches_equal(
             take(
                 resident.iterate_batches(store, 5, 16, start, replicated_sharding, batch_sharding),
@@ -68,7 +71,10 @@ def test_two_hosts_together_get_the_batch_of_one_host(store):
 
 def test_a_set_smaller_than_a_batch_is_refused(store):
     mesh = mesh_of(tiny(), 1)
-    replicated_sharding, batch_sharding = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
+    replicated_sharding, batch_sharding = (
+        device_mesh.replicated_sharding(mesh),
+        device_mesh.batch_sharding(mesh),
+    )
     with pytest.raises(BadData, match="fewer than config.train.batch_size=512"):
         next(tfdata.iterate_batches(store, 0, 512, np.arange(512, dtype=np.int32), 0))
     with pytest.raises(BadData, match="fewer than config.train.batch_size=512"):
