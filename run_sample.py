@@ -12,11 +12,11 @@ from prodgen.runs import folder
 
 
 def main(argv: list[str]) -> None:
-    page = modes.help_page(argv)
+    page = modes.format_help(argv)
     if page is not None:
         print(__doc__, page, sep="\n")
         return
-    command = modes.parse(argv)
+    command = modes.parse_command(argv)
     if command.workdir:
         folder.read(Path(command.workdir))
     from prodgen.apps.common import runner

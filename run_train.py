@@ -30,7 +30,7 @@ def main(argv: list[str]) -> None:
     experiment = commandline.parse_training(argv, values, __doc__)
     origin = Path(values.init_from) if values.init_from else None
     donor = folder.read(origin)["fingerprint"] if origin else ""
-    path = Path(values.workdir or commandline.default_workdir(experiment, donor))
+    path = Path(values.workdir or commandline.derive_workdir(experiment, donor))
     with folder.claim(path):
         folder.check_config(path, experiment.config)
         folder.check_origin(path, origin)

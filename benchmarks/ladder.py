@@ -477,7 +477,7 @@ def say(text: str) -> None:
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split_config(argv)
+    chosen, overrides, rest = commandline.split_config_flags(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/vae.py", overrides)
     store = prepare.open_or_prepare(config.data, say)

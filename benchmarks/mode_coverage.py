@@ -26,8 +26,8 @@ from ml_collections import ConfigDict
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import stacked_modes
-from prodgen import config as configs
 from prodgen.cli import commandline
+from prodgen.config import set_field, validate
 from prodgen.losses import penalties
 from prodgen.parallel import device_mesh
 from prodgen.report.plots import ACCENT, GRID, INK
@@ -72,8 +72,8 @@ def settings(config: ConfigDict, steps: int) -> dict[str, ConfigDict]:
     for name, fields in SETTINGS.items():
         own = ConfigDict(config.to_dict())
         for field, value in (ALWAYS | fields | {"train.num_steps": steps}).items():
-            configs.put(own, field, value)
-        found[name] = configs.validate(own).lock()
+            set_field(own, field, value)
+        found[name] = validate(own).lock()
     return found
 
 
@@ -203,7 +203,7 @@ def draw_grid(samples: dict, courses: dict, out: Path) -> None:
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split_config(argv)
+    chosen, overrides, rest = commandline.split_config_flags(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/gan.py", overrides)
     device_mesh.initialise_jax(config)

@@ -18,8 +18,8 @@ from ml_collections import ConfigDict
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks import throughput  # with its flags --rounds and --steps
-from prodgen import config as configs
 from prodgen.cli import commandline
+from prodgen.config import set_field, validate
 from prodgen.core.errors import UsageError
 from prodgen.data import prepare
 from prodgen.parallel import device_mesh
@@ -33,9 +33,9 @@ PENALTIES = ("none", "r1", "r1_r2")
 def penalised(config: ConfigDict, penalty: str) -> ConfigDict:
     """The config with a penalty on every step."""
     own = ConfigDict(config.to_dict())
-    configs.put(own, "loss.penalty", penalty)
-    configs.put(own, "loss.penalty_every", 1)
-    return configs.validate(own).lock()
+    set_field(own, "loss.penalty", penalty)
+    set_field(own, "loss.penalty_every", 1)
+    return validate(own).lock()
 
 
 def measure(config: ConfigDict, store, rounds: int, steps: int) -> tuple[dict, dict]:
@@ -54,7 +54,7 @@ def measure(config: ConfigDict, store, rounds: int, steps: int) -> tuple[dict, d
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split_config(argv)
+    chosen, overrides, rest = commandline.split_config_flags(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/gan.py", overrides)
     if runs.family(config) is not gan:

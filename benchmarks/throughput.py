@@ -213,7 +213,7 @@ def ceilings() -> dict[str, float]:
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split_config(argv)
+    chosen, overrides, rest = commandline.split_config_flags(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/vae.py", overrides)
     check(config)

@@ -49,7 +49,7 @@ def viewer(params) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split_config(argv)
+    chosen, overrides, rest = commandline.split_config_flags(argv)
     commandline.parse_flags(rest)
     if not FLAGS.workdirs:
         raise UsageError("no --workdirs were given", "name runs, separated by commas")

@@ -6,9 +6,9 @@ them as a table.
 
 from ml_collections import ConfigDict
 
-from prodgen.config import default_config
+from prodgen.config import build_default_config
 
 
 def get_config() -> ConfigDict:
     """Every field at its default, locked: an unknown field is an error, not a new field."""
-    return default_config()
+    return build_default_config()

@@ -15,7 +15,7 @@ python run_train.py --config=configs/dcgan.py:brief
 from ml_collections import ConfigDict
 
 from configs import base
-from prodgen.config import preset as choose
+from prodgen.config import apply_preset
 
 ALWAYS = {
     "data.resolution": 28,
@@ -73,4 +73,4 @@ PRESETS = {
 
 
 def get_config(preset: str = "") -> ConfigDict:
-    return choose(base.get_config(), PRESETS, preset, ALWAYS)
+    return apply_preset(base.get_config(), PRESETS, preset, ALWAYS)

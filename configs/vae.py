@@ -17,7 +17,7 @@ python run_train.py --config=configs/vae.py:table --config.data.path=my_products
 from ml_collections import ConfigDict
 
 from configs import base
-from prodgen.config import preset as choose
+from prodgen.config import apply_preset
 
 PRESETS = {
     "quick": {
@@ -57,4 +57,4 @@ PRESETS = {
 
 
 def get_config(preset: str = "") -> ConfigDict:
-    return choose(base.get_config(), PRESETS, preset)
+    return apply_preset(base.get_config(), PRESETS, preset)

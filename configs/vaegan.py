@@ -19,7 +19,7 @@ python run_train.py --config=configs/vaegan.py:gpu128
 from ml_collections import ConfigDict
 
 from configs import base
-from prodgen.config import preset as choose
+from prodgen.config import apply_preset
 
 ALWAYS = {
     "model.name": "vaegan",
@@ -86,4 +86,4 @@ PRESETS = {
 
 
 def get_config(preset: str = "") -> ConfigDict:
-    return choose(base.get_config(), PRESETS, preset, ALWAYS)
+    return apply_preset(base.get_config(), PRESETS, preset, ALWAYS)

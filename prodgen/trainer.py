@@ -243,7 +243,7 @@ class Trainer:
     def _first_step(self) -> None:
         if "first step" not in self.clock.total:
             jax.block_until_ready(self.state)
-            self.clock.total["first step"] = time.monotonic() - commandline.BEGUN
+            self.clock.total["first step"] = time.monotonic() - commandline.START_TIME_S
             compiled, first = self.clock.total["compile"], self.clock.total["first step"]
             self.console.say(f"compiled in {compiled:.1f} s, first step after {first:.1f} s")
             self.clock.start(self.step)

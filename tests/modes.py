@@ -16,7 +16,7 @@ def load_once(workdir: Path, step: str, fingerprint: bytes) -> Model:
 
 def run_mode(mode: str, workdir: Path | None = None, out: Path | None = None, **options):
     """The files that a mode writes, given its options by name."""
-    module = modes.module_of(mode)
+    module = modes.import_mode(mode)
     built = module.Options(**options)
     built.check(workdir)
     model = None

@@ -116,7 +116,7 @@ def test_the_ground_floor_and_the_data_sources_need_no_jax():
 def test_a_mode_is_imported_without_jax():
     code = (
         "import sys; from prodgen.cli import modes; from prodgen.config import registry\n"
-        "for name in registry.MODES: modes.module_of(name)\n"
+        "for name in registry.MODES: modes.import_mode(name)\n"
         "assert not {'jax', 'flax', 'tensorflow'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)

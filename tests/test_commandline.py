@@ -10,7 +10,7 @@ import pytest
 
 from prodgen.apps.common.options import Options, RunOptions
 from prodgen.cli import commandline, modes, reference
-from prodgen.cli.options import options_of
+from prodgen.cli.options import list_options
 from prodgen.config import registry
 from prodgen.core.errors import UsageError
 from tests.tiny import ROOT
@@ -137,12 +137,12 @@ def test_a_broken_config_file_is_named_with_its_line(tmp_path):
 
 
 def test_help_lists_the_flags_of_one_mode(capsys):
-    page = modes.help_page(["run_sample.py", "--mode=vary", "--help"])
+    page = modes.format_help(["run_sample.py", "--mode=vary", "--help"])
     assert "--strength" in page and "0.4" in page and "shape, colour, category" in page
     assert "--layout" not in page and "--temperature" not in page
-    every = modes.help_page(["run_sample.py", "--help"])
+    every = modes.format_help(["run_sample.py", "--help"])
     assert all(f"  {name}" in every for name in registry.MODES)
-    assert modes.help_page(["run_sample.py", "--mode=vary"]) is None
+    assert modes.format_help(["run_sample.py", "--mode=vary"]) is None
     with pytest.raises(SystemExit):
         commandline.parse_training(["run_train.py", "--help"], modes.flags.FlagValues(), "words")
     assert "words" in capsys.readouterr().out
@@ -168,7 +168,7 @@ def test_the_tables_of_the_docs_are_those_of_the_code():
     for file, tables in reference.TABLES.items():
         page = (ROOT / "docs" / file).read_text(encoding="utf-8")
         assert reference.update_page(page, tables) == page, "python -m prodgen.cli.reference"
-    with pytest.raises(ValueError, match="stand 0 times"):
+    with pytest.raises(ValueError, match="are 0 times"):
         reference.update_page("a page", reference.TABLES["modes.md"])
 
 
@@ -195,33 +195,35 @@ def test_a_mode_is_one_file_and_one_line_of_the_registry(tmp_path, monkeypatch):
     (tmp_path / "counting.py").write_text(NEW_MODE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(registry.MODES, "count", "counting")
-    made = modes.parse(["run_sample.py", "--mode=count", "--images=x", "--least=0", "--out=y"])
+    made = modes.parse_command(
+        ["run_sample.py", "--mode=count", "--images=x", "--least=0", "--out=y"]
+    )
     assert (made.options.images, made.options.least, str(made.out)) == ("x", 0, "y")
-    assert "--least" in modes.help_page(["run_sample.py", "--mode=count", "--help"])
+    assert "--least" in modes.format_help(["run_sample.py", "--mode=count", "--help"])
     with pytest.raises(UsageError, match="--strength is not read by --mode=count"):
-        modes.parse(["run_sample.py", "--mode=count", "--strength=1"])
+        modes.parse_command(["run_sample.py", "--mode=count", "--strength=1"])
     with pytest.raises(UsageError, match="--least is not read by --mode=grid") as error:
-        modes.parse(["run_sample.py", "--mode=grid", "--workdir=x", "--least=1"])
+        modes.parse_command(["run_sample.py", "--mode=grid", "--workdir=x", "--least=1"])
     assert "it is read by count" in error.value.next
 
 
 def test_every_mode_declares_its_options_with_help_and_sound_defaults():
     for name in registry.MODES:
-        module = modes.module_of(name)
+        module = modes.import_mode(name)
         assert issubclass(module.Options, Options) and callable(module.run)
         assert module.__doc__.startswith(f"--mode={name}: ")
         assert issubclass(module.Options, RunOptions) == (module.Options.run != "none")
-        for one in options_of(module.Options):
+        for one in list_options(module.Options):
             assert one.help.endswith("."), (name, one.name)
             if one.low is not None:
                 assert one.low <= one.default <= one.high, (name, one.name)
             for other, values in one.read_with.items():
-                known = next(x for x in options_of(module.Options) if x.name == other)
+                known = next(x for x in list_options(module.Options) if x.name == other)
                 assert set(values) <= set(known.choices), (name, one.name)
 
 
 def test_choices_and_pairs_are_accepted_in_both_spellings():
-    parse = lambda *flags: modes.parse(["run_sample.py", "--workdir=x", *flags]).options  # noqa: E731
+    parse = lambda *flags: modes.parse_command(["run_sample.py", "--workdir=x", *flags]).options  # noqa: E731
     assert parse("--mode=vary", "--keep=color,shape").keep == ("colour", "shape")
     assert parse("--mode=vary", "--nomark", "--noguard").guard is False
     edit = parse("--mode=edit", "--images=x", "--edit=recolor", "--color=gray")
@@ -230,13 +232,15 @@ def test_choices_and_pairs_are_accepted_in_both_spellings():
         "color": "red",
         "azimuth": "30",
     }
-    composed = modes.parse(["run_sample.py", "--mode=compose", "--images=x", "--recolor=red,gray"])
+    composed = modes.parse_command(
+        ["run_sample.py", "--mode=compose", "--images=x", "--recolor=red,gray"]
+    )
     assert composed.options.recolour == ("red", "gray")
-    assert dataclasses.asdict(parse()) == dataclasses.asdict(modes.module_of("grid").Options())
+    assert dataclasses.asdict(parse()) == dataclasses.asdict(modes.import_mode("grid").Options())
 
 
 def test_training_flags_are_split_from_the_config():
-    name, overrides, rest = commandline.split_config(
+    name, overrides, rest = commandline.split_config_flags(
         ["p", "--config=a.py:q", "--workdir=w", "--config.a.b=1", "--config.c", "2", "-v"]
     )
     assert name == "a.py:q" and overrides == [("a.b", "1"), ("c", "2")]

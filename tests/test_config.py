@@ -6,20 +6,25 @@ import pytest
 from absl import flags
 
 from configs import base
-from prodgen import config as configs
 from prodgen.cli import commandline
+from prodgen.config import (
+    FIELDS,
+    NEW_FIELD_DEFAULTS,
+    compute_fingerprint,
+    find_differences,
+    flatten,
+    load_config,
+)
 from prodgen.core.errors import UsageError
 from prodgen.runs import folder
 from tests.tiny import ROOT, tiny
 
 
 def test_every_default_keeps_its_rule_and_every_field_has_a_help():
-    for path, field in configs.FIELDS.items():
+    for path, field in FIELDS.items():
         assert field.rule.allows(field.default), path
         assert field.help.endswith("."), path
-    assert configs.flatten(base.get_config()) == {
-        path: field.default for path, field in configs.FIELDS.items()
-    }
+    assert flatten(base.get_config()) == {path: field.default for path, field in FIELDS.items()}
 
 
 @pytest.mark.parametrize(
@@ -70,11 +75,11 @@ def test_fields_that_need_each_other():
 
 
 def test_fingerprint_ignores_what_may_change_and_nothing_else():
-    plain = configs.fingerprint(tiny())
-    assert plain == configs.fingerprint(tiny(train__log_every=7, parallel__mode="pmap"))
-    assert plain != configs.fingerprint(tiny(optim__lr=0.5))
-    assert plain != configs.fingerprint(tiny(seed=1))
-    assert plain != configs.fingerprint(tiny(data__path="elsewhere"))
+    plain = compute_fingerprint(tiny())
+    assert plain == compute_fingerprint(tiny(train__log_every=7, parallel__mode="pmap"))
+    assert plain != compute_fingerprint(tiny(optim__lr=0.5))
+    assert plain != compute_fingerprint(tiny(seed=1))
+    assert plain != compute_fingerprint(tiny(data__path="elsewhere"))
 
 
 OLDER = {  # fingerprints of before data.cutout existed: runs of then are still theirs
@@ -87,42 +92,40 @@ OLDER = {  # fingerprints of before data.cutout existed: runs of then are still 
 @pytest.mark.parametrize(("chosen", "printed"), OLDER.items())
 def test_a_field_that_came_later_changes_no_fingerprint_at_its_default(chosen, printed):
     config = commandline.read_config(str(ROOT / chosen))
-    assert configs.fingerprint(config) == printed
-    assert configs.fingerprint(tiny(data__cutout="plain")) != configs.fingerprint(tiny())
+    assert compute_fingerprint(config) == printed
+    assert compute_fingerprint(tiny(data__cutout="plain")) != compute_fingerprint(tiny())
 
 
 def test_a_run_of_before_a_field_existed_is_opened_and_continued(tmp_path):
     older = tiny().to_dict()
-    for path in configs.ADDED:
+    for path in NEW_FIELD_DEFAULTS:
         section, leaf = path.split(".")
         del older[section][leaf]
     (tmp_path / "config.json").write_text(json.dumps({"config": older}))
-    assert configs.load(tmp_path / "config.json").to_dict() == tiny().to_dict()
-    assert configs.differences(older, tiny()) == []
+    assert load_config(tmp_path / "config.json").to_dict() == tiny().to_dict()
+    assert find_differences(older, tiny()) == []
     folder.check_config(tmp_path, tiny())
     with pytest.raises(UsageError, match="config.data.cutout: 'none' -> 'plain'"):
         folder.check_config(tmp_path, tiny(data__cutout="plain"))
     del older["data"]["fit"]  # one that every run has had
     (tmp_path / "config.json").write_text(json.dumps({"config": older}))
     with pytest.raises(UsageError, match="lacks the field config.data.fit"):
-        configs.load(tmp_path / "config.json")
+        load_config(tmp_path / "config.json")
 
 
 def test_the_model_file_may_move_and_belongs_to_the_network_alone():
     neural = {"data__cutout": "neural"}
     a, b = (tiny(**neural, data__cutout_model=name) for name in ("a.onnx", "b.onnx"))
-    assert configs.fingerprint(a) == configs.fingerprint(b)
+    assert compute_fingerprint(a) == compute_fingerprint(b)
     with pytest.raises(UsageError, match="neural needs a model file"):
         tiny(**neural)
 
 
 def test_a_run_may_grow_longer_only_where_no_schedule_depends_on_its_length():
     grown = {"train__num_steps": 99}
-    assert configs.differences(tiny().to_dict(), tiny(**grown)) == [
-        "config.train.num_steps: 6 -> 99"
-    ]
+    assert find_differences(tiny().to_dict(), tiny(**grown)) == ["config.train.num_steps: 6 -> 99"]
     constant = {"optim__schedule": "constant"}
-    assert configs.differences(tiny(**constant).to_dict(), tiny(**constant, **grown)) == []
+    assert find_differences(tiny(**constant).to_dict(), tiny(**constant, **grown)) == []
 
 
 @pytest.mark.parametrize(
@@ -235,8 +238,8 @@ def test_a_run_with_a_field_that_nobody_reads_continues():
     """Version 0.1.0 accepted such fields."""
     older = tiny().to_dict()
     older["loss"]["gamma"] = 5.0
-    assert configs.differences(older, tiny()) == []
+    assert find_differences(older, tiny()) == []
     adversarial = {"model__name": "r3gan"}
     older = tiny(**adversarial).to_dict()
     older["loss"]["gamma"] = 5.0
-    assert configs.differences(older, tiny(**adversarial)) == ["config.loss.gamma: 5.0 -> 1.0"]
+    assert find_differences(older, tiny(**adversarial)) == ["config.loss.gamma: 5.0 -> 1.0"]

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen import config as configs
 from prodgen.cli import commandline
+from prodgen.config import FIELDS, flatten, is_read
 from prodgen.core import rng
 from prodgen.core.types import Spec
 from prodgen.runs import open as runs
@@ -51,7 +51,7 @@ def cases():
     known = set()
     for path in FILES:
         for preset in presets(path):
-            values = configs.flatten(read(path, preset))
+            values = flatten(read(path, preset))
             own = {name: values[name] for name in values
                    if name.partition(".")[0] not in ("data", "train", "parallel")}  # fmt: skip
             key = repr((own, values["data.resolution"], values["train.batch_size"]))
@@ -104,21 +104,21 @@ def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, grey):
 
 def families_that_read(path):
     """The families whose runs may read a field; a wider setting may keep them from it."""
-    every = configs.FIELDS["model.name"].rule.choices
-    conditions = configs.FIELDS[path].read_by or ({},)
+    every = FIELDS["model.name"].rule.choices
+    conditions = FIELDS[path].read_by or ({},)
     return {name for one in conditions for name in one.get("model.name", every)}
 
 
 def assert_read_by_agrees(config, paths):
     """Tracing read no field that is said to be of other families, and each that read_by claims."""
     assert not {path for path in paths if config.model.name not in families_that_read(path)}
-    values = configs.flatten(config)
+    values = flatten(config)
     claimed = {
         path
-        for path, field in configs.FIELDS.items()
+        for path, field in FIELDS.items()
         if path.partition(".")[0] in ("model", "loss", "augment", "optim")
         and field.read_by
-        and configs.is_read(path, values)
+        and is_read(path, values)
     }
     assert claimed <= paths
 
@@ -126,4 +126,4 @@ def assert_read_by_agrees(config, paths):
 def test_every_preset_builds_and_reads_what_it_sets():
     for path in FILES:
         for preset in presets(path):
-            assert read(path, preset).model.name in configs.FIELDS["model.name"].rule.choices
+            assert read(path, preset).model.name in FIELDS["model.name"].rule.choices

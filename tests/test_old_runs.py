@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen import config as configs
 from prodgen import trainer
-from prodgen.config import renames
+from prodgen.config import FIELDS, compute_fingerprint, load_config, renames
 from prodgen.core import trees
 from prodgen.core.errors import UsageError
 from prodgen.report import html, writer
@@ -54,7 +53,7 @@ def test_an_old_run_opens_and_samples_the_same_image(old_run, tmp_path):
     record = folder.read(old_run)
     assert record["versions"]["prodgen"] == "0.1.0"
     assert record["fingerprint"] == EXPECTED["runs"][old_run.name]["fingerprint"]
-    assert configs.fingerprint(configs.load(old_run / "config.json")) == record["fingerprint"]
+    assert compute_fingerprint(load_config(old_run / "config.json")) == record["fingerprint"]
     run_mode("grid", old_run, tmp_path / "grid.png", n=16, seed=3)
     written, expected = tmp_path / "grid.png", FOLDER / f"{old_run.name}_grid.png"
     if has_same_machine():
@@ -69,7 +68,7 @@ def test_an_old_run_opens_and_samples_the_same_image(old_run, tmp_path):
     indirect=True,
 )
 def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):
-    config = configs.load(old_run / "config.json")
+    config = load_config(old_run / "config.json")
     with config.unlocked():
         config.data.cache_dir = str(tmp_path / "cache")
     with folder.claim(old_run):
@@ -97,7 +96,7 @@ def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):
 def test_old_names_are_read_under_the_new_ones(old_run):
     raw = json.loads((old_run / "config.json").read_text())
     assert raw["config"]["augment"]["travel"] == 800 and "home" in raw
-    config = configs.load(old_run / "config.json")
+    config = load_config(old_run / "config.json")
     assert config.augment.ada_images == 800 and config.optim.d_lr_ratio == 0.5
     assert config.loss.perceptual == "classifier"
     record = folder.read(old_run)
@@ -127,8 +126,8 @@ def test_renames_go_there_and_back():
     assert renames.update_fields(updated) == updated
     spec = {"attributes": [{"name": "a", "deviation": 2.0}], "resolution": 16}
     assert renames.restore_first_spec(renames.update_spec(spec)) == spec
-    assert set(renames.RENAMED_FIELDS.values()) <= set(configs.FIELDS)
-    assert not set(renames.RENAMED_FIELDS) & set(configs.FIELDS)
+    assert set(renames.RENAMED_FIELDS.values()) <= set(FIELDS)
+    assert not set(renames.RENAMED_FIELDS) & set(FIELDS)
 
 
 def test_an_old_evaluation_is_read_under_the_new_names():

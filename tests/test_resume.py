@@ -16,8 +16,8 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen import config as configs
 from prodgen.cli import commandline
+from prodgen.config import flatten, is_read
 from prodgen.core import trees
 from prodgen.runs import checkpoint
 from prodgen.runs.open import open_run
@@ -38,11 +38,9 @@ def start(workdir, cache, *flags, steps=STEPS, config="configs/vae.py"):
         "train.sample_every": 6,
         "train.checkpoint_every": 3,
     }
-    values = configs.flatten(commandline.read_config(str(ROOT / config)))
+    values = flatten(commandline.read_config(str(ROOT / config)))
     overrides = [
-        f"--config.{path}={value}"
-        for path, value in fields.items()
-        if configs.is_read(path, values)
+        f"--config.{path}={value}" for path, value in fields.items() if is_read(path, values)
     ]
     return subprocess.Popen(
         [

@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from configs import base
-from prodgen import config as configs
+from prodgen.config import set_field, validate
 from prodgen.core import rng
 from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.data.conditions import Conditions
@@ -43,8 +43,8 @@ def tiny(**fields) -> ConfigDict:
     """A config of a few thousand weights; keyword data__source is the field data.source."""
     config = base.get_config()
     for path, value in (TINY | {k.replace("__", "."): v for k, v in fields.items()}).items():
-        configs.put(config, path, value)
-    return configs.validate(config)
+        set_field(config, path, value)
+    return validate(config)
 
 
 class Squares:

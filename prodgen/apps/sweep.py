@@ -14,7 +14,7 @@ import numpy as np
 from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.config.registry import nearest
+from prodgen.config.registry import suggest_names
 from prodgen.core import images
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
@@ -71,7 +71,7 @@ def split_attributes(spec: Spec, attributes: dict[str, str]) -> tuple[Attribute,
         )
     if swept[0] not in known:
         raise UsageError(
-            f"--attributes: {swept[0]!r} is not an attribute; {nearest(swept[0], known)}"
+            f"--attributes: {swept[0]!r} is not an attribute; {suggest_names(swept[0], known)}"
         )
     held = {name: value for name, value in attributes.items() if value != ANY}
     return known[swept[0]], held

@@ -36,7 +36,7 @@ class Options(InputOptions, FitOptions):
     strength: float = option(
         STRENGTH, "0 gives the product back, 1 is a fresh sample.", low=0.0, high=1.0
     )
-    keep: tuple[str, ...] = option(("category",), "What is kept.", choices=registry.KEEPS)
+    keep: tuple[str, ...] = option(("category",), "What is kept.", choices=registry.KEEP_CHOICES)
     guard: bool = option(True, "Refuse copies of training images.")
 
 

@@ -41,7 +41,7 @@ class Policy(Protocol):
 
 def make(name: str, flip: bool) -> Policy:
     """The policy config.augment.policy; `flip` allows mirror images: no text, no left or right."""
-    policy = registry.find(registry.AUGMENTS, name, "config.augment.policy")
+    policy = registry.resolve(registry.AUGMENTS, name, "config.augment.policy")
     return policy() if policy is Nothing else policy(flip)
 
 

@@ -1,7 +1,8 @@
-"""Flags to config, and errors to exit codes: what both entry points share.
+"""What both entry points share: flags to config, and errors to exit codes.
 
-The config is an ml_collections file, read by its config_flags. Left alone, config_flags ends a typo
-with a traceback and accepts `nan`: names and values are checked here by prodgen/config/fields.py.
+The config is a file of ml_collections, parsed by its config_flags. That parser ends a typing error
+with a traceback and accepts `nan`, so names and values are checked here first, against
+prodgen/config/fields.py.
 """
 
 from __future__ import annotations
@@ -23,63 +24,66 @@ from ml_collections import ConfigDict
 
 from prodgen.config import renames
 from prodgen.config.fields import FIELDS
-from prodgen.config.identity import fingerprint
-from prodgen.config.lookup import flatten, is_read, refuse_unread
-from prodgen.config.overrides import parse as parse_value
-from prodgen.config.overrides import put, validate
+from prodgen.config.identity import compute_fingerprint
+from prodgen.config.lookup import flatten, is_read, refuse_unread_fields
+from prodgen.config.overrides import parse_value, set_field, validate
 from prodgen.core.errors import ProdgenError, StorageError, UsageError
 
-BEGUN = time.monotonic()  # when the command began, nearly: this is the first thing it imports
+HELP_FLAGS = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
+START_TIME_S = time.monotonic()  # about when the command began: this module is imported first
 
 
 def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
-    """Run a command and return its exit code; whatever goes wrong ends in one clear line."""
+    """Run a command and return its exit code; every error ends in one line on standard error."""
     quiet_platform()
     try:
         main(list(argv))
         return 0
     except ProdgenError as error:
-        return _finish(error)
+        return _print_error(error)
     except KeyboardInterrupt:
         print("prodgen: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # the reader went away: `... | head`
+    except BrokenPipeError:  # the reading program ended, as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _finish(StorageError.of(error))
-    except Exception as error:  # a defect of ours: the traceback, then the line
+        return _print_error(StorageError.of(error))
+    except Exception as error:  # a defect of prodgen: its traceback, then the one line
         traceback.print_exc()
-        return _finish(ProdgenError(f"{type(error).__name__}: {error}", "report it with the above"))
+        return _print_error(
+            ProdgenError(f"{type(error).__name__}: {error}", "report it with the above")
+        )
 
 
-def _finish(error: ProdgenError) -> int:
+def _print_error(error: ProdgenError) -> int:
+    """Print the error's line and return its exit code."""
     print(error.line(), file=sys.stderr, flush=True)
     return error.code
 
 
 def quiet_platform() -> None:
-    """Spare a machine without an accelerator two false alarms on standard error.
+    """Avoid two false alarms on standard error on a machine without an accelerator.
 
-    JAX's CUDA plug-in prints a traceback at every start, and XLA an error for each program that
-    comes from the compile cache: it does not find two of its own tuning hints, `prefer-no-gather`
-    and `prefer-no-scatter`, among the processor's features. What the user has set stays.
+    JAX's CUDA plug-in prints a traceback at every start. XLA prints an error for each program from
+    the compile cache, because two of its own tuning hints, `prefer-no-gather` and
+    `prefer-no-scatter`, are not among the processor's features. Settings of the user are kept.
     """
-    nvidia = any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"))
-    tpu = importlib.util.find_spec("libtpu") is not None
-    if nvidia or tpu or sys.platform != "linux":
+    has_gpu = any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"))
+    has_tpu = importlib.util.find_spec("libtpu") is not None
+    if has_gpu or has_tpu or sys.platform != "linux":
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "JAX_PLATFORMS" in os.environ:
         return
     os.environ["JAX_PLATFORMS"] = "cpu"
-    if "jax" in sys.modules:  # it has read its environment already, but started no backend yet
+    if "jax" in sys.modules:  # it has read the environment already, but started no backend yet
         sys.modules["jax"].config.update("jax_platforms", "cpu")
 
 
 def parse_flags(argv: Sequence[str]) -> None:
-    """Let absl read the flags of a program without a config; mistakes are UsageErrors."""
-    if {"--help", "-help", "-h"} & set(argv):
+    """Let absl parse the flags of a program without a config; UsageError for a wrong flag."""
+    if HELP_FLAGS & set(argv):
         print(sys.modules["__main__"].__doc__, flags.FLAGS.main_module_help(), sep="\n")
         raise SystemExit(0)
     try:
@@ -94,43 +98,49 @@ def parse_flags(argv: Sequence[str]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What `--config` names: FILE[:PRESET], and the validated, locked config with its overrides."""
+    """A config file, FILE[:PRESET], and its validated, locked config with all overrides."""
 
     name: str
     config: ConfigDict
 
 
-def parse_training(argv: Sequence[str], flags_of: flags.FlagValues, help_text: str) -> Experiment:
-    """Parse the command line of run_train.py: `flags_of` takes the program's own flags.
+def parse_training(
+    argv: Sequence[str], flag_values: flags.FlagValues, help_text: str
+) -> Experiment:
+    """Parse the command line of run_train.py.
 
-    `--config` and its overrides are read by ml_collections' config_flags. UsageError for whatever
-    is wrong; --help prints `help_text` and leaves with 0.
+    flag_values: defines the program's own flags and receives their values. ml_collections'
+    config_flags parses `--config` and its overrides. UsageError for any wrong flag; --help prints
+    `help_text` and exits with 0.
     """
-    if {"--help", "-help", "-h"} & set(argv):
-        print(help_text, flags_of.get_help(), sep="\n")
+    if HELP_FLAGS & set(argv):
+        print(help_text, flag_values.get_help(), sep="\n")
         raise SystemExit(0)
-    from ml_collections import config_flags  # run_sample.py does not pay for it
+    from ml_collections import config_flags  # slow to import, and run_sample.py does not need it
 
     try:
-        argv = flags_of.read_flags_from_files(list(argv))  # --flagfile
+        argv = flag_values.read_flags_from_files(list(argv))  # --flagfile
     except flags.Error as error:
         raise UsageError(str(error), "name a file of flags, one on each line") from None
-    name, overrides, rest = split_config(argv)
+    name, overrides, rest = split_config_flags(argv)
     if not name:
         raise UsageError("no --config was given", "add --config=configs/vae.py")
     path, _, preset = name.partition(":")
-    _check_file(path)
+    if not Path(path).is_file():
+        files = sorted(str(p) for p in Path("configs").glob("*.py") if p.name != "base.py")
+        raise UsageError(f"--config={path} is not a file", f"try one of {', '.join(files)}")
     for field, text in overrides:
-        parse_value(field, text)  # UsageError for an unknown name or a value that is not allowed
-    # config_flags wants --config before its overrides, and a preset, "" for none.
-    words = [f"--config={path}:{preset}", *(f"--config.{f}={text}" for f, text in overrides)]
-    argv = [rest[0], *words, *rest[1:]]
-    config_flags.DEFINE_config_file("config", sys_argv=argv, flag_values=flags_of)
-    unparsed = _parse(flags_of, argv, path)
+        parse_value(field, text)  # UsageError for an unknown field or an invalid value
+    # config_flags needs --config before its overrides, and a preset, "" for none.
+    config_argv = [f"--config={path}:{preset}", *(f"--config.{f}={t}" for f, t in overrides)]
+    argv = [rest[0], *config_argv, *rest[1:]]
+    config_flags.DEFINE_config_file("config", sys_argv=argv, flag_values=flag_values)
+    unparsed = _parse_flag_values(flag_values, argv, path)
     if len(unparsed) > 1:
         raise UsageError(f"unexpected argument {unparsed[1]!r}", "write flags as --name=value")
-    before = {field: flags_of[f"config.{field}"].default for field, _ in overrides}
-    return Experiment(name, _apply_overrides(flags_of.config, path, dict(overrides), before))
+    file_values = {field: flag_values[f"config.{field}"].default for field, _ in overrides}
+    config = _apply_overrides(flag_values.config, path, dict(overrides), file_values)
+    return Experiment(name, config)
 
 
 def read_config(name: str, overrides: Sequence[tuple[str, str]] = ()) -> ConfigDict:
@@ -139,41 +149,48 @@ def read_config(name: str, overrides: Sequence[tuple[str, str]] = ()) -> ConfigD
     return parse_training(argv, flags.FlagValues(), "").config
 
 
-def _parse(flags_of: flags.FlagValues, argv: list[str], path: str) -> list[str]:
-    """Let absl and config_flags parse, with their errors as UsageErrors in our words."""
+def _parse_flag_values(flag_values: flags.FlagValues, argv: list[str], path: str) -> list[str]:
+    """Parse with absl and config_flags; their errors become UsageErrors.
+
+    Returns the arguments that are not flags. path: the config file.
+    """
     try:
-        return flags_of(argv)
+        return flag_values(argv)
     except ProdgenError:
         raise
     except Exception as error:
-        cause = _error_of_file(error, path)
+        # absl and config_flags wrap some errors of the config file, even twice. Find the outermost
+        # error that the file itself raised.
+        cause: BaseException | None = error
+        while cause and not (isinstance(cause, SyntaxError) or _find_file_lines(cause, path)):
+            cause = cause.__context__
         if isinstance(error, flags.Error) and cause is None:
             raise UsageError(
                 str(error).replace("\n", " "), f"{argv[0]} --help lists the flags"
             ) from None
-        raise _config_error(path, cause or error) from None
+        raise _make_config_error(path, cause or error) from None
 
 
 def _apply_overrides(
-    config: ConfigDict, file: str, overrides: dict[str, str], before: dict[str, Any]
+    config: ConfigDict, file: str, overrides: dict[str, str], file_values: dict[str, Any]
 ) -> ConfigDict:
-    """The config with the overrides, complete and valid; every field that is set is read.
+    """Apply the overrides and return the complete, valid config, in which every set field is read.
 
-    before: the overridden fields as the file had them. UsageError for an override, and for a field
-    that the file sets, that no run reads. A field of the file that an override keeps from being
-    read is said on standard error.
+    file_values: the values that the file gives to the fields of `overrides`. UsageError for an
+    override that no run reads, and for such a field of the file. A note on standard error names a
+    field of the file that is no longer read because of an override.
     """
     for path, text in overrides.items():
-        put(config, path, parse_value(path, text))
-    refuse_unread(config, overrides)
+        set_field(config, path, parse_value(path, text))
+    refuse_unread_fields(config, overrides)
     values = flatten(config)
-    of_file = values | before
+    values_without_overrides = values | file_values
     for path, field in FIELDS.items():
         is_set = path in values and path not in overrides and values[path] != field.default
         if not is_set or is_read(path, values):
             continue
-        if not is_read(path, of_file):
-            refuse_unread(config, [path], f" of {file}")
+        if not is_read(path, values_without_overrides):
+            refuse_unread_fields(config, [path], f" of {file}")
         print(
             f"note: config.{path}={values[path]} of {file} has no effect with these overrides",
             file=sys.stderr,
@@ -181,24 +198,24 @@ def _apply_overrides(
     return validate(config).lock()
 
 
-def split_config(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]], list[str]]:
-    """(the last `--config`, its overrides, all other arguments with the program's name first).
+def split_config_flags(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]], list[str]]:
+    """Separate the flags of the config from all other arguments.
 
-    An override is (dotted path, text); `--noconfig.a.b` means false. UsageError for one without a
-    value.
+    Returns the last `--config`, its overrides as (dotted path, text), and the other arguments with
+    the program's name first. `--noconfig.a.b` means false. UsageError for a flag without a value.
     """
-    name, overrides, rest, words = "", [], [argv[0]], iter(argv[1:])
-    for word in words:
-        flag, equals, value = word.lstrip("-").partition("=")
-        if not word.startswith("-") or not re.fullmatch(r"config|(no)?config\..*", flag):
-            rest.append(word)
+    name, overrides, rest, arguments = "", [], [argv[0]], iter(argv[1:])
+    for argument in arguments:
+        flag, equals, value = argument.lstrip("-").partition("=")
+        if not argument.startswith("-") or not re.fullmatch(r"config|(no)?config\..*", flag):
+            rest.append(argument)
             continue
         if flag.startswith("no"):
             if equals:
                 raise UsageError(f"--{flag} takes no value", f"write --{flag}")
             flag, value = flag.removeprefix("no"), "false"
         elif not equals:
-            value = next(words, "")
+            value = next(arguments, "")
             if not value or value.startswith("--"):
                 raise UsageError(f"--{flag} needs a value", f"write --{flag}=...")
         if flag == "config":
@@ -208,48 +225,33 @@ def split_config(argv: Sequence[str]) -> tuple[str, list[tuple[str, str]], list[
     return name, overrides, rest
 
 
-def _check_file(name: str) -> None:
-    if not Path(name).is_file():
-        known = sorted(str(p) for p in Path("configs").glob("*.py") if p.name != "base.py")
-        raise UsageError(f"--config={name} is not a file", f"try one of {', '.join(known)}")
-
-
-def _error_of_file(error: BaseException | None, path: str) -> BaseException | None:
-    """The outermost error of a chain that the config file raised; None where it raised none.
-
-    config_flags and absl wrap some errors of the file twice.
-    """
-    while error is not None:
-        if isinstance(error, SyntaxError) or _lines_of_file(error, path):
-            return error
-        error = error.__context__
-    return None
-
-
-def _lines_of_file(error: BaseException, path: str) -> list[int]:
+def _find_file_lines(error: BaseException, path: str) -> list[int]:
+    """The line numbers of the file `path` in the traceback of an error, outermost call first."""
     frames = traceback.extract_tb(error.__traceback__)
     return [frame.lineno or 0 for frame in frames if Path(frame.filename).name == Path(path).name]
 
 
-def _config_error(path: str, error: BaseException) -> UsageError:
-    """The error of a config file, with the line of the file that raised it."""
+def _make_config_error(path: str, error: BaseException) -> UsageError:
+    """The UsageError for an error in a config file, with the line of the file that raised it."""
     if isinstance(error, SyntaxError):
         line = error.lineno or 0
     else:
-        line = (_lines_of_file(error, path) or [0])[-1]
-    message, next_step = str(error).splitlines()[0][:200], "correct the config file"
+        line = (_find_file_lines(error, path) or [0])[-1]
+    message = (str(error).splitlines() or [""])[0][:200]
+    next_step = "correct the config file"
     for old_name, new_name in renames.RENAMED_FIELDS.items():
         if re.search(rf"['\"]{old_name.partition('.')[2]}['\"]", message):
             next_step = f"config.{old_name} has a new name: config.{new_name}"
     return UsageError(f"{path}:{line}: {type(error).__name__}: {message}", next_step)
 
 
-def default_workdir(experiment: Experiment, origin: str = "") -> Path:
-    """runs/<file>[-<preset>]-<fingerprint>[-from-<origin>]: the same command finds its run again.
+def derive_workdir(experiment: Experiment, origin: str = "") -> Path:
+    """The default workdir: runs/<file>[-<preset>]-<fingerprint>[-from-<origin>].
 
-    `origin` is the fingerprint of the run whose weights it starts from.
+    The same command gives the same folder and so continues its run. origin: the fingerprint of the
+    run whose weights it starts from.
     """
     path, _, preset = experiment.name.partition(":")
-    parts = [Path(path).stem, *([preset] if preset else []), fingerprint(experiment.config)]
+    parts = [Path(path).stem, *([preset] if preset else []), compute_fingerprint(experiment.config)]
     parts += ["from", origin] if origin else []
     return Path("runs") / "-".join(parts)

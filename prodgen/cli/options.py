@@ -1,10 +1,10 @@
-"""A mode's Options: one dataclass, from which its flags, checks, help and docs table are made.
+"""A mode's Options: one dataclass that defines its flags, checks, help and table in the docs.
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Options(RunOptions):
         n: int = option(8, "How many rows.", low=1)
 
-A flag that the mode does not read is refused rather than ignored.
+A flag that the mode does not read is refused, not ignored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -35,19 +35,19 @@ def option(
 ) -> Any:
     """One field of an Options class.
 
-    low, high: of numbers, ends included. choices: of a text, or of each text of a tuple. read_with:
-    other options and the values of which one must be given for this one to be read.
+    low, high: the inclusive range of a number. choices: the allowed texts, for a tuple those of
+    each item. read_with: other options, each with the values under which this option is read.
     """
-    facts = {"help": help, "low": low, "high": high, "choices": tuple(choices),
-             "read_with": dict(read_with or {})}  # fmt: skip
+    metadata = {"help": help, "low": low, "high": high, "choices": tuple(choices),
+                "read_with": dict(read_with or {})}  # fmt: skip
     if isinstance(default, dict):
-        return dataclasses.field(default_factory=lambda: dict(default), metadata=facts)
-    return dataclasses.field(default=default, metadata=facts)
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
 class Option:
-    """What an Options class says of one of its fields."""
+    """The description of one field of an Options class."""
 
     name: str
     kind: Any  # int, float, bool, str, float | None, tuple[str, ...] or dict[str, str]
@@ -59,7 +59,7 @@ class Option:
     read_with: dict[str, Choices]
 
     def describe(self) -> str:
-        """The allowed values in words; "" where any text is."""
+        """The allowed values in words; "" where every value is allowed."""
         if self.choices:
             return ("any of " if self.kind == tuple[str, ...] else "") + ", ".join(self.choices)
         if self.low is None and self.high is None:
@@ -68,8 +68,8 @@ class Option:
             return f"at least {self.low:,}"
         return f"from {self.low:,} to {self.high:,}"
 
-    def default_text(self) -> str:
-        """The default as a user would write it."""
+    def format_default(self) -> str:
+        """The default as a user would write it on the command line."""
         match self.default:
             case None | "" | () | {}:
                 return ""
@@ -80,11 +80,11 @@ class Option:
         return str(self.default)
 
 
-def options_of(cls: type) -> list[Option]:
-    """The fields of an Options class, in the order of its definition, its own before inherited."""
+def list_options(cls: type) -> list[Option]:
+    """The fields of an Options class in the order of definition, inherited ones last."""
     kinds = typing.get_type_hints(cls)
-    own = set(cls.__dict__.get("__annotations__", {}))
-    fields = sorted(dataclasses.fields(cls), key=lambda field: field.name not in own)
+    own_names = set(cls.__dict__.get("__annotations__", {}))
+    fields = sorted(dataclasses.fields(cls), key=lambda field: field.name not in own_names)
     return [
         Option(
             field.name,
@@ -98,65 +98,71 @@ def options_of(cls: type) -> list[Option]:
 
 def define_flags(cls: type, values: flags.FlagValues) -> None:
     """Define the flags of an Options class in `values`."""
-    for one in options_of(cls):
-        common = {"name": one.name, "default": one.default, "help": one.help, "flag_values": values}
-        bounds = {"lower_bound": one.low, "upper_bound": one.high}
-        if one.kind is bool:
+    for opt in list_options(cls):
+        common = {"name": opt.name, "default": opt.default, "help": opt.help, "flag_values": values}
+        bounds = {"lower_bound": opt.low, "upper_bound": opt.high}
+        if opt.kind is bool:
             flags.DEFINE_bool(**common)
-        elif one.kind is int:
+        elif opt.kind is int:
             flags.DEFINE_integer(**common, **bounds)
-        elif one.kind in (float, float | None):
+        elif opt.kind in (float, float | None):
             flags.DEFINE_float(**common, **bounds)
-        elif one.kind == tuple[str, ...]:
-            flags.DEFINE_list(**common | {"default": list(one.default)})
-        else:  # a text, or name=value pairs: read by `build`
-            flags.DEFINE_string(**common | {"default": one.default or ""})
+        elif opt.kind == tuple[str, ...]:
+            flags.DEFINE_list(**common | {"default": list(opt.default)})
+        else:  # a text, or name=value pairs, which `build_options` parses
+            flags.DEFINE_string(**common | {"default": opt.default or ""})
 
 
-def build(cls: type, values: flags.FlagValues) -> Any:
-    """An instance of an Options class from parsed flags; UsageError for a value not allowed."""
-    by_name: dict[str, Any] = {}
-    for one in options_of(cls):
-        value = values[one.name].value
-        if one.kind == tuple[str, ...]:
-            value = tuple(_choice(one, text) for text in value)
-        elif one.kind == dict[str, str]:
-            value = parse_pairs(value, f"--{one.name}")
-        elif one.choices:
-            value = _choice(one, value)
+def build_options(cls: type, values: flags.FlagValues) -> Any:
+    """An instance of an Options class from parsed flags; UsageError for an invalid value."""
+    values_by_name: dict[str, Any] = {}
+    for opt in list_options(cls):
+        value = values[opt.name].value
+        if opt.kind == tuple[str, ...]:
+            value = tuple(_match_choice(opt, text) for text in value)
+        elif opt.kind == dict[str, str]:
+            value = parse_pairs(value, f"--{opt.name}")
+        elif opt.choices:
+            value = _match_choice(opt, value)
         elif isinstance(value, float) and not math.isfinite(value):
-            raise UsageError(f"--{one.name}={value} is not a finite number", "write another one")
-        by_name[one.name] = value
-    options = cls(**by_name)
-    refuse_unread(options, {name for name in by_name if values[name].present})
+            raise UsageError(f"--{opt.name}={value} is not a finite number", "write another one")
+        values_by_name[opt.name] = value
+    options = cls(**values_by_name)
+    refuse_unread_options(options, {name for name in values_by_name if values[name].present})
     return options
 
 
-def _choice(one: Option, text: str) -> str:
-    """The text as one of the choices, in either spelling; any text where there are no choices."""
-    choice = find_spelling(text, one.choices)
-    if one.choices and choice not in one.choices and text != one.default:
+def _match_choice(opt: Option, text: str) -> str:
+    """The choice that `text` stands for, in either spelling; any text where there are no choices.
+
+    UsageError where no choice matches.
+    """
+    choice = find_spelling(text, opt.choices)
+    if opt.choices and choice not in opt.choices and text != opt.default:
         raise UsageError(
-            f"--{one.name}={text} is not known; {registry.nearest(text, list(one.choices))}",
-            f"choose one of {', '.join(one.choices)}",
+            f"--{opt.name}={text} is not known; {registry.suggest_names(text, list(opt.choices))}",
+            f"choose one of {', '.join(opt.choices)}",
         )
     return choice
 
 
-def refuse_unread(options: Any, given: Collection[str]) -> None:
-    """UsageError for an option that was given and that the values of other options leave unread."""
-    for one in options_of(type(options)):
-        for name, wanted in one.read_with.items():
+def refuse_unread_options(options: Any, names: Collection[str]) -> None:
+    """Raise UsageError for an option of `names` that has no effect with the other options.
+
+    names: the options that the user set.
+    """
+    for opt in list_options(type(options)):
+        for name, choices in opt.read_with.items():
             value = getattr(options, name)
-            if one.name in given and value not in wanted:
+            if opt.name in names and value not in choices:
                 raise UsageError(
-                    f"--{one.name} has no effect with --{name}={value}",
-                    f"leave it out; it is read with --{name}={' or '.join(wanted)}",
+                    f"--{opt.name} has no effect with --{name}={value}",
+                    f"leave it out; it is read with --{name}={' or '.join(choices)}",
                 )
 
 
 def parse_pairs(text: str, flag: str) -> dict[str, str]:
-    """ "colour=red,azimuth=30" -> {"colour": "red", "azimuth": "30"}; else UsageError."""
+    """ "colour=red,azimuth=30" -> {"colour": "red", "azimuth": "30"}; UsageError if malformed."""
     pairs: dict[str, str] = {}
     for part in filter(None, text.split(",")):
         name, equals, value = part.partition("=")
@@ -166,16 +172,14 @@ def parse_pairs(text: str, flag: str) -> dict[str, str]:
     return pairs
 
 
-def help_text(cls: type, only: Callable[[Option], bool] = lambda one: True) -> str:
-    """The flags of an Options class, a paragraph each, for --help."""
+def format_flags_help(cls: type) -> str:
+    """The flags of an Options class, one paragraph each, for --help."""
     paragraphs = []
-    for one in options_of(cls):
-        if not only(one):
-            continue
-        facts = [f"default {one.default_text()}"] if one.default_text() else []
-        facts += [one.describe()] if one.describe() else []
-        facts += [f"with --{name}={' or '.join(w)}" for name, w in one.read_with.items()]
-        suffix = f" ({'; '.join(facts)})" if facts else ""
-        negation = "[no]" if one.kind is bool else ""
-        paragraphs.append(f"  --{negation}{one.name}\n      {one.help}{suffix}")
+    for opt in list_options(cls):
+        notes = [f"default {opt.format_default()}"] if opt.format_default() else []
+        notes += [opt.describe()] if opt.describe() else []
+        notes += [f"with --{name}={' or '.join(w)}" for name, w in opt.read_with.items()]
+        suffix = f" ({'; '.join(notes)})" if notes else ""
+        negation = "[no]" if opt.kind is bool else ""
+        paragraphs.append(f"  --{negation}{opt.name}\n      {opt.help}{suffix}")
     return "\n".join(paragraphs)

@@ -1,11 +1,12 @@
-"""The tables of docs/configs.md and docs/modes.md: python -m prodgen.cli.reference makes them anew.
+"""Writes the tables of docs/configs.md and docs/modes.md: python -m prodgen.cli.reference
 
-Each table stands between two marks in its page; what stands around them is written by hand.
+Each table is between two marks in its page; the text around it is written by hand.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from prodgen.cli import modes, options
@@ -13,51 +14,55 @@ from prodgen.config import registry
 from prodgen.config.fields import FIELDS
 from prodgen.config.lookup import describe_readers
 
-BEGIN, END = "<!-- begin {} -->", "<!-- end {} -->"
+BEGIN_MARK, END_MARK = "<!-- begin {} -->", "<!-- end {} -->"
 
 
-def config_table() -> str:
-    """Markdown: a row a field."""
+def format_config_table() -> str:
+    """A Markdown table with one row per config field."""
     rows = ["| field | default | allowed | meaning | read with |", "|---|---|---|---|---|"]
     for path, field in FIELDS.items():
         default = str(field.default).lower() if isinstance(field.default, bool) else field.default
-        choices = ", ".join(f"`{one}`" if one != "" else '""' for one in field.rule.choices)
-        allowed = choices or str(field.rule)
-        meaning = field.help.replace("|", "\\|")  # or it would end the cell
-        cells = [f"`{path}`", str(default), allowed, meaning, describe_readers(path)]
+        choices = ", ".join(f"`{x}`" if x != "" else '""' for x in field.rule.choices)
+        meaning = field.help.replace("|", "\\|")  # a bare | would end the cell
+        cells = [f"`{path}`", str(default), choices or str(field.rule), meaning,
+                 describe_readers(path)]  # fmt: skip
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join(rows)
 
 
-def mode_tables() -> str:
-    """Markdown: a section a mode, with a row an option."""
+def format_mode_tables() -> str:
+    """One Markdown section per mode, with a table of one row per option."""
     sections = []
     for name in registry.MODES:
-        module = modes.module_of(name)
-        text = " ".join(line.strip() for line in modes.summary(name).splitlines())
+        module = modes.import_mode(name)
+        text = modes.summarise_mode(name).strip()
         run = {"needed": "Needs a run.", "optional": "Takes a run where one is needed.",
                "none": "Needs no run."}[module.Options.run]  # fmt: skip
         rows = ["| flag | default | allowed | meaning |", "|---|---|---|---|"]
-        for one in options.options_of(module.Options):
-            words = [one.help, *(f"Read with --{name}={' or '.join(values)}."
-                                 for name, values in one.read_with.items())]  # fmt: skip
-            cells = [f"`--{one.name}`", one.default_text(), one.describe(), " ".join(words)]
+        for opt in options.list_options(module.Options):
+            sentences = [opt.help, *(f"Read with --{other}={' or '.join(values)}."
+                                     for other, values in opt.read_with.items())]  # fmt: skip
+            cells = [f"`--{opt.name}`", opt.format_default(), opt.describe(), " ".join(sentences)]
             rows.append("| " + " | ".join(cells) + " |")
         sections.append(f"### {name}\n\n{text[:1].upper()}{text[1:]} {run}\n\n" + "\n".join(rows))
     return "\n\n".join(sections)
 
 
-TABLES = {"configs.md": {"fields": config_table}, "modes.md": {"modes": mode_tables}}
+TABLES = {"configs.md": {"fields": format_config_table}, "modes.md": {"modes": format_mode_tables}}
 
 
-def update_page(page: str, tables: dict) -> str:
-    """The page with each of its tables made anew; ValueError where a mark is missing."""
-    for name, make in tables.items():
-        begin, end = BEGIN.format(name), END.format(name)
+def update_page(page: str, tables: dict[str, Callable[[], str]]) -> str:
+    """The page with its tables written again; ValueError where a table's marks are not there once.
+
+    tables: the name in a table's marks -> the function that formats the table.
+    """
+    for name, format_table in tables.items():
+        begin, end = BEGIN_MARK.format(name), END_MARK.format(name)
         pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
-        page, count = pattern.subn(lambda _: f"{begin}\n{make()}\n{end}", page)  # noqa: B023
+        text = f"{begin}\n{format_table()}\n{end}"
+        page, count = pattern.subn(lambda _, text=text: text, page)
         if count != 1:
-            raise ValueError(f"the marks of the table {name!r} stand {count} times in the page")
+            raise ValueError(f"the marks of the table {name!r} are {count} times in the page")
     return page
 
 

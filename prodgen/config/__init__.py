@@ -1,16 +1,24 @@
-"""What a config may say. No JAX.
+"""Everything about the config: fields, checks, fingerprints and the names that it may choose.
 
-fields: one row a field; rules, lookup: what a row is, and asking for one. overrides: setting
-fields. constraints: what does not go together. identity: fingerprints and continuing. registry:
-every name that may be chosen. renames: what older versions wrote.
+fields: one row per field. rules, lookup: what a row is, and how to find one. overrides: how
+fields are set. constraints: combinations of fields that are refused. identity: fingerprints and
+what a continued run may change. registry: all names that may be chosen. renames: names of older
+versions. Nothing here imports JAX.
 """
 
-from prodgen.config.fields import FIELDS, RESOLUTIONS, default_config
-from prodgen.config.identity import ADDED, differences, fingerprint, load, may_change
-from prodgen.config.lookup import flatten, is_read, refuse_unread
-from prodgen.config.overrides import parse, preset, put, validate
+from prodgen.config.fields import FIELDS, RESOLUTIONS, build_default_config
+from prodgen.config.identity import (
+    NEW_FIELD_DEFAULTS,
+    compute_fingerprint,
+    find_changeable_fields,
+    find_differences,
+    load_config,
+)
+from prodgen.config.lookup import flatten, is_read, refuse_unread_fields
+from prodgen.config.overrides import apply_preset, parse_value, set_field, validate
 
 __all__ = [
-    "ADDED", "FIELDS", "RESOLUTIONS", "default_config", "differences", "fingerprint", "flatten",
-    "is_read", "load", "may_change", "parse", "preset", "put", "refuse_unread", "validate",
+    "FIELDS", "NEW_FIELD_DEFAULTS", "RESOLUTIONS", "apply_preset", "build_default_config",
+    "find_changeable_fields", "find_differences", "compute_fingerprint", "flatten", "is_read",
+    "load_config", "parse_value", "refuse_unread_fields", "set_field", "validate",
 ]  # fmt: skip

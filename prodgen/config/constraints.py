@@ -1,6 +1,6 @@
-"""Fields of a config that do not go together, each refused with its reason. No JAX.
+"""Combinations of config fields that are refused, each with its reason. No JAX.
 
-A field that a run does not read is no constraint: fields.py says who reads it.
+Fields that a run does not read are refused elsewhere: see `read_by` in fields.py.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from ml_collections import ConfigDict
 
 from prodgen.core.errors import UsageError
 
-MAX_ADAPTIVE_P = 0.8  # probability; see augment/adaptive.py
+MAX_ADAPTIVE_P = 0.8  # probability, the upper bound in augment/adaptive.py
 
 
 def check(config: ConfigDict) -> None:
-    """UsageError where two fields of a config, each allowed by itself, do not go together."""
-    needed = {"folder": "path", "table": "path", "tfds": "name"}.get(config.data.source)
-    if needed and not config.data[needed]:
+    """Raise UsageError for fields that are valid by themselves but not in combination."""
+    required_field = {"folder": "path", "table": "path", "tfds": "name"}.get(config.data.source)
+    if required_field and not config.data[required_field]:
         raise UsageError(
-            f"config.data.source={config.data.source} needs config.data.{needed}",
-            f"add --config.data.{needed}=...",
+            f"config.data.source={config.data.source} needs config.data.{required_field}",
+            f"add --config.data.{required_field}=...",
         )
     if config.data.cutout == "neural" and not config.data.cutout_model:
         raise UsageError(
@@ -37,12 +37,13 @@ def check(config: ConfigDict) -> None:
 
 
 def _check_adversarial(config: ConfigDict) -> None:
-    """What an adversarial run must not combine, each with its reason."""
+    """Combinations that are refused for models with a discriminator."""
     loss, augment = config.loss, config.augment
-    is_bounded = loss.penalty != "none" or config.model.spectral_norm
-    if loss.adversarial == "wgan" and not is_bounded:
+    is_lipschitz = loss.penalty != "none" or config.model.spectral_norm
+    if loss.adversarial == "wgan" and not is_lipschitz:
         raise UsageError(
-            "config.loss.adversarial=wgan needs a Lipschitz discriminator, and nothing bounds it",
+            "config.loss.adversarial=wgan needs a Lipschitz discriminator, but has no penalty and "
+            "no spectral norm",
             "add --config.loss.penalty=gradient or --config.model.spectral_norm=true",
         )
     if loss.penalty != "none" and not loss.gamma:
@@ -50,12 +51,23 @@ def _check_adversarial(config: ConfigDict) -> None:
             f"config.loss.gamma=0 leaves config.loss.penalty={loss.penalty} without weight",
             "give a gamma above 0, or --config.loss.penalty=none",
         )
-    if augment.policy != "none" and augment.adaptive:
-        _check_adaptive(config)
+    is_adaptive = augment.policy != "none" and augment.adaptive
+    if is_adaptive and loss.adversarial == "wgan":
+        raise UsageError(
+            "config.augment.adaptive reads the sign of D, which has no meaning under wgan",
+            "choose another config.loss.adversarial, or a fixed config.augment.p",
+        )
+    if is_adaptive and augment.p > MAX_ADAPTIVE_P:
+        raise UsageError(
+            f"config.augment.p={augment.p}: an adaptive p starts there and stays at most "
+            f"{MAX_ADAPTIVE_P}",
+            "add --config.augment.p=0",
+        )
     if config.model.name == "vaegan" and loss.gan_start >= config.train.num_steps:
         raise UsageError(
             f"config.loss.gan_start={loss.gan_start} comes after the last of "
-            f"config.train.num_steps={config.train.num_steps}: no adversarial term would act",
+            f"config.train.num_steps={config.train.num_steps}: the adversarial term would never "
+            "be used",
             "lower it, or train configs/vae.py",
         )
     if config.model.name == "vaegan" and loss.perceptual == "lpips" and not loss.perceptual_path:
@@ -70,19 +82,4 @@ def _check_adversarial(config: ConfigDict) -> None:
             f"config.model.group={group} does not divide twice config.model.width="
             f"{config.model.width} and twice config.model.max_width={config.model.max_width}",
             "use a group of 16, 32 or 64 with widths that are multiples of half of it",
-        )
-
-
-def _check_adaptive(config: ConfigDict) -> None:
-    """Adaptive augmentation needs a discriminator whose sign means something, and room for p."""
-    if config.loss.adversarial == "wgan":
-        raise UsageError(
-            "config.augment.adaptive reads the sign of D, which has no meaning under wgan",
-            "choose another config.loss.adversarial, or a fixed config.augment.p",
-        )
-    if config.augment.p > MAX_ADAPTIVE_P:
-        raise UsageError(
-            f"config.augment.p={config.augment.p}: an adaptive p starts there and stays at most "
-            f"{MAX_ADAPTIVE_P}",
-            "add --config.augment.p=0",
         )

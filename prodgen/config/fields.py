@@ -1,7 +1,7 @@
-"""Every field of a run, one row each: default, rule, help, who reads it.
+"""The table of config fields, one row each: default, allowed values, help, and its readers.
 
-From these rows come the ConfigDict (`default_config`), the checks of a value (rules.py), the
-refusal of a field that the run would not read (lookup.py) and the table of docs/configs.md.
+These rows define the ConfigDict (`build_default_config`), the check of each value (rules.py), the
+refusal of a field that the run would not read (lookup.py) and the table in docs/configs.md.
 """
 
 from __future__ import annotations
@@ -11,19 +11,23 @@ from ml_collections import ConfigDict
 from prodgen.config import registry
 from prodgen.config.rules import Field, Not, Rule, one_of
 
-RESOLUTIONS = (16, 28, 32, 56, 64, 112, 128, 224, 256)  # pixels a side: 4 * 2^k and 7 * 2^k
+RESOLUTIONS = (16, 28, 32, 56, 64, 112, 128, 224, 256)  # pixels per side: 4 * 2^k and 7 * 2^k
 MAX_SEED = 2**31 - 1
+
+# Rules that several fields share.
 TEXT, SWITCH, COUNT = Rule(str), Rule(bool), Rule(int, 1)
+
+# Conditions of `read_by`: a run reads the field only with these settings.
 VAES = {"model.name": ("vae", "vaegan")}
 GANS = {"model.name": ("dcgan", "r3gan", "vaegan")}  # the families with a discriminator
 VAEGAN = {"model.name": ("vaegan",)}
-RESIDUAL = {"model.name": ("vae", "r3gan", "vaegan")}
+RESIDUAL_NETS = {"model.name": ("vae", "r3gan", "vaegan")}
 ADAM = {"optim.name": ("adam", "adamw")}
-FILES = {"data.source": ("folder", "table")}
-PENALISED = GANS | {"loss.penalty": Not("none")}
-AUGMENTED = GANS | {"augment.policy": Not("none")}
-ADAPTIVE = AUGMENTED | {"augment.adaptive": (True,)}
-LABELLED = ("nonsaturating", "minimax", "lsgan")  # the losses that compare D with labels
+FILE_SOURCES = {"data.source": ("folder", "table")}
+PENALTY = GANS | {"loss.penalty": Not("none")}
+AUGMENTATION = GANS | {"augment.policy": Not("none")}
+ADA = AUGMENTATION | {"augment.adaptive": (True,)}
+LABEL_LOSSES = GANS | {"loss.adversarial": ("nonsaturating", "minimax", "lsgan")}
 
 FIELDS: dict[str, Field] = {
     "seed": Field(0, Rule(int, 0, MAX_SEED), "Seed of the weights, the data order and the noise."),
@@ -32,17 +36,17 @@ FIELDS: dict[str, Field] = {
     ),
     "data.path": Field(
         "", TEXT, "The folder of images, or the `.csv`, `.tsv` or `.jsonl` file of a table.",
-        (FILES,),
+        (FILE_SOURCES,),
     ),
     "data.name": Field(
         "", TEXT, "The TensorFlow data set, such as `fashion_mnist`.", ({"data.source": ("tfds",)},)
     ),
-    "data.resolution": Field(64, one_of(*RESOLUTIONS), "Pixels a side."),
+    "data.resolution": Field(64, one_of(*RESOLUTIONS), "Pixels per side."),
     "data.channels": Field(0, one_of(0, 1, 3), "1: grey, 3: RGB, 0: as the images are."),
     "data.fit": Field(
         "pad", one_of("pad", "crop", "stretch"),
-        "How an image becomes a square: padded with its measured background colour, cropped at the "
-        "centre, or stretched.",
+        "How an image becomes square: `pad` with its measured background colour, `crop` at the "
+        "centre, or `stretch`.",
     ),
     "data.size": Field(
         4096, Rule(int, 16, 10_000_000), "How many products the catalogue renders.",
@@ -61,11 +65,11 @@ FIELDS: dict[str, Field] = {
         "~/.cache/prodgen/data", TEXT, "The folder of prepared data; it may be deleted."
     ),
     "data.image_column": Field(
-        "", TEXT, "The table's column with the path of the image; empty: it is detected.",
+        "", TEXT, "The table's column with the path of the image; empty: detected.",
         ({"data.source": ("table",)},),
     ),
     "data.category_column": Field(
-        "", TEXT, "The table's column with the category; empty: it is detected.",
+        "", TEXT, "The table's column with the category; empty: detected.",
         ({"data.source": ("table",)},),
     ),
     "data.validation": Field(
@@ -93,18 +97,19 @@ FIELDS: dict[str, Field] = {
     "data.feed": Field(
         "auto", one_of("auto", *registry.FEEDS),
         "`resident`: in device memory; `tfdata`: on the host, by TensorFlow; `auto`: resident "
-        "where the data take at most a quarter of the memory.",
+        "if the data take at most a quarter of the device memory.",
     ),
     "model.name": Field("vae", one_of(*registry.MODELS), "The network and its training method."),
     "model.width": Field(
         32, Rule(int, 4, 1024),
-        "Channels at the highest internal resolution; they double from stage to stage.",
+        "Channels at the highest internal resolution; they double with each stage.",
     ),
     "model.max_width": Field(128, Rule(int, 4, 2048), "Largest number of channels of a stage."),
-    "model.blocks": Field(1, Rule(int, 1, 16), "Residual blocks of a stage.", (RESIDUAL,)),
+    "model.blocks": Field(1, Rule(int, 1, 16), "Residual blocks of a stage.", (RESIDUAL_NETS,)),
     "model.block_side": Field(
         16, Rule(int, 4, 256),
-        "Stages of more pixels a side have no residual blocks: there they cost most.", (RESIDUAL,),
+        "Stages of more pixels per side have no residual blocks, where they cost most.",
+        (RESIDUAL_NETS,),
     ),
     "model.latent": Field(32, Rule(int, 1, 4096), "Dimension of the latent."),
     "model.condition": Field(True, SWITCH, "Give the category and attributes to the networks."),
@@ -118,11 +123,11 @@ FIELDS: dict[str, Field] = {
     ),
     "model.half": Field(
         False, SWITCH,
-        "Residual blocks end at half the side of the image, and one convolution makes the pixels.",
+        "Residual blocks stop at half the resolution, and one convolution makes the pixels.",
         ({"model.name": ("r3gan",)},),
     ),
     "model.group": Field(
-        0, Rule(int, 0, 4096), "Channels of a group of the 3x3 convolutions; 0: not grouped.",
+        0, Rule(int, 0, 4096), "Channels per group of the 3x3 convolutions; 0: not grouped.",
         ({"model.name": ("r3gan",)},),
     ),
     "model.spectral_norm": Field(
@@ -152,7 +157,7 @@ FIELDS: dict[str, Field] = {
     ),
     "loss.free_bits": Field(
         0.0, Rule(float, 0.0, 100.0),
-        "Nats for each latent below which the KL term is not minimised further.", (VAES,),
+        "Nats per latent dimension below which the KL term is not minimised further.", (VAES,),
     ),
     "loss.adversarial": Field(
         "relativistic", one_of(*registry.ADVERSARIAL), "The adversarial loss ([gans.md](gans.md)).",
@@ -164,22 +169,22 @@ FIELDS: dict[str, Field] = {
     ),
     "loss.label_smoothing": Field(
         0.0, Rule(float, 0.0, 0.5), "The label of real images is 1 minus this.",
-        (GANS | {"loss.adversarial": LABELLED},),
+        (LABEL_LOSSES,),
     ),
     "loss.penalty": Field(
         "r1_r2", one_of(*registry.PENALTIES), "The gradient penalty of the discriminator.", (GANS,)
     ),
     "loss.penalty_every": Field(
         1, COUNT,
-        "Discriminator updates from one penalty to the next, which is multiplied by this.",
-        (PENALISED,),
+        "Discriminator updates per penalty (lazy regularisation); the penalty is multiplied by it.",
+        (PENALTY,),
     ),
     "loss.gamma": Field(
         1.0, Rule(float, 0.0, 1e6),
-        "Weight of the penalty: gamma/2 |grad D|^2, or gamma (|grad D| - 1)^2.", (PENALISED,),
+        "Weight of the penalty: gamma/2 |grad D|^2, or gamma (|grad D| - 1)^2.", (PENALTY,),
     ),
     "loss.gamma_end": Field(
-        1.0, Rule(float, 0.0, 1.0), "Share of gamma that is left after the burn-in.", (PENALISED,)
+        1.0, Rule(float, 0.0, 1.0), "Share of gamma that is left after the burn-in.", (PENALTY,)
     ),
     "loss.perceptual": Field(
         "classifier", one_of("classifier", "lpips"),
@@ -202,7 +207,7 @@ FIELDS: dict[str, Field] = {
         200, Rule(int, 0), "Steps in which the discriminator is trained alone.", (VAEGAN,)
     ),
     "loss.gan_ramp": Field(
-        200, COUNT, "Steps in which the weight of the adversarial term rises after that.", (VAEGAN,)
+        200, COUNT, "Steps in which the adversarial weight rises after `gan_start`.", (VAEGAN,)
     ),
     "augment.policy": Field(
         "none", one_of(*registry.AUGMENTS),
@@ -210,25 +215,26 @@ FIELDS: dict[str, Field] = {
     ),
     "augment.p": Field(
         1.0, Rule(float, 0.0, 1.0), "Probability of each transform; adaptive: the first value.",
-        (AUGMENTED,),
+        (AUGMENTATION,),
     ),
     "augment.ramp": Field(
         False, SWITCH, "Raise p from 0 over the burn-in.",
-        (AUGMENTED | {"augment.adaptive": (False,)},),
+        (AUGMENTATION | {"augment.adaptive": (False,)},),
     ),
     "augment.flip": Field(
-        False, SWITCH, "Mirror images: only for products without text, logo or a left and right.",
-        (AUGMENTED,),
+        False, SWITCH,
+        "Mirror images. Only for products without text or logo, whose left and right are alike.",
+        (AUGMENTATION,),
     ),
     "augment.adaptive": Field(
-        False, SWITCH, "Adapt p to the overfitting of the discriminator (ADA).", (AUGMENTED,)
+        False, SWITCH, "Adapt p to the overfitting of the discriminator (ADA).", (AUGMENTATION,)
     ),
     "augment.target": Field(
-        0.6, Rule(float, -1.0, 1.0), "Target of r_t, the mean sign of D at real images.",
-        (ADAPTIVE,),
+        0.6, Rule(float, -1.0, 1.0), "Target of r_t, the mean sign of D for real images.",
+        (ADA,),
     ),
     "augment.ada_images": Field(
-        500_000, COUNT, "Images in which p can go from 0 to 1.", (ADAPTIVE,)
+        500_000, COUNT, "Number of images in which p can rise from 0 to 1.", (ADA,)
     ),
     "optim.name": Field("adam", one_of("adam", "adamw", "sgd"), "The optimiser."),
     "optim.lr": Field(2e-3, Rule(float, 0.0, 10.0), "Largest learning rate."),
@@ -238,12 +244,12 @@ FIELDS: dict[str, Field] = {
     ),
     "optim.burn_in": Field(
         0.2, Rule(float, 0.0, 1.0),
-        "Share of the run in which every value with an `_end` moves there.",
+        "Share of the run over which every value with an `_end` changes to it.",
         (
             {"optim.schedule": ("burn_in",)},
             ADAM | {"optim.b2_end": Not(0.0)},
-            PENALISED | {"loss.gamma_end": Not(1.0)},
-            AUGMENTED | {"augment.ramp": (True,)},
+            PENALTY | {"loss.gamma_end": Not(1.0)},
+            AUGMENTATION | {"augment.ramp": (True,)},
         ),
     ),
     "optim.d_lr_ratio": Field(
@@ -269,26 +275,27 @@ FIELDS: dict[str, Field] = {
         "Half-life, in images, of the averaged weights, which are evaluated and sampled; 0: none.",
     ),
     "train.num_steps": Field(1000, COUNT, "Training steps."),
-    "train.batch_size": Field(64, Rule(int, 1, 65_536), "Images of a batch, over all devices."),
+    "train.batch_size": Field(64, Rule(int, 1, 65_536), "Images per batch, over all devices."),
     "train.d_steps": Field(
-        1, Rule(int, 1, 10), "Discriminator updates for each update of the generator.", (GANS,)
+        1, Rule(int, 1, 10), "Discriminator updates per generator update.", (GANS,)
     ),
-    "train.log_every": Field(25, COUNT, "Steps from one logged step to the next."),
-    "train.sample_every": Field(200, COUNT, "Steps from one sheet of samples to the next."),
+    "train.log_every": Field(25, COUNT, "Steps between log lines."),
+    "train.sample_every": Field(200, COUNT, "Steps between sheets of samples."),
     "train.sheet_columns": Field(
         8, Rule(int, 2, 32), "Columns of a sheet; without categories, rows too."
     ),
-    "train.evaluate_every": Field(200, COUNT, "Steps from one evaluation to the next."),
-    "train.checkpoint_every": Field(200, COUNT, "Steps from one checkpoint to the next."),
-    "train.keep": Field(2, Rule(int, 2, 1000), "Newest checkpoints kept."),
+    "train.evaluate_every": Field(200, COUNT, "Steps between evaluations."),
+    "train.checkpoint_every": Field(200, COUNT, "Steps between checkpoints."),
+    "train.keep": Field(2, Rule(int, 2, 1000), "How many of the newest checkpoints are kept."),
     "train.keep_best": Field(
-        1, Rule(int, 1, 1000), "Best checkpoints kept besides, by the validation score."
+        1, Rule(int, 1, 1000),
+        "How many of the best checkpoints, by validation score, are kept as well.",
     ),
     "train.evaluate_examples": Field(
-        512, Rule(int, 0), "Validation images of an evaluation; 0: all."
+        512, Rule(int, 0), "Validation images per evaluation; 0: all."
     ),
     "train.max_bad_steps": Field(
-        5, COUNT, "Consecutive steps with a non-finite loss or gradient after which the run ends."
+        5, COUNT, "Consecutive steps with a non-finite loss or gradient that end the run."
     ),
     "train.tensorboard": Field(True, SWITCH, "Write TensorBoard files beside metrics.jsonl."),
     "parallel.mode": Field("jit", one_of("jit", "pmap"), "How the step is compiled."),
@@ -297,13 +304,13 @@ FIELDS: dict[str, Field] = {
         "", one_of("", "cpu", "gpu", "tpu"), "Refuse to start on another platform."
     ),
     "parallel.deterministic": Field(
-        False, SWITCH, "On a GPU: kernels that give the same bits every time, somewhat slower."
+        False, SWITCH, "On a GPU: kernels with the same result bits every time, somewhat slower."
     ),
 }  # fmt: skip
 
 
-def default_config() -> ConfigDict:
-    """The complete config of defaults, locked: an unknown field is an error, not a new field."""
+def build_default_config() -> ConfigDict:
+    """The complete config of defaults, locked: setting an unknown field raises an error."""
     config = ConfigDict()
     for path, field in FIELDS.items():
         section, _, leaf = path.rpartition(".")

@@ -1,4 +1,4 @@
-"""Which run a config describes: fingerprints, and what may change when a run is continued."""
+"""A run's identity: its fingerprint, its stored config, and what a continued run may change."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ml_collections import ConfigDict
 from prodgen.config import renames
 from prodgen.config.fields import FIELDS
 from prodgen.config.lookup import flatten, is_read
-from prodgen.config.overrides import put, validate
+from prodgen.config.overrides import set_field, validate
 from prodgen.core.errors import UsageError
 
-# What may differ when a run is continued: nothing here changes which numbers a step computes.
-MAY_CHANGE = frozenset(
+# Fields that a continued run may change: no number that a step computes depends on them.
+CHANGEABLE_FIELDS = frozenset(
     {
         "data.downloads", "data.cache_dir", "data.workers", "data.feed", "data.path",
         "data.cutout_model",
@@ -29,64 +29,81 @@ MAY_CHANGE = frozenset(
 )  # fmt: skip
 
 
-# Fields that came after runs had been made without them. At these values, which do what was done
-# before, they count as absent: an older config is filled up and keeps its fingerprint.
-ADDED: dict[str, Any] = {"data.cutout": "none", "data.cutout_model": ""}
+# Fields that older versions lack, and the values that reproduce the older behaviour. At these
+# values a field is left out of the fingerprint, so that older runs keep theirs.
+NEW_FIELD_DEFAULTS: dict[str, Any] = {"data.cutout": "none", "data.cutout_model": ""}
 
 
-def fingerprint(config: ConfigDict) -> str:
-    """8 hex digits of what the run computes: all fields but those that may change on resume."""
-    free = may_change(config) - {"data.path"}  # two folders are two runs, a moved folder is not
-    fixed = {
+def compute_fingerprint(config: ConfigDict) -> str:
+    """The run's fingerprint: 8 hex digits over all fields except those that may change."""
+    # data.path may change when a folder is moved, but it separates the runs of two folders.
+    changeable = find_changeable_fields(config) - {"data.path"}
+    values = {
         path: value
         for path, value in flatten(config).items()
-        if path not in free and not (path in ADDED and value == ADDED[path])
+        if path not in changeable
+        and not (path in NEW_FIELD_DEFAULTS and value == NEW_FIELD_DEFAULTS[path])
     }
-    text = json.dumps(renames.restore_first_names(fixed), sort_keys=True)
+    text = json.dumps(renames.restore_first_names(values), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def may_change(config: ConfigDict) -> frozenset[str]:
-    """The fields a continued run may change; its length only where nothing depends on it."""
-    moves = config.optim.schedule != "constant" or config.optim.b2_end
-    ramps = config.augment.ramp and not config.augment.adaptive
-    moves = moves or config.loss.gamma_end != 1 or ramps
-    free = MAY_CHANGE if moves else MAY_CHANGE | {"train.num_steps"}
-    # A Frechet distance depends on the number of images and chooses the best checkpoint.
-    return free if config.model.name == "vae" else free - {"train.evaluate_examples"}
+def find_changeable_fields(config: ConfigDict) -> frozenset[str]:
+    """The fields that a continued run may change.
+
+    `train.num_steps` is one of them only where no schedule depends on the length of the run.
+    """
+    has_ramp = config.augment.ramp and not config.augment.adaptive
+    has_schedule = (
+        config.optim.schedule != "constant"
+        or config.optim.b2_end
+        or config.loss.gamma_end != 1
+        or has_ramp
+    )
+    fields = CHANGEABLE_FIELDS if has_schedule else CHANGEABLE_FIELDS | {"train.num_steps"}
+    # The Frechet distance chooses a GAN's best checkpoint, and depends on the number of images.
+    return fields if config.model.name == "vae" else fields - {"train.evaluate_examples"}
 
 
-def differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:
-    """What keeps a run with config `old` from being continued as `new`, one line a field."""
-    before, after = ADDED | renames.update_fields(flatten(old)), flatten(new)
-    fixed = (set(before) | set(after)) - may_change(new)
-    # A field that neither run reads was accepted by older versions: it changes nothing.
-    old_values = after | before  # complete, where the old config lacks a field
-    fixed -= {path for path in after if not is_read(path, after) and not is_read(path, old_values)}
+def find_differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:
+    """The differences that prevent a run with config `old` from continuing as `new`.
+
+    One text per field, as "config.a.b: 1 -> 2".
+    """
+    old_values = NEW_FIELD_DEFAULTS | renames.update_fields(flatten(old))
+    new_values = flatten(new)
+    fixed_fields = (set(old_values) | set(new_values)) - find_changeable_fields(new)
+    # Older versions accepted fields that no run reads. Such a field changes nothing.
+    complete_old_values = new_values | old_values
+    fixed_fields -= {
+        path
+        for path in new_values
+        if not is_read(path, new_values) and not is_read(path, complete_old_values)
+    }
     return [
-        f"config.{path}: {before.get(path, 'absent')!r} -> {after.get(path, 'absent')!r}"
-        for path in sorted(fixed)
-        if before.get(path) != after.get(path)
+        f"config.{path}: {old_values.get(path, 'absent')!r} -> {new_values.get(path, 'absent')!r}"
+        for path in sorted(fixed_fields)
+        if old_values.get(path) != new_values.get(path)
     ]
 
 
-def load(path: str | Path) -> ConfigDict:
-    """The locked config of a run, from its config.json, under today's names.
+def load_config(path: str | Path) -> ConfigDict:
+    """Read a run's config.json and return the locked config under today's names.
 
-    Fields of ADDED that it lacks get their value. UsageError names any other field that it lacks,
-    and any that this version does not know, with the version that wrote the run.
+    Missing fields of NEW_FIELD_DEFAULTS get their value there. UsageError names any other missing
+    field, and any unknown field with the version that wrote the run.
     """
     record = renames.update_record(json.loads(Path(path).read_text(encoding="utf-8")))
     config, values = ConfigDict(record["config"]), flatten(record["config"])
-    unknown = sorted(set(values) - set(FIELDS))
-    if unknown:
-        writer = record.get("versions", {}).get("prodgen", "an unknown version")
+    unknown_fields = sorted(set(values) - set(FIELDS))
+    if unknown_fields:
+        writer_version = record.get("versions", {}).get("prodgen", "an unknown version")
         raise UsageError(
-            f"{path} has the field config.{unknown[0]}, which this version of prodgen does not "
-            f"know; the run was written by prodgen {writer}",
-            f"open it with prodgen {writer}",
+            f"{path} has the field config.{unknown_fields[0]}, which this version of prodgen "
+            f"does not know; the run was written by prodgen {writer_version}",
+            f"open it with prodgen {writer_version}",
         )
-    for field, value in ADDED.items():
+    for field, value in NEW_FIELD_DEFAULTS.items():
         if field not in values:
-            put(config, field, value)
+            set_field(config, field, value)
     return validate(config.lock())

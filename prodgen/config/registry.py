@@ -1,7 +1,7 @@
-"""Every name that a config or a flag may choose, and where it lives.
+"""Every name that a config or a flag may choose, and the module or member that implements it.
 
-Strings only, so that a wrong name is answered, with the known ones, before JAX is loaded.
-Adding a model, a source or a mode is one file and one line here.
+The entries are strings, so that a wrong name is refused before JAX is imported.
+A new model, source or mode is one file and one line here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MODELS = {
     "r3gan": "prodgen.models.r3gan",
     "vaegan": "prodgen.models.vae",
 }
-STEPS = {  # the family that trains each model
+STEPS = {  # model -> the step module that trains it
     "vae": "prodgen.steps.vae",
     "dcgan": "prodgen.steps.gan",
     "r3gan": "prodgen.steps.gan",
@@ -57,14 +57,14 @@ ADVERSARIAL = {
     "wgan": "prodgen.losses.adversarial:Wasserstein",
     "relativistic": "prodgen.losses.adversarial:Relativistic",
 }
-PENALTIES = {  # where the discriminator's slope is penalised; losses/penalties.py says how
+PENALTIES = {  # inputs at which the discriminator's gradient is penalised (losses/penalties.py)
     "none": (),
     "r1": ("real",),
     "r2": ("fake",),
     "r1_r2": ("real", "fake"),
     "gradient": ("interpolated",),
 }
-EXTRACTORS = {  # what a judgement may look with besides the reference classifier
+EXTRACTORS = {  # feature extractors of an evaluation, besides the reference classifier
     "pixels": "prodgen.metrics.features:pixels",
     "efficientnet_lite0": "prodgen.metrics.features:efficientnet_lite0",
     "lpips": "prodgen.metrics.features:perceptual",
@@ -90,8 +90,8 @@ MODES = {
     "personalise": "prodgen.apps.personalise",
 }
 EDITS = ("background", "recolour", "attribute", "inpaint", "mix")
-KEEPS = ("shape", "colour", "category")  # what variations may hold
-CUTOUTS = {  # how a product is told from its background
+KEEP_CHOICES = ("shape", "colour", "category")  # what a variation may keep of its product
+CUTOUTS = {  # methods that separate a product from its background
     "plain": "prodgen.photo.plain:cutter",
     "grabcut": "prodgen.photo.grabcut:cutter",
     "neural": "prodgen.photo.neural:cutter",
@@ -99,17 +99,20 @@ CUTOUTS = {  # how a product is told from its background
 PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
 
 
-def nearest(name: str, known: Mapping[str, Any] | list[str]) -> str:
-    """A phrase that lists the known names, the closest first asked for: for error messages."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? " if close else ""
+def suggest_names(name: str, known: Mapping[str, Any] | list[str]) -> str:
+    """For error messages: the most similar known name, if any, and all known names."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    hint = f"did you mean {matches[0]}? " if matches else ""
     return f"{hint}known: {', '.join(sorted(known))}"
 
 
-def find(table: Mapping[str, str], name: str, field: str) -> Any:
-    """The module, or the module's member after a colon, that `name` stands for in `table`."""
+def resolve(table: Mapping[str, str], name: str, field: str) -> Any:
+    """Import the module "a.b", or the member "a.b:c", that `name` stands for in `table`.
+
+    field: the config field or flag that `name` comes from, for the UsageError of an unknown name.
+    """
     if name not in table:
-        raise UsageError(f"{field}={name!r} is not known; {nearest(name, table)}")
-    module, _, member = table[name].partition(":")
-    found = importlib.import_module(module)
-    return getattr(found, member) if member else found
+        raise UsageError(f"{field}={name!r} is not known; {suggest_names(name, table)}")
+    module_path, _, member = table[name].partition(":")
+    module = importlib.import_module(module_path)
+    return getattr(module, member) if member else module

@@ -1,9 +1,9 @@
-"""What has had another name in an older version: config fields, metrics, records, files.
+"""Names that have changed between versions: config fields, metrics, records and files.
 
-A run's folder keeps what was written by the version that wrote it. Everything read from a folder
-passes through here before it is compared, so that old runs open, sample and continue. A run's
-fingerprint is computed over the names of version 0.1.0 (`restore_first_names`): a rename never
-gives an existing run another fingerprint.
+A run's folder keeps the names of the version that wrote it. Everything that is read from a folder
+is translated here first, so that old runs open, sample and continue. A run's fingerprint is
+computed over the names of version 0.1.0 (`restore_first_names`), so that a rename does not change
+it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from prodgen.config.rules import flatten
 
 @dataclasses.dataclass(frozen=True)
 class Renames:
-    """The renames of one version, each old name -> new name.
+    """The renames of one version, each as old name -> new name.
 
-    fields: of the config. values: (field, old value) -> new value, by the field's new name.
+    fields: of the config. values: (new name of the field, old value) -> new value.
     metrics: names in metrics.jsonl and timing.jsonl. record: top-level keys of config.json.
     attribute: keys of an attribute in a data spec. evaluation: keys of evaluation.json, at any
-    depth. extractors: names in evaluation.json. files: in a run's folder.
+    depth. extractors: names in evaluation.json. files: names in a run's folder.
     """
 
     version: str
@@ -69,15 +69,18 @@ HISTORY: tuple[Renames, ...] = (  # oldest first
     ),
 )
 
-RENAMED_FIELDS: dict[str, str] = {old: new for one in HISTORY for old, new in one.fields.items()}
-RENAMED_VALUES: dict[tuple[str, Any], Any] = {
-    k: v for one in HISTORY for k, v in one.values.items()
+RENAMED_FIELDS: dict[str, str] = {
+    old: new for version in HISTORY for old, new in version.fields.items()
 }
-KEYED_BY_DATA = ("condition_accuracy", "shows")  # of evaluation.json: by the attributes' own names
+RENAMED_VALUES: dict[tuple[str, Any], Any] = {
+    old: new for version in HISTORY for old, new in version.values.items()
+}
+# Sections of evaluation.json whose keys are attribute names of the data set, never renamed.
+ATTRIBUTE_SECTIONS = ("condition_accuracy", "shows")
 
 
 def update_fields(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Config values by dotted path, under today's names and with today's choices."""
+    """Translate config values by dotted path to today's names and choices."""
     values = dict(values)
     for version in HISTORY:
         values = {version.fields.get(name, name): value for name, value in values.items()}
@@ -86,7 +89,7 @@ def update_fields(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def restore_first_names(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `update_fields`: the names and choices of version 0.1.0."""
+    """The inverse of `update_fields`: translate to the names and choices of version 0.1.0."""
     values = dict(values)
     for version in reversed(HISTORY):
         old_values = {(name, new): old for (name, old), new in version.values.items()}
@@ -97,54 +100,60 @@ def restore_first_names(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def update_metrics(record: Mapping[str, float]) -> dict[str, float]:
-    """One line of metrics.jsonl or timing.jsonl under today's names."""
+    """Translate one line of metrics.jsonl or timing.jsonl to today's names."""
     for version in HISTORY:
         record = {version.metrics.get(name, name): value for name, value in record.items()}
     return dict(record)
 
 
 def update_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A data spec as JSON (`types.Spec.to_json`) under today's names."""
+    """Translate a data spec as JSON (`types.Spec.to_json`) to today's names."""
     if "attributes" not in spec:
         return dict(spec)
-    return {**spec, "attributes": [_rename_keys(one, "attribute") for one in spec["attributes"]]}
+    attributes = [_rename_keys(attribute, "attribute") for attribute in spec["attributes"]]
+    return {**spec, "attributes": attributes}
 
 
 def restore_first_spec(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """A data spec as version 0.1.0 wrote it: the digest of a data set is computed over it."""
-    old_names = {new: old for one in HISTORY for old, new in one.attribute.items()}
+    """Translate a data spec to the names of version 0.1.0, for the digest of a data set."""
+    old_names = {new: old for version in HISTORY for old, new in version.attribute.items()}
     attributes = [
-        {old_names.get(name, name): value for name, value in one.items()}
-        for one in spec["attributes"]
+        {old_names.get(name, name): value for name, value in attribute.items()}
+        for attribute in spec["attributes"]
     ]
     return {**spec, "attributes": attributes}
 
 
 def update_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of a run's config.json under today's names."""
+    """Translate the content of a run's config.json to today's names."""
     record = _rename_keys(record, "record")
     if "config" in record:
-        record["config"] = _update_sections(record["config"])
+        # Rename by dotted path, since a field may move to another section; then nest again.
+        sections: dict[str, Any] = {}
+        for path, value in update_fields(flatten(record["config"])).items():
+            section, _, leaf = path.rpartition(".")
+            (sections.setdefault(section, {}) if section else sections)[leaf] = value
+        record["config"] = sections
     if "spec" in record.get("data", {}):
         record["data"] = {**record["data"], "spec": update_spec(record["data"]["spec"])}
     return record
 
 
 def update_evaluation(value: Any) -> Any:
-    """The content of an evaluation.json, or a part of it, under today's names."""
+    """Translate the content of an evaluation.json, or a part of it, to today's names."""
     if isinstance(value, list):
-        return [update_evaluation(one) for one in value]
+        return [update_evaluation(item) for item in value]
     if not isinstance(value, Mapping):
         return value
     record = {
-        name: one if name in KEYED_BY_DATA else update_evaluation(one)
-        for name, one in _rename_keys(value, "evaluation").items()
+        name: item if name in ATTRIBUTE_SECTIONS else update_evaluation(item)
+        for name, item in _rename_keys(value, "evaluation").items()
     }
-    # An extractor stands as {"name": "home", ...}, and in keys as "home-3-...".
+    # An extractor is written as {"name": "home", ...}, and in keys as "home-3-...".
     for old, new in ((o, n) for version in HISTORY for o, n in version.extractors.items()):
         record = {
-            new + name.removeprefix(old) if name.startswith(f"{old}-") else name: one
-            for name, one in record.items()
+            new + name.removeprefix(old) if name.startswith(f"{old}-") else name: item
+            for name, item in record.items()
         }
         if "sha256" in record and record.get("name") == old:
             record["name"] = new
@@ -152,10 +161,10 @@ def update_evaluation(value: Any) -> Any:
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """A file of a run's folder by today's name: it, or the one that an older version wrote."""
-    older = [old for one in HISTORY for old, new in one.files.items() if new == name]
-    there = [folder / one for one in (name, *older) if (folder / one).is_file()]
-    return there[0] if there else folder / name
+    """The path of a run's file under today's name, or under an old name where only that exists."""
+    old_names = [old for version in HISTORY for old, new in version.files.items() if new == name]
+    paths = [folder / n for n in (name, *old_names) if (folder / n).is_file()]
+    return paths[0] if paths else folder / name
 
 
 def _rename_keys(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -163,12 +172,3 @@ def _rename_keys(record: Mapping[str, Any], kind: str) -> dict[str, Any]:
         names = getattr(version, kind)
         record = {names.get(name, name): value for name, value in record.items()}
     return dict(record)
-
-
-def _update_sections(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config of nested sections, renamed; a field may move to another section."""
-    nested: dict[str, Any] = {}
-    for path, value in update_fields(flatten(config)).items():
-        section, _, leaf = path.rpartition(".")
-        (nested.setdefault(section, {}) if section else nested)[leaf] = value
-    return nested

@@ -1,4 +1,4 @@
-"""What one config field may be, and which runs read it."""
+"""One row of the table of config fields: its default, allowed values, help and readers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """What one field may be: its type and either the choices or the closed range."""
+    """The allowed values of a field: a type, and either choices or a closed range."""
 
     kind: type
     low: float = -math.inf
@@ -44,7 +44,7 @@ class Rule:
         return self.kind in (bool, str) or self.low <= value <= self.high
 
     def parse(self, text: str) -> Any:
-        """The value that a text on a command line means; ValueError for one of another type."""
+        """Convert a text of the command line; ValueError where it is not of the field's type."""
         if self.kind is bool:
             values = {"true": True, "1": True, "false": False, "0": False}
             if text.lower() not in values:
@@ -55,17 +55,20 @@ class Rule:
 
 @dataclasses.dataclass(frozen=True)
 class Not:
-    """In a condition of `Field.read_by`: any value but this one."""
+    """In a condition of `Field.read_by`: any value except this one."""
 
     value: Any
 
 
-Condition = Mapping[str, "tuple[Any, ...] | Not"]  # field -> the values it must have; all must hold
+Condition = Mapping[str, "tuple[Any, ...] | Not"]  # field -> required values; all must hold
 
 
 @dataclasses.dataclass(frozen=True)
 class Field:
-    """One field. read_by: conditions of which one must hold for a run to read it; () is always."""
+    """One config field.
+
+    read_by: a run reads the field where at least one of these conditions holds; (): always.
+    """
 
     default: Any
     rule: Rule
@@ -74,11 +77,12 @@ class Field:
 
 
 def one_of(*choices: Any) -> Rule:
+    """A rule that allows these values."""
     return Rule(type(choices[0]), choices=choices)
 
 
 def flatten(config: ConfigDict | Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Every field by its dotted path: {"train.num_steps": 3000, ...}."""
+    """All values by dotted path: {"train.num_steps": 3000, ...}."""
     values: dict[str, Any] = {}
     for name, value in config.items():
         if isinstance(value, (ConfigDict, dict)):

@@ -120,7 +120,7 @@ def _find_column(
     if not name:
         return _first_match(header, usual_names)
     if name not in header:
-        hint = registry.nearest(name, header).replace("known:", "the table's columns:")
+        hint = registry.suggest_names(name, header).replace("known:", "the table's columns:")
         raise UsageError(f"config.data.{field}={name!r} is no column of the table; {hint}")
     return name
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen.config.registry import nearest
+from prodgen.config.registry import suggest_names
 from prodgen.core.errors import UsageError
 from prodgen.core.files import write_atomically
 from prodgen.core.spelling import find_spelling
@@ -76,7 +76,7 @@ class Conditions:
         if label:
             name, classes = find_spelling(label, self.spec.classes), list(self.spec.classes)
             if name not in classes:
-                hint = nearest(name, classes) if classes else "there are none"
+                hint = suggest_names(name, classes) if classes else "there are none"
                 raise UsageError(f"--label={name!r} is not a category of this run; {hint}")
             class_index = classes.index(name)
         rows = self._candidate_rows(class_index, columns)
@@ -109,14 +109,14 @@ class Conditions:
         columns = {}
         for name, text in texts.items():
             if name not in schema:
-                hint = nearest(name, schema)
+                hint = suggest_names(name, schema)
                 raise UsageError(f"--attributes: {name!r} is not an attribute; {hint}")
             attribute = schema[name]
             try:
                 columns[name] = attribute.encode(find_spelling(text, attribute.values))
             except ValueError:
                 categorical = attribute.kind == "categorical"
-                hint = nearest(text, list(attribute.values)) if categorical else "a number"
+                hint = suggest_names(text, list(attribute.values)) if categorical else "a number"
                 message = f"--attributes: {name}={text!r} is not a value; {hint}"
                 raise UsageError(message) from None
         return columns

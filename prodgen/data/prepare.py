@@ -49,7 +49,7 @@ def open_or_prepare(data: ConfigDict, say: Say = lambda text: None) -> Store:
 
 def source_from_config(data: ConfigDict) -> Source:
     """The source that config.data names."""
-    return registry.find(registry.SOURCES, data.source, "config.data.source").from_config(data)
+    return registry.resolve(registry.SOURCES, data.source, "config.data.source").from_config(data)
 
 
 def prepare(

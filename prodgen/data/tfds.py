@@ -177,7 +177,7 @@ def _prepare_builder(name: str, folder: Path, downloads: Path | None) -> Any:
         names = tfds.list_builders(with_community_datasets=False)
         close = difflib.get_close_matches(name, names, n=5, cutoff=0.4)
         hint = "tensorflow.org/datasets lists the names"
-        hint = registry.nearest(name, close) if close else hint
+        hint = registry.suggest_names(name, close) if close else hint
         raise UsageError(f"config.data.name={name!r} is not known; {hint}") from error
     if not Path(builder.data_dir).exists():
         _check_reachable(builder, name, manual, has_downloads=downloads is not None)

@@ -136,7 +136,7 @@ def parsed(line: int, row: Mapping[str, str], conditions: Conditions, folder: Pa
         _number(row, "seed", int, 0, 2**31 - 2, 0), _number(row, "count", int, 1, MOST_COUNT, 1),
         _number(row, "size", int, 16, MOST_SIZE, 0), row["background"], edit,
         _number(row, "strength", float, 0, 1, STRENGTH),
-        tuple(find_spelling(name, registry.KEEPS) for name in keep) or ("category",),
+        tuple(find_spelling(name, registry.KEEP_CHOICES) for name in keep) or ("category",),
         row["colour"], row["method"] or (METHODS[0] if edit == "recolour" else ""),
     )  # fmt: skip
     _check(order, row, conditions, folder)
@@ -183,8 +183,10 @@ def _check(order: Order, row: Mapping[str, str], conditions: Conditions, folder:
         if file:
             _check_file(column, file, folder)
     for name in order.keep:
-        if name not in registry.KEEPS:
-            raise UsageError(f"keep {name!r} is not known; known: {', '.join(registry.KEEPS)}")
+        if name not in registry.KEEP_CHOICES:
+            raise UsageError(
+                f"keep {name!r} is not known; known: {', '.join(registry.KEEP_CHOICES)}"
+            )
     conditions.pick(
         0, np.arange(1), order.category, dict(order.attributes)
     )  # names what is unknown

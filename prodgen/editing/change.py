@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from prodgen.config.registry import nearest
+from prodgen.config.registry import suggest_names
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Attribute, Batch, Spec
@@ -25,7 +25,7 @@ def with_value(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
     try:
         columns = attribute.encode(find_spelling(text, attribute.values))
     except ValueError:
-        wants = nearest(text, list(attribute.values)) if attribute.values else "a number"
+        wants = suggest_names(text, list(attribute.values)) if attribute.values else "a number"
         raise UsageError(f"{name}={text!r} is not a value this run knows; {wants}") from None
     changed = {name: rows.copy() for name, rows in conditions.items()}
     place = spec.slices()[name]
@@ -37,7 +37,7 @@ def _found(spec: Spec, name: str) -> Attribute:
     known = {attribute.name: attribute for attribute in spec.attributes}
     name = find_spelling(name, known)
     if name not in known:
-        said = nearest(name, known) if known else "it knows none"
+        said = suggest_names(name, known) if known else "it knows none"
         raise UsageError(f"{name!r} is not an attribute of this run; {said}")
     return known[name]
 

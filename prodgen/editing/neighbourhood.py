@@ -84,10 +84,12 @@ def vary(
     of the rest, and `kept` and `nearest` say so. `refuse` says of pictures which must not leave:
     there are fewer than n where nothing else is left. UsageError for what nobody can keep.
     """
-    keep = [find_spelling(name, registry.KEEPS) for name in keep]
+    keep = [find_spelling(name, registry.KEEP_CHOICES) for name in keep]
     for name in keep:
-        if name not in registry.KEEPS:
-            raise UsageError(f"--keep={name!r} is not known; known: {', '.join(registry.KEEPS)}")
+        if name not in registry.KEEP_CHOICES:
+            raise UsageError(
+                f"--keep={name!r} is not known; known: {', '.join(registry.KEEP_CHOICES)}"
+            )
     label, middle = int(conditions["label"][0]), inverter.model.decode(z[None], conditions)[0]
     pool, least, chosen = {}, 0.0, np.arange(0)
     for turn in range(ROUNDS):

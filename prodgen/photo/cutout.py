@@ -40,7 +40,7 @@ class Cutout:
 
 def method(name: str, model: str = "") -> Cutter:
     """A way to cut out by its name in registry.CUTOUTS; MissingInput where it lacks something."""
-    return registry.find(registry.CUTOUTS, name, "cutout")(model)
+    return registry.resolve(registry.CUTOUTS, name, "cutout")(model)
 
 
 def cut(picture: np.ndarray, cutter: Cutter) -> Cutout:

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prodgen import config as configs
-from prodgen.config import renames
+from prodgen.config import flatten, renames
 from prodgen.core.files import write_atomically
 from prodgen.report import judged, writer
 from prodgen.runs import folder
@@ -129,7 +128,7 @@ def _sections(
         *_judged(run / "evaluation.json"),
         "<h2>Curves</h2>" + _image(run / "curves.png", "curves of the run"),
         _table("What it cost", _costs(timing)),
-        _details("Configuration", configs.flatten(config)),
+        _details("Configuration", flatten(config)),
         _details("Versions", record["versions"] | {"fingerprint": record["fingerprint"]}),
         _details("Started from", record["init_from"]) if record["init_from"] else "",
         _data_report(run / "data_report.html"),

@@ -15,8 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen import config as configs
-from prodgen.config import renames
+from prodgen.config import compute_fingerprint, find_differences, renames
 from prodgen.core.errors import MissingInput, UsageError, WorkdirError
 from prodgen.core.files import write_atomically
 
@@ -56,7 +55,7 @@ def check_config(path: Path, config: ConfigDict) -> None:
     """Refuse to continue the folder's run with another config, naming every difference."""
     if not (path / CONFIG).exists():
         return
-    found = configs.differences(read(path)["config"], config)
+    found = find_differences(read(path)["config"], config)
     if found:
         raise UsageError(
             f"{path} holds a run with another config: " + "; ".join(found),
@@ -92,7 +91,7 @@ def write(path: Path, config: ConfigDict, data: dict[str, Any], origin: dict[str
     """Write config.json: config, fingerprint, the data's identity, weights' origin, versions."""
     record = {
         "config": config.to_dict(),
-        "fingerprint": configs.fingerprint(config),
+        "fingerprint": compute_fingerprint(config),
         "data": data,
         "init_from": origin,
         "versions": versions(),

@@ -10,8 +10,7 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from prodgen import config as configs
-from prodgen.config import registry
+from prodgen.config import load_config, registry
 from prodgen.core import rng
 from prodgen.core.types import Spec
 from prodgen.runs import checkpoint, folder
@@ -32,7 +31,7 @@ class Run:
 
 def family(config: ConfigDict) -> ModuleType:
     """The step module that trains config.model.name."""
-    return registry.find(registry.STEPS, config.model.name, "config.model.name")
+    return registry.resolve(registry.STEPS, config.model.name, "config.model.name")
 
 
 def abstract_state(config: ConfigDict, spec: Spec, sharding: Any) -> Any:
@@ -48,7 +47,7 @@ def open_run(path: Path, which: str | int | None = None) -> Run:
     """
     path = Path(path)
     record = folder.read(path)
-    config = configs.load(path / folder.CONFIG)
+    config = load_config(path / folder.CONFIG)
     spec = Spec.from_json(record["data"]["spec"])
     here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     step, state = checkpoint.open_step(path, which, abstract_state(config, spec, here))

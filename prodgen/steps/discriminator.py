@@ -33,7 +33,7 @@ def adversarial_loss(config: ConfigDict, smooth: bool = True) -> adversarial.Adv
     """The adversarial loss of the config, with or without its label smoothing."""
     name = config.loss.adversarial
     smoothing = config.loss.label_smoothing if smooth else 0.0
-    loss_class = registry.find(registry.ADVERSARIAL, name, "config.loss.adversarial")
+    loss_class = registry.resolve(registry.ADVERSARIAL, name, "config.loss.adversarial")
     return loss_class(smoothing) if smoothing else loss_class()
 
 

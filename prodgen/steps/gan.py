@@ -48,7 +48,7 @@ from prodgen.steps.state import (
 
 def build_networks(config: ConfigDict, spec: Spec) -> tuple[Any, Any]:
     """Generator and discriminator, the Linen modules of the config."""
-    module = registry.find(registry.MODELS, config.model.name, "config.model.name")
+    module = registry.resolve(registry.MODELS, config.model.name, "config.model.name")
     return module.build(config, spec)
 
 

@@ -40,7 +40,7 @@ MIN_ACTIVE_VARIANCE = 0.01  # a latent is active when its mean varies more (Burd
 def make_likelihood(config: ConfigDict) -> Likelihood:
     """The likelihood p(x | z) of the config."""
     name = config.loss.likelihood
-    likelihood_class = registry.find(registry.LIKELIHOODS, name, "config.loss.likelihood")
+    likelihood_class = registry.resolve(registry.LIKELIHOODS, name, "config.loss.likelihood")
     return likelihood_class(config.loss.components) if name == "logistic" else likelihood_class()
 
 
@@ -83,7 +83,7 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
     """
     net = build_network(config, spec)
     likelihood, optimiser = make_likelihood(config), optim.make_optimiser(config)
-    beta_schedule = registry.find(
+    beta_schedule = registry.resolve(
         registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
     )
     num_dims = math.prod(spec.shape)

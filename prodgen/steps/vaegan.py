@@ -155,7 +155,7 @@ def _make_vae_update(
     net, likelihood = vae.build_network(config, spec), vae.make_likelihood(config)
     loss = discriminator.adversarial_loss(config)
     optimiser, perceptual_distance = optim.make_optimiser(config), make_perceptual_distance(config)
-    beta_schedule = registry.find(
+    beta_schedule = registry.resolve(
         registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
     )
 

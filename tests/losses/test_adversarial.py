@@ -24,7 +24,7 @@ BY_HAND = {
 
 def make_loss(name, *smoothing):
     """The loss of that name, with its label smoothing."""
-    return registry.find(registry.ADVERSARIAL, name, "loss")(*smoothing)
+    return registry.resolve(registry.ADVERSARIAL, name, "loss")(*smoothing)
 
 
 def test_every_loss_of_the_registry_is_tested():

@@ -32,8 +32,8 @@ def test_a_run_goes_on_only_from_the_weights_it_began_with(tmp_path):
 
 
 def test_runs_from_other_weights_have_folders_of_their_own():
-    plain = commandline.default_workdir(commandline.Experiment("configs/vae.py:quick", tiny()))
-    tuned = commandline.default_workdir(
+    plain = commandline.derive_workdir(commandline.Experiment("configs/vae.py:quick", tiny()))
+    tuned = commandline.derive_workdir(
         commandline.Experiment("configs/vae.py:quick", tiny()), "0123abcd"
     )
     assert tuned.name == f"{plain.name}-from-0123abcd"

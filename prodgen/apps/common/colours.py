@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from prodgen.catalogue.products import COLOURS
-from prodgen.config.registry import nearest
+from prodgen.config.registry import suggest_names
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
 
@@ -23,5 +23,5 @@ def parse(text: str, flag: str, known: dict[str, Rgb] = NAMED) -> Rgb:
     if name in known:
         return known[name]
     raise UsageError(
-        f"{flag}={text!r} is not a colour; {nearest(text, known)}", "or write it as #rrggbb"
+        f"{flag}={text!r} is not a colour; {suggest_names(text, known)}", "or write it as #rrggbb"
     )

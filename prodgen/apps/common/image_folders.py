@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen import config as configs
 from prodgen.apps.common.listing import files
 from prodgen.cli import commandline
+from prodgen.config import RESOLUTIONS
 from prodgen.core import decode
 from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
 from prodgen.data import fit, prepare
@@ -59,7 +59,7 @@ def data_of(reference: str, images: Path) -> ConfigDict:
     side = max(_decoded(files(images, "--images")[0]).shape[:2])
     if source == "folder":  # enlarged pictures of either side would look blurred
         side = min(side, max(_decoded(files(path, "--reference")[0]).shape[:2]))
-    fitting = [size for size in configs.RESOLUTIONS if size <= min(side, LARGEST)]
+    fitting = [size for size in RESOLUTIONS if size <= min(side, LARGEST)]
     if not fitting:
         raise BadData(f"--images={images} holds pictures of {side} px: at least 16 are needed")
     return ConfigDict(DATA | {"source": source, "path": reference, "resolution": max(fitting)})

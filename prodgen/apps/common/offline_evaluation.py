@@ -84,7 +84,7 @@ def load_extractors(names: tuple[str, ...]) -> tuple[list[Extractor], Extractor 
     chosen: dict[str, Extractor] = {}
     for text in ("pixels", *names):
         name, _, file = text.partition("=")
-        make = registry.find(registry.EXTRACTORS, name, "--extractors")
+        make = registry.resolve(registry.EXTRACTORS, name, "--extractors")
         if name == "pixels" and file:
             raise UsageError("--extractors: pixels takes no file")
         if name == "lpips" and not file:

@@ -113,7 +113,7 @@ class ExtractorOptions(Options):
         for text in self.extractors:
             name = text.partition("=")[0]
             if name not in registry.EXTRACTORS:
-                known = registry.nearest(name, registry.EXTRACTORS)
+                known = registry.suggest_names(name, registry.EXTRACTORS)
                 raise UsageError(f"--extractors={text} is not known; {known}")
 
 

@@ -104,7 +104,7 @@ class Output:
         UsageError where --out does not fit (cli/modes.py), and where another program wrote a
         manifest there: now rather than when the work is done.
         """
-        target = modes.find_target(self.mode, default, self.out, self.workdir)
+        target = modes.resolve_out_path(self.mode, default, self.out, self.workdir)
         self._folder = target.parent if Path(default).suffix else target
         entries(self._folder / MANIFEST)
         return target

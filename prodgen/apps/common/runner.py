@@ -17,7 +17,7 @@ def run(command: Command) -> list[Path]:
     """The files written. Any error of prodgen.errors. A mode without a run needs no JAX."""
     model = None if command.options.run == "none" else _open_model(command)
     out = Output(model, command.mode, command.options, command.out, command.workdir)
-    return modes.module_of(command.mode).run(model, command.options, out)
+    return modes.import_mode(command.mode).run(model, command.options, out)
 
 
 def _open_model(command: Command) -> Model | None:
