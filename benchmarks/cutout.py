@@ -27,7 +27,7 @@ from prodgen.apps.common.listing import files
 from prodgen.cli import commandline
 from prodgen.config import registry
 from prodgen.core.errors import MissingInput, Refused
-from prodgen.data.catalogue import product, render
+from prodgen.data.catalogue import render_product, sample_product
 from prodgen.photo import cutout
 from prodgen.photo.guess import Cutter
 
@@ -90,7 +90,7 @@ def scenes(n: int, side: int, folder: str) -> Iterator[tuple[str, Scene]]:
     """Every product in every scene."""
     around = grounds(side, folder)
     for i in range(n):
-        made = render(product(0, i), side)
+        made = render_product(sample_product(0, i), side)
         mask = made[..., 3] > 127
         yield "white, with shadow", (jpeg(made[..., :3]), mask)
         for name, some in around.items():
@@ -110,7 +110,9 @@ def quality(scene: Scene, cutter: Cutter) -> tuple[float, bool]:
 
 def seconds(side: int, cutter: Cutter) -> float:
     """Of one core, the median of three, for a product on a wall: every method uses just one."""
-    made = np.asarray(Image.fromarray(render(product(0, 8), 256)).resize((side, side)))
+    made = np.asarray(
+        Image.fromarray(render_product(sample_product(0, 8), 256)).resize((side, side))
+    )
     picture = over(made, grounds(side, "")["wall"][0])
     times = []
     for _ in range(3):

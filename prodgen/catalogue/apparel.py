@@ -1,36 +1,36 @@
-"""Handbag, shoe, hat and T-shirt."""
+"""Handbag, shoe and T-shirt; the hat is in hats.py."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from prodgen.catalogue.kind import ANY, LACQUER, Kind, Shape, standing
+from prodgen.catalogue.hats import HAT
+from prodgen.catalogue.kind import ALL_MATERIALS, Kind, Shape, centred_body
 from prodgen.catalogue.render import Body
 from prodgen.catalogue.sdf import (
     Curve,
     Points,
-    blend_intersect,
-    blend_union,
     box,
     clamp,
-    cut,
     ellipsoid,
+    extrude,
     intersect,
     length,
     mirror,
-    move,
-    prism,
     rectangle,
-    revolve,
-    rod,
+    rotate,
     sine_cosine,
+    smooth_intersect,
+    smooth_union,
     sphere,
-    turn,
+    subtract,
+    translate,
     union,
 )
 
 
-def handbag(v: Shape, variant: int) -> Body:
+def build_handbag(v: Shape, variant: int) -> Body:
+    """A handbag: 0 with a flap and a handle, 1 a tote with two handles, 2 round."""
     w, h, d = v.width / 2, v.height, v.depth / 2
     wide = Curve([(0, w), (h * 0.5, w * (1 - 0.4 * v.taper)), (h, w * (1 - v.taper))])
     deep = Curve([(0, d), (h * 0.6, d * 0.8), (h, d * (0.35, 0.6, 0.6)[variant])])
@@ -40,14 +40,17 @@ def handbag(v: Shape, variant: int) -> Body:
         x, y, z = p
         if variant == 2:
             r = h * 0.55
-            return prism(length(x / 1.0, y - r) - r, z, d * 0.7, 0.08)
-        flanks = blend_intersect(wide.under(abs(x), y), deep.under(abs(z), y), 0.12)
-        return blend_intersect(flanks, abs(y - h / 2) - h / 2, 0.08)
+            return extrude(length(x / 1.0, y - r) - r, z, d * 0.7, 0.08)
+        flanks = smooth_intersect(
+            wide.signed_distance(abs(x), y), deep.signed_distance(abs(z), y), 0.12
+        )
+        return smooth_intersect(flanks, abs(y - h / 2) - h / 2, 0.08)
 
     def parts(p: Points):
         x, y, z = p
         body = bag(p)
         top = h * (1, 1, 0.9)[variant]
+        # The handle is half a ring above the bag; a tote has one on each face.
         ring = rectangle(x, y - top + 0.1, (span, rise + 0.1), min(span, rise) * 0.95)
         if variant == 1:
             offset = abs(z) - 0.5 * d
@@ -58,9 +61,11 @@ def handbag(v: Shape, variant: int) -> Body:
             low = top - v.flap * h
             front = length(x * 0.55, y - low - 0.6 * h) - 0.6 * h
             flap = intersect(body - 0.022, front, -d * 0.3 - z, low - y)
-        studs = sphere(move(mirror(p, "x"), span, top - (0.0, 0.28, 0.0)[variant] * h, 0), 0.05)
+        studs = sphere(
+            translate(mirror(p, "x"), span, top - (0.0, 0.28, 0.0)[variant] * h, 0), 0.05
+        )
         low = top - v.flap * h
-        clasp = box(move(p, y=low + 0.05, z=d * 0.8), (0.075, 0.06, 0.3 * d), 0.02)
+        clasp = box(translate(p, y=low + 0.05, z=d * 0.8), (0.075, 0.06, 0.3 * d), 0.02)
         return {
             "main": body,
             "grip": grip,
@@ -69,10 +74,11 @@ def handbag(v: Shape, variant: int) -> Body:
         }
 
     x = max(w, h * 0.56) if variant == 2 else w
-    return standing(parts, x + 0.02, h * (1, 1, 1.1)[variant] + rise + 0.06, d + 0.03, 0.85)
+    return centred_body(parts, x + 0.02, h * (1, 1, 1.1)[variant] + rise + 0.06, d + 0.03, 0.85)
 
 
-def shoe(v: Shape, variant: int) -> Body:
+def build_shoe(v: Shape, variant: int) -> Body:
+    """A shoe: 0 low with laces, 1 a high top, 2 a boot with elastic sides. The toe is at +x."""
     half, wide, sole = v.length / 2, v.width / 2, v.sole
     collar = sole + v.collar * (0.55, 0.95, 1.55)[variant]
     heel, tip = 0.72 * wide - half, half - 0.62 * wide
@@ -97,17 +103,19 @@ def shoe(v: Shape, variant: int) -> Body:
     def parts(p: Points):
         x, y, z = p
         outline = plan(x, z)
-        foot = blend_intersect(outline + 0.03 + 0.1 * y, top.under(y, x), 0.3)
+        # The upper: a foot and a leg with a slanted rim, open at the mouth.
+        foot = smooth_intersect(outline + 0.03 + 0.1 * y, top.signed_distance(y, x), 0.3)
         leg = length(x - clamp(x, heel + 0.02, ankle - 0.45 * wide), z) - 0.64 * wide - 0.03 * y
         rim = y - collar - 0.16 * (x - heel) * (1.0, 0.6, 0.2)[variant]
-        upper = blend_union(foot, blend_intersect(leg, rim, 0.07), (0.22, 0.3, 0.36)[variant])
+        upper = smooth_union(foot, smooth_intersect(leg, rim, 0.07), (0.22, 0.3, 0.36)[variant])
         upper = intersect(upper, rim, 0.5 * sole - y)
         mouth = intersect(leg + 0.07, collar - 0.35 - y)
-        tread = prism(outline - 0.03, y - sole / 2, sole / 2, 0.04)
+        # The sole, with the heel of a boot, and the trims of the upper.
+        tread = extrude(outline - 0.03, y - sole / 2, sole / 2, 0.04)
         if variant == 2:
-            tread = cut(tread, box(move(p, 0.06 * half), (0.16 * half, sole * 0.5, 1.0)))
+            tread = subtract(tread, box(translate(p, 0.06 * half), (0.16 * half, sole * 0.5, 1.0)))
             oval = length(x - 0.5 * (heel + ankle) + 0.1, (y - collar) * 0.45) - 0.26 * half
-            laces = cut(intersect(upper - 0.012, oval), mouth - 0.03)  # elastic instead
+            laces = subtract(intersect(upper - 0.012, oval), mouth - 0.03)  # elastic instead
             stripe = tread  # none: never nearer than the sole
         else:
             beat = x * 7.0 - y * (0.0, 4.0)[variant]
@@ -119,8 +127,8 @@ def shoe(v: Shape, variant: int) -> Body:
             stripe = intersect(upper - 0.014, slant, 0.42 * wide - abs(z), y - sole - 0.42)
         cap = intersect(upper - 0.012, 0.62 * half + 0.5 * z * z - x)
         return {
-            "main": cut(upper, mouth - 0.03),
-            "inside": cut(intersect(upper + 0.02, rim + 0.03), mouth),
+            "main": subtract(upper, mouth - 0.03),
+            "inside": subtract(intersect(upper + 0.02, rim + 0.03), mouth),
             "sole": tread,
             "laces": laces,
             "stripe": stripe,
@@ -131,72 +139,6 @@ def shoe(v: Shape, variant: int) -> Body:
     return Body(parts, (-half - 0.06, 0, -wide - 0.05), (half + 0.08, high, wide + 0.05), 0.75)
 
 
-def hat(v: Shape, variant: int) -> Body:
-    return (fedora, cap, bucket)[variant](v)
-
-
-def fedora(v: Shape) -> Body:
-    r, h, wide = v.radius, v.crown, v.radius + v.brim * 1.25
-    crown = Curve([(0, r), (0.5 * h, r * 0.93), (h * 0.86, r * 0.84), (h, r * 0.62)])
-    curl = Curve([(0, 0.05), (r, 0.05), (wide * 0.85, 0.05 + 0.5 * v.curl), (wide, 0.05 + v.curl)])
-
-    def parts(p: Points):
-        x, y, z = p[0] * 1.08, p[1], p[2] * 0.94
-        round_ = length(x, z)
-        dome = blend_intersect(crown.under(round_, y), abs(y - h / 2) - h / 2, 0.12)
-        crease = rod(p, (0, h + 0.1, -r), (0, h + 0.04, r), 0.13 + v.pinch * 0.6)
-        pinches = ellipsoid(move(mirror(p, "x"), 0.72 * r, h * 0.95, 0.75 * r), (0.2, 0.34, 0.3))
-        dome = -blend_union(-dome, blend_union(crease, pinches, 0.1), 0.1)
-        brim = intersect(abs(curl.under(y, round_)) - 0.022, round_ - wide)
-        band = intersect(crown.under(round_, y) - 0.02, abs(y - 0.05 - v.band / 2) - v.band / 2)
-        bow = box(move(p, 0.93 * r, 0.05 + v.band / 2, 0), (0.05, v.band * 0.55, 0.14), 0.02)
-        return {"main": blend_union(dome, brim, 0.04), "band": union(band, bow)}
-
-    return standing(parts, wide / 1.05, max(h + 0.02, 0.1 + v.curl), wide / 0.92, 0.8)
-
-
-def cap(v: Shape) -> Body:
-    r, h = v.radius, v.crown * 0.85 + 0.1
-    reach = r + v.brim * 1.5
-
-    def parts(p: Points):
-        x, y, z = p
-        dome = intersect(ellipsoid(p, (r, h, r * 1.08)), -y)
-        droop = y - 0.06 + v.curl * 1.2 * x * x + 0.12 * (z - r) * v.pinch * 5
-        plan = rectangle(x, z - reach / 2 - 0.1, (0.86 * r, reach / 2), 0.6 * r)
-        visor = intersect(abs(droop) - 0.028, plan, -y) * 0.85
-        badge = intersect(dome - 0.014, length(x, y - 0.55 * h) - v.band * 1.1, -z)
-        knob = sphere(move(p, y=h), 0.055)
-        seam = intersect(
-            dome - 0.006, union(abs(x) - 0.012, abs(abs(x) * 0.8 - abs(z) * 0.6) - 0.012)
-        )
-        return {"main": union(dome, knob), "visor": visor, "band": badge, "seam": seam}
-
-    return Body(parts, (-r, 0, -r * 1.08), (r, h + 0.06, reach + 0.15), 0.85)
-
-
-def bucket(v: Shape) -> Body:
-    r, h, drop = v.radius, v.crown * 0.75, v.curl + 0.28
-    wide = r + v.brim
-    crown = Curve(
-        [(drop * 0.8, r * 1.02), (drop + h * 0.7, r * (0.88 - 0.5 * v.pinch)), (drop + h, r * 0.76)]
-    )
-    brim = Curve([(0, wide), (drop * 0.5, (wide + r) * 0.51), (drop, r * 0.98)])
-
-    def parts(p: Points):
-        q = (p[0] * 1.07, p[1], p[2] * 0.95)
-        side = brim.under(length(q[0], q[2]), p[1])
-        skirt = intersect(abs(side) - 0.025, abs(p[1] - drop / 2) - drop / 2)
-        stripe = intersect(
-            crown.under(length(q[0], q[2]), p[1]) - 0.014,
-            abs(p[1] - drop - v.band / 2 - 0.04) - v.band / 2,
-        )
-        patch = box(move(p, 0.1, drop + 0.22, r * 0.95), (0.1, 0.07, 0.05), 0.01)
-        return {"main": union(revolve(q, crown, edge=0.1), skirt), "band": union(stripe, patch)}
-
-    return standing(parts, wide / 1.05, drop + h, wide / 0.93 + 0.02, 0.8)
-
-
 def folds(s, depth: float):
     """Soft folds of cloth across a coordinate, one a unit: a smooth periodic bump."""
     t = s - np.floor(s)
@@ -204,7 +146,8 @@ def folds(s, depth: float):
     return bump * bump * (16.0 * depth)
 
 
-def t_shirt(v: Shape, variant: int) -> Body:
+def build_t_shirt(v: Shape, variant: int) -> Body:
+    """A T-shirt: 0 with a round neck, 1 with a V-neck, 2 with long sleeves."""
     w, h, d, neck = v.width / 2, v.length, v.depth / 2, v.neck
     wide = Curve(
         [
@@ -226,41 +169,46 @@ def t_shirt(v: Shape, variant: int) -> Body:
     def parts(p: Points):
         x, y, z = p
         across, through = wide(y), deep(y)
+        # The torso: an ellipse at each height, with folds towards the hem.
         torso = (length(x / across, z / through) - 1.0) * through
         torso = torso + folds(x * 2.2 + y * 0.9, v.drape) * clamp(1.1 - y * (1.2 / h), 0.0, 1.0)
         torso = intersect(torso, abs(y - h / 2) - h / 2)
-        q = turn(move(mirror(p, "x"), *shoulder), "z", -droop)
+        # The sleeves: tapered tubes from the shoulders.
+        q = rotate(translate(mirror(p, "x"), *shoulder), "z", -droop)
         narrow = armhole * (1.0 - (0.12, 0.12, 0.4)[variant] * q[0] * (1 / end))
         sleeve = length(q[1], q[2] * 1.3) - narrow + folds(q[0] * 3.0 + q[1], 0.6 * v.drape)
-        arm = prism(sleeve, q[0] - end / 2, end / 2, 0.02) * 0.8
-        shirt = blend_union(torso, arm, 0.07)
+        arm = extrude(sleeve, q[0] - end / 2, end / 2, 0.02) * 0.8
+        shirt = smooth_union(torso, arm, 0.07)
         if variant == 1:
+            # The V-shaped neck opening; otherwise it is round.
             notch = (abs(x) * 0.9 + (h - 0.32 - neck - y) * 0.5) * 0.97
             hole = union(
                 intersect(notch, -0.1 * d - z),
-                ellipsoid(move(p, y=h, z=0.3 * d), (neck, 0.1, 0.6 * d)),
+                ellipsoid(translate(p, y=h, z=0.3 * d), (neck, 0.1, 0.6 * d)),
             )
         else:
-            hole = ellipsoid(move(p, y=h + 0.02, z=0.5 * d), (neck, 0.2 + 0.2 * neck, d * 0.82))
+            hole = ellipsoid(
+                translate(p, y=h + 0.02, z=0.5 * d), (neck, 0.2 + 0.2 * neck, d * 0.82)
+            )
         cuff = intersect(arm - 0.008, end - 0.06 - q[0])
         stripe = intersect(shirt - 0.005, abs(y - v.stripe * h) - v.stripe_width)
         return {
-            "main": cut(shirt, hole - 0.02),
-            "inside": cut(torso + 0.015, hole),
+            "main": subtract(shirt, hole - 0.02),
+            "inside": subtract(torso + 0.015, hole),
             "trim": union(intersect(shirt - 0.01, hole - 0.045, -hole), cuff),
             "stripe": stripe,
         }
 
     side = max(w * (1 + v.flare), shoulder[0] + end * sine_cosine(droop)[1] + v.sleeve_width) + 0.02
-    return standing(parts, side, h + 0.02, d + 0.03, 0.75)
+    return centred_body(parts, side, h + 0.02, d + 0.03, 0.75)
 
 
 KINDS = (
     Kind(
         "handbag",
-        handbag,
+        build_handbag,
         ("a flap and a top handle", "two tote handles", "a round body"),
-        ANY,
+        ALL_MATERIALS,
         {
             "grip": ("tan", "charcoal", "main", "deep"),
             "flap": ("deep", "main", "tan", "second"),
@@ -278,9 +226,9 @@ KINDS = (
     ),
     Kind(
         "shoe",
-        shoe,
+        build_shoe,
         ("laces", "a high top", "a tall shaft"),
-        ANY,
+        ALL_MATERIALS,
         {
             "inside": ("deep", "ivory"),
             "sole": ("ivory", "gum", "ivory", "charcoal"),
@@ -297,29 +245,10 @@ KINDS = (
             "instep": (0.1, 0.4),
         },
     ),
-    Kind(
-        "hat",
-        hat,
-        ("a wide brim", "a visor", "a sloping brim"),
-        LACQUER,
-        {
-            "band": ("charcoal", "ivory", "second", "tan"),
-            "visor": ("main", "deep", "charcoal"),
-            "seam": ("deep",),
-        },
-        {
-            "radius": (0.5, 0.62),
-            "crown": (0.6, 0.85),
-            "brim": (0.3, 0.5),
-            "curl": (0.03, 0.2),
-            "band": (0.1, 0.2),
-            "pinch": (0.05, 0.2),
-        },
-        (10.0, 36.0),
-    ),
+    HAT,
     Kind(
         "T-shirt",
-        t_shirt,
+        build_t_shirt,
         ("a round neck", "a V-neck", "long sleeves"),
         ("matte",),
         {

@@ -1,4 +1,4 @@
-"""What a kind of product is: ranges of its shape, variants, and a builder of its solids."""
+"""The description of a kind of product: its shape ranges, variants, and builder of solids."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from collections.abc import Callable
 from types import SimpleNamespace
 
 from prodgen.catalogue.render import Body
+from prodgen.catalogue.sdf import Field, Points
 
-ANY = ("matte", "glossy", "metal")
-LACQUER = ("matte", "glossy")
+ALL_MATERIALS = ("matte", "glossy", "metal")
+NON_METALS = ("matte", "glossy")
 
 Shape = SimpleNamespace
 """One product's shape: a float attribute for every name in `Kind.ranges`."""
@@ -20,10 +21,11 @@ class Kind:
     """One kind of product.
 
     build: (shape, variant index) -> Body, whose parts are "main" and the names in `trims`.
-    ranges: shape parameters, low and high, in a unit of its own: pictures are framed anyway.
-    variants: structural variants, as the caption says them after "with".
-    trims: the finishes that each other part may have, named in products.TRIMS or "main", "deep",
-    "pale" and "second" (relatives of the main colour).
+    variants: structural variants, as in the caption after "with".
+    trims: the finishes that each other part may have: names in products.TRIMS, or "main", "deep",
+    "pale" and "second" (colours derived from the main colour).
+    ranges: shape parameters, low and high, in an arbitrary unit, since the product is framed.
+    elevations: range of the camera's elevation, degrees.
     """
 
     name: str
@@ -35,6 +37,12 @@ class Kind:
     elevations: tuple[float, float] = (6.0, 34.0)
 
 
-def standing(parts, x: float, y: float, z: float, relax: float = 0.9) -> Body:
+def centred_body(
+    parts: Callable[[Points], dict[str, Field]],
+    x: float,
+    y: float,
+    z: float,
+    step_scale: float = 0.9,
+) -> Body:
     """A body around the y axis: half width x, height y, half depth z."""
-    return Body(parts, (-x, 0.0, -z), (x, y, z), relax)
+    return Body(parts, (-x, 0.0, -z), (x, y, z), step_scale)

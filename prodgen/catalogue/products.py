@@ -1,4 +1,4 @@
-"""Which products there are: sampled descriptions, a function of (seed, id) alone."""
+"""The products of the catalogue: descriptions sampled as a function of (seed, id) alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from prodgen.catalogue import apparel, furniture, gadgets, tableware
 from prodgen.catalogue.kind import Kind, Shape
-from prodgen.catalogue.render import Body, Finish, View, packshot
+from prodgen.catalogue.render import Body, Finish, View, render_packshot
 
 KINDS: tuple[Kind, ...] = tableware.KINDS + furniture.KINDS + apparel.KINDS + gadgets.KINDS
 
@@ -26,7 +26,7 @@ COLOURS: dict[str, tuple[tuple[int, int, int], ...]] = {
     "pink": ((238, 148, 168), (230, 122, 152), (244, 176, 186)),
     "brown": ((122, 80, 52), (142, 96, 62), (98, 64, 46)),
 }
-"""Colour names and the display RGB that a product of that name may have, jittered a little."""
+"""Colour name -> base display RGB values, 0..255, to which a small random offset is added."""
 
 TRIMS: dict[str, Finish] = {
     "ivory": Finish((0.94, 0.93, 0.90)),
@@ -48,7 +48,10 @@ TRIMS: dict[str, Finish] = {
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-    """One product's description; `render` needs nothing else. Angles in degrees."""
+    """The complete description of one product: `render_product` needs nothing else.
+
+    rgb: display RGB of the main part, 0..1. trims: part name -> name of its finish.
+    """
 
     id: int
     kind: Kind
@@ -62,15 +65,14 @@ class Product:
 
     @property
     def finishes(self) -> dict[str, Finish]:
-        return {
-            "main": Finish(self.rgb, self.material),
-            **{part: self.trim(name) for part, name in self.trims.items()},
-        }
-
-    def trim(self, name: str) -> Finish:
-        if name in TRIMS:
-            return TRIMS[name]
-        return Finish(relative(self.rgb, name), self.material)
+        """The finish of each part, by part name."""
+        finishes = {"main": Finish(self.rgb, self.material)}
+        for part, name in self.trims.items():
+            if name in TRIMS:
+                finishes[part] = TRIMS[name]
+            else:
+                finishes[part] = Finish(related_colour(self.rgb, name), self.material)
+        return finishes
 
     @property
     def body(self) -> Body:
@@ -88,8 +90,8 @@ class Product:
         )
 
 
-def relative(rgb: tuple[float, float, float], name: str) -> tuple[float, float, float]:
-    """A relative of a colour: the same (main), deeper, paler, or its counterpart (second)."""
+def related_colour(rgb: tuple[float, float, float], name: str) -> tuple[float, float, float]:
+    """A colour derived from `rgb`: the same (main), darker (deep), paler, or contrasting."""
     if name == "main":
         return rgb
     if name == "deep":
@@ -100,8 +102,8 @@ def relative(rgb: tuple[float, float, float], name: str) -> tuple[float, float, 
     return tuple(min(max(1.0 - c * 0.75 - 0.1 * grey, 0.08), 0.93) for c in rgb)
 
 
-class Draws:
-    """Uniform draws that belong to (seed, id): Philox, counter-based, the same on any machine."""
+class UniformStream:
+    """Uniform random numbers of (seed, id): Philox, counter-based, the same on all machines."""
 
     def __init__(self, seed: int, id: int, count: int = 64) -> None:
         raw = np.random.Philox(key=np.array([seed % 2**64, id], np.uint64)).random_raw(count)
@@ -115,32 +117,32 @@ class Draws:
         return options[min(int(self.uniform() * len(options)), len(options) - 1)]
 
 
-def product(seed: int, id: int) -> Product:
-    """The description of product `id`. Kinds take turns, so any range of ids holds them all."""
-    kind, draws = KINDS[id % len(KINDS)], Draws(seed, id)
-    colour = draws.choice(tuple(COLOURS))
-    base = draws.choice(COLOURS[colour])
-    bright = draws.uniform(-0.025, 0.025)
+def sample_product(seed: int, id: int) -> Product:
+    """Sample the description of product `id`. Kinds alternate with the id, all in turn."""
+    kind, stream = KINDS[id % len(KINDS)], UniformStream(seed, id)
+    colour = stream.choice(tuple(COLOURS))
+    base = stream.choice(COLOURS[colour])
+    bright = stream.uniform(-0.025, 0.025)
     rgb = tuple(
-        round(min(max(c / 255 + bright + draws.uniform(-0.012, 0.012), 0.0), 1.0), 4) for c in base
+        round(min(max(c / 255 + bright + stream.uniform(-0.012, 0.012), 0.0), 1.0), 4) for c in base
     )
     return Product(
         id=id,
         kind=kind,
-        variant=draws.choice(range(len(kind.variants))),
+        variant=stream.choice(range(len(kind.variants))),
         colour=colour,
         rgb=rgb,
-        material=draws.choice(kind.materials),
-        trims={part: draws.choice(names) for part, names in kind.trims.items()},
+        material=stream.choice(kind.materials),
+        trims={part: stream.choice(names) for part, names in kind.trims.items()},
         view=View(
-            azimuth=draws.uniform(-50, 50),
-            elevation=draws.uniform(*kind.elevations),
-            fill=draws.uniform(0.75, 0.83),
+            azimuth=stream.uniform(-50, 50),
+            elevation=stream.uniform(*kind.elevations),
+            fill=stream.uniform(0.75, 0.83),
         ),
-        shape={name: draws.uniform(low, high) for name, (low, high) in kind.ranges.items()},
+        shape={name: stream.uniform(low, high) for name, (low, high) in kind.ranges.items()},
     )
 
 
-def render(product: Product, resolution: int) -> np.ndarray:
-    """The product's packshot, uint8 [R, R, 4]; see render.packshot."""
-    return packshot(product.body, product.finishes, product.view, resolution)
+def render_product(product: Product, resolution: int) -> np.ndarray:
+    """The product's packshot, uint8 [R, R, 4]; see `render.render_packshot`."""
+    return render_packshot(product.body, product.finishes, product.view, resolution)

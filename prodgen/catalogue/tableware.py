@@ -1,56 +1,59 @@
-"""Mug, bottle, vase and teapot: turned shapes with something on the side."""
+"""Mug, bottle, vase and teapot: solids of revolution with handles and other parts."""
 
 from __future__ import annotations
 
-from prodgen.catalogue.kind import ANY, Kind, Shape, standing
+from prodgen.catalogue.kind import ALL_MATERIALS, Kind, Shape, centred_body
 from prodgen.catalogue.render import Body
 from prodgen.catalogue.sdf import (
     Curve,
     Points,
-    blend_intersect,
-    blend_union,
-    cut,
+    capsule,
     cylinder,
     intersect,
     length,
-    move,
-    path,
     rectangle,
     revolve,
-    rod,
-    round_section,
+    section_radius,
+    smooth_intersect,
+    smooth_union,
     sphere,
+    subtract,
     torus,
+    translate,
+    tube,
     union,
 )
 
 
-def mug(v: Shape, variant: int) -> Body:
+def build_mug(v: Shape, variant: int) -> Body:
+    """A mug: 0 with a round handle, 1 with a square handle. The handle is at +x."""
     h, r, wall = v.height, v.radius, v.wall
     profile = Curve(
         [(0, r * (0.92 - v.taper)), (0.08, r * (1 - v.taper)), (h / 2, r * (1 + v.bulge)), (h, r)]
     )
-    size, tube = v.handle * h, v.handle_thickness
-    at = profile.largest - 0.3 * size if variant == 0 else profile.largest - 0.25 * size
+    size, tube_radius = v.handle * h, v.handle_thickness
+    at = profile.maximum - 0.3 * size if variant == 0 else profile.maximum - 0.25 * size
     corner = 0.999 * size if variant == 0 else 0.3 * size
 
     def parts(p: Points):
         x, y, z = p
-        side = profile.under(length(x, z), y)
-        outer = blend_intersect(side, abs(y - h / 2) - h / 2, 0.04)
+        side = profile.signed_distance(length(x, z), y)
+        outer = smooth_intersect(side, abs(y - h / 2) - h / 2, 0.04)
         hollow = intersect(side + wall, 1.5 * wall - y)
+        # The handle is a ring without the part inside the mug.
         ring = rectangle(x - at, y - h * 0.52, (size, size), corner)
-        grip = cut(length(ring, z * 0.75) - tube, side + 0.4 * wall)
+        grip = subtract(length(ring, z * 0.75) - tube_radius, side + 0.4 * wall)
         return {
-            "main": union(cut(outer, hollow - 0.5 * wall), grip),
-            "lining": cut(outer + 0.35 * wall, hollow),
+            "main": union(subtract(outer, hollow - 0.5 * wall), grip),
+            "lining": subtract(outer + 0.35 * wall, hollow),
         }
 
-    reach = at + size + tube
-    return Body(parts, (-profile.largest, 0, -profile.largest), (reach, h, profile.largest))
+    reach = at + size + tube_radius
+    return Body(parts, (-profile.maximum, 0, -profile.maximum), (reach, h, profile.maximum))
 
 
-def bottle(v: Shape, variant: int) -> Body:
+def build_bottle(v: Shape, variant: int) -> Body:
+    """A bottle: 0 with a screw cap, 1 with a pump, 2 with a cork stopper."""
     r, neck, flat = v.radius, v.neck, 1.0 + v.flatness
     top, shoulder = v.height, v.height * v.shoulder
     profile = Curve(
@@ -69,17 +72,17 @@ def bottle(v: Shape, variant: int) -> Body:
 
     def parts(p: Points):
         x, y, z = p
-        side = profile.under(round_section(x, z * flat, v.squareness), y)
-        glass = blend_intersect(side, abs(y - end / 2) - end / 2, 0.05) * (1 / flat)
+        side = profile.signed_distance(section_radius(x, z * flat, v.squareness), y)
+        glass = smooth_intersect(side, abs(y - end / 2) - end / 2, 0.05) * (1 / flat)
         label = intersect(side - 0.012, abs(y - middle) - tall, abs(x) - 0.78 * r, -z) * (1 / flat)
         lid = cylinder(
-            move(p, y=end + cap / 2 - 0.02), neck * (1.25, 1.35, 0.85)[variant], cap / 2, 0.02
+            translate(p, y=end + cap / 2 - 0.02), neck * (1.25, 1.35, 0.85)[variant], cap / 2, 0.02
         )
         if variant == 1:
             lid = union(
                 lid,
-                rod(p, (0, end, 0), (0, end + 0.30, 0), 0.035),
-                rod(p, (0, end + 0.30, 0), (0, end + 0.27, 0.42), 0.065, 0.045),
+                capsule(p, (0, end, 0), (0, end + 0.30, 0), 0.035),
+                capsule(p, (0, end + 0.30, 0), (0, end + 0.27, 0.42), 0.065, 0.045),
             )
         return {"main": glass, "cap": lid, "label": label}
 
@@ -87,7 +90,8 @@ def bottle(v: Shape, variant: int) -> Body:
     return Body(parts, (-r, 0, -r / flat), (r, height, max(r / flat, 0.47 * (variant == 1))), 0.85)
 
 
-def vase(v: Shape, variant: int) -> Body:
+def build_vase(v: Shape, variant: int) -> Body:
+    """A vase: 0 with two handles, 1 with a square body, 2 with a flat oval body."""
     h, belly, neck = v.height, v.belly, v.neck
     profile = Curve([(0, v.foot), (h * v.belly_height, belly), (h * 0.84, neck), (h, neck + v.lip)])
     wall, flat = 0.05, (1.0, 1.0, 1.75)[variant]
@@ -96,26 +100,27 @@ def vase(v: Shape, variant: int) -> Body:
 
     def parts(p: Points):
         x, y, z = p
-        side = profile.under(round_section(x, z * flat, squareness), y)
-        outer = blend_intersect(side, abs(y - h / 2) - h / 2, 0.05)
+        side = profile.signed_distance(section_radius(x, z * flat, squareness), y)
+        outer = smooth_intersect(side, abs(y - h / 2) - h / 2, 0.05)
         hollow = intersect(side + wall, 0.6 * h - y)
-        body = cut(outer, hollow - 0.5 * wall) * (1 / flat)
+        body = subtract(outer, hollow - 0.5 * wall) * (1 / flat)
         if variant == 0:
             ring = rectangle(abs(x) - neck - 0.06, y - 0.76 * h, (size, 1.15 * size), 0.9 * size)
-            body = union(body, cut(length(ring, z) - 0.055, side + 0.4 * wall))
+            body = union(body, subtract(length(ring, z) - 0.055, side + 0.4 * wall))
         band = intersect(side - 0.008, abs(y - v.band * h) - v.band_width * h) * (1 / flat)
         return {
             "main": body,
-            "lining": cut(outer + 0.35 * wall, hollow) * (1 / flat),
+            "lining": subtract(outer + 0.35 * wall, hollow) * (1 / flat),
             "band": band,
         }
 
-    wide = profile.largest
+    wide = profile.maximum
     x = max(wide, neck + 0.12 + size) if variant == 0 else wide
-    return standing(parts, x, h, wide / flat, 0.85)
+    return centred_body(parts, x, h, wide / flat, 0.85)
 
 
-def teapot(v: Shape, variant: int) -> Body:
+def build_teapot(v: Shape, variant: int) -> Body:
+    """A teapot: 0 with a side handle, 1 with a hoop handle. The spout is at +x."""
     r, h = v.radius, v.height
     profile = Curve([(0, 0.62 * r), (0.04, 0.68 * r), (h * v.belly, r), (h, v.lid)])
     lid = Curve([(h, 0.92 * v.lid), (h + 0.06, 0.86 * v.lid), (h + 0.15, 0.25 * v.lid)])
@@ -125,22 +130,25 @@ def teapot(v: Shape, variant: int) -> Body:
 
     def parts(p: Points):
         x, y, z = p
-        pot = blend_intersect(profile.under(length(x, z), y), abs(y - h / 2) - h / 2, 0.08)
-        pour = cut(
-            path(p, spout, (0.16, 0.11, 0.07), 0.06),
+        pot = smooth_intersect(
+            profile.signed_distance(length(x, z), y), abs(y - h / 2) - h / 2, 0.08
+        )
+        # The spout is a tube with a slanted opening.
+        pour = subtract(
+            tube(p, spout, (0.16, 0.11, 0.07), 0.06),
             (0.55 * reach + 0.83 * 1.04 * h) - y * 0.83 - x * 0.55,
         )
-        pot = blend_union(pot, pour, 0.08)
+        pot = smooth_union(pot, pour, 0.08)
         if variant == 0:
             ring = rectangle(x + r + 0.45 * size, y - 0.58 * h, (size, 1.1 * size), 0.85 * size)
-            grip = cut(length(ring, z) - 0.065, pot + 0.05)
+            grip = subtract(length(ring, z) - 0.065, pot + 0.05)
         else:
             ring = rectangle(x, y - 0.75 * h, (0.88 * r, h * 0.65 + 1.6 * size), 0.8 * r)
             grip = intersect(length(ring, z) - 0.055, 0.5 * h - y)
         return {
-            "main": union(pot, revolve(p, lid, edge=0.03), sphere(move(p, y=knob_y), v.knob)),
+            "main": union(pot, revolve(p, lid, edge=0.03), sphere(translate(p, y=knob_y), v.knob)),
             "grip": grip,
-            "rim": torus(move(p, y=h), v.lid, 0.03),
+            "rim": torus(translate(p, y=h), v.lid, 0.03),
         }
 
     left = r + 1.5 * size + 0.07 if variant == 0 else r
@@ -153,9 +161,9 @@ def teapot(v: Shape, variant: int) -> Body:
 KINDS = (
     Kind(
         "mug",
-        mug,
+        build_mug,
         ("a round handle", "a square handle"),
-        ANY,
+        ALL_MATERIALS,
         {"lining": ("ivory", "main", "deep", "ivory")},
         {
             "height": (0.85, 1.3),
@@ -169,9 +177,9 @@ KINDS = (
     ),
     Kind(
         "bottle",
-        bottle,
+        build_bottle,
         ("a screw cap", "a pump", "a cork stopper"),
-        ANY,
+        ALL_MATERIALS,
         {
             "cap": ("charcoal", "brass", "ivory", "steel"),
             "label": ("ivory", "kraft", "pale", "charcoal"),
@@ -188,9 +196,9 @@ KINDS = (
     ),
     Kind(
         "vase",
-        vase,
+        build_vase,
         ("two handles", "a square body", "a flat oval body"),
-        ANY,
+        ALL_MATERIALS,
         {"lining": ("deep",), "band": ("second", "ivory", "deep", "main", "pale")},
         {
             "height": (1.4, 2.0),
@@ -205,9 +213,9 @@ KINDS = (
     ),
     Kind(
         "teapot",
-        teapot,
+        build_teapot,
         ("a side handle", "a hoop handle"),
-        ANY,
+        ALL_MATERIALS,
         {"grip": ("main", "oak", "charcoal", "main"), "rim": ("main", "deep", "brass")},
         {
             "radius": (0.55, 0.75),

@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from prodgen.catalogue.lighting import MATERIALS
-from prodgen.catalogue.products import COLOURS, KINDS, Product, product, render
-from prodgen.catalogue.render import proportions
+from prodgen.catalogue.products import COLOURS, KINDS, Product, render_product, sample_product
+from prodgen.catalogue.render import measure_proportions
 from prodgen.core.types import Attribute
 from prodgen.data.source import Item, Value
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-__all__ = ["Catalogue", "from_config", "product", "render"]
+__all__ = ["Catalogue", "from_config", "render_product", "sample_product"]
 
 VERSION = "1"  # part of the store's key: raise it with every change of the bytes
 
@@ -74,10 +74,10 @@ class Catalogue:
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
         for id in range(start, stop):
-            sample = product(self.seed, id)
+            sample = sample_product(self.seed, id)
             yield Item(
                 name=f"{sample.kind.name}-{id:06d}",
-                image=render(sample, self.resolution),
+                image=render_product(sample, self.resolution),
                 category=sample.kind.name,
                 attributes=describe_attributes(sample),
                 caption=sample.caption,
@@ -86,7 +86,7 @@ class Catalogue:
 
 def describe_attributes(sample: Product) -> dict[str, Value]:
     """The values of SCHEMA for one product, by name."""
-    width, height, depth = proportions(sample.body)
+    width, height, depth = measure_proportions(sample.body)
     red, green, blue = sample.rgb
     return {
         "colour": sample.colour,

@@ -9,7 +9,7 @@ import pytest
 
 from prodgen.catalogue.products import COLOURS, KINDS
 from prodgen.data import catalogue
-from prodgen.data.catalogue import Catalogue, product, render
+from prodgen.data.catalogue import Catalogue, render_product, sample_product
 
 NAMES = [kind.name for kind in KINDS]
 
@@ -38,7 +38,10 @@ def test_golden_bytes():
 
 
 def test_seeds_differ():
-    assert render(product(0, 4), 16).tobytes() != render(product(1, 4), 16).tobytes()
+    assert (
+        render_product(sample_product(0, 4), 16).tobytes()
+        != render_product(sample_product(1, 4), 16).tobytes()
+    )
 
 
 def test_images_are_clean_packshots(items):
@@ -83,8 +86,8 @@ def test_an_image_shows_the_colour_of_its_product():
     reference_colours = np.array([COLOURS[name][0] for name in names], float)
     correct = 0
     for id in range(0, 16 * 40, 16):  # mugs
-        sample = dataclasses.replace(product(0, id), material="matte")
-        image = render(sample, 24)
+        sample = dataclasses.replace(sample_product(0, id), material="matte")
+        image = render_product(sample, 24)
         colour = np.median(image[image[..., 3] == 255][:, :3].astype(float), axis=0)
         nearest = names[int(np.argmin(((reference_colours - colour) ** 2).sum(1)))]
         correct += nearest == sample.colour
@@ -100,13 +103,15 @@ def test_every_kind_has_many_parameters_and_variants():
 
 @pytest.mark.parametrize("number", range(len(KINDS)), ids=NAMES)
 def test_every_shape_parameter_and_the_azimuth_change_the_image(number):
-    base = product(0, number)
+    base = sample_product(0, number)
     kind = base.kind
 
     def render_variant(variant, **changes):
         shape = {name: (low + high) / 2 for name, (low, high) in kind.ranges.items()} | changes
         view = dataclasses.replace(base.view, azimuth=20.0, elevation=25.0)
-        return render(dataclasses.replace(base, variant=variant, shape=shape, view=view), 24)
+        return render_product(
+            dataclasses.replace(base, variant=variant, shape=shape, view=view), 24
+        )
 
     variants = [render_variant(variant) for variant in range(len(kind.variants))]
     assert len({p.tobytes() for p in variants}) == len(variants)
@@ -119,7 +124,7 @@ def test_every_shape_parameter_and_the_azimuth_change_the_image(number):
         ), f"{name} changes nothing"
     front = dataclasses.replace(base, view=dataclasses.replace(base.view, azimuth=0.0))
     side = dataclasses.replace(base, view=dataclasses.replace(base.view, azimuth=40.0))
-    difference = abs(render(front, 32).astype(int) - render(side, 32).astype(int))
+    difference = abs(render_product(front, 32).astype(int) - render_product(side, 32).astype(int))
     assert (difference[..., :3] > 24).any(-1).mean() > 0.02
 
 
@@ -128,7 +133,7 @@ def test_products_are_inside_their_boxes():
     grid = np.linspace(-1.2, 1.2, 40).astype(np.float32)
     a, b = (axis.ravel() for axis in np.meshgrid(grid, grid))
     for id in range(160):
-        body = product(7, id).body
+        body = sample_product(7, id).body
         half = [(high - low) / 2 for low, high in zip(body.low, body.high, strict=True)]
         for axis in range(3):
             for sign in (-1, 1):
@@ -136,7 +141,9 @@ def test_products_are_inside_their_boxes():
                 first, second = (i for i in range(3) if i != axis)
                 faces |= {first: a * half[first], second: b * half[second]}
                 p = tuple((faces[i] + body.centre[i]).astype(np.float32) for i in range(3))
-                assert body.distance(p).min() > 0, f"{product(7, id).kind.name} {id}: axis {axis}"
+                assert body.distance(p).min() > 0, (
+                    f"{sample_product(7, id).kind.name} {id}: axis {axis}"
+                )
 
 
 def test_from_config(data):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prodgen.data.catalogue import product, render
+from prodgen.data.catalogue import render_product, sample_product
 from prodgen.photo import cutout, plain
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
 
@@ -44,7 +44,7 @@ def test_a_soft_shadow_is_no_product():
 @pytest.mark.parametrize("number", [1, 2, 4, 7, 10, 11, 13, 15])
 def test_catalogue_packshots_by_their_own_masks(number):
     """Bottle, vase, lamp, sofa, hat, T-shirt, headphones, camera, all with their shadows."""
-    made = render(product(0, number), 192)
+    made = render_product(sample_product(0, number), 192)
     cut = cutout.cut(np.ascontiguousarray(made[..., :3]), plain.cutter())
     floor = {4: 0.8, 7: 0.84, 13: 0.8}.get(number, 0.9)  # thin parts; a dark shadow beneath
     assert overlap(cut.alpha, made[..., 3]) >= floor
