@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from prodgen.cli import commandline, modes
-from prodgen.runs import folder
+from prodgen.runs.workdir import read_record
 
 
 def main(argv: list[str]) -> None:
@@ -18,7 +18,7 @@ def main(argv: list[str]) -> None:
         return
     command = modes.parse_command(argv)
     if command.workdir:
-        folder.read(Path(command.workdir))
+        read_record(Path(command.workdir))
     from prodgen.apps.common import runner
 
     for path in runner.run(command):

@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from prodgen.cli import commandline
-from prodgen.runs import folder
+from prodgen.runs.workdir import check_config, check_origin, lock_workdir, read_record
 
 
 def define_flags() -> flags.FlagValues:
@@ -29,11 +29,11 @@ def main(argv: list[str]) -> None:
     values = define_flags()
     experiment = commandline.parse_training(argv, values, __doc__)
     origin = Path(values.init_from) if values.init_from else None
-    donor = folder.read(origin)["fingerprint"] if origin else ""
+    donor = read_record(origin)["fingerprint"] if origin else ""
     path = Path(values.workdir or commandline.derive_workdir(experiment, donor))
-    with folder.claim(path):
-        folder.check_config(path, experiment.config)
-        folder.check_origin(path, origin)
+    with lock_workdir(path):
+        check_config(path, experiment.config)
+        check_origin(path, origin)
         from prodgen import trainer  # loads JAX: only once everything that can be refused is right
 
         trainer.train(experiment.config, path, origin)

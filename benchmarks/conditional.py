@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
 from prodgen.cli import commandline
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.data import order, prepare
 from prodgen.models import blocks
 
@@ -61,7 +61,7 @@ def train(store, steps: int, seed: int):
     @jax.jit
     def update(params, opt, image, label):
         def loss_of(params):
-            logits, _ = net.apply(params, images.to_float(image))
+            logits, _ = net.apply(params, pixels.to_float(image))
             return optax.softmax_cross_entropy_with_integer_labels(logits, label).mean()
 
         loss, grads = jax.value_and_grad(loss_of)(params)
@@ -83,7 +83,7 @@ def train(store, steps: int, seed: int):
 
 def describe(net, params, pictures: np.ndarray):
     """(named category [N], features [N, F]) of pictures uint8."""
-    apply = jax.jit(lambda image: net.apply(params, images.to_float(image)))
+    apply = jax.jit(lambda image: net.apply(params, pixels.to_float(image)))
     parts = [apply(pictures[i : i + 64]) for i in range(0, len(pictures), 64)]
     logits, features = (np.concatenate([np.asarray(part[k]) for part in parts]) for k in (0, 1))
     return logits.argmax(1), features

@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from prodgen.apps.common.listing import files
 from prodgen.cli import commandline
 from prodgen.config import registry
-from prodgen.core.errors import MissingInput, Refused
+from prodgen.core.errors import MissingInput, RejectedItem
 from prodgen.data.catalogue import render_product, sample_product
 from prodgen.photo import cutout
 from prodgen.photo.guess import Cutter
@@ -102,7 +102,7 @@ def quality(scene: Scene, cutter: Cutter) -> tuple[float, bool]:
     picture, mask = scene
     try:
         cut = cutout.cut(picture, cutter)
-    except Refused:
+    except RejectedItem:
         return 0.0, True
     seen = cut.alpha > 127
     return float((seen & mask).sum() / (seen | mask).sum()), bool(cut.verdict.findings)

@@ -16,7 +16,7 @@ from prodgen.data import prepare
 from prodgen.evaluation import classifier
 from prodgen.evaluation.evaluator import Judge
 from prodgen.parallel import device_mesh
-from prodgen.runs import open as runs
+from prodgen.runs.run import open_run
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run.")
@@ -26,12 +26,12 @@ flags.DEFINE_string("step", "best", "The checkpoint.")
 
 def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
-    run = runs.open_run(Path(FLAGS.workdir), FLAGS.step)
+    run = open_run(Path(FLAGS.workdir), FLAGS.step)
     store, config = prepare.open_or_prepare(run.config.data), run.config
     config.train.evaluate_examples = 0
     mesh = device_mesh.make_mesh(config)
-    frozen, _ = classifier.frozen(run.family, config, store, lambda text: None)
-    values = Judge(run.family, config, store, mesh, FLAGS.split)(run.state, frozen)
+    frozen, _ = classifier.frozen(run.step_module, config, store, lambda text: None)
+    values = Judge(run.step_module, config, store, mesh, FLAGS.split)(run.state, frozen)
     pictures = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}
     print(json.dumps(pictures | values, indent=1))
 

@@ -23,8 +23,8 @@ import prodgen
 from prodgen.apps.common import colours, listing
 from prodgen.apps.common.offline_evaluation import load_extractors
 from prodgen.cli import commandline
-from prodgen.core import decode, images
-from prodgen.core.errors import Refused, UsageError
+from prodgen.core import decode, pixels
+from prodgen.core.errors import RejectedItem, UsageError
 from prodgen.editing import edits
 from prodgen.editing.edits import Edited, Shot
 from prodgen.editing.inversion import Inverted, Inverter
@@ -64,7 +64,7 @@ def held_back(run: Model, folder: Path) -> list[Shot]:
         try:
             picture = decode.decode_file(folder / name, listing.MAX_PIXELS)
             shots.append(Shot.of(picture, cutter))
-        except Refused as reason:
+        except RejectedItem as reason:
             print(f"left out: {name}: {reason}", file=sys.stderr)
     return shots
 
@@ -109,7 +109,7 @@ def drawn(shots: list[Shot], rows: dict[str, list[Edited]]) -> Image.Image:
     cells = [[shots[i].photo for i in shown]]
     cells += [[found[i].picture for i in shown] for found in rows.values()]
     small = squares([cell for row in cells for cell in row], PIXELS)
-    return images.sheet(small, SHOWN, rows=("photo", *rows))
+    return pixels.draw_contact_sheet(small, SHOWN, row_names=("photo", *rows))
 
 
 def main(argv: list[str]) -> None:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
 from prodgen.cli import commandline
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Batch
 from prodgen.editing import FIT_STEPS
@@ -106,7 +106,9 @@ def main(argv: list[str]) -> None:
         shown = np.linspace(0, len(real) - 1, SHOWN).astype(int)
         rows = [real[shown], *(decoded[shown] for decoded, _ in found.values())]
         names = ("photo", *found)
-        images.sheet(np.concatenate(rows), SHOWN, rows=names, pixels=96).save(FLAGS.out)
+        pixels.draw_contact_sheet(np.concatenate(rows), SHOWN, row_names=names, side=96).save(
+            FLAGS.out
+        )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from prodgen.config import set_field, validate
 from prodgen.core.errors import UsageError
 from prodgen.data import prepare
 from prodgen.parallel import device_mesh
-from prodgen.runs import open as runs
+from prodgen.runs.run import get_step_module
 from prodgen.steps import gan
 
 FLAGS = flags.FLAGS
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> None:
     chosen, overrides, rest = commandline.split_config_flags(argv)
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/gan.py", overrides)
-    if runs.family(config) is not gan:
+    if get_step_module(config) is not gan:
         raise UsageError(
             f"config.model.name={config.model.name} is no GAN", "choose --config=configs/gan.py"
         )

@@ -32,7 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
 from prodgen.cli import commandline
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
@@ -88,7 +88,7 @@ def person(seed: int, raw: np.ndarray, spec: Spec) -> Person:
     scale = [np.ones(len(spec.classes))]
     for attribute in spec.attributes:
         size = 1.0 if attribute.kind == "categorical" else NUMBERS
-        scale.append(np.full(attribute.columns, size))
+        scale.append(np.full(attribute.num_columns, size))
     weights, spread = np.zeros(raw.shape[1]), 0.0
     while not spread > 0:
         cares = dice.random(len(weights)) < LIKED
@@ -123,14 +123,14 @@ class Judge:
         params, record = classifier.network(store, data, say, seed=1)
         self.spec, self.accuracy = store.spec, record.get("accuracy")
         net = Classifier(params["head"]["bias"].shape[0])
-        both = lambda p, x: net.apply({"params": p}, images.to_float(x))[:2]  # noqa: E731
+        both = lambda p, x: net.apply({"params": p}, pixels.to_float(x))[:2]  # noqa: E731
         apply = jax.jit(lambda p, x: jnp.concatenate(both(p, x), axis=-1))
         identity = features.ExtractorIdentity("judge", "1", record["sha256"], "none")
         self._see = features.Extractor(identity, functools.partial(apply, params))
 
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(raw columns [N, K + A] of what is read off pictures, their features [N, F])."""
-        seen, outputs = self._see(pictures), len(self.spec.classes) + self.spec.columns
+        seen, outputs = self._see(pictures), len(self.spec.classes) + self.spec.num_columns
         read = initialisation.recognise(seen[:, :outputs], self.spec)
         return columns(read, self.spec), seen[:, outputs:].astype(np.float64)
 

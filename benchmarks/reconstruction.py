@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
 from prodgen.cli import commandline
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import UsageError
 from prodgen.data import prepare
 from prodgen.evaluation import offline
@@ -60,7 +60,9 @@ def main(argv: list[str]) -> None:
     print(json.dumps(result, indent=1))
     if FLAGS.out:
         pictures = np.concatenate([real["image"][shown], *rows])
-        images.sheet(pictures, SHOWN, rows=("real", *models), pixels=96).save(FLAGS.out)
+        pixels.draw_contact_sheet(pictures, SHOWN, row_names=("real", *models), side=96).save(
+            FLAGS.out
+        )
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ import numpy as np
 import optax
 from ml_collections import ConfigDict
 
-from prodgen.core import images, rng
+from prodgen.core import pixels, rng
 from prodgen.core.errors import MissingInput
 from prodgen.core.types import Batch, Spec
 from prodgen.data import order
 from prodgen.evaluation import classifier as home
 from prodgen.models import classifier
-from prodgen.runs import open as runs
+from prodgen.runs.run import get_step_module
 
 CLASSES, COUNTED = 10, 26_000
 STEPS = 2000  # of the classifier; the home network's 500 leave too many pictures misnamed
@@ -67,7 +67,7 @@ def train_reader(pictures: np.ndarray, labels: np.ndarray) -> Reader:
     @jax.jit
     def update(params, opt, image, label):
         def loss_of(params):
-            outputs, _, _ = net.apply({"params": params}, images.to_float(image))
+            outputs, _, _ = net.apply({"params": params}, pixels.to_float(image))
             return home.loss(outputs, {"label": label}, spec).mean()
 
         moved, opt = rule.update(jax.grad(loss_of)(params), opt)
@@ -78,7 +78,7 @@ def train_reader(pictures: np.ndarray, labels: np.ndarray) -> Reader:
         chosen = order.select_batch(0, t, len(labels), home.BATCH)
         image = np.roll(pictures[chosen], dice.integers(-home.SHIFT, home.SHIFT + 1, 2), (1, 2))
         params, opt = update(params, opt, image, labels[chosen])
-    named = jax.jit(lambda x: net.apply({"params": params}, images.to_float(x))[0].argmax(-1))
+    named = jax.jit(lambda x: net.apply({"params": params}, pixels.to_float(x))[0].argmax(-1))
     return lambda x: np.concatenate([named(x[i : i + PART]) for i in range(0, len(x), PART)])
 
 
@@ -91,7 +91,7 @@ def facts(reader: Reader, pictures: np.ndarray) -> dict[str, float]:
 
 def train(config: ConfigDict, pictures: np.ndarray) -> np.ndarray:
     """COUNTED samples uint8 of the averaged generator after the run that the config describes."""
-    family, spec, size = runs.family(config), Spec(28, 3), config.train.batch_size
+    family, spec, size = get_step_module(config), Spec(28, 3), config.train.batch_size
     state = jax.jit(lambda: family.init(config, spec, rng.key(config.seed, "init")))()
     turns, count = family.variants(config), family.real_batches(config)
     steps = {
@@ -118,7 +118,7 @@ def train(config: ConfigDict, pictures: np.ndarray) -> np.ndarray:
     made = [
         generate(weights, family.draw_latents(config, 0, i), nothing_known(PART)) for i in indices
     ]
-    return np.concatenate([images.to_uint8(part) for part in made])
+    return np.concatenate([pixels.to_uint8(part) for part in made])
 
 
 def nothing_known(size: int) -> Batch:
@@ -147,6 +147,8 @@ def stacked(chosen: dict[str, ConfigDict], folder: Path, out: str) -> dict:
         found[name] = facts(reader, made)
         rows.append(made[:SHOWN])
     if out:
-        sheet = images.sheet(np.concatenate(rows), SHOWN, rows=("real", *chosen), pixels=56)
-        Path(out).write_bytes(images.png(sheet))
+        sheet = pixels.draw_contact_sheet(
+            np.concatenate(rows), SHOWN, row_names=("real", *chosen), side=56
+        )
+        Path(out).write_bytes(pixels.encode_png(sheet))
     return found

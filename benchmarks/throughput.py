@@ -33,7 +33,7 @@ from prodgen.core import rng
 from prodgen.core.errors import UsageError
 from prodgen.data import order, prepare, resident
 from prodgen.parallel import compilation, device_mesh
-from prodgen.runs import open as runs
+from prodgen.runs.run import get_step_module
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("rounds", 5, "Timed rounds; each side has one turn a round.")
@@ -60,7 +60,7 @@ def our_step(config, store, mesh):
 
     The family's variants follow each other as in a run.
     """
-    family = runs.family(config)
+    family = get_step_module(config)
     whole, rows = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
     state = compilation.jit_unoptimised(
         lambda: family.init(config, store.spec, rng.key(0, "init")), whole
@@ -100,7 +100,7 @@ def torch_step(config, store, channels_last: bool):
         from benchmarks.torch_gan import make_update
 
         update = make_update(config, store.spec, layout)
-    family, ids, counter = runs.family(config), store.ids("train"), itertools.count()
+    family, ids, counter = get_step_module(config), store.ids("train"), itertools.count()
     variants = itertools.cycle(family.variants(config))
 
     def take():
@@ -155,7 +155,7 @@ def serve(config, store, side: str) -> None:
         once, facts["flops"], facts["compile_seconds"] = our_step(config, store, mesh)
     else:
         once = torch_step(config, store, side.endswith("channels_last"))
-    every = len(runs.family(config).variants(config))
+    every = len(get_step_module(config).variants(config))
     timed(once, every + 1)
     print(json.dumps(facts), flush=True)
     for _ in sys.stdin:

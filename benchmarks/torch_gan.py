@@ -17,7 +17,7 @@ from prodgen.config import registry
 from prodgen.core import trees
 from prodgen.core.errors import UsageError
 from prodgen.models import conditioning, dcgan, r3gan
-from prodgen.runs import open as runs
+from prodgen.runs.run import build_abstract_state, get_step_module
 
 LOSSES = ("nonsaturating", "relativistic")
 PENALTIES = ("none", "r1", "r2", "r1_r2")
@@ -179,7 +179,7 @@ def networks(config, spec) -> tuple[nn.Module, nn.Module]:
 
     Both counts go to standard error.
     """
-    g, d = runs.family(config).build_networks(config, spec)
+    g, d = get_step_module(config).build_networks(config, spec)
     makers = {
         "dcgan": (DCGANGenerator, DCGANDiscriminator),
         "r3gan": (R3GANGenerator, R3GANDiscriminator),
@@ -189,9 +189,9 @@ def networks(config, spec) -> tuple[nn.Module, nn.Module]:
         "g": makers[0](g, config.model.latent, inputs),
         "d": makers[1](d, spec.channels, g.side, inputs),
     }
-    ours = runs.abstract_state(config, spec, None).nets
+    ours = build_abstract_state(config, spec, None).nets
     for name, net in made.items():
-        counts = trees.count(ours[name].params), sum(p.numel() for p in net.parameters())
+        counts = trees.count_elements(ours[name].params), sum(p.numel() for p in net.parameters())
         print(f"{name}: {counts[0]} weights, in PyTorch {counts[1]}", file=sys.stderr, flush=True)
         assert counts[0] == counts[1], f"the two {name} differ in size: {counts}"
     return made["g"], made["d"]

@@ -40,7 +40,7 @@ class VAE(nn.Module):
         widths = [min(model.width * 2**i, model.max_width) for i in range(len(stages))]
         blocks = [model.blocks if side <= model.block_side else 0 for side in stages]
         self.latent, self.side, self.top = model.latent, stages[-1], widths[-1]
-        self.classes, self.columns = len(spec.classes), spec.columns
+        self.classes, self.columns = len(spec.classes), spec.num_columns
         inputs = self.classes + 1 + 2 * self.columns
         self.embed = nn.Sequential(
             nn.Linear(inputs, EMBEDDING_SIZE),

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
 from prodgen.cli import commandline
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import UsageError
 from prodgen.data import prepare
 from prodgen.evaluation import classifier as home
@@ -39,7 +39,7 @@ BATCH, SHOWN, SEED = 64, 12, 1
 def viewer(params) -> Callable[[np.ndarray], np.ndarray]:
     """A function of pictures uint8 [N, H, W, C] to the home network's features [N, F]."""
     net = classifier.Classifier(params["head"]["bias"].shape[0])
-    see = jax.jit(lambda x: net.apply({"params": params}, images.to_float(x))[1])
+    see = jax.jit(lambda x: net.apply({"params": params}, pixels.to_float(x))[1])
 
     def features(pictures: np.ndarray) -> np.ndarray:
         parts = [np.asarray(see(pictures[i : i + BATCH])) for i in range(0, len(pictures), BATCH)]
@@ -78,8 +78,10 @@ def main(argv: list[str]) -> None:
         rows.append(made[:SHOWN])
     print(json.dumps(result, indent=1))
     if FLAGS.out:
-        sheet = images.sheet(np.concatenate(rows), SHOWN, rows=("real", *models), pixels=96)
-        Path(FLAGS.out).write_bytes(images.png(sheet))
+        sheet = pixels.draw_contact_sheet(
+            np.concatenate(rows), SHOWN, row_names=("real", *models), side=96
+        )
+        Path(FLAGS.out).write_bytes(pixels.encode_png(sheet))
 
 
 def print_error(text: str) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.batches import BATCH_SIZE, split_padded
 from prodgen.core.errors import MissingInput, UsageError
 from prodgen.core.types import Batch
@@ -28,7 +28,7 @@ from prodgen.editing.inversion import Inverted, Inverter
 from prodgen.editing.photo_input import read_photo
 from prodgen.evaluation import classifier
 from prodgen.evaluation.classifier import ReferenceClassifier
-from prodgen.runs.open import Run, open_run
+from prodgen.runs.run import Run, open_run
 
 
 def load(workdir: str | Path, step: str | int | None = None) -> Model:
@@ -47,19 +47,21 @@ class Model:
     def __init__(self, run: Run):
         self.run, self.spec, self.config = run, run.spec, run.config
         self.conditions = Conditions.load(run.path, run.spec).visible_to(run.config)
-        self._weights = run.family.eval_params(run.state)
-        config, latents = run.config, run.family.draw_latents
+        self._weights = run.step_module.eval_params(run.state)
+        config, latents = run.config, run.step_module.draw_latents
         self._draw = jax.jit(jax.vmap(lambda seed, i: latents(config, seed, i[None])[0]))
-        generate = run.family.make_generate(run.config, run.spec)
-        self._generate = jax.jit(lambda *inputs: images.to_uint8(generate(*inputs)))
+        generate = run.step_module.make_generate(run.config, run.spec)
+        self._generate = jax.jit(lambda *inputs: pixels.to_uint8(generate(*inputs)))
         self._encode = None
-        if hasattr(run.family, "make_encode"):
-            self._encode = jax.jit(run.family.make_encode(run.config, run.spec))
+        if hasattr(run.step_module, "make_encode"):
+            self._encode = jax.jit(run.step_module.make_encode(run.config, run.spec))
         self._inverters: dict[int, Inverter] = {}  # by their number of steps
 
     def latents(self, indices: np.ndarray, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
         """float32 [N, Z]: latent i is a function of (seed, indices[i]), times the temperature."""
-        return np.asarray(self.run.family.draw_latents(self.config, seed, indices)) * temperature
+        return (
+            np.asarray(self.run.step_module.draw_latents(self.config, seed, indices)) * temperature
+        )
 
     def draw(self, seeds: Sequence[int], indices: Sequence[int]) -> np.ndarray:
         """As `latents`, float32 [N, Z], each of its own seed: at most BATCH_SIZE, one program."""
@@ -82,7 +84,7 @@ class Model:
 
     def unknown(self, n: int) -> Batch:
         """Conditions of n images of which nothing is known."""
-        columns = self.spec.columns
+        columns = self.spec.num_columns
         return {
             "label": np.full(n, -1, np.int32),
             "attributes": np.zeros((n, columns), np.float32),
@@ -113,7 +115,7 @@ class Model:
     @property
     def generator(self) -> tuple[Callable, Any]:
         """generate(weights, z, conditions) -> float [B, R, R, C], to be compiled; its weights."""
-        return self.run.family.make_generate(self.config, self.spec), self._weights
+        return self.run.step_module.make_generate(self.config, self.spec), self._weights
 
     @property
     def encodes(self) -> bool:
@@ -122,7 +124,7 @@ class Model:
 
     def first_layer(self) -> np.ndarray:
         """The matrix float32 [Z, features] that a latent meets first."""
-        return np.asarray(self.run.family.first_layer_kernel(self.config, self._weights))
+        return np.asarray(self.run.step_module.first_layer_kernel(self.config, self._weights))
 
     def encode(self, pictures: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
         """The posterior means float32 [N, Z] of images uint8 [N, H, W, C].

@@ -10,7 +10,7 @@ import json
 
 import jax
 
-from prodgen.runs.open import family
+from prodgen.runs.run import get_step_module
 
 
 def config_key(config) -> str:
@@ -48,7 +48,7 @@ def initial_state(config, spec, key):
     Most fields of a config do not matter to it, so the program itself is the key. Operation by
     operation a family's first initialisation takes four times as long.
     """
-    lowered = jax.jit(lambda key: family(config).init(config, spec, key)).lower(key)
+    lowered = jax.jit(lambda key: get_step_module(config).init(config, spec, key)).lower(key)
     content = (lowered.as_text(), jax.tree.structure(lowered.out_info))
     if content not in _initialisations:
         _initialisations[content] = lowered.compile()
@@ -57,22 +57,22 @@ def initial_state(config, spec, key):
 
 def initial_shapes(config, spec):
     """The shapes of a config's state; nothing is computed."""
-    return jax.eval_shape(lambda: family(config).init(config, spec, jax.random.key(0)))
+    return jax.eval_shape(lambda: get_step_module(config).init(config, spec, jax.random.key(0)))
 
 
 @memoise_by_config
 def train_step(config, spec, variant: str = "plain"):
     """(state, batches, frozen) -> (state, metrics), on one device, nothing donated."""
-    return jax.jit(family(config).make_train_step(config, spec, identity, variant))
+    return jax.jit(get_step_module(config).make_train_step(config, spec, identity, variant))
 
 
 @memoise_by_config
 def eval_step(config, spec):
     """(state, batch, frozen) -> sums over the batch, on one device."""
-    return jax.jit(family(config).make_eval_step(config, spec, identity))
+    return jax.jit(get_step_module(config).make_eval_step(config, spec, identity))
 
 
 @memoise_by_config
 def generate(config, spec):
     """(weights, z, batch) -> images."""
-    return jax.jit(family(config).make_generate(config, spec))
+    return jax.jit(get_step_module(config).make_generate(config, spec))

@@ -12,7 +12,7 @@ from absl import flags
 
 from benchmarks import stacked_modes
 from prodgen.core.errors import MissingInput, UsageError
-from prodgen.runs.open import family
+from prodgen.runs.run import get_step_module
 from tests.tiny import ROOT, batch_of, spec_of
 from tests.tiny_gan import NETWORKS, tiny_gan
 
@@ -93,9 +93,9 @@ def test_pytorch_takes_the_same_steps(network, layout, store):
     update = torch_gan.make_update(config, store.spec, getattr(torch, layout))
     batches = [
         {name: torch.from_numpy(rows) for name, rows in batch_of(store, config, t).items()}
-        for t in range(family(config).real_batches(config))
+        for t in range(get_step_module(config).real_batches(config))
     ]
-    for variant in family(config).variants(config):
+    for variant in get_step_module(config).variants(config):
         assert np.isfinite(update(batches, variant))
 
 

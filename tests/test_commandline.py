@@ -204,7 +204,7 @@ def test_a_mode_is_one_file_and_one_line_of_the_registry(tmp_path, monkeypatch):
         modes.parse_command(["run_sample.py", "--mode=count", "--strength=1"])
     with pytest.raises(UsageError, match="--least is not read by --mode=grid") as error:
         modes.parse_command(["run_sample.py", "--mode=grid", "--workdir=x", "--least=1"])
-    assert "it is read by count" in error.value.next
+    assert "it is read by count" in error.value.next_step
 
 
 def test_every_mode_declares_its_options_with_help_and_sound_defaults():

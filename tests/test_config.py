@@ -16,7 +16,7 @@ from prodgen.config import (
     load_config,
 )
 from prodgen.core.errors import UsageError
-from prodgen.runs import folder
+from prodgen.runs.workdir import check_config
 from tests.tiny import ROOT, tiny
 
 
@@ -48,7 +48,7 @@ def test_every_default_keeps_its_rule_and_every_field_has_a_help():
 def test_a_wrong_field_or_value_is_named_with_what_is_allowed(path, text, says):
     with pytest.raises(UsageError, match="config." + path) as caught:
         commandline.read_config(str(ROOT / "configs/vae.py"), [(path, text)])
-    assert says in caught.value.line()
+    assert says in caught.value.format_line()
 
 
 def test_overrides_keep_their_types():
@@ -104,9 +104,9 @@ def test_a_run_of_before_a_field_existed_is_opened_and_continued(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"config": older}))
     assert load_config(tmp_path / "config.json").to_dict() == tiny().to_dict()
     assert find_differences(older, tiny()) == []
-    folder.check_config(tmp_path, tiny())
+    check_config(tmp_path, tiny())
     with pytest.raises(UsageError, match="config.data.cutout: 'none' -> 'plain'"):
-        folder.check_config(tmp_path, tiny(data__cutout="plain"))
+        check_config(tmp_path, tiny(data__cutout="plain"))
     del older["data"]["fit"]  # one that every run has had
     (tmp_path / "config.json").write_text(json.dumps({"config": older}))
     with pytest.raises(UsageError, match="lacks the field config.data.fit"):
@@ -142,7 +142,7 @@ def test_a_run_may_grow_longer_only_where_no_schedule_depends_on_its_length():
 def test_what_does_not_fit_in_a_game_is_refused_with_its_reason(fields, what):
     with pytest.raises(UsageError, match=what) as error:
         tiny(**({"model__name": "r3gan"} | fields))
-    assert error.value.next or "config." in error.value.what
+    assert error.value.next_step or "config." in error.value.message
 
 
 # A run of each family, and overrides that it does not read.
@@ -173,7 +173,7 @@ def test_a_field_that_a_run_does_not_read_is_refused(name):
     for path, text in UNREAD[name]:
         with pytest.raises(UsageError, match=f"config.{path} is not read with config") as error:
             commandline.read_config(str(ROOT / name), [(path, text)])
-        assert "it is read with" in error.value.what
+        assert "it is read with" in error.value.message
 
 
 def test_a_field_is_read_once_the_fields_that_it_depends_on_say_so():
@@ -213,7 +213,7 @@ def test_a_config_file_that_sets_what_its_run_does_not_read_is_refused(tmp_path,
     path.write_text(FILE.format("config.augment.travel = 1"))
     with pytest.raises(UsageError, match="shop.py:6: ") as error:
         commandline.read_config(str(path))
-    assert "config.augment.ada_images" in error.value.next
+    assert "config.augment.ada_images" in error.value.next_step
 
 
 def test_a_text_may_be_empty_and_an_old_value_is_named_with_the_new_one():
@@ -223,7 +223,7 @@ def test_a_text_may_be_empty_and_an_old_value_is_named_with_the_new_one():
     assert read(("parallel.require_platform", "")).parallel.require_platform == ""
     with pytest.raises(UsageError, match="'classifier', 'lpips'") as error:
         read(("loss.perceptual", "home"))
-    assert "config.loss.perceptual=classifier" in error.value.next
+    assert "config.loss.perceptual=classifier" in error.value.next_step
 
 
 def test_a_flagfile_is_checked_as_the_command_line_is(tmp_path):

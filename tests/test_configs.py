@@ -12,7 +12,7 @@ from prodgen.cli import commandline
 from prodgen.config import FIELDS, flatten, is_read
 from prodgen.core import rng
 from prodgen.core.types import Spec
-from prodgen.runs import open as runs
+from prodgen.runs.run import get_step_module
 from tests.tiny import ROOT, Squares
 from tests.tiny_gan import home_of, shapes_of
 
@@ -82,7 +82,7 @@ def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, grey):
     config = RecordedConfig(plain, paths)
     classes, attributes = ((), ()) if grey else (("a", "b"), Squares().schema())
     spec = Spec(plain.data.resolution, 1 if grey else 3, classes, attributes)
-    family, size = runs.family(plain), plain.train.batch_size
+    family, size = get_step_module(plain), plain.train.batch_size
     state = jax.eval_shape(lambda: family.init(config, spec, rng.key(0, "init")))
     batch, frozen = shapes_of(spec, size), jax.eval_shape(lambda: home_of(spec))
     for variant in dict.fromkeys(family.variants(config)):

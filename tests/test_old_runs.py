@@ -19,9 +19,9 @@ from prodgen import trainer
 from prodgen.config import FIELDS, compute_fingerprint, load_config, renames
 from prodgen.core import trees
 from prodgen.core.errors import UsageError
-from prodgen.report import html, writer
-from prodgen.runs import folder
-from prodgen.runs.open import open_run
+from prodgen.report import run_page, writer
+from prodgen.runs.run import open_run
+from prodgen.runs.workdir import check_config, lock_workdir, read_record
 from tests.modes import run_mode
 
 FOLDER = Path(__file__).parent / "runs_0.1"
@@ -50,7 +50,7 @@ def old_run(tmp_path, request):
 
 @pytest.mark.parametrize("old_run", FAMILIES, indirect=True)
 def test_an_old_run_opens_and_samples_the_same_image(old_run, tmp_path):
-    record = folder.read(old_run)
+    record = read_record(old_run)
     assert record["versions"]["prodgen"] == "0.1.0"
     assert record["fingerprint"] == EXPECTED["runs"][old_run.name]["fingerprint"]
     assert compute_fingerprint(load_config(old_run / "config.json")) == record["fingerprint"]
@@ -71,13 +71,13 @@ def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):
     config = load_config(old_run / "config.json")
     with config.unlocked():
         config.data.cache_dir = str(tmp_path / "cache")
-    with folder.claim(old_run):
-        folder.check_config(old_run, config)
+    with lock_workdir(old_run):
+        check_config(old_run, config)
         trainer.train(config, old_run)
     expected = EXPECTED["runs"][old_run.name]
     run = open_run(old_run, "latest")
     assert run.step == 6
-    leaves = {name: np.asarray(leaf) for name, leaf in trees.names(run.state).items()}
+    leaves = {name: np.asarray(leaf) for name, leaf in trees.flatten_with_paths(run.state).items()}
     assert set(leaves) == set(expected["leaves"])
     for name, (digest, total) in expected["leaves"].items():
         if has_same_machine():
@@ -85,7 +85,7 @@ def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):
         np.testing.assert_allclose(np.abs(leaves[name].astype(float)).sum(), total, rtol=1e-3)
     metrics = [renames.update_metrics(line) for line in expected["metrics"]]
     if has_same_machine():
-        assert writer.read(old_run / writer.METRICS) == metrics
+        assert writer.read_jsonl(old_run / writer.METRICS_FILE) == metrics
     record = json.loads((old_run / "config.json").read_text())
     assert record["config"] == config.to_dict() and "home" not in record
     assert record["fingerprint"] == expected["fingerprint"]
@@ -99,12 +99,12 @@ def test_old_names_are_read_under_the_new_ones(old_run):
     config = load_config(old_run / "config.json")
     assert config.augment.ada_images == 800 and config.optim.d_lr_ratio == 0.5
     assert config.loss.perceptual == "classifier"
-    record = folder.read(old_run)
+    record = read_record(old_run)
     assert record["classifier"]["accuracy"] == 0.0625 and "home" not in record
     assert {"mean", "std"} <= set(record["data"]["spec"]["attributes"][0])
-    last = writer.read(old_run / writer.METRICS)[-1]
+    last = writer.read_jsonl(old_run / writer.METRICS_FILE)[-1]
     assert {"val/condition_accuracy", "val/out_of_range_fraction"} <= set(last)
-    assert "Condition accuracy" in html.report(old_run).read_text()
+    assert "Condition accuracy" in run_page.write_report(old_run).read_text()
 
 
 @pytest.mark.parametrize("old_run", ["vae"], indirect=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from prodgen.parallel import compilation, device_mesh
-from prodgen.runs import open as runs
+from prodgen.runs.run import get_step_module
 from prodgen.steps import vae, vaegan
 from tests.tiny import ALL, batch_of, close, mesh_of, tiny
 from tests.tiny_gan import batches_of, home_of, start, tiny_gan
@@ -103,7 +103,7 @@ def train_adversarial(store, mode: str, devices: int, fields: dict):
         parallel__mode=mode, optim__name="sgd", optim__warmup_steps=0,
         **({"optim__lr": 1e-6 if fields["model__name"] == "vaegan" else 1e-3} | fields),
     )  # fmt: skip
-    family, mesh = runs.family(config), mesh_of(config, devices)
+    family, mesh = get_step_module(config), mesh_of(config, devices)
     sharding = device_mesh.replicated_sharding(mesh)
     state = jax.device_put(start(config, store.spec), sharding)
     frozen_params = jax.device_put(home_of(store.spec) if family is vaegan else {}, sharding)
@@ -142,7 +142,7 @@ def test_evaluations_of_a_gan_are_equal_in_every_mode(store):
     def evaluate(mode, devices):
         config = tiny_gan(parallel__mode=mode, model__name="dcgan")
         mesh = mesh_of(config, devices)
-        family, sharding = runs.family(config), device_mesh.replicated_sharding(mesh)
+        family, sharding = get_step_module(config), device_mesh.replicated_sharding(mesh)
         state, frozen_params = jax.device_put(
             (start(config, store.spec), home_of(store.spec)), sharding
         )

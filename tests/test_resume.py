@@ -20,7 +20,7 @@ from prodgen.cli import commandline
 from prodgen.config import flatten, is_read
 from prodgen.core import trees
 from prodgen.runs import checkpoint
-from prodgen.runs.open import open_run
+from prodgen.runs.run import open_run
 from tests.compilation import QUICK_XLA_FLAGS
 from tests.tiny import ROOT, TINY
 
@@ -70,7 +70,7 @@ def final(workdir):
     run = open_run(workdir, "latest")
     leaves = {
         path: hashlib.sha256(np.asarray(leaf).tobytes()).hexdigest()
-        for path, leaf in trees.names(jax.device_get(run.state)).items()
+        for path, leaf in trees.flatten_with_paths(jax.device_get(run.state)).items()
     }
     return run.step, leaves, (workdir / "metrics.jsonl").read_text()
 
@@ -108,7 +108,7 @@ def kill(process, workdir):
     """Kill a run; return its last saved step, 0 where there is none."""
     process.send_signal(signal.SIGKILL)
     process.wait()
-    saved = max(checkpoint.steps(workdir), default=0)
+    saved = max(checkpoint.list_steps(workdir), default=0)
     assert process.returncode == -signal.SIGKILL or saved == STEPS
     return saved
 
@@ -217,7 +217,7 @@ def test_an_adversarial_run_resumes_bit_for_bit_with_its_p(tmp_path):
     wait_for(process, tmp_path / "run", 6)
     process.send_signal(signal.SIGTERM)
     finish(process, 75)
-    assert checkpoint.steps(tmp_path / "run")[-1] < STEPS
+    assert checkpoint.list_steps(tmp_path / "run")[-1] < STEPS
     finish(start(tmp_path / "run", cache, *ADAPTIVE, **gan))
     assert final(tmp_path / "run") == expected
 
@@ -235,7 +235,7 @@ def test_another_config_in_the_folder_is_refused_with_the_difference(undisturbed
 def test_when_no_checkpoint_passes_the_run_stops_with_65_and_names_them(tmp_path, undisturbed_run):
     cache, workdir = undisturbed_run
     shutil.copytree(workdir, tmp_path / "run")
-    steps = checkpoint.steps(tmp_path / "run")
+    steps = checkpoint.list_steps(tmp_path / "run")
     assert STEPS in steps
     for path in (tmp_path / "run" / "checkpoints").glob("*/_METADATA"):
         path.write_text("{}")

@@ -16,7 +16,8 @@ from prodgen.data.conditions import Conditions
 from prodgen.data.source import Item
 from prodgen.data.store import SPLITS
 from prodgen.parallel import device_mesh
-from prodgen.runs import checkpoint, folder
+from prodgen.runs import checkpoint
+from prodgen.runs.workdir import write_record
 from tests import programs
 
 ROOT = Path(__file__).parents[1]
@@ -144,13 +145,13 @@ def _train_vae(config: ConfigDict, store, steps: int):
 def write_run(path: Path, store, config: ConfigDict, state, step: int) -> None:
     """A run's folder at one step, as the trainer writes it."""
     path.mkdir()
-    keeper = checkpoint.Checkpoints(path, 2, 1)
+    keeper = checkpoint.CheckpointManager(path, 2, 1)
     keeper.save(step, state, 1.0)
     keeper.wait()
     Conditions.from_store(store).save(path)
     counts = {name: len(store.ids(name)) for name in SPLITS}
     data = {"digest": store.digest(), "counts": counts, "spec": store.spec.to_json()}
-    folder.write(path, config, data, {})
+    write_record(path, config, data, {})
 
 
 def vae_run(path: Path, store, steps: int) -> Path:

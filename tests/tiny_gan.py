@@ -10,7 +10,7 @@ from prodgen.config import registry
 from prodgen.core import rng
 from prodgen.core.types import Batch
 from prodgen.models import classifier
-from prodgen.runs.open import family
+from prodgen.runs.run import get_step_module
 from tests import programs
 from tests.tiny import batch_of, tiny
 
@@ -42,7 +42,7 @@ def home_of(spec) -> dict:
 @functools.cache
 def _classifier_start(spec):
     """(key) -> a classifier's weights, compiled."""
-    net = classifier.Classifier(len(spec.classes) + spec.columns or 5)
+    net = classifier.Classifier(len(spec.classes) + spec.num_columns or 5)
     return jax.jit(lambda key: net.init(key, classifier.dummy_image(spec))["params"])
 
 
@@ -52,7 +52,7 @@ def start(config, spec, seed=0):
 
 def batches_of(store, config, step: int = 0) -> tuple[Batch, ...]:
     """The batches of one training step."""
-    count = family(config).real_batches(config)
+    count = get_step_module(config).real_batches(config)
     return tuple(batch_of(store, config, step * count + i) for i in range(count))
 
 
@@ -63,7 +63,7 @@ def stepper(config, spec, variant: str = "penalised"):
 
 def trained(store, config, steps: int):
     """(state, metrics of each step) after some steps, its variants in turn."""
-    turns = family(config).variants(config)
+    turns = get_step_module(config).variants(config)
     programs = {variant: stepper(config, store.spec, variant) for variant in set(turns)}
     state, seen = start(config, store.spec), []
     for t in range(steps):
@@ -78,8 +78,8 @@ def shapes_of(spec, size: int) -> Batch:
     kinds = {
         "image": ((size, *spec.shape), jnp.uint8),
         "label": ((size,), jnp.int32),
-        "attributes": ((size, spec.columns), jnp.float32),
-        "known": ((size, spec.columns), jnp.bool_),
+        "attributes": ((size, spec.num_columns), jnp.float32),
+        "known": ((size, spec.num_columns), jnp.bool_),
         "id": ((size,), jnp.int32),
         "slot": ((size,), jnp.int32),
     }

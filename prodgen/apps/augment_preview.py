@@ -11,7 +11,7 @@ import numpy as np
 from prodgen.apps.common.options import MAX_IMAGES, PngOptions, RunOptions, SeedOptions
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     p = probability(model)
     shown = [pictures[:, None], augmented(model, pictures, p, options.seed)]
     rows = np.concatenate(shown, axis=1).reshape(-1, *model.spec.shape)
-    sheet = images.sheet(rows, 1 + VERSIONS, pixels=96)
+    sheet = pixels.draw_contact_sheet(rows, 1 + VERSIONS, side=96)
     details = {"policy": augment.policy, "flip": augment.flip, "p": p, "pictures": names}
     out.png(target.name, sheet, details, "augmented")
     return out.close()
@@ -68,9 +68,9 @@ def augmented(model: Model, pictures: np.ndarray, p: float, seed: int) -> np.nda
 
     policy = policies.make(model.config.augment.policy, model.config.augment.flip)
     white = (255,) * model.spec.channels
-    background = images.to_float(np.uint8(model.spec.background or white))
-    repeated = images.to_float(pictures.repeat(VERSIONS, axis=0))
+    background = pixels.to_float(np.uint8(model.spec.background or white))
+    repeated = pixels.to_float(pictures.repeat(VERSIONS, axis=0))
     slots = np.arange(len(repeated))
     uniforms = rng.uniform(rng.key(seed, "augment"), slots, (policy.numbers,))
-    found = images.to_uint8(jax.jit(policy)(repeated, uniforms, p, background))
+    found = pixels.to_uint8(jax.jit(policy)(repeated, uniforms, p, background))
     return np.asarray(found).reshape(len(pictures), VERSIONS, *pictures.shape[1:])

@@ -19,7 +19,7 @@ from prodgen.apps.common.options import FitOptions, PngOptions, RunOptions
 from prodgen.apps.common.output import Output, Stamp, say
 from prodgen.cli.options import option
 from prodgen.core.csv_files import format_csv
-from prodgen.core.errors import BadData, ProdgenError, Refused, UsageError
+from prodgen.core.errors import BadData, ProdgenError, RejectedItem, UsageError
 from prodgen.core.files import write_atomically
 from prodgen.editing import FIT_STEPS, batch_requests
 from prodgen.editing.batch_requests import Order
@@ -150,7 +150,7 @@ def _of_photos(means: Means, pieces: Sequence[Piece], put: Put, settle: Settle) 
             say(f"{i} of {len(groups)} rows with a photo")
         try:
             found = rows.of_photo(means, order)
-        except (ProdgenError, Refused) as error:
+        except (ProdgenError, RejectedItem) as error:
             problems.append((order.line, str(error)))
             continue
         problems += settle()  # photos are large: those of one row at most wait for the disk
@@ -175,7 +175,7 @@ def _writer(
     waiting = []
 
     def write(piece: Piece, found: Found) -> None:
-        if isinstance(found, Refused):
+        if isinstance(found, RejectedItem):
             ledger.refuse(piece.file, f"{piece.file}: {found}", piece.entry)
             return
         stamp = Stamp(means.model, mode, options, piece.order.seed)
@@ -190,7 +190,7 @@ def _writer(
         for piece, job in waiting:
             try:
                 job.result()
-            except (ProdgenError, Refused) as error:
+            except (ProdgenError, RejectedItem) as error:
                 problems.append((piece.order.line, f"{piece.file}: {error}"))
         waiting.clear()
         return problems

@@ -19,9 +19,9 @@ from prodgen.apps.common.cutout_sheet import Sheet
 from prodgen.apps.common.options import MAX_IMAGES, CutoutOptions
 from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
-from prodgen.core import decode, images
+from prodgen.core import decode, pixels
 from prodgen.core.csv_files import format_csv
-from prodgen.core.errors import BadData, Refused, UsageError
+from prodgen.core.errors import BadData, RejectedItem, UsageError
 from prodgen.data.folder import Entry
 from prodgen.photo import cutout
 from prodgen.photo.cutout import Cutout
@@ -83,7 +83,7 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     origin = {"images": options.images, "cutout": options.cutout, "background": options.background}
     said = summary(rows)
     out.write(TABLE, _table(rows), origin)
-    out.write(SHEET, images.png(sheet.draw(said)), origin)
+    out.write(SHEET, pixels.encode_png(sheet.draw(said)), origin)
     say(said)
     written = out.close()
     if all(row.refused for row in rows):
@@ -109,14 +109,14 @@ def _rows(
     for i, (entry, file, name) in enumerate(zip(entries, files, listing.png_names(files),
                                                 strict=True)):  # fmt: skip
         picture, cut = _cut(folder / entry.name, entry, cutter)
-        if isinstance(cut, Refused):
+        if isinstance(cut, RejectedItem):
             row = Row(file, refused=str(cut))
             sheet.add(file, picture, None, (row.refused.partition(":")[0],))
         else:
             row = _row(file, f"{CUT}/{name}", cut)
             content = cut.rgba if ground is None else cut.over(ground)
             details = {"file": file, "findings": row.findings, "background": ground}
-            out.write(row.written, images.png(content), details)
+            out.write(row.written, pixels.encode_png(content), details)
             sheet.add(file, picture, cut.rgba, row.keys)
             done += 1
         yield row
@@ -125,18 +125,20 @@ def _rows(
             say(f"{i + 1} of {len(entries)} looked at, {done} cut out")
 
 
-def _cut(path: Path, entry: Entry, cutter: Cutter) -> tuple[np.ndarray | None, Cutout | Refused]:
+def _cut(
+    path: Path, entry: Entry, cutter: Cutter
+) -> tuple[np.ndarray | None, Cutout | RejectedItem]:
     """The picture in a file, uint8 [H, W, C], if there is one, and its cut-out or why not."""
     picture = None
     try:
         if entry.refusal:
-            raise Refused(entry.refusal)
-        picture = decode.decode_file(path, listing.MAX_PIXELS, still=True)
+            raise RejectedItem(entry.refusal)
+        picture = decode.decode_file(path, listing.MAX_PIXELS, single_frame=True)
         return picture, cutout.cut(picture, cutter)
-    except Refused as refused:
+    except RejectedItem as refused:
         return picture, refused
     except MemoryError:
-        return None, Refused("too large: not enough memory to cut it out")
+        return None, RejectedItem("too large: not enough memory to cut it out")
 
 
 def _row(file: str, name: str, cut: Cutout) -> Row:

@@ -15,7 +15,7 @@ import numpy as np
 from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.core import images
+from prodgen.core import pixels
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -44,7 +44,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     one = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
     conditions = {name: value.repeat(len(z), axis=0) for name, value in one.items()}
     names = [f"{i + 1} ({gain:.2f})" for i, gain in enumerate(gains[:rows])]
-    sheet = images.sheet(model.decode(z, conditions), len(values), rows=names, pixels=96)
+    sheet = pixels.draw_contact_sheet(
+        model.decode(z, conditions), len(values), row_names=names, side=96
+    )
     details = {
         "directions": directions[:rows].tolist(),
         "gains": gains[:rows].tolist(),

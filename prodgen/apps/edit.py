@@ -31,9 +31,9 @@ from prodgen.apps.common.options import (
 from prodgen.apps.common.output import Output, refuse_taken, say
 from prodgen.cli.options import option
 from prodgen.config import registry
-from prodgen.core import decode, images, provenance
+from prodgen.core import decode, pixels, provenance
 from prodgen.core.csv_files import format_csv
-from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.editing import FIT_STEPS
 from prodgen.photo import backdrop, cutout
 
@@ -46,7 +46,7 @@ TABLE, SHEET = "edit.csv", "edit.png"
 PIXELS = 192  # a side of a picture on the sheet
 SHOWN, COLUMNS = 24, 8  # photos on the sheet, at most; side by side
 WHITE = (255, 255, 255)
-SYNTHETIC = "composed of generated pictures"  # of provenance.SOURCES
+SYNTHETIC = "composed of generated pictures"  # of provenance.DIGITAL_SOURCE_TYPES
 RECOLOUR = {"edit": ("recolour",)}
 NEED_RUN = ("attribute", "inpaint", "mix")  # edits that a run draws
 
@@ -125,7 +125,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
         try:
             shot = opened(path, cutter)
             found = act(shot)
-        except (BadData, Refused) as error:
+        except (BadData, RejectedItem) as error:
             say(f"left out: {path.name}: {error}")
             rows.append({"file": path.name, "method": "", "problem": str(error)})
             continue
@@ -146,17 +146,17 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
 
 
 def source(edited: Edited, photo: Path) -> str:
-    """What an edited photo's file says of it, one of provenance.SOURCES: whether a model had a part
-    in the edit, or in the photo."""
+    """What an edited photo's file says of it, one of provenance.DIGITAL_SOURCE_TYPES: whether a
+    model had a part in the edit, or in the photo."""
     made = edited.how == "generated" or provenance.is_generated(photo)
     return SYNTHETIC if made else "composed"
 
 
 def opened(path: Path, cutter: Callable) -> Shot:
-    """A photo, cut out. BadData or Refused names what is wrong with it."""
+    """A photo, cut out. BadData or RejectedItem names what is wrong with it."""
     from prodgen.editing.edits import Shot
 
-    picture = decode.decode_file(path, listing.MAX_PIXELS, still=True)
+    picture = decode.decode_file(path, listing.MAX_PIXELS, single_frame=True)
     return Shot.of(picture, cutter)
 
 
@@ -218,7 +218,7 @@ def _hole(file: str) -> np.ndarray:
         raise MissingInput(f"--mask={file} does not exist", "name a picture of the photo's size")
     try:
         return decode.decode_file(path, listing.MAX_PIXELS)[..., 0] / np.float32(255)
-    except Refused as reason:
+    except RejectedItem as reason:
         raise BadData(f"--mask={file}: {reason}", "name a PNG") from None
 
 
@@ -231,13 +231,13 @@ def _mix(
     out.stamp.check(inverter.model.spec.resolution)
     try:
         other = opened(Path(options.other).expanduser(), cutter)
-    except Refused as reason:
+    except RejectedItem as reason:
         raise BadData(f"--other={options.other}: {reason}", "name another photo") from None
     rows = []
     for path in paths:
         try:
             rows.append(edits.mixed([opened(path, cutter), other], inverter, options.frames))
-        except Refused as reason:
+        except RejectedItem as reason:
             say(f"left out: {path.name}: {reason}")
             continue
         for k, picture in enumerate(rows[-1]):
@@ -245,7 +245,7 @@ def _mix(
             out.png(f"{path.stem}_mix_{k:02d}.png", picture, {"of": path.name, "share": share})
     if not rows:
         raise BadData(f"none of {len(paths)} photos shows a product", "name others")
-    sheet = images.sheet(np.concatenate(rows), options.frames, pixels=96)
+    sheet = pixels.draw_contact_sheet(np.concatenate(rows), options.frames, side=96)
     out.png(SHEET, sheet, {"edit": "mix", "other": options.other})
     return out.close()
 
@@ -261,13 +261,13 @@ def _sheet(shown: list[list[np.ndarray]]):
         for row in range(longest)
         for column in shown[start : start + wide]
     ]
-    return images.sheet(np.stack(list(_small(cells))), wide, pixels=PIXELS)
+    return pixels.draw_contact_sheet(np.stack(list(_small(cells))), wide, side=PIXELS)
 
 
 def _small(cells: list[np.ndarray]) -> Iterator[np.ndarray]:
     """Each in the middle of a white square of PIXELS."""
     for cell in cells:
-        picture = images.picture(cell)
+        picture = pixels.to_pillow(cell)
         picture.thumbnail((PIXELS, PIXELS))
         frame = backdrop.fill((PIXELS, PIXELS), WHITE)
         top, left = (PIXELS - picture.height) // 2, (PIXELS - picture.width) // 2

@@ -21,9 +21,9 @@ from prodgen.apps.common.options import Options as CommonOptions
 from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.config import registry
-from prodgen.core import images, provenance
+from prodgen.core import pixels, provenance
 from prodgen.core.csv_files import format_csv
-from prodgen.core.errors import Refused, UsageError
+from prodgen.core.errors import RejectedItem, UsageError
 from prodgen.data.folder import Entry
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Repair, Verdict
@@ -77,7 +77,7 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     origin = {"images": options.images, "profile": options.profile}
     said = summary(rows, options.profile)
     out.write(TABLE, _table(rows, options.repair), origin)
-    out.write(SHEET, images.png(sheet.draw(said)), origin)
+    out.write(SHEET, pixels.encode_png(sheet.draw(said)), origin)
     say(said)
     return out.close()
 
@@ -109,14 +109,14 @@ def _checked(path: Path, entry: Entry, profile: str) -> tuple[Verdict, np.ndarra
     """The verdict on a file and its picture, uint8 [H, W, 1 | 3 | 4], where there is one."""
     try:
         if entry.refusal:
-            raise Refused(entry.refusal)
+            raise RejectedItem(entry.refusal)
         picture = marketplace.read_image(path)
         return marketplace.check(picture, profile), picture
-    except Refused as refused:
+    except RejectedItem as refused:
         return marketplace.unreadable_verdict(refused), None
     except MemoryError:
         return marketplace.unreadable_verdict(
-            Refused("too large: not enough memory to measure it")
+            RejectedItem("too large: not enough memory to measure it")
         ), None
 
 
@@ -125,7 +125,7 @@ def _mended(
 ) -> Row:
     """The row of a picture that fails, after mending it; the mended one is written as `name`.
 
-    done: of provenance.SOURCES; what a model made is still that when it is mended.
+    done: of provenance.DIGITAL_SOURCE_TYPES; what a model made is still that when it is mended.
     """
     if picture is None:
         return dataclasses.replace(row, repair="refused: no readable picture")

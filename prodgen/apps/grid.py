@@ -11,7 +11,7 @@ import numpy as np
 from prodgen.apps.common.options import MAX_IMAGES, SampleOptions
 from prodgen.apps.common.output import Output, describe
 from prodgen.cli.options import option
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.types import Batch
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         {"index": i, "latent": z[i].tolist()} | describe(conditions, model.spec, i)
         for i in range(n)
     ]
-    sheet = images.sheet(pictures, COLUMNS, rows=rows, pixels=96)
+    sheet = pixels.draw_contact_sheet(pictures, COLUMNS, row_names=rows, side=96)
     out.png(target.name, sheet, {"pictures": details})
     return out.close()
 

@@ -11,7 +11,7 @@ import numpy as np
 from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.types import Batch
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     conditions = _conditions(model, options, rows, t)
     pictures = model.decode(z, conditions)
     details = {"ends": ends.tolist(), "frames": frames}
-    strip = images.sheet(pictures, frames, pixels=96)
+    strip = pixels.draw_contact_sheet(pictures, frames, side=96)
     out.png(target.name, strip, details)
     moving = _frames(pictures, rows, frames)
     out.apng(target.stem + "_moving.png", moving, details)
@@ -80,6 +80,6 @@ def _frames(pictures: np.ndarray, rows: int, frames: int) -> list[np.ndarray]:
     """All rows side by side, forwards and backwards."""
     film = pictures.reshape(rows, frames, *pictures.shape[1:])
     forward = [
-        images.enlarge(np.concatenate(film[:, i], axis=1)[None], 96)[0] for i in range(frames)
+        pixels.enlarge(np.concatenate(film[:, i], axis=1)[None], 96)[0] for i in range(frames)
     ]
     return forward + forward[-2:0:-1]

@@ -15,7 +15,7 @@ import numpy as np
 from prodgen.apps.common.options import MAX_IMAGES, ExtractorOptions, FitOptions, InputOptions
 from prodgen.apps.common.output import Output, describe, say
 from prodgen.cli.options import option
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.csv_files import format_csv
 
 if TYPE_CHECKING:
@@ -43,7 +43,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     target = out.locate(options.output)
     products = inverted(model, options, options.n)
     found, told = products.found, measured(products, options)
-    sheet = images.sheet(pairs(found.pictures, found.decoded, COLUMNS), COLUMNS, pixels=96)
+    sheet = pixels.draw_contact_sheet(
+        pairs(found.pictures, found.decoded, COLUMNS), COLUMNS, side=96
+    )
     entries = [
         {"name": name, "latent": z.tolist()} | numbers | describe(found.conditions, model.spec, i)
         for i, (name, z, numbers) in enumerate(zip(products.names, found.z, told, strict=True))

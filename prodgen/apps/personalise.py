@@ -23,7 +23,7 @@ from prodgen.apps.common.options import (
 )
 from prodgen.apps.common.output import Output, describe, say
 from prodgen.cli.options import option
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import BadData, UsageError
 from prodgen.core.types import Batch
 from prodgen.data import history
@@ -115,7 +115,7 @@ def _products(inverter: Inverter, store, found: History) -> tuple[list[Interacti
             pictures.append(read_photo(Path(one.file), model.config.data, model.spec))
             files.append(one)
         except BadData as error:
-            refused.append(f"line {one.line}: {error.what}")
+            refused.append(f"line {one.line}: {error.message}")
     if not used and not files:
         raise BadData(f"no product of the history can be used: {'; '.join(refused[:8])}")
     if files:
@@ -190,7 +190,7 @@ def drawn(history: np.ndarray, weights: np.ndarray, made: np.ndarray) -> Image.I
 
 def _block(title: str, pictures: np.ndarray, captions: list[str]) -> Image.Image:
     """Pictures in rows of COLUMNS under a title, each over its caption."""
-    large = images.enlarge(pictures, SIDE)
+    large = pixels.enlarge(pictures, SIDE)
     side, below = large.shape[1], LINE if captions else 0
     step, rows = side + GAP, -(-len(large) // COLUMNS)
     height = LINE + 2 * GAP + rows * (step + below)
@@ -199,7 +199,7 @@ def _block(title: str, pictures: np.ndarray, captions: list[str]) -> Image.Image
     draw.text((GAP, GAP), title, fill=GREY, font=font)
     for i, picture in enumerate(large):
         x, y = GAP + i % COLUMNS * step, LINE + 2 * GAP + i // COLUMNS * (step + below)
-        block.paste(images.picture(picture), (x, y))
+        block.paste(pixels.to_pillow(picture), (x, y))
         if captions:
             middle = (x + side // 2, y + side + LINE // 2)
             draw.text(middle, captions[i], fill=GREY, font=font, anchor="mm")

@@ -11,7 +11,7 @@ import numpy as np
 from prodgen.apps.common.options import MAX_IMAGES, InputOptions
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.core import images
+from prodgen.core import pixels
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -42,7 +42,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         {"name": name, "psnr": round(_psnr(a, b), 3), "latent": z.tolist()}
         for name, a, b, z in zip(names, pictures, decoded, mean, strict=True)
     ]
-    sheet = images.sheet(pairs(pictures, decoded, COLUMNS), COLUMNS, pixels=96)
+    sheet = pixels.draw_contact_sheet(pairs(pictures, decoded, COLUMNS), COLUMNS, side=96)
     out.png(target.name, sheet, {"pictures": details})
     return out.close()
 

@@ -15,7 +15,7 @@ from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.config.registry import suggest_names
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Attribute, Spec
@@ -46,11 +46,11 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     conditions = model.conditions.pick(options.seed, indices, options.label, held)
     z = model.latents(indices, options.seed, options.temperature).repeat(len(values), axis=0)
     conditions = {name: rows.repeat(len(values), axis=0) for name, rows in conditions.items()}
-    place = model.spec.slices()[attribute.name]
+    place = model.spec.column_slices()[attribute.name]
     columns = np.stack([attribute.encode(value) for value in values])
     conditions["attributes"][:, place] = np.tile(columns, (len(indices), 1))
     conditions["known"][:, place] = True
-    sheet = images.sheet(model.decode(z, conditions), len(values), pixels=96)
+    sheet = pixels.draw_contact_sheet(model.decode(z, conditions), len(values), side=96)
     shown = [value if isinstance(value, str) else round(value, 4) for value in values]
     out.png(target.name, sheet,
               {"attribute": attribute.name, "values": shown})  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.core import images
+from prodgen.core import pixels
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -44,7 +44,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     one = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
     conditions = {name: value.repeat(len(z), axis=0) for name, value in one.items()}
     names = [f"z{latent} ({activity[latent]:.2f})" for latent in order]
-    sheet = images.sheet(model.decode(z, conditions), len(values), rows=names, pixels=96)
+    sheet = pixels.draw_contact_sheet(
+        model.decode(z, conditions), len(values), row_names=names, side=96
+    )
     details = {
         "latents": order.tolist(),
         "activity": [round(float(activity[latent]), 4) for latent in order],

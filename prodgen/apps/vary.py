@@ -15,7 +15,7 @@ from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions
 from prodgen.apps.common.output import Output, describe, say
 from prodgen.cli.options import option
 from prodgen.config import registry
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.types import Spec
 from prodgen.editing import STRENGTH
 
@@ -63,7 +63,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
             details = told(name, options, varied, j, model.spec)
             out.png(f"{i:03d}_{Path(name).stem}_{j:03d}.png", picture, details)
         say(_said(name, varied, options))
-    sheet = images.sheet(np.stack(rows), count + 2, pixels=96)
+    sheet = pixels.draw_contact_sheet(np.stack(rows), count + 2, side=96)
     out.png("sheet.png", sheet, {"strength": options.strength})
     return out.close()
 

@@ -14,7 +14,7 @@ import numpy as np
 from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
-from prodgen.core import images
+from prodgen.core import pixels
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -48,12 +48,12 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         asked = viewpoints.set_viewpoints(conditions, spec, around, above, azimuths, elevations)
         pictures = model.decode(np.repeat(z[None], len(asked["label"]), axis=0), asked)
         stem = f"{i:03d}_{Path(name).stem}"
-        sheet = images.sheet(
-            pictures, len(azimuths), rows=[f"{e:g}" for e in elevations], pixels=96
+        sheet = pixels.draw_contact_sheet(
+            pictures, len(azimuths), row_names=[f"{e:g}" for e in elevations], side=96
         )
         details = {"of": name, "azimuths": azimuths, "elevations": elevations}
         out.png(f"{stem}.png", sheet, details)
         middle = len(elevations) // 2 * len(azimuths)
-        frames = images.enlarge(pictures[middle : middle + len(azimuths)], 192)
+        frames = pixels.enlarge(pictures[middle : middle + len(azimuths)], 192)
         out.apng(f"{stem}_turntable.png", frames, details)
     return out.close()

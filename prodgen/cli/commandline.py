@@ -48,7 +48,7 @@ def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        return _print_error(StorageError.of(error))
+        return _print_error(StorageError.from_os_error(error))
     except Exception as error:  # a defect of prodgen: its traceback, then the one line
         traceback.print_exc()
         return _print_error(
@@ -58,7 +58,7 @@ def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
 
 def _print_error(error: ProdgenError) -> int:
     """Print the error's line and return its exit code."""
-    print(error.line(), file=sys.stderr, flush=True)
+    print(error.format_line(), file=sys.stderr, flush=True)
     return error.code
 
 

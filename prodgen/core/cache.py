@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prodgen.core.files import read_sealed, write_sealed
+from prodgen.core.files import read_checksummed, write_checksummed
 
 
 def cached_bytes(path: Path, compute: Callable[[], bytes]) -> bytes:
@@ -15,12 +15,12 @@ def cached_bytes(path: Path, compute: Callable[[], bytes]) -> bytes:
 
     A folder that cannot be written is no error: the result is then computed each time.
     """
-    content = read_sealed(path)
+    content = read_checksummed(path)
     if content is None:
         content = compute()
         with contextlib.suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_sealed(path, content)
+            write_checksummed(path, content)
     return content
 
 
@@ -31,9 +31,9 @@ def cached_tree(path: Path, key: str, compute: Callable[[], dict[str, Any]]) -> 
     """
     import flax.serialization  # heavy: modes are imported without JAX
 
-    content = read_sealed(path)
+    content = read_checksummed(path)
     entry = flax.serialization.msgpack_restore(content) if content else {"key": ""}
     if entry["key"] != key:
         entry = {"key": key} | compute()
-        write_sealed(path, flax.serialization.msgpack_serialize(entry))
+        write_checksummed(path, flax.serialization.msgpack_serialize(entry))
     return entry

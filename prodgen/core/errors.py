@@ -1,29 +1,30 @@
-"""The ways a command can end, one class an exit code.
+"""The ways in which a command can end with an error, one class for each kind.
 
-Every error a user can cause is one of these: it says what is wrong, and what to type next. The
+Every error that a user can cause is a ProdgenError: it says what is wrong and what to do next. The
 entry points print it as the last line and exit with its code (docs/configs.md lists the codes).
-`Refused` alone ends nothing: one picture of many is left out, and said to be.
+`RejectedItem` alone does not end a command: one item of many is left out and reported.
 """
 
 from __future__ import annotations
 
 
 class ProdgenError(Exception):
-    """A named failure: `what` is wrong, `next` is the step that mends it."""
+    """A failure with a name and an exit code: `message` says what is wrong, `next_step` helps."""
 
     code = 70
     name = "internal"
 
-    def __init__(self, what: str, next: str = ""):
-        super().__init__(what)
-        self.what = what
-        self.next = next
-        self.safe = ""  # what survives, e.g. the last good checkpoint; filled in by the trainer
+    def __init__(self, message: str, next_step: str = ""):
+        super().__init__(message)
+        self.message = message
+        self.next_step = next_step
+        self.saved_state = ""  # e.g. the last good checkpoint; set by the trainer
 
-    def line(self) -> str:
-        parts = [f"prodgen: ERROR {self.name}: {self.what}"]
-        parts += [self.safe] if self.safe else []
-        parts += [f"next: {self.next}"] if self.next else []
+    def format_line(self) -> str:
+        """The error as one line of text."""
+        parts = [f"prodgen: ERROR {self.name}: {self.message}"]
+        parts += [self.saved_state] if self.saved_state else []
+        parts += [f"next: {self.next_step}"] if self.next_step else []
         return " | ".join(part.replace("\n", " ") for part in parts)
 
 
@@ -34,12 +35,12 @@ class UsageError(ProdgenError):
 
 
 class BadData(ProdgenError):
-    """The pictures or the table cannot be trained on."""
+    """The images or the table cannot be trained on."""
 
     code, name = 65, "bad-data"
 
 
-class Diverged(ProdgenError):
+class DivergenceError(ProdgenError):
     """Training produced non-finite numbers step after step."""
 
     code, name = 65, "diverged"
@@ -52,19 +53,19 @@ class BadCheckpoint(ProdgenError):
 
 
 class MissingInput(ProdgenError):
-    """A file or folder that was named does not exist."""
+    """A file or folder that a flag or a field names does not exist."""
 
     code, name = 66, "missing-input"
 
 
-class SelfTestFailed(ProdgenError):
+class SelfTestError(ProdgenError):
     """The numerics of this installation are wrong."""
 
     code, name = 70, "self-test"
 
 
 class WorkdirError(ProdgenError):
-    """The run's folder cannot be written, or another run holds it."""
+    """The run's folder cannot be written, or another run holds its lock."""
 
     code, name = 73, "workdir"
 
@@ -75,17 +76,17 @@ class StorageError(ProdgenError):
     code, name = 74, "storage"
 
     @staticmethod
-    def of(error: OSError, next: str = "") -> StorageError:
-        """What the system reported, with the file where it named one."""
-        where = f" ({error.filename})" if error.filename else ""
-        return StorageError(f"{error.strerror or error}{where}", next)
+    def from_os_error(error: OSError, next_step: str = "") -> StorageError:
+        """The system's message, with the file's name if the error has one."""
+        file = f" ({error.filename})" if error.filename else ""
+        return StorageError(f"{error.strerror or error}{file}", next_step)
 
 
-class Stopped(ProdgenError):
-    """Stopped on request with everything saved: start the same command again."""
+class StoppedError(ProdgenError):
+    """Training stopped on request and everything is saved: the same command continues it."""
 
     code, name = 75, "stopped"
 
 
-class Refused(Exception):
-    """One picture cannot be used; the message is the reason, in words for a report."""
+class RejectedItem(Exception):
+    """One item of many (an image, a table row) cannot be used; the message is the reason."""

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, files that carry their own hash, and hashes of files."""
+"""Atomic writes, files that hold a checksum of their content, and hashes of files."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import hashlib
 import os
 from pathlib import Path
 
+SHA256_BYTES = 32
+
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """The whole content or the old file, never a part of it."""
+    """Replace a file by one with `content`; a crash leaves the old file or the new one."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     with open(draft, "wb") as file:
         file.write(content)
@@ -17,18 +19,19 @@ def write_atomically(path: Path, content: bytes) -> None:
     os.replace(draft, path)
 
 
-def write_sealed(path: Path, content: bytes) -> None:
-    """A file that knows the hash of its own content, written whole or not at all."""
+def write_checksummed(path: Path, content: bytes) -> None:
+    """Write atomically a file that begins with the sha256 of its content."""
     write_atomically(path, hashlib.sha256(content).digest() + content)
 
 
-def read_sealed(path: Path) -> bytes | None:
-    """What `write_sealed` wrote; None where there is no file, or a damaged one."""
-    found = path.read_bytes() if path.is_file() else b""
-    return found[32:] if hashlib.sha256(found[32:]).digest() == found[:32] else None
+def read_checksummed(path: Path) -> bytes | None:
+    """The content that `write_checksummed` wrote; None if the file is absent or damaged."""
+    data = path.read_bytes() if path.is_file() else b""
+    checksum, content = data[:SHA256_BYTES], data[SHA256_BYTES:]
+    return content if hashlib.sha256(content).digest() == checksum else None
 
 
-def file_hash(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """sha256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

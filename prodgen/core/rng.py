@@ -1,7 +1,7 @@
-"""Randomness as a function: a key follows from (seed, stream, step) and a slot, never from history.
+"""Random keys as a function of seed, stream, step and slot.
 
-No key is stored anywhere, so a resumed run draws what the undisturbed one would have drawn, and a
-batch split over 8 devices draws the noise that one device draws.
+No key is stored anywhere. So a resumed run draws the numbers of an uninterrupted one, and a batch
+split over 8 devices draws the noise that one device draws.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from prodgen.core.types import Array, Key
 
-# A stream's number is its place here: append, never reorder.
+# A stream's number is its index here, so new streams are appended and the order stays.
 STREAMS = (
     "init", "posterior", "condition", "generate", "pairing",
     "discriminator", "generator", "augment", "vary",
@@ -25,13 +25,13 @@ def key(seed: int, stream: str, step: Array | int = 0) -> Key:
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), STREAMS.index(stream)), step)
 
 
-def normal(base: Key, slots: Array, shape: Sequence[int]) -> Array:
-    """Standard normal noise [B, *shape], row i a function of (base, slots[i]) alone."""
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(base, slots)
+def normal(base_key: Key, slots: Array, shape: Sequence[int]) -> Array:
+    """Standard normal noise [B, *shape], row i a function of (base_key, slots[i]) alone."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(base_key, slots)
     return jax.vmap(lambda k: jax.random.normal(k, tuple(shape), jnp.float32))(keys)
 
 
-def uniform(base: Key, slots: Array, shape: Sequence[int] = ()) -> Array:
-    """Uniform noise in [0, 1), [B, *shape], row i a function of (base, slots[i]) alone."""
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(base, slots)
+def uniform(base_key: Key, slots: Array, shape: Sequence[int] = ()) -> Array:
+    """Uniform noise in [0, 1), [B, *shape], row i a function of (base_key, slots[i]) alone."""
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(base_key, slots)
     return jax.vmap(lambda k: jax.random.uniform(k, tuple(shape), jnp.float32))(keys)

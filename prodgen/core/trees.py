@@ -1,4 +1,4 @@
-"""Small questions about pytrees of arrays: how large, how many, all finite?"""
+"""Functions of pytrees of arrays: norm, sizes, selection, paths, finiteness."""
 
 from __future__ import annotations
 
@@ -13,43 +13,36 @@ from prodgen.core.types import Array
 Tree = Any
 
 
-def norm(tree: Tree) -> Array:
-    """The global Euclidean norm, accumulated in float32."""
+def global_norm(tree: Tree) -> Array:
+    """The Euclidean norm over all leaves, accumulated in float32."""
     squares = [jnp.sum(jnp.square(leaf.astype(jnp.float32))) for leaf in jax.tree.leaves(tree)]
     return jnp.sqrt(sum(squares, jnp.float32(0)))
 
 
-def count(tree: Tree) -> int:
-    """How many numbers the leaves hold."""
+def count_elements(tree: Tree) -> int:
+    """The number of elements of all leaves."""
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
 
 
-def size(tree: Tree) -> int:
-    """How many bytes the leaves hold."""
+def count_bytes(tree: Tree) -> int:
+    """The number of bytes of all leaves."""
     return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
 
 
-def select(condition: Array, yes: Tree, no: Tree) -> Tree:
-    """`yes` where the scalar condition holds, else `no`, leaf by leaf."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+def select(condition: Array, on_true: Tree, on_false: Tree) -> Tree:
+    """`on_true` if the scalar condition holds, else `on_false`, leaf by leaf."""
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), on_true, on_false)
 
 
-def names(tree: Tree) -> dict[str, Any]:
+def flatten_with_paths(tree: Tree) -> dict[str, Any]:
     """The leaves by path, as in {"nets/vae/params/encoder/stem/kernel": ...}."""
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {"/".join(_part(entry) for entry in path): leaf for path, leaf in leaves}
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
 
 
-def _part(entry: Any) -> str:
-    for field in ("key", "name", "idx"):
-        if hasattr(entry, field):
-            return str(getattr(entry, field))
-    return str(entry)
-
-
-def first_bad(tree: Tree) -> str | None:
-    """The path of the first leaf with a NaN or an infinity, None when all is finite (host side)."""
-    for path, leaf in names(tree).items():
+def find_non_finite(tree: Tree) -> str | None:
+    """The path of the first leaf with a NaN or an infinity; None if all are finite. Host side."""
+    for path, leaf in flatten_with_paths(tree).items():
         if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(np.asarray(leaf)).all():
             return path
     return None

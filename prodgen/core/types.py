@@ -1,7 +1,6 @@
-"""The nouns that every room shares, and the letters of their axes.
+"""Types that all packages share, and the letters of array axes. Needs no JAX.
 
 B batch, H height, W width, C channels (1 or 3), Z latent, K classes, A attribute columns.
-Nothing here imports JAX, so the data rooms and the entry points can use it for free.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class Attribute:
     """One attribute of a product and how it is laid out in columns.
 
     A categorical attribute is one-hot over `values`; a number is one column, standardised with
-    the training split's `mean` and `deviation`; an angle (degrees) is its sine and cosine.
+    the training split's `mean` and `std`; an angle (degrees) is its sine and cosine.
     """
 
     name: str
@@ -38,7 +37,7 @@ class Attribute:
     std: float = 1.0
 
     @property
-    def columns(self) -> int:
+    def num_columns(self) -> int:
         return {"categorical": len(self.values), "number": 1, "angle": 2}[self.kind]
 
     def encode(self, value: str | float) -> np.ndarray:
@@ -61,8 +60,11 @@ class Attribute:
 
 @dataclasses.dataclass(frozen=True)
 class Spec:
-    """What a data set looks like to a model: the shape of a picture, its conditions, and the
-    background colour that most pictures have, in 0..255 (empty: not measured)."""
+    """A data set as a model sees it: image shape, classes, attributes, background colour.
+
+    `background` is the most common background colour, one value in 0..255 for each channel; empty
+    if it was not measured.
+    """
 
     resolution: int
     channels: int
@@ -75,17 +77,17 @@ class Spec:
         return (self.resolution, self.resolution, self.channels)
 
     @property
-    def columns(self) -> int:
+    def num_columns(self) -> int:
         """A, the number of attribute columns."""
-        return sum(attribute.columns for attribute in self.attributes)
+        return sum(attribute.num_columns for attribute in self.attributes)
 
-    def slices(self) -> dict[str, slice]:
-        """Where each attribute sits among the columns."""
-        found, start = {}, 0
+    def column_slices(self) -> dict[str, slice]:
+        """The slice of each attribute's columns, by name."""
+        slices, start = {}, 0
         for attribute in self.attributes:
-            found[attribute.name] = slice(start, start + attribute.columns)
-            start += attribute.columns
-        return found
+            slices[attribute.name] = slice(start, start + attribute.num_columns)
+            start += attribute.num_columns
+        return slices
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen.core.errors import MissingInput, Refused
+from prodgen.core.errors import MissingInput, RejectedItem
 from prodgen.data import duplicates, fit, preprocess, store, workers
 from prodgen.data.source import Item, Source
 
@@ -129,7 +129,7 @@ def _build_serially(
             position += 1
             continue
         # A source that ends early yields refused items for the rest.
-        end = Refused("unreadable: the source ended early")
+        end = RejectedItem("unreadable: the source ended early")
         numbers = range(job.stop - job.start)
         items = (next(stream, Item(f"item {number}", end)) for number in numbers)
         _write(job, options, (_prepare_item(item, options) for item in items))
@@ -156,7 +156,7 @@ def _build_parallel(
         results = dict(workers.run(_build_item, (source, options), indices, 1))
         for index, result in results.items():
             if result is workers.PROCESS_DEATH:
-                crash = Refused("broken: the decoder crashed on it")
+                crash = RejectedItem("broken: the decoder crashed on it")
                 results[index] = _prepare_item(Item(f"item {index}", crash), options)
         _write(job, options, [results[index] for index in indices])
         report(job.stop - job.start)
@@ -196,11 +196,11 @@ def _prepare_item(item: Item, options: Options) -> ItemResult:
         "split": item.split,
     }
     try:
-        if isinstance(item.image, Refused):
+        if isinstance(item.image, RejectedItem):
             raise item.image
         photo = preprocess.prepare_photo(item.image, options.fit)
         return metadata | {"refused": None, "findings": photo.findings}, photo.image
-    except Refused as refused:
+    except RejectedItem as refused:
         reason = str(refused)
     except MissingInput:  # the method itself lacks something: no image is at fault
         raise

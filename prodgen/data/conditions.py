@@ -87,8 +87,8 @@ class Conditions:
         attributes, known = self.attributes[rows].copy(), self.known[rows].copy()
         # Each requested value replaces the row's own.
         for name, encoding in columns.items():
-            attributes[:, self.spec.slices()[name]] = encoding
-            known[:, self.spec.slices()[name]] = True
+            attributes[:, self.spec.column_slices()[name]] = encoding
+            known[:, self.spec.column_slices()[name]] = True
         labels = self.label[rows] if class_index is None else np.full(len(rows), class_index)
         return {"label": labels.astype(np.int32), "attributes": attributes, "known": known}
 
@@ -133,7 +133,7 @@ class Conditions:
         # Squared distance summed over attributes; an unknown attribute counts as a far one.
         distance = np.zeros(len(rows))
         for name, encoding in columns.items():
-            attribute_slice = self.spec.slices()[name]
+            attribute_slice = self.spec.column_slices()[name]
             gap = np.square(self.attributes[rows, attribute_slice] - encoding).sum(-1)
             known = self.known[rows, attribute_slice].all(-1)
             distance += np.where(known, gap, UNKNOWN_DISTANCE)

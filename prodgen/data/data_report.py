@@ -139,7 +139,7 @@ def _summarise_attributes(store: Store) -> list[dict[str, Any]]:
     """Each attribute: how often it is known, and the counts of its values or its range."""
     rows = []
     for attribute in store.spec.attributes:
-        attribute_slice = store.spec.slices()[attribute.name]
+        attribute_slice = store.spec.column_slices()[attribute.name]
         known = store.known[:, attribute_slice].all(axis=1)
         columns = store.attributes[known, attribute_slice]
         row = {

@@ -54,7 +54,7 @@ def encode_attributes(
                 columns = np.stack([np.sin(radians), np.cos(radians)], axis=1)
         attributes.append(attribute)
         values.append(np.where(is_known[:, None], columns, 0).astype(np.float32))
-        known.append(np.repeat(is_known[:, None], attribute.columns, axis=1))
+        known.append(np.repeat(is_known[:, None], attribute.num_columns, axis=1))
     return tuple(attributes), np.concatenate(values, axis=1), np.concatenate(known, axis=1)
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.core import decode
-from prodgen.core.errors import MissingInput, Refused, UsageError
+from prodgen.core.errors import MissingInput, RejectedItem, UsageError
 from prodgen.core.types import Attribute
 from prodgen.data.source import Item, SplitName
 
@@ -82,9 +82,9 @@ class Folder:
         for entry in self.entries[start:stop]:
             try:
                 if entry.refusal:
-                    raise Refused(entry.refusal)
+                    raise RejectedItem(entry.refusal)
                 image = decode.decode_file(self.path / entry.name, self.max_pixels)
-            except Refused as refusal:
+            except RejectedItem as refusal:
                 image = refusal
             folders = entry.name.split("/")[self.depth : -1] if self.has_splits else []
             split = SPLIT_FOLDERS.get(folders[0].lower()) if folders else None

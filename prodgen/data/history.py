@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.data import table
 
 COLUMNS = ("product", "picture", "weight", "event", "person")
@@ -67,9 +67,9 @@ def read(path: Path, events: Mapping[str, float], names: Mapping[str, int], pers
     for line, row, problem in rows:
         try:
             if problem:
-                raise Refused(problem)
+                raise RejectedItem(problem)
             interaction = _parse_row(line, row, root, events, names)
-        except Refused as reason:
+        except RejectedItem as reason:
             refusals.append(f"line {line}: {reason}")
             continue
         key = (interaction.id, interaction.file)
@@ -109,7 +109,7 @@ def _select_person(
 def _parse_row(
     line: int, row: table.Row, root: Path, events: Mapping[str, float], names: Mapping[str, int]
 ) -> Interaction:
-    """The interaction of one row. `Refused` gives the reason where there is none."""
+    """The interaction of one row. `RejectedItem` gives the reason where there is none."""
     weight, product = _parse_weight(row, events), _text(row, "product")
     if product:
         id = names.get(product)
@@ -118,14 +118,14 @@ def _parse_row(
         if id is None:
             close = difflib.get_close_matches(product, list(names), n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
-            raise Refused(f"the run has no product {product!r}{hint}")
+            raise RejectedItem(f"the run has no product {product!r}{hint}")
         return Interaction(line, product, id, "", weight)
     image = _text(row, "picture")
     if not image:
-        raise Refused("it names neither a product nor a picture")
+        raise RejectedItem("it names neither a product nor a picture")
     file, reason = table.locate(root, os.path.realpath(root), image)
     if reason:
-        raise Refused(f"picture {image!r}: {reason}")
+        raise RejectedItem(f"picture {image!r}: {reason}")
     return Interaction(line, image, -1, file, weight)
 
 
@@ -133,15 +133,15 @@ def _parse_weight(row: table.Row, events: Mapping[str, float]) -> float:
     """The number in `weight`, or the weight of the event."""
     text, event = _text(row, "weight"), _text(row, "event").lower()
     if not text and event not in events:
-        raise Refused(
+        raise RejectedItem(
             f"event {event!r} is none of {', '.join(events)}" if event else "no weight and no event"
         )
     try:
         weight = float(text) if text else events[event]
     except ValueError:
-        raise Refused(f"weight {text!r} is not a number") from None
+        raise RejectedItem(f"weight {text!r} is not a number") from None
     if not math.isfinite(weight) or abs(weight) > MAX_WEIGHT:
-        raise Refused(f"weight {text} is not within {MAX_WEIGHT:g} of 0")
+        raise RejectedItem(f"weight {text} is not within {MAX_WEIGHT:g} of 0")
     return weight
 
 

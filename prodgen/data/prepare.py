@@ -28,7 +28,7 @@ from ml_collections import ConfigDict
 
 from prodgen.config import registry
 from prodgen.core.errors import BadData, StorageError
-from prodgen.core.files import file_hash
+from prodgen.core.files import hash_file
 from prodgen.core.types import Spec
 from prodgen.data import chunks, data_report, encode, fit, preprocess, splits
 from prodgen.data.source import Source
@@ -304,7 +304,7 @@ def _write_meta(folder: Path, key: str, contents: StoreContents) -> None:
     num_rows = int(contents.is_stored.sum())
     files = []
     for path in sorted(folder.iterdir()):
-        entry = {"name": path.name, "bytes": path.stat().st_size, "sha256": file_hash(path)}
+        entry = {"name": path.name, "bytes": path.stat().st_size, "sha256": hash_file(path)}
         if path.suffix == ".bin":
             first_row = int(path.stem.split("-")[1]) * contents.rows_per_shard
             entry["rows"] = min(contents.rows_per_shard, num_rows - first_row)

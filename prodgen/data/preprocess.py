@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen.core.errors import Refused
+from prodgen.core.errors import RejectedItem
 from prodgen.data import fit
 from prodgen.photo import cutout, neural, place
 from prodgen.photo.cutout import Cutout
@@ -65,7 +65,7 @@ def prepare_photo(
     """A photo uint8 [h, w, 1 | 3 | 4] in the model's format.
 
     It becomes a packshot on `background` where the options name a cut-out method. Otherwise it is
-    fitted with the background that it has. Raises Refused and MissingInput as `make_packshot`.
+    fitted with the background that it has. Raises RejectedItem and MissingInput as `make_packshot`.
     """
     if options.cutout != "none":
         return make_packshot(photo, options.resolution, options.cutout, options.model, background)
@@ -83,12 +83,12 @@ def make_packshot(
     """A photo uint8 [h, w, 1 | 3 | 4] as a packshot of `resolution` pixels a side.
 
     method: of registry.CUTOUTS; model: its file. background: one level, or three. The mask is the
-    product's alpha. Refused: too small, no product, or a mask that is not fit for training.
+    product's alpha. RejectedItem: too small, no product, or a mask that is not fit for training.
     MissingInput where the method lacks its package or file.
     """
     product = cutout.cut(photo, _load_cutter(method, model))
     if product.verdict.failure:
-        raise Refused(product.verdict.failure)
+        raise RejectedItem(product.verdict.failure)
     image = centre_on_square(product, resolution, background)
     image = dataclasses.replace(image, original_size=photo.shape[:2])
     return PreparedPhoto(image, product.verdict.keys)

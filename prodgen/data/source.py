@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from prodgen.core.errors import Refused
+from prodgen.core.errors import RejectedItem
 from prodgen.core.types import Attribute
 
 Value = str | float | None
@@ -23,13 +23,13 @@ SplitName = Literal["train", "validation", "test"]
 class Item:
     """One raw image and its metadata.
 
-    image: uint8 [h, w, c], c of 1 (grey), 3 (RGB) or 4 (RGBA), upright; or the `Refused` that gives
-    the reason why there is none. category: None when unknown. attributes: by name; None when
+    image: uint8 [h, w, c], c of 1 (grey), 3 (RGB) or 4 (RGBA), upright; or the `RejectedItem` that
+    gives the reason why there is none. category: None when unknown. attributes: by name; None when
     unknown. split: set where the source has official splits, else None.
     """
 
     name: str
-    image: np.ndarray | Refused
+    image: np.ndarray | RejectedItem
     category: str | None = None
     attributes: dict[str, Value] = dataclasses.field(default_factory=dict)
     caption: str = ""
@@ -54,4 +54,4 @@ class Source(Protocol):
         """What identifies the content (JSON): hashed into the store's key."""
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
-        """The images of a range, in order; one that fails is yielded as Refused, never raised."""
+        """The images of a range, in order; a RejectedItem is yielded, never raised."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from prodgen.config import renames
 from prodgen.core.errors import BadData, MissingInput, StorageError
-from prodgen.core.files import file_hash
+from prodgen.core.files import hash_file
 from prodgen.core.types import Spec
 
 FORMAT = 1  # of the files below; part of every store's key
@@ -215,7 +215,7 @@ def _check_size(path: Path, shard: dict[str, Any]) -> None:
 
 
 def _check_hash(path: Path, shard: dict[str, Any]) -> None:
-    if file_hash(path / shard["name"]) != shard["sha256"]:
+    if hash_file(path / shard["name"]) != shard["sha256"]:
         raise _damage_error(path, shard["name"], "its content does not match its hash")
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.core import decode
-from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.core.types import Attribute
 from prodgen.data import columns
 from prodgen.data.source import Item, SplitName, Value
@@ -77,9 +77,9 @@ class Table:
         for product in self.products[start:stop]:
             try:
                 if product.refusal:
-                    raise Refused(product.refusal)
+                    raise RejectedItem(product.refusal)
                 image = decode.decode_file(product.file, self.max_pixels)
-            except Refused as refusal:
+            except RejectedItem as refusal:
                 image = refusal
             yield Item(
                 product.name,
@@ -109,7 +109,7 @@ def read_text(path: Path) -> str:
     """The table's text: UTF-8, UTF-16 with a byte order mark, or else Windows-1252."""
     try:
         content = decode.read_regular(path)
-    except Refused as refusal:
+    except RejectedItem as refusal:
         reason = str(refusal).split(": ", 1)[-1]
         raise BadData(f"the table {path} cannot be read: {reason}") from None
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):

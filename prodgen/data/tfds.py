@@ -22,7 +22,7 @@ from ml_collections import ConfigDict
 
 from prodgen.config import registry
 from prodgen.core import decode
-from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.core.types import Attribute
 from prodgen.data import packages
 from prodgen.data.source import Item, SplitName
@@ -113,7 +113,7 @@ class TensorflowDataset:
             label = int(example[label_key]) if label_key else -1
             try:
                 image = decode.decode_bytes(example[image_key], self.max_pixels)
-            except Refused as refusal:
+            except RejectedItem as refusal:
                 image = refusal
             yield Item(
                 f"{split}/{number:07d}",

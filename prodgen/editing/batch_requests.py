@@ -20,7 +20,7 @@ import numpy as np
 
 from prodgen.config import registry
 from prodgen.core.errors import BadData, MissingInput, UsageError
-from prodgen.core.files import file_hash
+from prodgen.core.files import hash_file
 from prodgen.core.spelling import find_spelling
 from prodgen.data.conditions import Conditions
 from prodgen.editing import STRENGTH
@@ -82,7 +82,7 @@ class Order:
 
     def inputs(self, folder: Path) -> dict[str, str]:
         """The sha256 of each file that it names."""
-        return {file: file_hash(folder / file) for file in (self.photo, self.ground) if file}
+        return {file: hash_file(folder / file) for file in (self.photo, self.ground) if file}
 
     def key(self, origin: str) -> str:
         """What a picture of this order follows from: the row and, as `origin`, the run."""

@@ -28,7 +28,7 @@ def with_value(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
         wants = suggest_names(text, list(attribute.values)) if attribute.values else "a number"
         raise UsageError(f"{name}={text!r} is not a value this run knows; {wants}") from None
     changed = {name: rows.copy() for name, rows in conditions.items()}
-    place = spec.slices()[name]
+    place = spec.column_slices()[name]
     changed["attributes"][:, place], changed["known"][:, place] = columns, True
     return changed
 

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from prodgen.core.types import Batch, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
-from prodgen.runs.open import Run
+from prodgen.runs.run import Run
 
 
 class EditableModel(Protocol):

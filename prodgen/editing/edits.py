@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from prodgen.core.errors import Refused, UsageError
+from prodgen.core.errors import RejectedItem, UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.data import fit, preprocess
 from prodgen.editing import change, compositing, slider
@@ -38,10 +38,10 @@ class Shot:
 
     @staticmethod
     def of(picture: np.ndarray, cutter: Cutter) -> Shot:
-        """From a decoded picture uint8 [H, W, 1 | 3 | 4]. Refused without a product."""
+        """From a decoded picture uint8 [H, W, 1 | 3 | 4]. RejectedItem without a product."""
         cut = cutout.cut(picture, cutter)
         if cut.verdict.failure:
-            raise Refused(cut.verdict.failure)
+            raise RejectedItem(cut.verdict.failure)
         photo = picture[..., :3] if picture.shape[-1] > 1 else np.repeat(picture, 3, axis=-1)
         if picture.shape[-1] == 4:
             photo = cut.over(WHITE)
@@ -126,7 +126,7 @@ def _swapped(shot: Shot, after: np.ndarray) -> Edited:
     shape, side = shot.photo.shape[:2], shot.square.side
     mask = silhouette.find(after).mask
     if mask.mean() < LEAST:
-        raise Refused("no product: what the run has drawn stands out from no background")
+        raise RejectedItem("no product: what the run has drawn stands out from no background")
     rgb = np.broadcast_to(after, (*after.shape[:2], 3)).astype(np.float32)
     drawn = np.dstack([rgb, 255.0 * mask])
     made = shot.square.back(compositing.levels(compositing.enlarged(drawn, side)), shape)

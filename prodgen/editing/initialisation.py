@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from prodgen.core import images, rng
+from prodgen.core import pixels, rng
 from prodgen.core.cache import cached_tree
 from prodgen.core.types import Array, Batch, Spec
 from prodgen.models.classifier import Classifier
@@ -40,10 +40,10 @@ def recognise(outputs: np.ndarray, spec: Spec) -> Batch:
     if k:
         share = _softmax(outputs[:, :k])
         label = np.where(share.max(-1) >= SURE, share.argmax(-1), -1).astype(np.int32)
-    attributes = np.zeros((n, spec.columns), np.float32)
-    known = np.zeros((n, spec.columns), bool)
+    attributes = np.zeros((n, spec.num_columns), np.float32)
+    known = np.zeros((n, spec.num_columns), bool)
     for attribute in spec.attributes:
-        place = spec.slices()[attribute.name]
+        place = spec.column_slices()[attribute.name]
         attributes[:, place], sure = _read(attribute.kind, outputs[:, k:][:, place])
         known[:, place] = sure[:, None]
     return {"label": label, "attributes": attributes * known, "known": known}
@@ -67,9 +67,9 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 def free_columns(spec: Spec) -> np.ndarray:
     """float32 [A]: 1 for columns of numbers and angles, which have neighbours; 0 for one-hot."""
-    free = np.zeros(spec.columns, np.float32)
+    free = np.zeros(spec.num_columns, np.float32)
     for attribute in spec.attributes:
-        free[spec.slices()[attribute.name]] = attribute.kind != "categorical"
+        free[spec.column_slices()[attribute.name]] = attribute.kind != "categorical"
     return free
 
 
@@ -77,7 +77,7 @@ def on_circles(attributes: np.ndarray, known: np.ndarray, spec: Spec) -> np.ndar
     """Attribute columns [N, A] with the known angles back at radius 1."""
     found = attributes.copy()
     for attribute in spec.attributes:
-        place = spec.slices()[attribute.name]
+        place = spec.column_slices()[attribute.name]
         if attribute.kind == "angle":
             length = np.linalg.norm(found[:, place], axis=-1, keepdims=True)
             found[:, place] = found[:, place] / np.maximum(length, 1e-6) * known[:, place]
@@ -97,7 +97,7 @@ def regressor(
     params = cached_tree(
         run / FILE, key, lambda: {"params": _trained(net, latent, shape, sample, say)}
     )["params"]
-    apply = jax.jit(lambda x: net.apply({"params": params}, images.to_float(x))[0])
+    apply = jax.jit(lambda x: net.apply({"params": params}, pixels.to_float(x))[0])
     return lambda pictures: np.asarray(apply(pictures))
 
 
@@ -111,7 +111,7 @@ def _trained(
     @jax.jit
     def update(params, opt, pictures: Array, z: Array):
         def loss(params):
-            said = net.apply({"params": params}, images.to_float(pictures))[0]
+            said = net.apply({"params": params}, pixels.to_float(pictures))[0]
             return jnp.mean(jnp.square(said - z))
 
         value, grads = jax.value_and_grad(loss)(params)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.batches import split_padded
 from prodgen.core.types import Array, Batch
 from prodgen.editing import FIT_STEPS, descent, initialisation
@@ -64,13 +64,13 @@ class Inverter:
         generate, self._weights = model.generator
         outputs, spec = self.classifier_params["head"]["bias"].shape[0], model.spec
         self._classifier = Classifier(outputs)
-        self.reads = outputs == len(spec.classes) + spec.columns
+        self.reads = outputs == len(spec.classes) + spec.num_columns
         free = jnp.asarray(initialisation.free_columns(model.spec))
         taps = lambda params, x: self._see(params, x)[2]  # noqa: E731
         programs = descent.make(generate, taps, perceptual.distance, free, steps)
         self._measure, self._start, self._step = (jax.jit(program) for program in programs)
         self._taps = jax.jit(taps)
-        self._look = jax.jit(lambda params, x: self._see(params, images.to_float(x))[:2])
+        self._look = jax.jit(lambda params, x: self._see(params, pixels.to_float(x))[:2])
         self._read_latents = None
 
     def __call__(
@@ -148,7 +148,7 @@ class Inverter:
 
     def _descend(self, pictures: np.ndarray, region: np.ndarray, starts: list, n: int) -> dict:
         """One part, all steps: the fields of Inverted."""
-        real = images.to_float(pictures)
+        real = pixels.to_float(pictures)
         targets = Targets(real, jnp.asarray(region), self._taps(self.classifier_params, real))
         z, conditions = self._nearest(targets, starts)
         search = self._start(self._weights, self.classifier_params, targets, z, conditions)

@@ -60,7 +60,7 @@ def loosened(
     if "category" not in keep:
         found["label"] = np.where(dice[:, 0] < strength, fresh["label"], found["label"])
     for i, attribute in enumerate(spec.attributes):
-        place = spec.slices()[attribute.name]
+        place = spec.column_slices()[attribute.name]
         hue = any(word in attribute.name.lower() for word in COLOURS)
         change = (dice[:, i + 1] < strength) & (("colour" if hue else "shape") not in keep)
         for name in ("attributes", "known"):

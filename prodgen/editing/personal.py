@@ -150,7 +150,7 @@ class Personaliser:
         try:
             store = self.model.store()
         except MissingInput as gone:
-            say(f"{gone.what}: looks are compared with those of samples")
+            say(f"{gone.message}: looks are compared with those of samples")
             return self._drawn
         return Looks.of(
             self.inverter.features(

@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.core import decode
-from prodgen.core.errors import BadData, Refused
+from prodgen.core.errors import BadData, RejectedItem
 from prodgen.core.types import Spec
 from prodgen.data import fit, preprocess
 
@@ -19,6 +19,6 @@ def read_photo(path: Path, data: ConfigDict, spec: Spec) -> np.ndarray:
         raw = decode.decode_file(path, data.max_pixels)
         options = preprocess.FitOptions.from_config(data)
         taken = preprocess.prepare_photo(raw, options, spec.background or preprocess.WHITE)
-    except Refused as reason:
+    except RejectedItem as reason:
         raise BadData(f"{path}: {reason}", "take it out, or give another picture") from None
     return fit.set_channels(taken.image.pixels, spec.channels)

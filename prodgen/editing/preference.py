@@ -62,7 +62,7 @@ class Space:
 
     def __init__(self, conditions: Conditions, look: int):
         self.spec, self.look = conditions.spec, look
-        self.columns = len(self.spec.classes) + self.spec.columns
+        self.columns = len(self.spec.classes) + self.spec.num_columns
         raw, known = self._raw(conditions.label, conditions.attributes, conditions.known)
         self.mean = np.sum(raw * known, axis=0) / np.maximum(known.sum(axis=0), 1)
         centred = (raw - self.mean) * known
@@ -81,7 +81,7 @@ class Space:
 
     def _raw(self, label: np.ndarray, attributes: np.ndarray, known: np.ndarray) -> tuple:
         """Condition columns [N, K + A] and which of them are known."""
-        k, a = len(self.spec.classes), self.spec.columns
+        k, a = len(self.spec.classes), self.spec.num_columns
         one_hot = (label[:, None] == np.arange(k)).astype(np.float64)
         labelled = np.repeat((label >= 0)[:, None], k, axis=1)
         return (
@@ -92,7 +92,7 @@ class Space:
     def _prior(self) -> np.ndarray:
         kinds = ["category"] * len(self.spec.classes)
         for attribute in self.spec.attributes:
-            kinds += [attribute.kind] * attribute.columns
+            kinds += [attribute.kind] * attribute.num_columns
         return np.array([PRIOR[kind] for kind in kinds])
 
     def contrasts(self, mean: np.ndarray) -> list[Contrast]:
@@ -100,7 +100,7 @@ class Space:
         high or low."""
         found = self._values("category", self.spec.classes, 0)
         for attribute in self.spec.attributes:
-            start = len(self.spec.classes) + self.spec.slices()[attribute.name].start
+            start = len(self.spec.classes) + self.spec.column_slices()[attribute.name].start
             if attribute.kind == "categorical":
                 found += self._values(attribute.name, attribute.values, start)
             elif attribute.kind == "angle":

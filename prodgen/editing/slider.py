@@ -56,7 +56,7 @@ def check(inverter: Inverter, name: str) -> None:
 def _place(inverter: Inverter, one: Attribute) -> slice:
     """The attribute's columns among the home network's outputs."""
     spec = inverter.model.spec
-    place = spec.slices()[one.name]
+    place = spec.column_slices()[one.name]
     return slice(len(spec.classes) + place.start, len(spec.classes) + place.stop)
 
 

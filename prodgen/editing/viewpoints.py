@@ -68,7 +68,7 @@ def set_viewpoints(
     for row, viewpoint in enumerate(grid):
         for attribute, value in zip((elevation, azimuth), viewpoint, strict=True):
             if attribute is not None and not np.isnan(value):
-                columns = spec.slices()[attribute.name]
+                columns = spec.column_slices()[attribute.name]
                 views["attributes"][row, columns] = attribute.encode(value)
                 views["known"][row, columns] = True
     return views

@@ -21,8 +21,8 @@ import optax
 from ml_collections import ConfigDict
 
 from prodgen.config import renames
-from prodgen.core import images
-from prodgen.core.files import file_hash, read_sealed, write_sealed
+from prodgen.core import pixels
+from prodgen.core.files import hash_file, read_checksummed, write_checksummed
 from prodgen.core.types import Array, Batch, Spec
 from prodgen.data import order, prepare
 from prodgen.data.store import Store
@@ -59,7 +59,7 @@ def frozen(
             found[name], records[name] = _of_run(store, config.data, say, run)
         else:
             path = Path(config.loss.perceptual_path).expanduser()
-            found[name], records[name] = lpips.load(path), {"sha256": file_hash(path)}
+            found[name], records[name] = lpips.load(path), {"sha256": hash_file(path)}
     return found, records
 
 
@@ -81,7 +81,7 @@ def of_run(run: Path, say: Say) -> ReferenceClassifier | None:
 
 def keep(run: Path, params: Tree, record: dict) -> None:
     """Put a network into a run's folder."""
-    write_sealed(run / FILE, _packed({"params": params, "record": record}))
+    write_checksummed(run / FILE, _packed({"params": params, "record": record}))
 
 
 def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> ReferenceClassifier:
@@ -100,7 +100,7 @@ def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> Refer
         record = {"sha256": content, "seed": seed, "data": store.digest()} | facts
         found = {"params": params, "record": record}
         try:
-            write_sealed(path, _packed(found))
+            write_checksummed(path, _packed(found))
         except OSError as error:
             say(f"the reference classifier is not kept in {path.parent}: {error.strerror or error}")
     return ReferenceClassifier(found["params"], found["record"])
@@ -125,7 +125,7 @@ def _catalogue(spec: Spec, data: ConfigDict, say: Say) -> Store:
 
 def _load(path: Path, say: Say) -> dict | None:
     """The content of a kept network; None where there is none or its hash is wrong."""
-    content = read_sealed(path)
+    content = read_checksummed(path)
     if content is None and path.is_file():
         say(f"{path} is damaged: the reference classifier is trained again")
     return None if content is None else flax.serialization.msgpack_restore(content)
@@ -142,7 +142,7 @@ def _fit(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
     @jax.jit
     def update(params: Tree, opt: Tree, batch: Batch) -> tuple[Tree, Tree]:
         def loss_of(params: Tree) -> Array:
-            outputs, _, _ = net.apply({"params": params}, images.to_float(batch["image"]))
+            outputs, _, _ = net.apply({"params": params}, pixels.to_float(batch["image"]))
             return jnp.mean(loss(outputs, batch, store.spec))
 
         updates, opt = rule.update(jax.grad(loss_of)(params), opt)
@@ -173,7 +173,7 @@ def loss(outputs: Array, batch: Batch, spec: Spec) -> Array:
         )
         total += jnp.where(label >= 0, entropy, 0.0)
     for attribute in spec.attributes:
-        place = spec.slices()[attribute.name]
+        place = spec.column_slices()[attribute.name]
         said, true = outputs[:, k:][:, place], batch["attributes"][:, place]
         if attribute.kind == "categorical":
             error = optax.softmax_cross_entropy(said, true)
@@ -189,7 +189,7 @@ def _facts(net: classifier.Classifier, params: Tree, store: Store) -> dict[str, 
     if k < 2 or not len(held):
         return {}
     rows = store.fetch(held)
-    outputs = jax.jit(lambda image: net.apply({"params": params}, images.to_float(image))[0])
+    outputs = jax.jit(lambda image: net.apply({"params": params}, pixels.to_float(image))[0])
     said = np.concatenate(
         [np.asarray(outputs(rows["image"][i : i + BATCH])) for i in range(0, len(held), BATCH)]
     )

@@ -13,7 +13,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 from PIL import Image
 
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.types import Batch, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
@@ -71,7 +71,7 @@ class Sentinel:
 
     def __init__(self, run: Path, config: ConfigDict):
         self._last = config.train.num_steps
-        records = writer.read(run / writer.METRICS)
+        records = writer.read_jsonl(run / writer.METRICS_FILE)
         self._seen = [
             (int(record["step"]), {name.removeprefix("val/"): v for name, v in record.items()})
             for record in records
@@ -127,14 +127,18 @@ class Sheets:
     def samples(self, state: Any) -> Image.Image:
         """Generated pictures, a row a category where there are categories."""
         pictures = self._generate(self._family.eval_params(state), self._latents, self._conditions)
-        return images.sheet(np.asarray(images.to_uint8(pictures)), self._columns, rows=self._rows)
+        return pixels.draw_contact_sheet(
+            np.asarray(pixels.to_uint8(pictures)), self._columns, row_names=self._rows
+        )
 
     def reconstructions(self, state: Any) -> Image.Image:
         """Rows of held-back pictures, each over its reconstruction."""
         weights = self._family.eval_params(state)
         mean, _ = self._encode(weights, self._held)
-        decoded = np.asarray(images.to_uint8(self._generate(weights, mean, self._held)))
-        return images.sheet(pairs(self._held["image"], decoded, self._columns), self._columns)
+        decoded = np.asarray(pixels.to_uint8(self._generate(weights, mean, self._held)))
+        return pixels.draw_contact_sheet(
+            pairs(self._held["image"], decoded, self._columns), self._columns
+        )
 
 
 def sheet_conditions(

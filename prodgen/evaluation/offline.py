@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import BadData
 from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
@@ -173,7 +173,7 @@ def shows(material: Material, spec: Spec, home: Any) -> dict[str, ConditionAccur
     if material.asked is None:
         return {}
     net = classifier.Classifier(home["head"]["bias"].shape[0])
-    outputs = jax.jit(lambda x: net.apply({"params": home}, images.to_float(x))[0])
+    outputs = jax.jit(lambda x: net.apply({"params": home}, pixels.to_float(x))[0])
     said, said_real = (
         np.concatenate([np.asarray(outputs(x[i : i + CHUNK])) for i in range(0, len(x), CHUNK)])
         for x in (material.fakes[0], material.real["image"])
@@ -209,8 +209,8 @@ def nearness(
     """
     compare = jax.jit(
         lambda a, b: {
-            "psnr": reconstruction_quality.psnr(images.to_float(a), images.to_float(b)),
-            "ssim": reconstruction_quality.ssim(images.to_float(a), images.to_float(b)),
+            "psnr": reconstruction_quality.psnr(pixels.to_float(a), pixels.to_float(b)),
+            "ssim": reconstruction_quality.ssim(pixels.to_float(a), pixels.to_float(b)),
         }
     )
     parts = []

@@ -60,7 +60,7 @@ def measure(
             worst=(spec.classes[least], shares[least]),
         )  # fmt: skip
     for attribute in spec.attributes:
-        place = spec.slices()[attribute.name]
+        place = spec.column_slices()[attribute.name]
         errors, real_errors = (
             _errors(attribute, rows["attributes"][:, place], outputs[:, k:][:, place],
                     rows["known"][:, place].all(axis=1))

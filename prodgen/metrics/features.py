@@ -21,8 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prodgen.core import arrays, images
+from prodgen.core import arrays
 from prodgen.core.cache import cached_bytes
+from prodgen.core.pixels import to_float
 from prodgen.core.types import Array
 from prodgen.models import classifier, efficientnet, lpips
 
@@ -92,7 +93,7 @@ def _extractor(
     identity: ExtractorIdentity, see: Callable[[Any, Array], Array], params: Any
 ) -> Extractor:
     """Weights stay an argument of the compiled function: as constants they would slow it down."""
-    compiled = jax.jit(lambda params, x: see(params, images.to_float(x)))
+    compiled = jax.jit(lambda params, x: see(params, to_float(x)))
     return Extractor(identity, lambda pictures: compiled(params, pictures))
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from prodgen.core import decode
-from prodgen.core.errors import Refused
+from prodgen.core.errors import RejectedItem
 from prodgen.metrics import product
 from prodgen.metrics.product import Measures
 from prodgen.photo import silhouette
@@ -108,7 +108,7 @@ def check(picture: str | os.PathLike[str] | np.ndarray, profile: str | Profile) 
     if not isinstance(picture, np.ndarray):
         try:
             picture = read_image(picture)
-        except Refused as refused:
+        except RejectedItem as refused:
             return unreadable_verdict(refused)
     pixels, alpha = _composite_alpha(picture, asked)
     measures = product.measure(pixels, alpha)
@@ -185,16 +185,17 @@ def _detail(m: Measures, asked: Profile) -> list[str]:
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
     """The upright picture in a file, uint8 [H, W, C], C of 1, 3 or 4 (RGBA), in sRGB.
 
-    `Refused`, as by `decode_file`, where it has more than MAX_PIXELS; also animated, or too small.
+    `RejectedItem`, as by `decode_file`, where it has more than MAX_PIXELS; also animated, or too
+    small.
     """
-    picture = decode.decode_file(path, MAX_PIXELS, still=True)
+    picture = decode.decode_file(path, MAX_PIXELS, single_frame=True)
     height, width = picture.shape[:2]
     if min(height, width) < MIN_SIDE:
-        raise Refused(f"too small: {width} x {height} px, at least {MIN_SIDE} a side")
+        raise RejectedItem(f"too small: {width} x {height} px, at least {MIN_SIDE} a side")
     return picture
 
 
-def unreadable_verdict(refused: Refused) -> Verdict:
+def unreadable_verdict(refused: RejectedItem) -> Verdict:
     """The verdict on a file that `read` refused."""
     return Verdict((f"unreadable: {str(refused).removeprefix('unreadable: ')}",), None)
 
@@ -220,8 +221,8 @@ def repair(picture: np.ndarray, profile: str | Profile) -> Repair:
     that reaches the side asked for. A background within NEAR levels of the asked colour that fails,
     or that would show against the new canvas, becomes exactly that colour, dust included, fading
     over the product's soft edge; with no colour asked for, it is the measured one. Enclosed holes
-    stay as they are. Refused: no product, one that the frame cuts off, a background that is uneven
-    or of another colour.
+    stay as they are. RejectedItem: no product, one that the frame cuts off, a background that is
+    uneven or of another colour.
     """
     asked = _resolve_profile(profile)
     pixels, alpha = _composite_alpha(picture, asked)

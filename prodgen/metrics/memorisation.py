@@ -16,7 +16,7 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.metrics import likeness, nearness, neighbours
 
 HELD_OUT_QUANTILE = (
@@ -252,4 +252,4 @@ def draw_pairs_sheet(
         cells += [samples[finding.sample] for finding in row] + blank
         cells += [training[finding.training] for finding in row] + blank
     names = ["sample", "training"] * (len(cells) // columns // 2)
-    return images.sheet(np.stack(cells), columns, rows=names, pixels=96)
+    return pixels.draw_contact_sheet(np.stack(cells), columns, row_names=names, side=96)

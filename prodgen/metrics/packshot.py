@@ -90,7 +90,7 @@ def _requested_colours(
     named = next((place[name] for name in COLOUR_ATTRIBUTES if name in place), None)
     if named is None or named.kind != "categorical":
         return None
-    columns = spec.slices()[named.name]
+    columns = spec.column_slices()[named.name]
     owners = real["attributes"][: len(theirs), columns] * real["known"][: len(theirs), columns]
     means = np.full((len(named.values), 3), np.nan)
     for value in range(len(named.values)):
@@ -102,7 +102,7 @@ def _requested_colours(
 
 
 def _numbers(spec: Spec, attribute: Attribute, asked: Batch) -> np.ndarray:
-    (column,) = range(*spec.slices()[attribute.name].indices(spec.columns))
+    (column,) = range(*spec.column_slices()[attribute.name].indices(spec.num_columns))
     value = asked["attributes"][:, column] * attribute.std + attribute.mean
     return np.where(asked["known"][:, column], value, np.nan)
 

@@ -39,7 +39,7 @@ class Classifier(nn.Module):
 
 def build(spec: Spec) -> Classifier:
     """The classifier of a data set with K categories and A attribute columns."""
-    return Classifier(len(spec.classes) + spec.columns)
+    return Classifier(len(spec.classes) + spec.num_columns)
 
 
 def dummy_image(spec: Spec) -> Array:

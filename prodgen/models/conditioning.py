@@ -41,7 +41,7 @@ def vector(batch: Batch, spec: Spec) -> Array:
 
 def vector_size(spec: Spec) -> int:
     """The length of `vector`."""
-    return len(spec.classes) + 1 + 2 * spec.columns
+    return len(spec.classes) + 1 + 2 * spec.num_columns
 
 
 def hide(batch: Batch, hidden: Array) -> Batch:

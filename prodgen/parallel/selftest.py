@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prodgen.core.errors import SelfTestFailed
+from prodgen.core.errors import SelfTestError
 
 MAX_RELATIVE_ERROR = 1e-3  # a GPU's TF32 products stay below it, a wrong kernel does not
 EXPECTED_RANDOM_BITS = 4070199207  # jax.random.bits(jax.random.key(0)), threefry
@@ -21,7 +21,7 @@ def run() -> None:
     """Raise SelfTestFailed, naming the operation and its error, unless all answers are right."""
     for name, error in measure_errors().items():
         if not error <= MAX_RELATIVE_ERROR:
-            raise SelfTestFailed(
+            raise SelfTestError(
                 f"{name} has the relative error {error:.1e}, above the limit {MAX_RELATIVE_ERROR},"
                 f" with jaxlib {jax.lib.__version__}",
                 "install the versions of requirements.txt",

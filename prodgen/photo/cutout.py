@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 
 from prodgen.config import registry
-from prodgen.core.errors import Refused
+from prodgen.core.errors import RejectedItem
 from prodgen.photo import matte, silhouette, verdict
 from prodgen.photo.guess import Cutter, Guess, resized, within
 from prodgen.photo.matte import Matte
@@ -46,11 +46,12 @@ def method(name: str, model: str = "") -> Cutter:
 def cut(picture: np.ndarray, cutter: Cutter) -> Cutout:
     """The product of a photo uint8 [H, W, 1 | 3 | 4], at its own resolution.
 
-    A photo that is transparent already keeps its alpha. Refused: too small, or without a product.
+    A photo that is transparent already keeps its alpha. RejectedItem: too small, or without a
+    product.
     """
     height, width = picture.shape[:2]
     if min(height, width) < SMALLEST:
-        raise Refused(f"too small: {width} x {height} px, at least {SMALLEST} a side")
+        raise RejectedItem(f"too small: {width} x {height} px, at least {SMALLEST} a side")
     if picture.shape[-1] == 4 and picture[..., 3].min() < 255:
         return _given(picture)
     colour = np.repeat(picture, 3, axis=-1) if picture.shape[-1] == 1 else picture[..., :3]
@@ -59,7 +60,7 @@ def cut(picture: np.ndarray, cutter: Cutter) -> Cutout:
     guess = _swept(cutter(small))
     found = verdict.judge(guess)
     if found.empty:
-        raise Refused(found.failure)
+        raise RejectedItem(found.failure)
     refined = matte.refine(colour, small, guess)
     return Cutout(refined.colour, refined.alpha, found)
 
@@ -68,7 +69,7 @@ def _given(picture: np.ndarray) -> Cutout:
     """A picture that somebody has cut out already."""
     found = verdict.judge(Guess(picture[..., 3] / np.float32(255)))
     if found.empty:
-        raise Refused(found.failure)
+        raise RejectedItem(found.failure)
     given = Matte(np.ascontiguousarray(picture[..., :3]), np.ascontiguousarray(picture[..., 3]))
     return Cutout(given.colour, given.alpha, found)
 

@@ -1,4 +1,4 @@
-"""What a run says while it lives: the console line, metrics.jsonl, timing.jsonl, TensorBoard."""
+"""The output of a running training: console lines, metrics.jsonl, timing.jsonl, TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,109 +10,127 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prodgen.config import renames
+from prodgen.report.clock import format_duration
 
-METRICS, TIMING = "metrics.jsonl", "timing.jsonl"
+METRICS_FILE, TIMING_FILE = "metrics.jsonl", "timing.jsonl"
+CONSOLE_METRICS = ("loss", "nll", "kl", "g/loss", "d/loss", "d/real", "d/fake", "augment/p")
 
 
 class Console:
-    """One live line in a terminal; elsewhere, a line each time."""
+    """One progress line that is replaced in a terminal; elsewhere, a line each time."""
 
     def __init__(self) -> None:
-        self.live = sys.stdout.isatty()
-        self._width = 0
-        self._open = False
+        self.is_terminal = sys.stdout.isatty()
+        self._progress_width = 0  # characters of the progress line
+        self._has_progress_line = False
 
-    def say(self, text: str) -> None:
-        """A line that stays."""
-        self._print("\n" if self._open else "", text, "\n")
-        self._open, self._width = False, 0
+    def print_line(self, text: str) -> None:
+        """Print a line that stays."""
+        self._print("\n" if self._has_progress_line else "", text, "\n")
+        self._has_progress_line, self._progress_width = False, 0
 
-    def progress(self, text: str) -> None:
-        """A line that the next progress line replaces, where the output is a terminal."""
-        if not self.live:
+    def print_progress(self, text: str) -> None:
+        """Print a line that the next progress line replaces in a terminal."""
+        if not self.is_terminal:
             self._print(text, "\n")
             return
         text = text[: os.get_terminal_size().columns - 1]
-        self._print("\r", text.ljust(self._width))
-        self._open, self._width = True, len(text)
+        self._print("\r", text.ljust(self._progress_width))
+        self._has_progress_line, self._progress_width = True, len(text)
+
+    def print_step(
+        self, step: int, num_steps: int, rates: Mapping[str, float], values: Mapping[str, float]
+    ) -> None:
+        """Print progress: the step, `Clock.rates`, the time left, the losses among `values`."""
+        seconds_left = (num_steps - step) / max(rates["steps_per_s"], 1e-9)
+        losses = (f"{name} {values[name]:.4g}" for name in CONSOLE_METRICS if name in values)
+        self.print_progress(
+            f"step {step:>6}/{num_steps}  {rates['steps_per_s']:.2f} steps/s  "
+            f"{rates['images_per_s']:.0f} img/s  {format_duration(seconds_left)} left  "
+            + "  ".join(losses)
+        )
 
     def _print(self, *parts: str) -> None:
-        """Print; once the reader has gone away, as in `... | head`, the run goes on in silence."""
+        """Print. When the reader has closed the pipe, as in `... | head`, the run goes on."""
         try:
             print(*parts, sep="", end="", flush=True)
         except BrokenPipeError:
-            self.live = False
+            self.is_terminal = False
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-    def throttled(self, seconds: float = 10.0):
-        """A progress function for fast callers: each call in a terminal, rarely elsewhere."""
-        last = -seconds
+    def throttle_progress(self, interval_s: float = 10.0):
+        """A function that prints progress: always in a terminal, elsewhere once an interval."""
+        last_time = -interval_s
 
         def say(text: str) -> None:
-            nonlocal last
-            if self.live or time.monotonic() - last >= seconds:
-                last = time.monotonic()
-                self.progress(text)
+            nonlocal last_time
+            if self.is_terminal or time.monotonic() - last_time >= interval_s:
+                last_time = time.monotonic()
+                self.print_progress(text)
 
         return say
 
 
-def truncate(path: Path, step: int) -> None:
-    """Drop the lines after `step`, and a last line cut short: the run continues from there."""
+def truncate_after(path: Path, step: int) -> None:
+    """Delete the lines after `step` and an incomplete last line, so that a run can continue."""
     if not path.exists():
         return
-    kept = []
+    lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             record = json.loads(line)
         except ValueError:
             break
         if record["step"] <= step:
-            kept.append(line)
+            lines.append(line)
     draft = path.with_suffix(".draft")
-    draft.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
+    draft.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
     os.replace(draft, path)
 
 
-def read(path: Path) -> list[dict[str, float]]:
-    """The records of a JSONL file under today's names, in order; [] where there is none."""
+def read_jsonl(path: Path) -> list[dict[str, float]]:
+    """The records of a JSONL file with today's metric names, in order; [] if it is absent."""
     if not path.exists():
         return []
     lines = path.read_text(encoding="utf-8").splitlines()
     return [renames.update_metrics(json.loads(line)) for line in lines]
 
 
-class Writer:
-    """Appends records to the run's files, from `step` on (what came later is dropped first)."""
+class MetricsWriter:
+    """Appends records to a run's JSONL files and to TensorBoard.
 
-    def __init__(self, run: Path, step: int, tensorboard: bool):
-        truncate(run / METRICS, step)
-        truncate(run / TIMING, step)
-        self._files = {name: open(run / name, "a", encoding="utf-8") for name in (METRICS, TIMING)}  # noqa: SIM115
-        self._board = None
-        if tensorboard:
+    Records after `step`, at which the run continues, are deleted first.
+    """
+
+    def __init__(self, run: Path, step: int, use_tensorboard: bool):
+        names = METRICS_FILE, TIMING_FILE
+        for name in names:
+            truncate_after(run / name, step)
+        self._files = {name: open(run / name, "a", encoding="utf-8") for name in names}  # noqa: SIM115
+        self._tensorboard = None
+        if use_tensorboard:
             from tensorboardX import SummaryWriter
 
-            self._board = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+            self._tensorboard = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
 
-    def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """What the run computed: the same on every machine that continues it."""
-        self._append(METRICS, step, values)
+    def write_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Append computed values, which are the same on every machine that continues the run."""
+        self._append(METRICS_FILE, step, values)
 
-    def timing(self, step: int, values: Mapping[str, float]) -> None:
-        """What the clock said."""
-        self._append(TIMING, step, values)
+    def write_timing(self, step: int, values: Mapping[str, float]) -> None:
+        """Append measured times and memory."""
+        self._append(TIMING_FILE, step, values)
 
     def _append(self, name: str, step: int, values: Mapping[str, float]) -> None:
         values = {key: float(value) for key, value in values.items()}
         self._files[name].write(json.dumps({"step": step, **values}) + "\n")
         self._files[name].flush()
-        if self._board:
+        if self._tensorboard:
             for key, value in values.items():
-                self._board.add_scalar(key, value, step)
+                self._tensorboard.add_scalar(key, value, step)
 
     def close(self) -> None:
         for file in self._files.values():
             file.close()
-        if self._board:
-            self._board.close()
+        if self._tensorboard:
+            self._tensorboard.close()

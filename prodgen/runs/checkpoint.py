@@ -1,8 +1,8 @@
-"""Checkpoints: orbax behind one small face, with hashes that are checked before anything is used.
+"""Checkpoints: orbax writes them, and hashes are verified before anything is restored.
 
-`checkpoints/<step>/` is committed by orbax in the background; then `<step>.sha256.json` is written
-beside it, with the hash of every file, the shape of every leaf and the validation score. A
-checkpoint without that file does not count: the process died before it was whole.
+Orbax commits `checkpoints/<step>/` in the background. Then `<step>.sha256.json` is written beside
+it with the hash of every file, the shape of every leaf and the validation score. A checkpoint
+without that manifest does not count: the process ended before the checkpoint was complete.
 """
 
 from __future__ import annotations
@@ -22,213 +22,220 @@ import orbax.checkpoint as ocp
 
 from prodgen.core import trees
 from prodgen.core.errors import BadCheckpoint, MissingInput, StorageError
-from prodgen.core.files import file_hash, write_atomically
+from prodgen.core.files import hash_file, write_atomically
 
 Tree = Any
-MANIFEST = re.compile(r"(\d+)\.sha256\.json")
+MANIFEST_NAME = re.compile(r"(\d+)\.sha256\.json")
 
 
-def folder(run: Path) -> Path:
+def get_checkpoint_dir(run: Path) -> Path:
+    """The absolute path of a run's checkpoints."""
     return Path(run).absolute() / "checkpoints"
 
 
-def steps(run: Path) -> list[int]:
+def list_steps(run: Path) -> list[int]:
     """The steps of committed checkpoints, ascending."""
-    names = [path.name for path in folder(run).glob("*.sha256.json")]
-    return sorted(int(found[1]) for name in names if (found := MANIFEST.fullmatch(name)))
+    names = [path.name for path in get_checkpoint_dir(run).glob("*.sha256.json")]
+    return sorted(int(match[1]) for name in names if (match := MANIFEST_NAME.fullmatch(name)))
 
 
-def manifest(run: Path, step: int) -> dict[str, Any]:
-    """The record beside a checkpoint: step, score, files, leaves."""
-    return json.loads((folder(run) / f"{step}.sha256.json").read_text())
+def read_manifest(run: Path, step: int) -> dict[str, Any]:
+    """The manifest of a checkpoint: step, score, files, leaves."""
+    return json.loads((get_checkpoint_dir(run) / f"{step}.sha256.json").read_text())
 
 
-def score(run: Path, step: int) -> float | None:
+def read_score(run: Path, step: int) -> float | None:
     """The validation score of a checkpoint; None where there is none or it cannot be read."""
     try:
-        return manifest(run, step)["score"]
+        return read_manifest(run, step)["score"]
     except (OSError, ValueError, KeyError):
         return None
 
 
-def best(run: Path) -> int | None:
-    """The step with the highest validation score; the latest where none was scored."""
-    scored = {step: score(run, step) for step in steps(run)}
-    rated = [step for step, value in scored.items() if value is not None]
-    return max(rated, key=lambda step: scored[step]) if rated else max(scored, default=None)
+def find_best_step(run: Path) -> int | None:
+    """The step with the highest validation score; the latest step if no checkpoint has a score."""
+    scores = {step: read_score(run, step) for step in list_steps(run)}
+    scored_steps = {step: score for step, score in scores.items() if score is not None}
+    return max(scored_steps, key=scored_steps.get) if scored_steps else max(scores, default=None)
 
 
-def problem(run: Path, step: int) -> str | None:
-    """What is wrong with a checkpoint's files: the first that is absent or changed; else None."""
-    root = folder(run) / str(step)
+def find_damage(run: Path, step: int) -> str | None:
+    """A description of the first missing or changed file of a checkpoint; None if all match."""
+    root = get_checkpoint_dir(run) / str(step)
     try:
-        recorded = manifest(run, step)["files"]
+        hashes = read_manifest(run, step)["files"]
     except (OSError, ValueError, KeyError) as error:
         return f"{step}.sha256.json cannot be read ({type(error).__name__})"
-    for name, expected in recorded.items():
+    for name, expected in hashes.items():
         if not (root / name).is_file():
             return f"{step}/{name} is missing"
-        if file_hash(root / name) != expected:
+        if hash_file(root / name) != expected:
             return f"{step}/{name}: sha256 mismatch"
     return None
 
 
-def read(run: Path, step: int, like: Tree) -> Tree:
-    """Restore a verified checkpoint into the shapes, types and shardings of `like`.
+def restore_step(run: Path, step: int, abstract_state: Tree) -> Tree:
+    """Restore a verified checkpoint into the shapes, types and shardings of `abstract_state`.
 
-    `like` is a tree of jax.ShapeDtypeStruct with shardings. BadCheckpoint names what differs.
+    `abstract_state` is a tree of jax.ShapeDtypeStruct with shardings. BadCheckpoint names the
+    leaves that differ.
     """
-    saved = manifest(run, step)["leaves"]
-    wanted = _leaves(like)
-    if saved != wanted:
+    stored, expected = read_manifest(run, step)["leaves"], _describe_leaves(abstract_state)
+    if stored != expected:
+        # List missing leaves first, then extra ones, then those of another shape or type.
+        shared = [path for path in expected if path in stored]
+        differences = [
+            f"missing {path} {expected[path]}" for path in expected if path not in stored
+        ]
+        differences += [f"extra {path} {stored[path]}" for path in stored if path not in expected]
+        differences += [
+            f"{path} {stored[path]} -> {expected[path]}"
+            for path in shared
+            if stored[path] != expected[path]
+        ]
         raise BadCheckpoint(
             f"checkpoint {step} of {run} has other leaves than this config: "
-            + "; ".join(_leaf_differences(saved, wanted)[:8]),
+            + "; ".join(differences[:8]),
             "use the version of prodgen that wrote it, or another --workdir",
         )
-    with ocp.StandardCheckpointer() as reader:
-        restored = reader.restore(folder(run) / str(step), like)
-    # Restored buffers are not donated by the next step (jax issue 18617): give it fresh ones.
-    return jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))(restored)
+    with ocp.StandardCheckpointer() as checkpointer:
+        state = checkpointer.restore(get_checkpoint_dir(run) / str(step), abstract_state)
+    # The next step does not donate restored buffers (jax issue 18617), so they are copied.
+    return _copy_buffers(state)
 
 
-def _leaves(tree: Tree) -> dict[str, str]:
-    return {path: f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in trees.names(tree).items()}
-
-
-def _leaf_differences(saved: dict[str, str], wanted: dict[str, str]) -> list[str]:
-    missing = [f"missing {path} {wanted[path]}" for path in wanted if path not in saved]
-    extra = [f"extra {path} {saved[path]}" for path in saved if path not in wanted]
-    changed = [
-        f"{path} {saved[path]} -> {wanted[path]}"
-        for path in wanted
-        if path in saved and saved[path] != wanted[path]
-    ]
-    return missing + extra + changed
-
-
-def open_step(run: Path, which: str | int | None, like: Tree) -> tuple[int, Tree]:
-    """Restore for reading: "best" (or None), "latest" or a step. Nothing on disk is changed."""
-    known = steps(run)
-    if not known:
+def open_step(run: Path, selector: str | int | None, abstract_state: Tree) -> tuple[int, Tree]:
+    """Restore "best" (or None), "latest" or a numbered step. Nothing on disk changes."""
+    steps = list_steps(run)
+    if not steps:
         raise MissingInput(f"{run} has no finished checkpoint", "train the run first")
-    if which in (None, "best"):
-        step = best(run)
-    elif which == "latest":
-        step = known[-1]
-    elif str(which).isdigit() and int(which) in known:
-        step = int(which)
+    if selector in (None, "best"):
+        step = find_best_step(run)
+    elif selector == "latest":
+        step = steps[-1]
+    elif str(selector).isdigit() and int(selector) in steps:
+        step = int(selector)
     else:
         raise MissingInput(
-            f"{run} has no checkpoint {which!r}", f"choose one of {known}, best, latest"
+            f"{run} has no checkpoint {selector!r}", f"choose one of {steps}, best, latest"
         )
-    wrong = problem(run, step)
-    if wrong:
-        others = [s for s in known if s != step]
-        raise BadCheckpoint(f"checkpoint failed verification: {wrong}", f"--step=... of {others}")
-    return step, read(run, step, like)
+    damage = find_damage(run, step)
+    if damage:
+        others = [s for s in steps if s != step]
+        raise BadCheckpoint(f"checkpoint failed verification: {damage}", f"--step=... of {others}")
+    return step, restore_step(run, step, abstract_state)
 
 
-class Checkpoints:
-    """The writing side, owned by the trainer, which holds the folder's lock."""
+class CheckpointManager:
+    """Writes, restores and deletes a run's checkpoints; the caller holds the folder's lock."""
 
     def __init__(self, run: Path, keep: int, keep_best: int):
-        """Clear away what a killed process left half-written."""
+        """`keep` newest and `keep_best` best checkpoints stay. Removes unfinished ones."""
         self.run, self.keep, self.keep_best = run, keep, keep_best
-        self._orbax = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
-        self._thread = concurrent.futures.ThreadPoolExecutor(1)
-        self._pending: concurrent.futures.Future | None = None
-        folder(run).mkdir(parents=True, exist_ok=True)
-        known = {str(step) for step in steps(run)}
-        for path in folder(run).iterdir():
-            unfinished = path.is_dir() and path.name not in known
-            if unfinished and not path.name.startswith("corrupt-"):
+        self._checkpointer = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
+        self._executor = concurrent.futures.ThreadPoolExecutor(1)
+        self._pending_save: concurrent.futures.Future | None = None
+        get_checkpoint_dir(run).mkdir(parents=True, exist_ok=True)
+        finished = {str(step) for step in list_steps(run)}
+        for path in get_checkpoint_dir(run).iterdir():
+            is_unfinished = path.is_dir() and path.name not in finished
+            if is_unfinished and not path.name.startswith("corrupt-"):
                 shutil.rmtree(path)
 
-    def restore(self, like: Tree, say: Any) -> tuple[int, Tree] | None:
-        """The newest checkpoint that verifies, falling back loudly; None where there is none.
+    def restore(self, abstract_state: Tree, say: Any) -> tuple[int, Tree] | None:
+        """(step, state) of the newest checkpoint that passes verification; None without any.
 
-        A damaged one is renamed to corrupt-<step>. All damaged: BadCheckpoint, never a fresh start.
+        A damaged checkpoint is reported through `say` and renamed to corrupt-<step>.
+        BadCheckpoint if all are damaged, so that a run never starts again by accident.
         """
-        damaged = sorted(path.name for path in folder(self.run).glob("corrupt-*"))
-        for step in reversed(steps(self.run)):
-            wrong = problem(self.run, step)
-            if wrong is None:
-                return step, read(self.run, step, like)
-            say(f"checkpoint {step} failed verification ({wrong}); trying the one before")
-            damaged.append(self._set_aside(step))
-        if damaged:
+        root = get_checkpoint_dir(self.run)
+        corrupt_names = sorted(path.name for path in root.glob("corrupt-*"))
+        for step in reversed(list_steps(self.run)):
+            damage = find_damage(self.run, step)
+            if damage is None:
+                return step, restore_step(self.run, step, abstract_state)
+            say(f"checkpoint {step} failed verification ({damage}); trying the one before")
+            # Move the damaged checkpoint out of the way and delete its manifest.
+            name = f"corrupt-{step}"
+            shutil.rmtree(root / name, ignore_errors=True)
+            if (root / str(step)).exists():
+                (root / str(step)).rename(root / name)
+            (root / f"{step}.sha256.json").unlink(missing_ok=True)
+            corrupt_names.append(name)
+        if corrupt_names:
             raise BadCheckpoint(
-                f"no checkpoint in {folder(self.run)} passes verification: {', '.join(damaged)}",
+                f"no checkpoint in {root} passes verification: {', '.join(corrupt_names)}",
                 "restore the folder from a backup, or choose another --workdir to start over",
             )
         return None
 
-    def _set_aside(self, step: int) -> str:
-        root, name = folder(self.run), f"corrupt-{step}"
-        shutil.rmtree(root / name, ignore_errors=True)
-        if (root / str(step)).exists():
-            (root / str(step)).rename(root / name)
-        (root / f"{step}.sha256.json").unlink(missing_ok=True)
-        return name
-
     def save(self, step: int, state: Tree, score: float | None) -> None:
-        """Snapshot the state now, write it in the background. Errors of the save before surface."""
+        """Copy the state now and write it in the background; StorageError of the save before."""
         self.wait()
-        if step in steps(self.run):
+        if step in list_steps(self.run):
             return
-        # The next step donates these buffers: the background write needs its own.
-        snapshot = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))(state)
-        root = folder(self.run) / str(step)
+        # The next step donates these buffers, so the background write needs a copy.
+        snapshot = _copy_buffers(state)
+        root = get_checkpoint_dir(self.run) / str(step)
         try:
-            self._orbax.save(root, args=ocp.args.StandardSave(snapshot))
+            self._checkpointer.save(root, args=ocp.args.StandardSave(snapshot))
         except Exception as error:
-            raise self._failed(step, error) from error
-        record = {"step": step, "score": score, "leaves": _leaves(state)}
-        self._pending = self._thread.submit(self._finish, root, record)
+            raise self._storage_error(f"checkpoint {step}", error) from error
+        manifest = {"step": step, "score": score, "leaves": _describe_leaves(state)}
+        self._pending_save = self._executor.submit(self._commit, root, manifest)
 
-    def _finish(self, root: Path, record: dict[str, Any]) -> None:
-        self._orbax.wait_until_finished()
+    def _commit(self, root: Path, manifest: dict[str, Any]) -> None:
+        """Hash the files of a finished save, write its manifest, delete superseded checkpoints."""
+        self._checkpointer.wait_until_finished()
         files = sorted(path for path in root.rglob("*") if path.is_file())
-        record["files"] = {str(path.relative_to(root)): file_hash(path) for path in files}
-        content = json.dumps(record, indent=1).encode()
+        manifest["files"] = {str(path.relative_to(root)): hash_file(path) for path in files}
+        content = json.dumps(manifest, indent=1).encode()
         write_atomically(root.parent / f"{root.name}.sha256.json", content)
-        self._prune()
+
+        # Keep the newest and the best. Manifests are deleted first: a checkpoint without its
+        # manifest does not count.
+        steps = list_steps(self.run)
+        scores = {step: read_score(self.run, step) for step in steps}
+        ranked = sorted((s for s in steps if scores[s] is not None), key=lambda s: scores[s])
+        retained = {*steps[-self.keep :], *ranked[-self.keep_best :]}
+        for step in steps:
+            if step not in retained:
+                (root.parent / f"{step}.sha256.json").unlink()
+                shutil.rmtree(root.parent / str(step))
 
     def wait(self) -> None:
-        """Until the last save is on disk and hashed; StorageError where that failed."""
-        pending, self._pending = self._pending, None
-        if pending is None:
+        """Wait until the last save is on disk and hashed; StorageError if it failed."""
+        save, self._pending_save = self._pending_save, None
+        if save is None:
             return
         try:
-            pending.result()
+            save.result()
         except Exception as error:
-            raise self._failed(None, error) from error
+            raise self._storage_error("a checkpoint", error) from error
 
-    def _failed(self, step: int | None, error: Exception) -> StorageError:
-        what = f"checkpoint {step}" if step is not None else "a checkpoint"
-        free = shutil.disk_usage(self.run).free / 2**20
-        full = os.strerror(errno.ENOSPC)
-        reason = full if full in str(error) else (str(error).strip() or repr(error))
+    def _storage_error(self, subject: str, error: Exception) -> StorageError:
+        free_mb = shutil.disk_usage(self.run).free / 2**20
+        disk_full = os.strerror(errno.ENOSPC)
+        reason = disk_full if disk_full in str(error) else (str(error).strip() or repr(error))
         return StorageError(
-            f"{what} could not be written ({free:.0f} MB free): {reason.splitlines()[0][:300]}",
+            f"{subject} could not be written ({free_mb:.0f} MB free): "
+            f"{reason.splitlines()[0][:300]}",
             "make room and give the same command again",
         )
 
-    def _prune(self) -> None:
-        """Keep the newest and the best. Manifests go first: half a checkpoint never counts."""
-        known = steps(self.run)
-        scores = {step: score(self.run, step) for step in known}
-        rated = sorted((s for s in known if scores[s] is not None), key=lambda s: scores[s])
-        kept = {*known[-self.keep :], *rated[-self.keep_best :]}
-        for step in known:
-            if step not in kept:
-                (folder(self.run) / f"{step}.sha256.json").unlink()
-                shutil.rmtree(folder(self.run) / str(step))
-
-    def last_good(self) -> str:
-        """For error messages: where the newest verified state lies."""
-        known, root = steps(self.run), folder(self.run)
-        if not known:
+    def describe_last_good(self) -> str:
+        """The newest finished checkpoint and its folder, for error messages."""
+        steps = list_steps(self.run)
+        if not steps:
             return "no checkpoint yet"
-        return f"last good checkpoint: step {known[-1]} at {root}"
+        return f"last good checkpoint: step {steps[-1]} at {get_checkpoint_dir(self.run)}"
+
+
+def _describe_leaves(tree: Tree) -> dict[str, str]:
+    """Type and shape of every leaf by path, as in {"nets/vae/params/...": "float32[3, 4]"}."""
+    leaves = trees.flatten_with_paths(tree)
+    return {path: f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves.items()}
+
+
+def _copy_buffers(tree: Tree) -> Tree:
+    return jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))(tree)

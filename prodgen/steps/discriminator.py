@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from prodgen import optim
 from prodgen.augment import adaptive, policies
 from prodgen.config import registry
-from prodgen.core import images, rng, trees
+from prodgen.core import pixels, rng, trees
 from prodgen.core.trees import Tree
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import adversarial, penalties
@@ -75,7 +75,7 @@ class AugmentedDiscriminator:
     def __init__(self, config: ConfigDict, spec: Spec, module: Any):
         self.module = module
         self.policy = policies.make(config.augment.policy, config.augment.flip)
-        self.background = images.to_float(jnp.asarray(spec.background or (255,) * spec.channels))
+        self.background = pixels.to_float(jnp.asarray(spec.background or (255,) * spec.channels))
 
     def augment_uniforms(self, key: Key, slots: Array) -> Array:
         """The uniform numbers [B, INPUTS, N] that decide how each image is augmented."""
@@ -173,7 +173,7 @@ def make_update(
         )
         grad = pmean(ravel_pytree(grads)[0])
         net = apply_gradient(net, grad, optimiser, 0.0, step).replace(vars=vectors)
-        return net, metrics | {"grad_norm/d": trees.norm(grad)}
+        return net, metrics | {"grad_norm/d": trees.global_norm(grad)}
 
     return update
 

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from prodgen import optim
 from prodgen.augment import adaptive
 from prodgen.config import registry
-from prodgen.core import images, rng, trees
+from prodgen.core import pixels, rng, trees
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.models import conditioning, spectral
 from prodgen.steps import evaluation_sums
@@ -107,7 +107,7 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
             """Real images, images generated under their conditions, and the conditions."""
             conditions, z = _draw_conditions_and_latents(config, spec, batch, key)
             fake = generator.apply({"params": g.params}, z, conditions)
-            return images.to_float(batch["image"]), fake, conditions
+            return pixels.to_float(batch["image"]), fake, conditions
 
         # d_steps updates of D, then one of G against the new D.
         d, d_metrics, d_grad_norms = update_discriminator(d, batches[:-1], make_pairs, step, p)
@@ -145,7 +145,7 @@ def _make_generator_update(
         # Only a relativistic loss compares the generated images with real ones.
         real_logits = jnp.zeros(batch["slot"].shape)
         if loss.is_relativistic:
-            real_logits = discriminate_real(images.to_float(batch["image"]))
+            real_logits = discriminate_real(pixels.to_float(batch["image"]))
 
         def loss_fn(params) -> Array:
             fake_logits = discriminate_fake(generator.apply({"params": params}, z, conditions))
@@ -155,7 +155,7 @@ def _make_generator_update(
         grad = pmean(ravel_pytree(grads)[0])
         ema_decay = optim.ema_decay(config, step) if config.optim.ema_images else 0.0
         net = apply_gradient(net, grad, optimiser, ema_decay, step)
-        return net, {"g/loss": loss_value, "grad_norm/g": trees.norm(grad)}
+        return net, {"g/loss": loss_value, "grad_norm/g": trees.global_norm(grad)}
 
     return update
 
@@ -184,7 +184,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
         z = rng.normal(key, slots, (config.model.latent,))
         conditions = conditioning.vector(batch, spec)
         fake = generator.apply({"params": eval_params(state)}, z, conditions)
-        real = images.to_float(batch["image"])
+        real = pixels.to_float(batch["image"])
         sums = compute_sums(state, batch, real, fake, fake, frozen_params)
         return {name: pmean(value) for name, value in sums.items()}
 

@@ -117,9 +117,11 @@ def load_pretrained(
     differences = conditioning.describe_differences(donor_spec, spec)
     same_conditions = not differences
     for name, net in state.nets.items():
-        donor_leaves = trees.names(donor.nets[name].eval_params()) if name in donor.nets else {}
+        donor_leaves = (
+            trees.flatten_with_paths(donor.nets[name].eval_params()) if name in donor.nets else {}
+        )
         leaves = []
-        for path, leaf in trees.names(net.params).items():
+        for path, leaf in trees.flatten_with_paths(net.params).items():
             reason = _mismatch(leaf, donor_leaves.get(path))
             if not (reason or same_conditions) and set(path.split("/")) & set(
                 conditioning.CONDITION_MODULES

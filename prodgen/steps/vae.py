@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from prodgen import optim
 from prodgen.config import registry
-from prodgen.core import images, rng, trees
+from prodgen.core import pixels, rng, trees
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import divergence
 from prodgen.losses.likelihoods import Likelihood, squared_error
@@ -108,7 +108,7 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
     ) -> tuple[State, Metrics]:
         (batch,), old_net = batches, state.nets["vae"]
         # The images in [-1, 1], and their conditions, of which some are dropped.
-        image = images.to_float(batch["image"])
+        image = pixels.to_float(batch["image"])
         drop_key = rng.key(config.seed, "condition", state.step)
         batch = conditioning.drop(batch, config.model.condition_dropout, drop_key)
         conditions = conditioning.vector(batch, spec)
@@ -119,7 +119,7 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
             old_net.params, image, noise, conditions, beta
         )
         grad = pmean(ravel_pytree(grads)[0])
-        grad_norm = trees.norm(grad)
+        grad_norm = trees.global_norm(grad)
         ema_decay = optim.ema_decay(config, state.step) if config.optim.ema_images else 0.0
         new_net = apply_gradient(old_net, grad, optimiser, ema_decay, state.step)
         extras = {**state.extras, "sigma2": update_sigma2_average(state, metrics["sigma2"])}
@@ -153,7 +153,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
 
     def eval_step(state: State, batch: Batch, frozen_params) -> Metrics:
         params = state.nets["vae"].eval_params()
-        image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, spec)
+        image, conditions = pixels.to_float(batch["image"]), conditioning.vector(batch, spec)
         # The two terms of the objective for each example, [B].
         noise = _draw_posterior_noise(config, batch, jnp.int32(-1))
         output, mu, log_variance = net.apply({"params": params}, image, noise, conditions)
@@ -214,7 +214,7 @@ def make_encode(config: ConfigDict, spec: Spec) -> Callable:
     net = build_network(config, spec)
 
     def encode(params, batch: Batch) -> tuple[Array, Array]:
-        image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, spec)
+        image, conditions = pixels.to_float(batch["image"]), conditioning.vector(batch, spec)
         return net.apply({"params": params}, image, conditions, method="encode")
 
     return encode

@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from prodgen import optim
 from prodgen.augment import adaptive
 from prodgen.config import registry
-from prodgen.core import images, rng, trees
+from prodgen.core import pixels, rng, trees
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import divergence, perceptual
 from prodgen.losses.likelihoods import squared_error
@@ -142,7 +142,7 @@ def _draw_inputs(
     slots = batch["slot"]
     batch = conditioning.drop(batch, config.model.condition_dropout, jax.random.fold_in(key, 0))
     noise = rng.normal(jax.random.fold_in(key, 1), slots, (config.model.latent,))
-    return images.to_float(batch["image"]), conditioning.vector(batch, spec), noise
+    return pixels.to_float(batch["image"]), conditioning.vector(batch, spec), noise
 
 
 def _make_vae_update(
@@ -214,7 +214,7 @@ def _make_vae_update(
         metrics = {
             "loss": nll + kl_value, "nll": nll, "kl": kl, "beta": beta, "sigma2": sigma2,
             "perceptual": perceptual_value, "g/loss": adversarial_value,
-            "g/share": w_a, "grad_norm/vae": trees.norm(grad),
+            "g/share": w_a, "grad_norm/vae": trees.global_norm(grad),
         }  # fmt: skip
         return apply_gradient(old_net, grad, optimiser, ema_decay, step), sigma2, metrics
 
@@ -241,7 +241,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
 
     def eval_step(state: State, batch: Batch, frozen_params) -> dict[str, Array]:
         params, slots = eval_params(state), jnp.maximum(batch["slot"], 0)
-        image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, spec)
+        image, conditions = pixels.to_float(batch["image"]), conditioning.vector(batch, spec)
         # Reconstructions from the posterior's mean, and samples of the prior.
         key = rng.key(config.seed, "generator", jnp.int32(-1))
         z = rng.normal(key, slots, (config.model.latent,))

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from prodgen.apps.common import subjects
-from prodgen.core import images, provenance
-from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core import pixels, provenance
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.metrics import marketplace
 from tests.modes import run_mode
 from tests.test_commandline import command
@@ -112,7 +112,7 @@ def test_enlarging_is_said(shop, tmp_path, capsys):
 
 
 def test_generated_pictures_stay_known_as_such(shop, tmp_path):
-    made = images.png(shirt(), provenance.text("generated", "run 1"))
+    made = pixels.encode_png(shirt(), provenance.build_png_text("generated", "run 1"))
     (shop / "made.png").write_bytes(made)
     ask(shop, tmp_path / "o" / "a.png")
     assert provenance.is_generated(tmp_path / "o" / "a.png")
@@ -160,7 +160,7 @@ def test_what_cannot_be_done_is_said(shop, tmp_path, options, error, says):
     where = tmp_path / "o" / options.pop("out", "a.png")
     with pytest.raises(error) as caught:
         ask(options.pop("images", shop), where, **options)
-    assert says in caught.value.line() and "next: " in caught.value.line()
+    assert says in caught.value.format_line() and "next: " in caught.value.format_line()
     assert not where.exists()
 
 
@@ -176,7 +176,7 @@ def test_pictures_without_a_product_are_named_and_left_out(shop, tmp_path, capsy
     assert len(entry(tmp_path / "o" / "a.png")["products"]) == 3
     with pytest.raises(BadData, match="no product in 1 pictures; a2.png"):
         ask(shop / "a2.png", tmp_path / "o" / "b.png")
-    with pytest.raises(Refused, match="no_product"):
+    with pytest.raises(RejectedItem, match="no_product"):
         subjects.cut_out(np.zeros((40, 40, 4), np.uint8))
 
 

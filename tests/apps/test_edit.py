@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from prodgen.apps import edit
-from prodgen.core import images, provenance
+from prodgen.core import pixels, provenance
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.editing import edits
 from prodgen.model import Model
@@ -72,7 +72,7 @@ def test_what_is_all_product_stays_to_the_pixel_on_any_background():
 
 
 def test_an_edit_of_a_generated_picture_stays_known_as_such(shop):
-    photo = images.png(disc(), provenance.text("generated", "run 1"))
+    photo = pixels.encode_png(disc(), provenance.build_png_text("generated", "run 1"))
     (shop / "a.png").write_bytes(photo)
     ask(None, shop, edit="recolour", colour="teal")
     for name in ("a_recolour_classical.png", "edit.png"):

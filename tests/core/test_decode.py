@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from prodgen.core import decode
-from prodgen.core.errors import Refused
+from prodgen.core.errors import RejectedItem
 
 LIMIT = 50_000_000
 
@@ -150,12 +150,12 @@ def test_a_still_is_asked_for():
     frames = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200)]
     for kind in ("GIF", "WEBP", "PNG"):
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-        with pytest.raises(Refused, match="animated: 2 frames"):
-            decode.decode_bytes(data, LIMIT, still=True)
+        with pytest.raises(RejectedItem, match="animated: 2 frames"):
+            decode.decode_bytes(data, LIMIT, single_frame=True)
         one = encoded(frames[0], kind)
-        assert decode.decode_bytes(one, LIMIT, still=True).shape == (16, 16, 3), kind
+        assert decode.decode_bytes(one, LIMIT, single_frame=True).shape == (16, 16, 3), kind
     phone = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
-    assert decode.decode_bytes(phone, LIMIT, still=True).shape == (16, 16, 3)
+    assert decode.decode_bytes(phone, LIMIT, single_frame=True).shape == (16, 16, 3)
 
 
 def test_bmp_and_interlaced_and_upper_case(tmp_path):
@@ -169,7 +169,7 @@ def test_bmp_and_interlaced_and_upper_case(tmp_path):
 def test_bombs_are_refused_from_the_header(width, height):
     data = png(width, height, 1, 0, b"\0" * 10_000_000)  # the rows need not be there
     before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
-    with pytest.raises(Refused, match=f"too large: {width * height} px > limit {LIMIT}"):
+    with pytest.raises(RejectedItem, match=f"too large: {width * height} px > limit {LIMIT}"):
         decode.decode_bytes(data, LIMIT)
     assert time.monotonic() - start < 0.5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
@@ -177,13 +177,13 @@ def test_bombs_are_refused_from_the_header(width, height):
 
 def test_the_limit_is_ours_not_pillows():
     side = 400
-    with pytest.raises(Refused, match="too large"):
+    with pytest.raises(RejectedItem, match="too large"):
         decode.decode_bytes(encoded(Image.new("L", (side, side)), "PNG"), side * side - 1)
     assert decode.decode_bytes(encoded(Image.new("L", (side, side)), "PNG"), side * side).size
 
 
 def test_strips_are_refused_and_one_pixel_is_not():
-    with pytest.raises(Refused, match="too narrow"):
+    with pytest.raises(RejectedItem, match="too narrow"):
         decoded(Image.new("RGB", (3, 4000)))
     assert decoded(Image.new("RGB", (1, 1))).shape == (1, 1, 3)
 
@@ -194,16 +194,16 @@ def test_truncated_files_are_refused(percent, kind):
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
     data = encoded(image, kind)
-    with pytest.raises(Refused, match="truncated|broken|not a picture"):
+    with pytest.raises(RejectedItem, match="truncated|broken|not a picture"):
         decode.decode_bytes(data[: len(data) * percent // 100], LIMIT)
 
 
 def test_png_with_a_wrong_sum_or_no_end():
     data = bytearray(encoded(Image.fromarray(quarters()), "PNG"))
-    with pytest.raises(Refused):
+    with pytest.raises(RejectedItem):
         decode.decode_bytes(bytes(data[:-12]), LIMIT)
     data[data.index(b"IDAT") + 8] ^= 1
-    with pytest.raises(Refused):
+    with pytest.raises(RejectedItem):
         decode.decode_bytes(bytes(data), LIMIT)
 
 
@@ -215,12 +215,12 @@ def test_png_with_a_wrong_sum_or_no_end():
 def test_what_is_no_picture_is_refused(content, tmp_path):
     path = tmp_path / "shoe.jpg"
     path.write_bytes(content)
-    with pytest.raises(Refused):
+    with pytest.raises(RejectedItem):
         decode.decode_file(path, LIMIT)
 
 
 def test_other_formats_are_refused():
-    with pytest.raises(Refused, match="not a picture"):
+    with pytest.raises(RejectedItem, match="not a picture"):
         decoded(Image.fromarray(quarters()), "TIFF")
 
 
@@ -236,15 +236,15 @@ def test_what_is_no_regular_file_is_refused_unopened(tmp_path):
         "nul\0.png": "unreadable",
     }  # fmt: skip
     for name, reason in reasons.items():
-        with pytest.raises(Refused, match=reason):  # a FIFO that was opened would hang here
+        with pytest.raises(RejectedItem, match=reason):  # a FIFO that was opened would hang here
             decode.decode_file(tmp_path / name, LIMIT)
 
 
 def test_huge_files_are_not_read(tmp_path):
     path = tmp_path / "huge.png"
     with open(path, "wb") as file:
-        file.truncate(decode.MAX_BYTES + 1)
-    with pytest.raises(Refused, match="too large"):
+        file.truncate(decode.MAX_FILE_BYTES + 1)
+    with pytest.raises(RejectedItem, match="too large"):
         decode.decode_file(path, LIMIT)
 
 
@@ -260,6 +260,6 @@ def test_mutations_never_raise_anything_else():
             data[place] = rng.integers(256)
         try:
             found = decode.decode_bytes(bytes(data[: rng.integers(1, len(data) + 1)]), 1_000_000)
-        except Refused:
+        except RejectedItem:
             continue
         assert found.dtype == np.uint8 and found.ndim == 3 and found.shape[-1] in (1, 3, 4)

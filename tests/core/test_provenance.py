@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.core import images, provenance
+from prodgen.core import pixels, provenance
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
 
-@pytest.mark.parametrize("done", provenance.SOURCES)
+@pytest.mark.parametrize("done", provenance.DIGITAL_SOURCE_TYPES)
 def test_a_file_says_whether_a_model_had_a_part_in_it(tmp_path, done):
     path = tmp_path / "a.png"
-    path.write_bytes(images.png(PICTURE, provenance.text(done, "run 1a2b, step 3, seed 4")))
+    path.write_bytes(
+        pixels.encode_png(PICTURE, provenance.build_png_text(done, "run 1a2b, step 3, seed 4"))
+    )
     with Image.open(path) as image:
         assert image.text["prodgen"] == f"{done}; run 1a2b, step 3, seed 4"
         assert image.text["Software"] == "prodgen"
-        kind = provenance.SOURCES[done]
+        kind = provenance.DIGITAL_SOURCE_TYPES[done]
         if kind:  # as programs that know XMP read it
             (described,) = ElementTree.fromstring(image.info["xmp"].strip())[0]
             found = described.get("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType")
@@ -29,7 +31,9 @@ def test_a_file_says_whether_a_model_had_a_part_in_it(tmp_path, done):
 
 
 def test_an_animation_says_it_too(tmp_path):
-    content = images.apng([PICTURE, 255 - PICTURE], text=provenance.text("generated", "run 1"))
+    content = pixels.encode_apng(
+        [PICTURE, 255 - PICTURE], text=provenance.build_png_text("generated", "run 1")
+    )
     (tmp_path / "a.png").write_bytes(content)
     image = Image.open(io.BytesIO(content))
     assert image.n_frames == 2 and image.text["prodgen"] == "generated; run 1"
@@ -37,7 +41,7 @@ def test_an_animation_says_it_too(tmp_path):
 
 
 def test_a_jpeg_of_another_program_is_understood(tmp_path):
-    xmp = provenance.text("generated", "")[provenance.XMP].encode()
+    xmp = provenance.build_png_text("generated", "")[provenance.XMP_KEY].encode()
     Image.fromarray(PICTURE).save(tmp_path / "a.jpg", xmp=xmp)
     Image.fromarray(PICTURE).save(tmp_path / "b.jpg")
     (tmp_path / "c.jpg").write_text("no picture")
@@ -51,7 +55,7 @@ def test_a_jpeg_of_another_program_is_understood(tmp_path):
 )
 def test_a_mark_is_in_the_corner_and_stands_out(tone, shape):
     picture = np.full(shape, tone, np.uint8)
-    found = np.asarray(images.marked(picture)).reshape(shape)
+    found = np.asarray(pixels.draw_ai_label(picture)).reshape(shape)
     changed = (found != picture).any(axis=2)
     rows, columns = shape[0] // 2, shape[1] // 4
     assert not changed[:rows].any() and not changed[:, :columns].any()
@@ -62,4 +66,4 @@ def test_a_mark_is_in_the_corner_and_stands_out(tone, shape):
 
 def test_a_picture_too_small_for_a_mark_is_said():
     with pytest.raises(ValueError, match="16 x 30 px is too small"):
-        images.marked(np.zeros((30, 16, 3), np.uint8))
+        pixels.draw_ai_label(np.zeros((30, 16, 3), np.uint8))

@@ -112,7 +112,7 @@ def read(path, sha256=None):
 def refused(path, words):
     with pytest.raises(BadData, match=words) as caught:
         read(path)
-    assert str(path) in caught.value.what and caught.value.next
+    assert str(path) in caught.value.message and caught.value.next_step
 
 
 def state(torch):
@@ -329,10 +329,10 @@ def test_another_hash_is_refused(tmp_path):
     path = write(tmp_path / "weights", "zip", {})
     with pytest.raises(BadData, match="has the sha256 .*, not 00") as caught:
         read(path, "00" * 32)
-    assert caught.value.next == ORIGIN
+    assert caught.value.next_step == ORIGIN
 
 
 def test_a_missing_file_says_where_it_comes_from(tmp_path):
     with pytest.raises(MissingInput) as caught:
         read(tmp_path / "absent")
-    assert caught.value.next == ORIGIN
+    assert caught.value.next_step == ORIGIN

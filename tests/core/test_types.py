@@ -19,7 +19,7 @@ TURN = Attribute("turn", "angle", unit="degrees")
 def test_encode_by_hand_and_decode_back(attribute, value, columns):
     found = attribute.encode(value)
     np.testing.assert_allclose(found, columns, atol=1e-6)
-    assert found.dtype == np.float32 and len(found) == attribute.columns
+    assert found.dtype == np.float32 and len(found) == attribute.num_columns
     back = attribute.decode(found)
     assert back == value if isinstance(value, str) else back == pytest.approx(value, abs=1e-4)
 
@@ -31,6 +31,10 @@ def test_an_unknown_category_is_an_error():
 
 def test_slices_and_json():
     spec = Spec(16, 3, ("a",), (COLOUR, HEIGHT, TURN))
-    assert spec.columns == 5
-    assert spec.slices() == {"colour": slice(0, 2), "height": slice(2, 3), "turn": slice(3, 5)}
+    assert spec.num_columns == 5
+    assert spec.column_slices() == {
+        "colour": slice(0, 2),
+        "height": slice(2, 3),
+        "turn": slice(3, 5),
+    }
     assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec

@@ -40,7 +40,7 @@ def test_a_pick_depends_only_on_seed_and_index(conditions):
 def test_a_pick_has_the_requested_label_and_values(store, conditions):
     values = {"colour": "red", "turn": "90"}
     batch = conditions.pick(1, np.arange(20), "square", values)
-    slices = store.spec.slices()
+    slices = store.spec.column_slices()
     assert (batch["label"] == store.spec.classes.index("square")).all()
     colour = store.spec.attributes[0]
     assert {colour.decode(row) for row in batch["attributes"][:, slices["colour"]]} == {"red"}
@@ -76,6 +76,6 @@ def test_unconditional_rows_are_unknown_and_refuse_a_label(store):
     unconditional = Conditions.from_store(store).to_unconditional()
     rows = unconditional.pick(0, np.arange(4))
     assert (rows["label"] == -1).all() and not rows["known"].any()
-    assert rows["attributes"].shape == (4, store.spec.columns)
+    assert rows["attributes"].shape == (4, store.spec.num_columns)
     with pytest.raises(UsageError, match="there are none"):
         unconditional.pick(0, np.arange(4), "disc")

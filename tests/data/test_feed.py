@@ -111,7 +111,7 @@ def test_only_the_tfdata_feed_needs_tensorflow(store, monkeypatch, without_tenso
     assert resident.choose_feed("auto", store, mesh) == "resident"
     with pytest.raises(UsageError, match="config.data.feed=tfdata needs TensorFlow") as error_info:
         resident.choose_feed("tfdata", store, mesh)
-    assert "pip install tensorflow" in error_info.value.next
+    assert "pip install tensorflow" in error_info.value.next_step
     monkeypatch.setattr(resident, "_device_memory", lambda mesh: 1.0)
     assert resident.choose_feed("resident", store, mesh) == "resident"
     with pytest.raises(UsageError, match="more than 25% of a device's memory.* not installed"):
@@ -127,8 +127,8 @@ def test_training_that_needs_tensorflow_is_refused_at_the_start_without_it(
     with pytest.raises(UsageError) as error_info:
         trainer.train(tiny(), tmp_path / "run")
     assert error_info.value.code == 2
-    assert "pip install" in error_info.value.next
-    assert "--config.data.feed=resident" in error_info.value.next
+    assert "pip install" in error_info.value.next_step
+    assert "--config.data.feed=resident" in error_info.value.next_step
 
 
 def test_the_resident_feed_and_training_never_import_tensorflow():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.core.errors import MissingInput, Refused, UsageError
+from prodgen.core.errors import MissingInput, RejectedItem, UsageError
 from prodgen.data import folder
 
 MAX_PIXELS = 10_000_000
@@ -42,7 +42,7 @@ def test_a_single_outer_folder_is_skipped(fill, tmp_path):
     (tmp_path / "archive" / "LICENSE.txt").write_text("free")
     items_by_name = read_items(tmp_path / "archive")
     assert items_by_name["products/shoes/0000.png"].category == "shoes"
-    assert isinstance(items_by_name["LICENSE.txt"].image, Refused)
+    assert isinstance(items_by_name["LICENSE.txt"].image, RejectedItem)
     fill(tmp_path / "only" / "images", 2)
     assert folder.Folder(tmp_path / "only", MAX_PIXELS).classes() == ()
 
@@ -74,7 +74,7 @@ def test_system_files_are_ignored_and_other_files_are_refused(fill, tmp_path):
     (root / "away").symlink_to(tmp_path / "other")
     items_by_name = read_items(root)
     refused_names = {
-        name for name, item in items_by_name.items() if isinstance(item.image, Refused)
+        name for name, item in items_by_name.items() if isinstance(item.image, RejectedItem)
     }
     assert refused_names == {
         "notes.txt", "folder.png", "fifo.png", "outside.png", "broken.png", "loop.png", "away"

@@ -34,4 +34,4 @@ def test_the_order_is_the_same_in_all_versions():
 def test_a_set_smaller_than_a_batch_is_refused_with_both_sizes():
     with pytest.raises(BadData, match="50 training images are fewer .*batch_size=64") as error_info:
         order.select_batch(0, 0, 50, 64)
-    assert "batch_size=32" in error_info.value.next
+    assert "batch_size=32" in error_info.value.next_step

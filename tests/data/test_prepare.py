@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.core.errors import BadData, Refused, StorageError
+from prodgen.core.errors import BadData, RejectedItem, StorageError
 from prodgen.core.types import Attribute
 from prodgen.data import chunks, fit, folder, prepare
 from prodgen.data.source import Item
@@ -47,7 +47,7 @@ class ListSource:
         total = hashlib.sha256()
         for item in self.items:
             total.update(repr((item.name, item.category, item.split, item.attributes)).encode())
-            total.update(b"" if isinstance(item.image, Refused) else item.image.tobytes())
+            total.update(b"" if isinstance(item.image, RejectedItem) else item.image.tobytes())
         return {"listed": total.hexdigest()}
 
     def stream(self, start, stop):
@@ -72,7 +72,7 @@ def read_files(path):
 def test_a_store_holds_each_image_fitted(data, draw, tmp_path):
     images = [draw(n, side=20 + n) for n in range(30)]
     source = make_source(images)
-    source.items[7] = Item("bad", Refused("broken: for the test"))
+    source.items[7] = Item("bad", RejectedItem("broken: for the test"))
     store = prepare.prepare(source, data)
     assert store.size == 29 and store.counts["refused"] == 1
     expected_images = [fit.fit_image(image, 16).pixels for n, image in enumerate(images) if n != 7]
@@ -159,7 +159,10 @@ def test_numbers_are_standardised_on_the_training_split(data):
 def test_too_few_images_are_bad_data_with_counts_and_reasons(data):
     with pytest.raises(BadData, match="0 usable images of 0"):
         prepare.prepare(make_source([]), data)
-    bad = [Item("x.png", Refused("truncated: early")), Item("y.png", Refused("broken: late"))]
+    bad = [
+        Item("x.png", RejectedItem("truncated: early")),
+        Item("y.png", RejectedItem("broken: late")),
+    ]
     with pytest.raises(BadData, match="0 usable images of 2.*1 truncated.*'x.png': truncated"):
         prepare.prepare(ListSource(bad), data)
     with pytest.raises(BadData, match="1 usable images of 1, at least 2"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.core.errors import MissingInput, Refused
+from prodgen.core.errors import MissingInput, RejectedItem
 from prodgen.data import catalogue, folder, prepare, preprocess
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
 
@@ -57,7 +57,7 @@ def test_without_a_cutout_an_image_is_only_fitted():
 def test_a_photo_with_an_unsure_cutout_is_refused():
     rng = np.random.default_rng(0)
     clutter = np.kron(rng.integers(0, 255, (10, 10, 3)), np.ones((16, 16, 1)))
-    with pytest.raises(Refused, match="^unsure: "):
+    with pytest.raises(RejectedItem, match="^unsure: "):
         preprocess.make_packshot(photo(cloth(160, (9, 9, 9)), disc(160, 40), clutter), 32, "plain")
 
 

@@ -83,7 +83,7 @@ def test_opening_names_a_damaged_file(store, name, damage):
         path.write_bytes(content[:-1] if damage == "shorter" else content + b"\0")
     with pytest.raises(BadData, match=name) as error_info:
         Store.open(store.path)
-    assert str(store.path) in error_info.value.next
+    assert str(store.path) in error_info.value.next_step
 
 
 @pytest.mark.parametrize("name", ["images-00002.bin", "table.npz", "items.jsonl", "meta.json"])

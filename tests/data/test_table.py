@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.data import table
 
 MAX_PIXELS = 10_000_000
@@ -102,20 +102,20 @@ def test_paths_out_of_the_folder_are_refused(shop, tmp_path_factory):
     for name, reason in reasons.items():
         if reason:
             assert str(items_by_name[name].image).startswith(reason), name
-    assert not isinstance(items_by_name["0000.png"].image, Refused)
+    assert not isinstance(items_by_name["0000.png"].image, RejectedItem)
 
 
 def test_paths_with_backslashes_and_without_suffix(shop):
     (shop / "bare").write_bytes((shop / "images" / "0000.png").read_bytes())
     items_by_name = read_items(open_table(shop / "a.csv", "path\nimages\\0001.png\nbare\n"))
-    assert not any(isinstance(item.image, Refused) for item in items_by_name.values())
+    assert not any(isinstance(item.image, RejectedItem) for item in items_by_name.values())
 
 
 def test_only_bad_and_repeated_rows_are_refused(shop):
     text = "path,category\n0000.png,bag\n0000.png,bag\nimages/0000.png,shoe\n0001.png,a,b,c\n"
     source = open_table(shop / "a.csv", text + "\n0002.png,bag\n")
     reasons = [str(item.image) for item in source.stream(0, len(source))
-               if isinstance(item.image, Refused)]  # fmt: skip
+               if isinstance(item.image, RejectedItem)]  # fmt: skip
     assert len(source) == 5
     assert reasons[0] == reasons[1] == "repeated: the image of line 2 again"
     assert reasons[2] == "bad row: 4 cells under 2 column names"

@@ -57,7 +57,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(data, monk
         UsageError, match="data.source=tfds needs a package.*tensorflow"
     ) as error_info:
         prepare.open_or_prepare(data)
-    assert error_info.value.next.startswith("pip install tensorflow")
+    assert error_info.value.next_step.startswith("pip install tensorflow")
 
     def no_version(name):
         raise importlib.metadata.PackageNotFoundError(name)
@@ -65,7 +65,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(data, monk
     monkeypatch.setattr(importlib.metadata, "version", no_version)
     with pytest.raises(UsageError, match="tensorflow-datasets") as error_info:
         prepare.open_or_prepare(data)
-    assert error_info.value.next.startswith("pip install tensorflow")
+    assert error_info.value.next_step.startswith("pip install tensorflow")
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_missing_files_are_named(fashion, tmp_path):
             continue  # with a network the files would come
         with pytest.raises(MissingInput, match="train-images-idx3-ubyte.gz") as error_info:
             prepare.open_or_prepare(fashion)
-        assert "config.data.downloads" in error_info.value.next
+        assert "config.data.downloads" in error_info.value.next_step
 
 
 @pytest.mark.slow

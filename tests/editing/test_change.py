@@ -14,8 +14,8 @@ SPEC = Spec(16, 3, ("disc", "square"), Squares().schema())
 def unknown(n: int, spec: Spec = SPEC):
     return {
         "label": np.full(n, -1, np.int32),
-        "attributes": np.zeros((n, spec.columns), np.float32),
-        "known": np.zeros((n, spec.columns), bool),
+        "attributes": np.zeros((n, spec.num_columns), np.float32),
+        "known": np.zeros((n, spec.num_columns), bool),
     }
 
 

@@ -13,8 +13,8 @@ SPEC = Spec(16, 3, ("disc", "square"), Squares().schema())
 def rows(n: int, label: int, value: float):
     return {
         "label": np.full(n, label, np.int32),
-        "attributes": np.full((n, SPEC.columns), value, np.float32),
-        "known": np.full((n, SPEC.columns), bool(value)),
+        "attributes": np.full((n, SPEC.num_columns), value, np.float32),
+        "known": np.full((n, SPEC.num_columns), bool(value)),
     }
 
 

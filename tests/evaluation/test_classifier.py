@@ -74,12 +74,12 @@ def test_unknown_labels_and_attributes_count_nothing():
     from tests.tiny import spec_of
 
     spec = spec_of()
-    outputs = np.random.default_rng(0).normal(size=(3, len(spec.classes) + spec.columns))
+    outputs = np.random.default_rng(0).normal(size=(3, len(spec.classes) + spec.num_columns))
     outputs = outputs.astype(np.float32)
     batch = {
         "label": np.int32([-1, 0, 1]),
-        "attributes": np.zeros((3, spec.columns), np.float32),
-        "known": np.zeros((3, spec.columns), bool),
+        "attributes": np.zeros((3, spec.num_columns), np.float32),
+        "known": np.zeros((3, spec.num_columns), bool),
     }
     found = np.asarray(classifier.loss(outputs, batch, spec))
     entropy = np.log(np.exp(outputs[:, :2]).sum(1)) - outputs[np.arange(3), [0, 0, 1]]

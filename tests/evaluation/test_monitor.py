@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen.core import images, rng
+from prodgen.core import pixels, rng
 from prodgen.evaluation import monitor
 from prodgen.steps import evaluation_sums, gan
 from tests.tiny import batch_of
@@ -80,7 +80,7 @@ def judged(store, config, made):
     for t in range(4):
         batch = batch_of(store, config, t)
         batch |= {"slot": batch["slot"] + 16 * t}
-        real = images.to_float(batch["image"])
+        real = pixels.to_float(batch["image"])
         fake = made(batch, real)
         found = judge(start(config, store.spec), batch, real, fake, fake, home)
         sums = {name: sums.get(name, 0) + np.asarray(v, np.float64) for name, v in found.items()}
@@ -90,7 +90,7 @@ def judged(store, config, made):
 def test_one_picture_a_category_is_found_and_real_pictures_are_not_accused(store):
     config = tiny_gan()
     ids = store.ids("train")
-    one = {k: images.to_float(store.fetch(ids[store.label[ids] == k][:1])["image"]) for k in (0, 1)}
+    one = {k: pixels.to_float(store.fetch(ids[store.label[ids] == k][:1])["image"]) for k in (0, 1)}
 
     def planted(batch, real):
         return np.where(batch["label"][:, None, None, None] == 0, one[0], one[1])
@@ -115,7 +115,7 @@ def test_one_picture_a_category_is_found_and_real_pictures_are_not_accused(store
 def test_a_few_pictures_far_apart_are_wide_and_a_collapse_nevertheless(store):
     """Four pictures a category, the colours and sizes of reals: their spread sees nothing."""
     config, ids = tiny_gan(), store.ids("train")
-    few = [images.to_float(store.fetch(ids[store.label[ids] == k][:4])["image"]) for k in (0, 1)]
+    few = [pixels.to_float(store.fetch(ids[store.label[ids] == k][:4])["image"]) for k in (0, 1)]
 
     def planted(batch, real):
         return np.stack([few[k][i % 4] for i, k in enumerate(batch["label"])])

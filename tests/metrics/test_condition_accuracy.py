@@ -16,13 +16,13 @@ SPEC = Spec(8, 3, ("mug", "hat"), (
 def rows(*products):
     """Conditions of (label, colour, height, azimuth); None is unknown."""
     label = np.array([-1 if p[0] is None else SPEC.classes.index(p[0]) for p in products], np.int32)
-    attributes = np.zeros((len(products), SPEC.columns), np.float32)
-    known = np.zeros((len(products), SPEC.columns), bool)
+    attributes = np.zeros((len(products), SPEC.num_columns), np.float32)
+    known = np.zeros((len(products), SPEC.num_columns), bool)
     for row, values in enumerate(products):
         for attribute, value in zip(SPEC.attributes, values[1:], strict=True):
             if value is not None:
-                attributes[row, SPEC.slices()[attribute.name]] = attribute.encode(value)
-                known[row, SPEC.slices()[attribute.name]] = True
+                attributes[row, SPEC.column_slices()[attribute.name]] = attribute.encode(value)
+                known[row, SPEC.column_slices()[attribute.name]] = True
     return {"label": label, "attributes": attributes, "known": known}
 
 

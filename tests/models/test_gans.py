@@ -55,7 +55,7 @@ def test_every_resolution_comes_out_right(module, resolution):
     config = tiny_gan(model__name=name, data__resolution=resolution, model__block_side=256)
     spec = spec_of(3, resolution)
     generator, discriminator = module.build(config, spec)
-    inputs = jnp.zeros((2, 4)), jnp.zeros((2, 2 + 1 + 2 * spec.columns))
+    inputs = jnp.zeros((2, 4)), jnp.zeros((2, 2 + 1 + 2 * spec.num_columns))
     picture = jax.eval_shape(lambda: generator.init_with_output(jax.random.key(0), *inputs)[0])
     assert picture.shape == (2, *spec.shape)
     logits = jax.eval_shape(
@@ -96,7 +96,7 @@ def test_widths_double_away_from_the_picture_up_to_the_limit():
 
 def test_examples_never_mix(store):
     """Row by row or all at once: the same logits, which a penalty of sums relies on."""
-    from prodgen.core import images
+    from prodgen.core import pixels
     from prodgen.models import conditioning
     from tests.tiny import batch_of
 
@@ -105,7 +105,7 @@ def test_examples_never_mix(store):
         module = dcgan if config.model.name == "dcgan" else r3gan
         _, discriminator = module.build(config, store.spec)
         batch = batch_of(store, config)
-        image, given = images.to_float(batch["image"]), conditioning.vector(batch, store.spec)
+        image, given = pixels.to_float(batch["image"]), conditioning.vector(batch, store.spec)
         params = discriminator.init(jax.random.key(0), image, given)
         apply = jax.jit(discriminator.apply)
         image, given = np.asarray(image), np.asarray(given)

@@ -115,7 +115,7 @@ def test_sizes_have_names():
     assert banner.size_of("leaderboard") == (728, 90) and banner.size_of("640X480") == (640, 480)
     with pytest.raises(UsageError, match="poster") as caught:
         banner.size_of("poster")
-    assert all(name in caught.value.line() for name in banner.SIZES)
+    assert all(name in caught.value.format_line() for name in banner.SIZES)
     for wrong in ("12x12", "9000x100", "0x0", "100x", "-5x100"):
         with pytest.raises(UsageError):
             banner.size_of(wrong)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.photo import cutout, neural, place, verdict
 from prodgen.photo.guess import Guess
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
@@ -49,7 +49,7 @@ def test_box_and_coverage_are_shares_of_the_frame():
      (np.zeros((100, 100, 4), np.uint8), "no_product")],
 )  # fmt: skip
 def test_what_shows_no_product_is_refused(picture, why):
-    with pytest.raises(Refused, match=why):
+    with pytest.raises(RejectedItem, match=why):
         cutout.cut(picture, cutout.method("plain"))
 
 
@@ -87,7 +87,7 @@ def test_a_missing_package_is_named(name, package, monkeypatch):
     neural._session.cache_clear()
     with pytest.raises(MissingInput) as caught:
         cutout.method(name, "some.onnx")
-    assert "pip install" in caught.value.next
+    assert "pip install" in caught.value.next_step
 
 
 def test_a_missing_or_foreign_model_file_is_named(tmp_path):

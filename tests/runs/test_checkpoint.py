@@ -21,7 +21,7 @@ LIKE = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=HE
 
 
 def saved(run, scores, keep=2, keep_best=1):
-    keeper = checkpoint.Checkpoints(run, keep, keep_best)
+    keeper = checkpoint.CheckpointManager(run, keep, keep_best)
     for step, score in scores.items():
         keeper.save(step, tree(step), score)
     keeper.wait()
@@ -30,8 +30,8 @@ def saved(run, scores, keep=2, keep_best=1):
 
 def test_the_newest_and_the_best_are_kept(tmp_path):
     saved(tmp_path, {1: 5.0, 2: 9.0, 3: 1.0, 4: 2.0, 5: None})
-    assert checkpoint.steps(tmp_path) == [2, 4, 5]
-    assert checkpoint.best(tmp_path) == 2
+    assert checkpoint.list_steps(tmp_path) == [2, 4, 5]
+    assert checkpoint.find_best_step(tmp_path) == 2
     for which, step in (("best", 2), (None, 2), ("latest", 5), ("4", 4)):
         found, state = checkpoint.open_step(tmp_path, which, LIKE)
         assert found == step
@@ -40,7 +40,7 @@ def test_the_newest_and_the_best_are_kept(tmp_path):
 
 def test_the_snapshot_is_of_the_moment(tmp_path):
     """The step that follows may overwrite the buffers while the background still writes."""
-    keeper = checkpoint.Checkpoints(tmp_path, 2, 1)
+    keeper = checkpoint.CheckpointManager(tmp_path, 2, 1)
     advance = jax.jit(lambda t: jax.tree.map(lambda x: x + 1, t), donate_argnums=0)
     state = {"w": jnp.zeros((400, 400))}
     for step in range(1, 6):
@@ -48,8 +48,8 @@ def test_the_snapshot_is_of_the_moment(tmp_path):
         keeper.save(step, state, None)
     keeper.wait()
     like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=HERE), state)
-    for step in checkpoint.steps(tmp_path):
-        assert (np.asarray(checkpoint.read(tmp_path, step, like)["w"]) == step).all()
+    for step in checkpoint.list_steps(tmp_path):
+        assert (np.asarray(checkpoint.restore_step(tmp_path, step, like)["w"]) == step).all()
 
 
 def damage_truncate(path):
@@ -73,18 +73,18 @@ def test_every_damaged_file_is_noticed_and_the_one_before_is_used(tmp_path, dama
     with pytest.raises(BadCheckpoint, match="failed verification"):
         checkpoint.open_step(tmp_path, "latest", LIKE)
     said = []
-    step, state = checkpoint.Checkpoints(tmp_path, 2, 1).restore(LIKE, said.append)
+    step, state = checkpoint.CheckpointManager(tmp_path, 2, 1).restore(LIKE, said.append)
     assert step == 1 and "checkpoint 2 failed verification" in said[0]
     close(state, tree(1), 0.0)
     assert (tmp_path / "checkpoints" / "corrupt-2").exists()
-    assert checkpoint.steps(tmp_path) == [1]
+    assert checkpoint.list_steps(tmp_path) == [1]
 
 
 def test_all_damaged_is_an_error_and_no_fresh_start(tmp_path):
     saved(tmp_path, {1: None, 2: None})
     for step in (1, 2):
         damage_flip(next((tmp_path / "checkpoints" / str(step)).rglob("manifest.ocdbt")))
-    keeper = checkpoint.Checkpoints(tmp_path, 2, 1)
+    keeper = checkpoint.CheckpointManager(tmp_path, 2, 1)
     for _ in range(2):  # also when asked again
         with pytest.raises(BadCheckpoint, match="corrupt-1"):
             keeper.restore(LIKE, lambda text: None)
@@ -94,13 +94,13 @@ def test_without_its_manifest_a_checkpoint_never_was(tmp_path):
     saved(tmp_path, {1: None, 2: None})
     (tmp_path / "checkpoints" / "2.sha256.json").unlink()
     (tmp_path / "checkpoints" / "3.orbax-checkpoint-tmp").mkdir()
-    keeper = checkpoint.Checkpoints(tmp_path, 2, 1)
+    keeper = checkpoint.CheckpointManager(tmp_path, 2, 1)
     assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["1", "1.sha256.json"]
     assert keeper.restore(LIKE, print)[0] == 1
 
 
 def test_nothing_saved(tmp_path):
-    assert checkpoint.Checkpoints(tmp_path, 2, 1).restore(LIKE, print) is None
+    assert checkpoint.CheckpointManager(tmp_path, 2, 1).restore(LIKE, print) is None
     with pytest.raises(MissingInput, match="no finished checkpoint"):
         checkpoint.open_step(tmp_path, None, LIKE)
     saved(tmp_path, {1: None})
@@ -112,7 +112,7 @@ def test_other_leaves_are_named(tmp_path):
     saved(tmp_path, {1: None})
     other = {"a": jax.ShapeDtypeStruct((3, 5), jnp.float32, sharding=HERE), "c": LIKE["b"]["n"]}
     with pytest.raises(BadCheckpoint) as caught:
-        checkpoint.read(tmp_path, 1, other)
+        checkpoint.restore_step(tmp_path, 1, other)
     for part in ("missing c int32[]", "extra b/n int32[]", "a float32[3, 4] -> float32[3, 5]"):
         assert part in str(caught.value)
 
@@ -125,11 +125,11 @@ def test_a_failed_write_surfaces_with_the_last_good_step(tmp_path, monkeypatch):
 
     keeper.save(2, tree(2), None)
     keeper.wait()
-    monkeypatch.setattr(checkpoint.workdir, "file_hash", full)
+    monkeypatch.setattr(checkpoint, "hash_file", full)
     keeper.save(3, tree(3), None)
     with pytest.raises(StorageError, match="No space left on device"):
         keeper.wait()
-    assert keeper.last_good().startswith("last good checkpoint: step 2")
+    assert keeper.describe_last_good().startswith("last good checkpoint: step 2")
 
 
 def test_the_manifest_records_score_and_hashes(tmp_path):
@@ -142,8 +142,8 @@ def test_the_manifest_records_score_and_hashes(tmp_path):
 
 def test_an_unreadable_older_record_does_not_stop_the_run(tmp_path):
     keeper = saved(tmp_path, {1: 5.0, 2: 1.0})
-    (checkpoint.folder(tmp_path) / "1.sha256.json").write_text("")
-    assert checkpoint.score(tmp_path, 1) is None and checkpoint.best(tmp_path) == 2
+    (checkpoint.get_checkpoint_dir(tmp_path) / "1.sha256.json").write_text("")
+    assert checkpoint.read_score(tmp_path, 1) is None and checkpoint.find_best_step(tmp_path) == 2
     keeper.save(3, tree(3), 2.0)
     keeper.wait()
-    assert checkpoint.best(tmp_path) == 3
+    assert checkpoint.find_best_step(tmp_path) == 3

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen.core import images, rng
+from prodgen.core import pixels, rng
 from prodgen.core.errors import UsageError
 from prodgen.losses import divergence
 from prodgen.models import conditioning
@@ -40,7 +40,7 @@ def test_the_loss_in_the_metrics_is_the_objective(store):
     _, metrics = programs.train_step(config, store.spec)(state, (batch,), {})
     noise = rng.normal(rng.key(0, "posterior", 0), batch["slot"], (4,))
     conditions = conditioning.vector(batch, store.spec)
-    image = images.to_float(batch["image"])
+    image = pixels.to_float(batch["image"])
     apply = jax.jit(vae.build_network(config, store.spec).apply)
     output, mean, log_variance = apply(
         {"params": state.nets["vae"].params}, image, noise, conditions
@@ -163,7 +163,7 @@ def test_latents_are_standard_normal_under_any_learned_prior(store):
     wave = lambda leaf: 0.05 * np.sin(np.arange(leaf.size)).reshape(leaf.shape)  # noqa: E731
     params = jax.tree.map(lambda leaf: leaf + wave(leaf), params)
     batch = batch_of(store, config)
-    image, conditions = images.to_float(batch["image"]), conditioning.vector(batch, store.spec)
+    image, conditions = pixels.to_float(batch["image"]), conditioning.vector(batch, store.spec)
 
     def codes_and_prior(module):
         embedding = module.embedding(conditions)

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from prodgen.apps.common.gate_sheet import FAINT, GREEN, INK, PAPER, RED, fitted, font_of, wrapped
-from prodgen.core import images
+from prodgen.core import pixels
 
 COLUMNS, SIDE, GAP, LINE, HEAD = 4, 150, 16, 15, 44  # pixels but the first
 REASON_LINES = 2
@@ -76,7 +76,7 @@ def _cell(
 
 def _paste(cell: Image.Image, picture: np.ndarray, left: int) -> None:
     """The whole picture in a square of SIDE pixels from `left` on, over squares if transparent."""
-    full = images.picture(picture)
+    full = pixels.to_pillow(picture)
     scale = (SIDE - 4) / max(full.size)
     size = tuple(max(1, round(side * scale)) for side in full.size)
     small = full.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)

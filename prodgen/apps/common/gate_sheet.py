@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from prodgen.core import images
+from prodgen.core import pixels
 
 COLUMNS, SIDE, GAP, LINE = 8, 144, 14, 15  # pixels but the first
 REASON_LINES = 3  # six reasons, the most there can be, fit
@@ -76,7 +76,7 @@ def _cell(file: str, picture: np.ndarray | None, keys: Sequence[str]) -> Image.I
 
 def thumbnail(picture: np.ndarray) -> Image.Image:
     """The whole picture, its longest side SIDE pixels; small ones are enlarged to be seen."""
-    full = images.picture(picture)
+    full = pixels.to_pillow(picture)
     scale = SIDE / max(full.size)
     size = tuple(max(1, round(side * scale)) for side in full.size)
     return full.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)

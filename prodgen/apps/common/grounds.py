@@ -9,7 +9,7 @@ import numpy as np
 from prodgen.apps.common import colours
 from prodgen.apps.common.colours import Rgb
 from prodgen.core import decode
-from prodgen.core.errors import BadData, MissingInput, Refused
+from prodgen.core.errors import BadData, MissingInput, RejectedItem
 from prodgen.metrics import marketplace
 from prodgen.photo import backdrop
 
@@ -36,7 +36,7 @@ def drawn(ground: Ground, shape: tuple[int, int]) -> np.ndarray:
         return backdrop.fill(shape, ground)
     try:
         picture = decode.decode_file(ground, marketplace.MAX_PIXELS)
-    except Refused as reason:
+    except RejectedItem as reason:
         raise BadData(f"the background {ground}: {reason}", "name another picture") from None
     if picture.shape[2] == 4:
         picture = backdrop.over(picture, backdrop.fill(picture.shape[:2], (255, 255, 255)))

@@ -20,7 +20,7 @@ from prodgen.apps.common.listing import files
 from prodgen.cli import commandline
 from prodgen.config import RESOLUTIONS
 from prodgen.core import decode
-from prodgen.core.errors import BadData, MissingInput, Refused, UsageError
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.data import fit, prepare
 from prodgen.data.store import Store
 from prodgen.evaluation import offline
@@ -119,7 +119,7 @@ def _pictures(paths: list[Path], store: Store, how: str) -> np.ndarray:
 def _decoded(path: Path) -> np.ndarray:
     try:
         return decode.decode_file(path, MAX_PIXELS)
-    except Refused as reason:
+    except RejectedItem as reason:
         raise BadData(f"{path}: {reason}", "take it out, or write it anew") from None
 
 

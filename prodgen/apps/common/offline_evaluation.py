@@ -15,7 +15,7 @@ from prodgen.apps.common import image_folders
 from prodgen.apps.common.output import Output, say
 from prodgen.apps.evaluate import Options
 from prodgen.config import registry
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.errors import MissingInput, UsageError
 from prodgen.data.store import Store
 from prodgen.evaluation import classifier, offline
@@ -25,7 +25,7 @@ from prodgen.metrics.features import Extractor
 from prodgen.metrics.measurement_spec import Measurement
 from prodgen.model import Model
 from prodgen.parallel import device_mesh
-from prodgen.report import html
+from prodgen.report import run_page
 
 FILE, PAIRS, TYPICAL = "evaluation.json", "evaluation_pairs.png", "evaluation_typical.png"
 HOME = 1  # the seed of the reference classifier that evaluates: training's is 0
@@ -73,8 +73,8 @@ def evaluate(model: Model | None, options: Options, out: Output) -> list[Path]:
     out.png(PAIRS, pairs, {}, done)
     if maker and target == out.workdir / FILE:
         words = Sentinel(out.workdir, maker.config).words()
-        return [*out.close(), html.report(out.workdir, words)]
-    out.write(target.with_suffix(".html").name, html.evaluation(target), {})
+        return [*out.close(), run_page.write_report(out.workdir, words)]
+    out.write(target.with_suffix(".html").name, run_page.build_evaluation_page(target), {})
     return out.close()
 
 
@@ -162,8 +162,8 @@ def _reconstruction(
         return found
     run, config = maker.run, maker.config.copy_and_resolve_references()
     config.train.evaluate_examples = len(decoded)
-    frozen, _ = classifier.frozen(run.family, config, store, say, run.path)
-    bound = Judge(run.family, config, store, device_mesh.make_mesh(config), SPLIT)
+    frozen, _ = classifier.frozen(run.step_module, config, store, say, run.path)
+    bound = Judge(run.step_module, config, store, device_mesh.make_mesh(config), SPLIT)
     bits = bound(run.state, frozen)["bits_per_dim"]
     passport = material.passport("bits_per_dim", None)
     return found | {"bits_per_dim": Measurement(bits, passport, subject=material.subject.name)}
@@ -175,7 +175,7 @@ def typical_sheet(typicality: np.ndarray, pictures: np.ndarray) -> Any:
     count = min(2 * COLUMNS, len(order) // 2 // COLUMNS * COLUMNS)
     chosen = np.concatenate([order[:count], order[len(order) - count :]])
     names = ["most typical"] * (count // COLUMNS) + ["least typical"] * (count // COLUMNS)
-    return images.sheet(pictures[chosen], COLUMNS, rows=names, pixels=96)
+    return pixels.draw_contact_sheet(pictures[chosen], COLUMNS, row_names=names, side=96)
 
 
 def encoded(found: dict[str, Any]) -> bytes:

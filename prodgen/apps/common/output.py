@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from prodgen.cli import modes
-from prodgen.core import images, provenance
+from prodgen.core import pixels, provenance
 from prodgen.core.errors import UsageError
 from prodgen.core.files import write_atomically
-from prodgen.runs import folder as workdirs
+from prodgen.runs.workdir import collect_versions
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -42,33 +42,33 @@ class Stamp:
         self._mark = getattr(options, "mark", False)
 
     def png(self, picture: np.ndarray | Image.Image, done: str = "generated") -> bytes:
-        """A PNG; `done` is one of provenance.SOURCES."""
-        return images.png(self._marked(picture), self._text(done))
+        """A PNG; `done` is one of provenance.DIGITAL_SOURCE_TYPES."""
+        return pixels.encode_png(self._marked(picture), self._text(done))
 
     def apng(self, frames: Sequence[np.ndarray]) -> bytes:
         """An animation of generated frames, each marked where that was asked for."""
         shown = [self._marked(frame) for frame in frames]
-        return images.apng(shown, text=self._text("generated"))
+        return pixels.encode_apng(shown, text=self._text("generated"))
 
     def check(self, side: int, where: str = "") -> None:
         """UsageError where pictures of so many pixels on the shorter side are to be marked and are
         too small for it; asked before they are made. `where` begins what is said."""
-        if self._mark and side < images.MARKED:
+        if self._mark and side < pixels.MIN_LABEL_SIDE:
             raise UsageError(
                 f"--mark: {where}a picture of {side} px is too small for a mark, which takes at "
-                f"least {images.MARKED} px a side",
+                f"least {pixels.MIN_LABEL_SIDE} px a side",
                 "leave it out, or ask for larger pictures",
             )
 
     def _marked(self, picture: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
         if not self._mark:
             return picture
-        found = images.picture(picture) if isinstance(picture, np.ndarray) else picture
+        found = pixels.to_pillow(picture) if isinstance(picture, np.ndarray) else picture
         self.check(min(found.size))
-        return images.marked(found)
+        return pixels.draw_ai_label(found)
 
     def _text(self, done: str) -> dict[str, str] | None:
-        return provenance.text(done, self._origin) if self._metadata else None
+        return provenance.build_png_text(done, self._origin) if self._metadata else None
 
 
 @dataclasses.dataclass
@@ -95,7 +95,7 @@ class Output:
             "step": run.step if run else None,
             "seed": getattr(self.options, "seed", 0),
             "temperature": getattr(self.options, "temperature", 1.0),
-            "versions": workdirs.versions(),
+            "versions": collect_versions(),
         }
 
     def locate(self, default: str) -> Path:
@@ -116,7 +116,8 @@ class Output:
         details: dict[str, Any],
         done: str = "generated",
     ) -> None:
-        """A picture as a PNG that says where it comes from; `done` is one of provenance.SOURCES."""
+        """A picture as a PNG that states its origin; `done` is a key of
+        provenance.DIGITAL_SOURCE_TYPES."""
         self.write(name, self.stamp.png(picture, done), details)
 
     def apng(self, name: str, frames: Sequence[np.ndarray], details: dict[str, Any]) -> None:
@@ -170,7 +171,7 @@ def describe(conditions: dict[str, Any], spec: Any, row: int) -> dict[str, Any]:
     found: dict[str, Any] = {"label": spec.classes[label] if label >= 0 else None}
     values = {}
     for attribute in spec.attributes:
-        place = spec.slices()[attribute.name]
+        place = spec.column_slices()[attribute.name]
         if conditions["known"][row, place].all():
             value = attribute.decode(conditions["attributes"][row, place])
             values[attribute.name] = round(value, 4) if isinstance(value, float) else value

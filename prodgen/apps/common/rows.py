@@ -18,9 +18,9 @@ from prodgen.apps import edit, vary
 from prodgen.apps.common import colours, grounds
 from prodgen.apps.common.grounds import Ground
 from prodgen.apps.common.output import describe, say
-from prodgen.core import images
+from prodgen.core import pixels
 from prodgen.core.batches import BATCH_SIZE
-from prodgen.core.errors import Refused
+from prodgen.core.errors import RejectedItem
 from prodgen.core.types import Batch
 from prodgen.editing import change, edits, neighbourhood, viewpoints
 from prodgen.editing.batch_requests import ALONE, Order
@@ -44,7 +44,7 @@ class Made:
     source: str = "generated"
 
 
-Found = Made | Refused
+Found = Made | RejectedItem
 SHADOW = 0.4  # strength of a shadow on a background, [0, 1]
 
 
@@ -100,7 +100,7 @@ def _batch(means: Means, part: Sequence[tuple[Order, int]]) -> Iterator[Found]:
     seen = means.guard(pictures) if means.guard else None
     for i, picture in enumerate(pictures):
         if seen and seen.copy[i]:
-            yield Refused(f"a copy of training picture {seen.names[i]}")
+            yield RejectedItem(f"a copy of training picture {seen.names[i]}")
         else:
             yield Made(picture, {"latent": z[i].tolist()} | describe(asked, model.spec, i))
 
@@ -118,7 +118,7 @@ def _joined(rows: Sequence[Batch]) -> Batch:
 def of_photo(means: Means, order: Order) -> list[Found]:
     """All pictures of a row with a photo.
 
-    BadData or Refused where the photo cannot be used, or an edit reaches outside of its mask.
+    BadData or RejectedItem where the photo cannot be used, or an edit reaches outside of its mask.
     """
     if order.edit == "vary":
         return _varied(means, order)
@@ -138,7 +138,7 @@ def _varied(means: Means, order: Order) -> list[Found]:
         Made(picture, vary.told(order.photo, order, varied, k, model.spec))
         for k, picture in enumerate(varied.pictures)
     ]
-    lacking = Refused("all further variations are copies of training pictures")
+    lacking = RejectedItem("all further variations are copies of training pictures")
     return made + [lacking] * (order.count - len(made))
 
 
@@ -185,8 +185,8 @@ def _ground(order: Order, folder: Path) -> Ground:
 def finished(picture: np.ndarray, order: Order, folder: Path) -> np.ndarray:
     """A picture uint8 [H, W, C] on the background and in the size that its row asks for.
 
-    A size enlarges or reduces; it adds no detail, and the gate calls it upscaled. Refused where no
-    product is found to lay on the background.
+    A size enlarges or reduces; it adds no detail, and the gate calls it upscaled. RejectedItem
+    where no product is found to lay on the background.
     """
     if order.background and order.edit != "background":
         cut = cutout.cut(picture, cutout.method("plain"))
@@ -202,4 +202,4 @@ def sized(picture: np.ndarray, side: int) -> np.ndarray:
         return picture
     scale = side / max(height, width)
     size = max(1, round(scale * width)), max(1, round(scale * height))
-    return np.asarray(images.picture(picture).resize(size, Image.Resampling.LANCZOS))
+    return np.asarray(pixels.to_pillow(picture).resize(size, Image.Resampling.LANCZOS))

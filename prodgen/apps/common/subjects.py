@@ -11,7 +11,7 @@ import numpy as np
 from prodgen.apps.common.listing import files
 from prodgen.apps.common.output import say
 from prodgen.core import provenance
-from prodgen.core.errors import BadData, MissingInput, Refused
+from prodgen.core.errors import BadData, MissingInput, RejectedItem
 from prodgen.metrics import marketplace
 from prodgen.photo import cutout, silhouette
 
@@ -54,7 +54,7 @@ def read(paths: list[Path], limit: int) -> list[Subject]:
         try:
             pixels = cut_out(marketplace.read_image(path))
             found.append(Subject(path.stem, pixels, provenance.is_generated(path)))
-        except Refused as refused:
+        except RejectedItem as refused:
             reasons.append(f"{path.name}: {refused}")
             say(f"left out: {reasons[-1]}")
     if not found:
@@ -68,13 +68,13 @@ def read(paths: list[Path], limit: int) -> list[Subject]:
 def cut_out(picture: np.ndarray) -> np.ndarray:
     """The product of a picture uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4].
 
-    By its alpha, else by its flat background (photo/plain.py). `Refused` where there is none.
+    By its alpha, else by its flat background (photo/plain.py). `RejectedItem` where there is none.
     """
     cut = cutout.cut(picture, cutout.method("plain"))
     if cut.verdict.failure:
-        raise Refused(cut.verdict.failure)
+        raise RejectedItem(cut.verdict.failure)
     seen = cut.alpha >= SEEN
     if not seen.any():
-        raise Refused("no product: all of it is transparent")
+        raise RejectedItem("no product: all of it is transparent")
     top, left, bottom, right = silhouette.box_of(seen)
     return cut.rgba[top:bottom, left:right].copy()

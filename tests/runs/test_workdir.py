@@ -6,29 +6,29 @@ import pytest
 
 from prodgen.cli import commandline
 from prodgen.core.errors import UsageError
-from prodgen.core.files import read_sealed, write_sealed
-from prodgen.runs import folder
+from prodgen.core.files import read_checksummed, write_checksummed
+from prodgen.runs.workdir import check_origin, read_record, update_config, write_record
 from tests.tiny import tiny
 
 
 def begun(path, origin):
     path.mkdir()
     data = {"digest": "d", "counts": {}, "spec": {}}
-    folder.write(path, tiny(), data, {"fingerprint": origin} if origin else {})
+    write_record(path, tiny(), data, {"fingerprint": origin} if origin else {})
     return path
 
 
 def test_a_run_goes_on_only_from_the_weights_it_began_with(tmp_path):
     donor = begun(tmp_path / "donor", "")
-    fingerprint = folder.read(donor)["fingerprint"]
+    fingerprint = read_record(donor)["fingerprint"]
     fresh, tuned = begun(tmp_path / "fresh", ""), begun(tmp_path / "tuned", fingerprint)
-    folder.check_origin(tmp_path / "absent", donor)
-    folder.check_origin(fresh, None)
-    folder.check_origin(tuned, donor)
+    check_origin(tmp_path / "absent", donor)
+    check_origin(fresh, None)
+    check_origin(tuned, donor)
     with pytest.raises(UsageError, match=f"random weights, not with those of run {fingerprint}"):
-        folder.check_origin(fresh, donor)
+        check_origin(fresh, donor)
     with pytest.raises(UsageError, match=f"those of run {fingerprint}, not with random weights"):
-        folder.check_origin(tuned, None)
+        check_origin(tuned, None)
 
 
 def test_runs_from_other_weights_have_folders_of_their_own():
@@ -42,7 +42,7 @@ def test_runs_from_other_weights_have_folders_of_their_own():
 def test_what_a_continued_run_changed_is_noted(tmp_path):
     path = begun(tmp_path / "run", "0123abcd")
     moved = tiny(data__cache_dir="elsewhere")
-    folder.update(path, moved)
+    update_config(path, moved)
     record = json.loads((path / "config.json").read_text())
     assert record["config"]["data"]["cache_dir"] == "elsewhere"
     assert record["init_from"] == {"fingerprint": "0123abcd"} and record["data"]["digest"] == "d"
@@ -50,11 +50,11 @@ def test_what_a_continued_run_changed_is_noted(tmp_path):
 
 def test_a_sealed_file_knows_when_it_is_damaged(tmp_path):
     path = tmp_path / "kept"
-    assert read_sealed(path) is None
+    assert read_checksummed(path) is None
     for content in (b"", b"weights"):
-        write_sealed(path, content)
-        assert read_sealed(path) == content
+        write_checksummed(path, content)
+        assert read_checksummed(path) == content
     path.write_bytes(path.read_bytes()[:-1] + b"z")
-    assert read_sealed(path) is None
+    assert read_checksummed(path) is None
     path.write_bytes(b"short")
-    assert read_sealed(path) is None
+    assert read_checksummed(path) is None

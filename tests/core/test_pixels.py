@@ -6,36 +6,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.core import images
+from prodgen.core import pixels
 
 
 def test_every_value_survives_the_round_trip():
     values = np.arange(256, dtype=np.uint8)
-    floats = np.asarray(images.to_float(values))
+    floats = np.asarray(pixels.to_float(values))
     assert floats[0] == -1.0 and floats[255] == 1.0
-    np.testing.assert_array_equal(images.to_uint8(floats), values)
+    np.testing.assert_array_equal(pixels.to_uint8(floats), values)
 
 
 def test_out_of_range_is_clipped():
-    np.testing.assert_array_equal(images.to_uint8(np.float32([-3, 0, 3])), [0, 128, 255])
+    np.testing.assert_array_equal(pixels.to_uint8(np.float32([-3, 0, 3])), [0, 128, 255])
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_png_keeps_pixels_and_text(channels):
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
-    opened = Image.open(io.BytesIO(images.png(picture, {"prodgen": "seed 3"})))
+    opened = Image.open(io.BytesIO(pixels.encode_png(picture, {"prodgen": "seed 3"})))
     np.testing.assert_array_equal(np.asarray(opened).reshape(picture.shape), picture)
     assert opened.text == {"prodgen": "seed 3"}
 
 
 def test_apng_holds_all_frames():
     frames = [np.full((4, 4, 3), i * 60, np.uint8) for i in range(4)]
-    assert Image.open(io.BytesIO(images.apng(frames))).n_frames == 4
+    assert Image.open(io.BytesIO(pixels.encode_apng(frames))).n_frames == 4
 
 
 def test_a_sheet_shows_each_picture_in_its_place():
     pictures = np.stack([np.full((4, 4, 3), i, np.uint8) for i in range(5)])
-    sheet = np.asarray(images.sheet(pictures, 3, gap=1, pixels=4))
+    sheet = np.asarray(pixels.draw_contact_sheet(pictures, 3, gap=1, side=4))
     assert sheet.shape == (1 + 2 * 5, 1 + 3 * 5, 3)
     for i in range(5):
         y, x = 1 + i // 3 * 5, 1 + i % 3 * 5
@@ -45,5 +45,5 @@ def test_a_sheet_shows_each_picture_in_its_place():
 
 def test_enlarging_repeats_pixels():
     small = np.arange(4, dtype=np.uint8).reshape(1, 2, 2, 1)
-    big = images.enlarge(small, 5)
+    big = pixels.enlarge(small, 5)
     assert big.shape == (1, 4, 4, 1) and (big[0, :2, 2:] == 1).all()

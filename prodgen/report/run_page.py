@@ -1,0 +1,229 @@
+"""report.html: a finished run on one self-contained HTML page."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from prodgen.config import flatten, renames
+from prodgen.core.files import write_atomically
+from prodgen.report import evaluation_sections, writer
+from prodgen.report.tables import build_table
+from prodgen.runs.workdir import read_record
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.55 system-ui, sans-serif; color: #1e293b; background: #f8fafc;
+       max-width: 980px; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
+h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
+p.sub { color: #64748b; margin: 0; }
+img { max-width: 100%; height: auto; border-radius: 8px; background: white;
+      box-shadow: 0 1px 3px #0f172a22; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(135px, 1fr)); gap: .7rem; }
+.card { background: white; border-radius: 10px; padding: .7rem .9rem;
+        box-shadow: 0 1px 3px #0f172a18; }
+.card b { display: block; font-size: 1.25rem; } .card span { color: #64748b; font-size: .82rem; }
+table { border-collapse: collapse; width: 100%; font-size: .88rem; background: white; }
+td { padding: .25rem .6rem; border-bottom: 1px solid #e2e8f0; overflow-wrap: anywhere; }
+td:first-child { color: #64748b; width: 45%; }
+ul.warn { background: #fef2f2; border-left: 4px solid #dc2626; border-radius: 6px;
+          padding: .6rem .6rem .6rem 1.8rem; }
+h3 { font-size: .98rem; margin: 1.4rem 0 .4rem; }
+th { text-align: left; font-weight: 600; padding: .25rem .6rem; border-bottom: 2px solid #cbd5e1; }
+div.wide { overflow-x: auto; } div.wide td { overflow-wrap: normal; }
+p.note { color: #92400e; font-size: .88rem; margin: .4rem 0; }
+iframe { width: 100%; height: 80vh; border: 1px solid #e2e8f0; border-radius: 8px; }
+details { margin-top: .8rem; } summary { cursor: pointer; color: #2563eb; }
+"""
+
+CARDS = {  # name in the metrics -> (description, unit, digits)
+    "val/elbo": ("Evidence lower bound, validation", "nats", 0),
+    "val/bits_per_dim": ("Bits per dimension", "", 3),
+    "val/psnr": ("Reconstruction, PSNR", "dB", 1),
+    "val/ssim": ("Reconstruction, SSIM", "", 3),
+    "val/kl": ("Information in the latent", "nats", 1),
+    "val/active_latents": ("Active latents", "", 0),
+    "val/frechet": ("Frechet distance, classifier features, validation", "", 2),
+    "val/condition_accuracy": ("Condition accuracy, validation", "", 3),
+    "val/condition_accuracy_real": ("Condition accuracy of real images", "", 3),
+    "val/spread": ("Variety within categories, relative to real images", "", 2),
+    "val/near_duplicates": ("Near duplicates among samples of a category, validation", "", 3),
+    "val/categories": ("Share of categories produced", "", 2),
+}
+COSTS = {  # name in timing.jsonl -> description
+    "seconds/loop": "Training and evaluation",
+    "seconds/compile": "Compilation of the step",
+    "seconds/first step": "From the command to the first step",
+    "seconds/data": "Waiting for data",
+    "seconds/evaluate": "Evaluation",
+    "seconds/sheet": "Contact sheets",
+    "seconds/checkpoint": "Checkpoints (the loop's share)",
+    "seconds/classifier": "Training or loading of the reference classifier",
+}
+
+
+def write_report(run: Path, warnings: Sequence[str] = ()) -> Path:
+    """Write report.html from the content of the run's folder, and return its path.
+
+    `warnings` are the lines of the collapse monitor.
+    """
+    record = read_record(run)
+    data, config = record["data"], record["config"]
+    metrics = writer.read_jsonl(run / writer.METRICS_FILE)
+    timing = writer.read_jsonl(run / writer.TIMING_FILE)
+    last_values = {name: value for entry in metrics for name, value in entry.items()}
+    counts = ", ".join(f"{number:,} {name}" for name, number in data["counts"].items())
+    subtitle = html.escape(
+        f"{config['model']['name']} on {config['data']['source']}, "
+        f"step {last_values.get('step', 0):,}"
+    )
+    sections = [
+        f"<h1>{html.escape(run.name)}</h1><p class=sub>{subtitle}; images: {counts}</p>",
+        "<h2>Metrics</h2>",
+        _build_cards(last_values, timing, run / "evaluation.json"),
+    ]
+
+    # The monitor watches adversarial runs only.
+    if "val/logits" in last_values:
+        sections.append(_build_warnings(warnings))
+    sections += _build_sheets(run / "samples")
+    sections += _build_evaluation(run / "evaluation.json")
+    sections.append("<h2>Curves</h2>" + _embed_image(run / "curves.png", "curves of the run"))
+    costs = _sum_costs(timing)
+    if costs:
+        sections.append(f"<h2>Cost</h2>{build_table(costs.items())}")
+    sections += [
+        _fold("Configuration", build_table(flatten(config).items())),
+        _fold(
+            "Versions",
+            build_table([*record["versions"].items(), ("fingerprint", record["fingerprint"])]),
+        ),
+    ]
+    if record["init_from"]:
+        sections.append(_fold("Initial weights", build_table(record["init_from"].items())))
+    if (run / "data_report.html").exists():
+        content = html.escape((run / "data_report.html").read_text(encoding="utf-8"))
+        frame = f'<iframe title="data report" loading=lazy srcdoc="{content}"></iframe>'
+        sections.append(_fold("Data report", frame))
+    page = run / "report.html"
+    write_atomically(page, _build_page(run.name, sections))
+    return page
+
+
+def build_evaluation_page(path: Path) -> bytes:
+    """The page of an evaluation.json outside of a run's folder, with the sheets beside it."""
+    evaluation = _read_evaluation(path)
+    title = evaluation["subject"]["name"]
+    cards = _format_cards(evaluation_sections.build_cards(evaluation))
+    return _build_page(title, [f"<h1>{html.escape(title)}</h1>", cards, *_build_evaluation(path)])
+
+
+def _build_page(title: str, sections: Sequence[str]) -> bytes:
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    body = "\n".join(sections)
+    return (
+        f"<!doctype html><html lang=en><head>{head}<title>{html.escape(title)}</title>"
+        f"<style>{STYLE}</style></head><body>{body}</body></html>"
+    ).encode()
+
+
+def _read_evaluation(path: Path) -> dict[str, Any]:
+    return renames.update_evaluation(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _build_evaluation(path: Path) -> list[str]:
+    """The sections of an evaluation.json and its sheets; [] if there is none."""
+    if not path.exists():
+        return []
+    pairs, typical = (path.with_name(f"evaluation_{name}.png") for name in ("pairs", "typical"))
+    return [
+        *evaluation_sections.build_sections(_read_evaluation(path)),
+        _embed_image(pairs, "samples above their most similar training images"),
+        "<h2>Most and least typical samples</h2>" + _embed_image(typical, "typical samples"),
+    ]
+
+
+def _build_cards(last_values: dict[str, float], timing: list, evaluation: Path) -> str:
+    """The key numbers of a run: its last metrics, its speed, its evaluation."""
+    cards = [
+        (description, f"{last_values[name]:z.{digits}f} {unit}")
+        for name, (description, unit, digits) in CARDS.items()
+        if name in last_values
+    ]
+    if last_values.get("skipped"):
+        cards.append(("Skipped steps, not finite", f"{last_values['skipped']:.0f}"))
+    rates = sorted(entry["images_per_s"] for entry in timing if "images_per_s" in entry)
+    if rates:
+        cards.append(("Images per second, median", f"{rates[len(rates) // 2]:.0f}"))
+    if evaluation.exists():
+        cards += evaluation_sections.build_cards(_read_evaluation(evaluation))
+    return _format_cards(cards)
+
+
+def _format_cards(cards: Iterable[tuple[str, str]]) -> str:
+    inner = "".join(
+        f"<div class=card><b>{html.escape(value)}</b><span>{html.escape(description)}</span></div>"
+        for description, value in cards
+    )
+    return f"<div class=cards>{inner}</div>"
+
+
+def _build_warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return "<p>The monitor found no collapse, no imbalance and no divergence.</p>"
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in warnings)
+    return f"<h2>Warnings</h2><ul class=warn>{items}</ul>"
+
+
+def _build_sheets(folder: Path) -> list[str]:
+    """The newest sample and reconstruction sheets; four earlier sample sheets, folded."""
+    sections = []
+    for prefix, title in (
+        ("step", "Samples"),
+        ("reconstruction", "Held-out images, each above its reconstruction"),
+    ):
+        sheets = sorted(folder.glob(f"{prefix}_*.png"))
+        if not sheets:
+            continue
+        sections.append(f"<h2>{title}</h2>" + _embed_image(sheets[-1], title))
+        if prefix == "step" and len(sheets) > 1:
+            earlier = sheets[:-1][:: max(1, len(sheets) // 4)]
+            inner = "".join(
+                f"<p>{html.escape(path.stem)}</p>" + _embed_image(path, path.stem)
+                for path in earlier
+            )
+            sections.append(_fold("Samples of earlier steps", inner))
+    return sections
+
+
+def _embed_image(path: Path, alt_text: str) -> str:
+    if not path.exists():
+        return ""
+    data = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{html.escape(alt_text)}" src="data:image/png;base64,{data}">'
+
+
+def _sum_costs(timing: list) -> dict[str, Any]:
+    """The last totals of each session, summed over the sessions of a run."""
+    sessions = {entry["session"]: entry for entry in timing if "session" in entry}.values()
+    if not sessions:
+        return {}
+    seconds = {name: sum(totals.get(name, 0.0) for totals in sessions) for name in COSTS}
+    costs = {description: f"{seconds[name]:.1f} s" for name, description in COSTS.items()}
+    if seconds["seconds/loop"]:
+        share = seconds["seconds/evaluate"] / seconds["seconds/loop"]
+        costs[COSTS["seconds/evaluate"]] += f", {share:.1%} of all"
+    hours = sum(s.get("seconds/loop", 0.0) * s.get("devices", 1) for s in sessions) / 3600
+    costs["Device hours"] = f"{hours:.2f}"
+    for kind, name in (("host", "peak_host_mb"), ("device", "peak_device_mb")):
+        peak = max(totals.get(name, 0.0) for totals in sessions)
+        costs |= {f"Peak {kind} memory": f"{peak:,.0f} MB"} if peak else {}
+    return costs | {"Sessions": len(sessions)}
+
+
+def _fold(title: str, content: str) -> str:
+    return f"<details><summary>{title}</summary>{content}</details>"

@@ -1,0 +1,57 @@
+"""A run opened for reading: its config, data spec, step module and restored state."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from prodgen.config import load_config, registry
+from prodgen.core import rng
+from prodgen.core.types import Spec
+from prodgen.runs import checkpoint
+from prodgen.runs.workdir import CONFIG_FILE, read_record
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished or unfinished run, restored at one checkpoint."""
+
+    path: Path
+    record: dict[str, Any]  # config.json
+    config: ConfigDict
+    spec: Spec
+    step_module: ModuleType
+    step: int
+    state: Any
+
+
+def get_step_module(config: ConfigDict) -> ModuleType:
+    """The module of prodgen.steps that trains config.model.name."""
+    return registry.resolve(registry.STEPS, config.model.name, "config.model.name")
+
+
+def build_abstract_state(config: ConfigDict, spec: Spec, sharding: Any) -> Any:
+    """The state as jax.ShapeDtypeStruct leaves with `sharding`; nothing is computed."""
+    init = get_step_module(config).init
+    shapes = jax.eval_shape(lambda: init(config, spec, rng.key(config.seed, "init")))
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+
+
+def open_run(path: Path, selector: str | int | None = None) -> Run:
+    """Open a run at its best (None), latest or a numbered checkpoint, after verification.
+
+    Raises MissingInput, BadCheckpoint or UsageError, each with the next step for the user.
+    """
+    path = Path(path)
+    record = read_record(path)
+    config = load_config(path / CONFIG_FILE)
+    spec = Spec.from_json(record["data"]["spec"])
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    abstract_state = build_abstract_state(config, spec, sharding)
+    step, state = checkpoint.open_step(path, selector, abstract_state)
+    return Run(path, record, config, spec, get_step_module(config), step, state)

@@ -1,0 +1,151 @@
+"""A run's folder: its lock, config.json, and the checks before a run continues. Needs no JAX."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from prodgen.config import compute_fingerprint, find_differences, renames
+from prodgen.core.errors import MissingInput, UsageError, WorkdirError
+from prodgen.core.files import write_atomically
+
+CONFIG_FILE = "config.json"
+
+
+@contextlib.contextmanager
+def lock_workdir(path: Path) -> Iterator[Path]:
+    """Create the folder and hold its lock until the context ends.
+
+    WorkdirError if another process holds the lock or the folder is not writable. The operating
+    system releases the lock when a process is killed.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = open(path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise WorkdirError(
+            f"workdir {path} is not writable ({reason})", "choose another --workdir"
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            # The file names the process that holds the lock.
+            lock.seek(0)
+            holder = lock.read().strip() or "another process"
+            raise WorkdirError(
+                f"workdir {path} is in use by {holder}", "wait for it or stop it"
+            ) from None
+        lock.seek(0)
+        lock.truncate()
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        lock.write(f"pid {os.getpid()} on host {socket.gethostname()} since {since}\n")
+        lock.flush()
+        yield path
+
+
+def check_config(path: Path, config: ConfigDict) -> None:
+    """UsageError with every difference if the folder holds a run with another config."""
+    if not (path / CONFIG_FILE).exists():
+        return
+    differences = find_differences(read_record(path)["config"], config)
+    if differences:
+        raise UsageError(
+            f"{path} holds a run with another config: " + "; ".join(differences),
+            "give the first config again, or another --workdir",
+        )
+
+
+def check_origin(path: Path, init_from: Path | None) -> None:
+    """UsageError if the folder's run did not start from the weights of the run `init_from`."""
+    if not (path / CONFIG_FILE).exists():
+        return
+    original = read_record(path)["init_from"].get("fingerprint", "")
+    requested = read_record(init_from)["fingerprint"] if init_from else ""
+    if original != requested:
+        names = {"": "random weights"}
+        raise UsageError(
+            f"{path} holds a run that began with {names.get(original, f'those of run {original}')},"
+            f" not with {names.get(requested, f'those of run {requested}')}",
+            "give the same --init_from as at first, or another --workdir",
+        )
+
+
+def check_data(path: Path, digest: str) -> None:
+    """UsageError if the folder's run was trained on images with another digest."""
+    if (path / CONFIG_FILE).exists() and read_record(path)["data"]["digest"] != digest:
+        raise UsageError(
+            f"{path} was trained on other images than the config names now",
+            "give the original data again, or another --workdir",
+        )
+
+
+def write_record(
+    path: Path, config: ConfigDict, data: dict[str, Any], origin: dict[str, Any]
+) -> None:
+    """Write config.json: config, fingerprint, data, origin of the first weights, versions."""
+    record = {
+        "config": config.to_dict(),
+        "fingerprint": compute_fingerprint(config),
+        "data": data,
+        "init_from": origin,
+        "versions": collect_versions(),
+    }
+    write_atomically(path / CONFIG_FILE, json.dumps(record, indent=2).encode())
+
+
+def update_config(path: Path, config: ConfigDict) -> None:
+    """Write a continued run's config, with today's field names, into config.json."""
+    record = read_record(path) | {"config": config.to_dict()}
+    if record != json.loads((path / CONFIG_FILE).read_text(encoding="utf-8")):
+        record["versions"] = collect_versions()
+        write_atomically(path / CONFIG_FILE, json.dumps(record, indent=2).encode())
+
+
+def add_to_record(path: Path, name: str, entry: dict[str, Any]) -> None:
+    """Store `entry`, which describes something that the run used, in config.json under `name`."""
+    record = read_record(path)
+    if record.get(name) != entry:
+        write_atomically(path / CONFIG_FILE, json.dumps(record | {name: entry}, indent=2).encode())
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """The content of config.json, with today's field names (config/renames.py).
+
+    MissingInput if the folder holds no run, WorkdirError if the file is damaged.
+    """
+    file = Path(path) / CONFIG_FILE
+    if not file.is_file():
+        raise MissingInput(
+            f"{path} holds no run (no {CONFIG_FILE})", "name a folder that run_train.py made"
+        )
+    try:
+        return renames.update_record(json.loads(file.read_text(encoding="utf-8")))
+    except ValueError as error:
+        raise WorkdirError(
+            f"{file} is damaged ({error})", "restore it, or start another run"
+        ) from None
+
+
+def collect_versions() -> dict[str, str]:
+    """Versions of Python and of the packages that can change a run's numbers."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from prodgen import __version__
+
+    versions = {"prodgen": __version__, "python": platform.python_version()}
+    for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "pillow"):
+        with contextlib.suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
