@@ -89,7 +89,7 @@ def test_what_was_asked_for_reconstruction_and_copies(judged):
 def test_the_report_shows_it_on_one_page(judged):
     page = (judged[0] / "report.html").read_text()
     assert "Frechet distance" in page and "95 % interval" in page and "real baseline" in page
-    assert "Copies of training pictures" in page and "least typical" in page.lower()
+    assert "Copies of training images" in page and "least typical" in page.lower()
     assert page.count("data:image/png;base64") >= 2 and 'src="http' not in page
 
 
