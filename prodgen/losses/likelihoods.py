@@ -97,8 +97,9 @@ class Bernoulli:
         if output.shape != image.shape:
             raise ValueError(f"shapes differ: output {output.shape}, image {image.shape}")
         target = (image + 1) / 2
-        entropy = jax.nn.softplus(output) - target * output
-        return jnp.sum(entropy, axis=(1, 2, 3))
+        # -t log s(o) - (1 - t) log(1 - s(o)) = softplus(o) - t o
+        cross_entropy = jax.nn.softplus(output) - target * output
+        return jnp.sum(cross_entropy, axis=(1, 2, 3))
 
 
 @dataclasses.dataclass(frozen=True)

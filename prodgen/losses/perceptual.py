@@ -23,6 +23,7 @@ def distance(features: Sequence[Array], other_features: Sequence[Array]) -> Arra
     shapes, other_shapes = ([x.shape for x in layers] for layers in (features, other_features))
     if shapes != other_shapes:
         raise ValueError(f"shapes differ: {shapes}, {other_shapes}")
+    # Squared differences of unit vectors, a map [B, h, w] a layer.
     squares = [
         jnp.sum(jnp.square(unit_normalise(a) - unit_normalise(b)), axis=-1)
         for a, b in zip(features, other_features, strict=True)

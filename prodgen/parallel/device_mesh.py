@@ -64,6 +64,7 @@ def use_compile_cache() -> None:
     """
     if jax.config.jax_compilation_cache_dir:
         return
+    # A program of another jaxlib is of no use.
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "prodgen" / f"xla-{jax.lib.__version__}"
     try:
@@ -83,6 +84,7 @@ def make_mesh(config: ConfigDict) -> Mesh:
 
     The batch must divide evenly: UsageError with the nearest sizes that do.
     """
+    # The number of devices in the config; 0 means all.
     devices, num_devices = jax.devices(), config.parallel.devices
     if num_devices > len(devices):
         raise UsageError(f"config.parallel.devices={num_devices}, but JAX sees {len(devices)}")

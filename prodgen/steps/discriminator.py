@@ -137,6 +137,7 @@ def make_discriminator_updates(
     ) -> tuple[Net, Metrics, list[Array]]:
         metrics, grad_norms = {}, []
         for i, batch in enumerate(batches):
+            # Each update has a key, and therefore noise, of its own.
             key = jax.random.fold_in(rng.key(config.seed, "discriminator", step), i)
             real, fake, conditions = make_pairs(batch, key)
             fake, update_key = jax.lax.stop_gradient(fake), jax.random.fold_in(key, 2)
@@ -168,6 +169,7 @@ def make_update(
             alpha = rng.uniform(jax.random.fold_in(key, 0), slots)
             inputs["interpolated"] = penalties.interpolate(real, fake, alpha)
         uniforms = discriminator.augment_uniforms(jax.random.fold_in(key, 1), slots)
+        # The gradient of the global batch, and the update.
         grads, (metrics, vectors) = grad_fn(
             net.params, net.vars, inputs, uniforms, conditions, step, p
         )

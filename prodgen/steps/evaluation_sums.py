@@ -140,8 +140,16 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> di
         for name in ("logit_real", "logit_fake", "logit_square", "d_loss", "d_accuracy",
                      "out_of_range_fraction")
     }  # fmt: skip
+    # The Frechet distance, from the moments of the two sets' features.
+    frechet_distance = float("nan")
+    if n >= 2:
+        moments = [
+            frechet.moments(n, sums[f"by_group_{name}"].sum(0), sums[f"outer_{name}"])
+            for name in ("real", "fake")
+        ]
+        frechet_distance = frechet.distance(*moments[0], *moments[1])
     values = {
-        "frechet": _frechet_distance(sums, n),
+        "frechet": frechet_distance,
         "logit_gap": mean["logit_real"] - mean["logit_fake"],
         "logits": mean["logit_square"] ** 0.5,
         "d_accuracy": mean["d_accuracy"],
@@ -167,17 +175,6 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, np.ndarray]) -> di
         in_fake = sums["predicted_fake"] >= MIN_CATEGORY_RATIO * sums["predicted_real"]
         values["categories"] = float(in_fake[in_real].mean()) if in_real.any() else 1.0
     return values
-
-
-def _frechet_distance(sums: dict[str, np.ndarray], n: float) -> float:
-    """The Frechet distance of the two sets' features; nan of fewer than 2 images."""
-    if n < 2:
-        return float("nan")
-    moments = [
-        frechet.moments(n, sums[f"by_group_{name}"].sum(0), sums[f"outer_{name}"])
-        for name in ("real", "fake")
-    ]
-    return frechet.distance(*moments[0], *moments[1])
 
 
 def _within_group_squares(sums: dict[str, np.ndarray], name: str, groups: np.ndarray) -> float:

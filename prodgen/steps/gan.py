@@ -65,6 +65,7 @@ def real_batches(config: ConfigDict) -> int:
 def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     """A new state; the same key gives the same weights."""
     generator, discriminator = build_networks(config, spec)
+    # Linen modules take their shapes from one example.
     g_key, d_key, vectors_key = jax.random.split(key, 3)
     image = jnp.zeros((1, *spec.shape), jnp.float32)
     z = jnp.zeros((1, config.model.latent), jnp.float32)
@@ -75,6 +76,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
         "g": create_net(g, optim.make_optimiser(config), config.optim.ema_images > 0),
         "d": create_net(d, make_discriminator_optimiser(config), ema=False),
     }
+    # The singular vectors that the power iteration starts from.
     if config.model.spectral_norm:
         nets["d"] = nets["d"].replace(vars=spectral.init(d, vectors_key))
     extras = adaptive.start(config.augment.p) if config.augment.adaptive else {}
@@ -151,6 +153,7 @@ def _make_generator_update(
             fake_logits = discriminate_fake(generator.apply({"params": params}, z, conditions))
             return pmean(jnp.mean(loss.generator_loss(real_logits, fake_logits)))
 
+        # The gradient of the global batch, and the update.
         loss_value, grads = jax.value_and_grad(loss_fn)(net.params)
         grad = pmean(ravel_pytree(grads)[0])
         ema_decay = optim.ema_decay(config, step) if config.optim.ema_images else 0.0
@@ -179,6 +182,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
     compute_sums = evaluation_sums.make_sums(config, spec, discriminator)
 
     def eval_step(state: State, batch: Batch, frozen_params) -> dict[str, Array]:
+        # The same latents in every evaluation; padding has slot -1.
         slots = jnp.maximum(batch["slot"], 0)
         key = rng.key(config.seed, "generator", jnp.int32(-1))
         z = rng.normal(key, slots, (config.model.latent,))

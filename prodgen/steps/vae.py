@@ -66,6 +66,7 @@ def variants(config: ConfigDict) -> tuple[str, ...]:
 
 def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     """A new state; the same key gives the same weights."""
+    # The Linen module takes its shapes from one example.
     image = jnp.zeros((1, *spec.shape), jnp.float32)
     noise = jnp.zeros((1, config.model.latent), jnp.float32)
     conditions = jnp.zeros((1, conditioning.vector_size(spec)), jnp.float32)
@@ -172,6 +173,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
             "latent_sum": mu,
             "latent_square": jnp.square(mu),
         }
+        # Sums over the examples that are not padding.
         is_example = (batch["slot"] >= 0).astype(jnp.float32)
         sums = {name: jnp.tensordot(is_example, row, axes=1) for name, row in rows.items()}
         sums["examples"] = jnp.sum(is_example)
@@ -185,6 +187,7 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, Array]) -> dict[st
     """Validation numbers from summed eval steps: averages, bits per dimension, active latents."""
     n = float(sums["examples"])
     values = {name: float(sums[name]) / n for name in ("elbo", "nll", "kl", "mse", "psnr", "ssim")}
+    # The variance over images of each latent's posterior mean.
     variance = sums["latent_square"] / n - (sums["latent_sum"] / n) ** 2
     values["active_latents"] = float((variance > MIN_ACTIVE_VARIANCE).sum())
     if make_likelihood(config).is_discrete:

@@ -166,9 +166,11 @@ def _make_vae_update(
         (output, mu, log_variance), backpropagate = jax.vjp(
             lambda params: net.apply({"params": params}, image, noise, conditions), old_net.params
         )
+        # The optimal variance of the batch, a constant to differentiation.
         errors = squared_error(likelihood.mean(output), image)
         sigma2 = jax.lax.stop_gradient(pmean(jnp.mean(errors)) / image[0].size)
         beta = config.loss.beta * beta_schedule(step, config.loss.beta_steps)
+        # Only a relativistic loss compares reconstructions with real images.
         discriminate_real, discriminate_fake = augmented_discriminator.bind_real_and_fake(
             d, jax.random.fold_in(key, 2), batch["slot"], conditions, p
         )
@@ -240,6 +242,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
     compute_sums = evaluation_sums.make_sums(config, spec, patch.build(config, spec))
 
     def eval_step(state: State, batch: Batch, frozen_params) -> dict[str, Array]:
+        # Padding has slot -1.
         params, slots = eval_params(state), jnp.maximum(batch["slot"], 0)
         image, conditions = pixels.to_float(batch["image"]), conditioning.vector(batch, spec)
         # Reconstructions from the posterior's mean, and samples of the prior.
@@ -249,6 +252,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
         reconstructed_image = jnp.clip(likelihood.mean(output), -1.0, 1.0)
         sample = generate(params, z, batch)
         sums = compute_sums(state, batch, image, sample, reconstructed_image, frozen_params)
+        # The perceptual distance of the reconstructions.
         is_example = (batch["slot"] >= 0).astype(jnp.float32)
         distance = perceptual_distance(frozen_params, reconstructed_image, image)
         sums["perceptual"] = jnp.sum(is_example * distance)
