@@ -1,6 +1,6 @@
 """Use a trained run: python run_sample.py --workdir=runs/fm --mode=grid --out=grid.png
 
-Each mode writes its files and a manifest beside them; the same command gives the same bytes.
+Each mode writes its files and a manifest next to them. The same command gives the same bytes.
 `--help` lists the modes, `--mode=NAME --help` the flags of one. Exit codes: docs/configs.md.
 """
 
@@ -18,8 +18,8 @@ def main(argv: list[str]) -> None:
         return
     command = modes.parse_command(argv)
     if command.workdir:
-        read_record(Path(command.workdir))
-    from prodgen.apps.common import runner
+        read_record(Path(command.workdir))  # MissingInput for a folder without a run
+    from prodgen.apps.common import runner  # imports JAX, after all checks
 
     for path in runner.run(command):
         print(path)

@@ -29,12 +29,12 @@ def main(argv: list[str]) -> None:
     values = define_flags()
     experiment = commandline.parse_training(argv, values, __doc__)
     origin = Path(values.init_from) if values.init_from else None
-    donor = read_record(origin)["fingerprint"] if origin else ""
-    path = Path(values.workdir or commandline.derive_workdir(experiment, donor))
+    origin_fingerprint = read_record(origin)["fingerprint"] if origin else ""
+    path = Path(values.workdir or commandline.derive_workdir(experiment, origin_fingerprint))
     with lock_workdir(path):
         check_config(path, experiment.config)
         check_origin(path, origin)
-        from prodgen import trainer  # loads JAX: only once everything that can be refused is right
+        from prodgen import trainer  # imports JAX, after all checks
 
         trainer.train(experiment.config, path, origin)
 

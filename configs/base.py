@@ -1,7 +1,7 @@
-"""The complete config of defaults. Experiments change a few fields of it.
+"""The complete default config, of which the experiments change a few fields.
 
-prodgen/config/fields.py holds every field with its default, rule and help; docs/configs.md shows
-them as a table.
+prodgen/config/fields.py defines every field with its default, rule and help; docs/configs.md lists
+them in a table.
 """
 
 from ml_collections import ConfigDict
@@ -10,5 +10,5 @@ from prodgen.config import build_default_config
 
 
 def get_config() -> ConfigDict:
-    """Every field at its default, locked: an unknown field is an error, not a new field."""
+    """Every field at its default, locked: setting an unknown field raises an error."""
     return build_default_config()

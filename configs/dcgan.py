@@ -1,15 +1,15 @@
 """The classical GAN: 5x5 convolutions, non-saturating loss, two Adams.
 
-Times on two CPU cores (AMD EPYC, 2026-11-24); the numbers' commands stand in docs/results/gans.md.
+Times on two CPU cores (AMD EPYC, 2026-11-24); docs/results/gans.md has the commands for the
+numbers.
 
 python run_train.py --config=configs/dcgan.py
-    the embedded catalogue at 28 px: 10 minutes; 84 % of samples named as asked, where 95 % of real
-    pictures are
+    the embedded catalogue at 28 px: 10 minutes; condition accuracy 84 %, of real images 95 %
 python run_train.py --config=configs/dcgan.py:quick
-    512 of its pictures at 16 px: 42 seconds; blobs of the right colour
+    512 of its images at 16 px: 42 seconds; blobs of the right colour
 python run_train.py --config=configs/dcgan.py:brief
-    the seed experiment, whole: 10,000 steps of 64, unconditional, a 5x5 sheet every 1,000; 81
-    minutes on one core; Frechet distance 37.5 at its best, 134.7 after 1,000 steps
+    the original experiment in full: 10,000 steps of 64 images, unconditional, a 5x5 sheet every
+    1,000 steps; 81 minutes on one core; best Frechet distance 37.5, 134.7 after 1,000 steps
 """
 
 from ml_collections import ConfigDict

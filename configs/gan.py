@@ -1,21 +1,22 @@
 """A conditional GAN: r3gan networks, relativistic loss, R1 and R2 (Huang et al. 2024).
 
-Times on two CPU cores (AMD EPYC, 2026-11-24); the numbers' commands stand in docs/results/gans.md.
+Times on two CPU cores (AMD EPYC, 2026-11-24); docs/results/gans.md has the commands for the
+numbers.
 
 python run_train.py --config=configs/gan.py
-    the embedded catalogue at 32 px: 16 minutes; 98 % of samples named as asked
+    the embedded catalogue at 32 px: 16 minutes; condition accuracy 98 %
 python run_train.py --config=configs/gan.py:quick
-    512 of its pictures at 16 px: 50 seconds; blobs of the right colour
+    512 of its images at 16 px: 50 seconds; blobs of the right colour
 python run_train.py --config=configs/gan.py:folder --config.data.path=my_products/
 python run_train.py --config=configs/gan.py:table --config.data.path=my_products.csv
-    your own pictures, augmented: 16 minutes; for 50 to 300 of them add --init_from=runs/gan-...
-    and --config.train.num_steps=1000, which takes four
+    your own images, with augmentation: 16 minutes; for 50 to 300 images add
+    --init_from=runs/gan-... and --config.train.num_steps=1000, which takes 4 minutes
 python run_train.py --config=configs/gan.py:hours --config.data.source=... --config.data.path=...
-    your own pictures at 64 px: two hours; 4,098 clothes: 71 % of samples named as asked, where 73 %
-    of real pictures are
+    your own images at 64 px: two hours; on 4,098 images of clothes: condition accuracy 71 %, of
+    real images 73 %
 python run_train.py --config=configs/gan.py:fashion_mnist
-    grey clothes at 28 px, 200,000 images: 26 minutes on one core; 82 % of samples named as asked,
-    where 79 % of real pictures are; judged in docs/results/fashion_mnist.md
+    grey clothes at 28 px, 200,000 images: 26 minutes on one core; condition accuracy 82 %, of real
+    images 79 %; evaluated in docs/results/fashion_mnist.md
 python run_train.py --config=configs/gan.py:gpu64
 python run_train.py --config=configs/gan.py:gpu128
     for one modern GPU, at 64 and 128 px: not measured yet
@@ -56,8 +57,8 @@ ALWAYS = {
     "train.evaluate_every": 500,
     "train.checkpoint_every": 500,
 }
-# For thousands of pictures rather than hundreds of thousands: D must not learn them by heart.
-SMALL = {"augment.policy": "product", "augment.p": 0.3, "augment.ramp": True}
+# For thousands of images: augmentation keeps the discriminator from memorising them.
+SMALL_DATA = {"augment.policy": "product", "augment.p": 0.3, "augment.ramp": True}
 PRESETS = {
     "quick": {
         "data.size": 512,
@@ -70,7 +71,7 @@ PRESETS = {
         "train.checkpoint_every": 100,
     },
     "hours": {
-        **SMALL,
+        **SMALL_DATA,
         "data.resolution": 64,
         "loss.gamma": 2.0,
         "optim.ema_images": 20_000,
@@ -80,14 +81,14 @@ PRESETS = {
         "data.source": "tfds",
         "data.name": "fashion_mnist",
         "data.resolution": 28,
-        "loss.gamma": 10.0,  # with 1 each category shrinks to a few shapes
+        "loss.gamma": 10.0,  # with 1 each category collapses to a few shapes
         "train.num_steps": 6250,
         "train.sample_every": 1250,
         "train.evaluate_every": 625,
         "train.checkpoint_every": 625,
     },
-    "folder": {"data.source": "folder", **SMALL},
-    "table": {"data.source": "table", **SMALL},
+    "folder": {"data.source": "folder", **SMALL_DATA},
+    "table": {"data.source": "table", **SMALL_DATA},
     "gpu64": {
         "data.resolution": 64,
         "model.half": False,

@@ -1,17 +1,17 @@
-"""A convolutional VAE with a calibrated decoder on product pictures.
+"""A convolutional VAE with a calibrated decoder on product images.
 
-Times on two CPU cores (AMD EPYC, 2026-11-24); the numbers' commands stand in docs/results/.
+Times on two CPU cores (AMD EPYC, 2026-11-24); docs/results/ has the commands for the numbers.
 
 python run_train.py --config=configs/vae.py
-    the embedded catalogue at 64 px: 7 minutes; PSNR 22.9 dB on held-back pictures, 94 % of samples
-    named as asked
+    the embedded catalogue at 64 px: 7 minutes; PSNR 22.9 dB on held-out images, condition accuracy
+    94 %
 python run_train.py --config=configs/vae.py:quick
-    512 of its pictures at 32 px: 40 seconds; PSNR 19 to 20 dB
+    512 of its images at 32 px: 40 seconds; PSNR 19 to 20 dB
 python run_train.py --config=configs/vae.py:fashion_mnist
     grey clothes at 28 px: 27 minutes; 3.22 bits per dimension
 python run_train.py --config=configs/vae.py:folder --config.data.path=my_products/
 python run_train.py --config=configs/vae.py:table --config.data.path=my_products.csv
-    your own pictures: as the default
+    your own images: as the default
 """
 
 from ml_collections import ConfigDict

@@ -1,17 +1,18 @@
-"""A VAE with perceptual and adversarial terms: products encoded, and decoded sharply.
+"""A VAE with perceptual and adversarial terms, which give sharp reconstructions.
 
-Times on two CPU cores (AMD EPYC, 2026-11-24); the numbers' commands stand in docs/results/gans.md.
+Times on two CPU cores (AMD EPYC, 2026-11-24); docs/results/gans.md has the commands for the
+numbers.
 
 python run_train.py --config=configs/vaegan.py
-    the embedded catalogue at 64 px: about 25 minutes at 0.7 steps a second; LPIPS 0.126 where
-    configs/vae.py reaches 0.191, at the same PSNR of 23.1 dB
+    the embedded catalogue at 64 px: about 25 minutes at 0.7 steps per second; LPIPS 0.126, with
+    configs/vae.py 0.191, at the same PSNR of 23.1 dB
 python run_train.py --config=configs/vaegan.py:quick
-    512 of its pictures at 32 px: a minute
+    512 of its images at 32 px: one minute
 python run_train.py --config=configs/vaegan.py:fashion_mnist
     grey clothes at 28 px, 200,000 images: 27 minutes on one core; docs/results/fashion_mnist.md
 python run_train.py --config=configs/vaegan.py:folder --config.data.path=my_products/
 python run_train.py --config=configs/vaegan.py:table --config.data.path=my_products.csv
-    your own pictures: as the default
+    your own images: as the default
 python run_train.py --config=configs/vaegan.py:gpu128
     for one modern GPU, at 128 px: not measured yet
 """

@@ -1,4 +1,4 @@
-"""What a user's mistakes look like: exit codes and the last line, answered before JAX is loaded."""
+"""Errors of a user: exit codes and the last line, before JAX is loaded; help and modes."""
 
 import dataclasses
 import json
@@ -33,23 +33,23 @@ print(json.dumps([results, heavy]))
 
 def run_commands(program, commands):
     """[[exit code, last line], ...] of the commands, and the heavy packages that were loaded."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", COMMANDS, str(ROOT), program],
         input=json.dumps(commands), cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(process.stdout.splitlines()[-1])
 
 
-def command(program, *flags, cwd=ROOT):
+def run_command(program, *flags, cwd=ROOT):
     """(exit code, standard error's lines) of one command in a process of its own."""
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(ROOT / program), *flags], cwd=cwd, capture_output=True, text=True,
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
-    return done.returncode, done.stderr.splitlines()
+    return process.returncode, process.stderr.splitlines()
 
 
-TRAIN = [
+TRAIN_ERRORS = [
     ([], 2, "no --config was given"),
     (["--config=configs/nope.py"], 2, "is not a file"),
     (["--config=configs/vae.py:qiuck"], 2, "did you mean quick"),
@@ -71,7 +71,7 @@ TRAIN = [
     (["--config=configs/vae.py", "--config.data.source=catalog", "--workdir=LICENSE"], 73, "not"),
     (["--config=configs/vae.py", "--noconfig.train.tensorboard", "--workdir=LICENSE"], 73, "not"),
 ]  # fmt: skip
-SAMPLE = [
+SAMPLE_ERRORS = [
     ([], 2, "no --workdir"),
     (["--workdir=nowhere"], 66, "holds no run"),
     (["--workdir=nowhere", "--mode=gird"], 2, "did you mean grid"),
@@ -110,18 +110,20 @@ SAMPLE = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("program", "cases"), [("run_train", TRAIN), ("run_sample", SAMPLE)])
-def test_a_mistake_is_answered_in_one_line_before_jax_is_loaded(program, cases):
+@pytest.mark.parametrize(
+    ("program", "cases"), [("run_train", TRAIN_ERRORS), ("run_sample", SAMPLE_ERRORS)]
+)
+def test_a_wrong_command_ends_with_one_line_before_jax_is_loaded(program, cases):
     results, heavy = run_commands(program, [flags for flags, _, _ in cases])
     assert heavy == []
-    for (flags, code, words), (found, line) in zip(cases, results, strict=True):
-        assert found == code, (flags, line)
-        assert line.startswith("prodgen: ERROR ") and words in line, (flags, line)
+    for (flags, code, message), (actual_code, line) in zip(cases, results, strict=True):
+        assert actual_code == code, (flags, line)
+        assert line.startswith("prodgen: ERROR ") and message in line, (flags, line)
 
 
 def test_a_broken_config_file_is_named_with_its_line(tmp_path):
     path = tmp_path / "broken.py"
-    for text, words in (
+    for text, message in (
         ("def get_config(preset):\n    return missing\n", "broken.py:2: NameError"),
         ("def get_config(preset):\n    return int('x')\n", "broken.py:2: ValueError"),
         ("def get_config(:\n", "broken.py:1: SyntaxError"),
@@ -132,7 +134,7 @@ def test_a_broken_config_file_is_named_with_its_line(tmp_path):
         ),
     ):
         path.write_text(text)
-        with pytest.raises(UsageError, match=words):
+        with pytest.raises(UsageError, match=message):
             commandline.read_config(f"{path}:p")
 
 
@@ -140,15 +142,15 @@ def test_help_lists_the_flags_of_one_mode(capsys):
     page = modes.format_help(["run_sample.py", "--mode=vary", "--help"])
     assert "--strength" in page and "0.4" in page and "shape, colour, category" in page
     assert "--layout" not in page and "--temperature" not in page
-    every = modes.format_help(["run_sample.py", "--help"])
-    assert all(f"  {name}" in every for name in registry.MODES)
+    all_modes = modes.format_help(["run_sample.py", "--help"])
+    assert all(f"  {name}" in all_modes for name in registry.MODES)
     assert modes.format_help(["run_sample.py", "--mode=vary"]) is None
     with pytest.raises(SystemExit):
         commandline.parse_training(["run_train.py", "--help"], modes.flags.FlagValues(), "words")
     assert "words" in capsys.readouterr().out
 
 
-def test_without_an_accelerator_jax_is_told_so(monkeypatch):
+def test_without_an_accelerator_jax_uses_the_cpu(monkeypatch):
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     monkeypatch.setattr(commandline.Path, "exists", lambda self: False)
@@ -157,14 +159,14 @@ def test_without_an_accelerator_jax_is_told_so(monkeypatch):
     assert os.environ["JAX_PLATFORMS"] == "cpu"
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")
     commandline.quiet_platform()
-    assert os.environ["JAX_PLATFORMS"] == "cuda"  # the user's word stands
+    assert os.environ["JAX_PLATFORMS"] == "cuda"  # the user's setting is kept
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
     monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL")
     commandline.quiet_platform()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "3"
 
 
-def test_the_tables_of_the_docs_are_those_of_the_code():
+def test_the_tables_in_the_docs_are_up_to_date():
     for file, tables in reference.TABLES.items():
         page = (ROOT / "docs" / file).read_text(encoding="utf-8")
         assert reference.update_page(page, tables) == page, "python -m prodgen.cli.reference"
@@ -183,43 +185,43 @@ from prodgen.cli.options import option
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(CommonOptions):
     images: str = option("", "A folder.")
-    least: int = option(1, "Fewest images.", low=0)
+    min_images: int = option(1, "Fewest images.", low=0)
 
 
 def run(model, options, out):
-    return [out.locate("count.json"), options.images, options.least]
+    return [out.locate("count.json"), options.images, options.min_images]
 '''
 
 
-def test_a_mode_is_one_file_and_one_line_of_the_registry(tmp_path, monkeypatch):
+def test_a_new_mode_is_one_file_and_one_line_of_the_registry(tmp_path, monkeypatch):
     (tmp_path / "counting.py").write_text(NEW_MODE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(registry.MODES, "count", "counting")
-    made = modes.parse_command(
-        ["run_sample.py", "--mode=count", "--images=x", "--least=0", "--out=y"]
+    command = modes.parse_command(
+        ["run_sample.py", "--mode=count", "--images=x", "--min_images=0", "--out=y"]
     )
-    assert (made.options.images, made.options.least, str(made.out)) == ("x", 0, "y")
-    assert "--least" in modes.format_help(["run_sample.py", "--mode=count", "--help"])
+    assert (command.options.images, command.options.min_images, str(command.out)) == ("x", 0, "y")
+    assert "--min_images" in modes.format_help(["run_sample.py", "--mode=count", "--help"])
     with pytest.raises(UsageError, match="--strength is not read by --mode=count"):
         modes.parse_command(["run_sample.py", "--mode=count", "--strength=1"])
-    with pytest.raises(UsageError, match="--least is not read by --mode=grid") as error:
-        modes.parse_command(["run_sample.py", "--mode=grid", "--workdir=x", "--least=1"])
+    with pytest.raises(UsageError, match="--min_images is not read by --mode=grid") as error:
+        modes.parse_command(["run_sample.py", "--mode=grid", "--workdir=x", "--min_images=1"])
     assert "it is read by count" in error.value.next_step
 
 
-def test_every_mode_declares_its_options_with_help_and_sound_defaults():
+def test_every_option_of_a_mode_has_a_help_text_and_an_allowed_default():
     for name in registry.MODES:
         module = modes.import_mode(name)
         assert issubclass(module.Options, Options) and callable(module.run)
         assert module.__doc__.startswith(f"--mode={name}: ")
         assert issubclass(module.Options, RunOptions) == (module.Options.run != "none")
-        for one in list_options(module.Options):
-            assert one.help.endswith("."), (name, one.name)
-            if one.low is not None:
-                assert one.low <= one.default <= one.high, (name, one.name)
-            for other, values in one.read_with.items():
-                known = next(x for x in list_options(module.Options) if x.name == other)
-                assert set(values) <= set(known.choices), (name, one.name)
+        for opt in list_options(module.Options):
+            assert opt.help.endswith("."), (name, opt.name)
+            if opt.low is not None:
+                assert opt.low <= opt.default <= opt.high, (name, opt.name)
+            for other, values in opt.read_with.items():
+                other_option = next(x for x in list_options(module.Options) if x.name == other)
+                assert set(values) <= set(other_option.choices), (name, opt.name)
 
 
 def test_choices_and_pairs_are_accepted_in_both_spellings():
@@ -232,14 +234,14 @@ def test_choices_and_pairs_are_accepted_in_both_spellings():
         "color": "red",
         "azimuth": "30",
     }
-    composed = modes.parse_command(
+    command = modes.parse_command(
         ["run_sample.py", "--mode=compose", "--images=x", "--recolor=red,gray"]
     )
-    assert composed.options.recolour == ("red", "gray")
+    assert command.options.recolour == ("red", "gray")
     assert dataclasses.asdict(parse()) == dataclasses.asdict(modes.import_mode("grid").Options())
 
 
-def test_training_flags_are_split_from_the_config():
+def test_flags_of_the_config_are_split_from_other_flags():
     name, overrides, rest = commandline.split_config_flags(
         ["p", "--config=a.py:q", "--workdir=w", "--config.a.b=1", "--config.c", "2", "-v"]
     )

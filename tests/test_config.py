@@ -1,4 +1,4 @@
-"""Rules, presets, fingerprints, differences."""
+"""Rules, presets, constraints, fingerprints, and differences between configs."""
 
 import json
 
@@ -20,7 +20,7 @@ from prodgen.runs.workdir import check_config
 from tests.tiny import ROOT, tiny
 
 
-def test_every_default_keeps_its_rule_and_every_field_has_a_help():
+def test_every_default_is_allowed_and_every_field_has_a_help_text():
     for path, field in FIELDS.items():
         assert field.rule.allows(field.default), path
         assert field.help.endswith("."), path
@@ -28,7 +28,7 @@ def test_every_default_keeps_its_rule_and_every_field_has_a_help():
 
 
 @pytest.mark.parametrize(
-    ("path", "text", "says"),
+    ("path", "text", "message"),
     [
         ("trian.num_steps", "1", "did you mean config.train.num_steps"),
         ("train.num_stpes", "1", "did you mean config.train.num_steps"),
@@ -45,10 +45,10 @@ def test_every_default_keeps_its_rule_and_every_field_has_a_help():
         ("parallel.mode", "pjit", "'jit', 'pmap'"),
     ],
 )
-def test_a_wrong_field_or_value_is_named_with_what_is_allowed(path, text, says):
-    with pytest.raises(UsageError, match="config." + path) as caught:
+def test_a_wrong_field_or_value_is_refused_with_the_allowed_values(path, text, message):
+    with pytest.raises(UsageError, match="config." + path) as error:
         commandline.read_config(str(ROOT / "configs/vae.py"), [(path, text)])
-    assert says in caught.value.format_line()
+    assert message in error.value.format_line()
 
 
 def test_overrides_keep_their_types():
@@ -67,14 +67,14 @@ def test_the_config_is_locked():
         base.get_config().train.stpes = 3
 
 
-def test_fields_that_need_each_other():
+def test_a_field_that_another_field_requires_is_demanded():
     with pytest.raises(UsageError, match="config.data.path"):
         commandline.read_config(str(ROOT / "configs/vae.py:folder"))
     with pytest.raises(UsageError, match="max_width"):
         tiny(model__width=64)
 
 
-def test_fingerprint_ignores_what_may_change_and_nothing_else():
+def test_the_fingerprint_ignores_only_fields_that_may_change():
     plain = compute_fingerprint(tiny())
     assert plain == compute_fingerprint(tiny(train__log_every=7, parallel__mode="pmap"))
     assert plain != compute_fingerprint(tiny(optim__lr=0.5))
@@ -82,21 +82,21 @@ def test_fingerprint_ignores_what_may_change_and_nothing_else():
     assert plain != compute_fingerprint(tiny(data__path="elsewhere"))
 
 
-OLDER = {  # fingerprints of before data.cutout existed: runs of then are still theirs
+OLD_FINGERPRINTS = {  # from before the field data.cutout existed
     "configs/vae.py": "ff11f9eb",
     "configs/vae.py:quick": "1273b564",
     "configs/gan.py": "c3f90fea",
 }
 
 
-@pytest.mark.parametrize(("chosen", "printed"), OLDER.items())
-def test_a_field_that_came_later_changes_no_fingerprint_at_its_default(chosen, printed):
-    config = commandline.read_config(str(ROOT / chosen))
-    assert compute_fingerprint(config) == printed
+@pytest.mark.parametrize(("config_file", "old_fingerprint"), OLD_FINGERPRINTS.items())
+def test_a_new_field_at_its_default_does_not_change_the_fingerprint(config_file, old_fingerprint):
+    config = commandline.read_config(str(ROOT / config_file))
+    assert compute_fingerprint(config) == old_fingerprint
     assert compute_fingerprint(tiny(data__cutout="plain")) != compute_fingerprint(tiny())
 
 
-def test_a_run_of_before_a_field_existed_is_opened_and_continued(tmp_path):
+def test_a_run_from_before_a_field_existed_opens_and_continues(tmp_path):
     older = tiny().to_dict()
     for path in NEW_FIELD_DEFAULTS:
         section, leaf = path.split(".")
@@ -107,13 +107,13 @@ def test_a_run_of_before_a_field_existed_is_opened_and_continued(tmp_path):
     check_config(tmp_path, tiny())
     with pytest.raises(UsageError, match="config.data.cutout: 'none' -> 'plain'"):
         check_config(tmp_path, tiny(data__cutout="plain"))
-    del older["data"]["fit"]  # one that every run has had
+    del older["data"]["fit"]  # a field that every version has
     (tmp_path / "config.json").write_text(json.dumps({"config": older}))
     with pytest.raises(UsageError, match="lacks the field config.data.fit"):
         load_config(tmp_path / "config.json")
 
 
-def test_the_model_file_may_move_and_belongs_to_the_network_alone():
+def test_the_path_of_the_cutout_model_is_not_in_the_fingerprint_and_is_required_for_neural():
     neural = {"data__cutout": "neural"}
     a, b = (tiny(**neural, data__cutout_model=name) for name in ("a.onnx", "b.onnx"))
     assert compute_fingerprint(a) == compute_fingerprint(b)
@@ -121,15 +121,15 @@ def test_the_model_file_may_move_and_belongs_to_the_network_alone():
         tiny(**neural)
 
 
-def test_a_run_may_grow_longer_only_where_no_schedule_depends_on_its_length():
-    grown = {"train__num_steps": 99}
-    assert find_differences(tiny().to_dict(), tiny(**grown)) == ["config.train.num_steps: 6 -> 99"]
+def test_num_steps_may_change_only_where_no_schedule_depends_on_it():
+    longer = {"train__num_steps": 99}
+    assert find_differences(tiny().to_dict(), tiny(**longer)) == ["config.train.num_steps: 6 -> 99"]
     constant = {"optim__schedule": "constant"}
-    assert find_differences(tiny(**constant).to_dict(), tiny(**constant, **grown)) == []
+    assert find_differences(tiny(**constant).to_dict(), tiny(**constant, **longer)) == []
 
 
 @pytest.mark.parametrize(
-    ("fields", "what"),
+    ("fields", "message"),
     [
         ({"loss__adversarial": "wgan", "loss__penalty": "none"}, "needs a Lipschitz discriminator"),
         ({"loss__gamma": 0.0}, "without weight"),
@@ -139,14 +139,14 @@ def test_a_run_may_grow_longer_only_where_no_schedule_depends_on_its_length():
         ({"model__name": "vaegan", "loss__perceptual": "lpips"}, "perceptual_path"),
     ],
 )  # fmt: skip
-def test_what_does_not_fit_in_a_game_is_refused_with_its_reason(fields, what):
-    with pytest.raises(UsageError, match=what) as error:
+def test_an_invalid_combination_of_fields_is_refused_with_its_reason(fields, message):
+    with pytest.raises(UsageError, match=message) as error:
         tiny(**({"model__name": "r3gan"} | fields))
     assert error.value.next_step or "config." in error.value.message
 
 
-# A run of each family, and overrides that it does not read.
-UNREAD = {
+# Config files, and overrides that their runs do not read.
+UNREAD_FIELDS = {
     "configs/vae.py:quick": [
         ("loss.gamma", "5"), ("loss.adversarial", "hinge"), ("loss.penalty", "r1"),
         ("loss.components", "3"), ("loss.gan_start", "3"), ("loss.perceptual", "lpips"),
@@ -168,29 +168,29 @@ UNREAD = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", UNREAD)
+@pytest.mark.parametrize("name", UNREAD_FIELDS)
 def test_a_field_that_a_run_does_not_read_is_refused(name):
-    for path, text in UNREAD[name]:
+    for path, text in UNREAD_FIELDS[name]:
         with pytest.raises(UsageError, match=f"config.{path} is not read with config") as error:
             commandline.read_config(str(ROOT / name), [(path, text)])
         assert "it is read with" in error.value.message
 
 
-def test_a_field_is_read_once_the_fields_that_it_depends_on_say_so():
+def test_a_field_is_accepted_once_the_fields_that_it_depends_on_are_set():
     def read(*overrides):
         return commandline.read_config(str(ROOT / "configs/gan.py:quick"), overrides)
 
-    moved = read(("augment.adaptive", "true"), ("augment.policy", "product"),
+    config = read(("augment.adaptive", "true"), ("augment.policy", "product"),
                  ("augment.p", "0.1"), ("augment.target", "0.5"))  # fmt: skip
-    assert moved.augment.target == 0.5
-    assert read(("optim.schedule", "constant")).optim.lr_end == 0.25  # the file's own stays
+    assert config.augment.target == 0.5
+    assert read(("optim.schedule", "constant")).optim.lr_end == 0.25  # the value of the file stays
     with pytest.raises(UsageError, match="model.condition_dropout is not read"):
         read(("model.condition", "false"), ("model.condition_dropout", "0.5"))
     with pytest.raises(UsageError, match="optim.b1 is not read"):
         read(("optim.name", "sgd"), ("optim.b1", "0.5"))
 
 
-FILE = """from configs import base
+CONFIG_FILE = """from configs import base
 
 
 def get_config(preset):
@@ -200,23 +200,23 @@ def get_config(preset):
 """
 
 
-def test_a_config_file_that_sets_what_its_run_does_not_read_is_refused(tmp_path, capsys):
+def test_a_config_file_that_sets_an_unread_field_is_refused(tmp_path, capsys):
     path = tmp_path / "shop.py"
-    path.write_text(FILE.format("config.optim.weight_decay = 0.1"))
+    path.write_text(CONFIG_FILE.format("config.optim.weight_decay = 0.1"))
     with pytest.raises(UsageError, match="config.optim.weight_decay of .*shop.py is not read"):
         commandline.read_config(str(path))
     assert commandline.read_config(str(path), [("optim.name", "adamw")]).optim.weight_decay == 0.1
-    # A field that only an override keeps from being read is said, and does no harm.
+    # A field that is unread because of an override gives a note, not an error.
     gan = commandline.read_config(str(ROOT / "configs/gan.py"), [("optim.schedule", "constant")])
     assert gan.optim.lr_end == 0.25
     assert "note: config.optim.lr_end=0.25 of" in capsys.readouterr().err
-    path.write_text(FILE.format("config.augment.travel = 1"))
+    path.write_text(CONFIG_FILE.format("config.augment.travel = 1"))
     with pytest.raises(UsageError, match="shop.py:6: ") as error:
         commandline.read_config(str(path))
     assert "config.augment.ada_images" in error.value.next_step
 
 
-def test_a_text_may_be_empty_and_an_old_value_is_named_with_the_new_one():
+def test_a_text_may_be_empty_and_an_old_value_is_refused_with_its_new_name():
     def read(*overrides):
         return commandline.read_config(str(ROOT / "configs/vaegan.py:quick"), overrides)
 
@@ -226,15 +226,15 @@ def test_a_text_may_be_empty_and_an_old_value_is_named_with_the_new_one():
     assert "config.loss.perceptual=classifier" in error.value.next_step
 
 
-def test_a_flagfile_is_checked_as_the_command_line_is(tmp_path):
+def test_a_flagfile_is_checked_like_the_command_line(tmp_path):
     (tmp_path / "flags").write_text("--config.loss.gamma=5\n")
-    for file, words in (("flags", "config.loss.gamma is not read"), ("none", "open")):
+    for file, message in (("flags", "config.loss.gamma is not read"), ("none", "open")):
         argv = ["run_train.py", "--config=configs/vae.py", f"--flagfile={tmp_path / file}"]
-        with pytest.raises(UsageError, match=words):
+        with pytest.raises(UsageError, match=message):
             commandline.parse_training(argv, flags.FlagValues(), "")
 
 
-def test_a_run_with_a_field_that_nobody_reads_continues():
+def test_an_old_run_with_an_unread_field_continues():
     """Version 0.1.0 accepted such fields."""
     older = tiny().to_dict()
     older["loss"]["gamma"] = 5.0

@@ -1,5 +1,5 @@
-"""Every config and preset builds: shapes of a whole training step, without computing one, and
-`read_by` of the fields against what the step really reads."""
+"""Every config and preset builds: the shapes of a training step, traced without computing it, and
+`read_by` of the fields against the fields that the step really reads."""
 
 import importlib.util
 
@@ -16,12 +16,12 @@ from prodgen.runs.run import get_step_module
 from tests.tiny import ROOT, Squares
 from tests.tiny_gan import home_of, shapes_of
 
-FILES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "base.py")
-NEEDED = {"folder": [("data.path", "x")], "table": [("data.path", "x.csv")]}
+CONFIG_FILES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "base.py")
+REQUIRED_OVERRIDES = {"folder": [("data.path", "x")], "table": [("data.path", "x.csv")]}
 
 
 class RecordedConfig:
-    """A config that notes which fields are looked at."""
+    """A config that records the paths of all fields that are read."""
 
     def __init__(self, config, paths, prefix=""):
         self.__dict__ |= {"config": config, "paths": paths, "prefix": prefix}
@@ -34,36 +34,42 @@ class RecordedConfig:
         return value
 
 
-def presets(path):
+def list_presets(path):
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return ["", *module.PRESETS]
 
 
-def read(path, preset):
-    return commandline.read_config(f"{path}:{preset}", NEEDED.get(preset, []))
+def read_preset(path, preset):
+    return commandline.read_config(f"{path}:{preset}", REQUIRED_OVERRIDES.get(preset, []))
 
 
-def cases():
-    """(file, preset, grey and unconditional?, slow?): a preset that differs from another one in its
-    data and length alone has the same step and is traced once; by day, in colour."""
-    known = set()
-    for path in FILES:
-        for preset in presets(path):
-            values = flatten(read(path, preset))
-            own = {name: values[name] for name in values
-                   if name.partition(".")[0] not in ("data", "train", "parallel")}  # fmt: skip
-            key = repr((own, values["data.resolution"], values["train.batch_size"]))
-            repeated, known = key in known, known | {key}
+def list_cases():
+    """(file, preset, whether grey and unconditional, whether slow) of every test.
+
+    Presets that differ only in data and length have the same step, which is traced once. The daily
+    tests trace the step in colour.
+    """
+    traced_keys = set()
+    for path in CONFIG_FILES:
+        for preset in list_presets(path):
+            values = flatten(read_preset(path, preset))
+            step_values = {
+                name: value
+                for name, value in values.items()
+                if name.partition(".")[0] not in ("data", "train", "parallel")
+            }
+            key = repr((step_values, values["data.resolution"], values["train.batch_size"]))
+            is_repeated, traced_keys = key in traced_keys, traced_keys | {key}
             for grey in (False, True):
-                # By day: the default in colour, one in grey, and the logistic likelihood.
+                # Daily: the default in colour, one in grey, and the logistic likelihood.
                 is_daily = preset in ("", "brief") and not grey
                 is_daily = is_daily or (path.stem == "dcgan" and preset == "quick" and grey)
                 is_daily = is_daily or (
                     path.stem == "vae" and preset == "fashion_mnist" and not grey
                 )
-                is_slow = repeated or not is_daily
+                is_slow = is_repeated or not is_daily
                 yield path, preset, grey, is_slow
 
 
@@ -74,11 +80,11 @@ def cases():
             path, preset, grey, id=f"{path.stem}-{preset or 'default'}{'-grey' * grey}",
             marks=pytest.mark.slow if is_slow else (),
         )
-        for path, preset, grey, is_slow in cases()
+        for path, preset, grey, is_slow in list_cases()
     ],
 )  # fmt: skip
-def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, grey):
-    paths, plain = set(), read(path, preset)
+def test_the_training_step_of_every_preset_keeps_the_shapes_of_its_state(path, preset, grey):
+    paths, plain = set(), read_preset(path, preset)
     config = RecordedConfig(plain, paths)
     classes, attributes = ((), ()) if grey else (("a", "b"), Squares().schema())
     spec = Spec(plain.data.resolution, 1 if grey else 3, classes, attributes)
@@ -98,32 +104,32 @@ def test_the_step_of_every_preset_has_the_shapes_it_should(path, preset, grey):
     z = jax.eval_shape(lambda: family.draw_latents(plain, 0, np.arange(3)))
     assert z.shape == (3, plain.model.latent)
     rows = {name: jax.ShapeDtypeStruct((3, *x.shape[1:]), x.dtype) for name, x in batch.items()}
-    made = jax.eval_shape(family.make_generate(plain, spec), family.eval_params(state), z, rows)
-    assert made.shape == (3, *spec.shape) and made.dtype == jnp.float32
+    image = jax.eval_shape(family.make_generate(plain, spec), family.eval_params(state), z, rows)
+    assert image.shape == (3, *spec.shape) and image.dtype == jnp.float32
 
 
-def families_that_read(path):
-    """The families whose runs may read a field; a wider setting may keep them from it."""
-    every = FIELDS["model.name"].rule.choices
+def find_reading_families(path):
+    """The model names whose runs may read a field; other settings may still prevent it."""
+    all_names = FIELDS["model.name"].rule.choices
     conditions = FIELDS[path].read_by or ({},)
-    return {name for one in conditions for name in one.get("model.name", every)}
+    return {name for one in conditions for name in one.get("model.name", all_names)}
 
 
 def assert_read_by_agrees(config, paths):
-    """Tracing read no field that is said to be of other families, and each that read_by claims."""
-    assert not {path for path in paths if config.model.name not in families_that_read(path)}
+    """Tracing reads no field of other families, and every field that `read_by` claims."""
+    assert not {path for path in paths if config.model.name not in find_reading_families(path)}
     values = flatten(config)
-    claimed = {
+    claimed_paths = {
         path
         for path, field in FIELDS.items()
         if path.partition(".")[0] in ("model", "loss", "augment", "optim")
         and field.read_by
         and is_read(path, values)
     }
-    assert claimed <= paths
+    assert claimed_paths <= paths
 
 
 def test_every_preset_builds_and_reads_what_it_sets():
-    for path in FILES:
-        for preset in presets(path):
-            assert read(path, preset).model.name in FIELDS["model.name"].rule.choices
+    for path in CONFIG_FILES:
+        for preset in list_presets(path):
+            assert read_preset(path, preset).model.name in FIELDS["model.name"].rule.choices

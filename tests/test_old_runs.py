@@ -1,7 +1,7 @@
 """Runs that prodgen 0.1.0 wrote open, sample the same bytes, and continue bit for bit.
 
-Bits are compared where jaxlib, the XLA flags and the CPU's vector instructions are those that
-computed them; elsewhere values are, within a tolerance.
+Bits are compared only with the jaxlib, XLA flags and CPU vector instructions that computed them;
+elsewhere, values are compared within a tolerance.
 """
 
 import hashlib
@@ -29,13 +29,13 @@ EXPECTED = json.loads((FOLDER / "expected.json").read_text())
 FAMILIES = tuple(EXPECTED["runs"])
 
 
-def has_same_machine() -> bool:
+def is_same_machine() -> bool:
     """Whether this jaxlib, its code generator and this CPU compute the recorded bits."""
     cpu = Path("/proc/cpuinfo")
     lines = cpu.read_text().splitlines() if cpu.exists() else []
     flags = next((line.split(":")[1].split() for line in lines if line.startswith("flags")), [])
-    known = {"avx", "avx2", "fma", "avx512f", "avx512vl", "avx512_bf16", "amx_tile"}
-    same_cpu = sorted(known & set(flags)) == EXPECTED["cpu"]
+    instructions = {"avx", "avx2", "fma", "avx512f", "avx512vl", "avx512_bf16", "amx_tile"}
+    same_cpu = sorted(instructions & set(flags)) == EXPECTED["cpu"]
     same_flags = os.environ["XLA_FLAGS"] == EXPECTED["xla_flags"]
     return same_cpu and same_flags and jax.lib.__version__ == EXPECTED["jaxlib"]
 
@@ -55,16 +55,20 @@ def test_an_old_run_opens_and_samples_the_same_image(old_run, tmp_path):
     assert record["fingerprint"] == EXPECTED["runs"][old_run.name]["fingerprint"]
     assert compute_fingerprint(load_config(old_run / "config.json")) == record["fingerprint"]
     run_mode("grid", old_run, tmp_path / "grid.png", n=16, seed=3)
-    written, expected = tmp_path / "grid.png", FOLDER / f"{old_run.name}_grid.png"
-    if has_same_machine():
-        assert written.read_bytes() == expected.read_bytes()
-    images = [np.asarray(Image.open(path)).astype(int) for path in (written, expected)]
+    image_path, expected = tmp_path / "grid.png", FOLDER / f"{old_run.name}_grid.png"
+    if is_same_machine():
+        assert image_path.read_bytes() == expected.read_bytes()
+    images = [np.asarray(Image.open(path)).astype(int) for path in (image_path, expected)]
     assert np.abs(images[0] - images[1]).max() <= 1
 
 
 @pytest.mark.parametrize(
     "old_run",
-    ["vae", "gan", pytest.param("vaegan", marks=pytest.mark.slow)],  # parts of the other two
+    [
+        "vae",
+        "gan",
+        pytest.param("vaegan", marks=pytest.mark.slow),
+    ],  # its parts are in the other two
     indirect=True,
 )
 def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):
@@ -80,11 +84,11 @@ def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):
     leaves = {name: np.asarray(leaf) for name, leaf in trees.flatten_with_paths(run.state).items()}
     assert set(leaves) == set(expected["leaves"])
     for name, (digest, total) in expected["leaves"].items():
-        if has_same_machine():
+        if is_same_machine():
             assert hashlib.sha256(leaves[name].tobytes()).hexdigest()[:16] == digest, name
         np.testing.assert_allclose(np.abs(leaves[name].astype(float)).sum(), total, rtol=1e-3)
     metrics = [renames.update_metrics(line) for line in expected["metrics"]]
-    if has_same_machine():
+    if is_same_machine():
         assert writer.read_jsonl(old_run / writer.METRICS_FILE) == metrics
     record = json.loads((old_run / "config.json").read_text())
     assert record["config"] == config.to_dict() and "home" not in record
@@ -93,7 +97,7 @@ def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):
 
 
 @pytest.mark.parametrize("old_run", ["gan"], indirect=True)
-def test_old_names_are_read_under_the_new_ones(old_run):
+def test_old_names_are_translated_to_new_ones(old_run):
     raw = json.loads((old_run / "config.json").read_text())
     assert raw["config"]["augment"]["travel"] == 800 and "home" in raw
     config = load_config(old_run / "config.json")
@@ -108,7 +112,7 @@ def test_old_names_are_read_under_the_new_ones(old_run):
 
 
 @pytest.mark.parametrize("old_run", ["vae"], indirect=True)
-def test_a_field_that_no_version_knows_is_named_with_the_version_that_wrote_it(old_run):
+def test_an_unknown_field_of_a_run_is_refused_with_the_version_that_wrote_it(old_run):
     path = old_run / "config.json"
     record = json.loads(path.read_text())
     record["config"]["loss"]["novelty"] = 1.0
@@ -118,19 +122,19 @@ def test_a_field_that_no_version_knows_is_named_with_the_version_that_wrote_it(o
         open_run(old_run)
 
 
-def test_renames_go_there_and_back():
+def test_restoring_the_first_names_inverts_an_update():
     values = {"augment.travel": 5, "loss.perceptual": "home", "optim.lr": 0.1}
-    updated = renames.update_fields(values)
-    assert updated == {"augment.ada_images": 5, "loss.perceptual": "classifier", "optim.lr": 0.1}
-    assert renames.restore_first_names(updated) == values
-    assert renames.update_fields(updated) == updated
+    new_values = renames.update_fields(values)
+    assert new_values == {"augment.ada_images": 5, "loss.perceptual": "classifier", "optim.lr": 0.1}
+    assert renames.restore_first_names(new_values) == values
+    assert renames.update_fields(new_values) == new_values
     spec = {"attributes": [{"name": "a", "deviation": 2.0}], "resolution": 16}
     assert renames.restore_first_spec(renames.update_spec(spec)) == spec
     assert set(renames.RENAMED_FIELDS.values()) <= set(FIELDS)
     assert not set(renames.RENAMED_FIELDS) & set(FIELDS)
 
 
-def test_an_old_evaluation_is_read_under_the_new_names():
+def test_an_old_evaluation_is_translated_to_new_names():
     number = {"value": 1.0, "floor": 0.5, "floor_low": 0.4, "passport": {
         "extractor": {"name": "home", "sha256": "ab"}, "metric": "frechet"}}  # fmt: skip
     old = {"home": {"accuracy": 1.0}, "distances": {"home-3-ab": {"frechet": number}},
@@ -140,6 +144,6 @@ def test_an_old_evaluation_is_read_under_the_new_names():
     assert new["classifier"] == {"accuracy": 1.0}
     assert new["condition_accuracy"] == {"category": {"value": 0.9}}
     assert new["packshots"] == {"real_baseline": {"fill": 0.5}}
-    moved = new["distances"]["classifier-3-ab"]["frechet"]
-    assert (moved["real_baseline"], moved["real_baseline_low"]) == (0.5, 0.4)
-    assert moved["measurement_spec"]["extractor"]["name"] == "classifier"
+    number = new["distances"]["classifier-3-ab"]["frechet"]
+    assert (number["real_baseline"], number["real_baseline_low"]) == (0.5, 0.4)
+    assert number["measurement_spec"]["extractor"]["name"] == "classifier"

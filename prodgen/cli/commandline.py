@@ -135,9 +135,9 @@ def parse_training(
     config_argv = [f"--config={path}:{preset}", *(f"--config.{f}={t}" for f, t in overrides)]
     argv = [rest[0], *config_argv, *rest[1:]]
     config_flags.DEFINE_config_file("config", sys_argv=argv, flag_values=flag_values)
-    unparsed = _parse_flag_values(flag_values, argv, path)
-    if len(unparsed) > 1:
-        raise UsageError(f"unexpected argument {unparsed[1]!r}", "write flags as --name=value")
+    positionals = _parse_flag_values(flag_values, argv, path)
+    if len(positionals) > 1:
+        raise UsageError(f"unexpected argument {positionals[1]!r}", "write flags as --name=value")
     file_values = {field: flag_values[f"config.{field}"].default for field, _ in overrides}
     config = _apply_overrides(flag_values.config, path, dict(overrides), file_values)
     return Experiment(name, config)

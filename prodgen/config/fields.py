@@ -58,7 +58,7 @@ FIELDS: dict[str, Field] = {
         ({"data.source": ("catalogue",)},),
     ),
     "data.downloads": Field(
-        "", TEXT, "A folder with files that were downloaded by hand; nothing is downloaded then.",
+        "", TEXT, "A folder with files that were downloaded by hand; nothing else is downloaded.",
         ({"data.source": ("tfds",)},),
     ),
     "data.cache_dir": Field(

@@ -42,7 +42,7 @@ def find_field(path: str) -> Field:
 def is_read(path: str, values: Mapping[str, Any]) -> bool:
     """Whether a run with these values, by dotted path, reads the field."""
     conditions = find_field(path).read_by
-    return not conditions or any(not _find_violations(one, values) for one in conditions)
+    return not conditions or any(not _find_violations(c, values) for c in conditions)
 
 
 def _find_violations(condition: Condition, values: Mapping[str, Any]) -> list[str]:

@@ -72,8 +72,8 @@ def validate(config: ConfigDict) -> ConfigDict:
     for path, value in values.items():
         if not find_field(path).rule.allows(value):
             raise describe_refusal(path, value)
-    missing = sorted(set(FIELDS) - set(values))
-    if missing:
-        raise UsageError(f"the config lacks the field config.{missing[0]}")
+    missing_fields = sorted(set(FIELDS) - set(values))
+    if missing_fields:
+        raise UsageError(f"the config lacks the field config.{missing_fields[0]}")
     constraints.check(config)
     return config

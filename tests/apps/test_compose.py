@@ -11,7 +11,7 @@ from prodgen.core import pixels, provenance
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.metrics import marketplace
 from tests.modes import run_mode
-from tests.test_commandline import command
+from tests.test_commandline import run_command
 
 
 def shirt(side=120, rgb=(48, 94, 182), alpha=False):
@@ -186,7 +186,7 @@ def test_several_files_may_be_named(shop, tmp_path):
 
 
 def test_the_command(shop, tmp_path):
-    code, lines = command(
+    code, lines = run_command(
         "run_sample.py", "--mode=compose", f"--images={shop}", "--size=poster",
         f"--out={tmp_path}/a.png",
     )  # fmt: skip

@@ -15,7 +15,7 @@ from prodgen.core.types import Spec
 from prodgen.editing.photo_input import read_photo
 from tests.modes import run_mode
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
-from tests.test_commandline import command
+from tests.test_commandline import run_command
 from tests.tiny import tiny
 
 ALPHA = disc(180, 55, softness=2, right=12)
@@ -180,6 +180,6 @@ def test_a_run_reads_photos_as_its_training_pictures_were_made(tmp_path):
 def test_the_command(tmp_path):
     (tmp_path / "in").mkdir()
     Image.fromarray(scene()).save(tmp_path / "in" / "a.png")
-    code, lines = command("run_sample.py", "--mode=cutout", "--images=in", cwd=tmp_path)
+    code, lines = run_command("run_sample.py", "--mode=cutout", "--images=in", cwd=tmp_path)
     assert code == 0 and lines[-1] == "1 of 1 cut out"
     assert (tmp_path / "cutout" / "cut" / "a.png").is_file()

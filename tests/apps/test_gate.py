@@ -14,7 +14,7 @@ from prodgen.core import pixels, provenance
 from prodgen.core.errors import MissingInput, UsageError
 from prodgen.metrics import marketplace
 from tests.modes import run_mode
-from tests.test_commandline import command
+from tests.test_commandline import run_command
 
 
 def disc(side, radius, right=0):
@@ -244,15 +244,17 @@ def test_the_flag_knows_the_profiles():
 
 def test_the_command(tmp_path):
     save(tmp_path / "in" / "aside.png", packshot(150, 45, right=20))
-    code, lines = command("run_sample.py", "--mode=gate", "--images=in", "--repair", cwd=tmp_path)
+    code, lines = run_command(
+        "run_sample.py", "--mode=gate", "--images=in", "--repair", cwd=tmp_path
+    )
     assert code == 0, lines
     assert lines[-1] == (
         "0 of 1 pass white_main; reasons: size 1, fill 1, off_centre 1; mended 1, of which 0 pass"
     )
     assert Image.open(tmp_path / "gate" / "mended" / "aside.png").size == (100, 100)
-    code, lines = command("run_sample.py", "--mode=gate", "--images=not", cwd=tmp_path)
+    code, lines = run_command("run_sample.py", "--mode=gate", "--images=not", cwd=tmp_path)
     assert code == 66 and "ERROR missing-input: --images=not does not exist" in lines[-1]
-    code, lines = command("run_sample.py", "--mode=gate", "--profile=shop", cwd=tmp_path)
+    code, lines = run_command("run_sample.py", "--mode=gate", "--profile=shop", cwd=tmp_path)
     assert code == 2 and "white_main" in lines[-1]
 
 
