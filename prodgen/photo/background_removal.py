@@ -48,8 +48,8 @@ def load_segmenter(name: str, model: str = "") -> Segmenter:
 def cut_out(image: np.ndarray, segmenter: Segmenter) -> Cutout:
     """The product of a photo uint8 [H, W, 1 | 3 | 4], at its own resolution.
 
-    A photo that is transparent already keeps its alpha. RejectedItem: too small, or without a
-    product.
+    A photo that is transparent already keeps its alpha. RejectedItem: too small, or
+    without a product.
     """
     height, width = image.shape[:2]
     if min(height, width) < MIN_SIDE:
