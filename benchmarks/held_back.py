@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from prodgen.cli import commandline
 from prodgen.data import prepare
 from prodgen.evaluation import classifier
-from prodgen.evaluation.evaluator import Judge
+from prodgen.evaluation.evaluator import Evaluator
 from prodgen.parallel import device_mesh
 from prodgen.runs.run import open_run
 
@@ -30,8 +30,8 @@ def main(argv: list[str]) -> None:
     store, config = prepare.open_or_prepare(run.config.data), run.config
     config.train.evaluate_examples = 0
     mesh = device_mesh.make_mesh(config)
-    frozen, _ = classifier.frozen(run.step_module, config, store, lambda text: None)
-    values = Judge(run.step_module, config, store, mesh, FLAGS.split)(run.state, frozen)
+    frozen, _ = classifier.load_frozen_networks(run.step_module, config, store, lambda text: None)
+    values = Evaluator(run.step_module, config, store, mesh, FLAGS.split)(run.state, frozen)
     pictures = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}
     print(json.dumps(pictures | values, indent=1))
 

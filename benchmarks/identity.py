@@ -25,9 +25,9 @@ from prodgen.apps.common.offline_evaluation import load_extractors
 from prodgen.cli import commandline
 from prodgen.core import decode, pixels
 from prodgen.core.errors import RejectedItem, UsageError
-from prodgen.editing import edits
-from prodgen.editing.edits import Edited, Shot
-from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing import photo_edits
+from prodgen.editing.inversion import InversionResult, Inverter
+from prodgen.editing.photo_edits import EditedPhoto, ProductPhoto
 from prodgen.metrics import interval, neighbours
 from prodgen.model import Model
 from prodgen.photo import background_removal
@@ -46,7 +46,7 @@ SHOWN, SIDE, PIXELS = 10, 256, 128
 class Remembering(Inverter):
     """Inverts each picture once: every strength starts from the same."""
 
-    def __call__(self, pictures: np.ndarray, *others: np.ndarray | None) -> Inverted:
+    def __call__(self, pictures: np.ndarray, *others: np.ndarray | None) -> InversionResult:
         """As an Inverter, for pictures that it has not met."""
         key = pictures.tobytes()
         self._met = getattr(self, "_met", {})
@@ -55,7 +55,7 @@ class Remembering(Inverter):
         return self._met[key]
 
 
-def held_back(run: Model, folder: Path) -> list[Shot]:
+def held_back(run: Model, folder: Path) -> list[ProductPhoto]:
     """The photos of the test split, at their own resolution, cut out."""
     store, cutter = run.store(), background_removal.load_segmenter("plain")
     ids = store.evenly_spaced_ids("test", FLAGS.n) if FLAGS.n else store.ids("test")
@@ -63,7 +63,7 @@ def held_back(run: Model, folder: Path) -> list[Shot]:
     for name in store.names(ids):
         try:
             picture = decode.decode_file(folder / name, listing.MAX_PIXELS)
-            shots.append(Shot.of(picture, cutter))
+            shots.append(ProductPhoto.from_image(picture, cutter))
         except RejectedItem as reason:
             print(f"left out: {name}: {reason}", file=sys.stderr)
     return shots
@@ -76,15 +76,15 @@ def squares(pictures: list[np.ndarray], side: int = SIDE) -> np.ndarray:
 
 
 def edited(
-    shots: list[Shot], targets: list[str], inverter: Inverter, strength: float
-) -> dict[str, list[Edited]]:
+    shots: list[ProductPhoto], targets: list[str], inverter: Inverter, strength: float
+) -> dict[str, list[EditedPhoto]]:
     """Each photo in its new colour, by both methods."""
     rgb = [colours.NAMED[name] for name in targets]
     both = zip(shots, rgb, strict=True)
-    found = {"classical": [edits.classical(shot, to, strength) for shot, to in both]}
+    found = {"classical": [photo_edits.recolour_photo(shot, to, strength) for shot, to in both]}
     try:
         found["generated"] = [
-            edits.generated_colour(shot, inverter, to, colours.NAMED, strength)
+            photo_edits.recolour_with_model(shot, inverter, to, colours.NAMED, strength)
             for shot, to in zip(shots, rgb, strict=True)
         ]
     except UsageError as error:
@@ -92,22 +92,22 @@ def edited(
     return found
 
 
-def told(found: list[Edited], recognised: np.ndarray) -> dict[str, float | list[float]]:
+def told(found: list[EditedPhoto], recognised: np.ndarray) -> dict[str, float | list[float]]:
     """The row of one method and strength."""
     right, n = int(recognised.sum()), len(recognised)
     means = {
-        name: round(float(np.mean([one.numbers[name] for one in found])), 2)
+        name: round(float(np.mean([one.metrics[name] for one in found])), 2)
         for name in ("ciede2000_before", "ciede2000", "outside_largest")
     }
     share = {"recognised": round(right / n, 4)}
     return share | {"interval": [round(x, 4) for x in interval.wilson_interval(right, n)]} | means
 
 
-def drawn(shots: list[Shot], rows: dict[str, list[Edited]]) -> Image.Image:
+def drawn(shots: list[ProductPhoto], rows: dict[str, list[EditedPhoto]]) -> Image.Image:
     """Photos above their edits."""
     shown = np.linspace(0, len(shots) - 1, SHOWN).astype(int)
     cells = [[shots[i].photo for i in shown]]
-    cells += [[found[i].picture for i in shown] for found in rows.values()]
+    cells += [[found[i].image for i in shown] for found in rows.values()]
     small = squares([cell for row in cells for cell in row], PIXELS)
     return pixels.draw_contact_sheet(small, SHOWN, row_names=("photo", *rows))
 
@@ -127,7 +127,7 @@ def main(argv: list[str]) -> None:
     for strength in map(float, FLAGS.strengths):
         for method, found in edited(shots, targets, inverter, strength).items():
             nearest, _ = neighbours.find_nearest(
-                extractor(squares([one.picture for one in found])), gallery
+                extractor(squares([one.image for one in found])), gallery
             )
             rows[f"{method} {strength:g}"] = found
             result[f"{method} {strength:g}"] = told(found, nearest == np.arange(len(shots)))

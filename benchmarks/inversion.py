@@ -43,14 +43,14 @@ SHOWN = 10
 class FromTheMiddle(Inverter):
     """Descent alone: it starts where the prior is densest."""
 
-    def latents(self, pictures: np.ndarray, conditions: Batch) -> np.ndarray:
+    def initial_latents(self, pictures: np.ndarray, conditions: Batch) -> np.ndarray:
         """Zeros float32 [N, Z]."""
         return np.zeros((len(pictures), self.model.config.model.latent), np.float32)
 
 
 def measured(real: np.ndarray, decoded: np.ndarray, perceptual: Extractor) -> dict[str, float]:
     """Means and standard errors over pictures uint8 [N, H, W, C]."""
-    found = offline.nearness(real, decoded, perceptual)
+    found = offline.compare_images(real, decoded, perceptual)
     means = {name: round(float(values.mean()), 4) for name, values in found.items()}
     errors = {f"{name}_se": round(float(v.std() / len(v) ** 0.5), 4) for name, v in found.items()}
     return means | errors
@@ -64,14 +64,14 @@ def ways(real: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:
         vae = prodgen.load(FLAGS.vae)
         if vae.run.record["data"]["digest"] != run.run.record["data"]["digest"]:
             raise UsageError(f"--vae={FLAGS.vae} was not trained on the same pictures")
-        read = vae.open_inverter(print_progress).read
+        read = vae.open_inverter(print_progress).read_conditions
         found["vae"] = timed(lambda: vae.reconstruct(real, read(real)))
     classifier = run.reference_classifier(print_progress)
     both, alone = (
         kind(run, classifier, print_progress, FLAGS.steps) for kind in (Inverter, FromTheMiddle)
     )
-    conditions = both.read(real)
-    guess = lambda: run.decode(both.latents(real, conditions), conditions)  # noqa: E731
+    conditions = both.read_conditions(real)
+    guess = lambda: run.decode(both.initial_latents(real, conditions), conditions)  # noqa: E731
     found["encoder"] = timed(guess)
     found["descent"] = timed(lambda: alone(real).decoded)
     found["both"] = timed(lambda: both(real).decoded)

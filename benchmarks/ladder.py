@@ -481,7 +481,7 @@ def main(argv: list[str]) -> None:
     commandline.parse_flags(rest)
     config = commandline.read_config(chosen or "configs/vae.py", overrides)
     store = prepare.open_or_prepare(config.data, say)
-    params, record = classifier.network(store, config.data, say, seed=1)
+    params, record = classifier.load_or_train(store, config.data, say, seed=1)
     lookers = [
         (features.classifier_features(params, record["sha256"]), FLAGS.n),
         (features.pixels(), FLAGS.n),

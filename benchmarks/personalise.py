@@ -37,7 +37,7 @@ from prodgen.core.errors import UsageError
 from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
 from prodgen.editing import initialisation, preference
-from prodgen.editing.personal import EXPLORATION, FLOOR, Personaliser, mean_distance
+from prodgen.editing.personaliser import EXPLORATION, MIN_DIVERSITY, Personaliser, mean_distance
 from prodgen.evaluation import classifier
 from prodgen.metrics import features, interval
 from prodgen.models.classifier import Classifier
@@ -49,7 +49,7 @@ flags.DEFINE_string("step", "best", "Its checkpoint.")
 flags.DEFINE_integer("people", 30, "How many.", lower_bound=2)
 flags.DEFINE_integer("n", 16, "Pictures for each person and length of history.", lower_bound=2)
 flags.DEFINE_float("exploration", EXPLORATION, "As in run_sample.py --mode=personalise.")
-flags.DEFINE_float("diversity", FLOOR, "The same.")
+flags.DEFINE_float("diversity", MIN_DIVERSITY, "The same.")
 flags.DEFINE_integer("seed", 1, "Of the people.")
 flags.DEFINE_string("out", "", "The picture, a PNG; none without.")
 
@@ -113,14 +113,14 @@ def history(one: Person, utility: np.ndarray, length: int) -> tuple[np.ndarray, 
         met[next(row for row in queues[bool(follow)] if row not in met)] = None
     rows = np.array(list(met), int)
     does = np.where(noisy[rows] > high, "bought", np.where(noisy[rows] < low, "returned", "viewed"))
-    return rows, np.array([preference.EVENTS[event] for event in does], float)
+    return rows, np.array([preference.EVENT_WEIGHTS[event] for event in does], float)
 
 
 class Judge:
     """Another home network than the one that chooses: what pictures show, and how they differ."""
 
     def __init__(self, store: Store, data: ConfigDict, say: classifier.Say):
-        params, record = classifier.network(store, data, say, seed=1)
+        params, record = classifier.load_or_train(store, data, say, seed=1)
         self.spec, self.accuracy = store.spec, record.get("accuracy")
         net = Classifier(params["head"]["bias"].shape[0])
         both = lambda p, x: net.apply({"params": p}, pixels.to_float(x))[:2]  # noqa: E731
@@ -131,7 +131,7 @@ class Judge:
     def __call__(self, pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(raw columns [N, K + A] of what is read off pictures, their features [N, F])."""
         seen, outputs = self._see(pictures), len(self.spec.classes) + self.spec.num_columns
-        read = initialisation.recognise(seen[:, :outputs], self.spec)
+        read = initialisation.recognise_conditions(seen[:, :outputs], self.spec)
         return columns(read, self.spec), seen[:, outputs:].astype(np.float64)
 
 
@@ -159,16 +159,16 @@ def study(model, people: int, n: int, exploration: float, floor: float, seed: in
     raw = columns(products, spec)
     judge, maker = Judge(store, model.config.data, say), Personaliser(model.open_inverter(say), say)
     rows = maker.rows(products["image"], products)
-    read, looks = judge(maker.plain.pictures)
-    plain, unit = [columns(maker.plain.conditions, spec), read], mean_distance(looks)
+    read, looks = judge(maker.unconditional.images)
+    plain, unit = [columns(maker.unconditional.conditions, spec), read], mean_distance(looks)
     values = {length: {name: [] for name in TARGET} for length in LENGTHS}
     for who in range(people):
         one = person(seed * 1000 + who, raw, spec)
         utility = one.utility(raw)
         for length in LENGTHS:
             seen, weights = history(one, utility, length)
-            made = maker(rows[seen], weights, n, exploration, floor).made
-            read, looks = judge(made.pictures)
+            made = maker(rows[seen], weights, n, exploration, floor).samples
+            read, looks = judge(made.images)
             entry = shares(one, raw, plain, [columns(made.conditions, spec), read])
             entry[DIVERSITY] = mean_distance(looks) / unit
             for name, value in entry.items():

@@ -33,7 +33,7 @@ SHOWN = 10
 
 def measured(real: np.ndarray, decoded: np.ndarray, perceptual: Extractor) -> dict[str, float]:
     """Means and standard errors over pictures uint8 [N, H, W, C]."""
-    found = offline.nearness(real, decoded, perceptual)
+    found = offline.compare_images(real, decoded, perceptual)
     means = {name: float(values.mean()) for name, values in found.items()}
     errors = {f"{name}_se": float(v.std() / len(v) ** 0.5) for name, v in found.items()}
     return means | errors

@@ -75,8 +75,10 @@ def train_reader(pictures: np.ndarray, labels: np.ndarray) -> Reader:
 
     opt, dice = rule.init(params), np.random.default_rng(0)
     for t in range(STEPS):
-        chosen = order.select_batch(0, t, len(labels), home.BATCH)
-        image = np.roll(pictures[chosen], dice.integers(-home.SHIFT, home.SHIFT + 1, 2), (1, 2))
+        chosen = order.select_batch(0, t, len(labels), home.BATCH_SIZE)
+        image = np.roll(
+            pictures[chosen], dice.integers(-home.MAX_SHIFT_PX, home.MAX_SHIFT_PX + 1, 2), (1, 2)
+        )
         params, opt = update(params, opt, image, labels[chosen])
     named = jax.jit(lambda x: net.apply({"params": params}, pixels.to_float(x))[0].argmax(-1))
     return lambda x: np.concatenate([named(x[i : i + PART]) for i in range(0, len(x), PART)])

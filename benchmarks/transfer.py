@@ -58,7 +58,7 @@ def main(argv: list[str]) -> None:
     store = prepare.open_or_prepare(config.data)
     if wrong := [name for name, model in models.items() if model.spec.shape != store.spec.shape]:
         raise UsageError(f"{', '.join(wrong)}: not pictures of {store.spec.shape}")
-    params, record = home.network(store, config.data, print_error, SEED)
+    params, record = home.load_or_train(store, config.data, print_error, SEED)
     features = viewer(params)
     many = features(store.fetch(np.arange(store.size))["image"])
     first = prepare.open_or_prepare(next(iter(models.values())).config.data)

@@ -22,9 +22,9 @@ from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
-from prodgen.editing import FIT_STEPS, STRENGTH, neighbourhood, viewpoints
+from prodgen.editing import FIT_STEPS, STRENGTH, variations, viewpoints
 from prodgen.editing.guard import Guard
-from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing.inversion import InversionResult, Inverter
 from prodgen.editing.photo_input import read_photo
 from prodgen.evaluation import classifier
 from prodgen.evaluation.classifier import ReferenceClassifier
@@ -106,11 +106,7 @@ class Model:
 
     def reference_classifier(self, say: classifier.Say) -> ReferenceClassifier:
         """The run's reference classifier; a run that keeps none yet gets that of its data."""
-        kept = classifier.of_run(self.run.path, say)
-        if kept is None:
-            kept = classifier.network(self.store(), self.config.data, say)
-            classifier.keep(self.run.path, *kept)
-        return kept
+        return classifier.load_for_run(self.run.path, self.store, self.config.data, say)
 
     @property
     def generator(self) -> tuple[Callable, Any]:
@@ -181,7 +177,7 @@ class Model:
         """What knows the training images."""
         return Guard(self)
 
-    def invert(self, pictures: np.ndarray) -> Inverted:
+    def invert(self, pictures: np.ndarray) -> InversionResult:
         """The latents and conditions that give images back (editing/inversion.py)."""
         return self.inverter(pictures)
 
@@ -198,10 +194,10 @@ class Model:
         Fewer, where only copies of training images are left.
         """
         inverted = self.inverter(picture[None])
-        refuse = self.guard.refuse(picture[None])
-        return neighbourhood.vary(
+        refuse = self.guard.refusal_fn(picture[None])
+        return variations.vary(
             self.inverter, inverted.z[0], inverted.conditions, n, strength, keep, seed, refuse
-        ).pictures
+        ).images
 
     def views(self, picture: np.ndarray, frames: int = 12) -> np.ndarray:
         """An image uint8 [H, W, C] from all around, uint8 [frames, H, W, C].

@@ -27,7 +27,9 @@ from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
 from prodgen.evaluation import classifier
-from prodgen.evaluation.evaluator import Judge, Sentinel, Sheets, describe
+from prodgen.evaluation.evaluator import Evaluator, describe_spec
+from prodgen.evaluation.monitor import CollapseMonitor
+from prodgen.evaluation.sample_sheets import SampleSheets
 from prodgen.parallel import compilation, device_mesh, selftest
 from prodgen.report import clock, plots, run_page, writer
 from prodgen.runs.checkpoint import CheckpointManager
@@ -100,9 +102,9 @@ class Trainer:
         self.writer = writer.MetricsWriter(self.path, self.step, config.train.tensorboard)
         self._print_summary(is_continued=checkpoint is not None)
         self.frozen = self._load_frozen_networks(replicated_sharding)
-        self.evaluator = Judge(self.step_module, config, self.store, self.mesh, "validation")
-        self.monitor = Sentinel(self.path, config)
-        self.sheets = Sheets(self.step_module, config, self.store, self.conditions)
+        self.evaluator = Evaluator(self.step_module, config, self.store, self.mesh, "validation")
+        self.monitor = CollapseMonitor(self.path, config)
+        self.sheets = SampleSheets(self.step_module, config, self.store, self.conditions)
         self.feed = self._open_feed()
 
     def _init_state(self, init_from: Path | None, replicated_sharding: Any) -> Any:
@@ -142,7 +144,7 @@ class Trainer:
         """The networks that the step module uses and does not train, on the devices."""
         say = self.console.throttle_progress()
         with self.clock("classifier"):
-            networks, records = classifier.frozen(
+            networks, records = classifier.load_frozen_networks(
                 self.step_module, self.config, self.store, say, self.path
             )
         for name, record in records.items():
@@ -164,7 +166,7 @@ class Trainer:
         suffix = f", continued at step {self.step}" if is_continued else ""
         print_line(f"run      {self.path}{suffix}")
         split = ", ".join(f"{counts[name]} {name}" for name in SPLITS)
-        print_line(f"data     {self.config.data.source}: {describe(self.store.spec)}; {split}")
+        print_line(f"data     {self.config.data.source}: {describe_spec(self.store.spec)}; {split}")
         sizes = ", ".join(
             f"{name} {trees.count_elements(net.params) / 1e6:.2f}M"
             for name, net in self.state.nets.items()
@@ -314,7 +316,7 @@ class Trainer:
         with self.clock("sheet"):
             folder = self.path / "samples"
             folder.mkdir(exist_ok=True)
-            for name, draw in self.sheets.kinds().items():
+            for name, draw in self.sheets.drawing_fns().items():
                 content = pixels.encode_png(draw(self.state))
                 write_atomically(folder / f"{name}_{self.step:08d}.png", content)
 
@@ -335,7 +337,7 @@ class Trainer:
     def write_report(self) -> None:
         """Draw the curves and write the report of a finished run."""
         plots.plot_curves(self.path)
-        run_page.write_report(self.path, self.monitor.words())
+        run_page.write_report(self.path, self.monitor.describe_verdicts())
         self.console.print_line(f"done     {self.path / 'report.html'}")
 
     def close(self) -> None:

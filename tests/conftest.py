@@ -59,7 +59,7 @@ def pytest_collection_finish(session):
 def quick_classifier():
     """Reference classifiers are trained on smaller batches."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(classifier, "BATCH", CLASSIFIER_BATCH)
+        patch.setattr(classifier, "BATCH_SIZE", CLASSIFIER_BATCH)
         yield
 
 

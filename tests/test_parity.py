@@ -137,7 +137,7 @@ def test_adversarial_steps_are_equal_in_every_mode(store, name):
 
 
 def test_evaluations_of_a_gan_are_equal_in_every_mode(store):
-    from prodgen.evaluation.evaluator import Judge
+    from prodgen.evaluation.evaluator import Evaluator
 
     def evaluate(mode, devices):
         config = tiny_gan(parallel__mode=mode, model__name="dcgan")
@@ -146,7 +146,7 @@ def test_evaluations_of_a_gan_are_equal_in_every_mode(store):
         state, frozen_params = jax.device_put(
             (start(config, store.spec), home_of(store.spec)), sharding
         )
-        return Judge(family, config, store, mesh, "validation")(state, frozen_params)
+        return Evaluator(family, config, store, mesh, "validation")(state, frozen_params)
 
     values, other_values = evaluate("jit", 1), evaluate("pmap", 8)
     assert values.keys() == other_values.keys() and "frechet" in values
@@ -156,13 +156,13 @@ def test_evaluations_of_a_gan_are_equal_in_every_mode(store):
 
 def evaluate_vae(store, mode, devices):
     """The validation numbers of a VAE before its first step."""
-    from prodgen.evaluation.evaluator import Judge
+    from prodgen.evaluation.evaluator import Evaluator
 
     config = tiny(parallel__mode=mode, **SMALL_MODEL_FIELDS)
     mesh = mesh_of(config, devices)
     state = start(config, store.spec)
     state = jax.device_put(state, device_mesh.replicated_sharding(mesh))
-    return Judge(vae, config, store, mesh, "validation")(state, {})
+    return Evaluator(vae, config, store, mesh, "validation")(state, {})
 
 
 evaluate_on_one_device = functools.cache(lambda store: evaluate_vae(store, "jit", 1))

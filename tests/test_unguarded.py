@@ -99,7 +99,7 @@ def run(store, tmp_path):
     write_run(tmp_path / "run", store, config, state, 0)
     net = classifier.build(store.spec)  # untrained, as training one takes seconds
     params = jax.jit(net.init)(key, classifier.dummy_image(store.spec))["params"]
-    home.keep(tmp_path / "run", jax.device_get(params), {"sha256": ""})
+    home.save_to_run(tmp_path / "run", jax.device_get(params), {"sha256": ""})
     return tmp_path / "run"
 
 

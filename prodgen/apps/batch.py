@@ -22,7 +22,7 @@ from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, ProdgenError, RejectedItem, UsageError
 from prodgen.core.files import write_atomically
 from prodgen.editing import FIT_STEPS, batch_requests
-from prodgen.editing.batch_requests import Order
+from prodgen.editing.batch_requests import BatchRequest
 
 if TYPE_CHECKING:
     from prodgen.apps.common.rows import Found, Means
@@ -56,7 +56,7 @@ class Options(RunOptions, FitOptions, PngOptions):
 class Piece:
     """One picture of an order: the k-th, in `file`; `entry` begins its line of the manifest."""
 
-    order: Order
+    order: BatchRequest
     k: int
     file: str
     entry: dict[str, Any]
@@ -67,11 +67,11 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.apps.common import rows
 
     table = Path(options.table).expanduser()
-    wanted, problems = _orders(batch_requests.read(table), model, table.parent)
+    wanted, problems = _orders(batch_requests.read_table(table), model, table.parent)
     for order in wanted:
         out.stamp.check(rows.side(order, model), f"line {order.line}: ")
     ledger = Ledger(
-        out.locate(options.output), [file for order in wanted for file in order.files()]
+        out.locate(options.output), [file for order in wanted for file in order.file_names()]
     )
     pieces = list(_missing(wanted, ledger, _origin(model, options), table.parent))
     say(f"{len(ledger)} pictures are there, {len(pieces)} are to be made")
@@ -93,14 +93,14 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
 
 def _orders(
     table: Sequence[tuple[int, Any]], model: Model, folder: Path
-) -> tuple[list[Order], list[Problem]]:
+) -> tuple[list[BatchRequest], list[Problem]]:
     """The orders that can be made, and the problems of the other rows."""
     from prodgen.apps.common import rows
 
     found, problems, names = [], [], set()
     for line, row in table:
         try:
-            order = batch_requests.parsed(line, row, model.conditions, folder)
+            order = batch_requests.parse_request(line, row, model.conditions, folder)
             if order.name.casefold() in names:
                 raise UsageError(f"another row has the name {order.name!r} already")
             rows.check(order, model, folder)
@@ -119,12 +119,14 @@ def _origin(model: Model, options: Options) -> str:
     return " ".join([model.run.record["fingerprint"], str(model.run.step), *changed])
 
 
-def _missing(wanted: Sequence[Order], ledger: Ledger, origin: str, folder: Path) -> Iterator[Piece]:
+def _missing(
+    wanted: Sequence[BatchRequest], ledger: Ledger, origin: str, folder: Path
+) -> Iterator[Piece]:
     for order in wanted:
-        key, inputs = order.key(origin), order.inputs(folder)
+        key, inputs = order.key(origin), order.input_hashes(folder)
         entry = {"line": order.line, "key": key, "seed": order.seed}
         entry |= {"inputs": inputs} if inputs else {}
-        for k, file in enumerate(order.files()):
+        for k, file in enumerate(order.file_names()):
             if not ledger.has(file, key, inputs):
                 yield Piece(order, k, file, entry | {"index": k})
 
@@ -159,7 +161,7 @@ def _of_photos(means: Means, pieces: Sequence[Piece], put: Put, settle: Settle) 
     return problems
 
 
-def _by_order(pieces: Sequence[Piece]) -> Iterator[tuple[Order, list[Piece]]]:
+def _by_order(pieces: Sequence[Piece]) -> Iterator[tuple[BatchRequest, list[Piece]]]:
     """The orders of which pieces are missing, with these."""
     for order, own in itertools.groupby(pieces, key=lambda piece: piece.order):
         yield order, list(own)

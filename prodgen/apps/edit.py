@@ -38,8 +38,8 @@ from prodgen.editing import FIT_STEPS
 from prodgen.photo import backdrop, background_removal
 
 if TYPE_CHECKING:
-    from prodgen.editing.edits import Edited, Shot
     from prodgen.editing.inversion import Inverter
+    from prodgen.editing.photo_edits import EditedPhoto, ProductPhoto
     from prodgen.model import Model
 
 TABLE, SHEET = "edit.csv", "edit.png"
@@ -133,12 +133,12 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
             rows.append({"file": path.name, "method": "", "problem": str(error)})
             continue
         for one in found:
-            file = f"{Path(name).stem}_{options.edit}_{one.how}.png"
-            details = {"of": path.name, "edit": options.edit, "method": one.how} | one.numbers
+            file = f"{Path(name).stem}_{options.edit}_{one.method}.png"
+            details = {"of": path.name, "edit": options.edit, "method": one.method} | one.metrics
             sources.add(done := source(one, path))
-            out.png(file, one.picture, details, done)
-            rows.append({"file": path.name, "method": one.how, "written": file} | one.numbers)
-        shown.append([shot.photo, *(one.picture for one in found)])
+            out.png(file, one.image, details, done)
+            rows.append({"file": path.name, "method": one.method, "written": file} | one.metrics)
+        shown.append([shot.photo, *(one.image for one in found)])
     out.write(TABLE, _table(rows), {"edit": options.edit})
     if not shown:
         raise BadData(f"none of {len(paths)} photos could be edited", f"see {target / TABLE}")
@@ -148,24 +148,24 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     return out.close()
 
 
-def source(edited: Edited, photo: Path) -> str:
+def source(edited: EditedPhoto, photo: Path) -> str:
     """What an edited photo's file says of it, one of provenance.DIGITAL_SOURCE_TYPES: whether a
     model had a part in the edit, or in the photo."""
-    made = edited.how == "generated" or provenance.is_generated(photo)
+    made = edited.method == "generated" or provenance.is_generated(photo)
     return SYNTHETIC if made else "composed"
 
 
-def opened(path: Path, cutter: Callable) -> Shot:
+def opened(path: Path, cutter: Callable) -> ProductPhoto:
     """A photo, cut out. BadData or RejectedItem names what is wrong with it."""
-    from prodgen.editing.edits import Shot
+    from prodgen.editing.photo_edits import ProductPhoto
 
     picture = decode.decode_file(path, listing.MAX_PIXELS, single_frame=True)
-    return Shot.of(picture, cutter)
+    return ProductPhoto.from_image(picture, cutter)
 
 
-def _act(model: Model | None, options: Options) -> Callable[[Shot], list[Edited]]:
+def _act(model: Model | None, options: Options) -> Callable[[ProductPhoto], list[EditedPhoto]]:
     """What is done to each photo; an error where that cannot be, before any is read."""
-    from prodgen.editing import edits
+    from prodgen.editing import photo_edits
 
     match options.edit:
         case "recolour":
@@ -173,33 +173,37 @@ def _act(model: Model | None, options: Options) -> Callable[[Shot], list[Edited]
         case "background":
             ground = grounds.parse(options.background)
             grounds.drawn(ground, (16, 16))
-            return lambda shot: [edits.background(
+            return lambda shot: [photo_edits.replace_background(
                 shot, grounds.drawn(ground, shot.photo.shape[:2]), options.shadow)]  # fmt: skip
         case "attribute":
             inverter = _inverter(model, options)
-            return lambda shot: [edits.attribute(shot, inverter, options.attributes)]
+            return lambda shot: [photo_edits.change_attributes(shot, inverter, options.attributes)]
         case "inpaint":
             inverter, hole = _inverter(model, options), _hole(options.mask)
-            return lambda shot: [edits.inpaint(shot, inverter, hole)]
+            return lambda shot: [photo_edits.inpaint(shot, inverter, hole)]
     raise AssertionError(options.edit)
 
 
-def _recolouring(model: Model | None, options: Options) -> Callable[[Shot], list[Edited]]:
+def _recolouring(
+    model: Model | None, options: Options
+) -> Callable[[ProductPhoto], list[EditedPhoto]]:
     """By the methods asked for; `both` takes the generated one where the run can."""
-    from prodgen.editing import edits
+    from prodgen.editing import photo_edits
 
     target, inverter = colours.parse(options.colour, "--colour"), None
     if options.method == "generated" or (options.method == "both" and model):
         inverter = _inverter(model, options)
 
-    def act(shot: Shot) -> list[Edited]:
+    def act(shot: ProductPhoto) -> list[EditedPhoto]:
         found = []
         if options.method != "generated":
-            found.append(edits.classical(shot, target, options.strength))
+            found.append(photo_edits.recolour_photo(shot, target, options.strength))
         if inverter:
             try:
                 found.append(
-                    edits.generated_colour(shot, inverter, target, colours.NAMED, options.strength)
+                    photo_edits.recolour_with_model(
+                        shot, inverter, target, colours.NAMED, options.strength
+                    )
                 )
             except UsageError as error:
                 if options.method == "generated":
@@ -229,7 +233,7 @@ def _mix(
     inverter: Inverter, options: Options, paths: list[Path], cutter: Callable, out: Output
 ) -> list[Path]:
     """A row a product: from it to --other, at the run's own resolution."""
-    from prodgen.editing import edits
+    from prodgen.editing import photo_edits
 
     out.stamp.check(inverter.model.spec.resolution)
     try:
@@ -239,7 +243,11 @@ def _mix(
     rows = []
     for path in paths:
         try:
-            rows.append(edits.mixed([opened(path, cutter), other], inverter, options.frames))
+            rows.append(
+                photo_edits.interpolate_photos(
+                    [opened(path, cutter), other], inverter, options.frames
+                )
+            )
         except RejectedItem as reason:
             say(f"left out: {path.name}: {reason}")
             continue

@@ -13,6 +13,7 @@ from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.core import pixels
 from prodgen.core.types import Batch
+from prodgen.editing.interpolation import slerp
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -33,7 +34,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     target, rows, frames = out.locate(options.output), options.n, options.frames
     ends = model.latents(np.arange(2 * rows), options.seed, options.temperature)
     t = np.linspace(0.0, 1.0, frames)
-    z = np.concatenate([spherical(ends[2 * i], ends[2 * i + 1], t) for i in range(rows)])
+    z = np.concatenate([slerp(ends[2 * i], ends[2 * i + 1], t) for i in range(rows)])
     conditions = _conditions(model, options, rows, t)
     pictures = model.decode(z, conditions)
     details = {"ends": ends.tolist(), "frames": frames}
@@ -42,20 +43,6 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     moving = _frames(pictures, rows, frames)
     out.apng(target.stem + "_moving.png", moving, details)
     return out.close()
-
-
-def spherical(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Points [T, Z] on the great arc from a to b [Z] at t in 0..1 (Shoemake 1985).
-
-    In many dimensions the straight line passes through lengths that a normal prior never has.
-    """
-    cosine = np.dot(a, b) / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12)
-    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
-    t = t[:, None]
-    if np.sin(angle) < 1e-6:
-        return ((1 - t) * a + t * b).astype(np.float32)
-    weights = np.sin((1 - t) * angle), np.sin(t * angle)
-    return ((weights[0] * a + weights[1] * b) / np.sin(angle)).astype(np.float32)
 
 
 def _conditions(model: Model, options: Options, rows: int, t: np.ndarray) -> Batch:

@@ -38,13 +38,13 @@ class Options(InputOptions, FitOptions, ExtractorOptions):
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Invert --n products; write the sheet, the table and the manifest with the latents."""
     from prodgen.apps.common.photos import inverted
-    from prodgen.evaluation.evaluator import pairs
+    from prodgen.evaluation.sample_sheets import interleave_rows
 
     target = out.locate(options.output)
     products = inverted(model, options, options.n)
     found, told = products.found, measured(products, options)
     sheet = pixels.draw_contact_sheet(
-        pairs(found.pictures, found.decoded, COLUMNS), COLUMNS, side=96
+        interleave_rows(found.images, found.decoded, COLUMNS), COLUMNS, side=96
     )
     entries = [
         {"name": name, "latent": z.tolist()} | numbers | describe(found.conditions, model.spec, i)
@@ -63,16 +63,22 @@ def measured(products: Products, options: Options) -> list[dict[str, float]]:
     """The numbers of each product; with --extractors=lpips=FILE its LPIPS too, and with others
     the cosine of their features, as "identity by NAME"."""
     from prodgen.apps.common.offline_evaluation import load_extractors
-    from prodgen.editing import calibration
-    from prodgen.evaluation.offline import nearness
+    from prodgen.editing import inversion_calibration
+    from prodgen.evaluation.offline import compare_images
 
-    found, told = products.found, calibration.told(products.inverter, products.found)
+    found, told = (
+        products.found,
+        inversion_calibration.measure_inversions(products.inverter, products.found),
+    )
     lookers, perceptual = load_extractors(options.extractors)
     if perceptual:
-        values = nearness(found.pictures, found.decoded, perceptual)["lpips"]
+        values = compare_images(found.images, found.decoded, perceptual)["lpips"]
         told = [row | {"lpips": round(float(v), 4)} for row, v in zip(told, values, strict=True)]
     for who in lookers:
-        name, same = who.identity.name, calibration.cosine(who(found.pictures), who(found.decoded))
+        name, same = (
+            who.identity.name,
+            inversion_calibration.cosine_similarity(who(found.images), who(found.decoded)),
+        )
         if name != "pixels":
             told = [row | {f"identity by {name}": round(float(v), 3)}
                     for row, v in zip(told, same, strict=True)]  # fmt: skip

@@ -28,11 +28,11 @@ from prodgen.core.errors import BadData, UsageError
 from prodgen.core.types import Batch
 from prodgen.data import history
 from prodgen.data.history import History, Interaction
-from prodgen.editing.preference import EVENTS, SURE
+from prodgen.editing.preference import EVENT_WEIGHTS, MIN_PROBABILITY
 
 if TYPE_CHECKING:
     from prodgen.editing.inversion import Inverter
-    from prodgen.editing.personal import Candidates, Personal
+    from prodgen.editing.personaliser import Candidates, PersonalisedSamples
     from prodgen.model import Model
 
 COLUMNS, SIDE, GAP = 8, 96, 6  # of the sheet: pictures a row, pixels a picture and between two
@@ -50,7 +50,7 @@ class Options(RunOptions, SeedOptions, FitOptions, PngOptions):
 
     n: int = option(16, "Images.", low=1, high=MAX_IMAGES)
     history: str = option(
-        "", f"A CSV: product or picture, and weight or event ({', '.join(EVENTS)})."
+        "", f"A CSV: product or picture, and weight or event ({', '.join(EVENT_WEIGHTS)})."
     )
     person: str = option("", "The person, where --history has a column person.")
     exploration: float = option(
@@ -69,13 +69,13 @@ class Options(RunOptions, SeedOptions, FitOptions, PngOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n pictures for the person of --history."""
-    from prodgen.editing.personal import Personaliser
+    from prodgen.editing.personaliser import Personaliser
 
     out.locate(options.output)
     out.stamp.check(model.spec.resolution)
     store = model.store()
     names = {name: i for i, name in enumerate(store.names(np.arange(store.size)))}
-    found = history.read(Path(options.history), EVENTS, names, options.person)
+    found = history.read(Path(options.history), EVENT_WEIGHTS, names, options.person)
     inverter = model.open_inverter(say, options.steps)
     used, products, refused = _products(inverter, store, found)
     for reason in refused:
@@ -87,7 +87,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     rows = maker.rows(products["image"], products)
     made = maker(rows, weights, options.n, options.exploration, options.diversity)
     words = told(made, weights, model)
-    _write(out, model, options, made, drawn(products["image"], weights, made.made.pictures))
+    _write(out, model, options, made, drawn(products["image"], weights, made.samples.images))
     facts = _facts(made, used, refused, found.unused_columns, options)
     out.write("taste.json", json.dumps(facts, indent=1).encode(), {})
     out.write("taste.txt", ("\n".join(words) + "\n").encode(), {})
@@ -120,15 +120,17 @@ def _products(inverter: Inverter, store, found: History) -> tuple[list[Interacti
         raise BadData(f"no product of the history can be used: {'; '.join(refused[:8])}")
     if files:
         inverted = inverter(np.stack(pictures))
-        theirs = {"image": inverted.pictures} | inverted.conditions
+        theirs = {"image": inverted.images} | inverted.conditions
         products = {name: np.concatenate([products[name], theirs[name]]) for name in KEYS}
     return used + files, products, refused
 
 
-def _write(out: Output, model: Model, options: Options, made: Personal, sheet: Image.Image) -> None:
+def _write(
+    out: Output, model: Model, options: Options, made: PersonalisedSamples, sheet: Image.Image
+) -> None:
     """The single pictures and the sheet."""
-    candidates: Candidates = made.made
-    for i, picture in enumerate(candidates.pictures):
+    candidates: Candidates = made.samples
+    for i, picture in enumerate(candidates.images):
         details = {
             "latent": candidates.z[i].tolist(),
             "utility": round(float(made.utility[i]), 4),
@@ -140,7 +142,11 @@ def _write(out: Output, model: Model, options: Options, made: Personal, sheet: I
 
 
 def _facts(
-    made: Personal, used: list[Interaction], refused: list[str], ignored: tuple, options: Options
+    made: PersonalisedSamples,
+    used: list[Interaction],
+    refused: list[str],
+    ignored: tuple,
+    options: Options,
 ) -> dict:
     """taste.json."""
     return {
@@ -153,24 +159,24 @@ def _facts(
         "preferences": [
             {
                 "attribute": x.attribute, "value": x.value, "strength": round(x.strength, 4),
-                "std": round(x.std, 4), "sure": round(x.sure, 4),
+                "std": round(x.std, 4), "sure": round(x.probability, 4),
             }
-            for x in made.leanings
+            for x in made.preferences
         ],
     }  # fmt: skip
 
 
-def told(made: Personal, weights: np.ndarray, model: Model) -> list[str]:
+def told(made: PersonalisedSamples, weights: np.ndarray, model: Model) -> list[str]:
     """What the person leans to, in lines of words."""
     lines = [f"{len(weights)} products: {np.sum(weights > 0)} for, {np.sum(weights < 0)} against"]
-    sure = [one for one in made.leanings if one.sure >= SURE]
+    sure = [one for one in made.preferences if one.probability >= MIN_PROBABILITY]
     for side, words in ((1, "leans to"), (-1, "leans away from")):
         told = [f"  {one}" for one in sure if side * one.strength > 0]
         lines += [f"{words} (a purchase is 1; deviation; how sure)", *told] if told else []
     if not model.conditions.spec.classes and not model.conditions.spec.attributes:
         lines.append("this run hears no conditions: the taste is about looks alone, without words")
     elif not sure:
-        lines.append(f"nothing is {100 * SURE:.0f} % sure yet: more products will tell")
+        lines.append(f"nothing is {100 * MIN_PROBABILITY:.0f} % sure yet: more products will tell")
     lines.append(f"diversity {made.diversity:.2f} of unconditional samples'")
     return lines
 

@@ -31,7 +31,7 @@ class Options(InputOptions):
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write the sheet of --n pictures: a row of originals, under it their reconstructions."""
     from prodgen.apps.common import photos
-    from prodgen.evaluation.evaluator import pairs
+    from prodgen.evaluation.sample_sheets import interleave_rows
 
     target = out.locate(options.output)
     pictures, conditions, names = photos.read_pictures(model, options.input, options.n)
@@ -42,7 +42,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         {"name": name, "psnr": round(_psnr(a, b), 3), "latent": z.tolist()}
         for name, a, b, z in zip(names, pictures, decoded, mean, strict=True)
     ]
-    sheet = pixels.draw_contact_sheet(pairs(pictures, decoded, COLUMNS), COLUMNS, side=96)
+    sheet = pixels.draw_contact_sheet(interleave_rows(pictures, decoded, COLUMNS), COLUMNS, side=96)
     out.png(target.name, sheet, {"pictures": details})
     return out.close()
 

@@ -20,8 +20,8 @@ from prodgen.core.types import Spec
 from prodgen.editing import STRENGTH
 
 if TYPE_CHECKING:
-    from prodgen.editing.batch_requests import Order
-    from prodgen.editing.neighbourhood import Varied
+    from prodgen.editing.batch_requests import BatchRequest
+    from prodgen.editing.variations import VariationResult
     from prodgen.model import Model
 
 
@@ -43,7 +43,7 @@ class Options(InputOptions, FitOptions):
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n variations of every picture of --input, single and as a sheet."""
     from prodgen.apps.common.photos import inverted
-    from prodgen.editing import neighbourhood
+    from prodgen.editing import variations
     from prodgen.editing.guard import Guard
 
     out.locate(options.output)
@@ -53,13 +53,13 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     count, rows = options.n, []
     for i, name in enumerate(products.names):
         z, conditions = products.one(i)
-        varied = neighbourhood.vary(
+        varied = variations.vary(
             products.inverter, z, conditions, count, options.strength, options.keep, options.seed,
-            guard.refuse(products.found.pictures[i : i + 1]) if guard else None,
+            guard.refusal_fn(products.found.images[i : i + 1]) if guard else None,
         )  # fmt: skip
-        blank = [np.full_like(products.found.pictures[i], 255)] * (count - len(varied.pictures))
-        rows += [products.found.pictures[i], products.found.decoded[i], *varied.pictures, *blank]
-        for j, picture in enumerate(varied.pictures):
+        blank = [np.full_like(products.found.images[i], 255)] * (count - len(varied.images))
+        rows += [products.found.images[i], products.found.decoded[i], *varied.images, *blank]
+        for j, picture in enumerate(varied.images):
             details = told(name, options, varied, j, model.spec)
             out.png(f"{i:03d}_{Path(name).stem}_{j:03d}.png", picture, details)
         say(_said(name, varied, options))
@@ -68,23 +68,25 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     return out.close()
 
 
-def told(of: str, asked: Options | Order, varied: Varied, j: int, spec: Spec) -> dict[str, Any]:
+def told(
+    of: str, asked: Options | BatchRequest, varied: VariationResult, j: int, spec: Spec
+) -> dict[str, Any]:
     """The manifest's words on the j-th variation `of` a product: what was asked, what it is."""
     return {
         "of": of, "strength": asked.strength, "keep": list(asked.keep),
-        "kept": bool(varied.kept[j]), "latent": varied.z[j].tolist(),
+        "kept": bool(varied.keeps_request[j]), "latent": varied.z[j].tolist(),
     } | describe(varied.conditions, spec, j)  # fmt: skip
 
 
-def _said(name: str, varied: Varied, options: Options) -> str:
-    from prodgen.editing.neighbourhood import LEAST
+def _said(name: str, varied: VariationResult, options: Options) -> str:
+    from prodgen.editing.variations import MIN_DISTANCE_RATIO
 
-    n, kept = len(varied.kept), int(varied.kept.sum())
-    said = f"{name}: {n} variations of {varied.tried} candidates"
+    n, kept = len(varied.keeps_request), int(varied.keeps_request.sum())
+    said = f"{name}: {n} variations of {varied.num_candidates} candidates"
     if options.keep:
         said += f"; {kept} keep the {' and '.join(options.keep)}"
-    if varied.refused:
-        said += f"; {varied.refused} copies of training pictures were held back"
-    if options.strength and varied.nearest < LEAST:
+    if varied.num_refused:
+        said += f"; {varied.num_refused} copies of training pictures were held back"
+    if options.strength and varied.min_distance < MIN_DISTANCE_RATIO:
         said += "; some are nearly alike: raise --strength, or ask for fewer"
     return said

@@ -1,8 +1,8 @@
-"""A table of requests, a row each: what is to be made, checked before anything is computed.
+"""A table of batch requests, one a row: what to make, checked before anything is computed.
 
 Columns: category, or photo (a path from the table's folder) with edit: vary (strength, keep),
 views, recolour (colour, method) or background; attributes, as in colour=red;azimuth=30; seed;
-count; size, pixels of the longer side; background, a colour or a picture (a path like photo's);
+count; size, pixels of the longer side; background, a colour or an image (a path like photo's);
 name, of the files. Every cell may be empty.
 """
 
@@ -13,7 +13,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,21 +29,21 @@ COLUMNS = (
     "name", "category", "photo", "attributes", "seed", "count", "size", "background", "edit",
     "strength", "keep", "colour", "method",
 )  # fmt: skip
-EDITS = {  # what may be made of a photo, "" without one -> the columns that say nothing to it
+COLUMNS_WITHOUT_EFFECT = {  # by edit; "" is a row without a photo
     "": ("colour", "method"),
     "vary": ("colour", "method"),
     "views": ("strength", "keep", "colour", "method"),
     "recolour": ("category", "attributes", "strength", "keep"),
     "background": ("category", "attributes", "strength", "keep", "colour", "method"),
 }
-ALONE = ("recolour", "background")  # one picture of a photo, at the photo's own resolution
-METHODS = ("classical", "generated")  # to recolour, the first by default
-MOST_BYTES, MOST_COUNT, MOST_SIZE = 50_000_000, 10_000, 4096
-SILENT = ("colour", "method")  # left out of a key where empty: keys of older folders hold
+SINGLE_IMAGE_EDITS = ("recolour", "background")  # one image, at the photo's own resolution
+RECOLOUR_METHODS = ("classical", "generated")  # the first by default
+MAX_TABLE_BYTES, MAX_COUNT, MAX_SIZE_PX, MAX_NAME_CHARACTERS = 50_000_000, 10_000, 4096, 100
+OPTIONAL_KEY_COLUMNS = ("colour", "method")  # not in a key where empty: so older keys still hold
 
 
 @dataclasses.dataclass(frozen=True)
-class Order:
+class BatchRequest:
     """One row. line: of the table, the first below the heading is 2. name: of its files."""
 
     line: int
@@ -62,45 +62,56 @@ class Order:
     method: str
 
     @property
-    def inverted(self) -> bool:
-        """Whether its photo is put into the run."""
+    def needs_inversion(self) -> bool:
+        """Whether its photo is inverted into the run."""
         return self.edit in ("vary", "views") or self.method == "generated"
 
     @property
-    def guarded(self) -> bool:
-        """Whether copies of training pictures are held back: views and edits are a user's own."""
+    def needs_guard(self) -> bool:
+        """Whether copies of training images are refused: views and edits are a user's own."""
         return self.edit in ("", "vary")
 
     @property
-    def ground(self) -> str:
+    def background_file(self) -> str:
         """The file of its background, "" for a colour."""
         return self.background if Path(self.background).suffix else ""
 
-    def files(self) -> list[str]:
-        """The names of its pictures."""
+    def file_names(self) -> list[str]:
+        """The names of its images."""
         return [f"{self.name}_{k:03d}.png" for k in range(self.count)]
 
-    def inputs(self, folder: Path) -> dict[str, str]:
+    def input_hashes(self, folder: Path) -> dict[str, str]:
         """The sha256 of each file that it names."""
-        return {file: hash_file(folder / file) for file in (self.photo, self.ground) if file}
+        files = (self.photo, self.background_file)
+        return {file: hash_file(folder / file) for file in files if file}
 
     def key(self, origin: str) -> str:
-        """What a picture of this order follows from: the row and, as `origin`, the run."""
+        """A hash of everything that its images follow from: the row and, as `origin`, the run."""
         row = dataclasses.asdict(self) | {"line": 0, "origin": origin}
-        row = {name: value for name, value in row.items() if value or name not in SILENT}
+        row = {
+            name: value for name, value in row.items() if value or name not in OPTIONAL_KEY_COLUMNS
+        }
         return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read(path: Path) -> list[tuple[int, Mapping[str, str]]]:
-    """The rows of a table with their lines. MissingInput, BadData or UsageError, each with the
-    next step, where it is none."""
+def read_table(path: Path) -> list[tuple[int, Mapping[str, str]]]:
+    """The rows of a table with their line numbers.
+
+    MissingInput, BadData or UsageError, each with the next step, for a file that is no such table.
+    """
     if not path.is_file():
         raise MissingInput(f"--table={path} does not exist", "name a .csv file")
-    if path.stat().st_size > MOST_BYTES:
-        raise BadData(f"--table={path} has more than {MOST_BYTES} bytes", "split it")
+    if path.stat().st_size > MAX_TABLE_BYTES:
+        raise BadData(f"--table={path} has more than {MAX_TABLE_BYTES} bytes", "split it")
+    rows = []
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(_rows(csv.DictReader(file), path))
+            reader = csv.DictReader(file)
+            reader.fieldnames = _read_heading(reader, path)
+            for row in reader:
+                if any(row.values()):
+                    cells = {name: (row.get(name) or "").strip() for name in COLUMNS}
+                    rows.append((reader.line_num, cells))
     except (UnicodeDecodeError, csv.Error) as error:
         raise BadData(f"--table={path} is no CSV in UTF-8: {error}", "save it as one") from None
     if not rows:
@@ -108,9 +119,9 @@ def read(path: Path) -> list[tuple[int, Mapping[str, str]]]:
     return rows
 
 
-def _rows(reader: csv.DictReader, path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+def _read_heading(reader: csv.DictReader, path: Path) -> list[str]:
+    """The column names, spelt as in COLUMNS; UsageError for unknown or repeated ones."""
     names = [find_spelling(name, COLUMNS) for name in reader.fieldnames or ()]
-    reader.fieldnames = names
     unknown = [name for name in names if name not in COLUMNS]
     if len(set(names)) < len(names):
         raise UsageError(f"--table={path} has a column twice: {', '.join(names)}", "leave one out")
@@ -119,39 +130,47 @@ def _rows(reader: csv.DictReader, path: Path) -> Iterator[tuple[int, Mapping[str
             f"--table={path}: column {unknown[0]!r} is not known" if unknown else
             f"--table={path} has no heading", f"the columns are {', '.join(COLUMNS)}",
         )  # fmt: skip
-    for row in reader:
-        if any(row.values()):
-            yield reader.line_num, {name: (row.get(name) or "").strip() for name in COLUMNS}
+    return names
 
 
-def parsed(line: int, row: Mapping[str, str], conditions: Conditions, folder: Path) -> Order:
-    """The order of one row; UsageError says what is wrong with it."""
-    if len(row["name"]) > 100 or any(c in row["name"] for c in "/\\\0") or row["name"][:1] == ".":
-        raise UsageError(f"name {row['name']!r} is no name for a file")
-    attributes = tuple(_attributes(row["attributes"]))
-    edit = find_spelling(row["edit"], EDITS)
-    keep = row["keep"].replace("|", " ").replace(",", " ").split()
-    order = Order(
-        line, row["name"] or f"line{line:05d}", row["category"], row["photo"], attributes,
-        _number(row, "seed", int, 0, 2**31 - 2, 0), _number(row, "count", int, 1, MOST_COUNT, 1),
-        _number(row, "size", int, 16, MOST_SIZE, 0), row["background"], edit,
-        _number(row, "strength", float, 0, 1, STRENGTH),
-        tuple(find_spelling(name, registry.KEEP_CHOICES) for name in keep) or ("category",),
-        row["colour"], row["method"] or (METHODS[0] if edit == "recolour" else ""),
-    )  # fmt: skip
-    _check(order, row, conditions, folder)
-    return order
-
-
-def _attributes(text: str) -> Iterator[tuple[str, str]]:
-    for part in filter(None, (part.strip() for part in text.replace(",", ";").split(";"))):
-        name, equals, value = part.partition("=")
+def parse_request(
+    line: int, row: Mapping[str, str], conditions: Conditions, folder: Path
+) -> BatchRequest:
+    """The request of one row; UsageError says what is wrong with it."""
+    name = row["name"]
+    if len(name) > MAX_NAME_CHARACTERS or any(c in name for c in "/\\\0") or name[:1] == ".":
+        raise UsageError(f"name {name!r} is no name for a file")
+    attributes = []
+    for pair in filter(None, (x.strip() for x in row["attributes"].replace(",", ";").split(";"))):
+        key, equals, value = pair.partition("=")
         if not equals or not value:
-            raise UsageError(f"attributes: {part!r} is not name=value")
-        yield name.strip(), value.strip()
+            raise UsageError(f"attributes: {pair!r} is not name=value")
+        attributes.append((key.strip(), value.strip()))
+    edit = find_spelling(row["edit"], COLUMNS_WITHOUT_EFFECT)
+    keep = row["keep"].replace("|", " ").replace(",", " ").split()
+    request = BatchRequest(
+        line, name or f"line{line:05d}", row["category"], row["photo"], tuple(attributes),
+        _parse_number(row, "seed", int, 0, 2**31 - 2, 0),
+        _parse_number(row, "count", int, 1, MAX_COUNT, 1),
+        _parse_number(row, "size", int, 16, MAX_SIZE_PX, 0), row["background"], edit,
+        _parse_number(row, "strength", float, 0, 1, STRENGTH),
+        tuple(find_spelling(word, registry.KEEP_CHOICES) for word in keep) or ("category",),
+        row["colour"], row["method"] or (RECOLOUR_METHODS[0] if edit == "recolour" else ""),
+    )  # fmt: skip
+    _check_edit(request, row)
+    _check_files(request, folder)
+    for word in request.keep:
+        if word not in registry.KEEP_CHOICES:
+            raise UsageError(
+                f"keep {word!r} is not known; known: {', '.join(registry.KEEP_CHOICES)}"
+            )
+    # Raises for an unknown category or attribute.
+    conditions.pick(0, np.arange(1), request.category, dict(request.attributes))
+    return request
 
 
-def _number(row: Mapping[str, str], name: str, kind: type, low: float, high: float, default):
+def _parse_number(row: Mapping[str, str], name: str, kind: type, low: float, high: float, default):
+    """The number in a cell, within low and high; the default where it is empty."""
     if not row[name]:
         return default
     try:
@@ -163,47 +182,37 @@ def _number(row: Mapping[str, str], name: str, kind: type, low: float, high: flo
     return value
 
 
-def _check(order: Order, row: Mapping[str, str], conditions: Conditions, folder: Path) -> None:
-    """UsageError for what cannot be made, whatever the run."""
-    if order.edit not in EDITS:
-        known = ", ".join(filter(None, EDITS))
-        raise UsageError(f"edit {order.edit!r} is not known; known: {known}")
-    if bool(order.edit) != bool(order.photo):
-        wants = "names no photo" if order.edit else "names no edit, such as vary"
-        raise UsageError(f"it {wants}")
-    for column in EDITS[order.edit]:
+def _check_edit(request: BatchRequest, row: Mapping[str, str]) -> None:
+    """UsageError for an edit that is unknown, or that does not go with the other columns."""
+    edit = request.edit
+    if edit not in COLUMNS_WITHOUT_EFFECT:
+        known = ", ".join(filter(None, COLUMNS_WITHOUT_EFFECT))
+        raise UsageError(f"edit {edit!r} is not known; known: {known}")
+    if bool(edit) != bool(request.photo):
+        problem = "names no photo" if edit else "names no edit, such as vary"
+        raise UsageError(f"it {problem}")
+    for column in COLUMNS_WITHOUT_EFFECT[edit]:
         if row[column]:
-            what = f"edit {order.edit}" if order.edit else "a row without an edit"
-            raise UsageError(f"{column} says nothing to {what}")
-    if order.edit in ALONE and order.count > 1:
-        raise UsageError(f"count {order.count}: edit {order.edit} makes one picture of a photo")
-    if order.edit == "recolour":
-        _check_recolouring(order)
-    for column, file in (("photo", order.photo), ("background", order.ground)):
-        if file:
-            _check_file(column, file, folder)
-    for name in order.keep:
-        if name not in registry.KEEP_CHOICES:
-            raise UsageError(
-                f"keep {name!r} is not known; known: {', '.join(registry.KEEP_CHOICES)}"
-            )
-    conditions.pick(
-        0, np.arange(1), order.category, dict(order.attributes)
-    )  # names what is unknown
-
-
-def _check_recolouring(order: Order) -> None:
-    if not order.colour:
+            place = f"with edit {edit}" if edit else "in a row without an edit"
+            raise UsageError(f"{column} has no effect {place}")
+    if edit in SINGLE_IMAGE_EDITS and request.count > 1:
+        raise UsageError(f"count {request.count}: edit {edit} makes one image of a photo")
+    if edit == "recolour" and not request.colour:
         raise UsageError("edit recolour needs a colour, as in teal or #203a5f")
-    if order.method not in METHODS:
-        raise UsageError(f"method {order.method!r} is not known; known: {', '.join(METHODS)}")
+    if edit == "recolour" and request.method not in RECOLOUR_METHODS:
+        known = ", ".join(RECOLOUR_METHODS)
+        raise UsageError(f"method {request.method!r} is not known; known: {known}")
 
 
-def _check_file(column: str, file: str, folder: Path) -> None:
-    """UsageError for a file outside the table's folder, or for none."""
-    if "\0" not in file and not (folder / file).resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{column} {file!r} lies outside the table's folder")
-    if not os.path.isfile(folder / file):  # no error for what can be no file's name
-        raise UsageError(f"{column} {file!r} does not exist")
-    if not os.access(folder / file, os.R_OK):
-        raise UsageError(f"{column} {file!r} cannot be read")
+def _check_files(request: BatchRequest, folder: Path) -> None:
+    """UsageError for a file outside the table's folder, or for one that cannot be read."""
+    for column, file in (("photo", request.photo), ("background", request.background_file)):
+        if not file:
+            continue
+        path = folder / file
+        if "\0" not in file and not path.resolve().is_relative_to(folder.resolve()):
+            raise UsageError(f"{column} {file!r} lies outside the table's folder")
+        if not os.path.isfile(path):  # no error for what can be no file's name
+            raise UsageError(f"{column} {file!r} does not exist")
+        if not os.access(path, os.R_OK):
+            raise UsageError(f"{column} {file!r} cannot be read")

@@ -1,13 +1,14 @@
-"""Descending to the latent whose picture is nearest to a given one.
+"""Gradient descent to the latent whose generated image is nearest to a given one.
 
 Projection into a generator (Zhu et al. 2016; the schedule is that of Karras et al. 2020, section 5
-and appendix D): with y = x + w (G(z, c) - x), so that pixels outside the region w count nothing,
+and appendix D). With y = x + w (G(z, c) - x), so that pixels outside the region w have no effect,
 
     J(z, c) = MSE(y, x) / MSE_0 + P(y, x) / P_0 + prior |z|^2 / Z,
 
-where P is a perceptual distance and MSE_0, P_0 are the values at the guess: both begin at 1 for
-every picture, whatever its contrast. The best iterate is kept, so the result is never worse than
-the guess. Steps are calls of one compiled program: XLA's CPU backend is slow inside loops.
+where P is a perceptual distance and MSE_0, P_0 are the values at the initial latent: both terms
+begin at 1 for every image, whatever its contrast. The best iterate is kept, so the result is never
+worse than the initial latent. Every step is one call of a compiled program: XLA's CPU backend is
+slow inside loops.
 """
 
 from __future__ import annotations
@@ -22,99 +23,111 @@ import optax
 
 from prodgen.core.types import Array, Batch
 
-RATE = 0.05  # of Adam; a latent is about 1 a direction
-CONDITIONS = 0.2  # of RATE, for the attributes' columns
-PRIOR = 0.05
-UP, DOWN = 0.05, 0.25  # shares of the steps in which the rate rises and falls
-LEAST = 1e-4  # of MSE_0 and P_0: a perfect guess is not divided by
+LEARNING_RATE = 0.05  # of Adam; a latent has a standard deviation of 1
+ATTRIBUTE_RATE_RATIO = 0.2  # the attributes' learning rate, as a share of LEARNING_RATE
+PRIOR_WEIGHT = 0.05
+WARMUP_SHARE, DECAY_SHARE = 0.05, 0.25  # shares of the steps in which the rate rises and falls
+MIN_SCALE = 1e-4  # of MSE_0 and P_0: no division by zero where the initial latent is perfect
 
 Generate = Callable[[Any, Array, Batch], Array]
-See = Callable[[Any, Array], Any]
-Apart = Callable[[Any, Any], Array]
+FeatureFn = Callable[[Any, Array], Any]
+DistanceFn = Callable[[Any, Any], Array]
 
 
 @flax.struct.dataclass
 class Targets:
-    """picture float [B, R, R, C] in [-1, 1]; region [B, R, R, 1] in [0, 1], what has to be met;
-    seen: what see() says of the picture."""
+    """image float [B, R, R, C] in [-1, 1]; region [B, R, R, 1] in [0, 1], what has to be met;
+    features: those of the image."""
 
-    picture: Array
+    image: Array
     region: Array
-    seen: Any
+    features: Any
 
 
 @flax.struct.dataclass
-class Search:
-    """Where B descents are. at: {"z" [B, Z], "attributes" [B, A]}; best: the same, at the lowest
-    loss [B] so far; scale: (MSE_0, P_0), each [B]."""
+class SearchState:
+    """The state of B descents.
+
+    variables: {"z" [B, Z], "attributes" [B, A]}; best: the same, at the lowest loss [B] so far;
+    scale: (MSE_0, P_0), each [B].
+    """
 
     step: Array
-    at: dict[str, Array]
+    variables: dict[str, Array]
     opt: Any
     best: dict[str, Array]
-    lowest: Array
+    best_loss: Array
     scale: tuple[Array, Array]
 
 
-def schedule(steps: int) -> Callable[[Array], Array]:
+def make_schedule(steps: int) -> Callable[[Array], Array]:
     """The rate at a step: rises over the first 5 %, falls by a cosine over the last 25 %."""
 
     def rate(step: Array) -> Array:
         t = step / steps
-        fall = 0.5 - 0.5 * jnp.cos(jnp.pi * jnp.clip((1.0 - t) / DOWN, 0.0, 1.0))
-        return RATE * fall * jnp.clip((t + 1 / steps) / UP, 0.0, 1.0)
+        decay = 0.5 - 0.5 * jnp.cos(jnp.pi * jnp.clip((1.0 - t) / DECAY_SHARE, 0.0, 1.0))
+        return LEARNING_RATE * decay * jnp.clip((t + 1 / steps) / WARMUP_SHARE, 0.0, 1.0)
 
     return rate
 
 
-def make(
-    generate: Generate, see: See, apart: Apart, free: Array, steps: int
+def make_descent(
+    generate: Generate,
+    feature_fn: FeatureFn,
+    perceptual_distance: DistanceFn,
+    free: Array,
+    steps: int,
 ) -> tuple[Callable, Callable, Callable]:
     """(measure, start, step): pure functions to compile.
 
-    generate(weights, z, conditions) -> [B, R, R, C]; see(frozen, picture) -> features; apart(
-    features, others) -> [B]; free [A]: 1 for the attribute columns that move too, 0 for those that
-    are held.
+    generate(weights, z, conditions) -> [B, R, R, C]; feature_fn(frozen, image) -> features;
+    perceptual_distance(features, others) -> [B]; free [A]: 1 for the attribute columns that are
+    optimised too, 0 for those that stay.
 
-    measure(weights, frozen, targets, z, conditions) -> (mse [B], perceptual [B]);
-    start(weights, frozen, targets, z, conditions) -> Search;
-    step(weights, frozen, targets, conditions, search) -> Search.
+    measure(weights, frozen, targets, z, conditions) -> (mse [B], perceptual distance [B]);
+    start(weights, frozen, targets, z, conditions) -> SearchState;
+    step(weights, frozen, targets, conditions, search) -> SearchState.
     """
     rule = optax.chain(optax.scale_by_adam(b1=0.9, b2=0.99), optax.scale_by_schedule(
-        schedule(steps)), optax.scale(-1.0))  # fmt: skip
+        make_schedule(steps)), optax.scale(-1.0))  # fmt: skip
 
     def measure(weights, frozen, targets: Targets, z: Array, conditions: Batch):
-        made = generate(weights, z, conditions)
-        shown = targets.picture + targets.region * (made - targets.picture)
-        share = jnp.maximum(jnp.mean(targets.region, axis=(1, 2, 3)), 1e-6)
-        mse = jnp.mean(jnp.square(shown - targets.picture), axis=(1, 2, 3)) / share
-        return mse, apart(see(frozen, shown), targets.seen)
+        generated = generate(weights, z, conditions)
+        composed = targets.image + targets.region * (generated - targets.image)
+        area = jnp.maximum(jnp.mean(targets.region, axis=(1, 2, 3)), 1e-6)
+        mse = jnp.mean(jnp.square(composed - targets.image), axis=(1, 2, 3)) / area
+        return mse, perceptual_distance(feature_fn(frozen, composed), targets.features)
 
-    def losses(at, weights, frozen, targets, conditions, scale):
-        moved = {**conditions, "attributes": at["attributes"]}
-        found = measure(weights, frozen, targets, at["z"], moved)
-        prior = PRIOR * jnp.mean(jnp.square(at["z"]), axis=-1)
-        each = found[0] / scale[0] + found[1] / scale[1] + prior
-        return jnp.sum(each), each
+    def loss(variables, weights, frozen, targets, conditions, scale):
+        current = {**conditions, "attributes": variables["attributes"]}
+        mse, distance = measure(weights, frozen, targets, variables["z"], current)
+        prior = PRIOR_WEIGHT * jnp.mean(jnp.square(variables["z"]), axis=-1)
+        per_example = mse / scale[0] + distance / scale[1] + prior
+        return jnp.sum(per_example), per_example
 
-    def start(weights, frozen, targets, z, conditions) -> Search:
-        at = {"z": z, "attributes": conditions["attributes"]}
-        found = measure(weights, frozen, targets, z, conditions)
-        scale = tuple(jnp.maximum(value, LEAST) for value in found)
-        unmet = jnp.full(len(z), jnp.inf, jnp.float32)  # of one type, or `step` compiles twice
-        return Search(jnp.zeros((), jnp.int32), at, rule.init(at), at, unmet, scale)
+    def start(weights, frozen, targets, z, conditions) -> SearchState:
+        variables = {"z": z, "attributes": conditions["attributes"]}
+        initial = measure(weights, frozen, targets, z, conditions)
+        scale = tuple(jnp.maximum(value, MIN_SCALE) for value in initial)
+        infinite = jnp.full(len(z), jnp.inf, jnp.float32)  # of one type, or `step` compiles twice
+        step = jnp.zeros((), jnp.int32)
+        return SearchState(step, variables, rule.init(variables), variables, infinite, scale)
 
-    def step(weights, frozen, targets, conditions, search: Search) -> Search:
-        gradient = jax.value_and_grad(losses, has_aux=True)
-        (_, each), grads = gradient(search.at, weights, frozen, targets, conditions, search.scale)
+    def step(weights, frozen, targets, conditions, search: SearchState) -> SearchState:
+        value_and_grad = jax.value_and_grad(loss, has_aux=True)
+        (_, per_example), grads = value_and_grad(
+            search.variables, weights, frozen, targets, conditions, search.scale
+        )
         grads["attributes"] = grads["attributes"] * free
-        better = (each < search.lowest)[:, None]
-        best = jax.tree.map(lambda new, old: jnp.where(better, new, old), search.at, search.best)
+        # Keep the variables of the lowest loss, example by example.
+        is_better = (per_example < search.best_loss)[:, None]
+        best = jax.tree.map(
+            lambda new, old: jnp.where(is_better, new, old), search.variables, search.best
+        )
         updates, opt = rule.update(grads, search.opt)
-        updates["attributes"] = CONDITIONS * updates["attributes"]
-        return Search(
-            search.step + 1, optax.apply_updates(search.at, updates), opt, best,
-            jnp.minimum(each, search.lowest), search.scale,
-        )  # fmt: skip
+        updates["attributes"] = ATTRIBUTE_RATE_RATIO * updates["attributes"]
+        variables = optax.apply_updates(search.variables, updates)
+        best_loss = jnp.minimum(per_example, search.best_loss)
+        return SearchState(search.step + 1, variables, opt, best, best_loss, search.scale)
 
     return measure, start, step

@@ -1,7 +1,7 @@
-"""Keeping copies of training pictures from leaving: each picture against all that a run has seen.
+"""The copy guard: generated images compared with all training images of a run.
 
-The line is that of metrics/memorisation.py: a likeness that hardly any held-back picture reaches.
-A picture that is a copy only of what the user brought in is the user's own, and passes.
+The threshold is that of metrics/memorisation.py: a likeness that hardly any held-out image reaches.
+An image that is a copy only of what the user brought in is the user's own, and passes.
 """
 
 from __future__ import annotations
@@ -14,68 +14,65 @@ import numpy as np
 from prodgen.core.cache import cached_bytes
 from prodgen.data.store import Store
 from prodgen.editing.editable_model import EditableModel
-from prodgen.editing.neighbourhood import Refuse
+from prodgen.editing.variations import RefusalFn
 from prodgen.metrics import likeness, memorisation
 from prodgen.metrics.screen import Screen
 
-MOST = 20_000  # training pictures that are compared with
-HELD_BACK = 1000  # that draw the line
-VERSION = 1  # of the line: raise it where a change draws another one
+MAX_TRAINING_IMAGES = 20_000  # that generated images are compared with
+MAX_HELD_OUT_IMAGES = 1000  # that the threshold is computed from
+THRESHOLD_VERSION = 1  # raise it where a change gives another threshold
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """Of N pictures: `copy` bool [N]; likeness float [N], 1 for the same picture, of a picture that
-    is no copy an estimate (metrics/screen.py); the name of the training picture that each is most
-    alike to."""
+class GuardResult:
+    """Of N images: `is_copy` bool [N]; likeness float [N], 1 for the same image, an estimate for
+    one that is no copy (metrics/screen.py); the name of the training image nearest to each."""
 
-    copy: np.ndarray
+    is_copy: np.ndarray
     likeness: np.ndarray
-    names: list[str]
+    nearest_names: list[str]
 
 
 class Guard:
-    """The training pictures of one run. MissingInput where they are gone."""
+    """The training images of one run. MissingInput where they are gone."""
 
     def __init__(self, model: EditableModel):
         self._store = model.store()
-        self._ids = self._store.evenly_spaced_ids("train", MOST)
-        self._pictures = self._store.fetch(self._ids)["image"]
-        self._screen = Screen(self._pictures)
+        self._ids = self._store.evenly_spaced_ids("train", MAX_TRAINING_IMAGES)
+        self._images = self._store.fetch(self._ids)["image"]
+        self._screen = Screen(self._images)
+        # Computed once for each data set: the file's name holds the digest of its images.
         folder = Path(model.config.data.cache_dir).expanduser() / "lines"
-        self.line = _remembered_line(self._store, self._pictures, folder)
+        path = folder / f"{self._store.digest()}-{THRESHOLD_VERSION}.txt"
+        compute = lambda: repr(copy_threshold(self._store, self._images)).encode()  # noqa: E731
+        self.threshold = float(cached_bytes(path, compute))
 
-    def __call__(self, pictures: np.ndarray, own: np.ndarray | None = None) -> Seen:
-        """Look at generated pictures uint8 [N, R, R, C]; `own` [M, R, R, C] the user brought in."""
-        match = self._screen(pictures, self.line)
-        copy = match.distance < self.line
-        if own is not None and len(own) and copy.any():
-            theirs = self._pictures[match.index[copy]]
-            nearest = likeness.find_matches(theirs, own, np.zeros((len(theirs), 1), int))
-            copy[copy] = nearest.distance >= self.line
+    def __call__(self, images: np.ndarray, own: np.ndarray | None = None) -> GuardResult:
+        """Check generated images uint8 [N, R, R, C]; `own` [M, R, R, C] the user brought in."""
+        match = self._screen(images, self.threshold)
+        is_copy = match.distance < self.threshold
+        if own is not None and len(own) and is_copy.any():
+            # A training image that is a copy of the user's own image may be repeated.
+            originals = self._images[match.index[is_copy]]
+            nearest = likeness.find_matches(originals, own, np.zeros((len(originals), 1), int))
+            is_copy[is_copy] = nearest.distance >= self.threshold
         names = self._store.names(self._ids[match.index])
-        return Seen(copy, 1 - match.distance, names)
+        return GuardResult(is_copy, 1 - match.distance, names)
 
-    def refuse(self, own: np.ndarray) -> Refuse:
-        """What says which of generated pictures are copies, other than of `own` [M, R, R, C]."""
-        return lambda pictures: self(pictures, own).copy
+    def refusal_fn(self, own: np.ndarray) -> RefusalFn:
+        """images -> bool [N], which are copies, other than of `own` [M, R, R, C]."""
+        return lambda images: self(images, own).is_copy
 
 
-def _remembered_line(store: Store, training: np.ndarray, folder: Path) -> float:
-    """The line, drawn once and kept in `folder` under the hash of the pictures.
+def copy_threshold(store: Store, training: np.ndarray) -> float:
+    """The distance below which an image is a copy.
 
-    A damaged file is drawn anew; a folder that cannot be written keeps nothing.
+    Without held-out images it is the strictest one, that of identical images.
     """
-    path = folder / f"{store.digest()}-{VERSION}.txt"
-    return float(cached_bytes(path, lambda: repr(_line(store, training)).encode()))
-
-
-def _line(store: Store, training: np.ndarray) -> float:
-    """The distance below which a picture is a copy; without held-back pictures the strictest that
-    is never wrong."""
-    held = [store.evenly_spaced_ids(split, HELD_BACK) for split in ("validation", "test")]
-    ids = np.concatenate(held)[:HELD_BACK]
+    ids = [store.evenly_spaced_ids(split, MAX_HELD_OUT_IMAGES) for split in ("validation", "test")]
+    ids = np.concatenate(ids)[:MAX_HELD_OUT_IMAGES]
     if not len(ids):
         return memorisation.MAX_IDENTICAL_DISTANCE
-    found = likeness.find_matches(store.fetch(ids)["image"], training, np.zeros((len(ids), 0), int))
-    return memorisation.copy_threshold(found.distance)[0]
+    held_out = store.fetch(ids)["image"]
+    nearest = likeness.find_matches(held_out, training, np.zeros((len(ids), 0), int))
+    return memorisation.copy_threshold(nearest.distance)[0]

@@ -1,8 +1,9 @@
-"""The home network: a small classifier trained on a data set's own labels, kept beside its store.
+"""The reference classifier: a small network trained on a data set's own labels.
 
-Its features say how far products are from each other, its outputs what they are of; no download.
-One is trained for each data set and seed, in seconds to a minute, and cached with its hash. Data
-without labels borrow the catalogue's. A run records which one judged it.
+Its features measure how far products are from each other, its outputs what they show; nothing is
+downloaded. One is trained for each data set and seed, in seconds to a minute, and kept with its
+hash beside the store. Data without labels take the embedded catalogue's. A run records which
+classifier evaluated it.
 """
 
 from __future__ import annotations
@@ -28,141 +29,138 @@ from prodgen.data import order, prepare
 from prodgen.data.store import Store
 from prodgen.models import classifier, lpips
 
-VERSION = 3  # of the network and its training: part of every file's name
-FILE = "classifier.msgpack"  # in the folder of a run
-SEED = 0  # of the network that watches training; judging afterwards takes another
-BATCH, RATE = 64, 2e-3
-FEWEST, MOST, EACH = 200, 500, 5  # training steps: a fifth of the pictures, within these
-ATTRIBUTES = 0.2  # weight of the attributes' losses: at 1 a short training never gets to shapes
-SHIFT = 2  # pixels that training pictures are moved by, at most
+TRAINING_VERSION = 3  # of the network and its training: part of every file's name
+FILE_NAME = "classifier.msgpack"  # in the folder of a run
+TRAINING_MONITOR_SEED = 0  # of the network used in training; offline evaluation takes another seed
+BATCH_SIZE = 64
+LEARNING_RATE = 2e-3
+IMAGES_PER_STEP = 5  # training images for each step of training
+MIN_STEPS, MAX_STEPS = 200, 500
+ATTRIBUTE_LOSS_WEIGHT = 0.2  # at 1 a short training does not learn shapes
+MAX_SHIFT_PX = 2  # random shift of the training images
 Say = Callable[[str], None]
 Tree = Any
 
 
 class ReferenceClassifier(NamedTuple):
-    """Weights and record: sha256, seed, the digest of the images it was trained on, accuracy."""
+    """Weights and record.
+
+    The record holds sha256, seed, `data` (the digest of the training images), and `accuracy`: the
+    share of held-out images that are classified correctly (absent without categories).
+    """
 
     params: Tree
     record: dict[str, Any]
 
 
-def frozen(
+def load_frozen_networks(
     family: ModuleType, config: ConfigDict, store: Store, say: Say, run: Path | None = None
 ) -> tuple[dict[str, Tree], dict[str, dict]]:
     """The networks that a family uses and does not train, and their records, by name.
 
-    A run keeps the home network in its folder, and goes on with that one wherever it goes on.
+    A run keeps the reference classifier in its folder, and continues with that one.
     """
-    found, records = {}, {}
+    params, records = {}, {}
     for name in family.frozen_networks(config):
-        if name == "classifier":
-            found[name], records[name] = _of_run(store, config.data, say, run)
-        else:
+        if name != "classifier":
             path = Path(config.loss.perceptual_path).expanduser()
-            found[name], records[name] = lpips.load(path), {"sha256": hash_file(path)}
-    return found, records
+            params[name], records[name] = lpips.load(path), {"sha256": hash_file(path)}
+        elif run:
+            params[name], records[name] = load_for_run(run, lambda: store, config.data, say)
+        else:
+            params[name], records[name] = load_or_train(store, config.data, say)
+    return params, records
 
 
-def _of_run(store: Store, data: ConfigDict, say: Say, run: Path | None) -> ReferenceClassifier:
-    """The network in the run's folder; where there is none yet, the data's, put there."""
-    if run and (found := of_run(run, say)):
-        return found
-    trained = network(store, data, say)
-    if run:
-        keep(run, *trained)
-    return trained
+def load_for_run(
+    run: Path, open_store: Callable[[], Store], data: ConfigDict, say: Say
+) -> ReferenceClassifier:
+    """The classifier in a run's folder; where there is none yet, the data's, which is put there.
 
-
-def of_run(run: Path, say: Say) -> ReferenceClassifier | None:
-    """The network kept in a run's folder; None where it keeps none."""
-    found = _load(renames.find_file(run, FILE), say)
-    return ReferenceClassifier(found["params"], found["record"]) if found else None
-
-
-def keep(run: Path, params: Tree, record: dict) -> None:
-    """Put a network into a run's folder."""
-    write_checksummed(run / FILE, _packed({"params": params, "record": record}))
-
-
-def network(store: Store, data: ConfigDict, say: Say, seed: int = SEED) -> ReferenceClassifier:
-    """The network for a data set: loaded, or trained and kept.
-
-    The record holds sha256, seed, the digest of the pictures it was trained on, and `accuracy`:
-    the share of held-back pictures whose category it names (absent without categories).
+    open_store() is called only where the folder has none.
     """
-    if not _labelled(store.spec):
-        store = _catalogue(store.spec, data, say)
-    path = store.path.parent / f"classifier{VERSION}-{store.digest()}-{seed}.msgpack"
-    found = _load(path, say)
-    if found is None:
-        params, facts = _fit(store, seed, say)
-        content = hashlib.sha256(flax.serialization.msgpack_serialize(params)).hexdigest()
-        record = {"sha256": content, "seed": seed, "data": store.digest()} | facts
-        found = {"params": params, "record": record}
+    content = _read_file(renames.find_file(run, FILE_NAME), say)
+    if content is not None:
+        return ReferenceClassifier(**content)
+    reference = load_or_train(open_store(), data, say)
+    save_to_run(run, *reference)
+    return reference
+
+
+def save_to_run(run: Path, params: Tree, record: dict) -> None:
+    """Put a classifier into a run's folder."""
+    content = {"params": params, "record": record}
+    write_checksummed(run / FILE_NAME, flax.serialization.msgpack_serialize(content))
+
+
+def load_or_train(
+    store: Store, data: ConfigDict, say: Say, seed: int = TRAINING_MONITOR_SEED
+) -> ReferenceClassifier:
+    """The classifier of a data set: loaded from beside its store, or trained and kept there."""
+    spec = store.spec
+    if len(spec.classes) <= 1 and not spec.attributes:
+        # Nothing to learn: take the embedded catalogue in the shape of this data set.
+        catalogue = ConfigDict(data.to_dict())
+        catalogue.source, catalogue.size = "catalogue", 4096
+        catalogue.resolution, catalogue.channels = spec.resolution, spec.channels
+        store = prepare.open_or_prepare(catalogue, say)
+    path = store.path.parent / f"classifier{TRAINING_VERSION}-{store.digest()}-{seed}.msgpack"
+    content = _read_file(path, say)
+    if content is None:
+        params, accuracy = _train(store, seed, say)
+        sha256 = hashlib.sha256(flax.serialization.msgpack_serialize(params)).hexdigest()
+        record = {"sha256": sha256, "seed": seed, "data": store.digest()} | accuracy
+        content = {"params": params, "record": record}
         try:
-            write_checksummed(path, _packed(found))
+            write_checksummed(path, flax.serialization.msgpack_serialize(content))
         except OSError as error:
             say(f"the reference classifier is not kept in {path.parent}: {error.strerror or error}")
-    return ReferenceClassifier(found["params"], found["record"])
+    return ReferenceClassifier(**content)
 
 
-def _packed(found: dict) -> bytes:
-    return flax.serialization.msgpack_serialize(found)
-
-
-def _labelled(spec: Spec) -> bool:
-    return len(spec.classes) > 1 or bool(spec.attributes)
-
-
-def _catalogue(spec: Spec, data: ConfigDict, say: Say) -> Store:
-    """The embedded catalogue in the shape of another data set."""
-    like = ConfigDict(data.to_dict())
-    like.source, like.resolution, like.channels, like.size = (
-        "catalogue", spec.resolution, spec.channels, 4096
-    )  # fmt: skip
-    return prepare.open_or_prepare(like, say)
-
-
-def _load(path: Path, say: Say) -> dict | None:
-    """The content of a kept network; None where there is none or its hash is wrong."""
+def _read_file(path: Path, say: Say) -> dict | None:
+    """The content {"params", "record"} of a file; None where there is none or it is damaged."""
     content = read_checksummed(path)
     if content is None and path.is_file():
         say(f"{path} is damaged: the reference classifier is trained again")
     return None if content is None else flax.serialization.msgpack_restore(content)
 
 
-def _fit(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
-    """Train on the training split: (weights, facts)."""
+def _train(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
+    """Train on the training split: the weights, and the accuracy on the validation split."""
     net, ids = classifier.build(store.spec), store.ids("train")
-    size = min(BATCH, len(ids))
-    steps = int(np.clip(len(ids) // EACH, FEWEST, MOST))
+    size = min(BATCH_SIZE, len(ids))
+    steps = int(np.clip(len(ids) // IMAGES_PER_STEP, MIN_STEPS, MAX_STEPS))
     params = net.init(jax.random.key(seed), classifier.dummy_image(store.spec))["params"]
-    rule = optax.adam(optax.cosine_decay_schedule(RATE, steps))
+    optimiser = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, steps))
 
     @jax.jit
     def update(params: Tree, opt: Tree, batch: Batch) -> tuple[Tree, Tree]:
-        def loss_of(params: Tree) -> Array:
+        def mean_loss(params: Tree) -> Array:
             outputs, _, _ = net.apply({"params": params}, pixels.to_float(batch["image"]))
             return jnp.mean(loss(outputs, batch, store.spec))
 
-        updates, opt = rule.update(jax.grad(loss_of)(params), opt)
+        updates, opt = optimiser.update(jax.grad(mean_loss)(params), opt)
         return optax.apply_updates(params, updates), opt
 
-    opt = rule.init(params)
+    opt = optimiser.init(params)
     for t in range(steps):
         rows = store.fetch(ids[order.select_batch(seed, t, len(ids), size)])
+        # One shift for the whole batch, a function of (seed, t).
         bits = np.random.Philox(key=np.array([seed, t], np.uint64)).random_raw(2)
-        shift = [int(b % np.uint64(2 * SHIFT + 1)) - SHIFT for b in bits]
+        shift = [int(b % np.uint64(2 * MAX_SHIFT_PX + 1)) - MAX_SHIFT_PX for b in bits]
         params, opt = update(params, opt, rows | {"image": np.roll(rows["image"], shift, (1, 2))})
         if t % 20 == 0:
             say(f"reference classifier: step {t} of {steps}")
     params = jax.device_get(params)
-    return params, _facts(net, params, store)
+    return params, _measure_accuracy(net, params, store)
 
 
 def loss(outputs: Array, batch: Batch, spec: Spec) -> Array:
-    """What the network minimises, [B]: the category's cross-entropy, and a fifth of the attributes'
-    cross-entropies (categorical) and squared errors (numbers, angles); unknown ones count nothing.
+    """The training loss [B] of outputs [B, K + A].
+
+    The category's cross-entropy, and a fifth of the attributes' cross-entropies (categorical) and
+    squared errors (numbers, angles). Unknown labels and attributes contribute 0.
     """
     k = len(spec.classes)
     total = jnp.zeros(len(outputs))
@@ -173,26 +171,26 @@ def loss(outputs: Array, batch: Batch, spec: Spec) -> Array:
         )
         total += jnp.where(label >= 0, entropy, 0.0)
     for attribute in spec.attributes:
-        place = spec.column_slices()[attribute.name]
-        said, true = outputs[:, k:][:, place], batch["attributes"][:, place]
+        columns = spec.column_slices()[attribute.name]
+        predicted, true = outputs[:, k:][:, columns], batch["attributes"][:, columns]
         if attribute.kind == "categorical":
-            error = optax.softmax_cross_entropy(said, true)
+            error = optax.softmax_cross_entropy(predicted, true)
         else:
-            error = jnp.mean(jnp.square(said - true), axis=-1)
-        total += jnp.where(batch["known"][:, place].all(-1), ATTRIBUTES * error, 0.0)
+            error = jnp.mean(jnp.square(predicted - true), axis=-1)
+        is_known = batch["known"][:, columns].all(-1)
+        total += jnp.where(is_known, ATTRIBUTE_LOSS_WEIGHT * error, 0.0)
     return total
 
 
-def _facts(net: classifier.Classifier, params: Tree, store: Store) -> dict[str, float]:
-    """How often it names the category of held-back pictures."""
-    k, held = len(store.spec.classes), store.evenly_spaced_ids("validation", 512)
-    if k < 2 or not len(held):
+def _measure_accuracy(net: classifier.Classifier, params: Tree, store: Store) -> dict[str, float]:
+    """{"accuracy": the share of held-out images of a known category that are classified right}."""
+    k, ids = len(store.spec.classes), store.evenly_spaced_ids("validation", 512)
+    if k < 2 or not len(ids):
         return {}
-    rows = store.fetch(held)
-    outputs = jax.jit(lambda image: net.apply({"params": params}, pixels.to_float(image))[0])
-    said = np.concatenate(
-        [np.asarray(outputs(rows["image"][i : i + BATCH])) for i in range(0, len(held), BATCH)]
-    )
-    known = rows["label"] >= 0
-    right = said[known, :k].argmax(1) == rows["label"][known]
-    return {"accuracy": float(right.mean())} if known.any() else {}
+    rows = store.fetch(ids)
+    apply = jax.jit(lambda image: net.apply({"params": params}, pixels.to_float(image))[0])
+    batches = [rows["image"][i : i + BATCH_SIZE] for i in range(0, len(ids), BATCH_SIZE)]
+    outputs = np.concatenate([np.asarray(apply(batch)) for batch in batches])
+    is_known = rows["label"] >= 0
+    correct = outputs[is_known, :k].argmax(1) == rows["label"][is_known]
+    return {"accuracy": float(correct.mean())} if is_known.any() else {}

@@ -1,12 +1,12 @@
-"""Judging generated pictures afterwards, against real ones that their generator never saw.
+"""Evaluating generated images after training, against real ones that their generator never saw.
 
-A `Subject` makes sets of pictures, one a sampling seed; they are judged by pictures of a held-back
-split: distances in the features of any extractors, whether they show what was asked for, whether
-they are copies of training pictures, and what a packshot must get right. The floor of every number
-is what real training pictures get in the samples' place.
+A `SampleSource` makes sets of images, one set for each sampling seed. They are compared with a
+held-out split: distances in the features of any extractors, condition accuracy, copies of training
+images, and product measures. The real baseline of every number is what real training images get in
+the samples' place.
 
-A run is asked in the conditions of training pictures drawn at random: those of the held-back
-pictures themselves would bring samples nearer to them than real pictures come.
+A run samples with the conditions of training images drawn at random. With the conditions of the
+held-out images themselves, samples would come nearer to them than real images do.
 """
 
 from __future__ import annotations
@@ -39,173 +39,189 @@ from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec
 from prodgen.models import classifier
 
 Say = Callable[[str], None]
-Made = tuple[np.ndarray, Batch | None]  # pictures uint8 [N, R, R, C], the conditions they follow
-FEWEST = 20  # pictures on either side that can be judged at all
-SEEN, SEEN_BYTES = 100_000, 2**31  # training pictures that samples are compared with, at most
-CHUNK = 64  # pictures that reconstructions are compared in
+SampleSet = tuple[np.ndarray, Batch | None]  # images uint8 [N, R, R, C], their conditions
+MIN_IMAGES = 20  # real ones, and samples of a set
+MAX_TRAINING_IMAGES, MAX_TRAINING_BYTES = 100_000, 2**31  # that samples are compared with
+CHUNK_SIZE = 64  # images for each call of a compiled program
 
 
 @dataclasses.dataclass(frozen=True)
-class Subject:
-    """What is judged. name: in reports, such as "runs/gan-1a2b3c4d, step 5000".
+class SampleSource:
+    """Where samples come from. name: in reports, such as "runs/gan-1a2b3c4d, step 5000".
 
-    make(N): sets of at most N pictures, all of one size, and their conditions (None: none are
-    known). trained_with: the sha256 of the extractors that training has used, by which it is not
-    ranked.
+    generate(N): sets of at most N images, all of one size, and their conditions (None: unknown).
+    trained_with: the sha256 of the extractors used in training, which must not rank it.
     """
 
     name: str
-    make: Callable[[int], list[Made]]
+    generate: Callable[[int], list[SampleSet]]
     trained_with: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
-class Material:
-    """The pictures of a judgement: `real` rows of a held-back split, `seen` training rows, sets of
-    `fakes` uint8 [N, R, R, C], and what the first set was `asked` for.
+class EvaluationInputs:
+    """The images of an evaluation: `real` rows of a held-out split, `training` rows, sets of
+    `fakes` uint8 [N, R, R, C], and the `conditions` of the first set.
 
-    `subject`: whose fakes they are; `digest`: of the store; `seed`: draws subsets and bootstraps;
-    `cache`: the folder that keeps features of real pictures; `looked`: the fakes' features, by
+    `source`: of the fakes; `digest`: of the store; `seed`: of subsets and bootstraps; `cache_dir`:
+    the folder that keeps features of real images; `fake_feature_cache`: the fakes' features, by
     extractor.
     """
 
-    subject: Subject
+    source: SampleSource
     split: str
     digest: str
     seed: int
-    cache: Path
+    cache_dir: Path
     real: Batch
-    seen: Batch
+    training: Batch
     fakes: tuple[np.ndarray, ...]
-    asked: Batch | None
-    looked: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
+    conditions: Batch | None
+    fake_feature_cache: dict[str, list[np.ndarray]] = dataclasses.field(default_factory=dict)
 
-    def passport(self, metric: str, who: Extractor | None) -> MeasurementSpec:
-        """Of a number that real and generated pictures in equal count stand behind."""
-        identity, n = (who.identity if who else None), len(self.real["image"])
+    def measurement_spec(self, metric: str, extractor: Extractor | None) -> MeasurementSpec:
+        """Of a number measured on real and generated images in equal count."""
+        identity, n = (extractor.identity if extractor else None), len(self.real["image"])
         return MeasurementSpec(metric, identity, self.digest, self.split, n, n, self.seed)
 
-    def real_features(self, who: Extractor, rows: Batch) -> np.ndarray:
-        """Features of real pictures, computed once and kept."""
-        return features.load_or_extract(who, rows["image"], self.cache)
+    def real_features(self, extractor: Extractor, rows: Batch) -> np.ndarray:
+        """Features [N, F] of real images, computed once and kept in files."""
+        return features.load_or_extract(extractor, rows["image"], self.cache_dir)
 
-    def fake_features(self, who: Extractor) -> list[np.ndarray]:
+    def fake_features(self, extractor: Extractor) -> list[np.ndarray]:
         """Features [N, F] of each set, computed once."""
-        name = str(who.identity)
-        if name not in self.looked:
-            self.looked[name] = [who(fake) for fake in self.fakes]
-        return self.looked[name]
+        name = str(extractor.identity)
+        if name not in self.fake_feature_cache:
+            self.fake_feature_cache[name] = [extractor(fake) for fake in self.fakes]
+        return self.fake_feature_cache[name]
 
-    def floor(self) -> Batch:
-        """Training rows drawn at random, enough for the sets of a floor."""
-        dice = np.random.default_rng(self.seed)
-        most = scores.NUM_BASELINE_SETS * len(self.real["image"])
-        chosen = dice.permutation(len(self.seen["image"]))[:most]
-        return {name: rows[chosen] for name, rows in self.seen.items()}
+    def real_baseline(self) -> Batch:
+        """Training rows drawn at random, enough for the sets of a baseline."""
+        rng = np.random.default_rng(self.seed)
+        count = scores.NUM_BASELINE_SETS * len(self.real["image"])
+        chosen = rng.permutation(len(self.training["image"]))[:count]
+        return {name: rows[chosen] for name, rows in self.training.items()}
 
 
-def gather(
-    subject: Subject, store: Store, split: str, seed: int, limit: int, cache: Path, say: Say
-) -> Material:
-    """At most `limit` held-back pictures, evenly spread, and the subject's sets.
+def gather_inputs(
+    source: SampleSource,
+    store: Store,
+    split: str,
+    seed: int,
+    limit: int,
+    cache_dir: Path,
+    say: Say,
+) -> EvaluationInputs:
+    """At most `limit` held-out images, evenly spread, and the source's sets.
 
-    BadData where either side has fewer than 20 pictures.
+    BadData where either side has fewer than MIN_IMAGES.
     """
-    held = len(store.ids(split))
+    num_held_out = len(store.ids(split))
     ids = store.evenly_spaced_ids(split, limit)
-    if len(ids) < FEWEST:
+    if len(ids) < MIN_IMAGES:
         raise BadData(
-            f"{len(ids)} pictures of the {split} split to judge by, at least {FEWEST} are needed",
-            "ask for more with --n"
-            if held >= FEWEST
-            else "give more real pictures: the reference holds too few, or config.data.test does",
+            f"{len(ids)} images of the {split} split to evaluate with, at least {MIN_IMAGES} are "
+            "needed",
+            "set a higher --n"
+            if num_held_out >= MIN_IMAGES
+            else "give more real images: the reference holds too few, or config.data.test does",
         )
-    say(f"gathering {len(ids)} pictures to judge by, and as many a set to judge")
-    made = subject.make(len(ids))
-    if len(made[0][0]) < FEWEST:
+    say(f"gathering {len(ids)} real images, and as many in each set of samples")
+    sets = source.generate(len(ids))
+    if len(sets[0][0]) < MIN_IMAGES:
         raise BadData(
-            f"{len(made[0][0])} pictures to judge, at least {FEWEST} are needed",
-            "give more; for a Frechet distance that tells models apart, thousands",
+            f"{len(sets[0][0])} images to evaluate, at least {MIN_IMAGES} are needed",
+            "give more; a Frechet distance that can rank models needs thousands",
         )
-    most = min(SEEN, SEEN_BYTES // int(np.prod(store.spec.shape)))
-    real, seen = store.fetch(ids), store.fetch(store.evenly_spaced_ids("train", most))
-    fakes = tuple(pictures for pictures, _ in made)
-    return Material(subject, split, store.digest(), seed, cache, real, seen, fakes, made[0][1])
+    limit = min(MAX_TRAINING_IMAGES, MAX_TRAINING_BYTES // int(np.prod(store.spec.shape)))
+    real, training = store.fetch(ids), store.fetch(store.evenly_spaced_ids("train", limit))
+    fakes = tuple(samples for samples, _ in sets)
+    return EvaluationInputs(
+        source, split, store.digest(), seed, cache_dir, real, training, fakes, sets[0][1]
+    )
 
 
-def distances(material: Material, who: Extractor, say: Say) -> dict[str, Measurement]:
+def measure_distances(
+    inputs: EvaluationInputs, extractor: Extractor, say: Say
+) -> dict[str, Measurement]:
     """Every number of metrics/scores.py in an extractor's features."""
-    say(f"looking with {who.identity}")
-    passport = dataclasses.replace(
-        material.passport("", who), options=(("sets", len(material.fakes)),)
+    say(f"measuring distances in the features of {extractor.identity}")
+    spec = dataclasses.replace(
+        inputs.measurement_spec("", extractor), options=(("sets", len(inputs.fakes)),)
     )
     return scores.measure_distances(
-        material.real_features(who, material.real),
-        material.fake_features(who),
-        material.real_features(who, material.floor()),
-        passport,
-        material.subject.name,
-        material.subject.trained_with,
+        inputs.real_features(extractor, inputs.real),
+        inputs.fake_features(extractor),
+        inputs.real_features(extractor, inputs.real_baseline()),
+        spec,
+        inputs.source.name,
+        inputs.source.trained_with,
     )
 
 
-def copies(material: Material, who: Extractor) -> memorisation.Report:
-    """Whether the first set of samples gives training pictures back."""
-    samples = memorisation.ImageSet(material.fakes[0], material.fake_features(who)[0])
-    seen, real = (
-        memorisation.ImageSet(rows["image"], material.real_features(who, rows))
-        for rows in (material.seen, material.real)
+def find_copies(inputs: EvaluationInputs, extractor: Extractor) -> memorisation.Report:
+    """Whether the first set of samples gives training images back."""
+    samples = memorisation.ImageSet(inputs.fakes[0], inputs.fake_features(extractor)[0])
+    training, real = (
+        memorisation.ImageSet(rows["image"], inputs.real_features(extractor, rows))
+        for rows in (inputs.training, inputs.real)
     )
-    return memorisation.examine(samples, seen, real, seed=material.seed)
+    return memorisation.examine(samples, training, real, seed=inputs.seed)
 
 
-def typicality(material: Material, who: Extractor) -> np.ndarray:
-    """How typical each sample of the first set is of the real pictures, float64 [N]."""
-    real, fakes = material.real_features(who, material.real), material.fake_features(who)
+def measure_typicality(inputs: EvaluationInputs, extractor: Extractor) -> np.ndarray:
+    """How typical each sample of the first set is of the real images, float64 [N]."""
+    real, fakes = inputs.real_features(extractor, inputs.real), inputs.fake_features(extractor)
     return manifold.realism(real, fakes[0])
 
 
-def shows(material: Material, spec: Spec, home: Any) -> dict[str, ConditionAccuracy]:
-    """Whether the first set shows what it was asked for, as the weights of a home network see it.
+def measure_condition_accuracy(
+    inputs: EvaluationInputs, spec: Spec, params: Any
+) -> dict[str, ConditionAccuracy]:
+    """Whether the first set shows its conditions, as a reference classifier's `params` read it.
 
-    Empty where nothing was asked for.
+    Empty where the conditions are unknown.
     """
-    if material.asked is None:
+    if inputs.conditions is None:
         return {}
-    net = classifier.Classifier(home["head"]["bias"].shape[0])
-    outputs = jax.jit(lambda x: net.apply({"params": home}, pixels.to_float(x))[0])
-    said, said_real = (
-        np.concatenate([np.asarray(outputs(x[i : i + CHUNK])) for i in range(0, len(x), CHUNK)])
-        for x in (material.fakes[0], material.real["image"])
+    net = classifier.Classifier(params["head"]["bias"].shape[0])
+    apply = jax.jit(lambda x: net.apply({"params": params}, pixels.to_float(x))[0])
+    fake_outputs, real_outputs = (
+        np.concatenate(
+            [np.asarray(apply(x[i : i + CHUNK_SIZE])) for i in range(0, len(x), CHUNK_SIZE)]
+        )
+        for x in (inputs.fakes[0], inputs.real["image"])
     )
-    return condition_accuracy.measure(spec, material.asked, said, material.real, said_real)
+    return condition_accuracy.measure(
+        spec, inputs.conditions, fake_outputs, inputs.real, real_outputs
+    )
 
 
-def packshots(material: Material, spec: Spec) -> dict[str, dict[str, float]]:
-    """Product measures of "samples", of "real" pictures, and of training pictures, the
+def measure_packshots(inputs: EvaluationInputs, spec: Spec) -> dict[str, dict[str, float]]:
+    """Product measures of "samples", of "real" images, and of training images, the
     "real_baseline"."""
-    floor = material.floor()
-    found = {
-        "samples": packshot.summarise(material.fakes[0]),
-        "real": packshot.summarise(material.real["image"]),
-        "real_baseline": packshot.summarise(floor["image"]),
+    baseline = inputs.real_baseline()
+    measures = {
+        "samples": packshot.summarise(inputs.fakes[0]),
+        "real": packshot.summarise(inputs.real["image"]),
+        "real_baseline": packshot.summarise(baseline["image"]),
     }
     if spec.channels == 3:
         sides = {
-            "samples": (material.fakes[0], material.asked),
-            "real_baseline": (floor["image"], floor),
+            "samples": (inputs.fakes[0], inputs.conditions),
+            "real_baseline": (baseline["image"], baseline),
         }
-        for name, (pictures, asked) in sides.items():
-            found[name] |= packshot.colour_differences(spec, pictures, asked, material.real)
-    return found
+        for name, (rgb, conditions) in sides.items():
+            measures[name] |= packshot.colour_differences(spec, rgb, conditions, inputs.real)
+    return measures
 
 
-def nearness(
+def compare_images(
     real: np.ndarray, decoded: np.ndarray, perceptual: Extractor | None = None
 ) -> dict[str, np.ndarray]:
-    """How near pictures uint8 [N, R, R, C] are to others, one by one, each [N].
+    """How near images uint8 [N, R, R, C] are to others, one by one, each [N].
 
-    "psnr" in dB and "ssim", and "lpips" where `perceptual` looks (features.perceptual).
+    "psnr" in dB and "ssim", and "lpips" where `perceptual` is given (features.perceptual).
     """
     compare = jax.jit(
         lambda a, b: {
@@ -213,29 +229,29 @@ def nearness(
             "ssim": reconstruction_quality.ssim(pixels.to_float(a), pixels.to_float(b)),
         }
     )
-    parts = []
-    for start in range(0, len(decoded), CHUNK):
-        pair = [x[start : start + CHUNK] for x in (real, decoded)]
-        part = {name: np.asarray(value) for name, value in compare(*pair).items()}
+    chunks = []
+    for start in range(0, len(decoded), CHUNK_SIZE):
+        a, b = real[start : start + CHUNK_SIZE], decoded[start : start + CHUNK_SIZE]
+        chunk = {name: np.asarray(value) for name, value in compare(a, b).items()}
         if perceptual:
-            part["lpips"] = np.square(perceptual(pair[0]) - perceptual(pair[1])).sum(axis=1)
-        parts.append(part)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            chunk["lpips"] = np.square(perceptual(a) - perceptual(b)).sum(axis=1)
+        chunks.append(chunk)
+    return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def reconstructions(
-    material: Material, decoded: np.ndarray, perceptual: Extractor | None = None
+def measure_reconstructions(
+    inputs: EvaluationInputs, decoded: np.ndarray, perceptual: Extractor | None = None
 ) -> dict[str, Measurement]:
-    """How near the held-back pictures' reconstructions uint8 [N, R, R, C] are to them.
+    """How near the reconstructions uint8 [N, R, R, C] of the held-out images are to them.
 
-    Means over the pictures of what `nearness` says of each, with their 95 % intervals.
+    Means over the images of the values of `compare_images`, with their 95 % intervals.
     """
-    found = {}
-    for name, values in nearness(material.real["image"], decoded, perceptual).items():
-        who = perceptual if name == "lpips" else None
+    numbers = {}
+    for name, values in compare_images(inputs.real["image"], decoded, perceptual).items():
+        extractor = perceptual if name == "lpips" else None
         mean, low, high = interval.normal_interval(values)
-        found[name] = Measurement(
-            mean, material.passport(name, who), low, high,
-            subject=material.subject.name, trained_with=material.subject.trained_with,
+        numbers[name] = Measurement(
+            mean, inputs.measurement_spec(name, extractor), low, high,
+            subject=inputs.source.name, trained_with=inputs.source.trained_with,
         )  # fmt: skip
-    return found
+    return numbers

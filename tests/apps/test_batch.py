@@ -14,7 +14,7 @@ from prodgen.apps.common import ledger, rows
 from prodgen.core import provenance
 from prodgen.core.errors import BadData, UsageError
 from prodgen.data.conditions import Conditions
-from prodgen.editing import batch_requests, edits, guard
+from prodgen.editing import batch_requests, guard, photo_edits
 from prodgen.model import Model, load
 from tests import modes
 from tests.modes import run_mode
@@ -163,7 +163,7 @@ def test_copies_of_training_pictures_are_refused(run, shop, turned, monkeypatch)
 
 def test_variations_of_which_only_copies_are_left_are_refused(run, shop, monkeypatch):
     everything = lambda self, own: lambda pictures: np.ones(len(pictures), bool)  # noqa: E731
-    monkeypatch.setattr(guard.Guard, "refuse", everything)
+    monkeypatch.setattr(guard.Guard, "refusal_fn", everything)
     write(shop, {"name": "a", "photo": "photo.png", "edit": "vary"}, {"name": "b"})
     ask(run, shop, "out")
     said = "a_000.png: all further variations are copies of training pictures"
@@ -278,8 +278,8 @@ def test_what_cannot_be_made_of_a_photo_is_told_by_line(run, shop, monkeypatch):
         found.picture[0, 0] -= 9
         return found
 
-    plain = edits.recolour
-    monkeypatch.setattr(edits, "recolour", reaches_outside)
+    plain = photo_edits.recolour
+    monkeypatch.setattr(photo_edits, "recolour", reaches_outside)
     monkeypatch.setattr(Conditions, "visible_to", lambda self, config: self.to_unconditional())
     monkeypatch.setattr(modes, "load_once", lambda run, step, _: load(run, step))
     ask(run, shop, "out", guard=False)
@@ -287,7 +287,7 @@ def test_what_cannot_be_made_of_a_photo_is_told_by_line(run, shop, monkeypatch):
     for line, said in {
         3: "colour='mauve' is not a colour; .*teal", 4: "no_product", 5: "not a picture",
         6: "background='mauve' is not a colour", 7: "torn.png: not a picture",
-        8: "outside its mask by up to 9 levels", 9: "hears no colour",
+        8: "outside its mask by up to 9 levels", 9: "trained without colours",
     }.items():  # fmt: skip
         assert re.search(said, found.pop(line)), line
     assert not found and list(manifest(shop / "out")) == ["good_000.png"]
@@ -298,7 +298,7 @@ def test_a_run_that_knows_no_side_shows_no_views(run, shop, store):
     known.conditions = Conditions.from_store(store)
     row = dict.fromkeys(batch_requests.COLUMNS, "") | {"photo": "photo.png", "edit": "views"}
     with pytest.raises(UsageError, match="from which side .* it knows colour, radius, turn"):
-        rows.check(batch_requests.parsed(2, row, known.conditions, shop), known, shop)
+        rows.check(batch_requests.parse_request(2, row, known.conditions, shop), known, shop)
 
 
 def test_pictures_follow_from_what_the_files_hold(run, shop):
@@ -357,7 +357,7 @@ def test_a_mark_and_no_words_are_as_in_every_mode(run, shop):
 
 
 def order(shop, conditions, **cells):
-    return batch_requests.parsed(
+    return batch_requests.parse_request(
         2, dict.fromkeys(batch_requests.COLUMNS, "") | cells, conditions, shop
     )
 

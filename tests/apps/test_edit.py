@@ -10,7 +10,7 @@ from PIL import Image
 from prodgen.apps import edit
 from prodgen.core import pixels, provenance
 from prodgen.core.errors import BadData, MissingInput, UsageError
-from prodgen.editing import edits
+from prodgen.editing import photo_edits
 from prodgen.model import Model
 from prodgen.photo import background_removal
 from tests.modes import run_mode
@@ -64,11 +64,11 @@ def test_a_background_is_laid_under_without_a_run(shop):
 
 def test_what_is_all_product_stays_to_the_pixel_on_any_background():
     photo = shaded(72, 96)
-    shot = edits.Shot.of(photo, background_removal.load_segmenter("plain"))
-    found = edits.background(shot, np.zeros_like(photo), 0.4)
-    whole = shot.cut.alpha == 255
-    np.testing.assert_array_equal(found.picture[whole], photo[whole])
-    assert found.numbers == {"outside_largest": 0, "outside_mean": 0}
+    shot = photo_edits.ProductPhoto.from_image(photo, background_removal.load_segmenter("plain"))
+    found = photo_edits.replace_background(shot, np.zeros_like(photo), 0.4)
+    whole = shot.cutout.alpha == 255
+    np.testing.assert_array_equal(found.image[whole], photo[whole])
+    assert found.metrics == {"outside_largest": 0, "outside_mean": 0}
 
 
 def test_an_edit_of_a_generated_picture_stays_known_as_such(shop):
@@ -160,9 +160,9 @@ def test_nothing_to_edit_is_an_error(shop):
 
 
 def test_a_shot_is_cut_out_and_squared():
-    shot = edits.Shot.of(disc(), background_removal.load_segmenter("plain"))
+    shot = photo_edits.ProductPhoto.from_image(disc(), background_removal.load_segmenter("plain"))
     assert shot.square.side in {round(n / 0.86) for n in (63, 64, 65)}
-    assert shot.cut.alpha[48, 48] == 255 and shot.cut.alpha[2, 2] == 0
+    assert shot.cutout.alpha[48, 48] == 255 and shot.cutout.alpha[2, 2] == 0
     np.testing.assert_array_equal(shot.photo, disc())
 
 

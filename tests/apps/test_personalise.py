@@ -28,7 +28,7 @@ def runs(store, tmp_path_factory):
         path = tmp_path_factory.mktemp("runs") / "run"
         config = tiny(optim__lr=1e-2, train__num_steps=20, model__condition=heard)
         write_run(path, store, config, trained_vae(store, config, 20), 20)
-        home.keep(path, params, {"sha256": ""})
+        home.save_to_run(path, params, {"sha256": ""})
         found[heard] = path
     return found
 

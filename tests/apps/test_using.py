@@ -12,7 +12,7 @@ from PIL import Image
 import prodgen
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Attribute, Spec
-from prodgen.editing import calibration, initialisation, neighbourhood, viewpoints
+from prodgen.editing import initialisation, inversion_calibration, variations, viewpoints
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverter
 from prodgen.metrics import memorisation
@@ -69,8 +69,8 @@ def test_a_picture_inverts_to_the_same_whatever_stands_beside_it(inverter, turne
     np.testing.assert_array_equal(together.z[:2], two.z)
     np.testing.assert_allclose(together.z[:1], alone.z, atol=1e-5)  # a program of its own
     assert len(together.z) == len(pictures)
-    assert (together.psnr >= together.guessed - 0.5).all()
-    assert together.psnr.mean() > together.guessed.mean()
+    assert (together.psnr >= together.initial_psnr - 0.5).all()
+    assert together.psnr.mean() > together.initial_psnr.mean()
 
 
 @pytest.mark.parametrize(("label", "known", "starts"), [(1, 0, 2), (-1, 1, 2), (-1, 0, 1)])
@@ -87,8 +87,8 @@ def test_a_descent_starts_from_what_was_read_and_from_nothing(
         return np.zeros((len(pictures), 4), np.float32)
 
     tried = []
-    monkeypatch.setattr(inverter, "read", read)
-    monkeypatch.setattr(inverter, "latents", latents)
+    monkeypatch.setattr(inverter, "read_conditions", read)
+    monkeypatch.setattr(inverter, "initial_latents", latents)
     picture = turned.fetch(turned.ids("test")[:1])["image"]
     inverter(picture)
     assert len(tried) == starts and tried[0]["label"][0] == label
@@ -100,30 +100,39 @@ def test_a_descent_starts_from_what_was_read_and_from_nothing(
 def test_products_unlike_the_runs_own_are_out_of_reach(inverter, turned):
     noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     own = turned.fetch(turned.ids("validation")[:2])["image"]
-    told = calibration.told(inverter, inverter(np.concatenate([noise, own])))
+    told = inversion_calibration.measure_inversions(
+        inverter, inverter(np.concatenate([noise, own]))
+    )
     assert [row["within_reach"] for row in told] == [False, False, True, True]
     assert told[0]["perceptual"] > told[2]["perceptual"]
 
 
 def test_p_values_are_ranks():
-    held = calibration.Reach(np.array([0.1, 0.2, 0.3]), np.zeros((1, 2)))
+    held = inversion_calibration.InversionCalibration(np.array([0.1, 0.2, 0.3]), np.zeros((1, 2)))
     np.testing.assert_allclose(
-        calibration.p_values(np.array([0.05, 0.2, 0.25, 0.4]), held), [1, 0.75, 0.5, 0.25]
+        inversion_calibration.conformal_p_values(np.array([0.05, 0.2, 0.25, 0.4]), held),
+        [1, 0.75, 0.5, 0.25],
     )
 
 
 def test_identity_counts_the_products_that_are_nearer():
     gallery = np.array([[0.0, 0], [4, 0], [0, 4]])
-    held = calibration.Reach(np.array([0.1]), gallery)
+    held = inversion_calibration.InversionCalibration(np.array([0.1]), gallery)
     source, made = np.array([[0.0, 0], [0, 0]]), np.array([[1.0, 0], [3, 0]])
-    np.testing.assert_array_equal(calibration.rank(made, source, held), [0, 1])
-    centred = calibration.Reach(np.array([0.1]), np.array([[1.0, 1], [-1, -1]]))
-    cosine = calibration.similarity(
+    np.testing.assert_array_equal(
+        inversion_calibration.count_nearer_products(made, source, held), [0, 1]
+    )
+    centred = inversion_calibration.InversionCalibration(
+        np.array([0.1]), np.array([[1.0, 1], [-1, -1]])
+    )
+    cosine = inversion_calibration.identity_similarity(
         np.array([[2.0, 0], [0, 1]]), np.array([[1.0, 0], [1, 0]]), centred
     )
     np.testing.assert_allclose(cosine, [1, 0])
     rows = np.array([[3.0, 4], [0, 0]])
-    np.testing.assert_allclose(calibration.cosine(rows, np.array([[8.0, 6], [1, 0]])), [0.96, 0])
+    np.testing.assert_allclose(
+        inversion_calibration.cosine_similarity(rows, np.array([[8.0, 6], [1, 0]])), [0.96, 0]
+    )
 
 
 def test_a_family_without_an_encoder_learns_to_read_its_own_samples(turned, tmp_path, monkeypatch):
@@ -136,20 +145,20 @@ def test_a_family_without_an_encoder_learns_to_read_its_own_samples(turned, tmp_
     g = state.nets["g"]
     state = state.replace(nets=state.nets | {"g": g.replace(ema=jax.tree.map(wave, g.ema))})
     write_run(path, turned, config, state, 1)
-    monkeypatch.setattr(initialisation, "STEPS", 8)
+    monkeypatch.setattr(initialisation, "NUM_STEPS", 8)
     model, said = prodgen.load(path), []
     inverter = Inverter(model, model.reference_classifier(said.append), said.append, steps=6)
     z = model.latents(np.arange(4), seed=5)
     pictures = model.decode(z, model.conditions.pick(5, np.arange(4)))
     found = inverter(pictures)
-    assert any("learning to read" in text for text in said) and len(found.z) == 4
+    assert any("training the latent regressor" in text for text in said) and len(found.z) == 4
     again = prodgen.load(path).open_inverter(said.append, steps=6)
     said.clear()
     unknown = model.unknown(len(pictures))  # read from the run's folder:
     np.testing.assert_array_equal(
-        again.latents(pictures, unknown), inverter.latents(pictures, unknown)
+        again.initial_latents(pictures, unknown), inverter.initial_latents(pictures, unknown)
     )
-    assert not any("learning to read" in text for text in said)
+    assert not any("training the latent regressor" in text for text in said)
 
 
 def test_variations_at_no_strength_are_the_product(run, tmp_path):
@@ -171,11 +180,11 @@ def test_variations_too_small_for_a_mark_are_not_made(run, tmp_path, monkeypatch
 def test_variations_differ_and_keep_what_was_asked(inverter, turned, keep):
     found = inverter(turned.fetch(turned.ids("test")[:1])["image"])
     z, conditions = found.z[0], {name: rows[:1] for name, rows in found.conditions.items()}
-    varied = neighbourhood.vary(inverter, z, conditions, 4, 0.7, keep)
-    assert len({picture.tobytes() for picture in varied.pictures}) == 4
-    assert varied.tried % neighbourhood.CANDIDATES == 0 and varied.nearest > 0
-    again = neighbourhood.vary(inverter, z, conditions, 4, 0.7, keep)
-    np.testing.assert_array_equal(varied.pictures, again.pictures)
+    varied = variations.vary(inverter, z, conditions, 4, 0.7, keep)
+    assert len({picture.tobytes() for picture in varied.images}) == 4
+    assert varied.num_candidates % variations.CANDIDATES_PER_ROUND == 0 and varied.min_distance > 0
+    again = variations.vary(inverter, z, conditions, 4, 0.7, keep)
+    np.testing.assert_array_equal(varied.images, again.images)
     if keep:
         own = varied.conditions
         held = conditions["attributes"][:, :2]  # the colour
@@ -187,42 +196,42 @@ def test_copies_of_training_pictures_are_caught_and_ones_own_pass(inverter, turn
     trained = turned.fetch(turned.ids("train")[:3])["image"]
     noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     seen = guard(np.concatenate([trained[:1, :, ::-1], trained[1:], noise]))
-    np.testing.assert_array_equal(seen.copy, [True, True, True, False, False])
+    np.testing.assert_array_equal(seen.is_copy, [True, True, True, False, False])
     assert seen.likeness[0] > 0.99 > seen.likeness[3]
     own = guard(trained, own=trained[1:2])
-    assert own.copy[0] and not own.copy[1]
+    assert own.is_copy[0] and not own.is_copy[1]
 
 
 def test_the_line_is_drawn_once(inverter, turned, monkeypatch):
-    line, drawn = Guard(inverter.model).line, []
+    line, drawn = Guard(inverter.model).threshold, []
     monkeypatch.setattr(
         memorisation, "copy_threshold", lambda distance: (drawn.append(1) or line, 0.0)
     )
-    assert Guard(inverter.model).line == line and not drawn
+    assert Guard(inverter.model).threshold == line and not drawn
     for file in (turned.path.parent / "lines").iterdir():
         file.write_bytes(file.read_bytes() + b"0")
-    assert Guard(inverter.model).line == line and drawn
+    assert Guard(inverter.model).threshold == line and drawn
 
 
 def test_refused_variations_never_leave(inverter, turned):
     found = inverter(turned.fetch(turned.ids("test")[:1])["image"])
     z, conditions = found.z[0], {name: rows[:1] for name, rows in found.conditions.items()}
-    free = neighbourhood.vary(inverter, z, conditions, 3, 0.7)
-    first = free.pictures[0].tobytes()
-    held = neighbourhood.vary(
+    free = variations.vary(inverter, z, conditions, 3, 0.7)
+    first = free.images[0].tobytes()
+    held = variations.vary(
         inverter, z, conditions, 3, 0.7,
         refuse=lambda pictures: np.array([x.tobytes() == first for x in pictures]),
     )  # fmt: skip
-    assert first not in {x.tobytes() for x in held.pictures} and held.refused == 1
-    none = neighbourhood.vary(
+    assert first not in {x.tobytes() for x in held.images} and held.num_refused == 1
+    none = variations.vary(
         inverter, z, conditions, 3, 0.7, refuse=lambda pictures: np.ones(len(pictures), bool)
     )
-    assert not len(none.pictures) and none.refused == none.tried
+    assert not len(none.images) and none.num_refused == none.num_candidates
 
 
 def test_what_nobody_can_keep_is_refused(inverter):
     with pytest.raises(UsageError, match="shape, colour, category"):
-        neighbourhood.vary(inverter, np.zeros(4), inverter.model.unknown(1), 2, 0.5, ("smell",))
+        variations.vary(inverter, np.zeros(4), inverter.model.unknown(1), 2, 0.5, ("smell",))
 
 
 def test_a_turntable_is_drawn(run, tmp_path):

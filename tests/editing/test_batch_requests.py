@@ -1,4 +1,4 @@
-"""A table of requests, checked before anything is computed."""
+"""A table of batch requests, checked before anything is computed."""
 
 import hashlib
 
@@ -8,6 +8,7 @@ from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data.conditions import Conditions
 from prodgen.editing import batch_requests
 
+EMPTY_ROW = dict.fromkeys(batch_requests.COLUMNS, "")
 MUG = {"photo": "mug.png"}
 RECOLOUR = MUG | {"edit": "recolour", "colour": "teal"}
 
@@ -17,26 +18,25 @@ def conditions(store):
     return Conditions.from_store(store)
 
 
-def table(tmp_path, text, encoding="utf-8"):
+def write_table(tmp_path, text, encoding="utf-8"):
     path = tmp_path / "requests.csv"
     path.write_text(text, encoding=encoding)
     return path
 
 
 def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
-    path = table(
-        tmp_path, "category,attributes,count\ndisc,colour=red; radius=4,2\n\n,,\n", "utf-8-sig"
-    )
-    ((line, row),) = batch_requests.read(path)
-    order = batch_requests.parsed(line, row, conditions, tmp_path)
-    assert (order.line, order.name, order.count, order.seed) == (2, "line00002", 2, 0)
-    assert order.attributes == (("colour", "red"), ("radius", "4"))
-    assert order.keep == ("category",) and order.strength == batch_requests.STRENGTH
-    assert order.files() == ["line00002_000.png", "line00002_001.png"]
+    text = "category,attributes,count\ndisc,colour=red; radius=4,2\n\n,,\n"
+    path = write_table(tmp_path, text, "utf-8-sig")
+    ((line, row),) = batch_requests.read_table(path)
+    request = batch_requests.parse_request(line, row, conditions, tmp_path)
+    assert (request.line, request.name, request.count, request.seed) == (2, "line00002", 2, 0)
+    assert request.attributes == (("colour", "red"), ("radius", "4"))
+    assert request.keep == ("category",) and request.strength == batch_requests.STRENGTH
+    assert request.file_names() == ["line00002_000.png", "line00002_001.png"]
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"category": "triangle"}, "disc, square"),
         ({"attributes": "colour=mauve"}, "blue, red"),
@@ -53,45 +53,43 @@ def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
         ({"photo": "a" * 300 + ".png", "edit": "vary"}, "does not exist"),
         ({"background": "wood.png"}, "background 'wood.png' does not exist"),
         ({"background": "../wood.png"}, "background '../wood.png' lies outside"),
-        ({"colour": "teal"}, "colour says nothing to a row without an edit"),
+        ({"colour": "teal"}, "colour has no effect in a row without an edit"),
         (RECOLOUR | {"colour": ""}, "needs a colour"),
-        (RECOLOUR | {"count": "2"}, "count 2: edit recolour makes one picture"),
+        (RECOLOUR | {"count": "2"}, "count 2: edit recolour makes one image"),
         (RECOLOUR | {"method": "both"}, "'both' is not known; known: classical, generated"),
-        (RECOLOUR | {"category": "disc"}, "category says nothing to edit recolour"),
-        (RECOLOUR | {"edit": "background"}, "colour says nothing to edit background"),
-        (RECOLOUR | {"edit": "vary", "colour": "", "method": "generated"}, "method says nothing"),
+        (RECOLOUR | {"category": "disc"}, "category has no effect with edit recolour"),
+        (RECOLOUR | {"edit": "background"}, "colour has no effect with edit background"),
+        (RECOLOUR | {"edit": "vary", "colour": "", "method": "generated"}, "method has no effect"),
         (MUG | {"edit": "background", "count": "3"}, "count 3: edit background makes one"),
-        (MUG | {"edit": "views", "strength": "0.5"}, "strength says nothing to edit views"),
+        (MUG | {"edit": "views", "strength": "0.5"}, "strength has no effect with edit views"),
         ({"name": "../a"}, "no name for a file"),
         ({"keep": "smell"}, "shape, colour, category"),
     ],
 )
-def test_what_is_wrong_with_a_row_is_said(conditions, tmp_path, row, said):
+def test_a_wrong_row_is_an_error_that_says_what_is_wrong(conditions, tmp_path, row, message):
     (tmp_path / "mug.png").write_bytes(b"")
-    with pytest.raises(UsageError, match=said):
-        batch_requests.parsed(
-            2, dict.fromkeys(batch_requests.COLUMNS, "") | row, conditions, tmp_path
-        )
+    with pytest.raises(UsageError, match=message):
+        batch_requests.parse_request(2, EMPTY_ROW | row, conditions, tmp_path)
 
 
-def test_tables_that_are_none(tmp_path):
+def test_files_that_are_no_table_are_errors(tmp_path):
     with pytest.raises(MissingInput, match="does not exist"):
-        batch_requests.read(tmp_path / "nothing.csv")
+        batch_requests.read_table(tmp_path / "nothing.csv")
     with pytest.raises(UsageError, match="column 'kategory' is not known"):
-        batch_requests.read(table(tmp_path, "kategory\nmug\n"))
+        batch_requests.read_table(write_table(tmp_path, "kategory\nmug\n"))
     with pytest.raises(UsageError, match="no heading"):
-        batch_requests.read(table(tmp_path, ""))
+        batch_requests.read_table(write_table(tmp_path, ""))
     with pytest.raises(BadData, match="no rows"):
-        batch_requests.read(table(tmp_path, "category\n\n"))
+        batch_requests.read_table(write_table(tmp_path, "category\n\n"))
     (tmp_path / "latin.csv").write_bytes(b"category\nt\xe9\n")
     with pytest.raises(BadData, match="UTF-8"):
-        batch_requests.read(tmp_path / "latin.csv")
+        batch_requests.read_table(tmp_path / "latin.csv")
 
 
-def test_a_key_follows_from_the_row_and_the_run_and_not_from_the_line(conditions, tmp_path):
-    row = dict.fromkeys(batch_requests.COLUMNS, "") | {"name": "a", "category": "disc"}
+def test_a_key_depends_on_the_row_and_the_run_and_not_on_the_line(conditions, tmp_path):
+    row = EMPTY_ROW | {"name": "a", "category": "disc"}
     keys = {
-        batch_requests.parsed(line, row | change, conditions, tmp_path).key(origin)
+        batch_requests.parse_request(line, row | change, conditions, tmp_path).key(origin)
         for line, change, origin in (
             (2, {}, "run"), (9, {}, "run"), (2, {"seed": "1"}, "run"), (2, {}, "other"),
             (2, {"background": "teal"}, "run"),
@@ -100,7 +98,7 @@ def test_a_key_follows_from_the_row_and_the_run_and_not_from_the_line(conditions
     assert len(keys) == 4
 
 
-def test_keys_that_folders_hold_stay(conditions, tmp_path):
+def test_keys_equal_those_in_existing_folders(conditions, tmp_path):
     (tmp_path / "photo.png").write_bytes(b"")
     rows = (
         {"name": "reds", "category": "disc"},
@@ -109,9 +107,7 @@ def test_keys_that_folders_hold_stay(conditions, tmp_path):
          "strength": "0.6", "keep": "category shape"},
     )  # fmt: skip
     keys = [
-        batch_requests.parsed(
-            7, dict.fromkeys(batch_requests.COLUMNS, "") | row, conditions, tmp_path
-        ).key("ab 60")
+        batch_requests.parse_request(7, EMPTY_ROW | row, conditions, tmp_path).key("ab 60")
         for row in rows
     ]
     assert keys == ["5e0b98ae6b8c6ad8", "34b6bcf5b7aaca35"]
@@ -120,37 +116,29 @@ def test_keys_that_folders_hold_stay(conditions, tmp_path):
 def test_every_column_of_an_edit_is_part_of_its_key(conditions, tmp_path):
     (tmp_path / "mug.png").write_bytes(b"")
     changes = ({}, {"colour": "red"}, {"method": "generated"}, {"size": "64"})
+    row = EMPTY_ROW | RECOLOUR | {"name": "a"}
     keys = {
-        batch_requests.parsed(
-            2,
-            dict.fromkeys(batch_requests.COLUMNS, "") | RECOLOUR | {"name": "a"} | row,
-            conditions,
-            tmp_path,
-        ).key("run")
-        for row in changes
-    }  # fmt: skip
+        batch_requests.parse_request(2, row | change, conditions, tmp_path).key("run")
+        for change in changes
+    }
     assert len(keys) == len(changes)
 
 
-def test_what_an_orders_files_hold_is_told(conditions, tmp_path):
+def test_input_hashes_are_those_of_a_requests_files(conditions, tmp_path):
     (tmp_path / "mug.png").write_bytes(b"")
     (tmp_path / "wood.png").write_bytes(b"wood")
-    row = (
-        dict.fromkeys(batch_requests.COLUMNS, "")
-        | MUG
-        | {"edit": "background", "background": "wood.png"}
-    )
-    found = batch_requests.parsed(2, row, conditions, tmp_path).inputs(tmp_path)
-    assert found == {
+    row = EMPTY_ROW | MUG | {"edit": "background", "background": "wood.png"}
+    request = batch_requests.parse_request(2, row, conditions, tmp_path)
+    assert request.input_hashes(tmp_path) == {
         "mug.png": hashlib.sha256(b"").hexdigest(), "wood.png": hashlib.sha256(b"wood").hexdigest()
     }  # fmt: skip
-    plain = dict.fromkeys(batch_requests.COLUMNS, "") | {"background": "#f2f2f2"}
-    assert batch_requests.parsed(2, plain, conditions, tmp_path).inputs(tmp_path) == {}
+    row = EMPTY_ROW | {"background": "#f2f2f2"}
+    request = batch_requests.parse_request(2, row, conditions, tmp_path)
+    assert request.input_hashes(tmp_path) == {}
 
 
 def test_an_unconditional_run_has_no_categories(store, tmp_path):
     hidden = Conditions.from_store(store).to_unconditional()
+    row = EMPTY_ROW | {"category": "disc"}
     with pytest.raises(UsageError, match="there are none"):
-        batch_requests.parsed(
-            2, dict.fromkeys(batch_requests.COLUMNS, "") | {"category": "disc"}, hidden, tmp_path
-        )
+        batch_requests.parse_request(2, row, hidden, tmp_path)

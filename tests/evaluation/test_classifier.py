@@ -17,11 +17,11 @@ def nothing(text):
 
 def test_it_learns_the_categories_and_is_kept(store):
     data = tiny().data
-    params, record = classifier.network(store, data, nothing)
+    params, record = classifier.load_or_train(store, data, nothing)
     assert record["accuracy"] >= 0.8  # discs and squares, ten of them held back
     assert record["data"] == store.digest() and record["seed"] == 0
     said = []
-    again, same = classifier.network(store, data, said.append)
+    again, same = classifier.load_or_train(store, data, said.append)
     assert same == record and not said  # loaded, not trained
     for a, b in zip(_leaves(params), _leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -30,40 +30,42 @@ def test_it_learns_the_categories_and_is_kept(store):
 @pytest.fixture
 def brief(monkeypatch):
     """A few steps of training: enough to tell networks apart."""
-    monkeypatch.setattr(classifier, "FEWEST", 5)
-    monkeypatch.setattr(classifier, "MOST", 5)
-    monkeypatch.setattr(classifier, "VERSION", "brief")
+    monkeypatch.setattr(classifier, "MIN_STEPS", 5)
+    monkeypatch.setattr(classifier, "MAX_STEPS", 5)
+    monkeypatch.setattr(classifier, "TRAINING_VERSION", "brief")
 
 
 def test_a_damaged_one_is_trained_anew_and_comes_out_the_same(store, brief):
-    _, record = classifier.network(store, tiny().data, nothing)
+    _, record = classifier.load_or_train(store, tiny().data, nothing)
     (path,) = store.path.parent.glob(f"classifierbrief-{store.digest()}-0.msgpack")
     content = bytearray(path.read_bytes())
     content[200] ^= 1
     path.write_bytes(content)
     said = []
-    _, after = classifier.network(store, tiny().data, said.append)
+    _, after = classifier.load_or_train(store, tiny().data, said.append)
     assert after == record and "damaged" in said[0]
 
 
 def test_another_seed_is_another_network(store, brief):
-    here, there = (classifier.network(store, tiny().data, nothing, seed)[1] for seed in (0, 1))
+    here, there = (
+        classifier.load_or_train(store, tiny().data, nothing, seed)[1] for seed in (0, 1)
+    )
     assert here["sha256"] != there["sha256"]
 
 
 def test_only_families_that_ask_for_it_get_it(store):
-    assert classifier.frozen(vae, tiny(), store, nothing) == ({}, {})
-    found, records = classifier.frozen(gan, tiny_gan(), store, nothing)
+    assert classifier.load_frozen_networks(vae, tiny(), store, nothing) == ({}, {})
+    found, records = classifier.load_frozen_networks(gan, tiny_gan(), store, nothing)
     assert set(found) == set(records) == {"classifier"}
 
 
 def test_a_run_keeps_its_own_and_goes_on_with_it(store, tmp_path, brief):
-    params, record = classifier.frozen(gan, tiny_gan(), store, nothing, tmp_path)
+    params, record = classifier.load_frozen_networks(gan, tiny_gan(), store, nothing, tmp_path)
     (cached,) = store.path.parent.glob(f"classifierbrief-{store.digest()}-0.msgpack")
     content = cached.read_bytes()
     cached.unlink()  # the cache is safe to delete
     said = []
-    again, same = classifier.frozen(gan, tiny_gan(), store, said.append, tmp_path)
+    again, same = classifier.load_frozen_networks(gan, tiny_gan(), store, said.append, tmp_path)
     assert same == record and not said
     for a, b in zip(_leaves(params), _leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -98,7 +100,7 @@ def test_data_without_labels_borrow_the_catalogues(store, monkeypatch):
 
     monkeypatch.setattr(classifier.prepare, "open_or_prepare", prepared)
     bare = types.SimpleNamespace(spec=store.spec.__class__(16, 3, ("only one",)))
-    _, record = classifier.network(bare, tiny().data, nothing)
+    _, record = classifier.load_or_train(bare, tiny().data, nothing)
     assert asked == [("catalogue", 16, 3)] and record["data"] == store.digest()
 
 

@@ -70,18 +70,18 @@ def store_of(data: ConfigDict, say: offline.Say) -> Store:
     return prepare.open_or_prepare(data, say)
 
 
-def subject(folder: Path, store: Store, data: ConfigDict, seed: int) -> offline.Subject:
+def subject(folder: Path, store: Store, data: ConfigDict, seed: int) -> offline.SampleSource:
     """The pictures of a folder as what is judged, fitted as the reference's pictures were."""
     paths = files(folder, "--images")
     pictures = _pictures(paths, store, data.fit)
-    return offline.Subject(f"{len(paths)} pictures of {folder.name}", parted(pictures, seed))
+    return offline.SampleSource(f"{len(paths)} pictures of {folder.name}", parted(pictures, seed))
 
 
-def parted(pictures: np.ndarray, seed: int) -> Callable[[int], list[offline.Made]]:
+def parted(pictures: np.ndarray, seed: int) -> Callable[[int], list[offline.SampleSet]]:
     """make(n) of a Subject: the pictures in random order, in up to 3 sets of n without repeats."""
     order = np.random.default_rng(seed).permutation(len(pictures))
 
-    def make(n: int) -> list[offline.Made]:
+    def make(n: int) -> list[offline.SampleSet]:
         sets = max(1, min(SETS, len(pictures) // n))
         return [(pictures[order[i * n : (i + 1) * n]], None) for i in range(sets)]
 

@@ -19,7 +19,8 @@ from prodgen.core import pixels
 from prodgen.core.errors import MissingInput, UsageError
 from prodgen.data.store import Store
 from prodgen.evaluation import classifier, offline
-from prodgen.evaluation.evaluator import Judge, Sentinel
+from prodgen.evaluation.evaluator import Evaluator
+from prodgen.evaluation.monitor import CollapseMonitor
 from prodgen.metrics import features, memorisation
 from prodgen.metrics.features import Extractor
 from prodgen.metrics.measurement_spec import Measurement
@@ -48,31 +49,32 @@ def evaluate(model: Model | None, options: Options, out: Output) -> list[Path]:
         )
     subject, store, data = _case(model, options)
     cache = Path(data.cache_dir).expanduser() / "features"
-    material = offline.gather(subject, store, SPLIT, options.seed, options.n, cache, say)
-    params, record = classifier.network(store, data, say, HOME)
+    material = offline.gather_inputs(subject, store, SPLIT, options.seed, options.n, cache, say)
+    params, record = classifier.load_or_train(store, data, say, HOME)
     ours = features.classifier_features(params, record["sha256"])
     say("comparing with the training pictures")
-    copies = offline.copies(material, ours)
+    copies = offline.find_copies(material, ours)
     found = {
         "subject": _judged(maker, material),
         "classifier": record,
         "distances": {
-            str(who.identity): offline.distances(material, who, say) for who in (ours, *lookers)
+            str(who.identity): offline.measure_distances(material, who, say)
+            for who in (ours, *lookers)
         },
-        "condition_accuracy": offline.shows(material, store.spec, params),
+        "condition_accuracy": offline.measure_condition_accuracy(material, store.spec, params),
         "reconstruction": _reconstruction(maker, material, store, perceptual),
         "memorisation": dataclasses.asdict(copies)
         | {"verdict": memorisation.describe_verdict(copies)},
-        "packshots": offline.packshots(material, store.spec),
+        "packshots": offline.measure_packshots(material, store.spec),
     }
     out.write(target.name, encoded(found), {})
-    typical = typical_sheet(offline.typicality(material, ours), material.fakes[0])
-    pairs = memorisation.draw_pairs_sheet(copies, material.fakes[0], material.seen["image"])
+    typical = typical_sheet(offline.measure_typicality(material, ours), material.fakes[0])
+    pairs = memorisation.draw_pairs_sheet(copies, material.fakes[0], material.training["image"])
     done = "generated" if maker else "composed"  # what another program's are, they know
     out.png(TYPICAL, typical, {}, done)
     out.png(PAIRS, pairs, {}, done)
     if maker and target == out.workdir / FILE:
-        words = Sentinel(out.workdir, maker.config).words()
+        words = CollapseMonitor(out.workdir, maker.config).describe_verdicts()
         return [*out.close(), run_page.write_report(out.workdir, words)]
     out.write(target.with_suffix(".html").name, run_page.build_evaluation_page(target), {})
     return out.close()
@@ -97,7 +99,7 @@ def load_extractors(names: tuple[str, ...]) -> tuple[list[Extractor], Extractor 
     return list(chosen.values()), perceptual
 
 
-def _case(model: Model | None, options: Options) -> tuple[offline.Subject, Store, ConfigDict]:
+def _case(model: Model | None, options: Options) -> tuple[offline.SampleSource, Store, ConfigDict]:
     """What is judged, by which pictures, and the config's section that describes them."""
     if not options.images:
         return of_run(model, options.seed), model.store(), model.config.data
@@ -110,17 +112,17 @@ def _case(model: Model | None, options: Options) -> tuple[offline.Subject, Store
     return image_folders.subject(folder, store, data, options.seed), store, data
 
 
-def of_run(model: Model, seed: int) -> offline.Subject:
+def of_run(model: Model, seed: int) -> offline.SampleSource:
     """A run's samples, a set a seed from `seed` on."""
 
-    def make(n: int) -> list[offline.Made]:
+    def make(n: int) -> list[offline.SampleSet]:
         return [sample(model, seed + number, n) for number in range(SETS)]
 
     name = f"{model.run.path.name}, step {model.run.step}"
-    return offline.Subject(name, make, trained_with(model))
+    return offline.SampleSource(name, make, trained_with(model))
 
 
-def sample(model: Model, seed: int, n: int) -> offline.Made:
+def sample(model: Model, seed: int, n: int) -> offline.SampleSet:
     """n pictures uint8 [n, R, R, C] as `Model.sample` makes them, and their conditions."""
     conditions = model.conditions.pick(seed, np.arange(n))
     asked = conditions if model.config.model.condition else None
@@ -134,39 +136,42 @@ def trained_with(model: Model) -> tuple[str, ...]:
     return (model.run.record[model.config.loss.perceptual]["sha256"],)
 
 
-def _judged(maker: Model | None, material: offline.Material) -> dict[str, Any]:
+def _judged(maker: Model | None, material: offline.EvaluationInputs) -> dict[str, Any]:
     """What was judged, by what."""
     return {
-        "name": material.subject.name,
+        "name": material.source.name,
         "run": maker.run.record["fingerprint"] if maker else None,
         "step": maker.run.step if maker else None,
         "data": material.digest,
         "split": material.split,
         "real": len(material.real["image"]),
-        "training": len(material.seen["image"]),
+        "training": len(material.training["image"]),
         "sets": [len(fake) for fake in material.fakes],
         "seed": material.seed,
     }
 
 
 def _reconstruction(
-    maker: Model | None, material: offline.Material, store: Store, perceptual: Extractor | None
+    maker: Model | None,
+    material: offline.EvaluationInputs,
+    store: Store,
+    perceptual: Extractor | None,
 ) -> dict[str, Measurement]:
     """How well a family with an encoder gives held-back pictures back; its bits per dimension."""
     if maker is None or not maker.encodes:
         return {}
     say("reconstructing held-back pictures")
     decoded = maker.reconstruct(material.real["image"], material.real)
-    found = offline.reconstructions(material, decoded, perceptual)
+    found = offline.measure_reconstructions(material, decoded, perceptual)
     if maker.config.loss.likelihood != "logistic":
         return found
     run, config = maker.run, maker.config.copy_and_resolve_references()
     config.train.evaluate_examples = len(decoded)
-    frozen, _ = classifier.frozen(run.step_module, config, store, say, run.path)
-    bound = Judge(run.step_module, config, store, device_mesh.make_mesh(config), SPLIT)
+    frozen, _ = classifier.load_frozen_networks(run.step_module, config, store, say, run.path)
+    bound = Evaluator(run.step_module, config, store, device_mesh.make_mesh(config), SPLIT)
     bits = bound(run.state, frozen)["bits_per_dim"]
-    passport = material.passport("bits_per_dim", None)
-    return found | {"bits_per_dim": Measurement(bits, passport, subject=material.subject.name)}
+    passport = material.measurement_spec("bits_per_dim", None)
+    return found | {"bits_per_dim": Measurement(bits, passport, subject=material.source.name)}
 
 
 def typical_sheet(typicality: np.ndarray, pictures: np.ndarray) -> Any:

@@ -13,7 +13,7 @@ from prodgen.apps.common.options import ConditionOptions
 from prodgen.apps.common.output import say
 from prodgen.core.errors import MissingInput
 from prodgen.core.types import Batch
-from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing.inversion import InversionResult, Inverter
 from prodgen.editing.photo_input import read_photo
 from prodgen.model import Model
 
@@ -49,7 +49,7 @@ class Products:
     """N products: names of their files; what they became; who inverted them."""
 
     names: list[str]
-    found: Inverted
+    found: InversionResult
     inverter: Inverter
 
     def one(self, row: int) -> tuple[np.ndarray, Batch]:

@@ -22,11 +22,11 @@ from prodgen.core import pixels
 from prodgen.core.batches import BATCH_SIZE
 from prodgen.core.errors import RejectedItem
 from prodgen.core.types import Batch
-from prodgen.editing import change, edits, neighbourhood, viewpoints
-from prodgen.editing.batch_requests import ALONE, Order
-from prodgen.editing.edits import Edited, Shot
+from prodgen.editing import condition_edits, photo_edits, variations, viewpoints
+from prodgen.editing.batch_requests import SINGLE_IMAGE_EDITS, BatchRequest
 from prodgen.editing.guard import Guard
-from prodgen.editing.inversion import Inverted, Inverter
+from prodgen.editing.inversion import InversionResult, Inverter
+from prodgen.editing.photo_edits import EditedPhoto, ProductPhoto
 from prodgen.editing.photo_input import read_photo
 from prodgen.model import Model
 from prodgen.photo import backdrop, background_removal
@@ -60,16 +60,18 @@ class Means:
     shadow: float
 
 
-def make_means(model: Model, options: Options, folder: Path, wanted: Sequence[Order]) -> Means:
+def make_means(
+    model: Model, options: Options, folder: Path, wanted: Sequence[BatchRequest]
+) -> Means:
     """What the orders are made with, no more of it than they need."""
-    guarded = options.guard and any(order.guarded for order in wanted)
+    guarded = options.guard and any(order.needs_guard for order in wanted)
     guard = Guard(model) if guarded else None
-    fitted = any(order.inverted for order in wanted)
+    fitted = any(order.needs_inversion for order in wanted)
     inverter = model.open_inverter(say, options.steps) if fitted else None
     return Means(model, folder, inverter, guard, SHADOW)
 
 
-def check(order: Order, model: Model, folder: Path) -> None:
+def check(order: BatchRequest, model: Model, folder: Path) -> None:
     """UsageError or BadData for what this run, or nobody, can make."""
     if order.background:
         grounds.drawn(_ground(order, folder), (16, 16))
@@ -78,36 +80,38 @@ def check(order: Order, model: Model, folder: Path) -> None:
     if order.edit == "recolour":
         target = colours.parse(order.colour, "colour")
         if order.method == "generated":
-            change.in_colour(model.unknown(1), model.conditions.spec, target, colours.NAMED)
+            condition_edits.set_colour(
+                model.unknown(1), model.conditions.spec, target, colours.NAMED
+            )
 
 
-def side(order: Order, model: Model) -> int:
+def side(order: BatchRequest, model: Model) -> int:
     """The least pixels that a side of its pictures has, as far as that is known beforehand."""
     return order.size or (
-        background_removal.MIN_SIDE if order.edit in ALONE else model.spec.resolution
+        background_removal.MIN_SIDE if order.edit in SINGLE_IMAGE_EDITS else model.spec.resolution
     )
 
 
-def samples(means: Means, wanted: Sequence[tuple[Order, int]]) -> Iterator[Found]:
+def samples(means: Means, wanted: Sequence[tuple[BatchRequest, int]]) -> Iterator[Found]:
     """The k-th sample of each (order, k), in that order."""
     for start in range(0, len(wanted), BATCH_SIZE):
         yield from _batch(means, wanted[start : start + BATCH_SIZE])
 
 
-def _batch(means: Means, part: Sequence[tuple[Order, int]]) -> Iterator[Found]:
+def _batch(means: Means, part: Sequence[tuple[BatchRequest, int]]) -> Iterator[Found]:
     model = means.model
     asked = _joined([_asked(model, order, k) for order, k in part])
     z = model.draw([order.seed for order, _ in part], [k for _, k in part])
     pictures = model.decode(z, asked)
     seen = means.guard(pictures) if means.guard else None
     for i, picture in enumerate(pictures):
-        if seen and seen.copy[i]:
-            yield RejectedItem(f"a copy of training picture {seen.names[i]}")
+        if seen and seen.is_copy[i]:
+            yield RejectedItem(f"a copy of training picture {seen.nearest_names[i]}")
         else:
             yield Made(picture, {"latent": z[i].tolist()} | describe(asked, model.spec, i))
 
 
-def _asked(model: Model, order: Order, k: int) -> Batch:
+def _asked(model: Model, order: BatchRequest, k: int) -> Batch:
     """The conditions of the k-th picture, as a batch of one row."""
     wanted = dict(order.attributes)
     return model.conditions.pick(order.seed, np.array([k]), order.category, wanted)
@@ -117,7 +121,7 @@ def _joined(rows: Sequence[Batch]) -> Batch:
     return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
 
-def of_photo(means: Means, order: Order) -> list[Found]:
+def of_photo(means: Means, order: BatchRequest) -> list[Found]:
     """All pictures of a row with a photo.
 
     BadData or RejectedItem where the photo cannot be used, or an edit reaches outside of its mask.
@@ -129,22 +133,22 @@ def of_photo(means: Means, order: Order) -> list[Found]:
     return [_edited(means, order)]
 
 
-def _varied(means: Means, order: Order) -> list[Found]:
+def _varied(means: Means, order: BatchRequest) -> list[Found]:
     """Variations; fewer than asked for are made where only copies are left."""
     model, found = means.model, _inverted(means, order)
-    varied = neighbourhood.vary(
+    varied = variations.vary(
         means.inverter, found.z[0], found.conditions, order.count, order.strength, order.keep,
-        order.seed, means.guard.refuse(found.pictures) if means.guard else None,
+        order.seed, means.guard.refusal_fn(found.images) if means.guard else None,
     )  # fmt: skip
     made = [
         Made(picture, vary.told(order.photo, order, varied, k, model.spec))
-        for k, picture in enumerate(varied.pictures)
+        for k, picture in enumerate(varied.images)
     ]
     lacking = RejectedItem("all further variations are copies of training pictures")
     return made + [lacking] * (order.count - len(made))
 
 
-def _turned(means: Means, order: Order) -> list[Found]:
+def _turned(means: Means, order: BatchRequest) -> list[Found]:
     model, found = means.model, _inverted(means, order)
     pictures, asked = viewpoints.decode_turntable(model, found.z[0], found.conditions, order.count)
     told = {"of": order.photo, "latent": found.z[0].tolist()}
@@ -153,7 +157,7 @@ def _turned(means: Means, order: Order) -> list[Found]:
     ]
 
 
-def _inverted(means: Means, order: Order) -> Inverted:
+def _inverted(means: Means, order: BatchRequest) -> InversionResult:
     """The row's photo, put into the run; what it shows is read off it unless the row says so."""
     path, model = means.folder / order.photo, means.model
     photo = read_photo(path, model.config.data, model.spec)[None]
@@ -161,30 +165,30 @@ def _inverted(means: Means, order: Order) -> Inverted:
     return means.inverter(photo, _asked(model, order, 0) if said else None)
 
 
-def _edited(means: Means, order: Order) -> Made:
+def _edited(means: Means, order: BatchRequest) -> Made:
     path = means.folder / order.photo
     found = _changed(means, order, edit.opened(path, background_removal.load_segmenter("plain")))
-    told = {"of": order.photo, "edit": order.edit, "method": found.how} | found.numbers
-    return Made(found.picture, told, edit.source(found, path))
+    told = {"of": order.photo, "edit": order.edit, "method": found.method} | found.metrics
+    return Made(found.image, told, edit.source(found, path))
 
 
-def _changed(means: Means, order: Order, shot: Shot) -> Edited:
+def _changed(means: Means, order: BatchRequest, shot: ProductPhoto) -> EditedPhoto:
     if order.edit == "background":
         ground = grounds.drawn(_ground(order, means.folder), shot.photo.shape[:2])
-        return edits.background(shot, ground, means.shadow)
+        return photo_edits.replace_background(shot, ground, means.shadow)
     target = colours.parse(order.colour, "colour")
     if order.method == "generated":
-        return edits.generated_colour(shot, means.inverter, target, colours.NAMED)
-    return edits.classical(shot, target)
+        return photo_edits.recolour_with_model(shot, means.inverter, target, colours.NAMED)
+    return photo_edits.recolour_photo(shot, target)
 
 
-def _ground(order: Order, folder: Path) -> Ground:
-    if order.ground:
-        return folder / order.ground
+def _ground(order: BatchRequest, folder: Path) -> Ground:
+    if order.background_file:
+        return folder / order.background_file
     return colours.parse(order.background or grounds.WHITE, "background", colours.PAPER)
 
 
-def finished(picture: np.ndarray, order: Order, folder: Path) -> np.ndarray:
+def finished(picture: np.ndarray, order: BatchRequest, folder: Path) -> np.ndarray:
     """A picture uint8 [H, W, C] on the background and in the size that its row asks for.
 
     A size enlarges or reduces; it adds no detail, and the gate calls it upscaled. RejectedItem

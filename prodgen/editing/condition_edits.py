@@ -1,0 +1,73 @@
+"""Edits of a product's conditions: an attribute at another value, another colour.
+
+They need a generator that was trained with the attribute; attribute_direction.py moves the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from prodgen.config.registry import suggest_names
+from prodgen.core.errors import UsageError
+from prodgen.core.spelling import find_spelling
+from prodgen.core.types import Attribute, Batch, Spec
+from prodgen.metrics import packshot
+from prodgen.photo import colorimetry
+
+
+def set_attribute(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
+    """Conditions [N] with one attribute at a value, as text; UsageError lists the known ones."""
+    attribute = find_attribute(spec, name)
+    try:
+        values = attribute.encode(find_spelling(text, attribute.values))
+    except ValueError:
+        expected = suggest_names(text, list(attribute.values)) if attribute.values else "a number"
+        raise UsageError(
+            f"{attribute.name}={text!r} is not a value this run knows; {expected}"
+        ) from None
+    edited = {key: rows.copy() for key, rows in conditions.items()}
+    columns = spec.column_slices()[attribute.name]
+    edited["attributes"][:, columns], edited["known"][:, columns] = values, True
+    return edited
+
+
+def find_attribute(spec: Spec, name: str) -> Attribute:
+    """The attribute of a name, spelt loosely; UsageError lists the known ones."""
+    attributes = {attribute.name: attribute for attribute in spec.attributes}
+    name = find_spelling(name, attributes)
+    if name not in attributes:
+        expected = suggest_names(name, attributes) if attributes else "it knows none"
+        raise UsageError(f"{name!r} is not an attribute of this run; {expected}")
+    return attributes[name]
+
+
+def set_colour(conditions: Batch, spec: Spec, rgb: Sequence[int], swatches: dict) -> Batch:
+    """Conditions [N] of an sRGB colour in 0..255.
+
+    The exact colour, where the run knows colour_r, colour_g and colour_b; else the nearest name of
+    its attribute `colour` in CIEDE2000, of `swatches`: {name: rgb}. UsageError where it knows
+    neither.
+    """
+    values = {attribute.name: attribute.values for attribute in spec.attributes}
+    if set(packshot.COLOUR_CHANNELS) <= set(values):
+        # Some data sets have levels in 0..255, some in 0..1.
+        red = find_attribute(spec, packshot.COLOUR_CHANNELS[0])
+        scale = 1 if red.mean + 2 * red.std > 1.5 else 255
+        for name, level in zip(packshot.COLOUR_CHANNELS, rgb, strict=True):
+            conditions = set_attribute(conditions, spec, name, str(level / scale))
+        return conditions
+    attribute = next((name for name in packshot.COLOUR_ATTRIBUTES if name in values), None)
+    swatches = {name: rgb for name, rgb in swatches.items() if name in values.get(attribute, ())}
+    if not swatches:
+        raise UsageError(
+            "this run was trained without colours: it cannot draw a product in another one",
+            f"use --method=classical, or train with an attribute {packshot.COLOUR_ATTRIBUTES[0]}",
+        )
+    target = colorimetry.srgb_to_lab(np.asarray(rgb) / 255)
+    delta_e = {
+        name: float(colorimetry.ciede2000(colorimetry.srgb_to_lab(np.asarray(value) / 255), target))
+        for name, value in swatches.items()
+    }
+    return set_attribute(conditions, spec, attribute, min(delta_e, key=delta_e.get))

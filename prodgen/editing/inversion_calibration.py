@@ -1,0 +1,123 @@
+"""How well a run gives back its own held-out images, and which products are out of distribution.
+
+A product is out of distribution where the run gives it back worse than nearly all of its own
+held-out images. The p-value is the rank of its perceptual distance among theirs (a conformal
+p-value, Vovk et al. 2005), so a held-out product is called out of distribution with a chance of 1
+in 20. In a small data set, training images fill up the held-out ones.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from prodgen.core.cache import cached_tree
+from prodgen.data.store import Store
+from prodgen.editing.inversion import InversionResult, Inverter
+
+FILE_NAME = "reach.msgpack"
+MEASUREMENT_VERSION = 2  # of how images are inverted: with another one, all is measured again
+NUM_INVERSIONS = 64  # held-out images that are inverted
+NUM_GALLERY_IMAGES = 512  # held-out images that a product is told from
+SIGNIFICANCE_LEVEL = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class InversionCalibration:
+    """Of a run: perceptual_distance float [64] of inverted held-out images, in rising order;
+    gallery float [G, F], the reference classifier's features of held-out images."""
+
+    perceptual_distance: np.ndarray
+    gallery: np.ndarray
+
+
+def load_or_measure(inverter: Inverter) -> InversionCalibration:
+    """The calibration of a run, measured once for each checkpoint and kept in its folder."""
+    model = inverter.model
+
+    def measure() -> dict[str, np.ndarray]:
+        store = model.store()
+        inverted, gallery = (
+            store.fetch(held_out_ids(store, n))["image"]
+            for n in (NUM_INVERSIONS, NUM_GALLERY_IMAGES)
+        )
+        distance = np.sort(inverter(inverted).perceptual_distance)
+        return {"apart": distance, "gallery": inverter.extract_features(gallery)}
+
+    key = f"{MEASUREMENT_VERSION} {model.run.record['fingerprint']} {model.run.step}"
+    path: Path = model.run.path / FILE_NAME
+    arrays = cached_tree(path, f"{key} {inverter.steps}", measure)
+    return InversionCalibration(arrays["apart"], arrays["gallery"])
+
+
+def held_out_ids(store: Store, n: int) -> np.ndarray:
+    """At most n ids of the run's own images: held-out ones first, then training images."""
+    ids = [store.evenly_spaced_ids(split, n) for split in ("validation", "test", "train")]
+    return np.concatenate(ids)[:n]
+
+
+def conformal_p_values(
+    perceptual_distance: np.ndarray, calibration: InversionCalibration
+) -> np.ndarray:
+    """[N]: the share of the run's own held-out images that are given back no better."""
+    reference = calibration.perceptual_distance
+    num_worse = len(reference) - np.searchsorted(reference, perceptual_distance, side="left")
+    return (1 + num_worse) / (1 + len(reference))
+
+
+def identity_similarity(
+    a: np.ndarray, b: np.ndarray, calibration: InversionCalibration
+) -> np.ndarray:
+    """Cosine [N] of classifier features [N, F], centred on the gallery's mean."""
+    mean = calibration.gallery.mean(axis=0)
+    return cosine_similarity(a - mean, b - mean)
+
+
+def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cosine [N] of the angles between rows [N, F]; 0 where one of them is 0."""
+    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return np.sum(a * b, axis=-1) / np.maximum(norms, 1e-12)
+
+
+def count_nearer_products(
+    decoded: np.ndarray, source: np.ndarray, calibration: InversionCalibration
+) -> np.ndarray:
+    """int [N]: how many products of the gallery are nearer to a decoded image than its source.
+
+    0 where it is still that product, as far as the features tell. Features [N, F].
+    """
+    source_distance = np.linalg.norm(decoded - source, axis=-1)
+    gallery_distance = np.linalg.norm(decoded[:, None] - calibration.gallery[None], axis=-1)
+    return np.sum(gallery_distance < source_distance[:, None] - 1e-6, axis=-1)
+
+
+def measure_inversions(
+    inverter: Inverter, inverted: InversionResult
+) -> list[dict[str, float | int | bool]]:
+    """For each inverted image: PSNR, perceptual distance, identity, and the p-value of being out
+    of distribution."""
+    calibration = load_or_measure(inverter)
+    source, decoded = (inverter.extract_features(x) for x in (inverted.images, inverted.decoded))
+    columns = zip(
+        inverted.psnr,
+        inverted.initial_psnr,
+        inverted.perceptual_distance,
+        identity_similarity(source, decoded, calibration),
+        count_nearer_products(decoded, source, calibration),
+        conformal_p_values(inverted.perceptual_distance, calibration),
+        strict=True,
+    )
+    return [
+        {
+            "psnr": round(float(psnr), 2),
+            "psnr_of_the_guess": round(float(initial_psnr), 2),
+            "perceptual": round(float(distance), 4),
+            "identity": round(float(similarity), 3),
+            "nearer_products": int(num_nearer),
+            "p": round(float(p), 3),
+            "within_reach": bool(p > SIGNIFICANCE_LEVEL),
+        }
+        for psnr, initial_psnr, distance, similarity, num_nearer, p in columns
+    ]

@@ -1,0 +1,205 @@
+"""One edit of a product's photo, at the photo's own resolution.
+
+What needs no generator is done on the photo itself; what the generator changes is carried onto it
+(compositing.py). Every edit reports what changed outside its mask, and is refused above one level
+of 255 there.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from prodgen.core.errors import RejectedItem, UsageError
+from prodgen.core.spelling import find_spelling
+from prodgen.core.types import Spec
+from prodgen.data import fit, preprocess
+from prodgen.editing import attribute_direction, compositing, condition_edits, interpolation
+from prodgen.editing.inversion import Inverter
+from prodgen.photo import backdrop, background_removal, colorimetry, outside_change, silhouette
+from prodgen.photo.background_removal import Cutout
+from prodgen.photo.mask_estimate import Segmenter
+from prodgen.photo.recolour import recolour
+from prodgen.photo.square import FILL_FRACTION, Square
+
+WHITE = (255, 255, 255)
+MIN_PRODUCT_SHARE = 0.004  # of a generated image: a smaller product counts as none
+Rgb = tuple[int, int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class ProductPhoto:
+    """A photo uint8 [H, W, 3] of one product, its cut-out, and the square around it."""
+
+    photo: np.ndarray
+    cutout: Cutout
+    square: Square
+
+    @staticmethod
+    def from_image(image: np.ndarray, cutter: Segmenter) -> ProductPhoto:
+        """From a decoded image uint8 [H, W, 1 | 3 | 4]. RejectedItem without a product."""
+        cut = background_removal.cut_out(image, cutter)
+        if cut.quality.failure:
+            raise RejectedItem(cut.quality.failure)
+        photo = image[..., :3] if image.shape[-1] > 1 else np.repeat(image, 3, axis=-1)
+        if image.shape[-1] == 4:
+            photo = cut.flatten(WHITE)
+        return ProductPhoto(np.ascontiguousarray(photo), cut, Square.around(cut.alpha))
+
+    def to_model_input(self, spec: Spec) -> np.ndarray:
+        """As the run sees it, uint8 [R, R, C]: centred, on the training background."""
+        prepared = preprocess.centre_on_square(
+            self.cutout, spec.resolution, spec.background or WHITE
+        )
+        return fit.set_channels(prepared.pixels, spec.channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class EditedPhoto:
+    """image uint8 [H, W, 3]; method: "classical" or "generated"; metrics: what the edit reports."""
+
+    image: np.ndarray
+    method: str
+    metrics: dict[str, float]
+
+
+def recolour_photo(product: ProductPhoto, target: Rgb, strength: float = 1.0) -> EditedPhoto:
+    """The dominant colour of the product turned into another, in the photo itself."""
+    alpha = product.cutout.alpha
+    result = recolour(product.photo, alpha, target, strength, region="dominant")
+    metrics = {
+        "ciede2000_before": result.delta_e_before,
+        "ciede2000": result.delta_e_after,
+        "share": result.region_fraction,
+    }
+    return _check_outside(product, result.image, alpha, "classical", metrics)
+
+
+def recolour_with_model(
+    product: ProductPhoto,
+    inverter: Inverter,
+    target: Rgb,
+    swatches: Mapping[str, Rgb],
+    strength: float = 1.0,
+) -> EditedPhoto:
+    """The product as the run draws it in another colour: its change, or a share of it, added to
+    the photo.
+
+    UsageError where the run was trained without colours.
+    """
+    model, alpha = inverter.model, product.cutout.alpha
+    spec = model.conditions.spec
+    condition_edits.set_colour(model.unknown(1), spec, target, swatches)  # refused before the work
+    inverted = inverter(product.to_model_input(model.spec)[None])
+    conditions = condition_edits.set_colour(inverted.conditions, spec, target, swatches)
+    before, after = inverted.decoded[0], model.decode(inverted.z, conditions)[0]
+    after = before + np.float32(strength) * (after.astype(np.float32) - before)
+    composite = compositing.add_change(product.photo, alpha, product.square, before, after)
+    inside = alpha > 127
+    metrics = {
+        "ciede2000_before": colorimetry.mean_colour_difference(product.photo[inside], target),
+        "ciede2000": colorimetry.mean_colour_difference(composite.image[inside], target),
+        "generated_pixels": composite.resolution,
+    }
+    return _check_outside(product, composite.image, alpha, "generated", metrics)
+
+
+def change_attributes(
+    product: ProductPhoto, inverter: Inverter, attributes: Mapping[str, str]
+) -> EditedPhoto:
+    """The product with other attributes, drawn by the run in the old one's place.
+
+    Attributes that the generator takes are set in its conditions; the others are moved along its
+    latent. UsageError for what the run does not know.
+    """
+    model, visible_spec = inverter.model, inverter.model.conditions.spec
+    names = [attribute.name for attribute in model.spec.attributes]
+    attributes = {find_spelling(name, names): text for name, text in attributes.items()}
+    visible = [a.name for a in visible_spec.attributes if a.name in attributes]
+    hidden = [a for a in model.spec.attributes if a.name in attributes and a.name not in visible]
+    # Refuse before the work.
+    for name, text in attributes.items():
+        condition_edits.set_attribute(model.unknown(1), model.spec, name, text)
+    for attribute in hidden:
+        attribute_direction.require_matching_classifier(inverter, attribute.name)
+    inverted = inverter(product.to_model_input(model.spec)[None])
+    z, conditions = inverted.z, inverted.conditions
+    for name in visible:
+        conditions = condition_edits.set_attribute(conditions, visible_spec, name, attributes[name])
+    for attribute in hidden:  # under the conditions that the image is decoded with
+        text = attributes[attribute.name]
+        z = attribute_direction.move_attribute(inverter, z, conditions, attribute, text)
+    return _swap_product(product, model.decode(z, conditions)[0])
+
+
+def _swap_product(product: ProductPhoto, generated: np.ndarray) -> EditedPhoto:
+    """The product of a generated image uint8 [R, R, C], in the place of the photo's own.
+
+    What the old one covered is filled with the flat background at the photo's border.
+    """
+    shape, alpha = product.photo.shape[:2], product.cutout.alpha
+    mask = silhouette.find_silhouette(generated).mask
+    if mask.mean() < MIN_PRODUCT_SHARE:
+        raise RejectedItem("no product: the generated one cannot be told from its background")
+    rgb = np.broadcast_to(generated, (*generated.shape[:2], 3)).astype(np.float32)
+    rgba = compositing.upscale(np.dstack([rgb, 255.0 * mask]), product.square.side)
+    new_product = product.square.paste_back(compositing.to_uint8(rgba), shape)
+    # The photo without its product.
+    background = compositing.to_uint8(silhouette.find_silhouette(product.photo, alpha).background)
+    opacity = alpha[..., None] / np.float32(255)
+    bare = compositing.to_uint8(product.photo * (1 - opacity) + background * opacity)
+    image = backdrop.composite_over(new_product, bare)
+    changed = np.maximum(alpha, new_product[..., 3])
+    metrics = {"generated_pixels": round(len(generated) * FILL_FRACTION)}
+    return _check_outside(product, image, changed, "generated", metrics)
+
+
+def inpaint(product: ProductPhoto, inverter: Inverter, hole: np.ndarray) -> EditedPhoto:
+    """A region float [H, W] in [0, 1] of the photo, filled by the run from what is around it."""
+    if hole.shape != product.photo.shape[:2] or not hole.any():
+        raise UsageError(
+            f"the mask is {hole.shape[::-1]} px for a photo of {product.photo.shape[1::-1]} px, "
+            "or black all over", "give one of the photo's size, white where the run is to fill",
+        )  # fmt: skip
+    spec = inverter.model.spec
+    small = compositing.downscale(product.square.crop(hole)[..., None], spec.resolution)
+    inverted = inverter(product.to_model_input(spec)[None], region=1.0 - (small > 0)[None])
+    rgb = np.broadcast_to(inverted.decoded[0], (*inverted.decoded.shape[1:3], 3))
+    composite = compositing.replace_region(product.photo, hole, product.square, rgb)
+    metrics = {"generated_pixels": composite.resolution}
+    return _check_outside(product, composite.image, hole, "generated", metrics)
+
+
+def replace_background(
+    product: ProductPhoto, background: np.ndarray, shadow: float = 0.0
+) -> EditedPhoto:
+    """The product on another background uint8 [H, W, 3], with a contact shadow."""
+    alpha = product.cutout.alpha
+    # An alpha just below 1 is 255 too, and its colour is not quite the photo's.
+    rgb = np.where(alpha[..., None] == 255, product.photo, product.cutout.colour)
+    image = backdrop.composite_with_shadow(np.dstack([rgb, alpha]), background, shadow)
+    return _check_outside(product, image, 255 - alpha, "classical", {})
+
+
+def interpolate_photos(
+    products: Sequence[ProductPhoto], inverter: Inverter, count: int
+) -> np.ndarray:
+    """Images uint8 [count, R, R, C] from the first of two products to the second."""
+    model = inverter.model
+    inverted = inverter(np.stack([product.to_model_input(model.spec) for product in products]))
+    shares = np.linspace(0, 1, count)
+    z, conditions = interpolation.interpolate_products(inverted.z, inverted.conditions, shares)
+    return model.decode(z, conditions)
+
+
+def _check_outside(
+    product: ProductPhoto, image: np.ndarray, mask: np.ndarray, method: str,
+    metrics: dict[str, float],
+) -> EditedPhoto:  # fmt: skip
+    """The edited photo, reporting the change outside the mask; BadData above one level."""
+    change = outside_change.check_outside_change(product.photo, image, mask)
+    metrics = {name: round(float(value), 4) for name, value in metrics.items()}
+    metrics |= {"outside_largest": change.largest, "outside_mean": round(change.mean, 4)}
+    return EditedPhoto(image, method, metrics)

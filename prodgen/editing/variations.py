@@ -1,0 +1,239 @@
+"""Variations of a product: latents near its own, filtered and thinned to what differs.
+
+With e standard normal, z' = sqrt(1 - s^2) z + s e has the prior's own spread at any strength s: 0
+gives the product back, 1 is a fresh sample. Conditions that need not be kept are resampled with
+probability s. Candidates are accepted that keep what they must, as measured on the image, and that
+differ from every one accepted before.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from prodgen.config import registry
+from prodgen.core import rng
+from prodgen.core.errors import UsageError
+from prodgen.core.spelling import find_spelling
+from prodgen.core.types import Batch, Spec
+from prodgen.editing.inversion import CONDITION_KEYS, Inverter
+from prodgen.photo import colorimetry, silhouette
+
+MAX_ROUNDS, CANDIDATES_PER_ROUND = 6, 64
+MIN_DISTANCE_RATIO = 0.25  # of the mean distance of two candidates: nearer ones count as the same
+MIN_SILHOUETTE_IOU = 0.8  # intersection over union
+MAX_COLOUR_DELTA_E = 12.0  # CIEDE2000 of the products' mean colours
+COLOUR_WORDS = ("colour", "color", "hue", "palette")  # in the names of attributes
+RefusalFn = Callable[[np.ndarray], np.ndarray]  # images uint8 [N, R, R, C] -> bool [N]
+
+
+@dataclasses.dataclass(frozen=True)
+class VariationResult:
+    """N variations: images uint8 [N, R, R, C], z, conditions.
+
+    keeps_request bool [N]: whether it keeps what it must; num_candidates in all; num_refused of
+    them; min_distance: the smallest feature distance of two variations, in units of the mean
+    distance of two candidates.
+    """
+
+    images: np.ndarray
+    z: np.ndarray
+    conditions: Batch
+    keeps_request: np.ndarray
+    num_candidates: int
+    num_refused: int
+    min_distance: float
+
+
+def perturb_latent(z: np.ndarray, strength: float, seed: int, indices: np.ndarray) -> np.ndarray:
+    """Latents float32 [N, Z] around z [Z]; row i is a function of (seed, indices[i]) alone."""
+    noise = np.asarray(rng.normal(rng.key(seed, "vary"), indices, z.shape))
+    return np.float32(np.sqrt(1 - strength**2) * z + strength * noise)
+
+
+def resample_conditions(
+    conditions: Batch, fresh: Batch, keep: Sequence[str], strength: float, seed: int, spec: Spec
+) -> Batch:
+    """Conditions [N]: each either that of one row [1], or with chance `strength` the fresh one."""
+    n = len(fresh["label"])
+    uniforms = np.random.default_rng([seed, 7]).random((n, 1 + len(spec.attributes)))
+    resampled = {name: np.repeat(rows, n, axis=0) for name, rows in conditions.items()}
+    if "category" not in keep:
+        is_fresh = uniforms[:, 0] < strength
+        resampled["label"] = np.where(is_fresh, fresh["label"], resampled["label"])
+    for i, attribute in enumerate(spec.attributes):
+        columns = spec.column_slices()[attribute.name]
+        is_colour = any(word in attribute.name.lower() for word in COLOUR_WORDS)
+        is_free = ("colour" if is_colour else "shape") not in keep
+        is_fresh = (uniforms[:, i + 1] < strength) & is_free
+        for name in ("attributes", "known"):
+            resampled[name][is_fresh, columns] = fresh[name][is_fresh, columns]
+    return resampled
+
+
+def vary(
+    inverter: Inverter,
+    z: np.ndarray,
+    conditions: Batch,
+    n: int,
+    strength: float,
+    keep: Sequence[str] = ("category",),
+    seed: int = 0,
+    refuse: RefusalFn | None = None,
+) -> VariationResult:
+    """n variations of a product at z [Z] with conditions of one row.
+
+    Candidates come in rounds of 64 until n of them differ. If too few do, the best of the rest fill
+    up, and `keeps_request` and `min_distance` say so. `refuse` marks images that must not be used:
+    there are fewer than n where nothing else is left. UsageError for an unknown `keep`.
+    """
+    keep = [find_spelling(name, registry.KEEP_CHOICES) for name in keep]
+    for name in keep:
+        if name not in registry.KEEP_CHOICES:
+            raise UsageError(
+                f"--keep={name!r} is not known; known: {', '.join(registry.KEEP_CHOICES)}"
+            )
+    product = inverter.model.decode(z[None], conditions)[0]
+    pool, min_distance, chosen = {}, 0.0, np.arange(0)
+    for turn in range(MAX_ROUNDS):
+        candidates = _draw_candidates(inverter, product, z, conditions, strength, keep, seed, turn)
+        pool = {
+            name: np.concatenate([pool.get(name, rows[:0]), rows])
+            for name, rows in candidates.items()
+        }
+        if not min_distance:  # the first round gives the scale of the features
+            distances = _pairwise_distances(candidates["features"])
+            count = len(distances)
+            min_distance = MIN_DISTANCE_RATIO * float(distances.sum() / (count * (count - 1)))
+        chosen = _pick_allowed(
+            pool,
+            lambda p, min_distance=min_distance: pick_distinct(
+                p["features"], p["keeps_request"] & p["is_allowed"], n, min_distance
+            ),
+            refuse,
+        )
+        if len(chosen) == n:
+            break
+    # Where fewer than n differ, candidates that are alike or keep less fill up.
+    chosen = _pick_allowed(
+        pool,
+        lambda p: fill_up(chosen[p["is_allowed"][chosen]], p["keeps_request"], n, p["is_allowed"]),
+        refuse,
+    )
+    rows = {name: values[chosen] for name, values in pool.items()}
+    distances = _pairwise_distances(rows["features"])
+    np.fill_diagonal(distances, np.inf)
+    smallest = float(distances.min()) if len(chosen) > 1 else 0.0
+    return VariationResult(
+        rows["image"],
+        rows["z"],
+        {name: rows[name] for name in CONDITION_KEYS},
+        rows["keeps_request"],
+        num_candidates=len(pool["z"]),
+        num_refused=int(np.sum(~pool["is_allowed"])),
+        min_distance=smallest / max(min_distance / MIN_DISTANCE_RATIO, 1e-12),
+    )
+
+
+def _draw_candidates(
+    inverter: Inverter, product: np.ndarray, z: np.ndarray, conditions: Batch, strength: float,
+    keep: Sequence[str], seed: int, turn: int,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """One round: image, z, conditions and features of 64 candidates; whether each keeps what it
+    must; and is_allowed, true until the image is refused."""
+    model, label = inverter.model, int(conditions["label"][0])
+    indices = np.arange(CANDIDATES_PER_ROUND) + CANDIDATES_PER_ROUND * turn
+    keeps_label = "category" in keep and label >= 0 and bool(model.conditions.spec.classes)
+    fresh = model.conditions.pick(seed, indices, model.spec.classes[label] if keeps_label else "")
+    resampled = resample_conditions(conditions, fresh, keep, strength, seed + turn, model.spec)
+    latents = perturb_latent(z, strength, seed, indices)
+    images = model.decode(latents, resampled)
+    return {
+        "image": images,
+        "z": latents,
+        **resampled,
+        "features": inverter.extract_features(images),
+        "keeps_request": _keeps_request(inverter, product, images, keep, label),
+        "is_allowed": np.ones(CANDIDATES_PER_ROUND, bool),
+    }
+
+
+def _keeps_request(
+    inverter: Inverter, product: np.ndarray, images: np.ndarray, keep: Sequence[str], label: int
+) -> np.ndarray:
+    """bool [N]: whether each image keeps the product's category, shape and colour, where `keep`
+    names them."""
+    keeps = np.ones(len(images), bool)
+    if "category" in keep and label >= 0:
+        labels = inverter.read_conditions(images)["label"]
+        keeps &= (labels == label) | (labels < 0)
+    if not {"shape", "colour"} & set(keep):
+        return keeps
+    product_mask = silhouette.find_silhouette(product).mask
+    masks = [silhouette.find_silhouette(image).mask for image in images]
+    if "shape" in keep:
+        keeps &= np.array([mask_iou(product_mask, mask) >= MIN_SILHOUETTE_IOU for mask in masks])
+    if "colour" in keep:
+        product_lab = mean_lab_colour(product, product_mask)
+        labs = np.stack([mean_lab_colour(x, mask) for x, mask in zip(images, masks, strict=True)])
+        keeps &= colorimetry.ciede2000(product_lab, labs) <= MAX_COLOUR_DELTA_E
+    return keeps
+
+
+def _pick_allowed(
+    pool: dict[str, np.ndarray], pick: Callable[[dict], np.ndarray], refuse: RefusalFn | None
+) -> np.ndarray:
+    """The rows that pick(pool) chooses, once none of them is refused.
+
+    Only images that are picked are checked; a refused one is marked in pool["is_allowed"].
+    """
+    checked_rows: set[int] = set()
+    while True:
+        chosen = pick(pool)
+        unchecked = np.array([row for row in chosen if int(row) not in checked_rows], int)
+        if refuse is None or not len(unchecked):
+            return chosen
+        checked_rows |= set(unchecked.tolist())
+        pool["is_allowed"][unchecked[refuse(pool["image"][unchecked])]] = False
+
+
+def pick_distinct(
+    features: np.ndarray, is_usable: np.ndarray, n: int, min_distance: float
+) -> np.ndarray:
+    """At most n usable rows of features [M, F], greedily, at least min_distance from each other."""
+    picks: list[int] = []
+    for row in np.flatnonzero(is_usable):
+        if len(picks) == n:
+            break
+        distances = np.linalg.norm(features[picks] - features[row], axis=-1)
+        if distances.min(initial=np.inf) >= min_distance:
+            picks.append(int(row))
+    return np.array(picks, int)
+
+
+def fill_up(
+    chosen: np.ndarray, keeps_request: np.ndarray, n: int, is_allowed: np.ndarray
+) -> np.ndarray:
+    """The chosen rows and, up to n, other allowed rows: those that keep the request first."""
+    rest = np.setdiff1d(np.flatnonzero(is_allowed), chosen)
+    rest = rest[np.argsort(~keeps_request[rest], kind="stable")]
+    return np.concatenate([chosen, rest[: n - len(chosen)]]).astype(int)
+
+
+def mask_iou(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two masks bool [H, W]; 1 where both are empty."""
+    union = np.sum(a | b)
+    return float(np.sum(a & b) / union) if union else 1.0
+
+
+def mean_lab_colour(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The mean CIELAB colour [3] of an image uint8 [H, W, C] inside a mask, of all where empty."""
+    pixels = image[mask] if mask.any() else image.reshape(-1, image.shape[-1])
+    rgb = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
+    return colorimetry.srgb_to_lab(rgb).mean(axis=0)
+
+
+def _pairwise_distances(features: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(features[:, None] - features[None], axis=-1)

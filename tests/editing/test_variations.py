@@ -1,0 +1,76 @@
+"""Variations: where they come from, what they keep, how far they are from each other."""
+
+import numpy as np
+import pytest
+
+from prodgen.core.types import Spec
+from prodgen.editing import variations
+from tests.tiny import Squares
+
+SPEC = Spec(16, 3, ("disc", "square"), Squares().schema())
+
+
+def make_conditions(n: int, label: int, value: float):
+    return {
+        "label": np.full(n, label, np.int32),
+        "attributes": np.full((n, SPEC.num_columns), value, np.float32),
+        "known": np.full((n, SPEC.num_columns), bool(value)),
+    }
+
+
+def test_strength_leads_from_the_product_to_the_prior():
+    z, indices = np.float32([2.0, -1, 0, 1]), np.arange(4000)
+    same = variations.perturb_latent(z, 0.0, 3, indices)
+    np.testing.assert_allclose(same, np.tile(z, (4000, 1)))
+    half = variations.perturb_latent(z, 0.6, 3, indices)
+    np.testing.assert_allclose(half.mean(0), 0.8 * z, atol=0.05)
+    np.testing.assert_allclose(half.std(0), 0.6, atol=0.03)
+    fresh = variations.perturb_latent(z, 1.0, 3, indices)
+    np.testing.assert_allclose([fresh.mean(), fresh.std()], [0, 1], atol=0.03)
+    np.testing.assert_array_equal(variations.perturb_latent(z, 0.6, 3, indices[5:9]), half[5:9])
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.3, 1.0])
+def test_free_conditions_are_resampled_with_probability_strength(strength):
+    resampled = variations.resample_conditions(
+        make_conditions(1, 0, 1.0), make_conditions(4000, 1, 2.0), ("colour",), strength, 0, SPEC
+    )
+    assert (resampled["attributes"][:, :2] == 1).all()  # the colour's columns
+    np.testing.assert_allclose((resampled["attributes"][:, 2] == 2).mean(), strength, atol=0.03)
+    np.testing.assert_allclose((resampled["label"] == 1).mean(), strength, atol=0.03)
+    angle = resampled["attributes"][:, 3:] == 2
+    assert (angle[:, 0] == angle[:, 1]).all()  # an angle changes as a whole
+
+
+def test_a_category_and_a_shape_to_keep_are_not_resampled():
+    resampled = variations.resample_conditions(
+        make_conditions(1, 0, 1.0), make_conditions(50, 1, 2.0), ("category", "shape"), 1.0, 0, SPEC
+    )
+    assert (resampled["label"] == 0).all() and (resampled["attributes"][:, 2:] == 1).all()
+    assert (resampled["attributes"][:, :2] == 2).all()
+
+
+def test_near_duplicates_are_passed_over():
+    features = np.array([[0.0], [0.05], [1.0], [1.02], [2.0], [3.0]])
+    is_usable = np.array([True, True, True, True, False, True])
+    for n, min_distance, picks in ((3, 0.5, [0, 2, 5]), (2, 0.5, [0, 2]), (9, 0, [0, 1, 2, 3, 5])):
+        np.testing.assert_array_equal(
+            variations.pick_distinct(features, is_usable, n, min_distance), picks
+        )
+
+
+def test_filling_up_prefers_rows_that_keep_the_request_and_never_takes_refused_ones():
+    keeps_request, is_allowed = np.array([True, False, True, True]), np.ones(4, bool)
+    chosen = np.array([2])
+    fill_up = variations.fill_up
+    np.testing.assert_array_equal(fill_up(chosen, keeps_request, 3, is_allowed), [2, 0, 3])
+    np.testing.assert_array_equal(fill_up(chosen, keeps_request, 4, is_allowed), [2, 0, 3, 1])
+    is_allowed[0] = False
+    np.testing.assert_array_equal(fill_up(chosen, keeps_request, 4, is_allowed), [2, 3, 1])
+
+
+def test_mask_iou_equals_the_hand_computed_value():
+    a, b = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    assert variations.mask_iou(a, b) == 1
+    a[:2], b[1:3] = True, True
+    assert variations.mask_iou(a, b) == pytest.approx(4 / 12)
