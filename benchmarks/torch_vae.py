@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from prodgen.models.vae import EMBEDDING_SIZE, sides
+from prodgen.models.stages import stage_resolutions
+from prodgen.models.vae import EMBEDDING_SIZE
 
 
 class Residual(nn.Module):
@@ -36,7 +37,7 @@ class Up(nn.Module):
 class VAE(nn.Module):
     def __init__(self, config, spec):
         super().__init__()
-        model, stages = config.model, sides(spec.resolution)
+        model, stages = config.model, stage_resolutions(spec.resolution // 2)
         widths = [min(model.width * 2**i, model.max_width) for i in range(len(stages))]
         blocks = [model.blocks if side <= model.block_side else 0 for side in stages]
         self.latent, self.side, self.top = model.latent, stages[-1], widths[-1]

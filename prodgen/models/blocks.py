@@ -2,7 +2,7 @@
 
 Such convolutions, and their gradients, fall off the fast path of XLA's CPU backend by a factor of
 ten to fifty. Each block here is the exact stride-free equivalent of the textbook one.
-Pictures are [B, H, W, C] throughout.
+Images are [B, H, W, C] throughout.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from jax import lax
 
 from prodgen.core.types import Array
 
-# Where the taps of a 3x3 kernel land after nearest-neighbour doubling: NEAREST[phase, tap, row].
+# The low-resolution rows of a 3x3 kernel's taps after nearest-neighbour doubling:
+# NEAREST_TAPS[phase, tap, row].
 # Output row 2i reads low-resolution rows (i-1, i), output row 2i+1 rows (i, i+1).
 NEAREST_TAPS = (((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))
-MIN_WIDE_CHANNELS = (
-    32  # channels below which a kernel's gradient is faster with its sides exchanged
-)
+MIN_WIDE_CHANNELS = 32  # below, a kernel's gradient is faster with its sides exchanged
+MAX_CACHED_PIXELS, MAX_PARTS = 36, 8  # of an image that fits the cache; of a batch
 
 
 def space_to_depth(x: Array) -> Array:
@@ -59,14 +59,14 @@ def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: P
     """The gradient [kh, kw, I, O] to `convolve`'s kernel, from x and the result's gradient.
 
     It is summed over parts of the batch: XLA's CPU backend contracts over all positions of the
-    batch at once, and falls out of the cache two to five times over. Towards few channels it is
-    computed with the two sides exchanged, as the kernel turned half way round, up to ten times
-    faster: that backend is slow at narrow results, not at narrow inputs. It is as slow where it
-    pads a picture to more than the size it began with, so that is done beforehand.
+    batch at once, which exceeds the cache and takes two to five times as long. That backend is
+    also slow at results of few channels, but not at inputs of few channels. Such a gradient is
+    computed with the two sides exchanged and rotated by 180 degrees, up to ten times faster.
+    Padding by at least the image's own size is as slow, so it is done beforehand.
     """
     if gradient.shape[-1] < min(x.shape[-1], MIN_WIDE_CHANNELS):
-        turned = kernel_gradient(gradient, x, size, transpose_padding(size, padding))
-        return turned[::-1, ::-1].swapaxes(2, 3)
+        rotated = kernel_gradient(gradient, x, size, transpose_padding(size, padding))
+        return rotated[::-1, ::-1].swapaxes(2, 3)
     rows_columns = explicit_padding(size, padding)
     if any(sum(pair) >= n for pair, n in zip(rows_columns, size, strict=True)):
         x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *rows_columns, (0, 0))))
@@ -80,13 +80,13 @@ def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: P
 
 
 def input_gradient(gradient: Array, kernel: Array, padding: Padding) -> Array:
-    """The gradient [B, H, W, I] to the input of `convolve`: by the kernel turned half way round."""
-    turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    return convolve(gradient, turned, transpose_padding(kernel.shape[:2], padding))
+    """The gradient [B, H, W, I] to the input of `convolve`: a `convolve` by the rotated kernel."""
+    rotated = kernel[::-1, ::-1].swapaxes(2, 3)
+    return convolve(gradient, rotated, transpose_padding(kernel.shape[:2], padding))
 
 
 def transpose_padding(size: tuple[int, int], padding: Padding) -> Padding:
-    """The padding of the convolution that leads back: what each side lacks of a full overlap."""
+    """The padding of the transposed convolution: what each side lacks of a full overlap."""
     return tuple(
         (n - 1 - a, n - 1 - b)
         for n, (a, b) in zip(size, explicit_padding(size, padding), strict=True)
@@ -95,26 +95,26 @@ def transpose_padding(size: tuple[int, int], padding: Padding) -> Padding:
 
 def explicit_padding(size: tuple[int, int], padding: Padding) -> Padding:
     """The padding as (low, high) of the rows and of the columns."""
-    named = {"SAME": tuple(((n - 1) // 2, n // 2) for n in size), "VALID": ((0, 0), (0, 0))}
-    return named.get(padding, padding)
+    same = tuple(((n - 1) // 2, n // 2) for n in size)
+    return {"SAME": same, "VALID": ((0, 0), (0, 0))}.get(padding, padding)
 
 
 def _convolve_forward(x: Array, kernel: Array, padding: Padding) -> tuple[Array, tuple]:
     return convolve(x, kernel, padding), (x, kernel)
 
 
-def _convolve_backward(padding: Padding, saved: tuple, gradient: Array) -> tuple[Array, Array]:
-    x, kernel = saved
-    to_kernel = kernel_gradient(x, gradient, kernel.shape[:2], padding)
-    return input_gradient(gradient, kernel, padding), to_kernel
+def _convolve_backward(padding: Padding, residuals: tuple, gradient: Array) -> tuple[Array, Array]:
+    x, kernel = residuals
+    grad_kernel = kernel_gradient(x, gradient, kernel.shape[:2], padding)
+    return input_gradient(gradient, kernel, padding), grad_kernel
 
 
 def _kernel_gradient_forward(x, gradient, size, padding) -> tuple[Array, tuple]:
     return kernel_gradient(x, gradient, size, padding), (x, gradient)
 
 
-def _kernel_gradient_backward(size, padding, saved: tuple, kernel: Array) -> tuple[Array, Array]:
-    x, gradient = saved  # bilinear in both, so its gradients are those of `convolve`
+def _kernel_gradient_backward(size, padding, residuals, kernel: Array) -> tuple[Array, Array]:
+    x, gradient = residuals  # bilinear in both, so its gradients are those of `convolve`
     return input_gradient(gradient, kernel, padding), convolve(x, kernel, padding)
 
 
@@ -123,15 +123,24 @@ kernel_gradient.defvjp(_kernel_gradient_forward, _kernel_gradient_backward)
 
 
 def num_gradient_parts(x: Array) -> int:
-    """Into how many parts of the batch x [B, H, W, I] a kernel's gradient is cut: 8 or 1.
+    """Into how many parts of the batch x [B, H, W, I] a kernel's gradient is split, up to 8.
 
-    Small pictures fit the cache whole. So must a batch that lies on several devices stay: its
-    parts would travel between them.
+    Small images fit the cache without a split. A batch on several devices is not split either: its
+    parts would be sent between them.
     """
-    small = x.shape[1] * x.shape[2] <= 36
-    if small or jax.default_backend() != "cpu" or jax.device_count() > 1:
+    is_small = x.shape[1] * x.shape[2] <= MAX_CACHED_PIXELS
+    if is_small or jax.default_backend() != "cpu" or jax.device_count() > 1:
         return 1
-    return max(n for n in range(1, 9) if len(x) % n == 0)
+    return max(n for n in range(1, MAX_PARTS + 1) if len(x) % n == 0)
+
+
+def kernel_and_bias(
+    module: nn.Module, x: Array, shape: tuple[int, ...], init: nn.initializers.Initializer
+) -> tuple[Array, Array, Array]:
+    """x, the module's new `kernel` of the shape and its `bias` (zeros), in the module's dtype."""
+    kernel = module.param("kernel", init, shape, jnp.float32)
+    bias = module.param("bias", nn.initializers.zeros_init(), shape[-1:], jnp.float32)
+    return tuple(value.astype(module.dtype) for value in (x, kernel, bias))
 
 
 class Conv(nn.Module):
@@ -186,14 +195,14 @@ class UpConv(nn.Module):
     def __call__(self, x: Array) -> Array:
         b, h, w, c = x.shape
         f = self.features
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, c, f), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), (f,), jnp.float32)
-        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        x, kernel, bias = kernel_and_bias(self, x, (3, 3, c, f), nn.initializers.lecun_normal())
+        # The kernels of the four phases, [2, 2, C, 4F].
         taps = jnp.asarray(NEAREST_TAPS, self.dtype)
         phases = jnp.einsum("atd,bse,deio->tsiabo", taps, taps, kernel).reshape(2, 2, c, 4 * f)
-        padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        every = convolve(padded, phases, "VALID").reshape(b, h + 1, w + 1, 2, 2, f)
-        rows = jnp.stack([every[:, a : a + h, :, a] for a in (0, 1)], axis=2)
+        padded_input = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        out = convolve(padded_input, phases, "VALID").reshape(b, h + 1, w + 1, 2, 2, f)
+        # Interleave the phases: first the rows, then the columns.
+        rows = jnp.stack([out[:, a : a + h, :, a] for a in (0, 1)], axis=2)
         out = jnp.stack([rows[:, :, :, e : e + w, e] for e in (0, 1)], axis=4)
         return out.reshape(b, 2 * h, 2 * w, f) + bias
 
@@ -201,7 +210,7 @@ class UpConv(nn.Module):
 class Residual(nn.Module):
     """x + conv(act(scale * act(conv))), the last convolution from zero: depth starts as identity.
 
-    A condition [B, E], where given, scales and shifts the inner channels (FiLM, Perez et al. 2018).
+    A condition [B, E], if any, scales and shifts the inner channels (FiLM, Perez et al. 2018).
     Without normalisation layers: no statistics to keep, and examples never mix.
     """
 

@@ -1,4 +1,4 @@
-"""A small classifier of product pictures, whose features say what matters about a product."""
+"""A small classifier of product images, whose features describe a product."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from prodgen.models import blocks
 
 NUM_FEATURES = 128
 STEM_CHANNELS, MAX_CHANNELS = 48, 128  # of the first and of the widest stage
+MAX_RESIDUAL_SIDE, MAX_LAST_SIDE = 16, 7  # pixels: of residual blocks, of the last stage
 
 
 class Classifier(nn.Module):
-    """Picture float [B, R, R, C] in [-1, 1] -> (outputs [B, outputs], features [B, 128], taps).
+    """Image float [B, R, R, C] in [-1, 1] -> (outputs [B, outputs], features [B, 128], taps).
 
     outputs are K category logits, then A columns laid out as the attributes of a Spec. taps are
-    the activations [B, H, W, C'] after each stage, from half the picture's side down to 4 or 7.
+    the activations [B, H, W, C'] after each stage, from half the image's side down to 4 or 7.
     """
 
     outputs: int
@@ -26,10 +27,10 @@ class Classifier(nn.Module):
         x, taps = blocks.Conv(STEM_CHANNELS, name="stem")(blocks.space_to_depth(image)), []
         stage = 0
         while True:
-            if x.shape[1] <= 16:
+            if x.shape[1] <= MAX_RESIDUAL_SIDE:
                 x = blocks.Residual(name=f"block{stage}")(x)
             taps.append(x)
-            if x.shape[1] <= 7:
+            if x.shape[1] <= MAX_LAST_SIDE:
                 break
             stage += 1
             x = blocks.DownConv(min(2 * x.shape[-1], MAX_CHANNELS), name=f"down{stage}")(nn.silu(x))
@@ -43,5 +44,5 @@ def build(spec: Spec) -> Classifier:
 
 
 def dummy_image(spec: Spec) -> Array:
-    """A picture to initialise with."""
+    """An image of zeros [1, R, R, C], to initialise the network with."""
     return jnp.zeros((1, *spec.shape), jnp.float32)

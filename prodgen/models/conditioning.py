@@ -1,8 +1,7 @@
-"""What a picture is known to show, as one vector: category and attributes with their flags.
+"""The conditions of an image as one vector: category and attributes, each with a flag.
 
-A missing value is zero and says so through its flag, so that one model serves conditions that are
-complete, partial and absent. Generated pictures copy values *and* flags of the real ones that they
-are paired with.
+A missing value is zero and its flag is zero, so one model serves complete, partial and absent
+conditions. Generated images copy values *and* flags of the real images that they are paired with.
 """
 
 from __future__ import annotations
@@ -10,24 +9,32 @@ from __future__ import annotations
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from prodgen.core import rng
 from prodgen.core.types import Array, Batch, Key, Spec
 
-CONDITION_MODULES = (
-    "embedding",
-    "prior",
-    "film",
-)  # parts of networks that mean nothing under other names
+CONDITION_MODULES = ("embedding", "prior", "film")
+"""Submodules whose weights depend on what the conditions' columns mean."""
+
+
+def is_conditional(model: ConfigDict, spec: Spec) -> bool:
+    """Whether the network of the config section `model` takes the conditions of this data set."""
+    return model.condition and bool(spec.classes or spec.attributes)
 
 
 def describe_differences(before: Spec, now: Spec) -> list[str]:
     """How the names of two specs' conditions differ, in words; [] where they are the same."""
-    pairs = [("categories", before.classes, now.classes)]
-    named = [{a.name: (a.kind, a.values) for a in spec.attributes} for spec in (before, now)]
-    pairs.append(("attributes", tuple(named[0]), tuple(named[1])))
-    pairs += [(f"attribute {name}", named[0][name], named[1][name])
-              for name in named[0] if name in named[1]]  # fmt: skip
+    schemas = [{a.name: (a.kind, a.values) for a in spec.attributes} for spec in (before, now)]
+    pairs = [
+        ("categories", before.classes, now.classes),
+        ("attributes", tuple(schemas[0]), tuple(schemas[1])),
+    ]
+    pairs += [
+        (f"attribute {name}", schemas[0][name], schemas[1][name])
+        for name in schemas[0]
+        if name in schemas[1]
+    ]
     return [f"{what}: {old} there, {new} here" for what, old, new in pairs if old != new]
 
 
@@ -53,15 +60,15 @@ def hide(batch: Batch, hidden: Array) -> Batch:
 
 
 def drop(batch: Batch, share: float, key: Key) -> Batch:
-    """The batch with the conditions of a random `share` of its examples hidden."""
+    """The batch with the conditions of a random `share` of its examples made unknown."""
     return hide(batch, rng.uniform(key, batch["slot"]) < share) if share else batch
 
 
 class Embedding(nn.Module):
     """Two dense layers on the condition vector: [B, K + 1 + 2A] -> [B, features], unit variance.
 
-    Normalised, since a sparse vector of flags would otherwise whisper beside a latent of variance
-    one, and the decoder would learn to ask the latent alone.
+    Layer normalisation keeps a sparse vector of flags at the scale of a latent of unit variance.
+    Without it the decoder would learn to use the latent alone.
     """
 
     features: int

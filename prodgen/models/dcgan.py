@@ -3,7 +3,7 @@
 At 28 x 28 with `width` 64 the generator is: dense to 7x7x256, transposed 5x5 convolutions of
 stride 2 to 128 and to 64 channels, a 5x5 convolution, tanh; the discriminator: 5x5 convolutions of
 stride 2 to 32 and to 64 channels, dense to one logit. ReLU throughout, no normalisation layers.
-Other resolutions add stages, whose widths double away from the picture up to `max_width`.
+Other resolutions add stages, whose widths double away from the image up to `max_width`.
 Conditions enter as an embedding beside the latent, and in the discriminator by projection.
 """
 
@@ -17,7 +17,8 @@ from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
-from prodgen.models.conditioning import Embedding
+from prodgen.models.conditioning import Embedding, is_conditional
+from prodgen.models.stages import stage_resolutions, stage_widths
 from prodgen.models.strided import StridedConv, TransposedConv
 
 EMBEDDING_SIZE = 64  # width of the condition's embedding
@@ -25,7 +26,7 @@ KERNEL_INIT = nn.initializers.glorot_uniform()
 
 
 class Generator(nn.Module):
-    """Latent [B, Z], conditions [B, K + 1 + 2A] -> picture [B, R, R, channels] in [-1, 1].
+    """Latent [B, Z], conditions [B, K + 1 + 2A] -> image [B, R, R, channels] in [-1, 1].
 
     widths: of the dense start, then after each doubling.
     """
@@ -53,7 +54,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Picture [B, R, R, C] and conditions -> logits [B]. widths: after each halving."""
+    """Image [B, R, R, C] and conditions -> logits [B]. widths: after each halving."""
 
     widths: tuple[int, ...]
     condition: bool
@@ -70,6 +71,7 @@ class Discriminator(nn.Module):
         logit = nn.Dense(1, kernel_init=KERNEL_INIT, name="logit")(x)[:, 0]
         if not self.condition:
             return logit
+        # Conditions enter by projection (Miyato & Koyama 2018).
         features = nn.Dense(
             EMBEDDING_SIZE, use_bias=False, kernel_init=KERNEL_INIT, name="features"
         )(x)
@@ -79,15 +81,10 @@ class Discriminator(nn.Module):
 
 def build(config: ConfigDict, spec: Spec) -> tuple[Generator, Discriminator]:
     """The two networks of a config."""
-    wanted, side, doublings = config.model, spec.resolution, 0
-    while side > 7:
-        side, doublings = side // 2, doublings + 1
-    width, widest = wanted.width, wanted.max_width
-    generated = [min(width * 2**i, widest) for i in reversed(range(doublings + 1))]
-    judged = [min(width // 2 * 2**i, widest) for i in range(doublings)]
-    shared = {
-        "condition": wanted.condition and bool(spec.classes or spec.attributes),
-        "dtype": jnp.dtype(wanted.dtype),
-    }
-    generator = Generator(tuple(generated), side, spec.channels, **shared)
-    return generator, Discriminator(tuple(judged), **shared)
+    model, resolutions = config.model, stage_resolutions(spec.resolution)
+    shared = {"condition": is_conditional(model, spec), "dtype": jnp.dtype(model.dtype)}
+    # The discriminator has half the generator's width, and no stage at the smallest resolution.
+    generator_widths = stage_widths(model.width, model.max_width, len(resolutions))[::-1]
+    widths = stage_widths(model.width // 2, model.max_width, len(resolutions) - 1)
+    generator = Generator(generator_widths, resolutions[-1], spec.channels, **shared)
+    return generator, Discriminator(widths, **shared)

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0, a frozen network whose 1,280 features tell pictures apart (Tan and Le 2019).
+"""EfficientNet-Lite0, a frozen network whose 1,280 features describe an image (Tan and Le 2019).
 
 (arXiv 1905.11946, table 1. The Lite variant, of the authors' own code in tensorflow/tpu, is without
 squeeze-and-excitation and with ReLU6 in place of swish; stem and head have the same width at every
@@ -24,6 +24,7 @@ from jax import lax
 from prodgen.core import torch_file
 from prodgen.core.errors import MissingInput
 from prodgen.core.types import Array
+from prodgen.models.blocks import kernel_and_bias
 from prodgen.models.strided import StridedConv
 
 Params = dict[str, Any]
@@ -66,19 +67,19 @@ def convolve_depthwise(x: Array, kernel: Array, stride: int) -> Array:
 
     H' is H / stride, rounded up. Padding is TensorFlow's SAME, as in training: what the windows
     need in total, the smaller half first; at stride 2 and even sides 0 and 1 pixel at size 3, 1 and
-    2 at size 5. It is a sum of shifted pictures, one a tap: on the CPU ten to thirty times as fast
+    2 at size 5. It is a sum of shifted images, one a tap: on the CPU ten to thirty times as fast
     as XLA's grouped convolution.
     """
     size = kernel.shape[0]
     sides = [-(-n // stride) for n in x.shape[1:3]]
-    reach = [stride * (n - 1) for n in sides]  # from the first window's corner to the last one's
-    missing = [max(r + size - n, 0) for r, n in zip(reach, x.shape[1:3], strict=True)]
-    low_high = [(n // 2, n - n // 2) for n in missing]
-    # Without the barrier every tap takes the padding's branches anew.
-    padded = lax.optimization_barrier(jnp.pad(x, ((0, 0), *low_high, (0, 0))))
+    span = [stride * (n - 1) for n in sides]  # from the first window's corner to the last one's
+    padding = [max(r + size - n, 0) for r, n in zip(span, x.shape[1:3], strict=True)]
+    low_high = [(n // 2, n - n // 2) for n in padding]
+    # Without the barrier XLA computes the padding again for every tap.
+    padded_input = lax.optimization_barrier(jnp.pad(x, ((0, 0), *low_high, (0, 0))))
     taps = [(i, j) for i in range(size) for j in range(size)]
     return sum(
-        padded[:, i : i + reach[0] + 1 : stride, j : j + reach[1] + 1 : stride] * kernel[i, j]
+        padded_input[:, i : i + span[0] + 1 : stride, j : j + span[1] + 1 : stride] * kernel[i, j]
         for i, j in taps
     )
 
@@ -93,9 +94,7 @@ class DepthwiseConv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.size, self.size, x.shape[-1])
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), shape[2:], jnp.float32)
-        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        x, kernel, bias = kernel_and_bias(self, x, shape, nn.initializers.lecun_normal())
         return convolve_depthwise(x, kernel, self.stride) + bias
 
 
@@ -123,7 +122,7 @@ class MBConv(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Scaled pictures [B, H, W, 3], H and W even -> the last layer's spatial mean [B, 1280]."""
+    """Scaled images [B, H, W, 3], H and W even -> the last layer's spatial mean [B, 1280]."""
 
     dtype: jnp.dtype = jnp.float32
 
@@ -142,7 +141,7 @@ class EfficientNetLite0(nn.Module):
 
 
 def find_installed_weights() -> Path:
-    """The file of weights in the installed package, found without importing it.
+    """The file of weights in the installed package, without importing the package.
 
     MissingInput where the package is not installed, with the command that installs it.
     """
@@ -207,11 +206,10 @@ def fold_batch_norm(state: dict[str, np.ndarray], convolution: str, normalisatio
 
 
 def preprocess(image: Array) -> Array:
-    """Pictures [B, H, W, C] in [-1, 1] as the network was trained on them: [B, 224, 224, 3].
+    """Images [B, H, W, C] in [-1, 1] as the network was trained on them: [B, 224, 224, 3].
 
     Both sides become 224 pixels by bicubic interpolation (Keys 1981, a = -0.5), whose kernel is
-    widened where a side shrinks, which is antialiasing; where it grows there is nothing to widen
-    for, and the picture is smooth rather than sharp. Values may overshoot and are not clipped.
+    widened where a side shrinks (antialiasing). Values may overshoot and are not clipped.
     Pixels in 0..255 are then scaled as (pixel - 127) / 128, which is what the authors' code does.
     """
     image = jax.image.resize(
@@ -222,13 +220,13 @@ def preprocess(image: Array) -> Array:
 
 
 def extract_features(params: Params, image: Array) -> Array:
-    """The features [B, 1280] of pictures float [B, H, W, C] in [-1, 1], in their dtype.
+    """The features [B, 1280] of images float [B, H, W, C] in [-1, 1], in their dtype.
 
-    They are the last convolution's activations, from 0 to 6, averaged over the picture. Grey
-    pictures stand for three equal channels. ValueError where C is neither 1 nor 3. Multiplications
-    are of full precision on every device. Two CPU cores take in 25 to 50 pictures a second.
+    They are the last convolution's activations, from 0 to 6, averaged over the image. Grey
+    images are repeated to three channels. ValueError where C is neither 1 nor 3. Multiplications
+    are of full precision on every device. Two CPU cores process 25 to 50 images a second.
     """
     if image.shape[-1] not in (1, 3):
-        raise ValueError(f"pictures have 1 or 3 channels, not {image.shape[-1]}")
+        raise ValueError(f"images have 1 or 3 channels, not {image.shape[-1]}")
     with jax.default_matmul_precision("highest"):
         return EfficientNetLite0(image.dtype).apply({"params": params}, preprocess(image))

@@ -23,19 +23,20 @@ def convolve_grouped(x: Array, kernel: Array, groups: int) -> Array:
     Equals `lax.conv_general_dilated` with `feature_group_count=groups`, layout included. Groups
     wider than a pack are convolved one by one.
     """
-    read, written = x.shape[-1] // groups, kernel.shape[-1] // groups
-    together = max(1, PACK_CHANNELS // max(read, written))
+    group_inputs, group_outputs = x.shape[-1] // groups, kernel.shape[-1] // groups
+    pack_size = max(1, PACK_CHANNELS // max(group_inputs, group_outputs))  # groups in a pack
     results = []
-    for low in range(0, groups, together):
-        high = min(low + together, groups)
-        dense = expand_block_diagonal(kernel[..., low * written : high * written], high - low)
-        results.append(convolve(x[..., low * read : high * read], dense, "SAME"))
+    for low in range(0, groups, pack_size):
+        high = min(low + pack_size, groups)
+        outputs = slice(low * group_outputs, high * group_outputs)
+        dense = expand_block_diagonal(kernel[..., outputs], high - low)
+        results.append(convolve(x[..., low * group_inputs : high * group_inputs], dense, "SAME"))
     return jnp.concatenate(results, axis=-1)
 
 
 def expand_block_diagonal(kernel: Array, groups: int) -> Array:
     """A grouped kernel [k, k, I, groups * O] as the dense one [k, k, groups * I, groups * O]."""
-    *size, read, written = kernel.shape
-    blocks = kernel.reshape(*size, 1, read, groups, written // groups)
-    own = jnp.eye(groups, dtype=kernel.dtype)[:, None, :, None]  # a group reads itself only
-    return (blocks * own).reshape(*size, groups * read, written)
+    *size, group_inputs, outputs = kernel.shape
+    blocks = kernel.reshape(*size, 1, group_inputs, groups, outputs // groups)
+    identity = jnp.eye(groups, dtype=kernel.dtype)[:, None, :, None]  # a group reads itself only
+    return (blocks * identity).reshape(*size, groups * group_inputs, outputs)

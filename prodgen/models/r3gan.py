@@ -1,15 +1,15 @@
 """The modern baseline without tricks: R3GAN (Huang et al. 2024), at any width and group size.
 
 Generator: a learned 4x4 start, scaled channel by channel by a linear map of the latent; stages of
-residual blocks with filtered doubling between them; a 1x1 convolution to the picture, no tanh. The
+residual blocks with filtered doubling between them; a 1x1 convolution to the image, no tanh. The
 discriminator is its mirror image. No normalisation, no mixing of examples. `model.group` > 0 gives
 the paper's inverted bottlenecks with grouped 3x3 convolutions; 0 gives its dense residual blocks
 (configuration D of its ladder), which are what a CPU computes fastest.
-`model.half` lets the blocks of both networks end at half the picture's side, with one convolution
+`model.half` lets the blocks of both networks end at half the image's side, with one convolution
 from there to pixels and back: the narrow convolutions at full size cost a CPU most and give least.
 Conditions enter as an embedding beside the latent that also scales each block's inner channels
 (FiLM, from zero), and in the discriminator by projection (Miyato & Koyama 2018). Without conditions
-what is left is the paper's network, but for a bias of the picture: backgrounds are one colour.
+this is the paper's network, with a bias added at the image: backgrounds are one colour.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
 from prodgen.models import blocks, resample
-from prodgen.models.conditioning import Embedding
+from prodgen.models.conditioning import Embedding, is_conditional
 from prodgen.models.grouped import convolve_grouped
+from prodgen.models.stages import stage_resolutions, stage_widths
 
 EMBEDDING_SIZE = 64  # width of the condition's embedding
 LEAKY_RELU_GAIN = math.sqrt(2 / 1.04)  # keeps the variance through a leaky ReLU of slope 0.2
@@ -56,17 +57,17 @@ class Block(nn.Module):
         if not self.group:
             init = scaled_normal(LEAKY_RELU_GAIN * self.depth**-0.5)
             h = leaky_relu(blocks.Conv(c, dtype=self.dtype, init=init, name="first")(x))
-            h = self._scaled(h, condition)
+            h = self._modulate(h, condition)
             last = blocks.Conv(c, dtype=self.dtype, init=zero, use_bias=False, name="last")
             return x + last(h)
         init = scaled_normal(LEAKY_RELU_GAIN * self.depth**-0.25)
         h = blocks.Conv(2 * c, 1, dtype=self.dtype, init=init, name="first")(x)
         h = Grouped(self.group, init, self.dtype, name="middle")(leaky_relu(h))
-        h = self._scaled(leaky_relu(h), condition)
+        h = self._modulate(leaky_relu(h), condition)
         last = blocks.Conv(c, 1, dtype=self.dtype, init=zero, use_bias=False, name="last")
         return x + last(h)
 
-    def _scaled(self, h: Array, condition: Array | None) -> Array:
+    def _modulate(self, h: Array, condition: Array | None) -> Array:
         if condition is None:
             return h
         zero = nn.initializers.zeros_init()
@@ -84,14 +85,13 @@ class Grouped(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         c = x.shape[-1]
-        kernel = self.param("kernel", self.kernel_init, (3, 3, self.group, c), jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), (c,), jnp.float32)
-        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        shape = (3, 3, self.group, c)
+        x, kernel, bias = blocks.kernel_and_bias(self, x, shape, self.kernel_init)
         return convolve_grouped(x, kernel, c // self.group) + bias
 
 
 class Generator(nn.Module):
-    """Latent [B, Z], conditions [B, K + 1 + 2A] -> picture [B, R, R, channels], not bounded.
+    """Latent [B, Z], conditions [B, K + 1 + 2A] -> image [B, R, R, channels], not bounded.
 
     widths and blocks are listed from the smallest stage, of `side` pixels, to the largest.
     """
@@ -136,7 +136,7 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Picture [B, R, R, C] and conditions -> logits [B]; widths as in the generator."""
+    """Image [B, R, R, C] and conditions -> logits [B]; widths as in the generator."""
 
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
@@ -164,7 +164,7 @@ class Discriminator(nn.Module):
                 if self.widths[stage - 1] != x.shape[-1]:
                     x = _pointwise_conv(self.widths[stage - 1], self.dtype, f"change{stage}")(x)
         c = self.widths[0]
-        # A depthwise convolution over the whole picture is a weighted sum of its places.
+        # A depthwise convolution over the whole image is a weighted sum of its positions.
         init = nn.initializers.normal(1 / x.shape[1])
         where = self.param("where", init, x.shape[1:], jnp.float32)
         x = jnp.einsum("bhwc,hwc->bc", x.astype(jnp.float32), where)
@@ -183,24 +183,18 @@ def _pointwise_conv(features: int, dtype: jnp.dtype, name: str) -> blocks.Conv:
     return blocks.Conv(features, 1, dtype=dtype, init=scaled_normal(1.0), use_bias=False, name=name)
 
 
-def sides(resolution: int) -> tuple[int, ...]:
-    """The resolutions of the stages, from 4 or 7 up to the picture's."""
-    return (resolution,) if resolution <= 7 else (*sides(resolution // 2), resolution)
-
-
 def build(config: ConfigDict, spec: Spec) -> tuple[Generator, Discriminator]:
     """The two networks of a config."""
-    wanted = config.model
-    stages = sides(spec.resolution // 2 if wanted.half else spec.resolution)
+    model = config.model
+    # Listed from the smallest stage to the largest.
+    sides = stage_resolutions(spec.resolution // 2 if model.half else spec.resolution)[::-1]
     shared = {
-        "widths": tuple(
-            min(wanted.width * 2**i, wanted.max_width) for i in reversed(range(len(stages)))
-        ),
-        "blocks": tuple(wanted.blocks if side <= wanted.block_side else 0 for side in stages),
-        "half": wanted.half,
-        "group": wanted.group,
-        "condition": wanted.condition and bool(spec.classes or spec.attributes),
-        "dtype": jnp.dtype(wanted.dtype),
+        "widths": stage_widths(model.width, model.max_width, len(sides))[::-1],
+        "blocks": tuple(model.blocks if side <= model.block_side else 0 for side in sides),
+        "half": model.half,
+        "group": model.group,
+        "condition": is_conditional(model, spec),
+        "dtype": jnp.dtype(model.dtype),
     }
-    generator = Generator(side=stages[0], channels=spec.channels, **shared)
+    generator = Generator(side=sides[0], channels=spec.channels, **shared)
     return generator, Discriminator(**shared)

@@ -1,7 +1,7 @@
 """Doubling and halving through the low-pass filter [1, 3, 3, 1], after StyleGAN2's upfirdn2d.
 
 (Karras et al. 2020, appendix B.) The filter is separable and of four taps, so weighted sums of
-shifted pictures beat any convolution. Borders are zeros. The two operations are each other's
+shifted images beat any convolution. Borders are zeros. The two operations are each other's
 transpose up to a factor: each one's gradient is stated as the other, to every order.
 """
 
@@ -22,7 +22,7 @@ def up(x: Array) -> Array:
     b, h, w, c = x.shape
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     rows = (x[:, :-2] + 3 * x[:, 1:-1], 3 * x[:, 1:-1] + x[:, 2:])
-    # Both axes before any interleaving: one pass over the large picture instead of two.
+    # Both axes before any interleaving: one pass over the large image instead of two.
     phases = [(v[:, :, :-2] + 3 * v[:, :, 1:-1], 3 * v[:, :, 1:-1] + v[:, :, 2:]) for v in rows]
     out = jnp.stack([jnp.stack(columns, axis=3) for columns in phases], axis=2) / 16
     return out.reshape(b, 2 * h, 2 * w, c)

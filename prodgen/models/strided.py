@@ -1,10 +1,10 @@
 """Stride-2 convolutions with the textbook layers' weights, computed without any stride.
 
-Of a kernel that doubles or halves a picture, each of the four phases of a pixel's position (even
-or odd row, even or odd column) meets its own taps only: a 5x5 kernel falls apart into 3x3, 3x2,
-2x3 and 2x2 taps of ordinary convolutions at the lower resolution, without a wasted multiplication.
-Between few channels a multiplication costs less than the passes over memory: there one convolution
-does all four phases, with zeros where a phase has fewer taps.
+A pixel's position has four phases (even or odd row, even or odd column). Of a kernel that doubles
+or halves an image, each phase uses its own taps only. A 5x5 kernel splits into 3x3, 3x2, 2x3 and
+2x2 taps of ordinary convolutions at the lower resolution, without a wasted multiplication.
+Between few channels a multiplication costs less than the passes over memory. There one convolution
+computes all four phases, with zeros where a phase has fewer taps.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from prodgen.core.types import Array
-from prodgen.models.blocks import Padding, convolve, depth_to_space, space_to_depth
+from prodgen.models.blocks import Padding, convolve, depth_to_space, kernel_and_bias, space_to_depth
 
-MIN_SPLIT_CHANNELS = 16  # with fewer high-resolution channels one convolution is the faster form
+MIN_SPLIT_CHANNELS = 16  # with fewer high-resolution channels one convolution is faster
 
 Phases = list[tuple[Array, Padding]]
 
 
 def phase_taps(size: int, shift: int) -> tuple[int, tuple[int, int]]:
-    """Which taps of an axis one phase meets: the first, then every second one; and their padding.
+    """The first tap that one phase uses along an axis (then every second one), and the padding.
 
-    Tap j stands at the position j - shift of the high resolution, seen from the low-resolution
-    pixel, and counts where that is even.
+    Tap j lies at the high-resolution position j - shift from the low-resolution pixel, and is used
+    where that is even.
     """
     first = shift % 2
     low = shift // 2
@@ -43,12 +43,16 @@ def split_phases(kernel: Array, shift: int, step: int) -> Phases:
 
 
 def merge_phases(parts: Phases, axis: int) -> tuple[Array, Padding]:
-    """The phases as one kernel, side by side in the channels of `axis` (2 read, 3 written)."""
+    """The phases as one kernel, side by side in the channels of `axis` (2: inputs, 3: outputs)."""
     padding = tuple(tuple(max(p[side][end] for _, p in parts) for end in (0, 1)) for side in (0, 1))
     kernels = []
-    for kernel, own in parts:
-        missing = [(padding[s][0] - own[s][0], padding[s][1] - own[s][1]) for s in (0, 1)]
-        kernels.append(jnp.pad(kernel, (*missing, (0, 0), (0, 0))))
+    for kernel, phase_padding in parts:
+        # Zeros around a phase's taps, up to the padding of the widest phase.
+        zeros = [
+            (whole[0] - own[0], whole[1] - own[1])
+            for whole, own in zip(padding, phase_padding, strict=True)
+        ]
+        kernels.append(jnp.pad(kernel, (*zeros, (0, 0), (0, 0))))
     return jnp.concatenate(kernels, axis), padding
 
 
@@ -74,7 +78,7 @@ def convolve_strided(x: Array, kernel: Array) -> Array:
 
 
 class Phased(nn.Module):
-    """What the two layers share: a textbook layer's `kernel` [k, k, I, O] and `bias` [O]."""
+    """The base of the two layers: a textbook layer's `kernel` [k, k, I, O] and `bias` [O]."""
 
     features: int
     size: int = 5
@@ -88,9 +92,7 @@ class Phased(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.size, self.size, x.shape[-1], self.features)
-        kernel = self.param("kernel", self.init, shape, jnp.float32)
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
-        x, kernel, bias = (v.astype(self.dtype) for v in (x, kernel, bias))
+        x, kernel, bias = kernel_and_bias(self, x, shape, self.init)
         return self.apply_kernel(x, kernel) + bias
 
 

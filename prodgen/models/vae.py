@@ -1,11 +1,11 @@
 """A convolutional variational autoencoder (Kingma & Welling 2014) with residual blocks.
 
-The encoder maps a picture to a diagonal normal q(h|x, c), the decoder a code h [B, Z] and a
-condition c to the parameters of p(x|h, c); losses/likelihoods.py says what these mean.
-The prior p(h|c) is learned (Sohn et al. 2015): a mug's codes need not lie where a chair's do.
-Outside this file nobody sees h: a latent is z = (h - mean(c)) / deviation(c), standard normal under
+The encoder maps an image to a diagonal normal q(h|x, c), the decoder a code h [B, Z] and a
+condition c to the parameters of p(x|h, c); losses/likelihoods.py defines these.
+The prior p(h|c) is learned (Sohn et al. 2015): mugs and chairs may have codes in different regions.
+Outside this file only z = (h - mean(c)) / std(c) is used. This latent is standard normal under
 the prior whatever the condition, and KL(q(h|x, c) || p(h|c)) = KL(q(z|x, c) || N(0, I)).
-Resolutions halve from the picture down to 4 or 7; widths double on the way, up to a limit.
+Resolutions halve from the image down to 4 or 7; widths double on the way, up to a limit.
 """
 
 from __future__ import annotations
@@ -16,15 +16,10 @@ from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
-from prodgen.models.conditioning import Embedding
+from prodgen.models.conditioning import Embedding, is_conditional
+from prodgen.models.stages import stage_resolutions, stage_widths
 
 EMBEDDING_SIZE = 128  # width of the condition's embedding
-
-
-def sides(resolution: int) -> tuple[int, ...]:
-    """The internal resolutions of a picture's: half of it, a quarter, ... down to 4 or 7."""
-    half = resolution // 2
-    return (half,) if half <= 7 else (half, *sides(half))
 
 
 class Encoder(nn.Module):
@@ -114,48 +109,50 @@ class VAE(nn.Module):
             self.embedding = Embedding(EMBEDDING_SIZE, self.dtype)
             self.prior = Prior(self.latent, self.dtype)
 
-    def _given(self, conditions: Array) -> tuple[Array | None, Array, Array]:
+    def _embed(self, conditions: Array) -> tuple[Array | None, Array, Array]:
         """The condition's embedding, and the prior's mean and log variance."""
         if not self.condition:
             standard = jnp.zeros((len(conditions), self.latent))
             return None, standard, standard
-        embedded = self.embedding(conditions)
-        return embedded, *self.prior(embedded)
+        embedding = self.embedding(conditions)
+        return embedding, *self.prior(embedding)
 
     def encode(self, image: Array, conditions: Array) -> tuple[Array, Array]:
         """Mean and log variance [B, Z] of q(z|x, c); image float [B, R, R, C] in [-1, 1]."""
-        return self._encode(image, *self._given(conditions))
+        return self._encode(image, *self._embed(conditions))
 
     def _encode(
-        self, image: Array, embedded: Array | None, mean: Array, log_variance: Array
+        self, image: Array, embedding: Array | None, mean: Array, log_variance: Array
     ) -> tuple[Array, Array]:
-        code, spread = self.encoder(image, embedded)
-        return (code - mean) * jnp.exp(-0.5 * log_variance), spread - log_variance
+        code_mean, code_log_variance = self.encoder(image, embedding)
+        # From the code h to the latent z, standard normal under the prior.
+        z_mean = (code_mean - mean) * jnp.exp(-0.5 * log_variance)
+        return z_mean, code_log_variance - log_variance
 
     def decode(self, z: Array, conditions: Array) -> Array:
         """The parameters of p(x|z, c), [B, R, R, channels]."""
-        return self._decode(z, *self._given(conditions))
+        return self._decode(z, *self._embed(conditions))
 
-    def _decode(self, z: Array, embedded: Array | None, mean: Array, log_variance: Array) -> Array:
-        return self.decoder(mean + jnp.exp(0.5 * log_variance) * z, embedded)
+    def _decode(self, z: Array, embedding: Array | None, mean: Array, log_variance: Array) -> Array:
+        return self.decoder(mean + jnp.exp(0.5 * log_variance) * z, embedding)
 
     def __call__(self, image: Array, noise: Array, conditions: Array) -> tuple[Array, ...]:
         """(output, mean, log variance) with z = mean + exp(log variance / 2) * noise [B, Z]."""
-        given = self._given(conditions)
-        mean, log_variance = self._encode(image, *given)
+        prior = self._embed(conditions)
+        mean, log_variance = self._encode(image, *prior)
         z = mean + jnp.exp(0.5 * log_variance) * noise
-        return self._decode(z, *given), mean, log_variance
+        return self._decode(z, *prior), mean, log_variance
 
 
 def build(config: ConfigDict, spec: Spec, channels: int) -> VAE:
     """The network of a config; `channels` is what the likelihood needs a pixel."""
-    wanted, stages = config.model, sides(spec.resolution)
+    model, sides = config.model, stage_resolutions(spec.resolution // 2)
     return VAE(
-        widths=tuple(min(wanted.width * 2**i, wanted.max_width) for i in range(len(stages))),
-        blocks=tuple(wanted.blocks if side <= wanted.block_side else 0 for side in stages),
-        latent=wanted.latent,
-        side=stages[-1],
+        widths=stage_widths(model.width, model.max_width, len(sides)),
+        blocks=tuple(model.blocks if side <= model.block_side else 0 for side in sides),
+        latent=model.latent,
+        side=sides[-1],
         channels=channels,
-        condition=wanted.condition and bool(spec.classes or spec.attributes),
-        dtype=jnp.dtype(wanted.dtype),
+        condition=is_conditional(model, spec),
+        dtype=jnp.dtype(model.dtype),
     )
