@@ -122,9 +122,9 @@ def test_interpolation_moves(run, tmp_path):
 
 def test_spherical_keeps_the_ends_and_the_length():
     a, b = np.float32([3, 0, 0]), np.float32([0, 3, 0])
-    found = interpolate.spherical(a, b, np.array([0.0, 0.5, 1.0]))
+    found = interpolate.slerp(a, b, np.array([0.0, 0.5, 1.0]))
     np.testing.assert_allclose(found, [a, np.float32([1, 1, 0]) * 3 / np.sqrt(2), b], atol=1e-6)
-    np.testing.assert_allclose(interpolate.spherical(a, 2 * a, np.array([0.5])), [[4.5, 0, 0]])
+    np.testing.assert_allclose(interpolate.slerp(a, 2 * a, np.array([0.5])), [[4.5, 0, 0]])
 
 
 def test_traversal_names_the_most_active_first(run, model, tmp_path):
