@@ -44,7 +44,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     row = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
     conditions = {name: value.repeat(len(z), axis=0) for name, value in row.items()}
     names = [f"{i + 1} ({gain:.2f})" for i, gain in enumerate(gains[:rows])]
-    sheet = pixels.draw_contact_sheet(model.decode(z, conditions), len(values), row_names=names, side=96)
+    sheet = pixels.draw_contact_sheet(
+        model.decode(z, conditions), len(values), row_names=names, side=96
+    )
     details = {
         "directions": directions[:rows].tolist(),
         "gains": gains[:rows].tolist(),

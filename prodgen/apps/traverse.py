@@ -45,7 +45,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     row = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
     conditions = {name: value.repeat(len(z), axis=0) for name, value in row.items()}
     names = [f"z{latent} ({activity[latent]:.2f})" for latent in order]
-    sheet = pixels.draw_contact_sheet(model.decode(z, conditions), len(values), row_names=names, side=96)
+    sheet = pixels.draw_contact_sheet(
+        model.decode(z, conditions), len(values), row_names=names, side=96
+    )
     details = {
         "latents": order.tolist(),
         "activity": [round(float(activity[latent]), 4) for latent in order],

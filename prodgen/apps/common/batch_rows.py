@@ -32,7 +32,10 @@ from prodgen.photo import backdrop, cutout
 
 @dataclasses.dataclass(frozen=True)
 class BatchImage:
-    """An image uint8 [H, W, C], its entry in the manifest, and one of provenance.DIGITAL_SOURCE_TYPES."""
+    """An image uint8 [H, W, C] and its entry in the manifest.
+
+    source: a key of provenance.DIGITAL_SOURCE_TYPES.
+    """
 
     image: np.ndarray
     details: dict[str, Any]
@@ -104,7 +107,8 @@ def pick_conditions(model: Model, request: Order, k: int) -> Batch:
 def edit_photo(context: Context, request: Order) -> list[BatchResult]:
     """All images of a row with a photo.
 
-    BadData or RejectedItem where the photo cannot be used, or an edit changes pixels outside its mask.
+    BadData or RejectedItem where the photo cannot be used, or an edit changes pixels outside its
+    mask.
     """
     if request.edit == "vary":
         return vary_photo(context, request)

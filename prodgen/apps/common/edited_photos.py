@@ -23,6 +23,6 @@ def open_shot(path: Path, cutter: Callable) -> Shot:
 
 
 def source_of_edit(edited: Edited, photo: Path) -> str:
-    """One of provenance.DIGITAL_SOURCE_TYPES: whether a model took part in the edit, or in the photo."""
+    """A key of provenance.DIGITAL_SOURCE_TYPES: whether a model took part in edit or photo."""
     is_synthetic = edited.how == "generated" or provenance.is_generated(photo)
     return SYNTHETIC if is_synthetic else "composed"

@@ -123,7 +123,7 @@ class Output:
         details: dict[str, Any],
         source: str = "generated",
     ) -> None:
-        """An image as a PNG that states its origin; `source` is one of provenance.DIGITAL_SOURCE_TYPES."""
+        """A PNG that states its origin; source: a key of provenance.DIGITAL_SOURCE_TYPES."""
         self.write(name, self.png_encoder.encode_png(image, source), details)
 
     def write_apng(self, name: str, frames: Sequence[np.ndarray], details: dict[str, Any]) -> None:

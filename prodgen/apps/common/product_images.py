@@ -70,7 +70,8 @@ def read_products(paths: list[Path], limit: int) -> list[ProductImage]:
 def cut_out_product(image: np.ndarray) -> np.ndarray:
     """The product of an image uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4].
 
-    The alpha separates it, else the flat background (photo/plain.py). `RejectedItem` without a product.
+    The alpha separates it, else the flat background (photo/plain.py). RejectedItem without a
+    product.
     """
     result = cutout.cut(image, cutout.method("plain"))
     if result.verdict.failure:
