@@ -23,7 +23,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from prodgen.apps.common.listing import files
+from prodgen.apps.common.image_files import list_image_files
 from prodgen.cli import commandline
 from prodgen.config import registry
 from prodgen.core.errors import MissingInput, RejectedItem
@@ -72,7 +72,7 @@ def grounds(side: int, folder: str) -> dict[str, list[np.ndarray]]:
     grain = np.random.default_rng(0).normal(0, 2, wall.shape)
     found = {"wall": [wall + grain]}
     if folder:
-        paths = files(Path(folder), "--backgrounds")[:16]
+        paths = list_image_files(Path(folder), "--backgrounds")[:16]
         found["clutter"] = [
             np.asarray(corner(Image.open(path).convert("RGB")).resize((side, side)))
             for path in paths

@@ -20,8 +20,8 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import prodgen
-from prodgen.apps.common import colours, listing
-from prodgen.apps.common.offline_evaluation import load_extractors
+from prodgen.apps.common import image_files, named_colours
+from prodgen.apps.common.extractors import load_extractors
 from prodgen.cli import commandline
 from prodgen.core import decode, pixels
 from prodgen.core.errors import RejectedItem, UsageError
@@ -62,7 +62,7 @@ def held_back(run: Model, folder: Path) -> list[ProductPhoto]:
     shots = []
     for name in store.names(ids):
         try:
-            picture = decode.decode_file(folder / name, listing.MAX_PIXELS)
+            picture = decode.decode_file(folder / name, image_files.MAX_PIXELS)
             shots.append(ProductPhoto.from_image(picture, cutter))
         except RejectedItem as reason:
             print(f"left out: {name}: {reason}", file=sys.stderr)
@@ -79,12 +79,14 @@ def edited(
     shots: list[ProductPhoto], targets: list[str], inverter: Inverter, strength: float
 ) -> dict[str, list[EditedPhoto]]:
     """Each photo in its new colour, by both methods."""
-    rgb = [colours.NAMED[name] for name in targets]
+    rgb = [named_colours.PRODUCT_COLOURS[name] for name in targets]
     both = zip(shots, rgb, strict=True)
     found = {"classical": [photo_edits.recolour_photo(shot, to, strength) for shot, to in both]}
     try:
         found["generated"] = [
-            photo_edits.recolour_with_model(shot, inverter, to, colours.NAMED, strength)
+            photo_edits.recolour_with_model(
+                shot, inverter, to, named_colours.PRODUCT_COLOURS, strength
+            )
             for shot, to in zip(shots, rgb, strict=True)
         ]
     except UsageError as error:
@@ -120,7 +122,7 @@ def main(argv: list[str]) -> None:
     inverter = Remembering(run, run.reference_classifier(run.say), run.say)
     shots = held_back(run, Path(FLAGS.images))
     dice = np.random.default_rng(FLAGS.seed)
-    targets = list(dice.choice(list(colours.NAMED), len(shots)))
+    targets = list(dice.choice(list(named_colours.PRODUCT_COLOURS), len(shots)))
     extractor = load_extractors((FLAGS.extractor,))[0][-1]
     gallery = extractor(squares([shot.photo for shot in shots]))
     result, rows = {"photos": len(shots), "extractor": FLAGS.extractor}, {}

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from prodgen.apps.common.options import Options, RunOptions
+from prodgen.apps.common.option_groups import Options, RunOptions
 from prodgen.cli import commandline, modes, reference
 from prodgen.cli.options import list_options
 from prodgen.config import registry
@@ -79,14 +79,14 @@ SAMPLE_ERRORS = [
     (["--workdir=nowhere", "--frames=8"], 2,
      "--frames is not read by --mode=grid | next: leave it out; it is read by interpolate"),
     (["--wrokdir=nowhere"], 2, "did you mean workdir?"),
-    (["--mode=gate"], 2, "name a picture"),
-    (["--mode=cutout"], 2, "name a picture"),
+    (["--mode=gate"], 2, "name an image"),
+    (["--mode=cutout"], 2, "name an image"),
     (["--mode=gate", "--images=x", "--cutout=plain"], 2, "it is read by cutout, edit"),
     (["--mode=gate", "--images=x", "--workdir=x"], 2, "--workdir is not read by --mode=gate"),
     (["--mode=cutout", "--images=x", "--cutout=magic"], 2, "grabcut"),
     (["--mode=cutout", "--images=x", "--model=x"], 2, "it is read with --cutout=neural"),
     (["--mode=gate", "--images=x", "--profile=any"], 2, "white_main"),
-    (["--mode=compose"], 2, "name pictures"),
+    (["--mode=compose"], 2, "name images"),
     (["--mode=compose", "--images=x", "--layout=poster"], 2, "sprites"),
     (["--mode=compose", "--images=x", "--cell=64"], 2, "it is read with --layout=sprites"),
     (["--mode=gate", "--images=x", "--mark"], 2, "--mark is not read by --mode=gate"),
@@ -101,7 +101,7 @@ SAMPLE_ERRORS = [
     (["--mode=grid", "--workdir=x", "--temperature=nan"], 2, "not a finite number"),
     (["--mode=grid", "--workdir=x", "--out=sheet.pgn"], 2, "is not a .png file"),
     (["--mode=vary", "--workdir=x", "--out=sheet.png"], 2, "--mode=vary writes a folder"),
-    (["--mode=grid", "--workdir=x", "--step=abc"], 2, "--step=abc is no checkpoint"),
+    (["--mode=grid", "--workdir=x", "--step=abc"], 2, "--step=abc is not a checkpoint"),
     (["--mode=evaluate", "--workdir=x", "--extractors=home"], 2, "known: efficientnet_lite0"),
     (["--mode=edit", "--images=x", "--edit=background", "--step=latest"], 2, "without --workdir"),
     (["--mode=edit", "--images=x", "--edit=recolour", "--colour=red", "--method=classical",
@@ -178,7 +178,7 @@ NEW_MODE = '''"""--mode=count: how many images a folder holds."""
 
 import dataclasses
 
-from prodgen.apps.common.options import Options as CommonOptions
+from prodgen.apps.common.option_groups import Options as CommonOptions
 from prodgen.cli.options import option
 
 

@@ -1,22 +1,22 @@
-"""--mode=batch: a catalogue's missing pictures, a row of --table a request.
+"""--mode=batch: a catalogue's missing images, a row of --table a request.
 
-Writes the pictures into a folder, manifest.jsonl with a line a picture, and problems.csv with the
-rows that could not be made and why; these do not stop the rest. Killed and started again, it makes
-what is missing, and ends with the same bytes.
+Writes the images into a folder, manifest.jsonl with a line an image, and problems.csv with the
+rows that could not be fulfilled and why; these do not stop the others. An interrupted batch that is
+started again computes what is missing, and ends with the same bytes.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prodgen.apps.common.ledger import Ledger
-from prodgen.apps.common.options import FitOptions, PngOptions, RunOptions
-from prodgen.apps.common.output import Output, Stamp, say
+from prodgen.apps.common.batch_progress import BatchProgress
+from prodgen.apps.common.option_groups import FitOptions, PngOptions, RunOptions
+from prodgen.apps.common.output import Output, PngEncoder, say
 from prodgen.cli.options import option
 from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, ProdgenError, RejectedItem, UsageError
@@ -25,16 +25,14 @@ from prodgen.editing import FIT_STEPS, batch_requests
 from prodgen.editing.batch_requests import BatchRequest
 
 if TYPE_CHECKING:
-    from prodgen.apps.common.rows import Found, Means
+    from prodgen.apps.common.batch_rows import BatchResult, Context
     from prodgen.model import Model
 
 PROBLEMS = "problems.csv"
-# Options of which a picture depends, with the defaults that leave no trace in its key.
-CHANGING = {"metadata": True, "mark": False, "guard": True, "steps": FIT_STEPS}
-SAMPLES, PHOTOS = 640, 20  # pictures, and rows with a photo, between two words of progress
+# Options that change an image -> the default, which is left out of the image's key.
+DEFAULTS_OF_KEY = {"metadata": True, "mark": False, "guard": True, "steps": FIT_STEPS}
+PROGRESS_SAMPLES, PROGRESS_PHOTOS = 640, 20  # images, and photos, between two lines of progress
 Problem = tuple[int, str]  # line of the table, reason
-Put = Callable[["Piece", "Found"], None]
-Settle = Callable[[], list[Problem]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,154 +51,177 @@ class Options(RunOptions, FitOptions, PngOptions):
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
-    """One picture of an order: the k-th, in `file`; `entry` begins its line of the manifest."""
+class PendingImage:
+    """One image of a request: the k-th, in `file`; `entry` begins its line of the manifest."""
 
-    order: BatchRequest
+    request: BatchRequest
     k: int
     file: str
     entry: dict[str, Any]
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
-    """Make every picture of --table; the files written are named, and those that were there."""
-    from prodgen.apps.common import rows
+    """Write every image of --table; the paths of all, those of earlier commands included."""
+    from prodgen.apps.common import batch_rows
+    from prodgen.apps.common.batch_rows import Context
+    from prodgen.editing.guard import Guard
 
     table = Path(options.table).expanduser()
-    wanted, problems = _orders(batch_requests.read_table(table), model, table.parent)
-    for order in wanted:
-        out.stamp.check(rows.side(order, model), f"line {order.line}: ")
-    ledger = Ledger(
-        out.locate(options.output), [file for order in wanted for file in order.file_names()]
+    requests, problems = read_requests(table, model)
+    for request in requests:
+        side = batch_rows.min_side(request, model)
+        out.png_encoder.check_mark(side, f"line {request.line}: ")
+
+    # The images that are missing, or whose row, photo, run or options have changed.
+    files = [file for request in requests for file in request.file_names()]
+    progress = BatchProgress(out.locate(options.output), files)
+    pending_images = list(
+        list_missing(requests, progress, describe_origin(model, options), table.parent)
     )
-    pieces = list(_missing(wanted, ledger, _origin(model, options), table.parent))
-    say(f"{len(ledger)} pictures are there, {len(pieces)} are to be made")
-    means = rows.make_means(model, options, table.parent, [piece.order for piece in pieces])
+    say(f"{len(progress)} images are there, {len(pending_images)} are to be made")
+
+    # Only what these images need is built.
+    needs_guard = options.guard and any(pending.request.needs_guard for pending in pending_images)
+    needs_inverter = any(pending.request.needs_inversion for pending in pending_images)
+    inverter = model.open_inverter(say, options.steps) if needs_inverter else None
+    context = Context(model, table.parent, inverter, Guard(model) if needs_guard else None)
     with futures.ThreadPoolExecutor(2) as pool:
-        put, settle = _writer(means, out.mode, options, ledger, pool)
-        _samples(means, [p for p in pieces if not p.order.photo], put)
-        problems += _of_photos(means, [p for p in pieces if p.order.photo], put, settle)
-        problems += settle()
-    written = ledger.close()
-    problems += ledger.refused()
-    written.append(_report(ledger.folder / PROBLEMS, sorted(problems)))
+        writer = ImageWriter(context, out.mode, options, progress, pool)
+        write_samples(context, [p for p in pending_images if not p.request.photo], writer)
+        problems += write_edits(context, [p for p in pending_images if p.request.photo], writer)
+        problems += writer.wait()
+
+    paths = progress.close()
+    problems += progress.refusals()
+    paths.append(progress.folder / PROBLEMS)
+    write_atomically(paths[-1], format_csv(["line", "problem"], sorted(problems)))
     if problems:
-        say(f"{len(problems)} rows have problems: {written[-1]}; the first: {problems[0][1]}")
-    if not len(ledger):
-        raise BadData("no picture could be made", f"see {PROBLEMS} for the reasons")
-    return written
+        say(f"{len(problems)} rows have problems: {paths[-1]}; the first: {problems[0][1]}")
+    if not len(progress):
+        raise BadData("no image could be made", f"see {PROBLEMS} for the reasons")
+    return paths
 
 
-def _orders(
-    table: Sequence[tuple[int, Any]], model: Model, folder: Path
-) -> tuple[list[BatchRequest], list[Problem]]:
-    """The orders that can be made, and the problems of the other rows."""
-    from prodgen.apps.common import rows
+def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[Problem]]:
+    """The requests that can be fulfilled, and the problems of the other rows."""
+    from prodgen.apps.common import batch_rows
 
-    found, problems, names = [], [], set()
-    for line, row in table:
+    requests, problems, names = [], [], set()
+    for line, row in batch_requests.read_table(table):
         try:
-            order = batch_requests.parse_request(line, row, model.conditions, folder)
-            if order.name.casefold() in names:
-                raise UsageError(f"another row has the name {order.name!r} already")
-            rows.check(order, model, folder)
-            names.add(order.name.casefold())
-            found.append(order)
+            request = batch_requests.parse_request(line, row, model.conditions, table.parent)
+            if request.name.casefold() in names:
+                raise UsageError(f"another row has the name {request.name!r} already")
+            batch_rows.check_request(request, model, table.parent)
+            names.add(request.name.casefold())
+            requests.append(request)
         except ProdgenError as error:
-            said = str(error).replace("--label=", "category ").replace("--attributes", "attributes")
-            problems.append((line, said))
-    return found, problems
+            # Columns have no dashes: the message speaks of the table, not of flags.
+            text = str(error).replace("--label=", "category ")
+            problems.append((line, text.replace("--attributes", "attributes")))
+    return requests, problems
 
 
-def _origin(model: Model, options: Options) -> str:
-    """The run, and those flags, of any row, that change a picture and are not as by default."""
-    flags = {name: getattr(options, name) for name in CHANGING}
-    changed = [f"{name}={value}" for name, value in flags.items() if value != CHANGING[name]]
-    return " ".join([model.run.record["fingerprint"], str(model.run.step), *changed])
+def describe_origin(model: Model, options: Options) -> str:
+    """The run, and the options that change an image of any row and differ from their default."""
+    flags = {name: getattr(options, name) for name in DEFAULTS_OF_KEY}
+    changes = [f"{name}={value}" for name, value in flags.items() if value != DEFAULTS_OF_KEY[name]]
+    return " ".join([model.run.record["fingerprint"], str(model.run.step), *changes])
 
 
-def _missing(
-    wanted: Sequence[BatchRequest], ledger: Ledger, origin: str, folder: Path
-) -> Iterator[Piece]:
-    for order in wanted:
-        key, inputs = order.key(origin), order.input_hashes(folder)
-        entry = {"line": order.line, "key": key, "seed": order.seed}
+def list_missing(
+    requests: Sequence[BatchRequest], progress: BatchProgress, origin: str, folder: Path
+) -> Iterator[PendingImage]:
+    """The images that are not done, with the first fields of their lines."""
+    for request in requests:
+        key, inputs = request.key(origin), request.input_hashes(folder)
+        entry = {"line": request.line, "key": key, "seed": request.seed}
         entry |= {"inputs": inputs} if inputs else {}
-        for k, file in enumerate(order.file_names()):
-            if not ledger.has(file, key, inputs):
-                yield Piece(order, k, file, entry | {"index": k})
+        for k, file in enumerate(request.file_names()):
+            if not progress.is_done(file, key, inputs):
+                yield PendingImage(request, k, file, entry | {"index": k})
 
 
-def _samples(means: Means, pieces: Sequence[Piece], put: Put) -> None:
-    """Make what needs no photo, of whatever rows together."""
-    from prodgen.apps.common import rows
+def write_samples(
+    context: Context, pending_images: Sequence[PendingImage], writer: ImageWriter
+) -> None:
+    """Compute the images without a photo, those of several rows together."""
+    from prodgen.apps.common import batch_rows
 
-    found = rows.samples(means, [(piece.order, piece.k) for piece in pieces])
-    for i, (piece, one) in enumerate(zip(pieces, found, strict=True)):
-        if i % SAMPLES == 0:
-            say(f"{i} of {len(pieces)} samples")
-        put(piece, one)
+    requests, indices = (
+        [pending.request for pending in pending_images],
+        [pending.k for pending in pending_images],
+    )
+    results = batch_rows.draw_samples(context, requests, indices)
+    for i, (pending, result) in enumerate(zip(pending_images, results, strict=True)):
+        if i % PROGRESS_SAMPLES == 0:
+            say(f"{i} of {len(pending_images)} samples")
+        writer.submit(pending, result)
 
 
-def _of_photos(means: Means, pieces: Sequence[Piece], put: Put, settle: Settle) -> list[Problem]:
-    """Make the rows with a photo, each whole; the missing ones of its pictures are written."""
-    from prodgen.apps.common import rows
+def write_edits(
+    context: Context, pending_images: Sequence[PendingImage], writer: ImageWriter
+) -> list[Problem]:
+    """Compute all images of each row with a photo, and write those of them that are missing."""
+    from prodgen.apps.common import batch_rows
 
-    problems, groups = [], list(_by_order(pieces))
-    for i, (order, own) in enumerate(groups):
-        if i % PHOTOS == 0:
+    problems: list[Problem] = []
+    groups = [
+        (request, list(group))
+        for request, group in itertools.groupby(pending_images, key=lambda pending: pending.request)
+    ]
+    for i, (request, group) in enumerate(groups):
+        if i % PROGRESS_PHOTOS == 0:
             say(f"{i} of {len(groups)} rows with a photo")
         try:
-            found = rows.of_photo(means, order)
+            results = batch_rows.edit_photo(context, request)
         except (ProdgenError, RejectedItem) as error:
-            problems.append((order.line, str(error)))
+            problems.append((request.line, str(error)))
             continue
-        problems += settle()  # photos are large: those of one row at most wait for the disk
-        for piece in own:
-            put(piece, found[piece.k])
+        problems += writer.wait()  # photos are large: at most those of one row wait in memory
+        for pending in group:
+            writer.submit(pending, results[pending.k])
     return problems
 
 
-def _by_order(pieces: Sequence[Piece]) -> Iterator[tuple[BatchRequest, list[Piece]]]:
-    """The orders of which pieces are missing, with these."""
-    for order, own in itertools.groupby(pieces, key=lambda piece: piece.order):
-        yield order, list(own)
+class ImageWriter:
+    """Finishes, encodes and writes images in the threads of a pool."""
 
+    def __init__(
+        self,
+        context: Context,
+        mode: str,
+        options: Options,
+        progress: BatchProgress,
+        pool: futures.Executor,
+    ):
+        self._context, self._mode, self._options = context, mode, options
+        self._progress, self._pool = progress, pool
+        self._jobs: list[tuple[PendingImage, futures.Future]] = []
 
-def _writer(
-    means: Means, mode: str, options: Options, ledger: Ledger, pool: futures.Executor
-) -> tuple[Put, Settle]:
-    """put(piece, found) finishes a picture and writes it in another thread, or the reason why it
-    is refused; settle() waits for all and gives the problems of those that could not be."""
-    from prodgen.apps.common import rows
+    def submit(self, pending: PendingImage, result: BatchResult) -> None:
+        """Write an image, or the reason why it is refused, in another thread."""
+        self._jobs.append((pending, self._pool.submit(self._write, pending, result)))
 
-    waiting = []
-
-    def write(piece: Piece, found: Found) -> None:
-        if isinstance(found, RejectedItem):
-            ledger.refuse(piece.file, f"{piece.file}: {found}", piece.entry)
-            return
-        stamp = Stamp(means.model, mode, options, piece.order.seed)
-        shown = rows.finished(found.picture, piece.order, means.folder)
-        ledger.put(piece.file, stamp.png(shown, found.source), piece.entry | found.details)
-
-    def put(piece: Piece, found: Found) -> None:
-        waiting.append((piece, pool.submit(write, piece, found)))
-
-    def settle() -> list[Problem]:
+    def wait(self) -> list[Problem]:
+        """Wait for all images; the problems of those that could not be written."""
         problems = []
-        for piece, job in waiting:
+        for pending, job in self._jobs:
             try:
                 job.result()
             except (ProdgenError, RejectedItem) as error:
-                problems.append((piece.order.line, f"{piece.file}: {error}"))
-        waiting.clear()
+                problems.append((pending.request.line, f"{pending.file}: {error}"))
+        self._jobs.clear()
         return problems
 
-    return put, settle
+    def _write(self, pending: PendingImage, result: BatchResult) -> None:
+        from prodgen.apps.common import batch_rows
 
-
-def _report(path: Path, problems: Sequence[Problem]) -> Path:
-    """problems.csv: a line a row of the table that could not be made, or not in full."""
-    write_atomically(path, format_csv(["line", "problem"], problems))
-    return path
+        if isinstance(result, RejectedItem):
+            self._progress.record_refusal(pending.file, f"{pending.file}: {result}", pending.entry)
+            return
+        request = pending.request
+        image = batch_rows.finish_image(result.image, request, self._context.folder)
+        encoder = PngEncoder(self._context.model, self._mode, self._options, request.seed)
+        content = encoder.encode_png(image, result.source)
+        self._progress.write_image(pending.file, content, pending.entry | result.details)

@@ -1,4 +1,4 @@
-"""--mode=compose: an advert's banner, or a game's sprite sheet, from pictures of products.
+"""--mode=compose: an advert's banner, or a game's sprite sheet, from images of products.
 
 Needs no run. --recolour shows each product in other colours.
 """
@@ -12,17 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from prodgen.apps.common import colours, grounds, subjects
-from prodgen.apps.common.options import MAX_IMAGES, PngOptions
-from prodgen.apps.common.output import MANIFEST, Output, entries, refuse_taken, say
-from prodgen.apps.common.subjects import Subject
+from prodgen.apps.common import backgrounds, named_colours, product_images
+from prodgen.apps.common.option_groups import MAX_IMAGES, PngOptions
+from prodgen.apps.common.output import MANIFEST, Output, check_overwrite, read_manifest, say
+from prodgen.apps.common.product_images import ProductImage
 from prodgen.cli.options import option
 from prodgen.core.errors import UsageError
 from prodgen.photo import banner, recolour, sprites, text_layout
 
-SHOWN = {"banner": 4, "sprites": 256}  # products, unless --n asks for others
+MAX_PRODUCTS = {"banner": 4, "sprites": 256}  # unless --n gives another number
 ORIGINAL = "original"  # among the colours of --recolour: the product as it is
-ENLARGED = 1.5  # times: beyond, a product looks soft, and it is said
+SOFT_SCALE = 1.5  # times: products that are enlarged more are reported, since they look soft
 BANNER, SPRITES = {"layout": ("banner",)}, {"layout": ("sprites",)}
 
 
@@ -52,126 +52,153 @@ class Options(PngOptions):
         return f"{self.layout}.png"
 
     def check(self, workdir: Path | None) -> None:
+        """Everything about the flags that can be wrong, before an image is read."""
         if not self.images:
-            raise UsageError("--mode=compose needs --images", "name pictures or a folder of them")
-        checked(self)
+            raise UsageError("--mode=compose needs --images", "name images or a folder of them")
+        banner.parse_size(self.size)
+        for name in set(self.recolour) - {ORIGINAL}:
+            named_colours.parse_colour(name, "--recolour")
+        if self.cell not in sprites.CELL_SIZES:
+            sizes = ", ".join(map(str, sprites.CELL_SIZES))
+            raise UsageError(f"--cell={self.cell} is not a power of two", f"one of {sizes}")
+        text_layout.check_glyphs(self.text, self.font)
+        backgrounds.parse_background(self.background)
 
 
 def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write banner.png, or sprites.png and its atlas sprites.json; --out names another file."""
     target = out.locate(options.output)
     names = [target.name] + ([f"{target.stem}.json"] if options.layout == "sprites" else [])
-    refuse_taken(target.parent, names, out.mode)
-    paths = subjects.listed(options.images, _own(target))
-    limit = options.n or SHOWN[options.layout]
-    found = subjects.read(paths, limit)
+    check_overwrite(target.parent, names, out.mode)
+
+    # What this mode has written beside the target before is no product image.
+    entries = read_manifest(target.parent / MANIFEST).items()
+    own_names = [name for name, entry in entries if entry.get("mode") == "compose"]
+    own_files = {(target.parent / name).resolve() for name in own_names}
+    paths = product_images.list_product_files(options.images, own_files)
+    limit = options.n or MAX_PRODUCTS[options.layout]
+    products = product_images.read_products(paths, limit)
     if len(paths) > limit:
-        say(f"the first {limit} of {len(paths)} pictures are on it; --n takes others")
-    shown = [one for subject in found for one in in_colours(subject, options.recolour)]
-    made = any(subject.generated for subject in found)
-    done = "composed of generated pictures" if made else "composed"
-    write = _banner if options.layout == "banner" else _sprites
-    write(options, shown, out, target.name, done)
+        say(f"the first {limit} of {len(paths)} images are used; --n sets another number")
+
+    colourways = [
+        way for product in products for way in recolour_product(product, options.recolour)
+    ]
+    is_synthetic = any(product.is_generated for product in products)
+    source = "composed of generated pictures" if is_synthetic else "composed"
+    write = write_banner if options.layout == "banner" else write_sprites
+    write(options, colourways, out, target.name, source)
     return out.close()
 
 
-def checked(options: Options) -> None:
-    """Everything about the flags that can be wrong, before a picture is read."""
-    banner.parse_size(options.size)
-    for name in set(options.recolour) - {ORIGINAL}:
-        colours.parse(name, "--recolour")
-    if options.cell not in sprites.CELL_SIZES:
-        known = ", ".join(map(str, sprites.CELL_SIZES))
-        raise UsageError(f"--cell={options.cell} is not a power of two", f"one of {known}")
-    text_layout.check_glyphs(options.text, options.font)
-    grounds.parse(options.background)
-
-
-def _own(target: Path) -> set[Path]:
-    """What this mode has written beside the target before, which is no product picture."""
-    written = entries(target.parent / MANIFEST)
-    names = [name for name, entry in written.items() if entry.get("mode") == "compose"]
-    return {(target.parent / name).resolve() for name in names}
-
-
-def in_colours(subject: Subject, names: Sequence[str]) -> list[tuple[Subject, dict[str, Any]]]:
-    """The subject in each colour, or as it is, with what the manifest says about it."""
-    if not names:
-        return [(subject, {"name": subject.name})]
-    found = []
-    for name in names:
+def recolour_product(
+    product: ProductImage, names: Sequence[str]
+) -> list[tuple[ProductImage, dict[str, Any]]]:
+    """The product in each colour, or as it is without names, with its entry of the manifest."""
+    colourways = []
+    for name in names or [ORIGINAL]:
         if name == ORIGINAL:
-            found.append((subject, {"name": subject.name}))
+            colourways.append((product, {"name": product.name}))
             continue
-        asked = colours.parse(name, "--recolour")
-        pixels, alpha = subject.pixels[..., :3], subject.pixels[..., 3]
-        done = recolour.recolour(pixels, alpha > 0, asked, region="dominant")
+        target = named_colours.parse_colour(name, "--recolour")
+        rgb, alpha = product.pixels[..., :3], product.pixels[..., 3]
+        result = recolour.recolour(rgb, alpha > 0, target, region="dominant")
         say(
-            f"{subject.name} in {name}: "
-            f"CIEDE2000 {done.delta_e_before:.1f} to {done.delta_e_after:.1f}"
+            f"{product.name} in {name}: CIEDE2000 {result.delta_e_before:.1f} to {result.delta_e_after:.1f}"
         )
         details = {
-            "name": f"{subject.name}-{name.lstrip('#')}",
+            "name": f"{product.name}-{name.lstrip('#')}",
             "recolour": name,
-            "ciede2000": round(done.delta_e_after, 3),
-            "share": round(done.region_fraction, 4),
-            "outside": round(done.outside_change.largest, 3),
+            "ciede2000": round(result.delta_e_after, 3),
+            "share": round(result.region_fraction, 4),
+            "outside": round(result.outside_change.largest, 3),
         }
-        changed = np.dstack([done.image, alpha])
-        found.append((Subject(details["name"], changed, subject.generated), details))
-    return found
+        pixels = np.dstack([result.image, alpha])
+        colourways.append((ProductImage(details["name"], pixels, product.is_generated), details))
+    return colourways
 
 
-def _banner(
-    options: Options, shown: list[tuple[Subject, dict]], out: Output, name: str, done: str
+def write_banner(
+    options: Options,
+    colourways: list[tuple[ProductImage, dict]],
+    out: Output,
+    name: str,
+    source: str,
 ) -> None:
+    """Compose the products and the text on the background; write the banner."""
     width, height = banner.parse_size(options.size)
-    made = banner.make(
-        [subject.pixels for subject, _ in shown],
-        grounds.drawn(grounds.parse(options.background), (height, width)),
+    background = backgrounds.parse_background(options.background)
+    composition = banner.make(
+        [product.pixels for product, _ in colourways],
+        backgrounds.render_background(background, (height, width)),
         " ".join(options.text.split()),
         options.font,
         options.shadow,
         banner.RESERVED_FRACTIONS.get(options.size, (0.0, 0.0)),
     )
-    products = []
-    for (subject, details), placed in zip(shown, made.products, strict=True):
-        own = max(subject.pixels.shape[:2])
-        at = {"box": list(placed.box), "scale": round(placed.scale, 4), "own_pixels": own}
-        products.append(details | at)
-        if placed.scale > ENLARGED:
-            say(f"{subject.name}: its {own} px are enlarged {placed.scale:.1f} times and look soft")
-    words = {"text": options.text, "text_box": made.text_box, "contrast": made.contrast,
-             "veil": made.panel_opacity, "letters": made.font_size}  # fmt: skip
-    frame = {"layout": "banner", "size": [width, height], "shadow": options.shadow,
-             "background": options.background or grounds.WHITE, "products": products}  # fmt: skip
-    out.png(name, made.image, frame | (words if made.text_box else {}), done)
+    # The manifest says where each product is, and how much it was enlarged.
+    entries = []
+    for (product, details), placement in zip(colourways, composition.products, strict=True):
+        own_pixels = max(product.pixels.shape[:2])
+        entries.append(
+            details
+            | {
+                "box": list(placement.box),
+                "scale": round(placement.scale, 4),
+                "own_pixels": own_pixels,
+            }
+        )
+        if placement.scale > SOFT_SCALE:
+            times = f"{placement.scale:.1f} times"
+            say(f"{product.name}: its {own_pixels} px are enlarged {times} and look soft")
+    entry = {
+        "layout": "banner",
+        "size": [width, height],
+        "shadow": options.shadow,
+        "background": options.background or backgrounds.DEFAULT_BACKGROUND,
+        "products": entries,
+    }
+    if composition.text_box:
+        entry |= {
+            "text": options.text,
+            "text_box": composition.text_box,
+            "contrast": composition.contrast,
+            "veil": composition.panel_opacity,
+            "letters": composition.font_size,
+        }
+    out.write_png(name, composition.image, entry, source)
 
 
-def _sprites(
-    options: Options, shown: list[tuple[Subject, dict]], out: Output, name: str, done: str
+def write_sprites(
+    options: Options,
+    colourways: list[tuple[ProductImage, dict]],
+    out: Output,
+    name: str,
+    source: str,
 ) -> None:
+    """Write the sheet of sprites and its atlas."""
     border = options.padding + options.extrude
-    cut = [sprites.fit_to_cell(subject.pixels, options.cell, border) for subject, _ in shown]
-    sheet, places = sprites.pack_sheet(cut, options.cell, options.extrude)
-    names = _distinct([details["name"] for _, details in shown])
-    details = {"layout": "sprites", "cell": options.cell, "sprites": [
-        entry | {"name": own, "box": list(place)}
-        for (_, entry), own, place in zip(shown, names, places, strict=True)
-    ]}  # fmt: skip
+    cells = [sprites.fit_to_cell(product.pixels, options.cell, border) for product, _ in colourways]
+    sheet, boxes = sprites.pack_sheet(cells, options.cell, options.extrude)
+    names = number_namesakes([details["name"] for _, details in colourways])
+    entries = [
+        entry | {"name": sprite, "box": list(box)}
+        for (_, entry), sprite, box in zip(colourways, names, boxes, strict=True)
+    ]
+    details = {"layout": "sprites", "cell": options.cell, "sprites": entries}
     size = sheet.shape[1], sheet.shape[0]
-    atlas = sprites.encode_atlas(names, places, options.cell, name, size)
-    out.png(name, sheet, details, done)
+    atlas = sprites.encode_atlas(names, boxes, options.cell, name, size)
+    out.write_png(name, sheet, details, source)
     out.write(f"{Path(name).stem}.json", atlas, {"layout": "sprites", "atlas_of": name})
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
-    """The names, later namesakes with a number: a.png and a.jpg are two sprites."""
-    found: list[str] = []
+def number_namesakes(names: Sequence[str]) -> list[str]:
+    """The names, later ones of the same name with a number: a.png and a.jpg are two sprites."""
+    unique: list[str] = []
     for name in names:
-        count, tried = 1, name
-        while tried in found:
+        count, candidate = 1, name
+        while candidate in unique:
             count += 1
-            tried = f"{name}-{count}"
-        found.append(tried)
-    return found
+            candidate = f"{name}-{count}"
+        unique.append(candidate)
+    return unique

@@ -1,22 +1,21 @@
 """--mode=cutout: the products of a folder of photos, each alone, at the photo's own resolution.
 
-Every file becomes a row, those that are no pictures included. One picture is in memory at a time.
+Every file becomes a row, also those that are no images. One image is in memory at a time.
 """
 
 from __future__ import annotations
 
 import collections
 import dataclasses
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from prodgen.apps.common import colours, listing
-from prodgen.apps.common.colours import Rgb
-from prodgen.apps.common.cutout_sheet import Sheet
-from prodgen.apps.common.options import MAX_IMAGES, CutoutOptions
+from prodgen.apps.common import image_files, named_colours
+from prodgen.apps.common.cutout_sheet import CutoutSheet
+from prodgen.apps.common.named_colours import Rgb
+from prodgen.apps.common.option_groups import MAX_IMAGES, CutoutOptions
 from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.core import decode, pixels
@@ -27,9 +26,8 @@ from prodgen.photo import background_removal
 from prodgen.photo.background_removal import Cutout
 from prodgen.photo.mask_estimate import Segmenter
 
-TABLE, SHEET, CUT = "cutout.csv", "cutout.png", "cut"
-SHOWN = 60  # pictures on the sheet, unless --n asks for others
-EVERY = 5.0  # seconds between two lines of progress
+TABLE, SHEET, FOLDER = "cutout.csv", "cutout.png", "cut"
+MAX_SHEET_PHOTOS = 60  # unless --n gives another number
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,25 +37,26 @@ class Options(CutoutOptions):
     output = "cutout"
 
     images: str = option("", "A folder of photos, or one photo.")
-    n: int = option(SHOWN, "Photos on the sheet, at most.", low=1, high=MAX_IMAGES)
+    n: int = option(MAX_SHEET_PHOTOS, "Photos on the sheet, at most.", low=1, high=MAX_IMAGES)
     background: str = option("", "transparent, a colour's name or #rrggbb; default: transparent.")
 
     def check(self, workdir: Path | None) -> None:
         if not self.images:
-            raise UsageError("--mode=cutout needs --images", "name a picture or a folder of them")
-        background(self.background)
+            raise UsageError("--mode=cutout needs --images", "name an image or a folder of images")
+        parse_background(self.background)
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One line of cutout.csv: the file, its cut-out's name or why there is none, and the findings.
+    """One line of cutout.csv.
 
-    box: (left, top, right, bottom) in pixels of the photo, as image programs give it.
+    path: of the cut-out's PNG in the out folder, "" where there is none; reason: why there is none;
+    box: (left, top, right, bottom) in pixels of the photo; coverage: the product's share of it.
     """
 
     file: str
-    written: str = ""
-    refused: str = ""
+    path: str = ""
+    reason: str = ""
     findings: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
@@ -66,119 +65,111 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """skipped: nothing was written; doubtful: look before you use it; or clean."""
-        return "skipped" if self.refused else "doubtful" if self.findings else "clean"
+        """skipped: nothing was written; doubtful: a person must check it; or clean."""
+        return "skipped" if self.reason else "doubtful" if self.findings else "clean"
 
 
 def run(model: None, options: Options, out: Output) -> list[Path]:
-    """Write a PNG a photo, cutout.csv and the sheet cutout.png; needs no run."""
-    ground = background(options.background)
+    """Write a PNG of each photo, cutout.csv and the sheet cutout.png; needs no run."""
+    background = parse_background(options.background)
     cutter = background_removal.load_segmenter(options.cutout, options.model)
     source, target = Path(options.images).expanduser(), out.locate(options.output)
-    listing.check(source, target, (TABLE, SHEET), CUT)
-    entries = listing.listed(source, target, (TABLE, SHEET), CUT)
+    image_files.check_folders(source, target, (TABLE, SHEET), FOLDER)
+    entries = image_files.list_entries(source, target, (TABLE, SHEET), FOLDER)
     out.close()  # the manifest marks the folder as ours, should this end early
-    sheet = Sheet(options.n)
-    rows = list(_rows(source, entries, cutter, ground, out, sheet))
+
+    sheet, rows = CutoutSheet(options.n), []
+
+    def format_progress(n: int) -> str:
+        return f"{n} of {len(entries)} read, {sum(not row.reason for row in rows)} cut out"
+
+    for path, entry, file, png in image_files.each_file(source, entries, format_progress):
+        photo, result = cut_out_file(path, entry, cutter)
+        if isinstance(result, RejectedItem):
+            row = Row(file, reason=str(result))
+            sheet.add_photo(file, photo, None, (row.reason.partition(":")[0],))
+        else:
+            row = describe_cutout(file, f"{FOLDER}/{png}", result)
+            image = result.rgba if background is None else result.flatten(background)
+            details = {"file": file, "findings": row.findings, "background": background}
+            out.write(row.path, pixels.encode_png(image), details)
+            sheet.add_photo(file, photo, result.rgba, row.keys)
+        rows.append(row)
+
     origin = {"images": options.images, "cutout": options.cutout, "background": options.background}
-    said = summary(rows)
-    out.write(TABLE, _table(rows), origin)
-    out.write(SHEET, pixels.encode_png(sheet.draw(said)), origin)
-    say(said)
-    written = out.close()
-    if all(row.refused for row in rows):
-        raise BadData(f"no picture of --images={source} could be cut out: {said}", f"see {TABLE}")
-    return written
+    summary = summarise(rows)
+    out.write(TABLE, format_table(rows), origin)
+    out.write(SHEET, pixels.encode_png(sheet.draw(summary)), origin)
+    say(summary)
+    paths = out.close()
+    if all(row.reason for row in rows):
+        raise BadData(f"no image of --images={source} could be cut out: {summary}", f"see {TABLE}")
+    return paths
 
 
-def background(text: str) -> Rgb | None:
+def parse_background(text: str) -> Rgb | None:
     """The levels that --background names, None for transparent; UsageError for no colour."""
     if text in ("", "transparent"):
         return None
-    return colours.parse(text, "--background", colours.PAPER)
+    return named_colours.parse_colour(text, "--background", named_colours.BACKGROUND_COLOURS)
 
 
-def _rows(
-    source: Path, entries: Sequence[Entry], cutter: Segmenter, ground: Rgb | None, out: Output,
-    sheet: Sheet,
-) -> Iterator[Row]:  # fmt: skip
-    """Each file's row; its thumbnails go onto the sheet, its cut-out to the disk."""
-    folder = source if source.is_dir() else source.parent
-    files = [listing.shown(entry.name) for entry in entries]
-    last, done = time.monotonic(), 0
-    for i, (entry, file, name) in enumerate(zip(entries, files, listing.png_names(files),
-                                                strict=True)):  # fmt: skip
-        picture, cut = _cut(folder / entry.name, entry, cutter)
-        if isinstance(cut, RejectedItem):
-            row = Row(file, refused=str(cut))
-            sheet.add(file, picture, None, (row.refused.partition(":")[0],))
-        else:
-            row = _row(file, f"{CUT}/{name}", cut)
-            content = cut.rgba if ground is None else cut.flatten(ground)
-            details = {"file": file, "findings": row.findings, "background": ground}
-            out.write(row.written, pixels.encode_png(content), details)
-            sheet.add(file, picture, cut.rgba, row.keys)
-            done += 1
-        yield row
-        if time.monotonic() - last > EVERY:
-            last = time.monotonic()
-            say(f"{i + 1} of {len(entries)} looked at, {done} cut out")
-
-
-def _cut(
+def cut_out_file(
     path: Path, entry: Entry, cutter: Segmenter
 ) -> tuple[np.ndarray | None, Cutout | RejectedItem]:
-    """The picture in a file, uint8 [H, W, C], if there is one, and its cut-out or why not."""
-    picture = None
+    """The image in a file, uint8 [H, W, C], if there is one; its cut-out, or why there is none."""
+    image = None
     try:
         if entry.refusal:
             raise RejectedItem(entry.refusal)
-        picture = decode.decode_file(path, listing.MAX_PIXELS, single_frame=True)
-        return picture, background_removal.cut_out(picture, cutter)
-    except RejectedItem as refused:
-        return picture, refused
+        image = decode.decode_file(path, image_files.MAX_PIXELS, single_frame=True)
+        return image, background_removal.cut_out(image, cutter)
+    except RejectedItem as refusal:
+        return image, refusal
     except MemoryError:
         return None, RejectedItem("too large: not enough memory to cut it out")
 
 
-def _row(file: str, name: str, cut: Cutout) -> Row:
-    height, width = cut.alpha.shape
-    top, left, bottom, right = cut.quality.box
+def describe_cutout(file: str, path: str, result: Cutout) -> Row:
+    """The row of a photo that was cut out."""
+    height, width = result.alpha.shape
+    top, left, bottom, right = result.quality.box
+    box = round(left * width), round(top * height), round(right * width), round(bottom * height)
     return Row(
         file,
-        name,
-        findings=tuple(map(str, cut.quality.findings)),
-        keys=cut.quality.keys,
+        path,
+        findings=tuple(map(str, result.quality.findings)),
+        keys=result.quality.keys,
         size=(width, height),
-        box=(round(left * width), round(top * height), round(right * width),
-             round(bottom * height)),
-        coverage=round(float(cut.alpha.mean()) / 255, 4),
-    )  # fmt: skip
+        box=box,
+        coverage=round(float(result.alpha.mean()) / 255, 4),
+    )
 
 
-def _table(rows: Sequence[Row]) -> bytes:
+def format_table(rows: Sequence[Row]) -> bytes:
     """The content of cutout.csv."""
     columns = ("file", "verdict", "findings", "width", "height", "left", "top", "right", "bottom",
                "coverage", "written")  # fmt: skip
     lines = []
     for row in rows:
-        said = row.refused or "; ".join(row.findings)
+        findings = row.reason or "; ".join(row.findings)
         size, box = row.size or ("", ""), row.box or ("", "", "", "")
-        share = "" if row.coverage is None else row.coverage
-        lines.append([listing.inert(row.file), row.verdict, said, *size, *box, share, row.written])
+        coverage = "" if row.coverage is None else row.coverage
+        file = image_files.escape_formula(row.file)
+        lines.append([file, row.verdict, findings, *size, *box, coverage, row.path])
     return format_csv(columns, lines)
 
 
-def summary(rows: Sequence[Row]) -> str:
+def summarise(rows: Sequence[Row]) -> str:
     """As in "38 of 40 cut out, 3 of them doubtful: unsure 3; skipped: broken 2"."""
-    counts = collections.Counter(row.verdict for row in rows)
-    said = f"{len(rows) - counts['skipped']} of {len(rows)} cut out"
+    verdicts = collections.Counter(row.verdict for row in rows)
+    summary = f"{len(rows) - verdicts['skipped']} of {len(rows)} cut out"
     keys = collections.Counter(key for row in rows for key in row.keys)
     if keys:
-        said += f", {counts['doubtful']} of them doubtful: {_counted(keys)}"
-    kinds = collections.Counter(row.refused.partition(":")[0] for row in rows if row.refused)
-    return said + (f"; skipped: {_counted(kinds)}" if kinds else "")
+        summary += f", {verdicts['doubtful']} of them doubtful: {format_counts(keys)}"
+    reasons = collections.Counter(row.reason.partition(":")[0] for row in rows if row.reason)
+    return summary + (f"; skipped: {format_counts(reasons)}" if reasons else "")
 
 
-def _counted(counts: collections.Counter) -> str:
+def format_counts(counts: collections.Counter) -> str:
     return ", ".join(f"{key} {n}" for key, n in counts.most_common())

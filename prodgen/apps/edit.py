@@ -2,25 +2,27 @@
 
     --edit=background  --background=white|COLOUR|FILE --shadow=0.4
     --edit=recolour    --colour=red|#203a5f  --method=classical|generated|both  --strength=1
-    --edit=attribute   --attributes=azimuth=30        the run draws the product anew, in its place
-    --edit=inpaint     --mask=FILE                    white: what the run is to fill
+    --edit=attribute   --attributes=azimuth=30        the run redraws the product in its place
+    --edit=inpaint     --mask=FILE                    the run fills what is white in the mask
     --edit=mix         --other=FILE --frames=7        from each product to another
 
 background, and recolour by the classical method, need no run. Writes the edited photos, edit.csv
-with what each edit reports, and a sheet: photos above, edits below.
+with the measures of each edit, and a sheet: photos above, edits below.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 
-from prodgen.apps.common import colours, grounds, listing
-from prodgen.apps.common.options import (
+from prodgen.apps.common import backgrounds, edited_photos, image_files, named_colours
+from prodgen.apps.common.edited_photos import SYNTHETIC, open_shot
+from prodgen.apps.common.option_groups import (
     ATTRIBUTES_HELP,
     MAX_IMAGES,
     CutoutOptions,
@@ -28,27 +30,25 @@ from prodgen.apps.common.options import (
     PngOptions,
     RunOptions,
 )
-from prodgen.apps.common.output import Output, refuse_taken, say
+from prodgen.apps.common.output import Output, check_overwrite, say
 from prodgen.cli.options import option
 from prodgen.config import registry
-from prodgen.core import decode, pixels, provenance
+from prodgen.core import decode, pixels
 from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.editing import FIT_STEPS
 from prodgen.photo import backdrop, background_removal
 
 if TYPE_CHECKING:
-    from prodgen.editing.inversion import Inverter
     from prodgen.editing.photo_edits import EditedPhoto, ProductPhoto
     from prodgen.model import Model
 
 TABLE, SHEET = "edit.csv", "edit.png"
-PIXELS = 192  # a side of a picture on the sheet
-SHOWN, COLUMNS = 24, 8  # photos on the sheet, at most; side by side
+CELL_SIDE = 192  # pixels of an image on the sheet
+MAX_SHEET_PHOTOS, MAX_COLUMNS = 24, 8
 WHITE = (255, 255, 255)
-SYNTHETIC = "composed of generated pictures"  # of provenance.DIGITAL_SOURCE_TYPES
 RECOLOUR = {"edit": ("recolour",)}
-NEED_RUN = ("attribute", "inpaint", "mix")  # edits that a run draws
+EDITS_WITH_RUN = ("attribute", "inpaint", "mix")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -80,13 +80,15 @@ class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
     )
     attributes: dict[str, str] = option({}, ATTRIBUTES_HELP, read_with={"edit": ("attribute",)})
     mask: str = option(
-        "", "An image that is white where the run is to fill.", read_with={"edit": ("inpaint",)}
+        "",
+        "An image that is white where the run fills the photo.",
+        read_with={"edit": ("inpaint",)},
     )
     other: str = option("", "The photo of another product.", read_with={"edit": ("mix",)})
     frames: int = option(12, "Images of a row.", low=2, high=240, read_with={"edit": ("mix",)})
     steps: int = option(
         FIT_STEPS, "Optimisation steps of an inversion.", low=1, high=10_000,
-        read_with={"edit": ("recolour", *NEED_RUN), "method": ("generated", "both")},
+        read_with={"edit": ("recolour", *EDITS_WITH_RUN), "method": ("generated", "both")},
     )  # fmt: skip
 
     def check(self, workdir: Path | None) -> None:
@@ -97,147 +99,144 @@ class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
             raise UsageError(
                 "--mode=edit needs --edit", "background, recolour, attribute, inpaint or mix"
             )
-        needed = {"recolour": ("colour", "as in --colour=teal or #203a5f"),
-                  "attribute": ("attributes", "as in azimuth=30"),
-                  "inpaint": ("mask", "a black image, white where to fill"),
-                  "mix": ("other", "name the photo of another product")}  # fmt: skip
-        name, advice = needed.get(self.edit, ("edit", ""))
+        required = {"recolour": ("colour", "as in --colour=teal or #203a5f"),
+                    "attribute": ("attributes", "as in azimuth=30"),
+                    "inpaint": ("mask", "a black image, white where to fill"),
+                    "mix": ("other", "name the photo of another product")}  # fmt: skip
+        name, advice = required.get(self.edit, ("edit", ""))
         if not getattr(self, name):
             raise UsageError(f"--edit={self.edit} needs --{name}", advice)
-        if workdir is None and (self.edit in NEED_RUN or self.method == "generated"):
-            raise UsageError(f"--edit={self.edit} needs a run to draw with", "add --workdir=RUN")
+        if workdir is None and (self.edit in EDITS_WITH_RUN or self.method == "generated"):
+            raise UsageError(f"--edit={self.edit} needs a run", "add --workdir=RUN")
         if self.edit == "recolour":
-            colours.parse(self.colour, "--colour")
-        grounds.parse(self.background)
+            named_colours.parse_colour(self.colour, "--colour")
+        backgrounds.parse_background(self.background)
 
 
 def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     """Edit every photo of --images, --n at most."""
-    paths = listing.files(Path(options.images).expanduser(), "--images")[: options.n or None]
+    paths = image_files.list_image_files(Path(options.images).expanduser(), "--images")
+    paths = paths[: options.n or None]
     cutter, target = (
         background_removal.load_segmenter(options.cutout, options.model),
         out.locate(options.output),
     )
     if options.edit == "mix":
-        return _mix(_inverter(model, options), options, paths, cutter, out)
-    act = _act(model, options)
-    names = listing.png_names([path.name for path in paths])
-    refuse_taken(target, [TABLE, SHEET], out.mode)
-    rows, shown, sources = [], [], set()
+        return mix_products(model, options, paths, cutter, out)
+    edit_shot = choose_edit(model, options)
+    names = image_files.png_names([path.name for path in paths])
+    check_overwrite(target, [TABLE, SHEET], out.mode)
+
+    rows, columns, sources = [], [], set()
     for path, name in zip(paths, names, strict=True):
         try:
-            shot = opened(path, cutter)
-            found = act(shot)
+            shot = open_shot(path, cutter)
+            edited_photo = edit_shot(shot)
         except (BadData, RejectedItem) as error:
             say(f"left out: {path.name}: {error}")
             rows.append({"file": path.name, "method": "", "problem": str(error)})
             continue
-        for one in found:
-            file = f"{Path(name).stem}_{options.edit}_{one.method}.png"
-            details = {"of": path.name, "edit": options.edit, "method": one.method} | one.metrics
-            sources.add(done := source(one, path))
-            out.png(file, one.image, details, done)
-            rows.append({"file": path.name, "method": one.method, "written": file} | one.metrics)
-        shown.append([shot.photo, *(one.image for one in found)])
-    out.write(TABLE, _table(rows), {"edit": options.edit})
-    if not shown:
+        # One file a method, with the measures of the edit in the table and in the manifest.
+        for edited in edited_photo:
+            file = f"{Path(name).stem}_{options.edit}_{edited.method}.png"
+            details = {"of": path.name, "edit": options.edit, "method": edited.method}
+            source = edited_photos.source_of_edit(edited, path)
+            sources.add(source)
+            out.write_png(file, edited.image, details | edited.metrics, source)
+            row = {"file": path.name, "method": edited.method, "written": file}
+            rows.append(row | edited.metrics)
+        columns.append([shot.photo, *(edited.image for edited in edited_photo)])
+
+    out.write(TABLE, format_table(rows), {"edit": options.edit})
+    if not columns:
         raise BadData(f"none of {len(paths)} photos could be edited", f"see {target / TABLE}")
-    done = SYNTHETIC if SYNTHETIC in sources else "composed"
-    out.png(SHEET, _sheet(shown[:SHOWN]), {"edit": options.edit}, done)
-    say(f"{len(shown)} of {len(paths)} photos edited; what each edit reports: {target / TABLE}")
+    source = SYNTHETIC if SYNTHETIC in sources else "composed"
+    sheet = draw_sheet(columns[:MAX_SHEET_PHOTOS])
+    out.write_png(SHEET, sheet, {"edit": options.edit}, source)
+    say(f"{len(columns)} of {len(paths)} photos edited; the measures: {target / TABLE}")
     return out.close()
 
 
-def source(edited: EditedPhoto, photo: Path) -> str:
-    """What an edited photo's file says of it, one of provenance.DIGITAL_SOURCE_TYPES: whether a
-    model had a part in the edit, or in the photo."""
-    made = edited.method == "generated" or provenance.is_generated(photo)
-    return SYNTHETIC if made else "composed"
-
-
-def opened(path: Path, cutter: Callable) -> ProductPhoto:
-    """A photo, cut out. BadData or RejectedItem names what is wrong with it."""
-    from prodgen.editing.photo_edits import ProductPhoto
-
-    picture = decode.decode_file(path, listing.MAX_PIXELS, single_frame=True)
-    return ProductPhoto.from_image(picture, cutter)
-
-
-def _act(model: Model | None, options: Options) -> Callable[[ProductPhoto], list[EditedPhoto]]:
-    """What is done to each photo; an error where that cannot be, before any is read."""
+def choose_edit(
+    model: Model | None, options: Options
+) -> Callable[[ProductPhoto], list[EditedPhoto]]:
+    """The function that edits each photo; errors of options come before any photo is read."""
     from prodgen.editing import photo_edits
 
     match options.edit:
         case "recolour":
-            return _recolouring(model, options)
+            return choose_recolouring(model, options)
         case "background":
-            ground = grounds.parse(options.background)
-            grounds.drawn(ground, (16, 16))
-            return lambda shot: [photo_edits.replace_background(
-                shot, grounds.drawn(ground, shot.photo.shape[:2]), options.shadow)]  # fmt: skip
+            background = backgrounds.parse_background(options.background)
+            backgrounds.render_background(background, (16, 16))  # a broken file is an error now
+
+            def change_background(shot: ProductPhoto) -> list[EditedPhoto]:
+                background_image = backgrounds.render_background(background, shot.photo.shape[:2])
+                return [photo_edits.replace_background(shot, background_image, options.shadow)]
+
+            return change_background
         case "attribute":
-            inverter = _inverter(model, options)
+            inverter = model.open_inverter(say, options.steps)
             return lambda shot: [photo_edits.change_attributes(shot, inverter, options.attributes)]
         case "inpaint":
-            inverter, hole = _inverter(model, options), _hole(options.mask)
-            return lambda shot: [photo_edits.inpaint(shot, inverter, hole)]
+            inverter, mask = model.open_inverter(say, options.steps), read_mask(options.mask)
+            return lambda shot: [photo_edits.inpaint(shot, inverter, mask)]
     raise AssertionError(options.edit)
 
 
-def _recolouring(
+def choose_recolouring(
     model: Model | None, options: Options
 ) -> Callable[[ProductPhoto], list[EditedPhoto]]:
-    """By the methods asked for; `both` takes the generated one where the run can."""
+    """Recolouring by the methods of --method; `both` leaves out what the run cannot do."""
     from prodgen.editing import photo_edits
 
-    target, inverter = colours.parse(options.colour, "--colour"), None
+    target = named_colours.parse_colour(options.colour, "--colour")
+    inverter = None
     if options.method == "generated" or (options.method == "both" and model):
-        inverter = _inverter(model, options)
+        inverter = model.open_inverter(say, options.steps)
 
-    def act(shot: ProductPhoto) -> list[EditedPhoto]:
-        found = []
+    def recolour(shot: ProductPhoto) -> list[EditedPhoto]:
+        results = []
         if options.method != "generated":
-            found.append(photo_edits.recolour_photo(shot, target, options.strength))
+            results.append(photo_edits.recolour_photo(shot, target, options.strength))
         if inverter:
+            swatches = named_colours.PRODUCT_COLOURS
             try:
-                found.append(
+                results.append(
                     photo_edits.recolour_with_model(
-                        shot, inverter, target, colours.NAMED, options.strength
+                        shot, inverter, target, swatches, options.strength
                     )
                 )
             except UsageError as error:
                 if options.method == "generated":
                     raise
                 say(f"classical only: {error}")
-        return found
+        return results
 
-    return act
-
-
-def _inverter(model: Model, options: Options) -> Inverter:
-    return model.open_inverter(say, options.steps)
+    return recolour
 
 
-def _hole(file: str) -> np.ndarray:
-    """The region float [H, W] in [0, 1] that a mask's picture marks white."""
+def read_mask(file: str) -> np.ndarray:
+    """The region float [H, W] in [0, 1] that is white in the image of --mask."""
     path = Path(file).expanduser()
     if not path.is_file():
-        raise MissingInput(f"--mask={file} does not exist", "name a picture of the photo's size")
+        raise MissingInput(f"--mask={file} does not exist", "name an image of the photo's size")
     try:
-        return decode.decode_file(path, listing.MAX_PIXELS)[..., 0] / np.float32(255)
+        return decode.decode_file(path, image_files.MAX_PIXELS)[..., 0] / np.float32(255)
     except RejectedItem as reason:
         raise BadData(f"--mask={file}: {reason}", "name a PNG") from None
 
 
-def _mix(
-    inverter: Inverter, options: Options, paths: list[Path], cutter: Callable, out: Output
+def mix_products(
+    model: Model, options: Options, paths: list[Path], cutter: Callable, out: Output
 ) -> list[Path]:
     """A row a product: from it to --other, at the run's own resolution."""
     from prodgen.editing import photo_edits
 
-    out.stamp.check(inverter.model.spec.resolution)
+    inverter = model.open_inverter(say, options.steps)
+    out.png_encoder.check_mark(model.spec.resolution)
     try:
-        other = opened(Path(options.other).expanduser(), cutter)
+        other = open_shot(Path(options.other).expanduser(), cutter)
     except RejectedItem as reason:
         raise BadData(f"--other={options.other}: {reason}", "name another photo") from None
     rows = []
@@ -245,48 +244,50 @@ def _mix(
         try:
             rows.append(
                 photo_edits.interpolate_photos(
-                    [opened(path, cutter), other], inverter, options.frames
+                    [open_shot(path, cutter), other], inverter, options.frames
                 )
             )
         except RejectedItem as reason:
             say(f"left out: {path.name}: {reason}")
             continue
-        for k, picture in enumerate(rows[-1]):
+        for k, image in enumerate(rows[-1]):
             share = round(k / (options.frames - 1), 4)
-            out.png(f"{path.stem}_mix_{k:02d}.png", picture, {"of": path.name, "share": share})
+            details = {"of": path.name, "share": share}
+            out.write_png(f"{path.stem}_mix_{k:02d}.png", image, details)
     if not rows:
         raise BadData(f"none of {len(paths)} photos shows a product", "name others")
     sheet = pixels.draw_contact_sheet(np.concatenate(rows), options.frames, side=96)
-    out.png(SHEET, sheet, {"edit": "mix", "other": options.other})
+    out.write_png(SHEET, sheet, {"edit": "mix", "other": options.other})
     return out.close()
 
 
-def _sheet(shown: list[list[np.ndarray]]):
+def draw_sheet(columns: list[list[np.ndarray]]) -> Image.Image:
     """A column a photo, at most 8 side by side: the photo above, its edits below."""
-    wide, longest = min(COLUMNS, len(shown)), max(map(len, shown))
-    nothing = [np.full((1, 1, 3), 255, np.uint8)]
-    shown = shown + [nothing] * (-len(shown) % wide)
+    width, height = min(MAX_COLUMNS, len(columns)), max(map(len, columns))
+    # The last line of columns is filled up with white; a short column repeats its last image.
+    blank = [np.full((1, 1, 3), 255, np.uint8)]
+    columns = columns + [blank] * (-len(columns) % width)
     cells = [
-        column[min(row, len(column) - 1)]
-        for start in range(0, len(shown), wide)
-        for row in range(longest)
-        for column in shown[start : start + wide]
+        centre_on_white(column[min(row, len(column) - 1)])
+        for start in range(0, len(columns), width)
+        for row in range(height)
+        for column in columns[start : start + width]
     ]
-    return pixels.draw_contact_sheet(np.stack(list(_small(cells))), wide, side=PIXELS)
+    return pixels.draw_contact_sheet(np.stack(cells), width, side=CELL_SIDE)
 
 
-def _small(cells: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Each in the middle of a white square of PIXELS."""
-    for cell in cells:
-        picture = pixels.to_pillow(cell)
-        picture.thumbnail((PIXELS, PIXELS))
-        frame = backdrop.fill((PIXELS, PIXELS), WHITE)
-        top, left = (PIXELS - picture.height) // 2, (PIXELS - picture.width) // 2
-        frame[top : top + picture.height, left : left + picture.width] = np.asarray(picture)
-        yield frame
+def centre_on_white(image: np.ndarray) -> np.ndarray:
+    """The whole image in the middle of a white square uint8 [CELL_SIDE, CELL_SIDE, 3]."""
+    thumbnail = pixels.to_pillow(image)
+    thumbnail.thumbnail((CELL_SIDE, CELL_SIDE))
+    frame = backdrop.fill((CELL_SIDE, CELL_SIDE), WHITE)
+    top, left = (CELL_SIDE - thumbnail.height) // 2, (CELL_SIDE - thumbnail.width) // 2
+    frame[top : top + thumbnail.height, left : left + thumbnail.width] = np.asarray(thumbnail)
+    return frame
 
 
-def _table(rows: list[dict]) -> bytes:
+def format_table(rows: list[dict]) -> bytes:
+    """The content of edit.csv; its columns are the fields of all rows."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    rows = [row | {"file": listing.inert(row["file"])} for row in rows]
+    rows = [row | {"file": image_files.escape_formula(row["file"])} for row in rows]
     return format_csv(names, ([row.get(name, "") for name in names] for row in rows))

@@ -1,25 +1,45 @@
-"""--mode=evaluate: generated pictures against real ones that their generator never saw.
+"""--mode=evaluate: generated images against real ones that their generator never saw.
 
-Evaluated are a run's samples (--workdir), or images that any other program made (--images, compared
-with --reference or with a run's data; apps/common/image_folders.py). Extractors: `pixels`;
-`classifier`, the reference classifier, trained on the data's own labels with a seed that training
-has not used; and those that --extractors names besides. Writes evaluation.json and two sheets, and
-the report: the run's report.html, or evaluation.html where there is no run.
+Evaluated are a run's samples (--workdir), or images of another program (--images), which are
+compared with --reference or with a run's data. Extractors: `pixels`; `classifier`, the reference
+classifier, trained on the data's own labels with a seed that training does not use; and those of
+--extractors. Writes evaluation.json, two sheets and the report: the run's report.html, or
+evaluation.html without a run.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import json
+import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from prodgen.apps.common.options import MAX_IMAGES, ExtractorOptions, RunOptions, SeedOptions
-from prodgen.apps.common.output import Output
+import numpy as np
+from PIL import Image
+
+from prodgen.apps.common.option_groups import (
+    MAX_IMAGES,
+    ExtractorOptions,
+    RunOptions,
+    SeedOptions,
+)
+from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
+from prodgen.core import pixels
 from prodgen.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from prodgen.data.store import Store
+    from prodgen.evaluation import offline
+    from prodgen.metrics.features import Extractor
+    from prodgen.metrics.measurement_spec import Measurement
     from prodgen.model import Model
+
+FILE, PAIRS, TYPICAL = "evaluation.json", "evaluation_pairs.png", "evaluation_typical.png"
+CLASSIFIER_SEED = 1  # of the reference classifier that evaluates: training uses that of seed 0
+COLUMNS = 8  # of the sheet of typical samples
+SPLIT = "test"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,6 +68,126 @@ class Options(RunOptions, SeedOptions, ExtractorOptions):
 
 def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     """Write the evaluation, its sheets and its report; the paths written."""
-    from prodgen.apps.common import offline_evaluation
+    from prodgen.apps.common.extractors import load_extractors
+    from prodgen.apps.common.sample_sources import open_source
+    from prodgen.evaluation import classifier, offline
+    from prodgen.evaluation.monitor import CollapseMonitor
+    from prodgen.metrics import features, memorisation
+    from prodgen.report import run_page
 
-    return offline_evaluation.evaluate(model, options, out)
+    generator = None if options.images else model
+    if options.images:  # the run's folder is for evaluations of the run itself
+        out = dataclasses.replace(out, model=None, workdir=None)
+    target = out.locate(options.output)
+    extractors, lpips = load_extractors(options.extractors)
+    if lpips and not (generator and generator.encodes):
+        raise UsageError(
+            "--extractors: lpips compares reconstructions, and there are none",
+            "leave it out, or evaluate a run of a family with an encoder: vae, vaegan",
+        )
+
+    # The samples, the held-out images and the reference classifier that measures both.
+    source, store, data = open_source(model, options)
+    cache = Path(data.cache_dir).expanduser() / "features"
+    inputs = offline.gather_inputs(source, store, SPLIT, options.seed, options.n, cache, say)
+    params, record = classifier.load_or_train(store, data, say, CLASSIFIER_SEED)
+    own_extractor = features.classifier_features(params, record["sha256"])
+
+    say("comparing with the training images")
+    copies = offline.find_copies(inputs, own_extractor)
+    evaluation = {
+        "subject": describe_subject(generator, inputs),
+        "classifier": record,
+        "distances": {
+            str(extractor.identity): offline.measure_distances(inputs, extractor, say)
+            for extractor in (own_extractor, *extractors)
+        },
+        "condition_accuracy": offline.measure_condition_accuracy(inputs, store.spec, params),
+        "reconstruction": measure_reconstruction(generator, inputs, store, lpips),
+        "memorisation": dataclasses.asdict(copies)
+        | {"verdict": memorisation.describe_verdict(copies)},
+        "packshots": offline.measure_packshots(inputs, store.spec),
+    }
+    out.write(target.name, encode_json(evaluation), {})
+
+    # The sheets: typical samples, and samples beside their nearest training images.
+    samples = inputs.fakes[0]
+    typical = draw_typical_sheet(offline.measure_typicality(inputs, own_extractor), samples)
+    pairs = memorisation.draw_pairs_sheet(copies, samples, inputs.training["image"])
+    png_source = "generated" if generator else "composed"  # images of others: they know
+    out.write_png(TYPICAL, typical, {}, png_source)
+    out.write_png(PAIRS, pairs, {}, png_source)
+    if generator and target == out.workdir / FILE:
+        warning = CollapseMonitor(out.workdir, generator.config).words()
+        return [*out.close(), run_page.write_report(out.workdir, warning)]
+    out.write(target.with_suffix(".html").name, run_page.build_evaluation_page(target), {})
+    return out.close()
+
+
+def describe_subject(generator: Model | None, inputs: offline.EvaluationInputs) -> dict[str, Any]:
+    """What was evaluated, and with which images."""
+    return {
+        "name": inputs.source.name,
+        "run": generator.run.record["fingerprint"] if generator else None,
+        "step": generator.run.step if generator else None,
+        "data": inputs.digest,
+        "split": inputs.split,
+        "real": len(inputs.real["image"]),
+        "training": len(inputs.training["image"]),
+        "sets": [len(samples) for samples in inputs.fakes],
+        "seed": inputs.seed,
+    }
+
+
+def measure_reconstruction(
+    generator: Model | None, inputs: offline.EvaluationInputs, store: Store, lpips: Extractor | None
+) -> dict[str, Measurement]:
+    """How well a family with an encoder reconstructs held-out images; its bits per dimension."""
+    from prodgen.evaluation import classifier, offline
+    from prodgen.evaluation.evaluator import Evaluator
+    from prodgen.metrics.measurement_spec import Measurement
+    from prodgen.parallel import device_mesh
+
+    if generator is None or not generator.encodes:
+        return {}
+    say("reconstructing held-out images")
+    decoded = generator.reconstruct(inputs.real["image"], inputs.real)
+    numbers = offline.measure_reconstructions(inputs, decoded, lpips)
+    if generator.config.loss.likelihood != "logistic":
+        return numbers
+    # Bits per dimension need a likelihood of discrete levels.
+    run, config = generator.run, generator.config.copy_and_resolve_references()
+    config.train.evaluate_examples = len(decoded)
+    frozen_nets, _ = classifier.load_frozen_networks(run.step_module, config, store, say, run.path)
+    evaluate = Evaluator(run.step_module, config, store, device_mesh.make_mesh(config), SPLIT)
+    bits = evaluate(run.state, frozen_nets)["bits_per_dim"]
+    spec = inputs.measurement_spec("bits_per_dim", None)
+    return numbers | {"bits_per_dim": Measurement(bits, spec, subject=inputs.source.name)}
+
+
+def draw_typical_sheet(typicality: np.ndarray, samples: np.ndarray) -> Image.Image:
+    """Two rows of the most typical samples over two of the least typical, with names."""
+    order = np.argsort(-typicality, kind="stable")
+    count = min(2 * COLUMNS, len(order) // 2 // COLUMNS * COLUMNS)
+    rows = np.concatenate([order[:count], order[len(order) - count :]])
+    names = ["most typical"] * (count // COLUMNS) + ["least typical"] * (count // COLUMNS)
+    return pixels.draw_contact_sheet(samples[rows], COLUMNS, row_names=names, side=96)
+
+
+def encode_json(evaluation: dict[str, Any]) -> bytes:
+    """As JSON; nan and infinity become null."""
+    return json.dumps(to_plain(evaluation), indent=1, allow_nan=False).encode()
+
+
+def to_plain(value: Any) -> Any:
+    """Dictionaries, lists and numbers of nested dataclasses; None where a float is not finite."""
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.asdict(value)
+    match value:
+        case dict():
+            return {name: to_plain(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [to_plain(inner) for inner in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value

@@ -1,6 +1,6 @@
-"""--mode=gate: which pictures of a folder pass as a listing's main picture, and why others do not.
+"""--mode=gate: which images of a folder pass as a shop's main image, and why others do not.
 
-Every file becomes a row, those that are no pictures included. One picture is in memory at a time.
+Every file becomes a row, also those that are no images. One image is in memory at a time.
 """
 
 from __future__ import annotations
@@ -8,16 +8,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import math
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from prodgen.apps.common import listing
-from prodgen.apps.common.gate_sheet import Sheet
-from prodgen.apps.common.options import MAX_IMAGES
-from prodgen.apps.common.options import Options as CommonOptions
+from prodgen.apps.common import image_files
+from prodgen.apps.common.gate_sheet import GateSheet
+from prodgen.apps.common.option_groups import MAX_IMAGES
+from prodgen.apps.common.option_groups import Options as CommonOptions
 from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.config import registry
@@ -28,9 +27,8 @@ from prodgen.data.folder import Entry
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Repair, Verdict
 
-TABLE, SHEET, MENDED = "gate.csv", "gate.png", "mended"
-SHOWN = 200  # pictures on the sheet, unless --n asks for others: more, few viewers would open
-EVERY = 5.0  # seconds between two lines of progress
+TABLE, SHEET, FOLDER = "gate.csv", "gate.png", "mended"
+MAX_SHEET_IMAGES = 200  # unless --n gives another number: viewers are slow with larger sheets
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,7 +38,7 @@ class Options(CommonOptions):
     output = "gate"
 
     images: str = option("", "A folder of images, or one image.")
-    n: int = option(SHOWN, "Images on the sheet, at most.", low=1, high=MAX_IMAGES)
+    n: int = option(MAX_SHEET_IMAGES, "Images on the sheet, at most.", low=1, high=MAX_IMAGES)
     profile: str = option(
         "white_main", "The rules that an image must meet.", choices=registry.PROFILES
     )
@@ -48,123 +46,121 @@ class Options(CommonOptions):
 
     def check(self, workdir: Path | None) -> None:
         if not self.images:
-            raise UsageError("--mode=gate needs --images", "name a picture or a folder of them")
+            raise UsageError("--mode=gate needs --images", "name an image or a folder of images")
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One line of gate.csv.
 
-    file: relative to the folder. repair: what was changed, or why nothing was; empty where none
-    was asked for or needed. mended, again: the mended file below the out folder, and its verdict.
+    file: relative to the folder. repair: what was changed, or why nothing was; empty without
+    --repair and where it is not needed. repaired_file, repaired_verdict: of the repaired copy, its
+    path in the out folder and its verdict.
     """
 
     file: str
     verdict: Verdict
     repair: str = ""
-    mended: str = ""
-    again: Verdict | None = None
+    repaired_file: str = ""
+    repaired_verdict: Verdict | None = None
 
 
 def run(model: None, options: Options, out: Output) -> list[Path]:
-    """Write gate.csv, the sheet gate.png and, with --repair, mended pictures; needs no run."""
+    """Write gate.csv, the sheet gate.png and, with --repair, repaired images; needs no run."""
     source, target = Path(options.images).expanduser(), out.locate(options.output)
-    listing.check(source, target, (TABLE, SHEET), MENDED)
-    entries = listing.listed(source, target, (TABLE, SHEET), MENDED)
+    image_files.check_folders(source, target, (TABLE, SHEET), FOLDER)
+    entries = image_files.list_entries(source, target, (TABLE, SHEET), FOLDER)
     out.close()  # the manifest marks the folder as ours, should this end early
-    sheet = Sheet(options.n)
-    rows = list(_rows(source, entries, options, out, sheet))
-    origin = {"images": options.images, "profile": options.profile}
-    said = summary(rows, options.profile)
-    out.write(TABLE, _table(rows, options.repair), origin)
-    out.write(SHEET, pixels.encode_png(sheet.draw(said)), origin)
-    say(said)
+
+    sheet, rows = GateSheet(options.n), []
+
+    def format_progress(n: int) -> str:
+        return f"{n} of {len(entries)} checked, {sum(row.verdict.passes for row in rows)} pass"
+
+    for path, entry, file, png in image_files.each_file(source, entries, format_progress):
+        verdict, image = check_file(path, entry, options.profile)
+        row = Row(file, verdict)
+        if options.repair and not verdict.passes:
+            # What a model made stays marked as generated when it is repaired.
+            origin = "generated" if provenance.is_generated(path) else "mended"
+            row = repair_image(row, image, options.profile, out, f"{FOLDER}/{png}", origin)
+        sheet.add_image(file, image, verdict.keys)
+        rows.append(row)
+
+    details = {"images": options.images, "profile": options.profile}
+    summary = summarise(rows, options.profile)
+    out.write(TABLE, format_table(rows, options.repair), details)
+    out.write(SHEET, pixels.encode_png(sheet.draw(summary)), details)
+    say(summary)
     return out.close()
 
 
-def _rows(
-    source: Path, entries: Sequence[Entry], options: Options, out: Output, sheet: Sheet
-) -> Iterator[Row]:
-    """Each file's row; its thumbnail goes onto the sheet, its mended picture to the disk."""
-    folder = source if source.is_dir() else source.parent
-    files = [listing.shown(entry.name) for entry in entries]
-    last, passed = time.monotonic(), 0
-    for i, (entry, file, name) in enumerate(
-        zip(entries, files, listing.png_names(files), strict=True)
-    ):
-        verdict, picture = _checked(folder / entry.name, entry, options.profile)
-        row = Row(file, verdict)
-        if options.repair and not verdict.passes:
-            done = "generated" if provenance.is_generated(folder / entry.name) else "mended"
-            row = _mended(row, picture, options.profile, out, f"{MENDED}/{name}", done)
-        sheet.add(file, picture, verdict.keys)
-        yield row
-        passed += verdict.passes
-        if time.monotonic() - last > EVERY:
-            last = time.monotonic()
-            say(f"{i + 1} of {len(entries)} checked, {passed} pass")
-
-
-def _checked(path: Path, entry: Entry, profile: str) -> tuple[Verdict, np.ndarray | None]:
-    """The verdict on a file and its picture, uint8 [H, W, 1 | 3 | 4], where there is one."""
+def check_file(path: Path, entry: Entry, profile: str) -> tuple[Verdict, np.ndarray | None]:
+    """The verdict on a file and its image, uint8 [H, W, 1 | 3 | 4], where there is one."""
     try:
         if entry.refusal:
             raise RejectedItem(entry.refusal)
-        picture = marketplace.read_image(path)
-        return marketplace.check(picture, profile), picture
-    except RejectedItem as refused:
-        return marketplace.unreadable_verdict(refused), None
+        image = marketplace.read_image(path)
+        return marketplace.check(image, profile), image
+    except RejectedItem as refusal:
+        return marketplace.unreadable_verdict(refusal), None
     except MemoryError:
         return marketplace.unreadable_verdict(
             RejectedItem("too large: not enough memory to measure it")
         ), None
 
 
-def _mended(
-    row: Row, picture: np.ndarray | None, profile: str, out: Output, name: str, done: str
+def repair_image(
+    row: Row, image: np.ndarray | None, profile: str, out: Output, name: str, source: str
 ) -> Row:
-    """The row of a picture that fails, after mending it; the mended one is written as `name`.
+    """The row of an image that fails, completed by its repair; the copy is written as `name`.
 
-    done: of provenance.DIGITAL_SOURCE_TYPES; what a model made is still that when it is mended.
+    source: of provenance.DIGITAL_SOURCE_TYPES.
     """
-    if picture is None:
-        return dataclasses.replace(row, repair="refused: no readable picture")
+    if image is None:
+        return dataclasses.replace(row, repair="refused: no readable image")
     try:
-        repair = marketplace.repair(picture, profile)
-        again = marketplace.check(repair.image, profile) if repair.changes else None
+        repair = marketplace.repair(image, profile)
+        verdict = marketplace.check(repair.image, profile) if repair.changes else None
     except MemoryError:
-        repair, again = Repair(picture, refusal="not enough memory"), None
-    if again is None:
-        said = f"refused: {repair.refusal}" if repair.refusal else "nothing that can be mended"
-        return dataclasses.replace(row, repair=said)
+        repair, verdict = Repair(image, refusal="not enough memory"), None
+    if verdict is None:
+        reason = f"refused: {repair.refusal}" if repair.refusal else "nothing that can be mended"
+        return dataclasses.replace(row, repair=reason)
     details = {
         "file": row.file,
         "profile": profile,
         "changes": repair.changes,
-        "passes": again.passes,
+        "passes": verdict.passes,
     }
-    out.png(name, repair.image, details, done)
-    return dataclasses.replace(row, repair="; ".join(repair.changes), mended=name, again=again)
+    out.write_png(name, repair.image, details, source)
+    changes = "; ".join(repair.changes)
+    return dataclasses.replace(row, repair=changes, repaired_file=name, repaired_verdict=verdict)
 
 
-def _table(rows: Sequence[Row], repair: bool) -> bytes:
+def format_table(rows: Sequence[Row], repair: bool) -> bytes:
     """The content of gate.csv."""
-    names = ["file", "verdict", "reasons", *_measures(rows[0].verdict)]
-    names += ["repair", "mended", "mended_verdict", "mended_reasons"] if repair else []
+    columns = ["file", "verdict", "reasons", *measures_of(rows[0].verdict)]
+    columns += ["repair", "mended", "mended_verdict", "mended_reasons"] if repair else []
     lines = []
     for row in rows:
-        cells = [listing.inert(row.file), *_words(row.verdict), *_measures(row.verdict).values()]
-        again = _words(row.again) if row.again else ("", "")
-        lines.append([*cells, row.repair, row.mended, *again] if repair else cells)
-    return format_csv(names, lines)
+        file, measures = image_files.escape_formula(row.file), measures_of(row.verdict)
+        line = [file, *verdict_and_reasons(row.verdict), *measures.values()]
+        if repair:
+            line += [row.repair, row.repaired_file, *verdict_and_reasons(row.repaired_verdict)]
+        lines.append(line)
+    return format_csv(columns, lines)
 
 
-def _words(verdict: Verdict) -> tuple[str, str]:
+def verdict_and_reasons(verdict: Verdict | None) -> tuple[str, str]:
+    """Two cells of the table; empty where there is no verdict."""
+    if verdict is None:
+        return "", ""
     return "pass" if verdict.passes else "fail", "; ".join(verdict.reasons)
 
 
-def _measures(verdict: Verdict) -> dict[str, float | str]:
-    """The measures that the profiles look at, by column; empty where there is no value.
+def measures_of(verdict: Verdict) -> dict[str, float | str]:
+    """The measures that the profiles use, by column; empty where there is no value.
 
     Pixels: width, height, blur, native. Levels: evenness. Shares in [0, 1]: fill, white_share, and
     off_centre, the larger of right and down without its sign.
@@ -175,17 +171,17 @@ def _measures(verdict: Verdict) -> dict[str, float | str]:
         return dict.fromkeys(names, "")
     values = (*m.size[::-1], m.fill, max(map(abs, m.offset)), m.white_share, m.evenness, m.blur,
               m.native)  # fmt: skip
-    rounded = ("" if math.isnan(value) else round(value, 4) for value in values)
-    return dict(zip(names, rounded, strict=True))
+    cells = ("" if math.isnan(value) else round(value, 4) for value in values)
+    return dict(zip(names, cells, strict=True))
 
 
-def summary(rows: Sequence[Row], profile: str) -> str:
+def summarise(rows: Sequence[Row], profile: str) -> str:
     """As in "12 of 40 pass white_main; reasons: fill 20, size 8; mended 9, of which 6 pass"."""
-    said = [f"{sum(row.verdict.passes for row in rows)} of {len(rows)} pass {profile}"]
+    parts = [f"{sum(row.verdict.passes for row in rows)} of {len(rows)} pass {profile}"]
     counts = collections.Counter(key for row in rows for key in row.verdict.keys)
     if counts:
-        said.append("reasons: " + ", ".join(f"{key} {n}" for key, n in counts.most_common()))
-    mended = [row.again.passes for row in rows if row.again]
-    if mended:
-        said.append(f"mended {len(mended)}, of which {sum(mended)} pass")
-    return "; ".join(said)
+        parts.append("reasons: " + ", ".join(f"{key} {n}" for key, n in counts.most_common()))
+    verdicts = [row.repaired_verdict.passes for row in rows if row.repaired_verdict]
+    if verdicts:
+        parts.append(f"mended {len(verdicts)}, of which {sum(verdicts)} pass")
+    return "; ".join(parts)

@@ -1,4 +1,4 @@
-"""--mode=grid: one sheet of new pictures, a row a category."""
+"""--mode=grid: one sheet of new images, a row a category."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.options import MAX_IMAGES, SampleOptions
-from prodgen.apps.common.output import Output, describe
+from prodgen.apps.common.option_groups import MAX_IMAGES, SampleOptions
+from prodgen.apps.common.output import Output, describe_conditions
 from prodgen.cli.options import option
 from prodgen.core import pixels
 from prodgen.core.types import Batch
@@ -33,23 +33,23 @@ class Options(SampleOptions):
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
-    """Write the sheet; --n pictures, or 8 of each category (8 x 8 where there are none)."""
+    """Write the sheet; --n images, or 8 of each category (8 x 8 where there are none)."""
     target = out.locate(options.output)
-    conditions, rows = layout(model.conditions, options)
+    conditions, row_names = choose_conditions(model.conditions, options)
     n = len(conditions["label"])
     z = model.latents(np.arange(n), options.seed, options.temperature)
-    pictures = model.decode(z, conditions)
+    samples = model.decode(z, conditions)
     details = [
-        {"index": i, "latent": z[i].tolist()} | describe(conditions, model.spec, i)
+        {"index": i, "latent": z[i].tolist()} | describe_conditions(conditions, model.spec, i)
         for i in range(n)
     ]
-    sheet = pixels.draw_contact_sheet(pictures, COLUMNS, row_names=rows, side=96)
-    out.png(target.name, sheet, {"pictures": details})
+    sheet = pixels.draw_contact_sheet(samples, COLUMNS, row_names=row_names, side=96)
+    out.write_png(target.name, sheet, {"pictures": details})
     return out.close()
 
 
-def layout(conditions: Conditions, options: Options) -> tuple[Batch, tuple[str, ...]]:
-    """The conditions of the sheet's pictures in reading order, and the names of its rows."""
+def choose_conditions(conditions: Conditions, options: Options) -> tuple[Batch, tuple[str, ...]]:
+    """The conditions of the sheet's images in reading order, and the names of its rows."""
     classes = conditions.spec.classes
     if options.label or options.n or options.attributes or not classes:
         indices = np.arange(options.n or COLUMNS * COLUMNS)

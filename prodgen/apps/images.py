@@ -1,4 +1,4 @@
-"""--mode=images: new pictures as single PNG files."""
+"""--mode=images: new images as single PNG files."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.options import MAX_IMAGES, SampleOptions
-from prodgen.apps.common.output import Output, describe
+from prodgen.apps.common.option_groups import MAX_IMAGES, SampleOptions
+from prodgen.apps.common.output import Output, describe_conditions
 from prodgen.cli.options import option
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ class Options(SampleOptions):
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n files 000000.png, 000001.png, ... into the folder --out."""
     out.locate(options.output)
-    out.stamp.check(model.spec.resolution)
+    out.png_encoder.check_mark(model.spec.resolution)
     indices = np.arange(options.n)
     conditions = model.conditions.pick(options.seed, indices, options.label, options.attributes)
     z = model.latents(indices, options.seed, options.temperature)
-    for i, picture in enumerate(model.decode(z, conditions)):
-        details = {"index": i, "latent": z[i].tolist()} | describe(conditions, model.spec, i)
-        out.png(f"{i:06d}.png", picture, details)
+    for i, image in enumerate(model.decode(z, conditions)):
+        details = {"index": i, "latent": z[i].tolist()} | describe_conditions(
+            conditions, model.spec, i
+        )
+        out.write_png(f"{i:06d}.png", image, details)
     return out.close()

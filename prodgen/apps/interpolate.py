@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
+from prodgen.apps.common.option_groups import MAX_IMAGES, SampleOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.core import pixels
 from prodgen.core.types import Batch
-from prodgen.editing.interpolation import slerp
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -30,24 +29,42 @@ class Options(SampleOptions):
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
-    """Write --n rows of --frames pictures, and an APNG that runs through them and back."""
+    """Write --n rows of --frames images, and an APNG that runs through them and back."""
     target, rows, frames = out.locate(options.output), options.n, options.frames
     ends = model.latents(np.arange(2 * rows), options.seed, options.temperature)
     t = np.linspace(0.0, 1.0, frames)
     z = np.concatenate([slerp(ends[2 * i], ends[2 * i + 1], t) for i in range(rows)])
-    conditions = _conditions(model, options, rows, t)
-    pictures = model.decode(z, conditions)
+    decoded = model.decode(z, interpolate_conditions(model, options, rows, t))
     details = {"ends": ends.tolist(), "frames": frames}
-    strip = pixels.draw_contact_sheet(pictures, frames, side=96)
-    out.png(target.name, strip, details)
-    moving = _frames(pictures, rows, frames)
-    out.apng(target.stem + "_moving.png", moving, details)
+    out.write_png(target.name, pixels.draw_contact_sheet(decoded, frames, side=96), details)
+
+    # The animation: all rows side by side, forwards and backwards.
+    grid = decoded.reshape(rows, frames, *decoded.shape[1:])
+    forward = [
+        pixels.enlarge(np.concatenate(grid[:, i], axis=1)[None], 96)[0] for i in range(frames)
+    ]
+    out.write_apng(target.stem + "_moving.png", forward + forward[-2:0:-1], details)
     return out.close()
 
 
-def _conditions(model: Model, options: Options, rows: int, t: np.ndarray) -> Batch:
-    """The category of each row's first product throughout; attributes change evenly."""
+def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Points [T, Z] on the great arc from a to b [Z] at t [T] in [0, 1] (Shoemake 1985).
+
+    In many dimensions a straight line passes through lengths that a normal prior never has.
+    """
+    cosine = np.dot(a, b) / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12)
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    t = t[:, None]
+    if np.sin(angle) < 1e-6:  # parallel vectors
+        return ((1 - t) * a + t * b).astype(np.float32)
+    weights = np.sin((1 - t) * angle), np.sin(t * angle)
+    return ((weights[0] * a + weights[1] * b) / np.sin(angle)).astype(np.float32)
+
+
+def interpolate_conditions(model: Model, options: Options, rows: int, t: np.ndarray) -> Batch:
+    """Conditions of all frames: the category of each row's first product; attributes linearly."""
     start = model.conditions.pick(options.seed, np.arange(rows), options.label, options.attributes)
+    # The second product of each row has the first one's category.
     names = [model.spec.classes[i] if i >= 0 else "" for i in start["label"]]
     picks = [
         model.conditions.pick(options.seed + 1, np.array([i]), name, options.attributes)
@@ -55,18 +72,9 @@ def _conditions(model: Model, options: Options, rows: int, t: np.ndarray) -> Bat
     ]
     end = {key: np.concatenate([pick[key] for pick in picks]) for key in picks[0]}
     w = t.astype(np.float32)[None, :, None]
-    mixed = (1 - w) * start["attributes"][:, None] + w * end["attributes"][:, None]
+    attributes = (1 - w) * start["attributes"][:, None] + w * end["attributes"][:, None]
     return {
         "label": start["label"].repeat(len(t)),
-        "attributes": mixed.reshape(rows * len(t), -1),
+        "attributes": attributes.reshape(rows * len(t), -1),
         "known": (start["known"] & end["known"]).repeat(len(t), axis=0),
     }
-
-
-def _frames(pictures: np.ndarray, rows: int, frames: int) -> list[np.ndarray]:
-    """All rows side by side, forwards and backwards."""
-    film = pictures.reshape(rows, frames, *pictures.shape[1:])
-    forward = [
-        pixels.enlarge(np.concatenate(film[:, i], axis=1)[None], 96)[0] for i in range(frames)
-    ]
-    return forward + forward[-2:0:-1]

@@ -1,7 +1,7 @@
-"""--mode=invert: products into the model: the latent and conditions that give each back.
+"""--mode=invert: the latent and the conditions that reconstruct each product best.
 
-Writes a sheet (photo, guess of the encoder or regressor, inversion) and invert.csv: PSNR, the
-perceptual distance, the identity, and whether a product is within the run's reach.
+Writes a sheet (photos over their reconstructions) and invert.csv: PSNR, the perceptual distance,
+the identity, and whether a product is within the run's distribution.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.options import MAX_IMAGES, ExtractorOptions, FitOptions, InputOptions
-from prodgen.apps.common.output import Output, describe, say
+from prodgen.apps.common.option_groups import MAX_IMAGES, ExtractorOptions, FitOptions, InputOptions
+from prodgen.apps.common.output import Output, describe_conditions, say
 from prodgen.cli.options import option
 from prodgen.core import pixels
 from prodgen.core.csv_files import format_csv
 
 if TYPE_CHECKING:
-    from prodgen.apps.common.photos import Products
+    from prodgen.apps.common.input_images import InvertedProducts
     from prodgen.model import Model
 
 COLUMNS = 8
@@ -37,73 +37,70 @@ class Options(InputOptions, FitOptions, ExtractorOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Invert --n products; write the sheet, the table and the manifest with the latents."""
-    from prodgen.apps.common.photos import inverted
+    from prodgen.apps.common.input_images import invert_inputs
     from prodgen.evaluation.sample_sheets import interleave_rows
 
     target = out.locate(options.output)
-    products = inverted(model, options, options.n)
-    found, told = products.found, measured(products, options)
-    sheet = pixels.draw_contact_sheet(
-        interleave_rows(found.images, found.decoded, COLUMNS), COLUMNS, side=96
-    )
+    products = invert_inputs(model, options, options.n)
+    inversion, rows = products.inversion, measure(products, options)
+    cells = interleave_rows(inversion.images, inversion.decoded, COLUMNS)
     entries = [
-        {"name": name, "latent": z.tolist()} | numbers | describe(found.conditions, model.spec, i)
-        for i, (name, z, numbers) in enumerate(zip(products.names, found.z, told, strict=True))
+        {"name": name, "latent": z.tolist()}
+        | row
+        | describe_conditions(inversion.conditions, model.spec, i)
+        for i, (name, z, row) in enumerate(zip(products.names, inversion.z, rows, strict=True))
     ]
-    out.png(target.name, sheet, {"pictures": entries})
-    out.write(TABLE, _table(products.names, told), {})
-    for name, numbers in zip(products.names, told, strict=True):
-        if not numbers["within_reach"]:
-            say(f"{name} is out of this run's reach: {_words(numbers)}")
-    say(_summary(told))
+    sheet = pixels.draw_contact_sheet(cells, COLUMNS, side=96)
+    out.write_png(target.name, sheet, {"pictures": entries})
+    lines = ([name, *row.values()] for name, row in zip(products.names, rows, strict=True))
+    out.write(TABLE, format_csv(["file", *rows[0]], lines), {})
+
+    for name, row in zip(products.names, rows, strict=True):
+        if not row["within_reach"]:
+            share = 100 * (1 - row["p"])
+            say(
+                f"{name} is out of this run's distribution: it is reconstructed worse than "
+                f"{share:.0f} % of the run's own held-out images; train on images of its kind, or "
+                "fine-tune with --init_from"
+            )
+    say(summarise(rows))
     return out.close()
 
 
-def measured(products: Products, options: Options) -> list[dict[str, float]]:
-    """The numbers of each product; with --extractors=lpips=FILE its LPIPS too, and with others
-    the cosine of their features, as "identity by NAME"."""
-    from prodgen.apps.common.offline_evaluation import load_extractors
+def measure(products: InvertedProducts, options: Options) -> list[dict[str, float]]:
+    """The numbers of each product; with --extractors=lpips=FILE its LPIPS too.
+
+    Other extractors add the cosine of their features, as "identity by NAME".
+    """
+    from prodgen.apps.common.extractors import load_extractors
     from prodgen.editing import inversion_calibration
     from prodgen.evaluation.offline import compare_images
 
-    found, told = (
-        products.found,
-        inversion_calibration.measure_inversions(products.inverter, products.found),
-    )
-    lookers, perceptual = load_extractors(options.extractors)
-    if perceptual:
-        values = compare_images(found.images, found.decoded, perceptual)["lpips"]
-        told = [row | {"lpips": round(float(v), 4)} for row, v in zip(told, values, strict=True)]
-    for who in lookers:
-        name, same = (
-            who.identity.name,
-            inversion_calibration.cosine_similarity(who(found.images), who(found.decoded)),
+    inversion = products.inversion
+    rows = inversion_calibration.measure_inversions(products.inverter, inversion)
+    extractors, lpips = load_extractors(options.extractors)
+    if lpips:
+        distances = compare_images(inversion.images, inversion.decoded, lpips)["lpips"]
+        for row, distance in zip(rows, distances, strict=True):
+            row["lpips"] = round(float(distance), 4)
+    for extractor in extractors:
+        name = extractor.identity.name
+        cosines = inversion_calibration.cosine_similarity(
+            extractor(inversion.images), extractor(inversion.decoded)
         )
         if name != "pixels":
-            told = [row | {f"identity by {name}": round(float(v), 3)}
-                    for row, v in zip(told, same, strict=True)]  # fmt: skip
-    return told
+            for row, cosine in zip(rows, cosines, strict=True):
+                row[f"identity by {name}"] = round(float(cosine), 3)
+    return rows
 
 
-def _words(numbers: dict[str, float]) -> str:
-    share = 100 * (1 - numbers["p"])
+def summarise(rows: list[dict[str, float]]) -> str:
+    """One line about all products."""
+    psnr = np.mean([row["psnr"] for row in rows])
+    guess = np.mean([row["psnr_of_the_guess"] for row in rows])
+    same = sum(row["nearer_products"] == 0 for row in rows)
+    within = sum(row["within_reach"] for row in rows)
     return (
-        f"it comes back worse than {share:.0f} % of the run's own held-back pictures do; train on "
-        "pictures of its kind, or fine-tune with --init_from"
+        f"{len(rows)} products: PSNR {psnr:.1f} dB (initial guess {guess:.1f}); {same} still "
+        f"nearest to themselves; {within} within the run's distribution"
     )
-
-
-def _summary(told: list[dict[str, float]]) -> str:
-    psnr = np.mean([row["psnr"] for row in told])
-    guess = np.mean([row["psnr_of_the_guess"] for row in told])
-    same = sum(row["nearer_products"] == 0 for row in told)
-    inside = sum(row["within_reach"] for row in told)
-    return (
-        f"{len(told)} products: PSNR {psnr:.1f} dB (guess {guess:.1f}); {same} still nearest to "
-        f"themselves; {inside} within the run's reach"
-    )
-
-
-def _table(names: list[str], told: list[dict[str, float]]) -> bytes:
-    rows = ([name, *row.values()] for name, row in zip(names, told, strict=True))
-    return format_csv(["file", *told[0]], rows)

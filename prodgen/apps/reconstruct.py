@@ -1,4 +1,4 @@
-"""--mode=reconstruct: pictures of the test split, or the user's own, over their reconstructions."""
+"""--mode=reconstruct: images of the test split, or the user's own, over their reconstructions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.options import MAX_IMAGES, InputOptions
+from prodgen.apps.common.option_groups import MAX_IMAGES, InputOptions
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.core import pixels
@@ -29,24 +29,27 @@ class Options(InputOptions):
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
-    """Write the sheet of --n pictures: a row of originals, under it their reconstructions."""
-    from prodgen.apps.common import photos
+    """Write the sheet of --n images: a row of originals, under it their reconstructions."""
+    from prodgen.apps.common import input_images
     from prodgen.evaluation.sample_sheets import interleave_rows
 
     target = out.locate(options.output)
-    pictures, conditions, names = photos.read_pictures(model, options.input, options.n)
-    conditions = photos.pick_conditions(model, options, len(pictures)) or conditions
-    mean = model.encode(pictures, conditions)
+    originals, conditions, names = input_images.read_images(model, options.input, options.n)
+    conditions = input_images.pick_conditions(model, options, len(originals)) or conditions
+    mean = model.encode(originals, conditions)
     decoded = model.decode(mean, conditions)
     details = [
-        {"name": name, "psnr": round(_psnr(a, b), 3), "latent": z.tolist()}
-        for name, a, b, z in zip(names, pictures, decoded, mean, strict=True)
+        {"name": name, "psnr": round(psnr(a, b), 3), "latent": z.tolist()}
+        for name, a, b, z in zip(names, originals, decoded, mean, strict=True)
     ]
-    sheet = pixels.draw_contact_sheet(interleave_rows(pictures, decoded, COLUMNS), COLUMNS, side=96)
-    out.png(target.name, sheet, {"pictures": details})
+    sheet = pixels.draw_contact_sheet(
+        interleave_rows(originals, decoded, COLUMNS), COLUMNS, side=96
+    )
+    out.write_png(target.name, sheet, {"pictures": details})
     return out.close()
 
 
-def _psnr(picture: np.ndarray, decoded: np.ndarray) -> float:
-    error = np.mean(np.square(picture.astype(float) - decoded.astype(float)))
+def psnr(image: np.ndarray, decoded: np.ndarray) -> float:
+    """Peak signal-to-noise ratio in dB of images uint8 [H, W, C], in double precision."""
+    error = np.mean(np.square(image.astype(float) - decoded.astype(float)))
     return float(10 * np.log10(255**2 / max(error, 1e-8)))

@@ -1,6 +1,6 @@
-"""--mode=sweep: one attribute through all its values, everything else held.
+"""--mode=sweep: one attribute through all its values; everything else stays the same.
 
---attributes=azimuth=* names the attribute; values given for others hold them.
+--attributes=azimuth=* names the attribute; other attributes may have fixed values.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
+from prodgen.apps.common.option_groups import MAX_IMAGES, SampleOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.config.registry import suggest_names
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from prodgen.model import Model
 
 ANY = "*"
-REACH = 2.0  # deviations of a number to either side of its mean
+MAX_DEVIATIONS = 2.0  # of a number, to either side of its mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,48 +40,48 @@ class Options(SampleOptions):
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write a sheet of --n products, a row each; the columns are the attribute's values."""
     target = out.locate(options.output)
-    attribute, held = split_attributes(model.conditions.spec, options.attributes)
-    values = stops(attribute, options.frames)
+    attribute, constants = split_attributes(model.conditions.spec, options.attributes)
+    values = sweep_values(attribute, options.frames)
     indices = np.arange(options.n)
-    conditions = model.conditions.pick(options.seed, indices, options.label, held)
+    conditions = model.conditions.pick(options.seed, indices, options.label, constants)
     z = model.latents(indices, options.seed, options.temperature).repeat(len(values), axis=0)
     conditions = {name: rows.repeat(len(values), axis=0) for name, rows in conditions.items()}
-    place = model.spec.column_slices()[attribute.name]
-    columns = np.stack([attribute.encode(value) for value in values])
-    conditions["attributes"][:, place] = np.tile(columns, (len(indices), 1))
-    conditions["known"][:, place] = True
+    # Each product gets every value of the attribute.
+    columns = model.spec.column_slices()[attribute.name]
+    codes = np.stack([attribute.encode(value) for value in values])
+    conditions["attributes"][:, columns] = np.tile(codes, (len(indices), 1))
+    conditions["known"][:, columns] = True
     sheet = pixels.draw_contact_sheet(model.decode(z, conditions), len(values), side=96)
-    shown = [value if isinstance(value, str) else round(value, 4) for value in values]
-    out.png(target.name, sheet,
-              {"attribute": attribute.name, "values": shown})  # fmt: skip
+    rounded_values = [value if isinstance(value, str) else round(value, 4) for value in values]
+    out.write_png(target.name, sheet, {"attribute": attribute.name, "values": rounded_values})
     return out.close()
 
 
-def split_attributes(spec: Spec, attributes: dict[str, str]) -> tuple[Attribute, dict[str, str]]:
+def split_attributes(spec: Spec, texts: dict[str, str]) -> tuple[Attribute, dict[str, str]]:
     """The attribute whose value is `*`, and the values of the others; else UsageError."""
-    known = {attribute.name: attribute for attribute in spec.attributes}
-    if not known:
-        raise UsageError("--mode=sweep: this run knows no attributes", "use --mode=traverse")
-    attributes = {find_spelling(name, known): value for name, value in attributes.items()}
-    swept = [name for name, value in attributes.items() if value == ANY]
-    if len(swept) != 1:
+    attributes = {attribute.name: attribute for attribute in spec.attributes}
+    if not attributes:
+        raise UsageError("--mode=sweep: this run has no attributes", "use --mode=traverse")
+    texts = {find_spelling(name, attributes): text for name, text in texts.items()}
+    names = [name for name, text in texts.items() if text == ANY]
+    if len(names) != 1:
         raise UsageError(
-            f"--mode=sweep goes through one attribute; this run knows {', '.join(known)}",
-            f"add --attributes={next(iter(known))}={ANY}",
+            f"--mode=sweep needs exactly one attribute to vary; this run has "
+            f"{', '.join(attributes)}",
+            f"add --attributes={next(iter(attributes))}={ANY}",
         )
-    if swept[0] not in known:
+    if names[0] not in attributes:
         raise UsageError(
-            f"--attributes: {swept[0]!r} is not an attribute; {suggest_names(swept[0], known)}"
+            f"--attributes: {names[0]!r} is not an attribute; {suggest_names(names[0], attributes)}"
         )
-    held = {name: value for name, value in attributes.items() if value != ANY}
-    return known[swept[0]], held
+    return attributes[names[0]], {name: text for name, text in texts.items() if text != ANY}
 
 
-def stops(attribute: Attribute, count: int) -> list[str | float]:
+def sweep_values(attribute: Attribute, count: int) -> list[str | float]:
     """The values of a sweep: all of a categorical's; `count` of a number's or of a full turn."""
     if attribute.kind == "categorical":
         return list(attribute.values)
     if attribute.kind == "angle":
         return [float(x) for x in np.arange(count) * 360 / count]
-    low, high = (attribute.mean + side * REACH * attribute.std for side in (-1, 1))
+    low, high = (attribute.mean + side * MAX_DEVIATIONS * attribute.std for side in (-1, 1))
     return [float(x) for x in np.linspace(low, high, count)]

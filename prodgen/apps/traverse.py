@@ -1,4 +1,4 @@
-"""--mode=traverse: what did the model learn? One latent at a time, the most active first."""
+"""--mode=traverse: what the model learnt: one latent at a time, the most active first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.options import MAX_IMAGES, SampleOptions, frames_option
+from prodgen.apps.common.option_groups import MAX_IMAGES, SampleOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.core import pixels
@@ -16,8 +16,8 @@ from prodgen.core import pixels
 if TYPE_CHECKING:
     from prodgen.model import Model
 
-REACH = 2.5  # standard deviations of the prior to either side
-PROBES = 256  # the model's own samples whose encodings say which latents it uses
+MAX_Z = 2.5  # standard deviations of the prior to either side
+NUM_SAMPLES = 256  # of the model, whose encodings show which latents it uses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,13 +36,14 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     activity = latent_activity(model, options.seed)
     rows = min(options.n, len(activity))
     order = np.argsort(-activity, kind="stable")[:rows]
-    values = np.linspace(-REACH, REACH, options.frames, dtype=np.float32)
+    values = np.linspace(-MAX_Z, MAX_Z, options.frames, dtype=np.float32)
     base = model.latents(np.zeros(1, np.int64), options.seed, 0.5 * options.temperature)[0]
+    # Each row of the sheet replaces one latent of the same base.
     z = np.repeat(base[None], rows * len(values), axis=0)
-    for row, latent in enumerate(order):
-        z[row * len(values) : (row + 1) * len(values), latent] = values
-    one = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
-    conditions = {name: value.repeat(len(z), axis=0) for name, value in one.items()}
+    for i, latent in enumerate(order):
+        z[i * len(values) : (i + 1) * len(values), latent] = values
+    row = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
+    conditions = {name: value.repeat(len(z), axis=0) for name, value in row.items()}
     names = [f"z{latent} ({activity[latent]:.2f})" for latent in order]
     sheet = pixels.draw_contact_sheet(
         model.decode(z, conditions), len(values), row_names=names, side=96
@@ -53,21 +54,21 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         "values": values.tolist(),
         "base": base.tolist(),
     }
-    out.png(target.name, sheet, details)
+    out.write_png(target.name, sheet, details)
     return out.close()
 
 
 def latent_activity(model: Model, seed: int) -> np.ndarray:
-    """How much each latent shows, [Z].
+    """How active each latent is, [Z].
 
-    With an encoder: the variance of its posterior mean over the model's own samples, near 1 for a
-    latent that the decoder shows and the encoder reads back, 0 for one unused. Without: the length
-    of its row in the first layer, as a share of the longest.
+    With an encoder: the variance of its posterior mean over the model's own samples. It is near 1
+    for a latent that changes the images, 0 for an unused one. Without an encoder: the length of
+    its row in the first layer, as a share of the longest.
     """
     if not model.encodes:
         lengths = np.linalg.norm(model.first_layer(), axis=1)
         return lengths / max(lengths.max(), 1e-12)
-    indices = np.arange(PROBES)
+    indices = np.arange(NUM_SAMPLES)
     conditions = model.conditions.pick(seed, indices)
-    pictures = model.decode(model.latents(indices, seed), conditions)
-    return model.encode(pictures, conditions).var(axis=0)
+    samples = model.decode(model.latents(indices, seed), conditions)
+    return model.encode(samples, conditions).var(axis=0)

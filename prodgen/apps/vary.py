@@ -1,26 +1,24 @@
-"""--mode=vary: new products in the neighbourhood of one, from its photo.
+"""--mode=vary: variations of a product, from its photo.
 
-A row a product: the photo, what the run gives back, and its variations at --strength.
+A row a product: the photo, its reconstruction, and its variations at --strength.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions
-from prodgen.apps.common.output import Output, describe, say
+from prodgen.apps.common.option_groups import MAX_IMAGES, FitOptions, InputOptions
+from prodgen.apps.common.output import Output, describe_variation, say
 from prodgen.cli.options import option
 from prodgen.config import registry
 from prodgen.core import pixels
-from prodgen.core.types import Spec
 from prodgen.editing import STRENGTH
 
 if TYPE_CHECKING:
-    from prodgen.editing.batch_requests import BatchRequest
     from prodgen.editing.variations import VariationResult
     from prodgen.model import Model
 
@@ -34,59 +32,54 @@ class Options(InputOptions, FitOptions):
     n: int = option(8, "Variations of each product.", low=1, high=MAX_IMAGES)
     products: int = option(4, "Images of --input, at most.", low=1, high=100_000)
     strength: float = option(
-        STRENGTH, "0 gives the product back, 1 is a fresh sample.", low=0.0, high=1.0
+        STRENGTH, "0 reconstructs the product, 1 is a new sample.", low=0.0, high=1.0
     )
-    keep: tuple[str, ...] = option(("category",), "What is kept.", choices=registry.KEEP_CHOICES)
+    keep: tuple[str, ...] = option(
+        ("category",), "What stays the same.", choices=registry.KEEP_CHOICES
+    )
     guard: bool = option(True, "Refuse copies of training images.")
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
-    """Write --n variations of every picture of --input, single and as a sheet."""
-    from prodgen.apps.common.photos import inverted
+    """Write --n variations of every image of --input, single and as a sheet."""
+    from prodgen.apps.common.input_images import invert_inputs
     from prodgen.editing import variations
     from prodgen.editing.guard import Guard
 
     out.locate(options.output)
-    out.stamp.check(model.spec.resolution)
-    products = inverted(model, options, options.products)
+    out.png_encoder.check_mark(model.spec.resolution)
+    products = invert_inputs(model, options, options.products)
     guard = Guard(model) if options.guard else None
-    count, rows = options.n, []
+    count, cells = options.n, []
     for i, name in enumerate(products.names):
-        z, conditions = products.one(i)
-        varied = variations.vary(
+        z, conditions = products.latent_and_conditions(i)
+        photo = products.inversion.images[i]
+        variations = variations.vary(
             products.inverter, z, conditions, count, options.strength, options.keep, options.seed,
-            guard.refusal_fn(products.found.images[i : i + 1]) if guard else None,
+            guard.refusal_fn(photo[None]) if guard else None,
         )  # fmt: skip
-        blank = [np.full_like(products.found.images[i], 255)] * (count - len(varied.images))
-        rows += [products.found.images[i], products.found.decoded[i], *varied.images, *blank]
-        for j, picture in enumerate(varied.images):
-            details = told(name, options, varied, j, model.spec)
-            out.png(f"{i:03d}_{Path(name).stem}_{j:03d}.png", picture, details)
-        say(_said(name, varied, options))
-    sheet = pixels.draw_contact_sheet(np.stack(rows), count + 2, side=96)
-    out.png("sheet.png", sheet, {"strength": options.strength})
+        for j, image in enumerate(variations.images):
+            details = describe_variation(name, options, variations, j, model.spec)
+            out.write_png(f"{i:03d}_{Path(name).stem}_{j:03d}.png", image, details)
+        say(summarise(name, variations, options))
+        # White cells stand for variations that were refused as copies.
+        blanks = [np.full_like(photo, 255)] * (count - len(variations.images))
+        cells += [photo, products.inversion.decoded[i], *variations.images, *blanks]
+    sheet = pixels.draw_contact_sheet(np.stack(cells), count + 2, side=96)
+    out.write_png("sheet.png", sheet, {"strength": options.strength})
     return out.close()
 
 
-def told(
-    of: str, asked: Options | BatchRequest, varied: VariationResult, j: int, spec: Spec
-) -> dict[str, Any]:
-    """The manifest's words on the j-th variation `of` a product: what was asked, what it is."""
-    return {
-        "of": of, "strength": asked.strength, "keep": list(asked.keep),
-        "kept": bool(varied.keeps_request[j]), "latent": varied.z[j].tolist(),
-    } | describe(varied.conditions, spec, j)  # fmt: skip
-
-
-def _said(name: str, varied: VariationResult, options: Options) -> str:
+def summarise(name: str, variations: VariationResult, options: Options) -> str:
+    """One line about the variations of a product."""
     from prodgen.editing.variations import MIN_DISTANCE_RATIO
 
-    n, kept = len(varied.keeps_request), int(varied.keeps_request.sum())
-    said = f"{name}: {n} variations of {varied.num_candidates} candidates"
+    n, kept_count = len(variations.keeps_request), int(variations.keeps_request.sum())
+    summary = f"{name}: {n} variations of {variations.num_candidates} candidates"
     if options.keep:
-        said += f"; {kept} keep the {' and '.join(options.keep)}"
-    if varied.num_refused:
-        said += f"; {varied.num_refused} copies of training pictures were held back"
-    if options.strength and varied.min_distance < MIN_DISTANCE_RATIO:
-        said += "; some are nearly alike: raise --strength, or ask for fewer"
-    return said
+        summary += f"; {kept_count} keep the {' and '.join(options.keep)}"
+    if variations.num_refused:
+        summary += f"; {variations.num_refused} copies of training images were refused"
+    if options.strength and variations.min_distance < MIN_DISTANCE_RATIO:
+        summary += "; some are nearly alike: raise --strength, or set a smaller --n"
+    return summary

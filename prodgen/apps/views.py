@@ -1,4 +1,4 @@
-"""--mode=views: the same product from other sides, where the training pictures say their side.
+"""--mode=views: the same product from other sides, where the training images have an azimuth.
 
 A sheet with a row an elevation, and a turntable as an animated PNG.
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.options import MAX_IMAGES, FitOptions, InputOptions, frames_option
+from prodgen.apps.common.option_groups import MAX_IMAGES, FitOptions, InputOptions, frames_option
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.core import pixels
@@ -31,29 +31,29 @@ class Options(InputOptions, FitOptions):
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
-    """Turn every picture of --input (one held-back product by default): --frames views."""
-    from prodgen.apps.common.photos import inverted
+    """Turn every image of --input (by default one held-out product): --frames views."""
+    from prodgen.apps.common.input_images import invert_inputs
     from prodgen.editing import viewpoints
 
     spec = model.conditions.spec
-    around, above = viewpoints.camera_attributes(spec)
+    azimuth, elevation = viewpoints.camera_attributes(spec)
+    azimuths = viewpoints.turntable_azimuths(azimuth, options.frames)
+    elevations = viewpoints.sheet_elevations(elevation)
     out.locate(options.output)
-    products = inverted(model, options, options.n)
+    products = invert_inputs(model, options, options.n)
     for i, name in enumerate(products.names):
-        z, conditions = products.one(i)
-        azimuths, elevations = (
-            viewpoints.turntable_azimuths(around, options.frames),
-            viewpoints.sheet_elevations(above),
+        z, conditions = products.latent_and_conditions(i)
+        conditions = viewpoints.set_viewpoints(
+            conditions, spec, azimuth, elevation, azimuths, elevations
         )
-        asked = viewpoints.set_viewpoints(conditions, spec, around, above, azimuths, elevations)
-        pictures = model.decode(np.repeat(z[None], len(asked["label"]), axis=0), asked)
+        views = model.decode(np.repeat(z[None], len(conditions["label"]), axis=0), conditions)
         stem = f"{i:03d}_{Path(name).stem}"
-        sheet = pixels.draw_contact_sheet(
-            pictures, len(azimuths), row_names=[f"{e:g}" for e in elevations], side=96
-        )
+        row_names = [f"{e:g}" for e in elevations]
+        sheet = pixels.draw_contact_sheet(views, len(azimuths), row_names=row_names, side=96)
         details = {"of": name, "azimuths": azimuths, "elevations": elevations}
-        out.png(f"{stem}.png", sheet, details)
-        middle = len(elevations) // 2 * len(azimuths)
-        frames = pixels.enlarge(pictures[middle : middle + len(azimuths)], 192)
-        out.apng(f"{stem}_turntable.png", frames, details)
+        out.write_png(f"{stem}.png", sheet, details)
+        # The turntable shows the middle elevation.
+        start = len(elevations) // 2 * len(azimuths)
+        frames = pixels.enlarge(views[start : start + len(azimuths)], 192)
+        out.write_apng(f"{stem}_turntable.png", frames, details)
     return out.close()

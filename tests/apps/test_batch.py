@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import prodgen
-from prodgen.apps.common import ledger, rows
+from prodgen.apps.common import batch_progress, batch_rows
 from prodgen.core import provenance
 from prodgen.core.errors import BadData, UsageError
 from prodgen.data.conditions import Conditions
@@ -57,12 +57,12 @@ def ask(run, shop, out, **options):
     return run_mode("batch", run, shop / out, table=table, steps=4, **options)
 
 
-def write(shop, *rows):
+def write(shop, *batch_rows):
     """A table of {column: cell}."""
     with open(shop / "requests.csv", "w", newline="") as file:
         table = csv.DictWriter(file, batch_requests.COLUMNS)
         table.writeheader()
-        table.writerows(rows)
+        table.writerows(batch_rows)
 
 
 def content(folder):
@@ -86,7 +86,7 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(run, shop, monkeypatc
     ask(run, shop, "whole")
     whole = content(shop / "whole")
     assert len(whole) == 82 + 2
-    put = ledger.Ledger.put
+    put = batch_progress.BatchProgress.write_image
     for after in (40, 80):  # among the samples, among the edits
         folder, done = shop / f"parts{after}", []
 
@@ -96,16 +96,16 @@ def test_a_killed_job_goes_on_and_ends_with_the_same_bytes(run, shop, monkeypatc
             done.append(file)
             return put(self, file, *given)
 
-        monkeypatch.setattr(ledger.Ledger, "put", dies)
+        monkeypatch.setattr(batch_progress.BatchProgress, "write_image", dies)
         with pytest.raises(KeyboardInterrupt):
             ask(run, shop, folder.name)
-        monkeypatch.setattr(ledger.Ledger, "put", put)
+        monkeypatch.setattr(batch_progress.BatchProgress, "write_image", put)
         before = {p: p.stat().st_mtime_ns for p in folder.glob("*.png")}
         (folder / sorted(done)[0]).write_bytes(b"cut short")
         capsys.readouterr()
         ask(run, shop, folder.name)
         assert content(folder) == whole
-        said = f"{after - 1} pictures are there, {83 - after} are to be made"
+        said = f"{after - 1} images are there, {83 - after} are to be made"
         assert said in capsys.readouterr().err
         kept = [p for p, time in before.items() if p.stat().st_mtime_ns == time]
         assert len(kept) == after - 1
@@ -182,7 +182,7 @@ def test_a_users_own_files_are_left_alone(run, shop):
 
 def test_a_table_without_a_good_row_is_an_error(run, shop):
     (shop / "requests.csv").write_text("category\ntriangle\n")
-    with pytest.raises(BadData, match="no picture"):
+    with pytest.raises(BadData, match="no image"):
         ask(run, shop, "out")
 
 
@@ -275,7 +275,7 @@ def test_what_cannot_be_made_of_a_photo_is_told_by_line(run, shop, monkeypatch):
 
     def reaches_outside(photo, *given, **options):
         found = plain(photo, *given, **options)
-        found.picture[0, 0] -= 9
+        found.image[0, 0] -= 9
         return found
 
     plain = photo_edits.recolour
@@ -298,7 +298,9 @@ def test_a_run_that_knows_no_side_shows_no_views(run, shop, store):
     known.conditions = Conditions.from_store(store)
     row = dict.fromkeys(batch_requests.COLUMNS, "") | {"photo": "photo.png", "edit": "views"}
     with pytest.raises(UsageError, match="from which side .* it knows colour, radius, turn"):
-        rows.check(batch_requests.parse_request(2, row, known.conditions, shop), known, shop)
+        batch_rows.check_request(
+            batch_requests.parse_request(2, row, known.conditions, shop), known, shop
+        )
 
 
 def test_pictures_follow_from_what_the_files_hold(run, shop):
@@ -367,7 +369,7 @@ def test_a_product_goes_onto_the_background_asked_for(turned, shop):
     large = np.repeat(np.repeat(picture, 4, 0), 4, 1)
     conditions = Conditions.from_store(turned)
     for ground, rgb in (("#203a5f", (0x20, 0x3A, 0x5F)), ("wood.png", (120, 80, 40))):
-        found = rows.finished(large, order(shop, conditions, background=ground), shop)
+        found = batch_rows.finish_image(large, order(shop, conditions, background=ground), shop)
         np.testing.assert_array_equal(found[0, 0], rgb)
         np.testing.assert_array_equal(found[32, 32], picture[8, 8])
 
@@ -376,5 +378,5 @@ def test_a_product_goes_onto_the_background_asked_for(turned, shop):
     ("shape", "size"), [((40, 80), (32, 64)), ((90, 30), (64, 21)), ((64, 9), (64, 9))]
 )
 def test_a_size_is_the_longer_sides(shape, size):
-    found = rows.sized(np.zeros((*shape, 3), np.uint8), 64)
+    found = batch_rows.resize_longer_side(np.zeros((*shape, 3), np.uint8), 64)
     assert found.shape[:2] == size

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps.common import subjects
+from prodgen.apps.common import product_images
 from prodgen.core import pixels, provenance
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.metrics import marketplace
@@ -174,10 +174,10 @@ def test_pictures_without_a_product_are_named_and_left_out(shop, tmp_path, capsy
     assert "a0.png: no_product" in said and "a1.png: not a picture" in said
     assert "a2.png: no_product" in said
     assert len(entry(tmp_path / "o" / "a.png")["products"]) == 3
-    with pytest.raises(BadData, match="no product in 1 pictures; a2.png"):
+    with pytest.raises(BadData, match="no product in 1 images; a2.png"):
         ask(shop / "a2.png", tmp_path / "o" / "b.png")
     with pytest.raises(RejectedItem, match="no_product"):
-        subjects.cut_out(np.zeros((40, 40, 4), np.uint8))
+        product_images.cut_out_product(np.zeros((40, 40, 4), np.uint8))
 
 
 def test_several_files_may_be_named(shop, tmp_path):

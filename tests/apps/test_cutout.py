@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from prodgen.apps import cutout
-from prodgen.apps.common import colours, listing
+from prodgen.apps.common import image_files, named_colours
 from prodgen.config import registry
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.core.types import Spec
@@ -114,23 +114,23 @@ def test_a_flat_background(shop, tmp_path):
 
 
 def test_the_names_of_colours_are_those_of_every_mode():
-    assert cutout.background("teal") == colours.NAMED["teal"]
-    assert cutout.background("") is None is cutout.background("transparent")
+    assert cutout.parse_background("teal") == named_colours.PRODUCT_COLOURS["teal"]
+    assert cutout.parse_background("") is None is cutout.parse_background("transparent")
     with pytest.raises(UsageError, match="known: black, blue"):
-        cutout.background("papayawhip")
+        cutout.parse_background("papayawhip")
 
 
 def test_when_every_picture_fails_the_command_does(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_text("no picture")
-    with pytest.raises(BadData, match="no picture .* 0 of 1 cut out; skipped: not a picture 1"):
+    with pytest.raises(BadData, match="no image .* 0 of 1 cut out; skipped: not a picture 1"):
         ask(tmp_path / "in", tmp_path / "out")
     assert table(tmp_path / "out")["a.png"]["verdict"] == "skipped"
 
 
 def test_nothing_of_the_users_is_overwritten(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "cutout.png")
-    with pytest.raises(UsageError, match="holds the pictures that are read"):
+    with pytest.raises(UsageError, match="holds the images that are read"):
         ask(tmp_path, tmp_path)
     (tmp_path / "other").mkdir()
     Image.fromarray(scene()).save(tmp_path / "other" / "cutout.png")
@@ -154,15 +154,17 @@ def test_flags_that_do_not_go_together(tmp_path):
 
 
 def test_files_of_a_folder_are_listed_one_way(shop, tmp_path):
-    names = [path.relative_to(shop).as_posix() for path in listing.files(shop, "--input")]
+    names = [
+        path.relative_to(shop).as_posix() for path in image_files.list_image_files(shop, "--input")
+    ]
     assert names == sorted(names) and "sub/edge.png" in names
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / ".hidden.png").write_text("")
-    with pytest.raises(MissingInput, match="--input=.* holds no pictures"):
-        listing.files(tmp_path / "in", "--input")
+    with pytest.raises(MissingInput, match="--input=.* holds no images"):
+        image_files.list_image_files(tmp_path / "in", "--input")
     (tmp_path / "in" / "out.png").symlink_to(shop / "good.png")
     with pytest.raises(BadData, match="a link that leaves the folder"):
-        listing.files(tmp_path / "in", "--input")
+        image_files.list_image_files(tmp_path / "in", "--input")
 
 
 def test_a_run_reads_photos_as_its_training_pictures_were_made(tmp_path):

@@ -168,7 +168,7 @@ def test_a_shot_is_cut_out_and_squared():
 
 def test_the_sheet_of_many_photos_has_rows_of_eight():
     grey = [np.full((30, 20, 3), level, np.uint8) for level in range(11)]
-    sheet = edit._sheet([[photo, photo + 100] for photo in grey])
-    assert (sheet.width // edit.PIXELS, sheet.height // edit.PIXELS) == (8, 4)
-    one = edit._sheet([[grey[0], grey[0] + 100]])
-    assert (one.width // edit.PIXELS, one.height // edit.PIXELS) == (1, 2)
+    sheet = edit.draw_sheet([[photo, photo + 100] for photo in grey])
+    assert (sheet.width // edit.CELL_SIDE, sheet.height // edit.CELL_SIDE) == (8, 4)
+    one = edit.draw_sheet([[grey[0], grey[0] + 100]])
+    assert (one.width // edit.CELL_SIDE, one.height // edit.CELL_SIDE) == (1, 2)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps.common import image_folders, offline_evaluation
+from prodgen.apps.common import external_images, sample_sources
+from prodgen.apps.common.extractors import load_extractors
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data import prepare
 from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec, difference
@@ -58,7 +59,7 @@ def ask(**options):
 def test_every_number_has_its_passport_interval_and_floor(judged, many):
     store, found = many[0], judged[1]
     assert found["subject"]["real"] == len(store.ids("test"))
-    assert found["subject"]["sets"] == [len(store.ids("test"))] * offline_evaluation.SETS
+    assert found["subject"]["sets"] == [len(store.ids("test"))] * sample_sources.NUM_SEEDS
     assert {name.partition("-")[0] for name in found["distances"]} == {"classifier", "pixels"}
     for numbers in found["distances"].values():
         for metric, number in numbers.items():
@@ -134,7 +135,7 @@ def sides(many, tmp_path, monkeypatch):
     written(tmp_path / "good", pictures[200:300])
     noise = np.random.default_rng(0).integers(0, 256, (100, 16, 16, 3), np.uint8)
     written(tmp_path / "bad", noise)
-    monkeypatch.setitem(image_folders.DATA, "cache_dir", str(tmp_path / "cache"))
+    monkeypatch.setitem(external_images.DATA_DEFAULTS, "cache_dir", str(tmp_path / "cache"))
     return tmp_path
 
 
@@ -177,7 +178,7 @@ def test_nothing_is_overwritten_or_ignored(judged, many, sides, tmp_path):
 
 
 def test_enough_foreign_pictures_make_sets():
-    make = image_folders.parted(np.arange(250)[:, None, None, None], seed=3)
+    make = external_images.split_into_sets(np.arange(250)[:, None, None, None], seed=3)
     sets = [pictures for pictures, asked in make(100)]
     assert [len(x) for x in sets] == [100, 100] and not set(sets[0].ravel()) & set(sets[1].ravel())
     assert [len(x) for x, _ in make(50)] == [50, 50, 50] and len(make(300)[0][0]) == 250
@@ -185,12 +186,12 @@ def test_enough_foreign_pictures_make_sets():
 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
-    [("size", BadData, "pictures of one generator have one size"),
+    [("size", BadData, "images of one generator have one size"),
      ("broken", BadData, "0000.png: truncated"),
      ("few", BadData, "at least 20 are needed"),
      ("none", MissingInput, "--images=.*does not exist"),
      ("reference", MissingInput, "--reference=.*does not exist"),
-     ("nothing", UsageError, "judged by nothing"),
+     ("nothing", UsageError, "needs real images"),
      ("small", BadData, "at least 16 are needed")],
 )  # fmt: skip
 def test_bad_pictures_are_named(sides, change, error, words):
@@ -221,22 +222,22 @@ def test_bad_pictures_are_named(sides, change, error, words):
 def test_pictures_that_do_not_fit_the_reference_are_named(many, grey_store, sides):
     data, small = many[1], written(sides / "small", np.zeros((30, 12, 12, 3), np.uint8))
     with pytest.raises(BadData, match="12 x 12 px, the reference is 16"):
-        image_folders.subject(small, many[0], data, 0)
+        external_images.source_of_folder(small, many[0], data, 0)
     with pytest.raises(BadData, match="is in colour, the reference is grey"):
-        image_folders.subject(sides / "good", grey_store, data, 0)
+        external_images.source_of_folder(sides / "good", grey_store, data, 0)
 
 
 def test_extractors_that_cannot_be_had_say_where_they_come_from(monkeypatch, tmp_path):
     with pytest.raises(MissingInput, match="lpips has no weights"):
-        offline_evaluation.load_extractors(("lpips",))
+        load_extractors(("lpips",))
     with pytest.raises(UsageError, match="'inception' is not known; known: efficientnet_lite0"):
-        offline_evaluation.load_extractors(("inception",))
+        load_extractors(("inception",))
     with pytest.raises(UsageError, match="pixels takes no file"):
-        offline_evaluation.load_extractors(("pixels=x",))
+        load_extractors(("pixels=x",))
     with pytest.raises(MissingInput, match="nowhere.pth"):
-        offline_evaluation.load_extractors((f"efficientnet_lite0={tmp_path / 'nowhere.pth'}",))
+        load_extractors((f"efficientnet_lite0={tmp_path / 'nowhere.pth'}",))
     (tmp_path / "other.pth").write_bytes(b"something else")
     with pytest.raises(BadData):
-        offline_evaluation.load_extractors((f"efficientnet_lite0={tmp_path / 'other.pth'}",))
-    lookers, perceptual = offline_evaluation.load_extractors(())
+        load_extractors((f"efficientnet_lite0={tmp_path / 'other.pth'}",))
+    lookers, perceptual = load_extractors(())
     assert [who.identity.name for who in lookers] == ["pixels"] and perceptual is None

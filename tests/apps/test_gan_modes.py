@@ -74,17 +74,20 @@ def test_directions_are_the_principal_components_of_the_first_layer():
     matrix = (
         np.diag([1.0, 3.0, 2.0]) @ np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     )
-    found, gains = directions.components(matrix)
+    found, gains = directions.principal_directions(matrix)
     np.testing.assert_allclose(gains, [3, 2, 1], rtol=1e-9)
     np.testing.assert_allclose(found, np.eye(3)[[1, 2, 0]], atol=1e-6)
-    walked = directions.along(np.float32([5, 6, 7]), found[0], np.float32([-1, 2]))
+    walked = directions.move_along(np.float32([5, 6, 7]), found[0], np.float32([-1, 2]))
     np.testing.assert_allclose(walked, [[5, -1, 7], [5, 2, 7]], atol=1e-5)
 
 
 def test_stops_go_through_all_values_of_a_kind():
-    assert sweep.stops(Attribute("colour", "categorical", ("red", "blue")), 9) == ["red", "blue"]
-    assert sweep.stops(Attribute("turn", "angle"), 4) == [0.0, 90.0, 180.0, 270.0]
-    assert sweep.stops(Attribute("size", "number", mean=10, std=2), 3) == [6.0, 10.0, 14.0]
+    assert sweep.sweep_values(Attribute("colour", "categorical", ("red", "blue")), 9) == [
+        "red",
+        "blue",
+    ]
+    assert sweep.sweep_values(Attribute("turn", "angle"), 4) == [0.0, 90.0, 180.0, 270.0]
+    assert sweep.sweep_values(Attribute("size", "number", mean=10, std=2), 3) == [6.0, 10.0, 14.0]
 
 
 def test_a_sweep_holds_everything_but_its_attribute(run, tmp_path):
@@ -109,7 +112,7 @@ def test_what_an_adversarial_run_cannot_do_is_said(run, pictures, tmp_path):
     with pytest.raises(UsageError, match="has no encoder") as error:
         ask(run, tmp_path / "r.png", "reconstruct", input=str(pictures))
     assert "vae, vaegan" in error.value.next_step
-    with pytest.raises(UsageError, match="goes through one attribute"):
+    with pytest.raises(UsageError, match="exactly one attribute"):
         ask(run, tmp_path / "s.png", "sweep", attributes={"colour": "red"})
     with pytest.raises(UsageError, match="not an attribute"):
         ask(run, tmp_path / "s.png", "sweep", attributes={"smell": "*"})

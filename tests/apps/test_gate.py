@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps.common import gate_sheet, listing
+from prodgen.apps.common import contact_sheet, gate_sheet, image_files
 from prodgen.config import registry
 from prodgen.core import pixels, provenance
 from prodgen.core.errors import MissingInput, UsageError
@@ -118,9 +118,9 @@ def test_what_can_be_mended_is_and_passes(judged):
     repairs = {name: row["repair"] for name, row in rows.items() if not row["mended"]}
     assert repairs == {
         "good.png": "",
-        "price list.csv": "refused: no readable picture",
+        "price list.csv": "refused: no readable image",
         "small.png": "nothing that can be mended",
-        "text.png": "refused: no readable picture",
+        "text.png": "refused: no readable image",
         "turned.jpg": "refused: no product was found",
         "upscaled.png": "nothing that can be mended",
     }
@@ -146,22 +146,22 @@ def test_the_same_folder_gives_the_same_bytes_and_is_left_alone(judged, shop, tm
 def test_what_fails_comes_first_on_the_sheet(judged):
     """Nine cells in two lines: green, the mark of good.png, is on the last one only."""
     sheet = np.asarray(Image.open(judged[0] / "gate.png").convert("RGB")).astype(int)
-    green = (np.abs(sheet - gate_sheet.GREEN).max(axis=-1) == 0).nonzero()
+    green = (np.abs(sheet - contact_sheet.GREEN).max(axis=-1) == 0).nonzero()
     assert len(green[0]) > 50
-    second_line = gate_sheet.HEAD + gate_sheet.SIDE
+    second_line = contact_sheet.HEADER_HEIGHT + gate_sheet.SIDE
     assert green[0].min() > second_line and green[1].max() < gate_sheet.SIDE + 2 * gate_sheet.GAP
-    red = np.abs(sheet - gate_sheet.RED).max(axis=-1) == 0
+    red = np.abs(sheet - contact_sheet.RED).max(axis=-1) == 0
     assert red[:second_line].sum() > 8 * 50 and not red[second_line + 80 :].any()
 
 
 def test_a_sheet_keeps_few_thumbnails_and_says_so():
-    sheet = gate_sheet.Sheet(3)
+    sheet = gate_sheet.GateSheet(3)
     for i in range(5):
-        sheet.add(f"{i}.png", np.full((20, 30, 1), 9, np.uint8), ())
-        sheet.add(f"bad{i}.png", None, ("unreadable",))
-    assert len(sheet._failing) == len(sheet._passing) == 3
-    one_line = gate_sheet.Sheet(8)
-    one_line.add("a.png", np.zeros((9, 400, 4), np.uint8), ("size",))
+        sheet.add_image(f"{i}.png", np.full((20, 30, 1), 9, np.uint8), ())
+        sheet.add_image(f"bad{i}.png", None, ("unreadable",))
+    assert len(sheet._problem_cells) == len(sheet._other_cells) == 3
+    one_line = gate_sheet.GateSheet(8)
+    one_line.add_image("a.png", np.zeros((9, 400, 4), np.uint8), ("size",))
     assert sheet.draw("").size == one_line.draw("").size  # three cells, not six
 
 
@@ -188,10 +188,10 @@ def test_namesakes_do_not_overwrite_each_other(tmp_path):
         "sub/a.png": "mended/sub/a.png",
     }
     assert all((tmp_path / "out" / name).is_file() for name in found.values())
-    assert listing.png_names(["a.jpg", "a.jpg.webp", "a.png"]) == [
+    assert image_files.png_names(["a.jpg", "a.jpg.webp", "a.png"]) == [
         "a.jpg.png", "a.jpg-2.png", "a.png",
     ]  # fmt: skip
-    assert len(listing.png_names(["ü" * 120 + ".jpg"])[0].encode()) == 204
+    assert len(image_files.png_names(["ü" * 120 + ".jpg"])[0].encode()) == 204
 
 
 def test_names_that_are_no_text(tmp_path):
@@ -212,12 +212,12 @@ def test_one_file_is_enough(tmp_path, capsys):
 
 def test_originals_are_never_written_to(tmp_path):
     save(tmp_path / "gate.png", packshot(40, 18))
-    with pytest.raises(UsageError, match="holds the pictures that are read"):
+    with pytest.raises(UsageError, match="holds the images that are read"):
         ask(tmp_path, tmp_path)
-    with pytest.raises(UsageError, match="holds the pictures that are read"):
+    with pytest.raises(UsageError, match="holds the images that are read"):
         ask(tmp_path / "gate.png", tmp_path)
     save(tmp_path / "mended" / "sub" / "x.png", packshot(40, 18))
-    with pytest.raises(UsageError, match="mended pictures go"):
+    with pytest.raises(UsageError, match="mended images go"):
         ask(tmp_path / "mended" / "sub", tmp_path)
     save(tmp_path / "other" / "x.png", packshot(40, 18))
     with pytest.raises(UsageError, match="a gate.png that this mode did not write"):
@@ -231,7 +231,7 @@ def test_no_pictures_is_missing_input(tmp_path):
     with pytest.raises(MissingInput, match="--images=.*nowhere does not exist"):
         ask(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(MissingInput, match="--images=.* holds no pictures"):
+    with pytest.raises(MissingInput, match="--images=.* holds no images"):
         ask(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(UsageError, match="needs --images"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps import traverse
+from prodgen.apps import interpolate, traverse
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import parse_pairs
 from prodgen.config import registry
@@ -118,6 +118,13 @@ def test_every_picture_says_that_it_is_generated(run, turned, tmp_path, mode, op
 def test_interpolation_moves(run, tmp_path):
     files = ask(run, tmp_path / "i.png", "interpolate", n=1, frames=6)
     assert Image.open(files[1]).n_frames == 10  # there and back, the ends once
+
+
+def test_spherical_keeps_the_ends_and_the_length():
+    a, b = np.float32([3, 0, 0]), np.float32([0, 3, 0])
+    found = interpolate.slerp(a, b, np.array([0.0, 0.5, 1.0]))
+    np.testing.assert_allclose(found, [a, np.float32([1, 1, 0]) * 3 / np.sqrt(2), b], atol=1e-6)
+    np.testing.assert_allclose(interpolate.slerp(a, 2 * a, np.array([0.5])), [[4.5, 0, 0]])
 
 
 def test_traversal_names_the_most_active_first(run, model, tmp_path):

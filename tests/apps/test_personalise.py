@@ -80,7 +80,7 @@ def test_from_a_history_to_pictures(ask, store, tmp_path):
 @pytest.mark.slow
 def test_a_run_without_conditions_works_by_looks_and_says_so(ask, store):
     out = ask(reds(store, 3), heard=False)
-    assert "looks alone" in (out / "taste.txt").read_text()
+    assert "appearance alone" in (out / "taste.txt").read_text()
     assert json.loads((out / "taste.json").read_text())["preferences"] == []
 
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_used_is_said(ask, runs, tmp_path):
 def test_the_sheet_shows_the_weightiest_for_and_against(channels):
     pictures = np.zeros((20, 16, 16, channels), np.uint8)
     weights = np.linspace(-1, 1, 20)
-    sheet = personalise.drawn(pictures, weights, pictures[:3])
+    sheet = personalise.draw_sheet(pictures, weights, pictures[:3])
     assert sheet.mode == "RGB" and sheet.width == 8 * (96 + 6) + 6
     two_rows_and_one = 2 * (18 + 12) + 3 * (96 + 6) + 2 * 18
     assert sheet.height == two_rows_and_one

@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 
 from prodgen.models import grouped
-from tests.test_hlo import faults
+from tests.test_hlo import slow_convolutions
 
 # (groups, channels of a group read, written): one dense, one pack, even packs, packs that do not
 # divide evenly, groups wider than a pack, unequal widths, one channel a group (depthwise).
@@ -68,4 +68,4 @@ def test_no_grouped_convolution_is_compiled(groups):
     layer = lambda x, kernel: grouped.convolve_grouped(x, kernel, groups)  # noqa: E731
     arguments = jnp.ones((2, 8, 8, groups * 16)), jnp.ones((3, 3, 16, groups * 16))
     compiled = jax.jit(jax.grad(penalty(layer), (0, 1))).lower(*arguments).compile()
-    assert not faults(compiled.as_text())
+    assert not slow_convolutions(compiled.as_text())

@@ -19,19 +19,23 @@ from prodgen.core.files import write_atomically
 from prodgen.runs.workdir import collect_versions
 
 if TYPE_CHECKING:
+    from prodgen.editing.variations import VariationResult
     from prodgen.model import Model
 
 MANIFEST = "manifest.json"
 
 
 def say(text: str) -> None:
-    """Progress goes to standard error: standard output lists the files."""
+    """Print progress on standard error: standard output lists the files."""
     print(text, file=sys.stderr, flush=True)
 
 
-class Stamp:
-    """What the PNGs of a mode say of themselves: in their text where they come from, unless
-    --nometadata, and with --mark, in a corner, that they are generated."""
+class PngEncoder:
+    """Encodes the PNG files of a mode.
+
+    Their text says where they come from, unless --nometadata. With --mark, a corner of the image
+    says that it is generated. seed: of the image, by default that of `options`.
+    """
 
     def __init__(self, model: Model | None, mode: str, options: Any, seed: int | None = None):
         run = model.run if model else None
@@ -41,34 +45,37 @@ class Stamp:
         self._metadata = getattr(options, "metadata", True)
         self._mark = getattr(options, "mark", False)
 
-    def png(self, picture: np.ndarray | Image.Image, done: str = "generated") -> bytes:
-        """A PNG; `done` is one of provenance.DIGITAL_SOURCE_TYPES."""
-        return pixels.encode_png(self._marked(picture), self._text(done))
+    def encode_png(self, image: np.ndarray | Image.Image, source: str = "generated") -> bytes:
+        """A PNG of an image uint8 [H, W, C]; `source` is one of provenance.DIGITAL_SOURCE_TYPES."""
+        return pixels.encode_png(self._add_mark(image), self._text(source))
 
-    def apng(self, frames: Sequence[np.ndarray]) -> bytes:
-        """An animation of generated frames, each marked where that was asked for."""
-        shown = [self._marked(frame) for frame in frames]
-        return pixels.encode_apng(shown, text=self._text("generated"))
+    def encode_apng(self, frames: Sequence[np.ndarray]) -> bytes:
+        """An animated PNG of generated frames uint8 [H, W, C]."""
+        return pixels.encode_apng(
+            [self._add_mark(frame) for frame in frames], text=self._text("generated")
+        )
 
-    def check(self, side: int, where: str = "") -> None:
-        """UsageError where pictures of so many pixels on the shorter side are to be marked and are
-        too small for it; asked before they are made. `where` begins what is said."""
+    def check_mark(self, side: int, prefix: str = "") -> None:
+        """UsageError where --mark does not fit images of `side` pixels on the shorter side.
+
+        Modes call it before any image is computed. `prefix` begins the message.
+        """
         if self._mark and side < pixels.MIN_LABEL_SIDE:
             raise UsageError(
-                f"--mark: {where}a picture of {side} px is too small for a mark, which takes at "
+                f"--mark: {prefix}an image of {side} px is too small for a mark, which takes at "
                 f"least {pixels.MIN_LABEL_SIDE} px a side",
-                "leave it out, or ask for larger pictures",
+                "leave it out, or choose larger images",
             )
 
-    def _marked(self, picture: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
+    def _add_mark(self, image: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
         if not self._mark:
-            return picture
-        found = pixels.to_pillow(picture) if isinstance(picture, np.ndarray) else picture
-        self.check(min(found.size))
-        return pixels.draw_ai_label(found)
+            return image
+        pil_image = pixels.to_pillow(image) if isinstance(image, np.ndarray) else image
+        self.check_mark(min(pil_image.size))
+        return pixels.draw_ai_label(pil_image)
 
-    def _text(self, done: str) -> dict[str, str] | None:
-        return provenance.build_png_text(done, self._origin) if self._metadata else None
+    def _text(self, source: str) -> dict[str, str] | None:
+        return provenance.build_png_text(source, self._origin) if self._metadata else None
 
 
 @dataclasses.dataclass
@@ -86,8 +93,8 @@ class Output:
     workdir: Path | None = None
 
     def __post_init__(self) -> None:
-        self.stamp = Stamp(self.model, self.mode, self.options)
-        self._folder, self._entries, self._written = Path(), {}, []
+        self.png_encoder = PngEncoder(self.model, self.mode, self.options)
+        self._folder, self._entries, self._paths = Path(), {}, []
         run = self.model.run if self.model else None
         self._origin = {
             "mode": self.mode,
@@ -102,59 +109,59 @@ class Output:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one.
 
         UsageError where --out does not fit (cli/modes.py), and where another program wrote a
-        manifest there: now rather than when the work is done.
+        manifest there: before the work rather than after it.
         """
         target = modes.resolve_out_path(self.mode, default, self.out, self.workdir)
         self._folder = target.parent if Path(default).suffix else target
-        entries(self._folder / MANIFEST)
+        read_manifest(self._folder / MANIFEST)
         return target
 
-    def png(
+    def write_png(
         self,
         name: str,
-        picture: np.ndarray | Image.Image,
+        image: np.ndarray | Image.Image,
         details: dict[str, Any],
-        done: str = "generated",
+        source: str = "generated",
     ) -> None:
-        """A picture as a PNG that states its origin; `done` is a key of
-        provenance.DIGITAL_SOURCE_TYPES."""
-        self.write(name, self.stamp.png(picture, done), details)
+        """A PNG that states its origin; source: a key of provenance.DIGITAL_SOURCE_TYPES."""
+        self.write(name, self.png_encoder.encode_png(image, source), details)
 
-    def apng(self, name: str, frames: Sequence[np.ndarray], details: dict[str, Any]) -> None:
-        """An animation of generated frames."""
-        self.write(name, self.stamp.apng(frames), details)
+    def write_apng(self, name: str, frames: Sequence[np.ndarray], details: dict[str, Any]) -> None:
+        """An animation of generated frames uint8 [H, W, C]."""
+        self.write(name, self.png_encoder.encode_apng(frames), details)
 
     def write(self, name: str, content: bytes, details: dict[str, Any]) -> None:
         """One file, whole or not at all, and its entry; `name` may lie in a folder below."""
         (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._folder / name, content)
         self._entries[name] = self._origin | details
-        self._written.append(self._folder / name)
+        self._paths.append(self._folder / name)
 
     def close(self) -> list[Path]:
         """Write manifest.json; the files written, it included."""
         path = self._folder / MANIFEST
-        before = entries(path)
-        kept = {name: e for name, e in before.items() if (self._folder / name).is_file()}
-        record = {"files": kept | self._entries}
+        # Entries of earlier commands stay while their files exist.
+        earlier = read_manifest(path)
+        entries = {name: e for name, e in earlier.items() if (self._folder / name).is_file()}
+        record = {"files": entries | self._entries}
         self._folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(record, indent=1, sort_keys=True).encode())
-        return [*self._written, path]
+        return [*self._paths, path]
 
 
-def refuse_taken(folder: Path, names: Sequence[str], mode: str) -> None:
-    """UsageError where one of the files exists and is not, by the manifest, this mode's own."""
-    ours = entries(folder / MANIFEST)
+def check_overwrite(folder: Path, names: Sequence[str], mode: str) -> None:
+    """UsageError where one of the files exists and the manifest does not name it as this mode's."""
+    entries = read_manifest(folder / MANIFEST)
     for name in names:
-        if (folder / name).exists() and ours.get(name, {}).get("mode") != mode:
+        if (folder / name).exists() and entries.get(name, {}).get("mode") != mode:
             raise UsageError(
                 f"{folder / name} exists, and this mode did not write it",
                 "name another place with --out",
             )
 
 
-def entries(path: Path) -> dict[str, Any]:
-    """The entries of a manifest; none where there is no file. Another program's: UsageError."""
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The entries of a manifest, empty without a file; UsageError for another program's."""
     if not path.exists():
         return {}
     try:
@@ -165,14 +172,29 @@ def entries(path: Path) -> dict[str, Any]:
         ) from None
 
 
-def describe(conditions: dict[str, Any], spec: Any, row: int) -> dict[str, Any]:
-    """The conditions of one generated picture in words and numbers, for the manifest."""
+def describe_conditions(conditions: dict[str, Any], spec: Any, row: int) -> dict[str, Any]:
+    """The conditions of one generated image in words and numbers, for the manifest."""
     label = int(conditions["label"][row])
-    found: dict[str, Any] = {"label": spec.classes[label] if label >= 0 else None}
     values = {}
     for attribute in spec.attributes:
-        place = spec.column_slices()[attribute.name]
-        if conditions["known"][row, place].all():
-            value = attribute.decode(conditions["attributes"][row, place])
+        columns = spec.column_slices()[attribute.name]
+        if conditions["known"][row, columns].all():
+            value = attribute.decode(conditions["attributes"][row, columns])
             values[attribute.name] = round(value, 4) if isinstance(value, float) else value
-    return found | {"attributes": values}
+    return {"label": spec.classes[label] if label >= 0 else None, "attributes": values}
+
+
+def describe_variation(
+    name: str, request: Any, variations: VariationResult, row: int, spec: Any
+) -> dict[str, Any]:
+    """The manifest's entry of one variation of the product `name`.
+
+    request: the options of mode vary, or a row of mode batch.
+    """
+    return {
+        "of": name,
+        "strength": request.strength,
+        "keep": list(request.keep),
+        "kept": bool(variations.keeps_request[row]),
+        "latent": variations.z[row].tolist(),
+    } | describe_conditions(variations.conditions, spec, row)

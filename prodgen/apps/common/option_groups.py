@@ -23,7 +23,7 @@ class Options:
 
     run: ClassVar[Literal["needed", "optional", "none"]] = "none"
     output: ClassVar[str] = ""  # the file or folder that is written where --out names none
-    read_with_run: ClassVar[tuple[str, ...]] = ("step",)  # refused where there is no run
+    read_with_run: ClassVar[tuple[str, ...]] = ("step",)  # an error without a run
 
     def check(self, workdir: Path | None) -> None:
         """UsageError or MissingInput for options that do not go together, before JAX is loaded."""
@@ -40,12 +40,14 @@ class RunOptions(Options):
     def check(self, workdir: Path | None) -> None:
         super().check(workdir)
         if not re.fullmatch(r"best|latest|\d+", self.step):
-            raise UsageError(f"--step={self.step} is no checkpoint", "write best, latest or a step")
+            raise UsageError(
+                f"--step={self.step} is not a checkpoint", "write best, latest or a step"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PngOptions(Options):
-    """Of a mode whose PNG files say where they come from."""
+    """Of a mode whose PNG files say where their images come from."""
 
     metadata: bool = option(True, "Write into each PNG where the image comes from.")
     mark: bool = option(False, 'Mark images "AI-generated" in a corner, from 24 px a side.')
@@ -71,13 +73,16 @@ class SampleOptions(RunOptions, ConditionOptions, PngOptions):
     """Of a mode that samples a run."""
 
     temperature: float = option(
-        1.0, "Scale of the latents (truncation): lower is plainer.", low=0.0, high=10.0
+        1.0,
+        "Scale of the latents (truncation): lower values give less varied images.",
+        low=0.0,
+        high=10.0,
     )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InputOptions(RunOptions, ConditionOptions, PngOptions):
-    """Of a mode that is given images of a run's size, or takes them from its test split."""
+    """Of a mode that takes a user's images, or those of the run's test split."""
 
     input: str = option("", "An image or a folder of images; default: the run's test split.")
 
@@ -113,8 +118,8 @@ class ExtractorOptions(Options):
         for text in self.extractors:
             name = text.partition("=")[0]
             if name not in registry.EXTRACTORS:
-                known = registry.suggest_names(name, registry.EXTRACTORS)
-                raise UsageError(f"--extractors={text} is not known; {known}")
+                hint = registry.suggest_names(name, registry.EXTRACTORS)
+                raise UsageError(f"--extractors={text} is not known; {hint}")
 
 
 def frames_option(default: int = 12):

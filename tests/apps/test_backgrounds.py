@@ -4,13 +4,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps.common import colours, grounds
+from prodgen.apps.common import backgrounds, named_colours
 from prodgen.core.errors import BadData, MissingInput, UsageError
 
 
 def test_nothing_asked_for_is_white_and_a_colour_fills_the_frame():
-    assert grounds.parse("") == (255, 255, 255) and grounds.parse("Teal") == colours.NAMED["teal"]
-    found = grounds.drawn(grounds.parse("#203a5f"), (5, 7))
+    assert (
+        backgrounds.parse_background("") == (255, 255, 255)
+        and backgrounds.parse_background("Teal") == named_colours.PRODUCT_COLOURS["teal"]
+    )
+    found = backgrounds.render_background(backgrounds.parse_background("#203a5f"), (5, 7))
     np.testing.assert_array_equal(found, np.broadcast_to([0x20, 0x3A, 0x5F], (5, 7, 3)))
 
 
@@ -18,7 +21,9 @@ def test_a_picture_covers_the_frame_its_middle_kept(tmp_path):
     wide = np.zeros((10, 40, 3), np.uint8)
     wide[:, 15:25] = 200
     Image.fromarray(wide).save(tmp_path / "wall.png")
-    found = grounds.drawn(grounds.parse(str(tmp_path / "wall.png")), (10, 10))
+    found = backgrounds.render_background(
+        backgrounds.parse_background(str(tmp_path / "wall.png")), (10, 10)
+    )
     np.testing.assert_array_equal(found, np.full((10, 10, 3), 200))
 
 
@@ -29,14 +34,16 @@ def test_a_picture_covers_the_frame_its_middle_kept(tmp_path):
 )
 def test_grey_pictures_and_clear_ones_are_taken(tmp_path, pixels, levels):
     Image.fromarray(pixels).save(tmp_path / "wall.png")
-    np.testing.assert_array_equal(grounds.drawn(tmp_path / "wall.png", (4, 6)), levels)
+    np.testing.assert_array_equal(
+        backgrounds.render_background(tmp_path / "wall.png", (4, 6)), levels
+    )
 
 
 def test_what_is_no_background_is_said(tmp_path):
     (tmp_path / "wall.jpg").write_text("no picture")
     with pytest.raises(BadData, match="wall.jpg: not a picture"):
-        grounds.drawn(tmp_path / "wall.jpg", (4, 4))
+        backgrounds.render_background(tmp_path / "wall.jpg", (4, 4))
     with pytest.raises(MissingInput, match="--background=none.jpg does not exist"):
-        grounds.parse("none.jpg")
+        backgrounds.parse_background("none.jpg")
     with pytest.raises(UsageError, match="ground='mauve' is not a colour; .*black, blue"):
-        grounds.parse("mauve", "ground")
+        backgrounds.parse_background("mauve", "ground")
