@@ -103,9 +103,8 @@ def recolour_product(
         target = named_colours.parse_colour(name, "--recolour")
         rgb, alpha = product.pixels[..., :3], product.pixels[..., 3]
         result = recolour.recolour(rgb, alpha > 0, target, region="dominant")
-        say(
-            f"{product.name} in {name}: CIEDE2000 {result.delta_e_before:.1f} to {result.delta_e_after:.1f}"
-        )
+        change = f"{result.delta_e_before:.1f} to {result.delta_e_after:.1f}"
+        say(f"{product.name} in {name}: CIEDE2000 {change}")
         details = {
             "name": f"{product.name}-{name.lstrip('#')}",
             "recolour": name,
