@@ -28,8 +28,8 @@ from prodgen.cli import commandline
 from prodgen.config import registry
 from prodgen.core.errors import MissingInput, RejectedItem
 from prodgen.data.catalogue import render_product, sample_product
-from prodgen.photo import cutout
-from prodgen.photo.guess import Cutter
+from prodgen.photo import background_removal
+from prodgen.photo.mask_estimate import Segmenter
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("n", 32, "Products.")
@@ -40,12 +40,12 @@ flags.DEFINE_list("sizes", ["512", "1024", "2048", "4000"], "Pixels a side that 
 Scene = tuple[np.ndarray, np.ndarray]  # a picture uint8 [S, S, 3] and its mask bool [S, S]
 
 
-def methods(model: str) -> dict[str, Cutter]:
+def methods(model: str) -> dict[str, Segmenter]:
     """Those that are installed."""
     found = {}
     for name in registry.CUTOUTS:
         try:
-            found[name] = cutout.method(name, model)
+            found[name] = background_removal.load_segmenter(name, model)
         except MissingInput as error:
             print(f"left out: {error}", file=sys.stderr)
     return found
@@ -97,18 +97,18 @@ def scenes(n: int, side: int, folder: str) -> Iterator[tuple[str, Scene]]:
             yield name, (over(made, some[i % len(some)]), mask)
 
 
-def quality(scene: Scene, cutter: Cutter) -> tuple[float, bool]:
+def quality(scene: Scene, cutter: Segmenter) -> tuple[float, bool]:
     """Intersection over union, and whether something was found to look at."""
     picture, mask = scene
     try:
-        cut = cutout.cut(picture, cutter)
+        cut = background_removal.cut_out(picture, cutter)
     except RejectedItem:
         return 0.0, True
     seen = cut.alpha > 127
-    return float((seen & mask).sum() / (seen | mask).sum()), bool(cut.verdict.findings)
+    return float((seen & mask).sum() / (seen | mask).sum()), bool(cut.quality.findings)
 
 
-def seconds(side: int, cutter: Cutter) -> float:
+def seconds(side: int, cutter: Segmenter) -> float:
     """Of one core, the median of three, for a product on a wall: every method uses just one."""
     made = np.asarray(
         Image.fromarray(render_product(sample_product(0, 8), 256)).resize((side, side))
@@ -117,7 +117,7 @@ def seconds(side: int, cutter: Cutter) -> float:
     times = []
     for _ in range(3):
         begun = time.process_time()
-        cutout.cut(picture, cutter)
+        background_removal.cut_out(picture, cutter)
         times.append(time.process_time() - begun)
     return statistics.median(times)
 

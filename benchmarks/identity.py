@@ -30,7 +30,7 @@ from prodgen.editing.edits import Edited, Shot
 from prodgen.editing.inversion import Inverted, Inverter
 from prodgen.metrics import interval, neighbours
 from prodgen.model import Model
-from prodgen.photo import cutout
+from prodgen.photo import background_removal
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("images", "", "The folder that the run's pictures lie in.")
@@ -57,7 +57,7 @@ class Remembering(Inverter):
 
 def held_back(run: Model, folder: Path) -> list[Shot]:
     """The photos of the test split, at their own resolution, cut out."""
-    store, cutter = run.store(), cutout.method("plain")
+    store, cutter = run.store(), background_removal.load_segmenter("plain")
     ids = store.evenly_spaced_ids("test", FLAGS.n) if FLAGS.n else store.ids("test")
     shots = []
     for name in store.names(ids):

@@ -71,6 +71,6 @@ def augmented(model: Model, pictures: np.ndarray, p: float, seed: int) -> np.nda
     background = pixels.to_float(np.uint8(model.spec.background or white))
     repeated = pixels.to_float(pictures.repeat(VERSIONS, axis=0))
     slots = np.arange(len(repeated))
-    uniforms = rng.uniform(rng.key(seed, "augment"), slots, (policy.numbers,))
+    uniforms = rng.uniform(rng.key(seed, "augment"), slots, (policy.num_uniforms,))
     found = pixels.to_uint8(jax.jit(policy)(repeated, uniforms, p, background))
     return np.asarray(found).reshape(len(pictures), VERSIONS, *pictures.shape[1:])

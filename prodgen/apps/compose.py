@@ -18,7 +18,7 @@ from prodgen.apps.common.output import MANIFEST, Output, entries, refuse_taken, 
 from prodgen.apps.common.subjects import Subject
 from prodgen.cli.options import option
 from prodgen.core.errors import UsageError
-from prodgen.photo import banner, lettering, recolour, sprites
+from prodgen.photo import banner, recolour, sprites, text_layout
 
 SHOWN = {"banner": 4, "sprites": 256}  # products, unless --n asks for others
 ORIGINAL = "original"  # among the colours of --recolour: the product as it is
@@ -77,13 +77,13 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
 
 def checked(options: Options) -> None:
     """Everything about the flags that can be wrong, before a picture is read."""
-    banner.size_of(options.size)
+    banner.parse_size(options.size)
     for name in set(options.recolour) - {ORIGINAL}:
         colours.parse(name, "--recolour")
-    if options.cell not in sprites.CELLS:
-        known = ", ".join(map(str, sprites.CELLS))
+    if options.cell not in sprites.CELL_SIZES:
+        known = ", ".join(map(str, sprites.CELL_SIZES))
         raise UsageError(f"--cell={options.cell} is not a power of two", f"one of {known}")
-    lettering.check(options.text, options.font)
+    text_layout.check_glyphs(options.text, options.font)
     grounds.parse(options.background)
 
 
@@ -106,15 +106,18 @@ def in_colours(subject: Subject, names: Sequence[str]) -> list[tuple[Subject, di
         asked = colours.parse(name, "--recolour")
         pixels, alpha = subject.pixels[..., :3], subject.pixels[..., 3]
         done = recolour.recolour(pixels, alpha > 0, asked, region="dominant")
-        say(f"{subject.name} in {name}: CIEDE2000 {done.before:.1f} to {done.after:.1f}")
+        say(
+            f"{subject.name} in {name}: "
+            f"CIEDE2000 {done.delta_e_before:.1f} to {done.delta_e_after:.1f}"
+        )
         details = {
             "name": f"{subject.name}-{name.lstrip('#')}",
             "recolour": name,
-            "ciede2000": round(done.after, 3),
-            "share": round(done.share, 4),
-            "outside": round(done.outside.largest, 3),
+            "ciede2000": round(done.delta_e_after, 3),
+            "share": round(done.region_fraction, 4),
+            "outside": round(done.outside_change.largest, 3),
         }
-        changed = np.dstack([done.picture, alpha])
+        changed = np.dstack([done.image, alpha])
         found.append((Subject(details["name"], changed, subject.generated), details))
     return found
 
@@ -122,14 +125,14 @@ def in_colours(subject: Subject, names: Sequence[str]) -> list[tuple[Subject, di
 def _banner(
     options: Options, shown: list[tuple[Subject, dict]], out: Output, name: str, done: str
 ) -> None:
-    width, height = banner.size_of(options.size)
+    width, height = banner.parse_size(options.size)
     made = banner.make(
         [subject.pixels for subject, _ in shown],
         grounds.drawn(grounds.parse(options.background), (height, width)),
         " ".join(options.text.split()),
         options.font,
         options.shadow,
-        banner.COVERED.get(options.size, (0.0, 0.0)),
+        banner.RESERVED_FRACTIONS.get(options.size, (0.0, 0.0)),
     )
     products = []
     for (subject, details), placed in zip(shown, made.products, strict=True):
@@ -138,26 +141,26 @@ def _banner(
         products.append(details | at)
         if placed.scale > ENLARGED:
             say(f"{subject.name}: its {own} px are enlarged {placed.scale:.1f} times and look soft")
-    words = {"text": options.text, "text_box": made.text, "contrast": made.contrast,
-             "veil": made.veil, "letters": made.size}  # fmt: skip
+    words = {"text": options.text, "text_box": made.text_box, "contrast": made.contrast,
+             "veil": made.panel_opacity, "letters": made.font_size}  # fmt: skip
     frame = {"layout": "banner", "size": [width, height], "shadow": options.shadow,
              "background": options.background or grounds.WHITE, "products": products}  # fmt: skip
-    out.png(name, made.picture, frame | (words if made.text else {}), done)
+    out.png(name, made.image, frame | (words if made.text_box else {}), done)
 
 
 def _sprites(
     options: Options, shown: list[tuple[Subject, dict]], out: Output, name: str, done: str
 ) -> None:
     border = options.padding + options.extrude
-    cut = [sprites.fitted(subject.pixels, options.cell, border) for subject, _ in shown]
-    sheet, places = sprites.sheet(cut, options.cell, options.extrude)
+    cut = [sprites.fit_to_cell(subject.pixels, options.cell, border) for subject, _ in shown]
+    sheet, places = sprites.pack_sheet(cut, options.cell, options.extrude)
     names = _distinct([details["name"] for _, details in shown])
     details = {"layout": "sprites", "cell": options.cell, "sprites": [
         entry | {"name": own, "box": list(place)}
         for (_, entry), own, place in zip(shown, names, places, strict=True)
     ]}  # fmt: skip
     size = sheet.shape[1], sheet.shape[0]
-    atlas = sprites.atlas(names, places, options.cell, name, size)
+    atlas = sprites.encode_atlas(names, places, options.cell, name, size)
     out.png(name, sheet, details, done)
     out.write(f"{Path(name).stem}.json", atlas, {"layout": "sprites", "atlas_of": name})
 

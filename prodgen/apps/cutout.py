@@ -23,9 +23,9 @@ from prodgen.core import decode, pixels
 from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, RejectedItem, UsageError
 from prodgen.data.folder import Entry
-from prodgen.photo import cutout
-from prodgen.photo.cutout import Cutout
-from prodgen.photo.guess import Cutter
+from prodgen.photo import background_removal
+from prodgen.photo.background_removal import Cutout
+from prodgen.photo.mask_estimate import Segmenter
 
 TABLE, SHEET, CUT = "cutout.csv", "cutout.png", "cut"
 SHOWN = 60  # pictures on the sheet, unless --n asks for others
@@ -73,7 +73,7 @@ class Row:
 def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write a PNG a photo, cutout.csv and the sheet cutout.png; needs no run."""
     ground = background(options.background)
-    cutter = cutout.method(options.cutout, options.model)
+    cutter = background_removal.load_segmenter(options.cutout, options.model)
     source, target = Path(options.images).expanduser(), out.locate(options.output)
     listing.check(source, target, (TABLE, SHEET), CUT)
     entries = listing.listed(source, target, (TABLE, SHEET), CUT)
@@ -99,7 +99,7 @@ def background(text: str) -> Rgb | None:
 
 
 def _rows(
-    source: Path, entries: Sequence[Entry], cutter: Cutter, ground: Rgb | None, out: Output,
+    source: Path, entries: Sequence[Entry], cutter: Segmenter, ground: Rgb | None, out: Output,
     sheet: Sheet,
 ) -> Iterator[Row]:  # fmt: skip
     """Each file's row; its thumbnails go onto the sheet, its cut-out to the disk."""
@@ -114,7 +114,7 @@ def _rows(
             sheet.add(file, picture, None, (row.refused.partition(":")[0],))
         else:
             row = _row(file, f"{CUT}/{name}", cut)
-            content = cut.rgba if ground is None else cut.over(ground)
+            content = cut.rgba if ground is None else cut.flatten(ground)
             details = {"file": file, "findings": row.findings, "background": ground}
             out.write(row.written, pixels.encode_png(content), details)
             sheet.add(file, picture, cut.rgba, row.keys)
@@ -126,7 +126,7 @@ def _rows(
 
 
 def _cut(
-    path: Path, entry: Entry, cutter: Cutter
+    path: Path, entry: Entry, cutter: Segmenter
 ) -> tuple[np.ndarray | None, Cutout | RejectedItem]:
     """The picture in a file, uint8 [H, W, C], if there is one, and its cut-out or why not."""
     picture = None
@@ -134,7 +134,7 @@ def _cut(
         if entry.refusal:
             raise RejectedItem(entry.refusal)
         picture = decode.decode_file(path, listing.MAX_PIXELS, single_frame=True)
-        return picture, cutout.cut(picture, cutter)
+        return picture, background_removal.cut_out(picture, cutter)
     except RejectedItem as refused:
         return picture, refused
     except MemoryError:
@@ -143,12 +143,12 @@ def _cut(
 
 def _row(file: str, name: str, cut: Cutout) -> Row:
     height, width = cut.alpha.shape
-    top, left, bottom, right = cut.verdict.box
+    top, left, bottom, right = cut.quality.box
     return Row(
         file,
         name,
-        findings=tuple(map(str, cut.verdict.findings)),
-        keys=cut.verdict.keys,
+        findings=tuple(map(str, cut.quality.findings)),
+        keys=cut.quality.keys,
         size=(width, height),
         box=(round(left * width), round(top * height), round(right * width),
              round(bottom * height)),

@@ -35,7 +35,7 @@ from prodgen.core import decode, pixels, provenance
 from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.editing import FIT_STEPS
-from prodgen.photo import backdrop, cutout
+from prodgen.photo import backdrop, background_removal
 
 if TYPE_CHECKING:
     from prodgen.editing.edits import Edited, Shot
@@ -114,7 +114,10 @@ class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
 def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     """Edit every photo of --images, --n at most."""
     paths = listing.files(Path(options.images).expanduser(), "--images")[: options.n or None]
-    cutter, target = cutout.method(options.cutout, options.model), out.locate(options.output)
+    cutter, target = (
+        background_removal.load_segmenter(options.cutout, options.model),
+        out.locate(options.output),
+    )
     if options.edit == "mix":
         return _mix(_inverter(model, options), options, paths, cutter, out)
     act = _act(model, options)

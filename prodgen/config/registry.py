@@ -45,7 +45,7 @@ BETA_SCHEDULES = {
     "cyclic": "prodgen.losses.divergence:cyclic_schedule",
 }
 AUGMENTS = {
-    "none": "prodgen.augment.policies:Nothing",
+    "none": "prodgen.augment.policies:NoAugmentation",
     "diffaugment": "prodgen.augment.policies:DiffAugment",
     "product": "prodgen.augment.policies:Product",
 }
@@ -92,9 +92,9 @@ MODES = {
 EDITS = ("background", "recolour", "attribute", "inpaint", "mix")
 KEEP_CHOICES = ("shape", "colour", "category")  # what a variation may keep of its product
 CUTOUTS = {  # methods that separate a product from its background
-    "plain": "prodgen.photo.plain:cutter",
-    "grabcut": "prodgen.photo.grabcut:cutter",
-    "neural": "prodgen.photo.neural:cutter",
+    "plain": "prodgen.photo.plain:make_segmenter",
+    "grabcut": "prodgen.photo.grabcut:make_segmenter",
+    "neural": "prodgen.photo.neural:make_segmenter",
 }
 PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
 

@@ -15,7 +15,7 @@ from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.metrics import packshot
-from prodgen.photo import colour
+from prodgen.photo import colorimetry
 
 
 def with_value(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
@@ -61,9 +61,9 @@ def in_colour(conditions: Batch, spec: Spec, rgb: Sequence[int], swatches: dict)
             "this run hears no colour: it cannot draw a product in another one",
             f"use --method=classical, or train with an attribute {packshot.COLOUR_ATTRIBUTES[0]}",
         )
-    asked = colour.lab(np.asarray(rgb) / 255)
+    asked = colorimetry.srgb_to_lab(np.asarray(rgb) / 255)
     gaps = {
-        name: float(colour.ciede2000(colour.lab(np.asarray(value) / 255), asked))
+        name: float(colorimetry.ciede2000(colorimetry.srgb_to_lab(np.asarray(value) / 255), asked))
         for name, value in swatches.items()
     }
     return with_value(conditions, spec, named, min(gaps, key=gaps.get))

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from prodgen.photo.place import FILL, Square
+from prodgen.photo.square import FILL_FRACTION, Square
 
 FEATHER = 0.02  # of the square's side: how softly a replaced region ends
 
@@ -45,7 +45,9 @@ def added(
     photo: np.ndarray, alpha: np.ndarray, square: Square, before: np.ndarray, after: np.ndarray
 ) -> Carried:
     """The change from before to after [R, R, C], inside the product's alpha uint8 [H, W]."""
-    change = square.back(enlarged(after.astype(np.float32) - before, square.side), photo.shape[:2])
+    change = square.paste_back(
+        enlarged(after.astype(np.float32) - before, square.side), photo.shape[:2]
+    )
     mask = alpha / np.float32(255)
     picture = photo.astype(np.float32) + mask[..., None] * change
     return Carried(levels(picture), mask, _resolution(before, square))
@@ -54,8 +56,8 @@ def added(
 def replaced(photo: np.ndarray, region: np.ndarray, square: Square, after: np.ndarray) -> Carried:
     """The generated pixels uint8 [R, R, C] over the photo in a region float [H, W] in [0, 1], whose
     edge is softened inwards."""
-    made = square.back(enlarged(after.astype(np.float32), square.side), photo.shape[:2])
-    inside = square.back(np.ones((square.side, square.side, 1), np.float32), photo.shape[:2])
+    made = square.paste_back(enlarged(after.astype(np.float32), square.side), photo.shape[:2])
+    inside = square.paste_back(np.ones((square.side, square.side, 1), np.float32), photo.shape[:2])
     mask = softened(region, max(1, round(FEATHER * square.side))) * inside[..., 0]
     picture = photo + mask[..., None] * (made - photo.astype(np.float32))
     return Carried(levels(picture), mask, _resolution(after, square))
@@ -80,4 +82,4 @@ def levels(values: np.ndarray) -> np.ndarray:
 
 
 def _resolution(picture: np.ndarray, square: Square) -> int:
-    return round(len(picture) * FILL)
+    return round(len(picture) * FILL_FRACTION)

@@ -17,11 +17,11 @@ from prodgen.core.spelling import find_spelling
 from prodgen.data import fit, preprocess
 from prodgen.editing import change, compositing, slider
 from prodgen.editing.inversion import Inverter
-from prodgen.photo import backdrop, colour, cutout, outside, silhouette
-from prodgen.photo.cutout import Cutout
-from prodgen.photo.guess import Cutter
-from prodgen.photo.place import FILL, Square
+from prodgen.photo import backdrop, background_removal, colorimetry, outside_change, silhouette
+from prodgen.photo.background_removal import Cutout
+from prodgen.photo.mask_estimate import Segmenter
 from prodgen.photo.recolour import recolour
+from prodgen.photo.square import FILL_FRACTION, Square
 
 WHITE = (255, 255, 255)
 LEAST = 0.004  # of a generated picture: a smaller product is none
@@ -37,14 +37,14 @@ class Shot:
     square: Square
 
     @staticmethod
-    def of(picture: np.ndarray, cutter: Cutter) -> Shot:
+    def of(picture: np.ndarray, cutter: Segmenter) -> Shot:
         """From a decoded picture uint8 [H, W, 1 | 3 | 4]. RejectedItem without a product."""
-        cut = cutout.cut(picture, cutter)
-        if cut.verdict.failure:
-            raise RejectedItem(cut.verdict.failure)
+        cut = background_removal.cut_out(picture, cutter)
+        if cut.quality.failure:
+            raise RejectedItem(cut.quality.failure)
         photo = picture[..., :3] if picture.shape[-1] > 1 else np.repeat(picture, 3, axis=-1)
         if picture.shape[-1] == 4:
-            photo = cut.over(WHITE)
+            photo = cut.flatten(WHITE)
         return Shot(np.ascontiguousarray(photo), cut, Square.around(cut.alpha))
 
     def small(self, inverter: Inverter) -> np.ndarray:
@@ -66,8 +66,12 @@ class Edited:
 def classical(shot: Shot, target: Rgb, strength: float = 1.0) -> Edited:
     """The dominant colour of the product turned into another, in the photo itself."""
     found = recolour(shot.photo, shot.cut.alpha, target, strength, region="dominant")
-    numbers = {"ciede2000_before": found.before, "ciede2000": found.after, "share": found.share}
-    return _edited(shot, found.picture, shot.cut.alpha, "classical", numbers)
+    numbers = {
+        "ciede2000_before": found.delta_e_before,
+        "ciede2000": found.delta_e_after,
+        "share": found.region_fraction,
+    }
+    return _edited(shot, found.image, shot.cut.alpha, "classical", numbers)
 
 
 def generated_colour(
@@ -91,8 +95,8 @@ def generated_colour(
     carried = compositing.added(shot.photo, shot.cut.alpha, shot.square, before, way)
     inside = shot.cut.alpha > 127
     numbers = {
-        "ciede2000_before": colour.difference_to(shot.photo[inside], target),
-        "ciede2000": colour.difference_to(carried.picture[inside], target),
+        "ciede2000_before": colorimetry.mean_colour_difference(shot.photo[inside], target),
+        "ciede2000": colorimetry.mean_colour_difference(carried.picture[inside], target),
         "generated_pixels": carried.resolution,
     }
     return _edited(shot, carried.picture, shot.cut.alpha, "generated", numbers)
@@ -124,18 +128,18 @@ def _swapped(shot: Shot, after: np.ndarray) -> Edited:
     What the old one covered is filled with the flat background that the photo's border shows.
     """
     shape, side = shot.photo.shape[:2], shot.square.side
-    mask = silhouette.find(after).mask
+    mask = silhouette.find_silhouette(after).mask
     if mask.mean() < LEAST:
         raise RejectedItem("no product: what the run has drawn stands out from no background")
     rgb = np.broadcast_to(after, (*after.shape[:2], 3)).astype(np.float32)
     drawn = np.dstack([rgb, 255.0 * mask])
-    made = shot.square.back(compositing.levels(compositing.enlarged(drawn, side)), shape)
-    ground = compositing.levels(silhouette.find(shot.photo, shot.cut.alpha).background)
+    made = shot.square.paste_back(compositing.levels(compositing.enlarged(drawn, side)), shape)
+    ground = compositing.levels(silhouette.find_silhouette(shot.photo, shot.cut.alpha).background)
     share = shot.cut.alpha[..., None] / np.float32(255)
     bare = compositing.levels(shot.photo * (1 - share) + ground * share)
     changed = np.maximum(shot.cut.alpha, made[..., 3])
-    numbers = {"generated_pixels": round(len(after) * FILL)}
-    return _edited(shot, backdrop.over(made, bare), changed, "generated", numbers)
+    numbers = {"generated_pixels": round(len(after) * FILL_FRACTION)}
+    return _edited(shot, backdrop.composite_over(made, bare), changed, "generated", numbers)
 
 
 def inpaint(shot: Shot, inverter: Inverter, hole: np.ndarray) -> Edited:
@@ -145,7 +149,7 @@ def inpaint(shot: Shot, inverter: Inverter, hole: np.ndarray) -> Edited:
             f"a mask of {hole.shape[::-1]} for a photo of {shot.photo.shape[1::-1]} px, or black "
             "all over", "give one of the photo's size, white where the run is to fill",
         )  # fmt: skip
-    small = compositing.reduced(shot.square.cut(hole)[..., None], inverter.model.spec.resolution)
+    small = compositing.reduced(shot.square.crop(hole)[..., None], inverter.model.spec.resolution)
     found = inverter(shot.small(inverter)[None], region=1.0 - (small > 0)[None])
     rgb = np.broadcast_to(found.decoded[0], (*found.decoded.shape[1:3], 3))
     carried = compositing.replaced(shot.photo, hole, shot.square, rgb)
@@ -158,7 +162,7 @@ def background(shot: Shot, ground: np.ndarray, shadow: float = 0.0) -> Edited:
     alpha = shot.cut.alpha
     # An alpha just below 1 is 255 too, and its colour is not quite the photo's.
     own = np.where(alpha[..., None] == 255, shot.photo, shot.cut.colour)
-    picture = backdrop.on(np.dstack([own, alpha]), ground, shadow)
+    picture = backdrop.composite_with_shadow(np.dstack([own, alpha]), ground, shadow)
     return _edited(shot, picture, 255 - alpha, "classical", {})
 
 
@@ -173,7 +177,7 @@ def _edited(
     shot: Shot, picture: np.ndarray, mask: np.ndarray, how: str, numbers: dict[str, float]
 ) -> Edited:
     """With what changed outside the mask; BadData above a level."""
-    apart = outside.held(shot.photo, picture, mask)
+    apart = outside_change.check_outside_change(shot.photo, picture, mask)
     told = {name: round(float(value), 4) for name, value in numbers.items()}
     told |= {"outside_largest": apart.largest, "outside_mean": round(apart.mean, 4)}
     return Edited(picture, how, told)

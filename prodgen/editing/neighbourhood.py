@@ -19,7 +19,7 @@ from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Batch, Spec
 from prodgen.editing.inversion import Inverter
-from prodgen.photo import colour, silhouette
+from prodgen.photo import colorimetry, silhouette
 
 ROUNDS, CANDIDATES = 6, 64
 LEAST = 0.25  # of the distance of two random variations: nearer ones count as the same
@@ -175,13 +175,16 @@ def _holds(
         good &= (said == label) | (said < 0)
     if not {"shape", "colour"} & set(keep):
         return good
-    own, others = silhouette.find(middle).mask, [silhouette.find(x).mask for x in pictures]
+    own, others = (
+        silhouette.find_silhouette(middle).mask,
+        [silhouette.find_silhouette(x).mask for x in pictures],
+    )
     if "shape" in keep:
         good &= np.array([overlap(own, mask) >= SHAPE for mask in others])
     if "colour" in keep:
         tone = mean_lab(middle, own)
         tones = np.stack([mean_lab(x, mask) for x, mask in zip(pictures, others, strict=True)])
-        good &= colour.ciede2000(tone, tones) <= COLOUR
+        good &= colorimetry.ciede2000(tone, tones) <= COLOUR
     return good
 
 
@@ -195,7 +198,7 @@ def mean_lab(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """The mean CIELAB colour [3] of a picture uint8 [H, W, C] inside a mask, of all where empty."""
     pixels = picture[mask] if mask.any() else picture.reshape(-1, picture.shape[-1])
     rgb = np.repeat(pixels, 3, axis=-1) if pixels.shape[-1] == 1 else pixels
-    return colour.lab(rgb).mean(axis=0)
+    return colorimetry.srgb_to_lab(rgb).mean(axis=0)
 
 
 def _mean_distance(features: np.ndarray) -> float:

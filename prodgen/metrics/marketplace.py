@@ -18,7 +18,7 @@ from prodgen.core import decode
 from prodgen.core.errors import RejectedItem
 from prodgen.metrics import product
 from prodgen.metrics.product import Measures
-from prodgen.photo import silhouette
+from prodgen.photo import morphology, silhouette
 
 MAX_PIXELS = 40_000_000  # measuring takes some 60 bytes a pixel
 MIN_SIDE = 16
@@ -275,9 +275,9 @@ def _target_background(m: Measures, asked: Profile) -> tuple[int, ...]:
 
 def _clean(pixels: np.ndarray, ground: tuple[int, ...]) -> np.ndarray:
     """The background replaced by one colour, beyond a soft edge that fades to it."""
-    found = silhouette.find(pixels)
+    found = silhouette.find_silhouette(pixels)
     margin = max(2, product.clearance(found.mask.shape)) // 2
-    grown = Image.fromarray(silhouette.dilate(found.mask, margin).astype(np.uint8) * 255)
+    grown = Image.fromarray(morphology.dilate(found.mask, margin).astype(np.uint8) * 255)
     # The mean over a square as wide as the grown rim: 1 on the product, 0 beyond the rim.
     weight = np.float32(grown.filter(ImageFilter.BoxBlur(margin))) / 255
     weight = np.where(found.mask, 1, weight)[..., None]

@@ -11,7 +11,7 @@ import numpy as np
 
 from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.metrics import product
-from prodgen.photo import colour, silhouette
+from prodgen.photo import colorimetry, dominant_colours, silhouette
 
 MAX_IMAGES = 200  # pictures of a set that are looked at: medians need no more
 COLOUR_ATTRIBUTES = ("colour", "color")  # of a categorical attribute that asks for a colour
@@ -52,7 +52,7 @@ def colour_differences(
     found = {"palette": _palettes_apart(mine, theirs)}
     if asked is not None and (wanted := _requested_colours(spec, asked, real, theirs)) is not None:
         gaps = [
-            colour.difference_to(pixels, rgb)
+            colorimetry.mean_colour_difference(pixels, rgb)
             for pixels, rgb in zip(mine, wanted, strict=False)
             if len(pixels) and np.isfinite(rgb).all()
         ]
@@ -62,7 +62,7 @@ def colour_differences(
 
 def product_pixels(picture: np.ndarray) -> np.ndarray:
     """The pixels uint8 [n, 3] of the product in a picture uint8 [R, R, 3]; n is 0 without one."""
-    return picture[silhouette.find(picture).mask]
+    return picture[silhouette.find_silhouette(picture).mask]
 
 
 def _palettes_apart(mine: list[np.ndarray], theirs: list[np.ndarray]) -> float:
@@ -70,7 +70,7 @@ def _palettes_apart(mine: list[np.ndarray], theirs: list[np.ndarray]) -> float:
     if not all(map(len, sides)):
         return float("nan")
     thinned = [side[:: -(-len(side) // MAX_PALETTE_PIXELS)] for side in sides]
-    return colour.palette_difference(*map(colour.palette, thinned))
+    return dominant_colours.palette_difference(*map(dominant_colours.extract_palette, thinned))
 
 
 def _requested_colours(

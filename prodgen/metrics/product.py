@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from prodgen.photo import silhouette
-from prodgen.photo.silhouette import box_of, dilate
+from prodgen.photo.morphology import bounding_box, dilate
 
 MIN_HALO_LEVELS = 4.0  # levels: a weaker line around the product is nobody's halo
 MIN_DROP_DB = 8.0  # dB under the bands below: enlargement falls lower, a picture's own edges do not
@@ -76,18 +76,18 @@ def measure(picture: np.ndarray, mask: np.ndarray | None = None) -> Measures:
     an outcome, `Measures.blank`. Beyond LARGE pixels a side the product and its halo are sought in
     a copy reduced by a whole factor; everything else is read off the pixels as they are.
     """
-    silhouette.check(picture, mask)
+    silhouette.check_image(picture, mask)
     height, width = picture.shape[:2]
     factor = -(-max(height, width) // MAX_MEASURED_SIDE)
     small = _reduce(picture, factor)
-    found = silhouette.find(small, mask if mask is None else _reduce(mask, factor))
-    base = np.median(silhouette.border(picture), axis=0)
+    found = silhouette.find_silhouette(small, mask if mask is None else _reduce(mask, factor))
+    base = np.median(silhouette.border_pixels(picture), axis=0)
     clear = _enlarge(~dilate(found.mask, clearance(found.mask.shape)), factor, (height, width))
     result = Measures((height, width), tuple(float(level) for level in base))
     result = dataclasses.replace(result, **_background(picture, clear))
     if not found.mask.any():
         return result
-    box = box_of(found.mask)
+    box = bounding_box(found.mask)
     top, left, bottom, right = (edge * factor for edge in box)
     bottom, right = min(bottom, height), min(right, width)
     crop = _around(box, found.mask.shape)

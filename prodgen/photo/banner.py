@@ -1,4 +1,4 @@
-"""A banner: products side by side or on top of each other, a text beside or above, safe margins.
+"""A banner: products in rows, a text beside or above them, safe margins.
 
 Pure geometry and pixels: the same input gives the same bytes.
 """
@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from prodgen.core.errors import UsageError
-from prodgen.photo import backdrop, lettering
+from prodgen.photo import backdrop, text_layout
 
-SIZES = {  # width, height in pixels: what advertising networks and social media ask for
+PRESET_SIZES = {  # width, height in pixels, as advertising networks and social media require
     "leaderboard": (728, 90),
     "large_leaderboard": (970, 90),
     "billboard": (970, 250),
@@ -30,17 +30,18 @@ SIZES = {  # width, height in pixels: what advertising networks and social media
     "landscape": (1200, 628),
     "wide": (1920, 1080),
 }
-COVERED = {"story": (0.14, 0.18)}  # of the height, above and below: the app's own buttons lie there
-MARGIN = 0.07  # of the shorter side
-LEAST, MOST = 32, 4096  # pixels a side
-GAP = 0.16  # between products, of the root of a product's area
-SMALLEST = 8  # pixels: a smaller product is a dot
-BESIDE = 1.5  # width over height from which the text stands beside the products
+# Of the height, above and below: covered by the app's own buttons.
+RESERVED_FRACTIONS = {"story": (0.14, 0.18)}
+MARGIN_FRACTION = 0.07  # of the shorter side
+MIN_SIDE, MAX_SIDE = 32, 4096  # pixels
+GAP_FRACTION = 0.16  # between products, of the root of a product's area
+MIN_PRODUCT_SIZE = 8  # pixels: a smaller product is a dot
+MIN_ASPECT_TEXT_BESIDE = 1.5  # width over height: the text is above the products below it
 Box = tuple[int, int, int, int]  # left, top, right, bottom; ends excluded
 
 
 @dataclasses.dataclass(frozen=True)
-class Placed:
+class PlacedProduct:
     """A product of the banner: its box, and how many times it was enlarged (below 1: reduced)."""
 
     box: Box
@@ -49,31 +50,31 @@ class Placed:
 
 @dataclasses.dataclass(frozen=True)
 class Banner:
-    """picture: uint8 [H, W, 3]. text: its box, None without. contrast: WCAG's ratio of the text.
+    """image: uint8 [H, W, 3]. text_box: of the text, None without. contrast: WCAG's ratio of it.
 
-    veil: the opacity of a panel behind it. size: of the letters, pixels.
+    panel_opacity: of a panel behind the text, [0, 1]. font_size: pixels.
     """
 
-    picture: np.ndarray
-    products: tuple[Placed, ...]
-    text: Box | None = None
+    image: np.ndarray
+    products: tuple[PlacedProduct, ...]
+    text_box: Box | None = None
     contrast: float = 0.0
-    veil: float = 0.0
-    size: int = 0
+    panel_opacity: float = 0.0
+    font_size: int = 0
 
 
-def size_of(name: str) -> tuple[int, int]:
-    """(width, height) of a preset's name or of "WxH"; UsageError lists what is known."""
-    if name in SIZES:
-        return SIZES[name]
+def parse_size(name: str) -> tuple[int, int]:
+    """(width, height) of a preset's name or of "WxH"; UsageError lists the known names."""
+    if name in PRESET_SIZES:
+        return PRESET_SIZES[name]
     width, _, height = name.lower().partition("x")
     if not (width.isdecimal() and height.isdecimal()):
-        known = ", ".join(f"{key} {w}x{h}" for key, (w, h) in SIZES.items())
-        raise UsageError(f"--size={name!r} is not known", f"WIDTHxHEIGHT in pixels, or: {known}")
-    found = int(width), int(height)
-    if not all(LEAST <= side <= MOST for side in found):
-        raise UsageError(f"--size={name}: a side is from {LEAST} to {MOST} pixels")
-    return found
+        presets = ", ".join(f"{key} {w}x{h}" for key, (w, h) in PRESET_SIZES.items())
+        raise UsageError(f"--size={name!r} is not known", f"WIDTHxHEIGHT in pixels, or: {presets}")
+    size = int(width), int(height)
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
+        raise UsageError(f"--size={name}: a side is from {MIN_SIDE} to {MAX_SIDE} pixels")
+    return size
 
 
 def make(
@@ -82,134 +83,132 @@ def make(
     text: str = "",
     font: str = "",
     shadow: float = 0.0,
-    covered: tuple[float, float] = (0.0, 0.0),
+    reserved_fractions: tuple[float, float] = (0.0, 0.0),
 ) -> Banner:
     """The banner of trimmed products uint8 [h, w, 4] on a background uint8 [H, W, 3].
 
-    shadow: strength in [0, 1]. covered: shares of the height, above and below, that stay free.
+    shadow: strength in [0, 1]. reserved_fractions: of the height, above and below, that stay free.
     """
-    safe = _safe(background.shape, covered)
-    words, room = _split(safe) if text else (None, safe)
-    setting = lettering.fitted(text, font, _extent(words), _largest(words)) if text else None
-    if setting:
-        words, room = _settled(safe, words, room, setting)
-    placed = _arranged([product.shape[:2] for product in products], room)
-    picture = _laid(products, placed, background, shadow)
-    if not setting:
-        return Banner(picture, tuple(placed))
-    align = "left" if _beside(safe) else "centre"
-    picture, ratio, veil = lettering.drawn(picture, setting, font, words[0], words[1], align)
-    return Banner(picture, tuple(placed), words, ratio, veil, setting.size)
+    # The safe area: the frame without its margins, and without what is reserved.
+    height, width = background.shape[:2]
+    margin = max(4, round(MARGIN_FRACTION * min(height, width)))
+    top, bottom = (max(margin, round(share * height)) for share in reserved_fractions)
+    safe_area = margin, top, width - margin, height - bottom
+    shapes = [product.shape[:2] for product in products]
+    if not text:
+        placements = _place_products(shapes, safe_area)
+        return Banner(_composite(products, placements, background, shadow), tuple(placements))
+    # The text takes what it needs of its maximal box, the products all that remains.
+    max_box = _max_text_box(safe_area)
+    box_width, box_height = _box_size(max_box)
+    max_font_size = round(min(0.46 * box_height, 0.13 * box_width))
+    layout = text_layout.fit_text(text, font, (box_width, box_height), max_font_size)
+    text_box, product_area = _split_safe_area(safe_area, layout)
+    placements = _place_products(shapes, product_area)
+    image = _composite(products, placements, background, shadow)
+    align = "left" if _is_text_beside(safe_area) else "centre"
+    image, contrast, panel_opacity = text_layout.draw_text(
+        image, layout, font, text_box[0], text_box[1], align
+    )
+    return Banner(image, tuple(placements), text_box, contrast, panel_opacity, layout.size)
 
 
-def _laid(
-    products: Sequence[np.ndarray], placed: Sequence[Placed], background: np.ndarray, shadow: float
+def _composite(
+    products: Sequence[np.ndarray],
+    placements: Sequence[PlacedProduct],
+    background: np.ndarray,
+    shadow: float,
 ) -> np.ndarray:
-    """The products in their places, uint8 [H, W, 3]; all shadows first: none falls on a product."""
-    shown = [_scaled(p, at.box) for p, at in zip(products, placed, strict=True)]
-    for product, (left, top, _, _) in zip(shown, (at.box for at in placed), strict=True):
-        frame = backdrop.placed(product, background.shape[:2], top, left)
-        background = backdrop.shaded(background, frame[..., 3], shadow)
-    for product, (left, top, _, _) in zip(shown, (at.box for at in placed), strict=True):
-        frame = backdrop.placed(product, background.shape[:2], top, left)
-        background = backdrop.over(frame, background)
-    return background
+    """The products at their places, uint8 [H, W, 3]."""
+    frames = []
+    for product, placement in zip(products, placements, strict=True):
+        # Pillow premultiplies alpha while it resizes.
+        resized_product = Image.fromarray(product).resize(
+            _box_size(placement.box), Image.Resampling.LANCZOS
+        )
+        left, top, _, _ = placement.box
+        frame = backdrop.place(np.asarray(resized_product), background.shape[:2], top, left)
+        frames.append(frame)
+    # All shadows first: none falls on a product.
+    image = background
+    for frame in frames:
+        image = backdrop.add_shadow(image, frame[..., 3], shadow)
+    for frame in frames:
+        image = backdrop.composite_over(frame, image)
+    return image
 
 
-def _safe(shape: tuple[int, ...], covered: tuple[float, float]) -> Box:
-    """The frame without its margins, and without what is covered."""
-    height, width = shape[:2]
-    margin = max(4, round(MARGIN * min(height, width)))
-    top, bottom = (max(margin, round(share * height)) for share in covered)
-    return margin, top, width - margin, height - bottom
-
-
-def _extent(box: Box) -> tuple[int, int]:
+def _box_size(box: Box) -> tuple[int, int]:
+    """(width, height) of a box."""
     return box[2] - box[0], box[3] - box[1]
 
 
-def _beside(safe: Box) -> bool:
-    width, height = _extent(safe)
-    return width >= BESIDE * height
+def _is_text_beside(safe_area: Box) -> bool:
+    """The text is beside the products, not above them."""
+    width, height = _box_size(safe_area)
+    return width >= MIN_ASPECT_TEXT_BESIDE * height
 
 
-def _split(safe: Box) -> tuple[Box, Box]:
-    """Room for the text at most, and for the products at least."""
-    left, top, right, bottom = safe
-    width, height = _extent(safe)
-    if _beside(safe):
-        middle = left + round(0.5 * width)
-        return (left, top, middle, bottom), (middle, top, right, bottom)
-    middle = top + round((0.34 if height > 2 * width else 0.26) * height)
-    return (left, top, right, middle), (left, middle, right, bottom)
+def _max_text_box(safe_area: Box) -> Box:
+    """The largest box that a text may take."""
+    left, top, right, bottom = safe_area
+    width, height = _box_size(safe_area)
+    if _is_text_beside(safe_area):
+        return left, top, left + round(0.5 * width), bottom
+    return left, top, right, top + round((0.34 if height > 2 * width else 0.26) * height)
 
 
-def _largest(words: Box) -> int:
-    """The size of letters, pixels, beyond which a text shouts."""
-    width, height = _extent(words)
-    return round(min(0.46 * height, 0.13 * width))
-
-
-def _settled(safe: Box, words: Box, room: Box, text: lettering.Setting) -> tuple[Box, Box]:
-    """The text's own box, and what it leaves to the products, a gap between them."""
-    width, height = text.extent
-    left, top, right, bottom = safe
-    if _beside(safe):
+def _split_safe_area(safe_area: Box, layout: text_layout.TextLayout) -> tuple[Box, Box]:
+    """The text's own box, and the box that remains for the products, with a gap between them."""
+    width, height = layout.extent
+    left, top, right, bottom = safe_area
+    if _is_text_beside(safe_area):
         start = (top + bottom - height) // 2
         gap = max(6, round(0.04 * (right - left)))
         return (left, start, left + width, start + height), (left + width + gap, top, right, bottom)
     start = left + (right - left - width) // 2
-    gap = max(6, round(0.5 * text.size))
+    gap = max(6, round(0.5 * layout.size))
     return (start, top, start + width, top + height), (left, top + height + gap, right, bottom)
 
 
-def _arranged(shapes: Sequence[tuple[int, int]], room: Box) -> list[Placed]:
-    """Places of products (height, width): of all numbers of rows, the one that shows them largest.
+def _place_products(shapes: Sequence[tuple[int, int]], area: Box) -> list[PlacedProduct]:
+    """Places of products (height, width), in the number of rows that makes them largest.
 
     All take the same area, so that none outweighs another. Products of a row stand on one line,
-    GAP apart; the group is centred.
+    GAP_FRACTION apart; the group is centred.
     """
     ratios = np.array([width / height for height, width in shapes])
     units = np.stack([np.sqrt(ratios), 1 / np.sqrt(ratios)], axis=1)  # width, height of area 1
-    ways = [np.array_split(units, count) for count in range(1, len(shapes) + 1)]
-    side, rows = max(((_side(rows, room), rows) for rows in ways), key=lambda way: way[0])
-    if side * units.min() < SMALLEST:
+    area_width, area_height = _box_size(area)
+
+    def fit_side(rows: Sequence[np.ndarray]) -> float:
+        # The root of a product's area, pixels, with which rows of units [n, 2] fill the area.
+        widest = max(row[:, 0].sum() + GAP_FRACTION * (len(row) - 1) for row in rows)
+        total_height = sum(row[:, 1].max() for row in rows) + GAP_FRACTION * (len(rows) - 1)
+        return min(area_width / widest, area_height / total_height)
+
+    row_splits = [np.array_split(units, count) for count in range(1, len(shapes) + 1)]
+    rows = max(row_splits, key=fit_side)
+    side = fit_side(rows)
+    if side * units.min() < MIN_PRODUCT_SIZE:
         raise UsageError(
-            f"{len(shapes)} products do not fit: the smallest would be below {SMALLEST} px",
-            "take fewer with --n, or a larger --size",
+            f"{len(shapes)} products do not fit: the smallest would be below {MIN_PRODUCT_SIZE} px",
+            "choose fewer with --n, or a larger --size",
         )
-    boxes = _boxes([row * side for row in rows], GAP * side, room)
-    return [
-        Placed(box, (box[3] - box[1]) / height)
-        for box, (height, _) in zip(boxes, shapes, strict=True)
-    ]
-
-
-def _side(rows: Sequence[np.ndarray], room: Box) -> float:
-    """The root of a product's area, pixels, with which rows of units [n, 2] fill the room."""
-    width, height = _extent(room)
-    widest = max(row[:, 0].sum() + GAP * (len(row) - 1) for row in rows)
-    tall = sum(row[:, 1].max() for row in rows) + GAP * (len(rows) - 1)
-    return min(width / widest, height / tall)
-
-
-def _boxes(rows: Sequence[np.ndarray], gap: float, room: Box) -> list[Box]:
-    """The boxes of rows of sizes [n, 2] (width, height) in pixels, the group in the middle."""
-    tall = sum(row[:, 1].max() for row in rows) + gap * (len(rows) - 1)
-    ground = (room[1] + room[3] - tall) / 2
-    found = []
+    # From the top row down, each row centred, its products on one ground line.
+    gap, rows = GAP_FRACTION * side, [row * side for row in rows]
+    total_height = sum(row[:, 1].max() for row in rows) + gap * (len(rows) - 1)
+    ground = (area[1] + area[3] - total_height) / 2
+    boxes = []
     for row in rows:
         ground += row[:, 1].max()
-        x = (room[0] + room[2] - row[:, 0].sum() - gap * (len(row) - 1)) / 2
+        x = (area[0] + area[2] - row[:, 0].sum() - gap * (len(row) - 1)) / 2
         for width, height in np.maximum(np.floor(row + 1e-6), 1).astype(int).tolist():
             left, bottom = int(x + 1e-6), int(ground + 1e-6)
-            found.append((left, bottom - height, left + width, bottom))
+            boxes.append((left, bottom - height, left + width, bottom))
             x += width + gap
         ground += gap
-    return found
-
-
-def _scaled(product: np.ndarray, box: Box) -> np.ndarray:
-    """The product uint8 [h, w, 4] in the size of its box; Pillow multiplies alpha in meanwhile."""
-    resized = Image.fromarray(product).resize(_extent(box), Image.Resampling.LANCZOS)
-    return np.asarray(resized)
+    return [
+        PlacedProduct(box, (box[3] - box[1]) / height)
+        for box, (height, _) in zip(boxes, shapes, strict=True)
+    ]

@@ -1,7 +1,7 @@
-"""The cut-out for backgrounds that are not flat: GrabCut (Rother et al. 2004), by OpenCV.
+"""The cut-out method for backgrounds that are not flat: GrabCut (Rother et al. 2004), by OpenCV.
 
-Colours of product and background are learnt from a first guess and the cheapest cut between them
-found, in turn. It needs a product whose colours are not the background's.
+From a first mask on, two steps alternate: the colours of product and background are learnt, and
+the cheapest cut between them is found. The product's colours must not be the background's.
 """
 
 from __future__ import annotations
@@ -11,66 +11,18 @@ from types import ModuleType
 import numpy as np
 
 from prodgen.core.errors import MissingInput
-from prodgen.photo import plain, silhouette
-from prodgen.photo.guess import Cutter, Guess, resized, within
+from prodgen.photo import morphology, plain
+from prodgen.photo.mask_estimate import MaskEstimate, Segmenter, limit_shape, resize
 
-SIDE = 400  # pixels: the cut's cost grows faster than their number, the edge is refined later
-ROUNDS = 5
-MARGIN = 0.06  # of each side: where nothing is known, the product is taken to lie within
-PLAUSIBLE = (0.03, 0.7)  # shares of the frame of a silhouette that is worth starting from
+MAX_SIDE = 400  # pixels: the cut's cost grows faster than their number; the edge is refined later
+ITERATIONS = 5
+MARGIN_FRACTION = 0.06  # of each side: without a first mask the product is assumed to lie within
+MIN_COVERAGE, MAX_COVERAGE = 0.03, 0.7  # shares of the frame: plausible silhouettes to start from
+BACKGROUND, PROBABLE_BACKGROUND, PROBABLE_PRODUCT = 0, 2, 3  # OpenCV's labels
 
 
-def cutter(model: str = "") -> Cutter:
+def make_segmenter(model: str = "") -> Segmenter:
     """The method; MissingInput without OpenCV."""
-    library = _opencv()
-    return lambda picture: cut(picture, library)
-
-
-def cut(picture: np.ndarray, library: ModuleType) -> Guess:
-    """The product in a picture uint8 [h, w, 3]."""
-    shape = within(picture.shape[:2], SIDE)
-    small = np.ascontiguousarray(resized(picture, shape)[..., ::-1])  # OpenCV counts from blue
-    start = _start(small[..., ::-1])
-    mask = _solve(small, start, library)
-    soft = library.blur(mask.astype(np.float32), (3, 3))  # or the cells' corners would show
-    cell = max(picture.shape) / max(shape)
-    return Guess(resized(soft, picture.shape[:2]), max(cell, 1.0))
-
-
-def _start(small: np.ndarray) -> np.ndarray:
-    """GrabCut's labels uint8 [h, w]: the silhouette where plausible, else a rectangle.
-
-    0 background for sure, 2 probably background, 3 probably product.
-    """
-    height, width = small.shape[:2]
-    guess = plain.cut(np.ascontiguousarray(small))
-    start = np.zeros((height, width), np.uint8)
-    top, left = max(1, round(MARGIN * height)), max(1, round(MARGIN * width))
-    if guess.doubt < 0.5 and PLAUSIBLE[0] < guess.mask.mean() < PLAUSIBLE[1]:
-        mask = guess.mask > 0.5
-        near = silhouette.dilate(mask, max(2, round(0.03 * max(height, width))))
-        start[near], start[mask] = 2, 3
-        return start
-    start[top : height - top, left : width - left] = 3
-    return start
-
-
-def _solve(small: np.ndarray, start: np.ndarray, library: ModuleType) -> np.ndarray:
-    """bool [h, w]; the start itself where there is nothing to tell apart."""
-    if not (start == 3).any() or (start == 3).all():
-        return start == 3
-    models = np.zeros((2, 1, 65))
-    library.setRNGSeed(0)  # its clustering draws at random
-    labels = start.copy()
-    mode = library.GC_INIT_WITH_MASK
-    try:
-        library.grabCut(small, labels, None, models[0], models[1], ROUNDS, mode)
-    except library.error:  # a picture of one colour has no clusters
-        return start == 3
-    return (labels == 1) | (labels == 3)
-
-
-def _opencv() -> ModuleType:
     try:
         import cv2
     except ImportError:
@@ -78,5 +30,40 @@ def _opencv() -> ModuleType:
             "the cut-out grabcut needs OpenCV, which is not installed",
             "pip install opencv-python-headless, or choose plain",
         ) from None
-    cv2.setNumThreads(1)  # prepare has a process a core; and sums keep their order
-    return cv2
+    cv2.setNumThreads(1)  # prepare runs a process a core; and sums keep their order
+    return lambda image: segment(image, cv2)
+
+
+def segment(image: np.ndarray, opencv: ModuleType) -> MaskEstimate:
+    """The product in an image uint8 [h, w, 3]."""
+    shape = limit_shape(image.shape[:2], MAX_SIDE)
+    bgr = np.ascontiguousarray(resize(image, shape)[..., ::-1])
+    labels = _initial_labels(bgr[..., ::-1])
+    mask = labels == PROBABLE_PRODUCT
+    if mask.any() and not mask.all():
+        colour_models = np.zeros((2, 1, 65))
+        opencv.setRNGSeed(0)  # its clustering is random
+        mode = opencv.GC_INIT_WITH_MASK
+        try:
+            opencv.grabCut(bgr, labels, None, colour_models[0], colour_models[1], ITERATIONS, mode)
+            mask = (labels == 1) | (labels == PROBABLE_PRODUCT)
+        except opencv.error:  # an image of one colour has no clusters: the first mask stays
+            pass
+    soft_mask = opencv.blur(mask.astype(np.float32), (3, 3))  # hides the corners of the cells
+    cell_size = max(image.shape) / max(shape)
+    return MaskEstimate(resize(soft_mask, image.shape[:2]), max(cell_size, 1.0))
+
+
+def _initial_labels(image: np.ndarray) -> np.ndarray:
+    """GrabCut's labels uint8 [h, w]: from the silhouette where plausible, else a rectangle."""
+    height, width = image.shape[:2]
+    estimate = plain.segment(np.ascontiguousarray(image))
+    labels = np.full((height, width), BACKGROUND, np.uint8)
+    if estimate.uncertainty < 0.5 and MIN_COVERAGE < estimate.mask.mean() < MAX_COVERAGE:
+        mask = estimate.mask > 0.5
+        surroundings = morphology.dilate(mask, max(2, round(0.03 * max(height, width))))
+        labels[surroundings], labels[mask] = PROBABLE_BACKGROUND, PROBABLE_PRODUCT
+        return labels
+    top, left = max(1, round(MARGIN_FRACTION * height)), max(1, round(MARGIN_FRACTION * width))
+    labels[top : height - top, left : width - left] = PROBABLE_PRODUCT
+    return labels

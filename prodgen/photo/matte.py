@@ -1,11 +1,11 @@
-"""From a rough mask to a soft edge without halo, at the photo's own resolution.
+"""Alpha matting: from a rough mask to a soft edge without halo, at the photo's own resolution.
 
-In a band around the mask's edge every pixel is taken for a mixture of the product's and the
-background's colours nearby: I = a F + (1 - a) B. Projecting I on the line from B to F gives a
-(Bayesian matting, Chuang et al. 2001, with one colour a side); the mask is the prior where colours
-do not tell. F is then what is left of I without B, leaning on the inside, so that nothing of the
-old background goes along. Colours nearby vary slowly and are computed small; only the band's
-pixels are visited at full size.
+In a band around the mask's edge every pixel is taken as a mixture of the product's and the
+background's local colours: I = a F + (1 - a) B. The projection of I on the line from B to F gives a
+(Bayesian matting, Chuang et al. 2001, with one colour a side); the mask is the prior where the
+colours are ambiguous. F is then what remains of I without B, blended with the local product colour,
+so that nothing of the old background remains. Local colours vary slowly and are estimated in a
+reduced copy; only the band's pixels are visited at full size.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import dataclasses
 import numpy as np
 from PIL import Image, ImageFilter
 
-from prodgen.photo.guess import Guess, resized
-from prodgen.photo.silhouette import dilate
+from prodgen.photo.mask_estimate import MaskEstimate, resize
+from prodgen.photo.morphology import dilate
 
-NOISE = 3.0  # levels that a camera adds to every pixel
-TRUST = 0.15  # standard deviation of the mask's own share of a pixel at its edge
-HAZE = 0.3  # the mask's own share below which a shadow outside of it is no product
-BLEED = 10.0  # levels off the line from B to F: JPEG's colour reaches over the edge
-CELL = 4  # pixels a side: the smallest neighbourhood whose mean colour is asked for
-ROWS = 1 << 18  # band pixels that are worked on at a time: some megabytes
-Place = tuple[np.ndarray, np.ndarray]
+NOISE_STD = 3.0  # levels that a camera adds to every pixel
+PRIOR_STD = 0.15  # of the mask's own alpha at its edge
+MIN_PRIOR_ALPHA = 0.3  # the mask's alpha below which a mixture is a shadow rather than product
+MAX_LINE_DISTANCE = 10.0  # levels from the line B to F: JPEG's colour bleeds over the edge
+CELL_SIDE = 4  # pixels: the smallest neighbourhood whose mean colour is used
+CHUNK_SIZE = 1 << 18  # band pixels that are processed at a time: some megabytes
+Positions = tuple[np.ndarray, np.ndarray]  # rows and columns, float [n]
 
 
 @dataclasses.dataclass(frozen=True)
 class Matte:
     """colour: uint8 [H, W, 3], the product alone; alpha: uint8 [H, W], its share of each pixel.
 
-    Where alpha is 255 the colour is the photo's; where it is 0, one close to the product's, so
-    that resizing the picture brings no stranger in.
+    Where alpha is 255 the colour is the photo's. Where it is 0, it is similar to the product's, so
+    that resizing the image mixes in no foreign colour.
     """
 
     colour: np.ndarray
@@ -40,122 +40,132 @@ class Matte:
 
 
 @dataclasses.dataclass(frozen=True)
-class Nearby:
+class LocalColour:
     """The mean colour float32 [h, w, 3] of one side around every pixel, and its variance [h, w]."""
 
     mean: np.ndarray
     variance: np.ndarray
 
 
-def refine(picture: np.ndarray, small: np.ndarray, guess: Guess) -> Matte:
-    """The matte of a photo uint8 [H, W, 3], from the guess about its reduced copy [h, w, 3]."""
-    solid = guess.mask > 0.5
-    reach = round(1.5 * guess.cell) + 2
-    inside, outside = ~dilate(~solid, reach), ~dilate(solid, reach)
-    if not inside.any():  # thinner than the band: all that is known of the product is its middle
-        inside = solid
-    product, ground = nearby(small, inside), nearby(small, outside)
-    prior = _prior(guess, reach)
-    band = resized(np.uint8(~(inside | outside)) * 255, picture.shape[:2]) > 0
-    sure = resized(np.uint8(inside) * 255, picture.shape[:2]) > 127
-    alpha = np.uint8(sure & ~band) * np.uint8(255)
-    colour = np.where(alpha[..., None] > 0, picture, _middle(small, solid))
-    scale = np.float32(small.shape[:2]) / np.float32(picture.shape[:2])
+def refine(image: np.ndarray, small: np.ndarray, estimate: MaskEstimate) -> Matte:
+    """The matte of a photo uint8 [H, W, 3], from the mask of its reduced copy [h, w, 3]."""
+    mask = estimate.mask > 0.5
+    radius = round(1.5 * estimate.cell_size) + 2
+    inside, outside = ~dilate(~mask, radius), ~dilate(mask, radius)
+    if not inside.any():  # thinner than the band: the mask itself gives the product's colours
+        inside = mask
+    foreground = estimate_local_colour(small, inside)
+    background = estimate_local_colour(small, outside)
+    # The mask's own alpha: blurred, so that its edge has no steps of a pixel.
+    pil_mask = Image.fromarray(np.uint8(np.rint(estimate.mask * 255)))
+    smooth_mask = np.asarray(pil_mask.filter(ImageFilter.GaussianBlur(max(1.0, radius / 4))))
+    prior = np.clip((smooth_mask / np.float32(255) - 0.5) * 1.4 + 0.5, 0, 1)
+    # Certain pixels at full size: the photo's colour inside, the product's median colour outside.
+    band = resize(np.uint8(~(inside | outside)) * 255, image.shape[:2]) > 0
+    core = resize(np.uint8(inside) * 255, image.shape[:2]) > 127
+    alpha = np.uint8(core & ~band) * np.uint8(255)
+    fill_colour = np.uint8([0, 0, 0])
+    if mask.any():
+        fill_colour = np.median(small[mask], axis=0).astype(np.uint8)
+    colour = np.where(alpha[..., None] > 0, image, fill_colour)
+    # The band, in chunks; positions are those of its pixels in the reduced copy.
+    scale = np.float32(small.shape[:2]) / np.float32(image.shape[:2])
     rows, columns = np.nonzero(band)
-    for start in range(0, len(rows), ROWS):
-        y, x = rows[start : start + ROWS], columns[start : start + ROWS]
-        at = ((y + np.float32(0.5)) * scale[0] - 0.5, (x + np.float32(0.5)) * scale[1] - 0.5)
-        share, own = _solve(picture[y, x].astype(np.float32), at, prior, product, ground)
-        alpha[y, x], colour[y, x] = np.rint(share * 255), np.rint(own)
+    for start in range(0, len(rows), CHUNK_SIZE):
+        y, x = rows[start : start + CHUNK_SIZE], columns[start : start + CHUNK_SIZE]
+        positions = ((y + np.float32(0.5)) * scale[0] - 0.5, (x + np.float32(0.5)) * scale[1] - 0.5)
+        pixels = image[y, x].astype(np.float32)
+        band_alpha, band_colour = _solve_matting(pixels, positions, prior, foreground, background)
+        alpha[y, x], colour[y, x] = np.rint(band_alpha * 255), np.rint(band_colour)
     return Matte(colour, alpha)
 
 
-def _prior(guess: Guess, reach: int) -> np.ndarray:
-    """The mask's own soft edge, float32 [h, w] in [0, 1]: steps of a pixel smoothed away."""
-    mask = Image.fromarray(np.uint8(np.rint(guess.mask * 255)))
-    smooth = np.asarray(mask.filter(ImageFilter.GaussianBlur(max(1.0, reach / 4))))
-    return np.clip((smooth / np.float32(255) - 0.5) * 1.4 + 0.5, 0, 1)
-
-
-def _middle(small: np.ndarray, solid: np.ndarray) -> np.ndarray:
-    """The product's median colour, uint8 [3]."""
-    return np.median(small[solid], axis=0).astype(np.uint8) if solid.any() else np.uint8([0, 0, 0])
-
-
-def _solve(
-    pixels: np.ndarray, at: Place, prior: np.ndarray, product: Nearby, ground: Nearby
-) -> tuple[np.ndarray, np.ndarray]:
-    """Alpha [n] in [0, 1] and own colours [n, 3] of pixels float32 [n, 3] at places `at`."""
-    f, b = sample(product.mean, at), sample(ground.mean, at)
-    span = f - b
-    length = np.square(span).sum(axis=-1) + 1e-3
-    seen = np.clip(((pixels - b) * span).sum(axis=-1) / length, 0, 1)
-    missed = np.square(pixels - b - seen[:, None] * span).mean(axis=-1)
-    spread = seen**2 * sample(product.variance, at) + (1 - seen) ** 2 * sample(ground.variance, at)
-    doubt = (spread + missed + NOISE**2) / length
-    given = sample(prior, at)
-    alpha = (seen * TRUST**2 + given * doubt) / (TRUST**2 + doubt)
-    alpha *= _step(given / HAZE)
+def _solve_matting(
+    pixels: np.ndarray, positions: Positions, prior: np.ndarray, foreground: LocalColour,
+    background: LocalColour,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Alpha [n] in [0, 1] and product colours [n, 3] of pixels float32 [n, 3] at `positions`."""
+    f, b = interpolate(foreground.mean, positions), interpolate(background.mean, positions)
+    # Project on the line from B to F; the squared distance to it is the residual.
+    line = f - b
+    length_sq = np.square(line).sum(axis=-1) + 1e-3
+    projection = np.clip(((pixels - b) * line).sum(axis=-1) / length_sq, 0, 1)
+    residual_sq = np.square(pixels - b - projection[:, None] * line).mean(axis=-1)
+    variance = projection**2 * interpolate(foreground.variance, positions) + (
+        1 - projection
+    ) ** 2 * interpolate(background.variance, positions)
+    projection_var = (variance + residual_sq + NOISE_STD**2) / length_sq
+    # The posterior mean of two Gaussians: the projection and the mask's alpha.
+    prior_alpha = interpolate(prior, positions)
+    alpha = (projection * PRIOR_STD**2 + prior_alpha * projection_var) / (
+        PRIOR_STD**2 + projection_var
+    )
+    alpha *= _smoothstep(prior_alpha / MIN_PRIOR_ALPHA)
     alpha = np.clip((alpha - 0.02) / 0.96, 0, 1)
-    left = (pixels - (1 - alpha[:, None]) * b) / np.maximum(alpha[:, None], 0.1)
-    lean = _step((alpha - 0.7) / 0.3) / (1 + missed / BLEED**2)
-    own = np.clip(f + lean[:, None] * (left - f), 0, 255)
-    return alpha, np.where(alpha[:, None] >= 1, pixels, own)
+    # F: the pixel without B where alpha is large and the pixel lies on the line, else the local F.
+    foreground_colour = (pixels - (1 - alpha[:, None]) * b) / np.maximum(alpha[:, None], 0.1)
+    weight = _smoothstep((alpha - 0.7) / 0.3) / (1 + residual_sq / MAX_LINE_DISTANCE**2)
+    colour = np.clip(f + weight[:, None] * (foreground_colour - f), 0, 255)
+    return alpha, np.where(alpha[:, None] >= 1, pixels, colour)
 
 
-def _step(x: np.ndarray) -> np.ndarray:
-    """0 up to 0, 1 from 1 on, smooth between."""
+def _smoothstep(x: np.ndarray) -> np.ndarray:
+    """0 up to 0, 1 from 1 on, a cubic between."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
 
 
-def nearby(picture: np.ndarray, where: np.ndarray) -> Nearby:
-    """Mean and variance of the colours uint8 [h, w, 3] of a region bool [h, w], carried beyond it.
+def estimate_local_colour(image: np.ndarray, region: np.ndarray) -> LocalColour:
+    """Mean and variance of the colours uint8 [h, w, 3] of a region bool [h, w], extrapolated.
 
-    By a pyramid: each place takes them from the smallest cell around it that has enough of the
+    By a pyramid: each position takes them from the smallest cell around it that has enough of the
     region (push and pull, Gortler et al. 1996).
     """
-    levels = picture.astype(np.float32)
-    square = np.square(levels).mean(axis=-1, keepdims=True)
-    known = np.concatenate([levels, square, np.ones_like(square)], axis=-1)
-    known *= where[..., None]
-    found = _pull(_shrunk(known, CELL))
-    found = np.stack([resized(np.ascontiguousarray(found[..., i]), picture.shape[:2])
-                      for i in range(4)], axis=-1)  # fmt: skip
-    variance = found[..., 3] - np.square(found[..., :3]).mean(axis=-1)
-    return Nearby(found[..., :3], np.maximum(variance, 0))
+    levels = image.astype(np.float32)
+    mean_square = np.square(levels).mean(axis=-1, keepdims=True)
+    # Colour, mean square, weight; zero outside the region.
+    sums = np.concatenate([levels, mean_square, np.ones_like(mean_square)], axis=-1)
+    sums *= region[..., None]
+    moments = _resize_channels(_pull_coarse_means(_average_pool(sums, CELL_SIDE)), image.shape[:2])
+    variance = moments[..., 3] - np.square(moments[..., :3]).mean(axis=-1)
+    return LocalColour(moments[..., :3], np.maximum(variance, 0))
 
 
-def _pull(sums: np.ndarray) -> np.ndarray:
+def _pull_coarse_means(sums: np.ndarray) -> np.ndarray:
     """Means [h, w, 4] of weighted sums [h, w, 5]; empty cells take the next coarser level's."""
     weight = sums[..., 4:]
-    own = sums[..., :4] / np.maximum(weight, 1e-6)
+    means = sums[..., :4] / np.maximum(weight, 1e-6)
     if max(sums.shape[:2]) == 1:
-        return own
-    coarse = _pull(_shrunk(sums, 2))
-    beyond = np.stack([resized(np.ascontiguousarray(coarse[..., i]), sums.shape[:2])
-                       for i in range(4)], axis=-1)  # fmt: skip
-    trust = np.minimum(1, weight * 4)
-    return trust * own + (1 - trust) * beyond
+        return means
+    coarse_means = _resize_channels(_pull_coarse_means(_average_pool(sums, 2)), sums.shape[:2])
+    confidence = np.minimum(1, weight * 4)
+    return confidence * means + (1 - confidence) * coarse_means
 
 
-def _shrunk(values: np.ndarray, factor: int) -> np.ndarray:
-    """Means over cells of factor x factor pixels, [h / f, w / f, C], the last ones incomplete."""
+def _resize_channels(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """float32 [h, w, C] at another size (rows, columns), each channel by itself."""
+    channels = np.moveaxis(values, -1, 0)
+    return np.stack([resize(np.ascontiguousarray(c), shape) for c in channels], axis=-1)
+
+
+def _average_pool(values: np.ndarray, factor: int) -> np.ndarray:
+    """Means over cells of factor x factor pixels, [h / f, w / f, C], zero-padded at the end."""
     height, width = values.shape[:2]
-    grown = np.pad(values, ((0, -height % factor), (0, -width % factor), (0, 0)))
-    return grown.reshape(
-        grown.shape[0] // factor, factor, grown.shape[1] // factor, factor, -1
-    ).mean(axis=(1, 3))
+    padded_values = np.pad(values, ((0, -height % factor), (0, -width % factor), (0, 0)))
+    cells = padded_values.reshape(
+        padded_values.shape[0] // factor, factor, padded_values.shape[1] // factor, factor, -1
+    )
+    return cells.mean(axis=(1, 3))
 
 
-def sample(field: np.ndarray, at: Place) -> np.ndarray:
-    """The field [h, w(, C)] between its pixels, at places (rows, columns) float [n]."""
+def interpolate(field: np.ndarray, positions: Positions) -> np.ndarray:
+    """The field [h, w(, C)] at positions (rows, columns) float [n], bilinear."""
     height, width = field.shape[:2]
-    y, x = np.clip(at[0], 0, height - 1), np.clip(at[1], 0, width - 1)
+    y, x = np.clip(positions[0], 0, height - 1), np.clip(positions[1], 0, width - 1)
     top, left = y.astype(np.intp), x.astype(np.intp)
     bottom, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
-    tail = (1,) * (field.ndim - 2)
-    v, u = (y - top).reshape(-1, *tail), (x - left).reshape(-1, *tail)
+    trailing_axes = (1,) * (field.ndim - 2)
+    v, u = (y - top).reshape(-1, *trailing_axes), (x - left).reshape(-1, *trailing_axes)
     above = field[top, left] * (1 - u) + field[top, right] * u
     below = field[bottom, left] * (1 - u) + field[bottom, right] * u
     return above * (1 - v) + below * v

@@ -1,88 +1,96 @@
-"""The cut-out for flat or smoothly lit backgrounds: NumPy alone, no model.
+"""The cut-out method for flat or smoothly lit backgrounds: NumPy and SciPy, no model.
 
-`silhouette.find` tells the product from the background; here its soft shadow and the background
-seen through its holes are taken away again, which a silhouette keeps.
+The silhouette separates the product from the background. It still includes the product's soft
+shadow and the background seen through its holes; both are removed here.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from prodgen.photo import silhouette
-from prodgen.photo.guess import Cutter, Guess
+from prodgen.photo import morphology
+from prodgen.photo.mask_estimate import MaskEstimate, Segmenter
+from prodgen.photo.silhouette import (
+    CLUTTER_NOISE,
+    MIN_PIECE_AREA,
+    MIN_PIECE_FRACTION,
+    Silhouette,
+    find_silhouette,
+)
 
-DARKEST = 0.35  # share of the background's light that a soft shadow leaves at least
-TINT = 4.0  # levels by which a shadow's colour may differ from the background's, dimmed alike
-SLOPE = 8.0  # levels a pixel, at 256 pixels a side: a soft shadow is flatter, an edge steeper
-MOST = 0.8  # of the silhouette: what looks like so large a shadow is a grey product
-SEEN = 2.5  # levels beside the background, on average, of what is seen through a hole
-STEP = 30.0  # levels: the rim of a hole is an edge, that of a highlight fades
+MIN_SHADOW_LIGHT = 0.35  # share of the background's light that a soft shadow leaves
+MAX_TINT = 4.0  # levels by which a shadow's colour may differ from the dimmed background's
+MIN_EDGE_SLOPE = 8.0  # levels a pixel at 256 pixels a side: a soft shadow is flatter
+MAX_SHADOW_FRACTION = 0.8  # of the silhouette: a larger "shadow" is a grey product
+MAX_HOLE_DIFFERENCE = 2.5  # levels from the background, on average, inside a hole
+MIN_HOLE_RIM = 30.0  # levels: the rim of a hole is an edge, that of a highlight fades
 
 
-def cutter(model: str = "") -> Cutter:
+def make_segmenter(model: str = "") -> Segmenter:
     """The method; it needs no model file."""
-    return cut
+    return segment
 
 
-def cut(picture: np.ndarray) -> Guess:
-    """The product in a picture uint8 [h, w, 3] of at least 16 pixels a side."""
-    found = silhouette.find(picture)
-    off = picture.astype(np.float32) - found.background
-    mask = found.mask & ~_shadow(picture, found)
-    mask &= ~_holes(mask, np.abs(off).max(axis=-1))
-    labels, sizes = silhouette.components(mask)
-    mask = (sizes >= max(silhouette.SPECK * sizes.sum(), 4))[labels]
-    return Guess(mask.astype(np.float32), 1.0, min(1.0, found.noise / silhouette.CLUTTER))
+def segment(image: np.ndarray) -> MaskEstimate:
+    """The product in an image uint8 [h, w, 3] of at least 16 pixels a side."""
+    silhouette = find_silhouette(image)
+    difference = image.astype(np.float32) - silhouette.background
+    mask = silhouette.mask & ~_find_shadow(image, silhouette)
+    mask &= ~_find_holes(mask, np.abs(difference).max(axis=-1))
+    labels, areas = morphology.label_components(mask)
+    mask = (areas >= max(MIN_PIECE_FRACTION * areas.sum(), MIN_PIECE_AREA))[labels]
+    return MaskEstimate(mask.astype(np.float32), 1.0, min(1.0, silhouette.noise / CLUTTER_NOISE))
 
 
-def _shadow(picture: np.ndarray, found: silhouette.Found) -> np.ndarray:
-    """bool [h, w]: the background, dimmed, where it fades in from the open background.
+def _find_shadow(image: np.ndarray, silhouette: Silhouette) -> np.ndarray:
+    """bool [h, w]: the dimmed background that fades in from the open background.
 
-    Flooded from outside over pixels that have the background's tint and lie flat, so the steep
-    edge of a product stops it, and a gap of a few pixels in that edge does not let it in.
+    Flooded from outside over pixels that have the background's tint and a low slope. The steep
+    edge of a product stops the flood, and a gap of a few pixels in that edge does not let it in.
     """
-    light = picture.astype(np.float32) / np.maximum(found.background, 1)
+    light = image.astype(np.float32) / np.maximum(silhouette.background, 1)
     level = light.mean(axis=-1)
-    tint = np.abs(light - level[..., None]).max(axis=-1) * found.background.max(axis=-1)
-    steep = _slope(picture.mean(axis=-1, dtype=np.float32)) > max(
-        SLOPE / 2, SLOPE * (256 / max(level.shape)) ** 0.5
-    )
-    dim = (level > DARKEST) & (level < 1.05) & (tint < TINT + 2 * found.noise) & ~steep
-    open_space = dim | ~found.mask
+    tint = np.abs(light - level[..., None]).max(axis=-1) * silhouette.background.max(axis=-1)
+    # The slope: levels a pixel, the larger of both directions over two pixels.
+    grey = image.mean(axis=-1, dtype=np.float32)
+    slope = np.zeros_like(grey)
+    slope[1:-1] = np.abs(grey[2:] - grey[:-2]) / 2
+    horizontal_slope = np.abs(grey[:, 2:] - grey[:, :-2]) / 2
+    slope[:, 1:-1] = np.maximum(slope[:, 1:-1], horizontal_slope)
+    min_slope = MIN_EDGE_SLOPE * (256 / max(level.shape)) ** 0.5
+    is_steep = slope > max(MIN_EDGE_SLOPE / 2, min_slope)
+    is_dim = (level > MIN_SHADOW_LIGHT) & (level < 1.05)
+    is_dim &= (tint < MAX_TINT + 2 * silhouette.noise) & ~is_steep
+    # Flood with an eroded mask, so that the flood does not pass through narrow gaps.
+    open_space = is_dim | ~silhouette.mask
     gap = max(1, round(0.006 * max(level.shape)))
-    flooded = silhouette.from_border(~silhouette.dilate(~open_space, gap))
-    shadow = silhouette.dilate(flooded, gap + 1) & found.mask & (dim | _beside(flooded, steep))
-    return shadow if shadow.sum() <= MOST * found.mask.sum() else np.zeros_like(shadow)
+    flood = morphology.select_border_components(~morphology.dilate(~open_space, gap))
+    # The erosion removed a rim: restore it where the pixels are dim, or next to the flood and flat.
+    rim = morphology.dilate(flood, 1) & ~is_steep
+    shadow = morphology.dilate(flood, gap + 1) & silhouette.mask & (is_dim | rim)
+    if shadow.sum() > MAX_SHADOW_FRACTION * silhouette.mask.sum():
+        return np.zeros_like(shadow)
+    return shadow
 
 
-def _beside(flooded: np.ndarray, steep: np.ndarray) -> np.ndarray:
-    """What is next to the flood without being steep: the rim that the gap's width took away."""
-    return silhouette.dilate(flooded, 1) & ~steep
-
-
-def _slope(grey: np.ndarray) -> np.ndarray:
-    """Levels a pixel, the larger of both directions over two pixels, [h, w]."""
-    out = np.zeros_like(grey)
-    down, right = np.abs(grey[2:] - grey[:-2]) / 2, np.abs(grey[:, 2:] - grey[:, :-2]) / 2
-    out[1:-1] = down
-    out[:, 1:-1] = np.maximum(out[:, 1:-1], right)
-    return out
-
-
-def _holes(mask: np.ndarray, off: np.ndarray) -> np.ndarray:
+def _find_holes(mask: np.ndarray, difference: np.ndarray) -> np.ndarray:
     """bool [h, w]: enclosed regions of the mask that show the background.
 
-    They have its very colour, as a white print rarely has, a sharp rim, as a highlight has not,
-    and are smaller than the product around them, as the inside of a white product is not.
+    A hole has the background's colour, unlike most white prints. It has a sharp rim, unlike a
+    highlight, and is smaller than the product around it, unlike the inside of a white product.
+    difference: levels from the background, [h, w].
     """
-    labels, sizes = silhouette.components(mask & (off <= 3 * SEEN))
+    labels, areas = morphology.label_components(mask & (difference <= 3 * MAX_HOLE_DIFFERENCE))
     total = mask.sum()
-    large = np.flatnonzero((sizes >= max(0.001 * total, 12)) & (sizes < 0.5 * total))
+    candidates = np.flatnonzero((areas >= max(0.001 * total, 12)) & (areas < 0.5 * total))
     holes = np.zeros_like(mask)
-    for label in large:
+    for label in candidates:
         region = labels == label
-        inner = ~silhouette.dilate(~region, 1)
-        rim = silhouette.dilate(region, 3) & ~silhouette.dilate(region, 2) & mask
-        if inner.any() and rim.any() and off[inner].mean() <= SEEN and np.median(off[rim]) >= STEP:
-            holes |= silhouette.dilate(region, 1)
+        inner = ~morphology.dilate(~region, 1)
+        rim = morphology.dilate(region, 3) & ~morphology.dilate(region, 2) & mask
+        if not (inner.any() and rim.any()):
+            continue
+        is_background = difference[inner].mean() <= MAX_HOLE_DIFFERENCE
+        if is_background and np.median(difference[rim]) >= MIN_HOLE_RIM:
+            holes |= morphology.dilate(region, 1)
     return holes

@@ -1,9 +1,9 @@
 """A product in another colour, its texture, shading and highlights kept: classical, in a mask.
 
-Pictures are uint8 [H, W, 3], masks bool, uint8 or float in [0, 1], [H, W]. In CIELAB: lightness
-goes through a monotone map that carries the product's mean to the target's and its spread along;
-hue and chroma are exchanged for the target's, in proportion to the lightness as under shading,
-fading out towards highlights. What sRGB lacks is brought in at its lightness, less colourful.
+Images are uint8 [H, W, 3], masks bool, uint8 or float in [0, 1], [H, W]. In CIELAB: a monotone map
+of lightness carries the product's mean to the target's, and its spread along. Hue and chroma are
+replaced by the target's, in proportion to the lightness as under shading, fading out towards
+highlights. Colours outside sRGB keep their lightness and lose chroma.
 """
 
 from __future__ import annotations
@@ -14,237 +14,253 @@ from collections.abc import Callable
 import numpy as np
 
 from prodgen.core.errors import BadData
-from prodgen.photo import colour, outside
-from prodgen.photo.outside import Change
+from prodgen.photo import colorimetry, dominant_colours
+from prodgen.photo.outside_change import OutsideChange, check_outside_change
 
 REGIONS = ("whole", "dominant")
-LOOKED = 10_000  # pixels that decide; all pixels are changed
-CHUNK = 500_000  # pixels in memory at a time, as float64
-ROUNDS = 12  # of aiming: clipping and shading bend the mean, some rounds make up for it
-RISE = 4.0  # the steepest that the map of lightness may be beyond the product's own range
-RICH = 1.3  # times the target's chroma: what bright parts of a product reach before they fade
-NEAR_ENOUGH = 0.2  # CIEDE2000: nobody sees less
-DARK = 20.0  # L*: below, the hue of a photo is noise
-APART = 15.0  # in `_hues`: colours nearer than this are one colour in light and shade
-GREY = 6.0  # chroma: below, a colour has no hue to speak of
-SHADE = 40.0  # of L*: farther from the dominant colour than light and shade carry it
+MAX_SAMPLE_PIXELS = 10_000  # pixels that the colours are estimated from; all pixels are changed
+CHUNK_SIZE = 500_000  # pixels in memory at a time, as float64
+MAX_AIM_ITERATIONS = 12  # clipping and shading bend the mean, which some iterations correct
+MAX_LIGHTNESS_SLOPE = 4.0  # of the map of lightness, beyond the product's own range
+MAX_CHROMA_GAIN = 1.3  # times the target's chroma: the maximum of bright parts before they fade
+AIM_TOLERANCE = 0.2  # CIEDE2000: a smaller difference is invisible
+MIN_HUE_LIGHTNESS = 20.0  # L*: below, the hue of a photo is noise
+MAX_SHADE_DISTANCE = 15.0  # in `_shading_invariant`: nearer colours are shades of one colour
+MIN_HUE_CHROMA = 6.0  # below, a colour has no reliable hue
+MAX_SHADE_LIGHTNESS = 40.0  # L*: a larger difference to the dominant colour is not shading
 
 
 @dataclasses.dataclass(frozen=True)
-class Recoloured:
-    """picture: uint8 [H, W, 3]. before, after: CIEDE2000 of the region's mean colour to the target.
+class RecolouredImage:
+    """image: uint8 [H, W, 3]. delta_e_before, delta_e_after: CIEDE2000 of the region's mean colour
+    to the target.
 
-    share: of the mask's pixels, how much the region takes, [0, 1]. outside: what changed outside
-    the mask, levels.
+    region_fraction: the share of the mask's pixels that the region takes, [0, 1]. outside_change:
+    what changed outside the mask, levels.
     """
 
-    picture: np.ndarray
-    before: float
-    after: float
-    share: float
-    outside: Change
+    image: np.ndarray
+    delta_e_before: float
+    delta_e_after: float
+    region_fraction: float
+    outside_change: OutsideChange
 
 
 @dataclasses.dataclass(frozen=True)
-class _Range:
+class _RegionColour:
     """Lightness of a region: percentiles and mean, low <= middle <= high, and its mean a*, b*.
 
-    single: the region is one colour, so that what differs from the mean is light, not print.
+    is_single: the region is one colour, so that deviations from the mean are light, not print.
     """
 
     low: float
     middle: float
     high: float
     tint: np.ndarray
-    single: bool
+    is_single: bool
+
+    @staticmethod
+    def of(pixels: np.ndarray, weights: np.ndarray, is_single: bool) -> _RegionColour:
+        """Of pixels uint8 [N, 3], weighted by [N]."""
+        lab = colorimetry.srgb_to_lab(pixels)
+        low, high = np.percentile(lab[weights > 0.5 * weights.max(), 0], (2, 98))
+        middle, *tint = np.average(lab, axis=0, weights=weights)
+        return _RegionColour(min(low, middle), middle, max(high, middle), np.array(tint), is_single)
 
 
 def recolour(
-    picture: np.ndarray,
+    image: np.ndarray,
     mask: np.ndarray,
     target: tuple[int, int, int],
     strength: float = 1.0,
     region: str = "whole",
-) -> Recoloured:
+) -> RecolouredImage:
     """The masked product in the target's sRGB colour, levels.
 
-    strength: how much of the way, [0, 1]; 0 gives the picture back. region: the `whole` product,
-    or its `dominant` colour, in light and shade, leaving prints and logos. BadData where the mask
-    is empty, or where anything changed outside it; other faults of arguments are a ValueError.
+    strength: the share of the full change, [0, 1]; 0 returns the image as it was. region: the
+    `whole` product, or its `dominant` colour, in light and shade, without prints and logos. BadData
+    where the mask is empty, or where anything changed outside it; other faults of arguments are a
+    ValueError.
     """
-    mask = _soft(picture, mask)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"an image is uint8 [H, W, 3], not {image.dtype} {image.shape}")
+    if mask.shape != image.shape[:2]:
+        raise ValueError(f"a mask {mask.shape} does not fit an image {image.shape}")
     if not 0 <= strength <= 1 or region not in REGIONS:
         raise ValueError(f"strength in [0, 1], region of {REGIONS}: not {strength}, {region!r}")
-    where = mask > 0
-    pixels, weights = picture[where], mask[where]
+    mask = mask.astype(np.float64) / (255 if mask.dtype == np.uint8 else 1)
+    is_product = mask > 0
+    pixels, alpha = image[is_product], mask[is_product]
     if not len(pixels):
         raise BadData("nothing to recolour: the mask shows no product", "cut the product out first")
-    step = -(-len(pixels) // LOOKED)
-    some, their = pixels[::step], weights[::step]
-    belongs = _membership(some[their > 0.5 * their.max()]) if region == "dominant" else None
-    held = their * (belongs(some) if belongs else 1)
-    asked = colour.lab(np.asarray(target) / 255)
-    found = _range(some, held, single=region == "dominant")
-    aim = _aim(some, held, found, asked) if strength else asked
-    out = picture.copy()
-    changed = np.empty_like(pixels)
-    for start in range(0, len(pixels), CHUNK):
-        part = slice(start, start + CHUNK)
-        share = weights[part] * (belongs(pixels[part]) if belongs else 1)
-        changed[part] = _blend(pixels[part], _moved(pixels[part], found, aim, strength), share)
-    out[where] = changed
-    return Recoloured(
+    # The region's colour and the colour to aim at, from a sample of the pixels.
+    step = -(-len(pixels) // MAX_SAMPLE_PIXELS)
+    sample, sample_alpha = pixels[::step], alpha[::step]
+    membership = None
+    if region == "dominant":
+        membership = _dominant_membership(sample[sample_alpha > 0.5 * sample_alpha.max()])
+    weights = sample_alpha * (membership(sample) if membership else 1)
+    target_lab = colorimetry.srgb_to_lab(np.asarray(target) / 255)
+    source = _RegionColour.of(sample, weights, is_single=region == "dominant")
+    aim = _find_aim(sample, weights, source, target_lab) if strength else target_lab
+    # All pixels, in chunks.
+    out = image.copy()
+    new_pixels = np.empty_like(pixels)
+    for start in range(0, len(pixels), CHUNK_SIZE):
+        part = slice(start, start + CHUNK_SIZE)
+        opacity = alpha[part] * (membership(pixels[part]) if membership else 1)
+        recoloured_pixels = _map_colours(pixels[part], source, aim, strength)
+        new_pixels[part] = _blend(pixels[part], recoloured_pixels, opacity)
+    out[is_product] = new_pixels
+    return RecolouredImage(
         out,
-        before=_apart(some, held, asked),
-        after=_apart(changed[::step], held, asked),
-        share=float(held.sum() / their.sum()),
-        outside=outside.held(picture, out, mask),
+        delta_e_before=float(colorimetry.ciede2000(_mean_lab(sample, weights), target_lab)),
+        delta_e_after=float(
+            colorimetry.ciede2000(_mean_lab(new_pixels[::step], weights), target_lab)
+        ),
+        region_fraction=float(weights.sum() / sample_alpha.sum()),
+        outside_change=check_outside_change(image, out, mask),
     )
 
 
-def _soft(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The mask as float64 in [0, 1]; ValueError where it or the picture is none."""
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise ValueError(f"a picture is uint8 [H, W, 3], not {picture.dtype} {picture.shape}")
-    if mask.shape != picture.shape[:2]:
-        raise ValueError(f"a mask {mask.shape} does not fit a picture {picture.shape}")
-    return mask.astype(np.float64) / (255 if mask.dtype == np.uint8 else 1)
+def _dominant_membership(pixels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """A function [N, 3] -> [N] in [0, 1]: how far pixels belong to the dominant colour.
 
-
-def _membership(pixels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """A function [N, 3] -> [N] in [0, 1]: how much pixels are of the dominant colour of `pixels`.
-
-    Centres of the palette within APART of it, or of one that is, are the same colour under other
-    light, but not beyond SHADE. Between those and other centres membership runs from 1 to 0.
+    Centres of the palette within MAX_SHADE_DISTANCE of the dominant one, or of one that is, are the
+    same colour under other light, but not beyond MAX_SHADE_LIGHTNESS. Between those and other
+    centres membership falls from 1 to 0.
     """
-    found = colour.palette(pixels, 6).colours
-    centres, lit = _hues(found), np.abs(found[:, 0] - found[0, 0]) < SHADE
-    gaps = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
-    ours = np.arange(len(centres)) == 0
-    while not np.array_equal(grown := lit & (gaps[ours] < APART).any(axis=0), ours):
-        ours = grown
-    if ours.all():
+    palette = dominant_colours.extract_palette(pixels, 6).colours
+    centres = _shading_invariant(palette)
+    is_shade = np.abs(palette[:, 0] - palette[0, 0]) < MAX_SHADE_LIGHTNESS
+    distances = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
+    # Grow the set of the dominant colour's centres until no other is near enough.
+    is_dominant = np.arange(len(centres)) == 0
+    while True:
+        is_near = is_shade & (distances[is_dominant] < MAX_SHADE_DISTANCE).any(axis=0)
+        if np.array_equal(is_near, is_dominant):
+            break
+        is_dominant = is_near
+    if is_dominant.all():
         return lambda values: np.ones(len(values))
 
-    def share(values: np.ndarray) -> np.ndarray:
-        away = np.linalg.norm(_hues(colour.lab(values))[:, None] - centres[None], axis=-1)
-        near, far = away[:, ours].min(axis=1), away[:, ~ours].min(axis=1)
+    def membership(values: np.ndarray) -> np.ndarray:
+        lab = colorimetry.srgb_to_lab(values)
+        distance = np.linalg.norm(_shading_invariant(lab)[:, None] - centres[None], axis=-1)
+        to_dominant = distance[:, is_dominant].min(axis=1)
+        to_other = distance[:, ~is_dominant].min(axis=1)
         # 1 up to a third of the way between two colours, 0 from half of it on: where a print is
-        # mixed into cloth, most of what is seen is the print.
-        t = np.clip(3 - 6 * near / np.maximum(near + far, 1e-9), 0, 1)
+        # mixed with cloth, the print determines most of the colour.
+        t = np.clip(3 - 6 * to_dominant / np.maximum(to_dominant + to_other, 1e-9), 0, 1)
         return t * t * (3 - 2 * t)
 
-    return share
+    return membership
 
 
-def _hues(colours: np.ndarray) -> np.ndarray:
+def _shading_invariant(colours: np.ndarray) -> np.ndarray:
     """Lab [N, 3] in coordinates that light and shade change little.
 
     Chroma over lightness, which shading keeps, with its logarithm for length: a hue in deep shade
-    may be twice as saturated and is still that hue. Lightness counts little.
+    may be twice as saturated and is still that hue. Lightness has a small weight.
     """
-    saturated = 50 * colours[:, 1:] / np.maximum(colours[:, :1], DARK)
-    length = np.linalg.norm(saturated, axis=1, keepdims=True)
-    bent = saturated * 25 * np.log1p(length / 15) / np.maximum(length, 1e-9)
-    return np.concatenate([0.4 * colours[:, :1], bent], axis=1)
+    saturation = 50 * colours[:, 1:] / np.maximum(colours[:, :1], MIN_HUE_LIGHTNESS)
+    length = np.linalg.norm(saturation, axis=1, keepdims=True)
+    log_saturation = saturation * 25 * np.log1p(length / 15) / np.maximum(length, 1e-9)
+    return np.concatenate([0.4 * colours[:, :1], log_saturation], axis=1)
 
 
-def _aim(pixels: np.ndarray, held: np.ndarray, found: _Range, asked: np.ndarray) -> np.ndarray:
-    """The Lab colour to aim at, at full strength, so that the region's mean is as asked."""
-    aim, best, least = asked.copy(), asked, np.inf
-    for _ in range(ROUNDS):
-        mean = _mean(_blend(pixels, _moved(pixels, found, aim, 1.0), held), held)
-        gap = float(colour.ciede2000(mean, asked))
-        if gap < least:
-            best, least = aim, gap
-        if gap < NEAR_ENOUGH:
+def _find_aim(
+    pixels: np.ndarray, weights: np.ndarray, source: _RegionColour, target: np.ndarray
+) -> np.ndarray:
+    """The Lab colour to aim at, at full strength, so that the region's mean is the target's."""
+    aim, best_aim, best_delta_e = target.copy(), target, np.inf
+    for _ in range(MAX_AIM_ITERATIONS):
+        new_pixels = _blend(pixels, _map_colours(pixels, source, aim, 1.0), weights)
+        mean = _mean_lab(new_pixels, weights)
+        delta_e = float(colorimetry.ciede2000(mean, target))
+        if delta_e < best_delta_e:
+            best_aim, best_delta_e = aim, delta_e
+        if delta_e < AIM_TOLERANCE:
             break
-        aim = np.clip(aim + asked - mean, (1, -120, -120), (99, 120, 120))
-    return best
+        # Correct the aim by the error of the mean.
+        aim = np.clip(aim + target - mean, (1, -120, -120), (99, 120, 120))
+    return best_aim
 
 
-def _range(pixels: np.ndarray, held: np.ndarray, single: bool) -> _Range:
-    values = colour.lab(pixels)
-    low, high = np.percentile(values[held > 0.5 * held.max(), 0], (2, 98))
-    middle, *tint = np.average(values, axis=0, weights=held)
-    return _Range(min(low, middle), middle, max(high, middle), np.array(tint), single)
-
-
-def _moved(pixels: np.ndarray, found: _Range, aim: np.ndarray, strength: float) -> np.ndarray:
+def _map_colours(
+    pixels: np.ndarray, source: _RegionColour, aim: np.ndarray, strength: float
+) -> np.ndarray:
     """The pixels uint8 [N, 3] as sRGB levels float64 [N, 3] in the new colour."""
-    before = colour.lab(pixels)
-    knots, values = _lightness(found, aim[0])
+    before = colorimetry.srgb_to_lab(pixels)
+    knots, values = _lightness_map(source, aim[0])
     lightness = np.interp(before[:, 0], knots, values)
-    old = _fade(before[:, 0], found.middle, found.high)[:, None] * found.tint
-    new = _fade(lightness, aim[0], values[3])[:, None] * aim[1:]
-    rest = _turned(before[:, 1:] - old, found, aim)
-    after = np.concatenate([lightness[:, None], rest + new], axis=1)
-    return 255 * colour.encoded(_in_gamut(before + strength * (after - before)))
+    # Exchange the mean colour, shaded as the pixel is, for the new one.
+    old_tint = _chroma_gain(before[:, 0], source.middle, source.high)[:, None] * source.tint
+    new_tint = _chroma_gain(lightness, aim[0], values[3])[:, None] * aim[1:]
+    # The deviation of a*, b* from the mean. In several colours it is the print, and stays. In one
+    # it is a little more or less chroma, or JPEG's blocks: it turns with the hue, and shrinks with
+    # the chroma.
+    deviation = before[:, 1:] - old_tint
+    old_hue, new_hue = complex(*source.tint), complex(*aim[1:])
+    if source.is_single and abs(old_hue) >= MIN_HUE_CHROMA:
+        factor = new_hue / old_hue
+        factor *= np.clip(abs(factor), 0.25, 1) / max(abs(factor), 1e-9)
+        product = (deviation[:, 0] + 1j * deviation[:, 1]) * factor
+        deviation = np.stack([product.real, product.imag], axis=1)
+    after = np.concatenate([lightness[:, None], deviation + new_tint], axis=1)
+    light = _clip_to_gamut(before + strength * (after - before))
+    return 255 * colorimetry.linear_to_srgb(light)
 
 
-def _turned(rest: np.ndarray, found: _Range, aim: np.ndarray) -> np.ndarray:
-    """What a pixel's a*, b* [N, 2] has beyond the mean, as it is in the new colour.
-
-    In one colour that is a little more or less chroma, or JPEG's blocks: it turns with the hue,
-    and shrinks with the chroma. In several it is the print, and stays.
-    """
-    old, new = complex(*found.tint), complex(*aim[1:])
-    if not found.single or abs(old) < GREY:
-        return rest
-    factor = new / old
-    factor *= np.clip(abs(factor), 0.25, 1) / max(abs(factor), 1e-9)
-    moved = (rest[:, 0] + 1j * rest[:, 1]) * factor
-    return np.stack([moved.real, moved.imag], axis=1)
-
-
-def _lightness(found: _Range, aim: float) -> tuple[np.ndarray, np.ndarray]:
+def _lightness_map(source: _RegionColour, aim: float) -> tuple[np.ndarray, np.ndarray]:
     """The knots of a monotone map of L*, and its values there.
 
-    The product's range keeps its contrast, less where the target leaves no room for it. Black and
-    white stay, but a product that is nearly black or white itself takes them along: RISE limits
-    how steep the map is beyond the range.
+    The product's range keeps its contrast, less where the target is too near to black or white.
+    Black and white stay, unless the product itself is nearly black or white: MAX_LIGHTNESS_SLOPE
+    limits how steep the map is beyond the product's range.
     """
-    low, middle, high = found.low, found.middle, min(found.high, 99.5)
-    down = min(middle - low, 0.7 * aim) if middle > low else 0.0
-    up = min(high - middle, 0.7 * (100 - aim)) if high > middle else 0.0
-    bottom = max(0.0, aim - down - RISE * low)
-    top = min(100.0, aim + up + RISE * (100 - high))
+    low, middle, high = source.low, source.middle, min(source.high, 99.5)
+    contrast_below = min(middle - low, 0.7 * aim) if middle > low else 0.0
+    contrast_above = min(high - middle, 0.7 * (100 - aim)) if high > middle else 0.0
+    bottom = max(0.0, aim - contrast_below - MAX_LIGHTNESS_SLOPE * low)
+    top = min(100.0, aim + contrast_above + MAX_LIGHTNESS_SLOPE * (100 - high))
     knots = np.array([0, low, middle, high, 100.0])
-    values = np.array([bottom, aim - down, aim, aim + up, top])
+    values = np.array([bottom, aim - contrast_below, aim, aim + contrast_above, top])
     return knots + 1e-9 * np.arange(5), values
 
 
-def _fade(lightness: np.ndarray, middle: float, high: float) -> np.ndarray:
+def _chroma_gain(lightness: np.ndarray, middle: float, high: float) -> np.ndarray:
     """Chroma as a share of the mean colour's: it grows with the light, highlights have none."""
     middle, high = max(middle, 1.0), min(max(high, middle + 1e-6), 99.9)
-    return np.interp(lightness, (0, middle, high, 100), (0, 1, min(high / middle, RICH), 0))
+    gain_at_high = min(high / middle, MAX_CHROMA_GAIN)
+    return np.interp(lightness, (0, middle, high, 100), (0, 1, gain_at_high, 0))
 
 
-def _in_gamut(colours: np.ndarray) -> np.ndarray:
-    """Linear sRGB [N, 3] in [0, 1] of Lab colours, chroma lowered where sRGB lacks them."""
-    light = colour.light_of(colours)
-    lacking = np.flatnonzero((light < 0).any(axis=1) | (light > 1).any(axis=1))
-    if len(lacking):
-        wild, low, high = colours[lacking], np.zeros(len(lacking)), np.ones(len(lacking))
+def _clip_to_gamut(colours: np.ndarray) -> np.ndarray:
+    """Linear sRGB [N, 3] in [0, 1] of Lab colours, chroma lowered where they lie outside sRGB."""
+    light = colorimetry.lab_to_linear(colours)
+    outside_gamut = np.flatnonzero((light < 0).any(axis=1) | (light > 1).any(axis=1))
+    if len(outside_gamut):
+        # Bisect the share of the chroma that stays.
+        lab = colours[outside_gamut]
+        low, high = np.zeros(len(outside_gamut)), np.ones(len(outside_gamut))
         for _ in range(8):
             share = (low + high) / 2
-            tried = colour.light_of(wild * np.stack([np.ones_like(share), share, share], axis=1))
-            good = ((tried >= 0) & (tried <= 1)).all(axis=1)
-            low, high = np.where(good, share, low), np.where(good, high, share)
-        light[lacking] = colour.light_of(wild * np.stack([np.ones_like(low), low, low], axis=1))
+            scale = np.stack([np.ones_like(share), share, share], axis=1)
+            trial = colorimetry.lab_to_linear(lab * scale)
+            is_inside = ((trial >= 0) & (trial <= 1)).all(axis=1)
+            low, high = np.where(is_inside, share, low), np.where(is_inside, high, share)
+        scale = np.stack([np.ones_like(low), low, low], axis=1)
+        light[outside_gamut] = colorimetry.lab_to_linear(lab * scale)
     return np.clip(light, 0, 1)
 
 
-def _blend(before: np.ndarray, after: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """uint8 levels between two pictures' pixels [N, 3], by a share [N]."""
-    mixed = before + share[:, None] * (after - before)
-    return np.rint(np.clip(mixed, 0, 255)).astype(np.uint8)
+def _blend(before: np.ndarray, after: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    """uint8 levels between two images' pixels [N, 3], by an opacity [N]."""
+    levels = before + opacity[:, None] * (after - before)
+    return np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
 
 
-def _mean(pixels: np.ndarray, held: np.ndarray) -> np.ndarray:
+def _mean_lab(pixels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Lab of the mean sRGB colour, as tables of products give it."""
-    return colour.lab(np.average(pixels, axis=0, weights=held) / 255)
-
-
-def _apart(pixels: np.ndarray, held: np.ndarray, asked: np.ndarray) -> float:
-    return float(colour.ciede2000(_mean(pixels, held), asked))
+    return colorimetry.srgb_to_lab(np.average(pixels, axis=0, weights=weights) / 255)

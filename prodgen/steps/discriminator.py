@@ -79,7 +79,7 @@ class AugmentedDiscriminator:
 
     def augment_uniforms(self, key: Key, slots: Array) -> Array:
         """The uniform numbers [B, INPUTS, N] that decide how each image is augmented."""
-        return rng.uniform(key, slots, (len(INPUTS), self.policy.numbers))
+        return rng.uniform(key, slots, (len(INPUTS), self.policy.num_uniforms))
 
     def bind(
         self, params: Tree, uniforms: Array, conditions: Array, p: Array

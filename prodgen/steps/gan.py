@@ -79,7 +79,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     # The singular vectors that the power iteration starts from.
     if config.model.spectral_norm:
         nets["d"] = nets["d"].replace(vars=spectral.init(d, vectors_key))
-    extras = adaptive.start(config.augment.p) if config.augment.adaptive else {}
+    extras = adaptive.init(config.augment.p) if config.augment.adaptive else {}
     return State(jnp.zeros((), jnp.int32), nets, {**extras, **create_skip_counters()})
 
 

@@ -80,7 +80,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     d = create_net(params, discriminator.make_discriminator_optimiser(config), ema=False)
     if config.model.spectral_norm:
         d = d.replace(vars=spectral.init(params, vectors_key))
-    extras = adaptive.start(config.augment.p) if config.augment.adaptive else {}
+    extras = adaptive.init(config.augment.p) if config.augment.adaptive else {}
     return state.replace(nets={**state.nets, "d": d}, extras={**state.extras, **extras})
 
 

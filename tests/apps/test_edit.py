@@ -12,7 +12,7 @@ from prodgen.core import pixels, provenance
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.editing import edits
 from prodgen.model import Model
-from prodgen.photo import cutout
+from prodgen.photo import background_removal
 from tests.modes import run_mode
 from tests.tiny import shaded
 
@@ -64,7 +64,7 @@ def test_a_background_is_laid_under_without_a_run(shop):
 
 def test_what_is_all_product_stays_to_the_pixel_on_any_background():
     photo = shaded(72, 96)
-    shot = edits.Shot.of(photo, cutout.method("plain"))
+    shot = edits.Shot.of(photo, background_removal.load_segmenter("plain"))
     found = edits.background(shot, np.zeros_like(photo), 0.4)
     whole = shot.cut.alpha == 255
     np.testing.assert_array_equal(found.picture[whole], photo[whole])
@@ -160,7 +160,7 @@ def test_nothing_to_edit_is_an_error(shop):
 
 
 def test_a_shot_is_cut_out_and_squared():
-    shot = edits.Shot.of(disc(), cutout.method("plain"))
+    shot = edits.Shot.of(disc(), background_removal.load_segmenter("plain"))
     assert shot.square.side in {round(n / 0.86) for n in (63, 64, 65)}
     assert shot.cut.alpha[48, 48] == 255 and shot.cut.alpha[2, 2] == 0
     np.testing.assert_array_equal(shot.photo, disc())

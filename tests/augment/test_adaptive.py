@@ -17,7 +17,7 @@ def one(extras, sign, step):
 
 def follow(signs, p=0.0, first=0):
     """The extras after each step, one sign a step."""
-    extras, found = adaptive.start(p), []
+    extras, found = adaptive.init(p), []
     for step, sign in enumerate(signs, first):
         extras = one(extras, jnp.float32(sign), jnp.int32(step))
         found.append(extras)
@@ -36,7 +36,7 @@ def test_p_moves_every_fourth_step_by_the_pictures_seen():
 
 def test_p_falls_below_the_target_and_rests_on_it():
     np.testing.assert_allclose(ps(follow([0.5] * 4, p=0.3))[-1], 0.3 - STEP, rtol=1e-6)
-    extras = adaptive.start(0.3)
+    extras = adaptive.init(0.3)
     for step in range(4):
         extras = adaptive.update(extras, jnp.float32(0.5), jnp.int32(step), 0.5, 10_000, 100)
     assert float(extras["augment_p"]) == pytest.approx(0.3)
@@ -66,7 +66,7 @@ def test_the_scalars_are_all_that_it_needs_to_go_on():
 
 
 def test_the_types_of_the_extras_never_change():
-    start = adaptive.start(0)
+    start = adaptive.init(0)
     after = one(start, jnp.float32(1), jnp.int32(3))
     for name in ("augment_p", "sign_sum"):
         for extras in (start, after):

@@ -9,7 +9,7 @@ import pytest
 from jax.test_util import check_grads
 from PIL import Image
 
-from prodgen.augment import cutout, geometry
+from prodgen.augment import erasing, geometry
 
 LARGEST = math.radians(15)
 
@@ -25,10 +25,10 @@ def noise(*shape):
 def moved(image, scale=(1.0, 1.0), shift=(0.0, 0.0)):
     """One scale and shift (rows, columns) for all pictures."""
     matrices = [
-        geometry.interpolation(size, jnp.full(len(image), s), jnp.full(len(image), d))
+        geometry.interpolation_matrices(size, jnp.full(len(image), s), jnp.full(len(image), d))
         for size, s, d in zip(image.shape[1:3], scale, shift, strict=True)
     ]
-    return geometry.move(image, *matrices)
+    return geometry.apply_matrices(image, *matrices)
 
 
 def test_rest_is_the_identity_to_the_bit():
@@ -50,8 +50,10 @@ def test_each_picture_has_its_own_shift():
 
     @jax.jit
     def lowered(image, shift):
-        rows = geometry.interpolation(4, rest, shift)
-        return geometry.move(image, rows, geometry.interpolation(4, rest, 0 * shift))
+        rows = geometry.interpolation_matrices(4, rest, shift)
+        return geometry.apply_matrices(
+            image, rows, geometry.interpolation_matrices(4, rest, 0 * shift)
+        )
 
     found = lowered(image, shift)
     np.testing.assert_array_equal(found[0], image[0])
@@ -123,10 +125,10 @@ def everything(image):
     """All moves, with one parameter for each picture."""
     spread = jnp.linspace(-1.0, 1.0, len(image), dtype=image.dtype)
     turned = geometry.rotate(image, 0.2 * spread, LARGEST)
-    rows = geometry.interpolation(image.shape[1], 1.25**spread, 1.3 * spread)
-    columns = geometry.interpolation(image.shape[2], -(0.9**spread), spread)
-    found = geometry.move(turned, rows, columns)
-    return cutout.cut(found, spread > 0.5, (spread + 1) / 2.1, (spread + 1) / 3)
+    rows = geometry.interpolation_matrices(image.shape[1], 1.25**spread, 1.3 * spread)
+    columns = geometry.interpolation_matrices(image.shape[2], -(0.9**spread), spread)
+    found = geometry.apply_matrices(turned, rows, columns)
+    return erasing.erase_box(found, spread > 0.5, (spread + 1) / 2.1, (spread + 1) / 3)
 
 
 def test_every_move_is_linear_and_leaves_an_empty_picture_empty():
@@ -163,7 +165,7 @@ def test_gradients_neither_gather_nor_scatter_nor_convolve(function):
 def test_a_box_of_half_the_side_is_cut():
     image = jnp.ones((4, 8, 8, 2))
     place = jnp.asarray([0.0, 0.5, 0.5, 0.999])
-    found = jax.jit(cutout.cut)(image, jnp.asarray([True, True, False, True]), place, place)
+    found = jax.jit(erasing.erase_box)(image, jnp.asarray([True, True, False, True]), place, place)
     gone = np.asarray(found == 0)
     expected = np.zeros((4, 8, 8, 2), bool)
     expected[0, :2, :2], expected[1, 2:6, 2:6], expected[3, 6:, 6:] = True, True, True
@@ -172,7 +174,7 @@ def test_a_box_of_half_the_side_is_cut():
 
 def test_an_odd_box_has_its_centre_on_a_pixel():
     place = (jnp.arange(6) + 0.5) / 6
-    found = jax.jit(cutout.cut)(jnp.ones((6, 6, 6, 1)), jnp.ones(6, bool), place, place)
+    found = jax.jit(erasing.erase_box)(jnp.ones((6, 6, 6, 1)), jnp.ones(6, bool), place, place)
     for i in range(6):
         gone = np.flatnonzero(found[i, i, :, 0] == 0)
         np.testing.assert_array_equal(gone, np.arange(max(0, i - 1), min(6, i + 2)))

@@ -30,7 +30,7 @@ def pictures(size, side=16, channels=3):
 
 
 def numbers(policy, size, seed=3):
-    return jax.random.uniform(jax.random.key(seed), (size, policy.numbers))
+    return jax.random.uniform(jax.random.key(seed), (size, policy.num_uniforms))
 
 
 def apply(policy, *inputs):
@@ -52,7 +52,7 @@ def changed(a, b):
 def test_no_policy_is_the_identity():
     policy = policies.make("none", True)
     image = pictures(2)
-    assert policy.numbers == 0
+    assert policy.num_uniforms == 0
     assert policy(image, jnp.zeros((2, 0)), 1.0, WHITE) is image
 
 
@@ -64,7 +64,7 @@ def test_a_wrong_name_lists_the_known_ones():
 @BOTH
 def test_too_few_numbers_raise(policy):
     with pytest.raises(ValueError, match="takes"):
-        policy(pictures(2), jnp.zeros((2, policy.numbers - 1)), 1.0, WHITE)
+        policy(pictures(2), jnp.zeros((2, policy.num_uniforms - 1)), 1.0, WHITE)
 
 
 @BOTH
@@ -198,7 +198,7 @@ def test_product_cuts_at_half_the_probability():
 def test_first_and_second_derivatives(policy):
     with jax.enable_x64(True):
         image = jnp.asarray(np.random.default_rng(0).normal(size=(2, 6, 6, 3)))
-        uniforms = jnp.asarray(np.random.default_rng(1).random((2, policy.numbers)))
+        uniforms = jnp.asarray(np.random.default_rng(1).random((2, policy.num_uniforms)))
         value = jax.jit(lambda x: jnp.sum(jnp.sin(policy(x, uniforms, 0.9, BLUE))))
         check_grads(value, (image,), order=2, modes=["rev"])
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from prodgen.editing import compositing
-from prodgen.photo.place import Square
+from prodgen.photo.square import Square
 
 
 def scene():

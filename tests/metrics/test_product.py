@@ -12,7 +12,7 @@ from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from prodgen.metrics import product
-from prodgen.photo import colour, silhouette
+from prodgen.photo import colorimetry, silhouette
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "clothing-white"
@@ -331,9 +331,9 @@ def test_real_packshots():
     for row in rows:
         picture = np.asarray(Image.open(REAL / row["image"]).convert("RGB"))
         measures.append(product.measure(picture))
-        mask = silhouette.find(picture).mask
+        mask = silhouette.find_silhouette(picture).mask
         asked = [float(row[f"colour_{c}"]) for c in "rgb"]
-        gaps.append(colour.difference_to(picture[mask], asked))
+        gaps.append(colorimetry.mean_colour_difference(picture[mask], asked))
     assert len(measures) == 50 and not any(m.blank for m in measures)
     fill = np.array([m.fill for m in measures])
     assert np.abs(fill - 0.865).max() < 0.02  # 86 % and the rim of the cut-out

@@ -19,14 +19,18 @@ def disc(side, radius, rgb=(60, 90, 150), down=0):
 
 def test_over_is_porter_and_duffs_of_the_stored_values():
     product = np.uint8([[[0, 0, 0, 128], [200, 100, 0, 51], [9, 9, 9, 0], [7, 8, 9, 255]]])
-    found = backdrop.over(product, np.uint8([[WHITE, (0, 50, 255), (1, 2, 3), (4, 5, 6)]]))
+    found = backdrop.composite_over(
+        product, np.uint8([[WHITE, (0, 50, 255), (1, 2, 3), (4, 5, 6)]])
+    )
     # 255 (1 - 128/255) = 127; 0.2 of 200, 0.2 of 100 and 0.8 of 50, 0.8 of 255
     assert found.tolist() == [[[127, 127, 127], [40, 60, 204], [1, 2, 3], [7, 8, 9]]]
 
 
 def test_a_cut_out_on_its_own_background_is_the_photo_again():
-    photo = backdrop.over(disc(64, 20), backdrop.fill((64, 64), (230, 228, 220)))
-    again = backdrop.over(disc(64, 20), photo)  # the soft edge is mixed twice, all else stays
+    photo = backdrop.composite_over(disc(64, 20), backdrop.fill((64, 64), (230, 228, 220)))
+    again = backdrop.composite_over(
+        disc(64, 20), photo
+    )  # the soft edge is mixed twice, all else stays
     whole = disc(64, 20)[..., 3]
     np.testing.assert_array_equal(again[whole == 0], photo[whole == 0])
     np.testing.assert_array_equal(again[whole == 255], photo[whole == 255])
@@ -35,8 +39,8 @@ def test_a_cut_out_on_its_own_background_is_the_photo_again():
 def test_a_shadow_takes_light_linearly():
     background = backdrop.fill((200, 200), WHITE)
     alpha = disc(200, 60)[..., 3]
-    share = backdrop.shadow(alpha)
-    shaded = backdrop.shaded(background, alpha, 0.5)
+    share = backdrop.compute_shadow(alpha)
+    shaded = backdrop.add_shadow(background, alpha, 0.5)
     at = np.unravel_index(share.argmax(), share.shape)
     light = 1 - 0.5 * share[at]
     wanted = 255 * (1.055 * light ** (1 / 2.4) - 0.055)
@@ -47,17 +51,17 @@ def test_a_shadow_takes_light_linearly():
 @pytest.mark.parametrize("strength", [0.3, 1.0])
 def test_a_shadow_lies_at_the_product_s_foot_and_never_on_it(strength):
     product, background = disc(400, 120), backdrop.fill((400, 400), WHITE)
-    found = backdrop.on(product, background, strength)
+    found = backdrop.composite_with_shadow(product, background, strength)
     solid = product[..., 3] == 255
     np.testing.assert_array_equal(found[solid], product[solid][:, :3])
     rows, columns = np.nonzero((found < 255).any(axis=2) & (product[..., 3] == 0))
     foot = 320  # the row below the disc
-    reach = backdrop.REACH * 240
-    assert np.abs(rows - foot).max() <= backdrop.HALO[0] * reach + 1
-    assert np.abs(columns - 199.5).max() <= 60 + backdrop.HALO[1] * reach
+    reach = backdrop.SHADOW_CUTOFF * 240
+    assert np.abs(rows - foot).max() <= backdrop.HALO_SHADOW[0] * reach + 1
+    assert np.abs(columns - 199.5).max() <= 60 + backdrop.HALO_SHADOW[1] * reach
     below = found[foot + 2 : foot + 12, 200, 0].astype(int)
     assert (below < 255).all() and (np.diff(below) >= 0).all()  # it fades downwards
-    wide = backdrop.on(product, background, strength, softness=2)
+    wide = backdrop.composite_with_shadow(product, background, strength, softness=2)
     assert ((wide < 255).any(axis=2)).sum() > ((found < 255).any(axis=2)).sum()
 
 
@@ -65,17 +69,19 @@ def test_legs_each_throw_their_own_shadow():
     alpha = np.zeros((300, 300), np.uint8)
     alpha[100:140, 60:240] = 255
     alpha[140:240, 60:80] = alpha[140:240, 220:240] = 255
-    line = backdrop.shadow(alpha)[242]
+    line = backdrop.compute_shadow(alpha)[242]
     assert line[70] > 0.3 and line[230] > 0.3 and line[150] < 1e-9
 
 
 def test_a_product_without_pixels_has_no_shadow():
-    assert not backdrop.shadow(np.zeros((40, 40), np.uint8)).any()
+    assert not backdrop.compute_shadow(np.zeros((40, 40), np.uint8)).any()
 
 
 @pytest.mark.parametrize("radius, down", [(450, 0), (240, 230)])
 def test_the_frame_s_border_stays_white_and_the_gate_open(radius, down):
-    found = backdrop.on(disc(1000, radius, down=down), backdrop.fill((1000, 1000), WHITE), 0.3)
+    found = backdrop.composite_with_shadow(
+        disc(1000, radius, down=down), backdrop.fill((1000, 1000), WHITE), 0.3
+    )
     edge = np.concatenate([found[:20], found[-20:], found[:, :20].swapaxes(0, 1),
                            found[:, -20:].swapaxes(0, 1)])  # fmt: skip
     assert (edge == 255).all()
@@ -93,15 +99,15 @@ def test_a_picture_covers_the_frame_and_keeps_its_middle():
 
 
 def test_a_product_partly_outside_the_frame_is_cut():
-    found = backdrop.placed(np.full((4, 4, 4), 9, np.uint8), (6, 6), -2, 4)
+    found = backdrop.place(np.full((4, 4, 4), 9, np.uint8), (6, 6), -2, 4)
     assert (found[:2, 4:] == 9).all() and found.sum() == 4 * 4 * 9
-    assert not backdrop.placed(np.full((4, 4, 4), 9, np.uint8), (6, 6), 7, 0).any()
+    assert not backdrop.place(np.full((4, 4, 4), 9, np.uint8), (6, 6), 7, 0).any()
 
 
 def test_what_does_not_fit_is_an_error():
     with pytest.raises(ValueError, match="does not fit"):
-        backdrop.on(disc(20, 5), backdrop.fill((21, 20), WHITE))
+        backdrop.composite_with_shadow(disc(20, 5), backdrop.fill((21, 20), WHITE))
     with pytest.raises(ValueError, match="uint8"):
-        backdrop.over(disc(20, 5)[..., :3], backdrop.fill((20, 20), WHITE))
+        backdrop.composite_over(disc(20, 5)[..., :3], backdrop.fill((20, 20), WHITE))
     with pytest.raises(ValueError, match="strength"):
-        backdrop.on(disc(20, 5), backdrop.fill((20, 20), WHITE), 1.2)
+        backdrop.composite_with_shadow(disc(20, 5), backdrop.fill((20, 20), WHITE), 1.2)

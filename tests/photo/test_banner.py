@@ -8,7 +8,7 @@ import pytest
 from PIL import ImageFont
 
 from prodgen.core.errors import MissingInput, UsageError
-from prodgen.photo import backdrop, banner, lettering, sprites
+from prodgen.photo import backdrop, banner, sprites, text_layout
 
 TEXT = "New season, warm colours"
 
@@ -22,7 +22,7 @@ PRODUCTS = [block(300, 100), block(100, 300, (20, 120, 60)), block(200, 200, (30
 
 
 def background(name, rgb=(255, 255, 255)):
-    width, height = banner.size_of(name)
+    width, height = banner.parse_size(name)
     return backdrop.fill((height, width), rgb)
 
 
@@ -32,36 +32,38 @@ def apart(first, second):
 
 
 def test_contrast_is_wcags():
-    assert lettering.contrast(np.uint8([0, 0, 0]), np.uint8([255, 255, 255])) == pytest.approx(21)
+    assert text_layout.contrast_ratio(
+        np.uint8([0, 0, 0]), np.uint8([255, 255, 255])
+    ) == pytest.approx(21)
     # 119: ((119/255 + 0.055) / 1.055) ** 2.4 = 0.18447; 1.05 / 0.23447 = 4.478 (WebAIM: 4.48)
-    found = lettering.contrast(np.uint8([119, 119, 119]), np.uint8([255, 255, 255]))
+    found = text_layout.contrast_ratio(np.uint8([119, 119, 119]), np.uint8([255, 255, 255]))
     assert found == pytest.approx(4.478, abs=0.001)
     # pure red: 0.2126; 1.05 / 0.2626
-    found = lettering.contrast(np.uint8([255, 0, 0]), np.uint8([255, 255, 255]))
+    found = text_layout.contrast_ratio(np.uint8([255, 0, 0]), np.uint8([255, 255, 255]))
     assert found == pytest.approx(3.998, abs=0.001)
 
 
-@pytest.mark.parametrize("name", banner.SIZES)
+@pytest.mark.parametrize("name", banner.PRESET_SIZES)
 @pytest.mark.parametrize("count", [1, 3])
 def test_everything_is_inside_and_nothing_overlaps(name, count):
-    covered = banner.COVERED.get(name, (0.0, 0.0))
-    made = banner.make(PRODUCTS[:count], background(name), TEXT, covered=covered)
-    width, height = banner.SIZES[name]
-    assert made.picture.shape == (height, width, 3)
-    margin = max(4, round(banner.MARGIN * min(width, height)))
-    top, bottom = (max(margin, round(share * height)) for share in covered)
-    for box in [made.text, *(one.box for one in made.products)]:
+    reserved = banner.RESERVED_FRACTIONS.get(name, (0.0, 0.0))
+    made = banner.make(PRODUCTS[:count], background(name), TEXT, reserved_fractions=reserved)
+    width, height = banner.PRESET_SIZES[name]
+    assert made.image.shape == (height, width, 3)
+    margin = max(4, round(banner.MARGIN_FRACTION * min(width, height)))
+    top, bottom = (max(margin, round(share * height)) for share in reserved)
+    for box in [made.text_box, *(one.box for one in made.products)]:
         assert margin <= box[0] < box[2] <= width - margin
         assert top <= box[1] < box[3] <= height - bottom
-    boxes = [made.text, *(one.box for one in made.products)]
+    boxes = [made.text_box, *(one.box for one in made.products)]
     assert all(apart(a, b) for a, b in itertools.combinations(boxes, 2))
-    ink = (made.picture < 100).all(axis=2)
+    ink = (made.image < 100).all(axis=2)
     rows, columns = np.nonzero(ink)
-    assert made.text[0] - 1 <= columns.min() and columns.max() <= made.text[2]
-    assert made.text[1] <= rows.min() and rows.max() < made.text[3]
+    assert made.text_box[0] - 1 <= columns.min() and columns.max() <= made.text_box[2]
+    assert made.text_box[1] <= rows.min() and rows.max() < made.text_box[3]
     for product, one in zip(PRODUCTS, made.products, strict=False):
         left, up, right, down = one.box
-        assert (made.picture[up:down, left:right] == product[0, 0, :3]).all()
+        assert (made.image[up:down, left:right] == product[0, 0, :3]).all()
         assert one.scale == pytest.approx((down - up) / len(product))
 
 
@@ -75,15 +77,15 @@ def test_text_can_be_read_on_any_colour(name, rgb):
 def test_a_busy_picture_gets_a_veil():
     busy = np.random.default_rng(0).integers(0, 256, (1080, 1080, 3), np.uint8)
     made = banner.make(PRODUCTS[:1], busy, TEXT)
-    assert made.contrast >= 4.5 and 0 < made.veil <= 1
+    assert made.contrast >= 4.5 and 0 < made.panel_opacity <= 1
     plain = banner.make(PRODUCTS[:1], background("square"), TEXT)
-    assert plain.veil == 0
+    assert plain.panel_opacity == 0
 
 
 def test_text_shrinks_and_then_is_refused():
     short = banner.make(PRODUCTS[:1], background("rectangle"), "Sale")
     long = banner.make(PRODUCTS[:1], background("rectangle"), TEXT + " and much more to see")
-    assert short.size > long.size >= lettering.SMALLEST
+    assert short.font_size > long.font_size >= text_layout.MIN_FONT_SIZE
     with pytest.raises(UsageError, match="does not fit into .* 11 px"):
         banner.make(PRODUCTS[:1], background("mobile"), TEXT * 6)
     with pytest.raises(UsageError, match="does not fit"):
@@ -102,44 +104,49 @@ def test_a_shadow_of_one_product_does_not_darken_another():
     made = banner.make(PRODUCTS, background("square"), shadow=1.0)
     for product, one in zip(PRODUCTS, made.products, strict=True):
         left, up, right, down = one.box
-        assert (made.picture[up:down, left:right] == product[0, 0, :3]).all()
-    assert (made.picture != banner.make(PRODUCTS, background("square")).picture).any()
+        assert (made.image[up:down, left:right] == product[0, 0, :3]).all()
+    assert (made.image != banner.make(PRODUCTS, background("square")).image).any()
 
 
 def test_the_same_input_gives_the_same_picture():
     first, second = (banner.make(PRODUCTS, background("wide"), TEXT, shadow=0.4) for _ in range(2))
-    np.testing.assert_array_equal(first.picture, second.picture)
+    np.testing.assert_array_equal(first.image, second.image)
 
 
 def test_sizes_have_names():
-    assert banner.size_of("leaderboard") == (728, 90) and banner.size_of("640X480") == (640, 480)
+    assert banner.parse_size("leaderboard") == (728, 90) and banner.parse_size("640X480") == (
+        640,
+        480,
+    )
     with pytest.raises(UsageError, match="poster") as caught:
-        banner.size_of("poster")
-    assert all(name in caught.value.format_line() for name in banner.SIZES)
+        banner.parse_size("poster")
+    assert all(name in caught.value.format_line() for name in banner.PRESET_SIZES)
     for wrong in ("12x12", "9000x100", "0x0", "100x", "-5x100"):
         with pytest.raises(UsageError):
-            banner.size_of(wrong)
+            banner.parse_size(wrong)
 
 
 def test_a_font_is_a_font_and_has_the_letters(tmp_path):
     (tmp_path / "no.ttf").write_text("no font")
     with pytest.raises(UsageError, match="is not a font"):
-        lettering.font(str(tmp_path / "no.ttf"), 12)
+        text_layout.load_font(str(tmp_path / "no.ttf"), 12)
     with pytest.raises(MissingInput, match="does not exist"):
-        lettering.font(str(tmp_path / "none.ttf"), 12)
+        text_layout.load_font(str(tmp_path / "none.ttf"), 12)
     with pytest.raises(UsageError, match="the font has no '漢'"):
-        lettering.check("A 漢", "")
-    lettering.check("50 % off -- now!", "")
+        text_layout.check_glyphs("A 漢", "")
+    text_layout.check_glyphs("50 % off -- now!", "")
     own = tmp_path / "own.ttf"
     own.write_bytes(ImageFont.load_default(20).font_bytes)
     same = [banner.make(PRODUCTS, background("wide"), TEXT, font=f) for f in ("", str(own))]
-    np.testing.assert_allclose(same[0].text, same[1].text, atol=2)  # a file is laid out by others
-    assert (same[0].picture != same[1].picture).mean() < 0.01
+    np.testing.assert_allclose(
+        same[0].text_box, same[1].text_box, atol=2
+    )  # a file is laid out by others
+    assert (same[0].image != same[1].image).mean() < 0.01
 
 
 def test_an_atlas_says_exactly_where_the_products_are():
-    cut = [sprites.fitted(product, 64, 2) for product in PRODUCTS * 2]
-    sheet, places = sprites.sheet(cut, 64)
+    cut = [sprites.fit_to_cell(product, 64, 2) for product in PRODUCTS * 2]
+    sheet, places = sprites.pack_sheet(cut, 64)
     assert sheet.shape == (128, 256, 4)  # 4 columns, 2 lines, of 64
     left = sheet.copy()
     for sprite, (x, y, width, height) in zip(cut, places, strict=True):
@@ -148,7 +155,7 @@ def test_an_atlas_says_exactly_where_the_products_are():
         left[y : y + height, x : x + width] = 0
     assert not left.any()  # and nowhere else
     names = [f"p{i}" for i in range(6)]
-    atlas = json.loads(sprites.atlas(names, places, 64, "s.png", (256, 128)))
+    atlas = json.loads(sprites.encode_atlas(names, places, 64, "s.png", (256, 128)))
     assert atlas["meta"]["image"] == "s.png" and atlas["meta"]["size"] == {"w": 256, "h": 128}
     for name, (x, y, width, height) in zip(names, places, strict=True):
         frame = atlas["frames"][name]
@@ -161,8 +168,8 @@ def test_an_atlas_says_exactly_where_the_products_are():
 
 
 def test_extrusion_repeats_the_edge_into_the_padding():
-    cut = [sprites.fitted(product, 64, 4) for product in PRODUCTS]
-    sheet, places = sprites.sheet(cut, 64, extrude=2)
+    cut = [sprites.fit_to_cell(product, 64, 4) for product in PRODUCTS]
+    sheet, places = sprites.pack_sheet(cut, 64, extrude=2)
     for sprite, (x, y, width, height) in zip(cut, places, strict=True):
         np.testing.assert_array_equal(sheet[y : y + height, x : x + width], sprite)
         np.testing.assert_array_equal(sheet[y - 2, x : x + width], sprite[0])
@@ -172,8 +179,8 @@ def test_extrusion_repeats_the_edge_into_the_padding():
 
 def test_small_sprites_keep_their_pixels_and_large_sheets_are_refused():
     small = block(10, 12)
-    np.testing.assert_array_equal(sprites.fitted(small, 64, 2), small)
-    with pytest.raises(UsageError, match="has no room"):
-        sprites.fitted(small, 16, 6)
+    np.testing.assert_array_equal(sprites.fit_to_cell(small, 64, 2), small)
+    with pytest.raises(UsageError, match="has no space"):
+        sprites.fit_to_cell(small, 16, 6)
     with pytest.raises(UsageError, match="over 8192 px"):
-        sprites.sheet([small] * 65, 1024)
+        sprites.pack_sheet([small] * 65, 1024)

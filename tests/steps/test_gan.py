@@ -296,7 +296,7 @@ def test_d_receives_augmented_reals_and_fakes(store):
     augmented_discriminator = discriminator.AugmentedDiscriminator(config, store.spec, d_module)
 
     class Blank:
-        numbers = 3
+        num_uniforms = 3
 
         def __call__(self, image, uniforms, p, background):
             return jnp.broadcast_to(background, image.shape)

@@ -39,5 +39,7 @@ def drawn(ground: Ground, shape: tuple[int, int]) -> np.ndarray:
     except RejectedItem as reason:
         raise BadData(f"the background {ground}: {reason}", "name another picture") from None
     if picture.shape[2] == 4:
-        picture = backdrop.over(picture, backdrop.fill(picture.shape[:2], (255, 255, 255)))
+        picture = backdrop.composite_over(
+            picture, backdrop.fill(picture.shape[:2], (255, 255, 255))
+        )
     return backdrop.cover(np.broadcast_to(picture, (*picture.shape[:2], 3)).copy(), shape)

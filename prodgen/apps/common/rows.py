@@ -29,7 +29,7 @@ from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import Inverted, Inverter
 from prodgen.editing.photo_input import read_photo
 from prodgen.model import Model
-from prodgen.photo import backdrop, cutout
+from prodgen.photo import backdrop, background_removal
 
 if TYPE_CHECKING:
     from prodgen.apps.batch import Options
@@ -83,7 +83,9 @@ def check(order: Order, model: Model, folder: Path) -> None:
 
 def side(order: Order, model: Model) -> int:
     """The least pixels that a side of its pictures has, as far as that is known beforehand."""
-    return order.size or (cutout.SMALLEST if order.edit in ALONE else model.spec.resolution)
+    return order.size or (
+        background_removal.MIN_SIDE if order.edit in ALONE else model.spec.resolution
+    )
 
 
 def samples(means: Means, wanted: Sequence[tuple[Order, int]]) -> Iterator[Found]:
@@ -161,7 +163,7 @@ def _inverted(means: Means, order: Order) -> Inverted:
 
 def _edited(means: Means, order: Order) -> Made:
     path = means.folder / order.photo
-    found = _changed(means, order, edit.opened(path, cutout.method("plain")))
+    found = _changed(means, order, edit.opened(path, background_removal.load_segmenter("plain")))
     told = {"of": order.photo, "edit": order.edit, "method": found.how} | found.numbers
     return Made(found.picture, told, edit.source(found, path))
 
@@ -189,9 +191,9 @@ def finished(picture: np.ndarray, order: Order, folder: Path) -> np.ndarray:
     where no product is found to lay on the background.
     """
     if order.background and order.edit != "background":
-        cut = cutout.cut(picture, cutout.method("plain"))
+        cut = background_removal.cut_out(picture, background_removal.load_segmenter("plain"))
         ground = grounds.drawn(_ground(order, folder), picture.shape[:2])
-        picture = backdrop.on(cut.rgba, ground)
+        picture = backdrop.composite_with_shadow(cut.rgba, ground)
     return sized(picture, order.size) if order.size else picture
 
 

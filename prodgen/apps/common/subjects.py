@@ -13,7 +13,7 @@ from prodgen.apps.common.output import say
 from prodgen.core import provenance
 from prodgen.core.errors import BadData, MissingInput, RejectedItem
 from prodgen.metrics import marketplace
-from prodgen.photo import cutout, silhouette
+from prodgen.photo import background_removal, morphology
 
 SEEN = 16  # alpha: what is below is dust, not product
 
@@ -70,11 +70,11 @@ def cut_out(picture: np.ndarray) -> np.ndarray:
 
     By its alpha, else by its flat background (photo/plain.py). `RejectedItem` where there is none.
     """
-    cut = cutout.cut(picture, cutout.method("plain"))
-    if cut.verdict.failure:
-        raise RejectedItem(cut.verdict.failure)
+    cut = background_removal.cut_out(picture, background_removal.load_segmenter("plain"))
+    if cut.quality.failure:
+        raise RejectedItem(cut.quality.failure)
     seen = cut.alpha >= SEEN
     if not seen.any():
         raise RejectedItem("no product: all of it is transparent")
-    top, left, bottom, right = silhouette.box_of(seen)
+    top, left, bottom, right = morphology.bounding_box(seen)
     return cut.rgba[top:bottom, left:right].copy()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from prodgen.augment import colour
+from prodgen.augment import colour_jitter
 
 
 def noise(*shape):
@@ -15,7 +15,7 @@ def noise(*shape):
 
 def test_brightness_adds():
     image = noise(2, 3, 3, 3)
-    found = colour.brighten(image, jnp.asarray([0.25, -0.5]))
+    found = colour_jitter.adjust_brightness(image, jnp.asarray([0.25, -0.5]))
     np.testing.assert_allclose(
         found - image, np.stack([0 * image[0] + 0.25, 0 * image[1] - 0.5]), atol=1e-6
     )
@@ -23,26 +23,31 @@ def test_brightness_adds():
 
 def test_saturation_scales_the_distance_to_the_mean_of_the_channels():
     image = jnp.asarray([0.9, 0.3, 0.0]).reshape(1, 1, 1, 3).repeat(2, axis=0)  # mean 0.4
-    found = colour.saturate(image, jnp.asarray([2.0, 0.0]))
+    found = colour_jitter.adjust_saturation(image, jnp.asarray([2.0, 0.0]))
     np.testing.assert_allclose(found[0, 0, 0], [1.4, 0.2, -0.4], atol=1e-6)
     np.testing.assert_allclose(found[1, 0, 0], [0.4, 0.4, 0.4], atol=1e-6)
 
 
 def test_saturation_leaves_a_grey_picture_alone():
     image, factor = noise(3, 4, 4, 1), jnp.asarray([0.0, 1.3, 2.0])
-    assert colour.saturate(image, factor).tobytes() == image.tobytes()
+    assert colour_jitter.adjust_saturation(image, factor).tobytes() == image.tobytes()
 
 
 def test_contrast_scales_the_distance_to_the_mean_of_the_picture():
     image, factor = noise(2, 5, 5, 3), jnp.asarray([0.5, 1.5])
-    found = colour.contrast(image, factor)
+    found = colour_jitter.adjust_contrast(image, factor)
     for i in range(2):
         mean = np.mean(image[i])
         np.testing.assert_allclose(found[i], mean + factor[i] * (image[i] - mean), atol=1e-6)
 
 
 @pytest.mark.parametrize(
-    ("transform", "rest"), [(colour.brighten, 0.0), (colour.saturate, 1.0), (colour.contrast, 1.0)]
+    ("transform", "rest"),
+    [
+        (colour_jitter.adjust_brightness, 0.0),
+        (colour_jitter.adjust_saturation, 1.0),
+        (colour_jitter.adjust_contrast, 1.0),
+    ],
 )
 def test_rest_is_the_identity_to_the_bit(transform, rest):
     image = noise(3, 7, 7, 3)
@@ -57,7 +62,11 @@ def test_first_and_second_derivatives():
 
         @jax.jit
         def value(x):
-            for transform in (colour.brighten, colour.saturate, colour.contrast):
+            for transform in (
+                colour_jitter.adjust_brightness,
+                colour_jitter.adjust_saturation,
+                colour_jitter.adjust_contrast,
+            ):
                 x = jnp.sin(transform(x, amount))
             return jnp.sum(x)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prodgen.photo.place import Square
+from prodgen.photo.square import Square
 
 
 def alpha_of(shape, top, left, bottom, right):
@@ -15,7 +15,7 @@ def alpha_of(shape, top, left, bottom, right):
 def test_the_box_fills_the_square_and_lies_in_its_middle():
     square = Square.around(alpha_of((100, 80), 10, 20, 53, 60), fill=0.86)
     assert square.side == 50  # 43 rows of 50
-    inside = square.cut(alpha_of((100, 80), 10, 20, 53, 60))
+    inside = square.crop(alpha_of((100, 80), 10, 20, 53, 60))
     rows, columns = np.flatnonzero(inside.any(1)), np.flatnonzero(inside.any(0))
     assert (rows[0], 49 - rows[-1]) in ((3, 4), (4, 3))
     assert (columns[0], 49 - columns[-1]) == (5, 5)
@@ -27,7 +27,7 @@ def test_what_is_cut_goes_back_where_it_was(corner):
     photo = np.random.default_rng(0).integers(1, 256, (90, 80, 3), np.uint8)
     top, left = corner
     square = Square.around(alpha_of((90, 80), top, left, top + 20, left + 20))
-    back = square.back(square.cut(photo), photo.shape[:2])
-    inside = square.back(np.ones((square.side, square.side), bool), photo.shape[:2])
+    back = square.paste_back(square.crop(photo), photo.shape[:2])
+    inside = square.paste_back(np.ones((square.side, square.side), bool), photo.shape[:2])
     np.testing.assert_array_equal(back[inside], photo[inside])
     assert not back[~inside].any() and inside[top : top + 20, left : left + 20].all()

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
-from prodgen.photo import cutout, neural, place, verdict
-from prodgen.photo.guess import Guess
+from prodgen.photo import background_removal, cutout_quality, neural, square
+from prodgen.photo.mask_estimate import MaskEstimate
 from tests.photo.scenes import cloth, disc, lit, overlap, photo
 from tests.tiny import ROOT
 
@@ -25,7 +25,9 @@ def scene(alpha, colour=(60, 90, 150), ground=(240, 240, 240)):
 
 def test_findings_are_named():
     def keys(mask, doubt=0.0):
-        return verdict.judge(Guess(mask.astype(np.float32), doubt=doubt)).keys
+        return cutout_quality.assess_mask(
+            MaskEstimate(mask.astype(np.float32), uncertainty=doubt)
+        ).keys
 
     assert keys(disc(100, 30)) == ()
     assert keys(disc(100, 20, right=-25) + disc(100, 18, right=25)) == ("several",)
@@ -38,7 +40,7 @@ def test_findings_are_named():
 def test_box_and_coverage_are_shares_of_the_frame():
     mask = np.zeros((100, 200), np.float32)
     mask[20:60, 50:150] = 1
-    found = verdict.judge(Guess(mask))
+    found = cutout_quality.assess_mask(MaskEstimate(mask))
     assert found.box == (0.2, 0.25, 0.6, 0.75) and found.coverage == 0.2
 
 
@@ -50,54 +52,62 @@ def test_box_and_coverage_are_shares_of_the_frame():
 )  # fmt: skip
 def test_what_shows_no_product_is_refused(picture, why):
     with pytest.raises(RejectedItem, match=why):
-        cutout.cut(picture, cutout.method("plain"))
+        background_removal.cut_out(picture, background_removal.load_segmenter("plain"))
 
 
 def test_grey_and_transparent_photos():
     alpha = disc(128, 40)
     grey = scene(alpha)[..., :1]
-    assert overlap(cutout.cut(grey, cutout.method("plain")).alpha, alpha) > 0.95
+    assert (
+        overlap(
+            background_removal.cut_out(grey, background_removal.load_segmenter("plain")).alpha,
+            alpha,
+        )
+        > 0.95
+    )
     clear = np.dstack([scene(alpha), np.uint8(alpha * 255)])
-    np.testing.assert_array_equal(cutout.cut(clear, None).alpha, clear[..., 3])  # already cut out
+    np.testing.assert_array_equal(
+        background_removal.cut_out(clear, None).alpha, clear[..., 3]
+    )  # already cut out
 
 
 def test_placing_moves_pixels_and_never_resamples():
     alpha = disc(200, 30, right=50, down=-20)
-    cut = cutout.cut(scene(alpha), cutout.method("plain"))
-    middle = place.centred(cut)
+    cut = background_removal.cut_out(scene(alpha), background_removal.load_segmenter("plain"))
+    middle = square.centre_cutout(cut)
     side = middle.alpha.shape[0]
-    assert side == pytest.approx(60 / place.FILL, abs=2)
+    assert side == pytest.approx(60 / square.FILL_FRACTION, abs=2)
     rows, columns = np.nonzero(middle.alpha > 127)
     assert abs(rows.min() + rows.max() + 1 - side) <= 1
     assert abs(columns.min() + columns.max() + 1 - side) <= 1
     a, b = cut.colour[cut.alpha == 255], middle.colour[middle.alpha == 255]
     np.testing.assert_array_equal(a, b)
-    assert middle.over((255, 255, 255))[0, 0].tolist() == [255, 255, 255]
+    assert middle.flatten((255, 255, 255))[0, 0].tolist() == [255, 255, 255]
 
 
 def test_an_unknown_method_lists_the_known():
     with pytest.raises(UsageError, match="did you mean grabcut.*neural, plain"):
-        cutout.method("grabcat")
+        background_removal.load_segmenter("grabcat")
 
 
 @pytest.mark.parametrize(("name", "package"), [("grabcut", "cv2"), ("neural", "onnxruntime")])
 def test_a_missing_package_is_named(name, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr(neural, "read", lambda model: b"")
-    neural._session.cache_clear()
+    monkeypatch.setattr(neural, "read_model", lambda model: b"")
+    neural._open_session.cache_clear()
     with pytest.raises(MissingInput) as caught:
-        cutout.method(name, "some.onnx")
+        background_removal.load_segmenter(name, "some.onnx")
     assert "pip install" in caught.value.next_step
 
 
 def test_a_missing_or_foreign_model_file_is_named(tmp_path):
     with pytest.raises(MissingInput, match="needs its model file"):
-        cutout.method("neural")
+        background_removal.load_segmenter("neural")
     with pytest.raises(MissingInput, match="no model file .*gone.onnx"):
-        cutout.method("neural", str(tmp_path / "gone.onnx"))
+        background_removal.load_segmenter("neural", str(tmp_path / "gone.onnx"))
     (tmp_path / "other.onnx").write_bytes(b"something")
     with pytest.raises(BadData, match="not the u2netp.onnx"):
-        cutout.method("neural", str(tmp_path / "other.onnx"))
+        background_removal.load_segmenter("neural", str(tmp_path / "other.onnx"))
 
 
 def test_grabcut_finds_a_product_before_stripes():
@@ -106,9 +116,9 @@ def test_grabcut_finds_a_product_before_stripes():
     stripes = np.where((y // 10 % 2)[:, None, None], (60, 140, 60), (230, 220, 90))
     alpha = disc(200, 60, softness=2)
     picture = photo(cloth(200, (70, 60, 170)), alpha, stripes * np.ones((200, 200, 1)))
-    cut = cutout.cut(picture, cutout.method("grabcut"))
+    cut = background_removal.cut_out(picture, background_removal.load_segmenter("grabcut"))
     assert overlap(cut.alpha, alpha) > 0.93
-    again = cutout.cut(picture, cutout.method("grabcut"))
+    again = background_removal.cut_out(picture, background_removal.load_segmenter("grabcut"))
     np.testing.assert_array_equal(cut.alpha, again.alpha)
 
 
@@ -117,10 +127,12 @@ def test_grabcut_finds_a_product_before_stripes():
 def test_the_network_agrees_with_masks_of_real_phone_photos():
     """clothing-white was cut out with the same network, by another program."""
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    method, found = cutout.method("neural", str(WEIGHTS)), []
+    method, found = background_removal.load_segmenter("neural", str(WEIGHTS)), []
     for name in sorted(os.listdir(WHITE / "images"))[:200:40]:
         white = np.asarray(Image.open(WHITE / "images" / name).convert("RGB"))
-        middle = place.centred(cutout.cut(np.asarray(Image.open(PHONE / "images" / name)), method))
+        middle = square.centre_cutout(
+            background_removal.cut_out(np.asarray(Image.open(PHONE / "images" / name)), method)
+        )
         alpha = np.asarray(Image.fromarray(middle.alpha).resize((256, 256)))
         found.append(overlap(alpha, np.uint8(white.min(axis=-1) < 245) * np.uint8(255)))
     assert np.mean(found) > 0.85 and min(found) > 0.6, found

@@ -1,0 +1,78 @@
+"""Quality check of a cut-out. Findings: `no_product`, `several`, `touches_border`, `unsure`."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from prodgen.photo import morphology
+from prodgen.photo.mask_estimate import MaskEstimate
+
+MIN_COVERAGE, MAX_COVERAGE = 0.004, 0.97  # shares of the frame: less is dust, more a flat image
+MIN_SECOND_PIECE = 0.2  # of the largest piece's area: a second product, no part of the first
+MAX_BORDER_CONTACT = 0.01  # of the frame's border
+MAX_UNCERTAINTY = 0.5  # of MaskEstimate.uncertainty
+FAILURES = ("no_product", "unsure")  # findings that make an image unfit for training
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """A finding's key, and the measure that it rests on in words."""
+
+    key: str
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.words}"
+
+
+@dataclasses.dataclass(frozen=True)
+class CutoutQuality:
+    """findings: the most serious first, none of a clean cut-out. coverage: the product's share
+    of the frame. box: (top, left, bottom, right) in shares of the frame's sides, or None."""
+
+    findings: tuple[Finding, ...]
+    coverage: float
+    box: tuple[float, float, float, float] | None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        return tuple(finding.key for finding in self.findings)
+
+    @property
+    def empty(self) -> bool:
+        """There is no product to cut out."""
+        return "no_product" in self.keys
+
+    @property
+    def failure(self) -> str:
+        """Why the image is unfit for training, or an empty text."""
+        return next((str(finding) for finding in self.findings if finding.key in FAILURES), "")
+
+
+def assess_mask(estimate: MaskEstimate) -> CutoutQuality:
+    """The quality of a mask, from the mask alone."""
+    mask = estimate.mask > 0.5
+    coverage = float(mask.mean())
+    if not MIN_COVERAGE <= coverage <= MAX_COVERAGE:
+        is_full = coverage > MAX_COVERAGE
+        words = "the whole frame looks alike" if is_full else "nothing stands out"
+        return CutoutQuality((Finding("no_product", words),), coverage, None)
+    findings = []
+    if estimate.uncertainty > MAX_UNCERTAINTY:
+        words = f"uncertainty of {estimate.uncertainty:.2f}, at most {MAX_UNCERTAINTY:g}"
+        findings.append(Finding("unsure", words))
+    _, areas = morphology.label_components(mask)
+    count = int((areas >= MIN_SECOND_PIECE * areas.max()).sum())
+    if count > 1:
+        findings.append(Finding("several", f"{count} pieces of similar size"))
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    contact = float(border.mean())
+    if contact > MAX_BORDER_CONTACT:
+        words = f"{contact:.1%} of the frame's border is product"
+        findings.append(Finding("touches_border", words))
+    top, left, bottom, right = morphology.bounding_box(mask)
+    height, width = mask.shape
+    box = (top / height, left / width, bottom / height, right / width)
+    return CutoutQuality(tuple(findings), coverage, box)
