@@ -17,9 +17,9 @@ from ml_collections import ConfigDict
 
 from prodgen.core.errors import RejectedItem
 from prodgen.data import fit
-from prodgen.photo import cutout, neural, place
-from prodgen.photo.cutout import Cutout
-from prodgen.photo.guess import Cutter
+from prodgen.photo import background_removal, neural, square
+from prodgen.photo.background_removal import Cutout
+from prodgen.photo.mask_estimate import Segmenter
 
 VERSION = 1  # part of a store's key: raise it with every change of the bytes
 WHITE = (255, 255, 255)
@@ -86,27 +86,27 @@ def make_packshot(
     product's alpha. RejectedItem: too small, no product, or a mask that is not fit for training.
     MissingInput where the method lacks its package or file.
     """
-    product = cutout.cut(photo, _load_cutter(method, model))
-    if product.verdict.failure:
-        raise RejectedItem(product.verdict.failure)
+    product = background_removal.cut_out(photo, _load_cutter(method, model))
+    if product.quality.failure:
+        raise RejectedItem(product.quality.failure)
     image = centre_on_square(product, resolution, background)
     image = dataclasses.replace(image, original_size=photo.shape[:2])
-    return PreparedPhoto(image, product.verdict.keys)
+    return PreparedPhoto(image, product.quality.keys)
 
 
 def centre_on_square(
     product: Cutout, resolution: int, background: tuple[int, ...] = WHITE
 ) -> fit.FittedImage:
     """A cut-out in the middle of a square of one colour, `resolution` pixels a side."""
-    centred_product = place.centred(product)
+    centred_product = square.centre_cutout(product)
     rgb = tuple(int(level) for level in np.broadcast_to(background, 3))
-    rgba = np.dstack([centred_product.over(rgb), centred_product.alpha])
+    rgba = np.dstack([centred_product.flatten(rgb), centred_product.alpha])
     return fit.fit_image(rgba, resolution, is_composited=True)
 
 
 @functools.lru_cache(maxsize=2)
-def _load_cutter(method: str, model: str) -> Cutter:
-    return cutout.method(method, model)
+def _load_cutter(method: str, model: str) -> Segmenter:
+    return background_removal.load_segmenter(method, model)
 
 
 def check_method(options: FitOptions) -> None:
@@ -120,7 +120,9 @@ def describe_cutout(options: FitOptions) -> dict[str, Any]:
     if options.cutout == "none":
         return {}
     neural_model = options.cutout == "neural"
-    model_hash = hashlib.sha256(neural.read(options.model)).hexdigest() if neural_model else ""
+    model_hash = (
+        hashlib.sha256(neural.read_model(options.model)).hexdigest() if neural_model else ""
+    )
     return {"cutout": options.cutout, "cutout_model": model_hash, "cutout_version": VERSION}
 
 
