@@ -42,7 +42,7 @@ class Cutout:
 
 def load_segmenter(name: str, model: str = "") -> Segmenter:
     """A method by its name in registry.CUTOUTS; MissingInput where a package or file is missing."""
-    return registry.find(registry.CUTOUTS, name, "cutout")(model)
+    return registry.resolve(registry.CUTOUTS, name, "cutout")(model)
 
 
 def cut_out(image: np.ndarray, segmenter: Segmenter) -> Cutout:
