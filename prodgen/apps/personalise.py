@@ -153,7 +153,7 @@ def collect_products(
 
 def write_images(result: PersonalisedSamples, model: Model, options: Options, out: Output) -> None:
     """The single images, each with its latent, utility and conditions."""
-    candidates = result.made
+    candidates = result.samples
     for i, image in enumerate(candidates.images):
         details = {
             "latent": candidates.z[i].tolist(),

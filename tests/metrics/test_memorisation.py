@@ -63,7 +63,7 @@ def blots(n, side=16, channels=3, seed=0):
 def products():
     """Renders of the catalogue: 320 for training, 128 held back, 96 fresh ones."""
     items = Catalogue(320 + 128 + FRESH, 32).stream(0, 320 + 128 + FRESH)
-    return np.split(np.stack([item.picture[..., :3] for item in items]), (320, 448))
+    return np.split(np.stack([item.image[..., :3] for item in items]), (320, 448))
 
 
 @pytest.fixture(scope="module")
