@@ -1,13 +1,13 @@
-"""How well, and how fast, are products cut out?
+"""Measure the quality and speed of the cutout methods.
 
 python benchmarks/cutout.py --model=u2netp.onnx --backgrounds=my_photos/
 
-Products of the catalogue, whose masks are known, in three scenes, as JPEG of quality 90: on white
-with their own shadow, on a grey wall whose light falls off, and pasted on a corner of photos of
---backgrounds, where a photo's own product rarely reaches. Prints the mean intersection over union
-with the true mask, the share of pictures above 0.9, and that of pictures with a finding; then the
-seconds of a core for one picture at several sizes. Methods that lack their package or file are
-left out.
+The images show products of the catalogue, whose masks are known, as JPEG of quality 90. There are
+three scenes: on white with a shadow, on a grey wall with uneven light, and pasted on a corner of
+photos of --backgrounds, which rarely shows the photo's own product. Prints the mean intersection
+over union (IoU) with the true mask, the share of images with IoU above 0.9, and the share of images
+with a finding. Then prints the seconds of one core per image at several sizes. Methods without
+their package or file are left out.
 """
 
 import io
@@ -33,113 +33,119 @@ from prodgen.photo.mask_estimate import Segmenter
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("n", 32, "Products.")
-flags.DEFINE_integer("side", 256, "Pixels a side of their pictures.")
-flags.DEFINE_string("model", "", "u2netp.onnx; without it neural is left out.")
-flags.DEFINE_string("backgrounds", "", "A folder of photos; without it that scene is left out.")
-flags.DEFINE_list("sizes", ["512", "1024", "2048", "4000"], "Pixels a side that are timed.")
-Scene = tuple[np.ndarray, np.ndarray]  # a picture uint8 [S, S, 3] and its mask bool [S, S]
+flags.DEFINE_integer("side", 256, "Pixels per side of the images.")
+flags.DEFINE_string("model", "", "The file u2netp.onnx; without it the method neural is left out.")
+flags.DEFINE_string("backgrounds", "", "A folder of photos; without it this scene is left out.")
+flags.DEFINE_list("sizes", ["512", "1024", "2048", "4000"], "Pixels per side for the timing.")
+Scene = tuple[np.ndarray, np.ndarray]  # an image uint8 [S, S, 3] and its true mask bool [S, S]
 
 
-def methods(model: str) -> dict[str, Segmenter]:
-    """Those that are installed."""
-    found = {}
+def load_cutters(model: str) -> dict[str, Segmenter]:
+    """The cutout methods whose package and file are installed."""
+    cutters = {}
     for name in registry.CUTOUTS:
         try:
-            found[name] = background_removal.load_segmenter(name, model)
+            cutters[name] = background_removal.load_segmenter(name, model)
         except MissingInput as error:
             print(f"left out: {error}", file=sys.stderr)
-    return found
+    return cutters
 
 
-def jpeg(picture: np.ndarray) -> np.ndarray:
+def compress_as_jpeg(image: np.ndarray) -> np.ndarray:
     file = io.BytesIO()
-    Image.fromarray(np.uint8(np.rint(np.clip(picture, 0, 255)))).save(file, "JPEG", quality=90)
+    Image.fromarray(np.uint8(np.rint(np.clip(image, 0, 255)))).save(file, "JPEG", quality=90)
     return np.asarray(Image.open(file))
 
 
-def over(made: np.ndarray, ground: np.ndarray) -> np.ndarray:
+def replace_background(packshot: np.ndarray, background: np.ndarray) -> np.ndarray:
     """The product of a packshot [S, S, 4] on another background [S, S, 3]."""
-    share = made[..., 3:] / 255
-    clear = np.where(share > 0, (made[..., :3] - 255 * (1 - share)) / np.maximum(share, 0.05), 0)
-    return jpeg(np.clip(clear, 0, 255) * share + ground * (1 - share))
+    alpha = packshot[..., 3:] / 255
+    # Undo the blending with white to get the product's own colour.
+    product = (packshot[..., :3] - 255 * (1 - alpha)) / np.maximum(alpha, 0.05)
+    product = np.clip(np.where(alpha > 0, product, 0), 0, 255)
+    return compress_as_jpeg(product * alpha + background * (1 - alpha))
 
 
-def grounds(side: int, folder: str) -> dict[str, list[np.ndarray]]:
-    """Backgrounds [S, S, 3] of each scene that has some."""
+def make_backgrounds(side: int, folder: str) -> dict[str, list[np.ndarray]]:
+    """The backgrounds [S, S, 3] of each scene: the wall, and the clutter of photos in `folder`."""
     ramp = np.linspace(0, 1, side)
     light = 205 - 45 * (ramp[:, None] + ramp[None]) / 2
     wall = light[..., None] * (1, 0.98, 0.95)
     grain = np.random.default_rng(0).normal(0, 2, wall.shape)
-    found = {"wall": [wall + grain]}
+    backgrounds = {"wall": [wall + grain]}
     if folder:
         paths = list_image_files(Path(folder), "--backgrounds")[:16]
-        found["clutter"] = [
-            np.asarray(corner(Image.open(path).convert("RGB")).resize((side, side)))
+        backgrounds["clutter"] = [
+            np.asarray(crop_corner(Image.open(path).convert("RGB")).resize((side, side)))
             for path in paths
         ]
-    return found
+    return backgrounds
 
 
-def corner(photo: Image.Image) -> Image.Image:
-    """Its lower left part, 40 % of the shorter side."""
+def crop_corner(photo: Image.Image) -> Image.Image:
+    """The lower left corner of a photo, 40 % of its shorter side."""
     side = 2 * min(photo.size) // 5
     return photo.crop((0, photo.height - side, side, photo.height))
 
 
-def scenes(n: int, side: int, folder: str) -> Iterator[tuple[str, Scene]]:
-    """Every product in every scene."""
-    around = grounds(side, folder)
+def generate_scenes(n: int, side: int, folder: str) -> Iterator[tuple[str, Scene]]:
+    """(name of the scene, scene) for every product in every scene."""
+    backgrounds = make_backgrounds(side, folder)
     for i in range(n):
-        made = render_product(sample_product(0, i), side)
-        mask = made[..., 3] > 127
-        yield "white, with shadow", (jpeg(made[..., :3]), mask)
-        for name, some in around.items():
-            yield name, (over(made, some[i % len(some)]), mask)
+        packshot = render_product(sample_product(0, i), side)
+        mask = packshot[..., 3] > 127
+        yield "white, with shadow", (compress_as_jpeg(packshot[..., :3]), mask)
+        for name, choices in backgrounds.items():
+            yield name, (replace_background(packshot, choices[i % len(choices)]), mask)
 
 
-def quality(scene: Scene, cutter: Segmenter) -> tuple[float, bool]:
-    """Intersection over union, and whether something was found to look at."""
-    picture, mask = scene
+def measure_quality(scene: Scene, cutter: Segmenter) -> tuple[float, bool]:
+    """Intersection over union, and whether the cutout reports a finding."""
+    image, mask = scene
     try:
-        cut = background_removal.cut_out(picture, cutter)
+        cut = background_removal.cut_out(image, cutter)
     except RejectedItem:
         return 0.0, True
-    seen = cut.alpha > 127
-    return float((seen & mask).sum() / (seen | mask).sum()), bool(cut.quality.findings)
+    predicted_mask = cut.alpha > 127
+    iou = (predicted_mask & mask).sum() / (predicted_mask | mask).sum()
+    return float(iou), bool(cut.quality.findings)
 
 
-def seconds(side: int, cutter: Segmenter) -> float:
-    """Of one core, the median of three, for a product on a wall: every method uses just one."""
-    made = np.asarray(
+def measure_seconds(side: int, cutter: Segmenter) -> float:
+    """The median of three timings, seconds of one core, for a product before a wall.
+
+    Every method uses one core.
+    """
+    packshot = np.asarray(
         Image.fromarray(render_product(sample_product(0, 8), 256)).resize((side, side))
     )
-    picture = over(made, grounds(side, "")["wall"][0])
+    image = replace_background(packshot, make_backgrounds(side, "")["wall"][0])
     times = []
     for _ in range(3):
-        begun = time.process_time()
-        background_removal.cut_out(picture, cutter)
-        times.append(time.process_time() - begun)
+        start = time.process_time()
+        background_removal.cut_out(image, cutter)
+        times.append(time.process_time() - start)
     return statistics.median(times)
 
 
 def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
-    ways = methods(FLAGS.model)
-    found: dict[tuple[str, str], list[tuple[float, bool]]] = {}
-    for name, scene in scenes(FLAGS.n, FLAGS.side, FLAGS.backgrounds):
-        for way, cutter in ways.items():
-            found.setdefault((name, way), []).append(quality(scene, cutter))
+    cutters = load_cutters(FLAGS.model)
+    results: dict[tuple[str, str], list[tuple[float, bool]]] = {}
+    for name, scene in generate_scenes(FLAGS.n, FLAGS.side, FLAGS.backgrounds):
+        for method, cutter in cutters.items():
+            results.setdefault((name, method), []).append(measure_quality(scene, cutter))
     print("| scene | method | IoU | above 0.9 | with a finding |\n|---|---|---|---|---|")
-    for (name, way), results in found.items():
-        scores, noted = np.array(results).T
-        shares = f"{(scores > 0.9).mean():.0%} | {noted.mean():.0%}"
-        print(f"| {name} | {way} | {scores.mean():.3f} | {shares} |")
+    for (name, method), pairs in results.items():
+        ious, has_finding = np.array(pairs).T
+        shares = f"{(ious > 0.9).mean():.0%} | {has_finding.mean():.0%}"
+        print(f"| {name} | {method} | {ious.mean():.3f} | {shares} |")
     sizes = [int(size) for size in FLAGS.sizes]
     print(f"\n| seconds of a core | {' | '.join(f'{s} px' for s in sizes)} |")
     print("|---" * (1 + len(sizes)) + "|")
-    for way, cutter in ways.items():
-        times = (f"{seconds(side, cutter):.2f}" for side in sizes)
-        print(f"| {way} | {' | '.join(times)} |", flush=True)
+    for method, cutter in cutters.items():
+        times = (f"{measure_seconds(side, cutter):.2f}" for side in sizes)
+        print(f"| {method} | {' | '.join(times)} |", flush=True)
 
 
 if __name__ == "__main__":

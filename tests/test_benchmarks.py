@@ -122,31 +122,34 @@ def test_pytorch_refuses_what_it_does_not_know():
         torch_gan.refuse(tiny_gan(augment__policy="product"))
 
 
-def judged(folder, frechet, counts=100, trained_with=()):
+def write_evaluation(folder, frechet, counts=100, trained_with=()):
     """A run's folder with an evaluation.json of one number."""
     folder.mkdir()
-    who = {"name": "classifier", "version": "3", "sha256": "abc", "resize": "none"}
-    passport = {"metric": "frechet", "extractor": who, "data": "d", "split": "test",
+    extractor = {"name": "classifier", "version": "3", "sha256": "abc", "resize": "none"}
+    spec = {"metric": "frechet", "extractor": extractor, "data": "d", "split": "test",
                 "real": counts, "fake": counts, "seed": 0, "options": [["sets", 3]]}  # fmt: skip
     number = {"value": frechet, "low": frechet - 1, "high": frechet + 1, "real_baseline": 2.5,
               "subject": folder.name, "trained_with": trained_with, "caution": "",
-              "measurement_spec": passport}  # fmt: skip
-    found = {"distances": {"home-3": {"frechet": number}}}
-    (folder / "evaluation.json").write_text(json.dumps(found))
+              "measurement_spec": spec}  # fmt: skip
+    record = {"distances": {"home-3": {"frechet": number}}}
+    (folder / "evaluation.json").write_text(json.dumps(record))
     return folder
 
 
-def test_judged_runs_stand_side_by_side_only_with_one_passport(imported, tmp_path):
+def test_only_runs_with_equal_measurement_specs_are_compared(imported, tmp_path):
     compare = imported("compare")
-    folders = [judged(tmp_path / "a", 12.0), judged(tmp_path / "b", 34.0, trained_with=["abc"])]
-    runs = {folder.name: compare.read(folder) for folder in folders}
-    text = compare.table(runs, "home-3", ["frechet"])
+    folders = [
+        write_evaluation(tmp_path / "a", 12.0),
+        write_evaluation(tmp_path / "b", 34.0, trained_with=["abc"]),
+    ]
+    runs = {folder.name: compare.read_distances(folder) for folder in folders}
+    text = compare.format_table(runs, "home-3", ["frechet"])
     assert "| a | 12 [11, 13] |" in text and "| b | (34 [33, 35]) |" in text and "| 2.5 |" in text
-    runs["c"] = compare.read(judged(tmp_path / "c", 1.0, counts=50))
-    with pytest.raises(UsageError, match="c was judged otherwise .* real: 100 and 50"):
-        compare.table(runs, "home-3", ["frechet"])
-    with pytest.raises(MissingInput, match="has not been judged"):
-        compare.read(tmp_path)
+    runs["c"] = compare.read_distances(write_evaluation(tmp_path / "c", 1.0, counts=50))
+    with pytest.raises(UsageError, match="c was evaluated differently .* real: 100 and 50"):
+        compare.format_table(runs, "home-3", ["frechet"])
+    with pytest.raises(MissingInput, match="has not been evaluated"):
+        compare.read_distances(tmp_path)
 
 
 def test_a_rank_correlation_by_hand(imported):
@@ -268,14 +271,14 @@ def test_the_ladder_is_climbed_and_drawn(imported, store, tmp_path, monkeypatch)
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_judges_speed_is_measured(imported):
+def test_the_speed_of_an_evaluation_is_measured(imported):
     from prodgen.metrics import features
 
-    speed = imported("judge_speed")
-    assert set(speed.extractors(16, "")) >= {"pixels", "classifier"}
-    assert speed.throughput(features.pixels(), 16, rounds=1) > 0
-    assert set(speed.matrices(30, 8, rounds=1)) == {"from_rows", "from_moments"}
-    assert speed.matrices(4, 8, rounds=2)["from_rows"] > 0
+    speed = imported("evaluation_speed")
+    assert set(speed.load_extractors(16, "")) >= {"pixels", "classifier"}
+    assert speed.measure_throughput(features.pixels(), 16, rounds=1) > 0
+    assert set(speed.time_frechet(30, 8, rounds=1)) == {"from_rows", "from_moments"}
+    assert speed.time_frechet(4, 8, rounds=2)["from_rows"] > 0
 
 
 def test_simulated_people_have_histories_that_grow(imported, store):

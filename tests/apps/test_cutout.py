@@ -14,7 +14,7 @@ from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.core.types import Spec
 from prodgen.editing.photo_input import read_photo
 from tests.modes import run_mode
-from tests.photo.scenes import cloth, disc, lit, overlap, photo
+from tests.photo.scenes import cloth, disc, lit_background, overlap, photo
 from tests.test_commandline import run_command
 from tests.tiny import tiny
 
@@ -23,7 +23,7 @@ ALPHA = disc(180, 55, softness=2, right=12)
 
 def scene(alpha=ALPHA, ground=(210, 205, 200)):
     side = alpha.shape[0]
-    return photo(cloth(side, (50, 80, 150)), alpha, lit(side, ground, fall=15))
+    return photo(cloth(side, (50, 80, 150)), alpha, lit_background(side, ground, fall=15))
 
 
 def ask(images, out, **options):

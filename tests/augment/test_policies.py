@@ -1,4 +1,4 @@
-"""When a policy fires, what it may change, and what it must leave alone."""
+"""When a policy is applied, what it may change, and what it must not change."""
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +24,12 @@ COLOURS = {"bright", "saturate", "contrast"}
 
 
 # A policy compiles anew for every shape: tests share theirs where they can.
-def pictures(size, side=16, channels=3):
+def random_images(size, side=16, channels=3):
     rng = np.random.default_rng(2)
     return jnp.asarray(rng.uniform(-1, 1, (size, side, side, channels)), jnp.float32)
 
 
-def numbers(policy, size, seed=3):
+def sample_uniforms(policy, size, seed=3):
     return jax.random.uniform(jax.random.key(seed), (size, policy.num_uniforms))
 
 
@@ -37,21 +37,21 @@ def apply(policy, *inputs):
     return jax.jit(policy)(*inputs)
 
 
-def only(policy, place, size):
+def uniforms_for(policy, column, size):
     """Uniform numbers with which one transform alone fires, at p = 0.5."""
-    found = numbers(policy, size)
+    result = sample_uniforms(policy, size)
     rest = list(FIRES["diffaugment" if policy is DIFF else "product"].values())
-    return found.at[:, jnp.asarray(rest)].set(0.99).at[:, place].set(0.0)
+    return result.at[:, jnp.asarray(rest)].set(0.99).at[:, column].set(0.0)
 
 
-def changed(a, b):
-    """Which pictures differ, bool [B]."""
+def differs(a, b):
+    """Which images differ, bool [B]."""
     return np.any(np.asarray(a) != np.asarray(b), axis=(1, 2, 3))
 
 
-def test_no_policy_is_the_identity():
+def test_the_policy_none_is_the_identity():
     policy = policies.make("none", True)
-    image = pictures(2)
+    image = random_images(2)
     assert policy.num_uniforms == 0
     assert policy(image, jnp.zeros((2, 0)), 1.0, WHITE) is image
 
@@ -62,58 +62,58 @@ def test_a_wrong_name_lists_the_known_ones():
 
 
 @BOTH
-def test_too_few_numbers_raise(policy):
+def test_too_few_uniforms_are_an_error(policy):
     with pytest.raises(ValueError, match="takes"):
-        policy(pictures(2), jnp.zeros((2, policy.num_uniforms - 1)), 1.0, WHITE)
+        policy(random_images(2), jnp.zeros((2, policy.num_uniforms - 1)), 1.0, WHITE)
 
 
 @BOTH
 @pytest.mark.parametrize("channels", [1, 3])
 def test_p_of_zero_is_the_identity_to_the_bit(policy, channels):
-    image, background = pictures(64, channels=channels), BLUE[:channels]
-    found = apply(policy, image, numbers(policy, 64), 0.0, background)
-    assert found.tobytes() == image.tobytes()
+    image, background = random_images(64, channels=channels), BLUE[:channels]
+    result = apply(policy, image, sample_uniforms(policy, 64), 0.0, background)
+    assert result.tobytes() == image.tobytes()
 
 
 @BOTH
 @pytest.mark.parametrize("channels", [1, 3])
-def test_p_of_one_changes_every_picture(policy, channels):
-    image, background = pictures(64, channels=channels), BLUE[:channels]
-    found = apply(policy, image, numbers(policy, 64), 1.0, background)
-    assert found.shape == image.shape and found.dtype == image.dtype
-    assert np.isfinite(found).all() and changed(found, image).all()
+def test_p_of_one_changes_every_image(policy, channels):
+    image, background = random_images(64, channels=channels), BLUE[:channels]
+    result = apply(policy, image, sample_uniforms(policy, 64), 1.0, background)
+    assert result.shape == image.shape and result.dtype == image.dtype
+    assert np.isfinite(result).all() and differs(result, image).all()
 
 
 @pytest.mark.parametrize(
     ("policy", "name"),
     [(DIFF, n) for n in FIRES["diffaugment"]] + [(PRODUCT, n) for n in FIRES["product"]],
 )
-def test_each_transform_fires_on_its_own_and_only_colours_touch_the_background(policy, name):
-    place = FIRES["diffaugment" if policy is DIFF else "product"][name]
-    uniforms = only(policy, place, 32)
-    image, plain = pictures(32), jnp.broadcast_to(BLUE, (32, 16, 16, 3))
-    found = apply(policy, image, uniforms, 0.5, BLUE)
-    assert changed(found, image).mean() > 0.8  # a shift by 0 is among the shifts
-    kept = apply(policy, plain, uniforms, 0.5, BLUE)
+def test_each_transform_is_applied_alone_and_only_colours_change_the_background(policy, name):
+    column = FIRES["diffaugment" if policy is DIFF else "product"][name]
+    uniforms = uniforms_for(policy, column, 32)
+    image, plain = random_images(32), jnp.broadcast_to(BLUE, (32, 16, 16, 3))
+    result = apply(policy, image, uniforms, 0.5, BLUE)
+    assert differs(result, image).mean() > 0.8  # a shift by 0 is among the shifts
+    background_result = apply(policy, plain, uniforms, 0.5, BLUE)
     if name in COLOURS - {"contrast"}:
-        assert changed(kept, plain).all()
+        assert differs(background_result, plain).all()
     elif name not in COLOURS:
-        np.testing.assert_array_equal(kept, plain)
+        np.testing.assert_array_equal(background_result, plain)
 
 
 @BOTH
-def test_a_transform_fires_about_as_often_as_p(policy):
-    """Of a plain grey picture only brightness changes anything."""
+def test_a_transform_is_applied_with_probability_p(policy):
+    """Of a plain grey image only brightness changes anything."""
     plain = jnp.full((2000, 4, 4, 3), 0.25)
-    uniforms = numbers(policy, 2000)
+    uniforms = sample_uniforms(policy, 2000)
     for p in (0.2, 0.7):
-        found = apply(policy, plain, uniforms, p, 0.25 * WHITE)
-        assert np.mean(np.abs(found - plain).max((1, 2, 3)) > 1e-6) == pytest.approx(p, abs=0.04)
+        result = apply(policy, plain, uniforms, p, 0.25 * WHITE)
+        assert np.mean(np.abs(result - plain).max((1, 2, 3)) > 1e-6) == pytest.approx(p, abs=0.04)
 
 
 @BOTH
-def test_a_picture_depends_on_its_own_numbers_alone(policy):
-    image, uniforms = pictures(32), numbers(policy, 32)
+def test_an_image_depends_on_its_own_uniforms_alone(policy):
+    image, uniforms = random_images(32), sample_uniforms(policy, 32)
     whole = apply(policy, image, uniforms, 0.7, BLUE)
     for i in (0, 5):
         alone = apply(policy, image[i : i + 1], uniforms[i : i + 1], 0.7, BLUE)
@@ -121,46 +121,47 @@ def test_a_picture_depends_on_its_own_numbers_alone(policy):
 
 
 @pytest.mark.parametrize("name", ["diffaugment", "product"])
-def test_only_where_allowed_is_a_picture_mirrored(name):
+def test_an_image_is_mirrored_only_where_allowed(name):
     with_flip, without = policies.make(name, True), policies.make(name, False)
-    image = pictures(32)
-    uniforms = only(DIFF if name == "diffaugment" else PRODUCT, 0, 32)
+    image = random_images(32)
+    uniforms = uniforms_for(DIFF if name == "diffaugment" else PRODUCT, 0, 32)
     np.testing.assert_allclose(
         apply(with_flip, image, uniforms, 0.5, BLUE), image[:, :, ::-1], atol=1e-6
     )
     assert apply(without, image, uniforms, 0.5, BLUE).tobytes() == image.tobytes()
-    many, small = numbers(with_flip, 2000), pictures(2000, 4)
-    differ = changed(
-        apply(with_flip, small, many, 1.0, BLUE), apply(without, small, many, 1.0, BLUE)
+    many_uniforms, small = sample_uniforms(with_flip, 2000), random_images(2000, 4)
+    differ = differs(
+        apply(with_flip, small, many_uniforms, 1.0, BLUE),
+        apply(without, small, many_uniforms, 1.0, BLUE),
     )
     assert differ.mean() == pytest.approx(0.5, abs=0.05)
 
 
 def test_diffaugment_shifts_by_up_to_an_eighth_and_fills_with_the_background():
-    image = pictures(200)
-    found = np.asarray(apply(DIFF, image, only(DIFF, 1, 200), 0.5, BLUE))
-    seen = set()
-    for before, after in zip(np.asarray(image), found, strict=True):
+    image = random_images(200)
+    result = np.asarray(apply(DIFF, image, uniforms_for(DIFF, 1, 200), 0.5, BLUE))
+    shifts = set()
+    for before, after in zip(np.asarray(image), result, strict=True):
         for down in range(-2, 3):
             for right in range(-2, 3):
                 wide = np.broadcast_to(BLUE, (20, 20, 3)).copy()
                 wide[2 + down : 18 + down, 2 + right : 18 + right] = before
                 if np.allclose(after, wide[2:18, 2:18], atol=1e-6):
-                    seen.add((down, right))
-    assert len(seen) == 25
+                    shifts.add((down, right))
+    assert len(shifts) == 25
 
 
-def test_diffaugments_colours_by_hand():
-    image = pictures(32)
-    u = only(DIFF, 7, 32)
+def test_diffaugments_colours_equal_hand_computed_values():
+    image = random_images(32)
+    u = uniforms_for(DIFF, 7, 32)
     brighter = apply(DIFF, image, u, 0.5, BLUE)
     np.testing.assert_allclose(
         brighter - image, jnp.broadcast_to(u[:, 8, None, None, None] - 0.5, image.shape), atol=1e-6
     )
-    u = only(DIFF, 9, 32).at[:, 10].set(0.0)
+    u = uniforms_for(DIFF, 9, 32).at[:, 10].set(0.0)
     grey = apply(DIFF, image, u, 0.5, BLUE)
     np.testing.assert_allclose(grey, image.mean(3, keepdims=True).repeat(3, 3), atol=1e-6)
-    u = only(DIFF, 11, 32).at[:, 12].set(0.0)
+    u = uniforms_for(DIFF, 11, 32).at[:, 12].set(0.0)
     np.testing.assert_allclose(
         apply(DIFF, image, u, 0.5, BLUE),
         (image + image.mean((1, 2, 3), keepdims=True)) / 2,
@@ -173,25 +174,25 @@ def test_product_keeps_every_hue():
     shape, colour = np.zeros((64, 16, 16, 1), np.float32), np.float32([1.5, 0.7, 0.3])
     shape[:, 3:12, 5:11] = 1
     image = jnp.asarray(shape * colour - 1)
-    found = np.asarray(apply(PRODUCT, image, numbers(PRODUCT, 64), 1.0, -WHITE))
-    assert changed(found, image).all()
-    r, g, b = (found[..., c] for c in range(3))
+    result = np.asarray(apply(PRODUCT, image, sample_uniforms(PRODUCT, 64), 1.0, -WHITE))
+    assert differs(result, image).all()
+    r, g, b = (result[..., c] for c in range(3))
     np.testing.assert_allclose((r - g) * 1.2, (r - b) * 0.8, atol=1e-5)
-    lowest = found.min(axis=(1, 2, 3))
+    lowest = result.min(axis=(1, 2, 3))
     assert np.all(np.abs(lowest + 1) <= 0.0501)
     grey = np.asarray(
-        apply(PRODUCT, jnp.asarray(shape * WHITE - 1), numbers(PRODUCT, 64), 1.0, -WHITE)
+        apply(PRODUCT, jnp.asarray(shape * WHITE - 1), sample_uniforms(PRODUCT, 64), 1.0, -WHITE)
     )
     np.testing.assert_allclose(grey, grey[..., :1].repeat(3, 3), atol=1e-6)
 
 
-def test_product_cuts_at_half_the_probability():
+def test_product_erases_with_half_the_probability():
     """A square in the middle, where the box covers it whole: gone below p / 2, there above."""
     image = jnp.zeros((1, 16, 16, 1)).at[:, 4:12, 4:12].set(1.0)
-    uniforms = only(PRODUCT, 11, 1).at[:, 12:14].set(0.5)
+    uniforms = uniforms_for(PRODUCT, 11, 1).at[:, 12:14].set(0.5)
     for number, gone in ((0.2, True), (0.3, False)):
-        found = apply(PRODUCT, image, uniforms.at[:, 11].set(number), 0.5, np.zeros(1, np.float32))
-        assert (float(found.sum()) == 0) == gone
+        result = apply(PRODUCT, image, uniforms.at[:, 11].set(number), 0.5, np.zeros(1, np.float32))
+        assert (float(result.sum()) == 0) == gone
 
 
 @BOTH
@@ -209,5 +210,7 @@ def test_gradients_neither_gather_nor_scatter(policy):
         slope = jax.grad(lambda x: jnp.sum(jnp.sin(policy(x, uniforms, p, BLUE))))(image)
         return jnp.sum(jnp.square(slope))
 
-    traced = str(jax.make_jaxpr(jax.grad(penalty))(pictures(4), numbers(policy, 4), 0.5))
-    assert "gather" not in traced and "scatter" not in traced and "conv_" not in traced
+    jaxpr = str(
+        jax.make_jaxpr(jax.grad(penalty))(random_images(4), sample_uniforms(policy, 4), 0.5)
+    )
+    assert "gather" not in jaxpr and "scatter" not in jaxpr and "conv_" not in jaxpr

@@ -8,12 +8,12 @@ from PIL import Image
 
 from prodgen.core.errors import MissingInput, RejectedItem
 from prodgen.data import catalogue, folder, prepare, preprocess
-from tests.photo.scenes import cloth, disc, lit, overlap, photo
+from tests.photo.scenes import cloth, disc, lit_background, overlap, photo
 
 
 def scene(right=0, radius=40, side=160, rgb=(150, 160, 175)):
     alpha = disc(side, radius, softness=2, right=right)
-    return photo(cloth(side, (190, 50, 60)), alpha, lit(side, rgb, fall=15))
+    return photo(cloth(side, (190, 50, 60)), alpha, lit_background(side, rgb, fall=15))
 
 
 @pytest.fixture

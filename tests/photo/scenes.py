@@ -1,4 +1,4 @@
-"""Photos with a known product: its alpha, its colours and its background are what made them."""
+"""Photos composed of a known product, alpha and background."""
 
 import numpy as np
 from PIL import Image
@@ -19,10 +19,10 @@ def cloth(side, colour, seed=0):
     return np.clip(np.array(colour) + folds[..., None] + rng.normal(0, 2, (side, side, 1)), 0, 255)
 
 
-def lit(side, colour, fall=40, noise=1.5, seed=1):
+def lit_background(side, colour, falloff=40, noise=1.5, seed=1):
     """float [S, S, 3]: a background whose light falls off by `fall` levels to one corner."""
     ramp = np.linspace(0, 1, side)
-    light = fall * (ramp[:, None] + ramp[None]) / 2
+    light = falloff * (ramp[:, None] + ramp[None]) / 2
     grain = np.random.default_rng(seed).normal(0, noise, (side, side, 1))
     return np.clip(np.array(colour) - light[..., None] + grain, 0, 255)
 
@@ -34,6 +34,6 @@ def photo(product, alpha, ground):
 
 
 def overlap(a, b):
-    """Intersection over union of two alphas in [0, 1] or [0, 255], cut at the middle."""
+    """Intersection over union of two alphas in [0, 1] or [0, 255], thresholded at the middle."""
     a, b = (x > (127 if x.dtype == np.uint8 else 0.5) for x in (a, b))
     return (a & b).sum() / (a | b).sum()

@@ -52,11 +52,11 @@ def flat(*parts):
     return np.concatenate([np.tile(np.uint8(rgb), (count, 1)) for rgb, count in parts])
 
 
-def test_all_34_pairs_of_sharma_in_both_orders():
-    first, second, asked = SHARMA[:, :3], SHARMA[:, 3:6], SHARMA[:, 6]
+def test_ciede2000_equals_all_34_pairs_of_sharma_in_both_orders():
+    first, second, reference = SHARMA[:, :3], SHARMA[:, 3:6], SHARMA[:, 6]
     assert len(SHARMA) == 34
-    np.testing.assert_allclose(colorimetry.ciede2000(first, second), asked, atol=5e-5)
-    np.testing.assert_allclose(colorimetry.ciede2000(second, first), asked, atol=5e-5)
+    np.testing.assert_allclose(colorimetry.ciede2000(first, second), reference, atol=5e-5)
+    np.testing.assert_allclose(colorimetry.ciede2000(second, first), reference, atol=5e-5)
 
 
 def test_ciede2000_broadcasts_and_is_zero_on_itself():
@@ -71,7 +71,7 @@ def test_ciede2000_broadcasts_and_is_zero_on_itself():
 
 
 @pytest.mark.parametrize(
-    ("rgb", "asked"),
+    ("rgb", "reference"),
     [  # Lindbloom's calculator, sRGB, D65
         ((255, 255, 255), (100, 0, 0)),
         ((0, 0, 0), (0, 0, 0)),
@@ -82,9 +82,9 @@ def test_ciede2000_broadcasts_and_is_zero_on_itself():
         ((5, 5, 5), (1.3708, 0, 0)),
     ],
 )
-def test_lab_of_known_colours(rgb, asked):
-    np.testing.assert_allclose(colorimetry.srgb_to_lab(np.uint8(rgb)), asked, atol=2e-3)
-    np.testing.assert_allclose(colorimetry.srgb_to_lab(np.float64(rgb) / 255), asked, atol=2e-3)
+def test_lab_of_known_colours(rgb, reference):
+    np.testing.assert_allclose(colorimetry.srgb_to_lab(np.uint8(rgb)), reference, atol=2e-3)
+    np.testing.assert_allclose(colorimetry.srgb_to_lab(np.float64(rgb) / 255), reference, atol=2e-3)
 
 
 def test_lab_of_a_grey_has_no_colour_at_all():
@@ -92,7 +92,7 @@ def test_lab_of_a_grey_has_no_colour_at_all():
     assert np.abs(colorimetry.srgb_to_lab(greys)[:, 1:]).max() < 1e-10
 
 
-def test_lab_refuses_what_is_not_srgb():
+def test_lab_of_values_outside_srgb_is_an_error():
     for wrong in (np.float32([[-1, 0, 1]]), np.float32([np.nan, 0, 0]), np.float64([0, 0, 255])):
         with pytest.raises(ValueError, match=r"\[0, 1\]"):
             colorimetry.srgb_to_lab(wrong)
@@ -102,59 +102,63 @@ def test_lab_refuses_what_is_not_srgb():
         colorimetry.srgb_to_lab(np.zeros((4, 1), np.uint8))
 
 
-def test_the_difference_to_the_asked_colour():
+def test_the_mean_colour_difference_to_a_target():
     assert colorimetry.mean_colour_difference(flat(((200, 30, 40), 9)), (200, 30, 40)) == 0
-    mixed = flat(((100, 50, 0), 5), ((110, 60, 10), 5))
-    assert colorimetry.mean_colour_difference(mixed, (105, 55, 5)) == pytest.approx(0, abs=1e-9)
+    two_colours = flat(((100, 50, 0), 5), ((110, 60, 10), 5))
+    assert colorimetry.mean_colour_difference(two_colours, (105, 55, 5)) == pytest.approx(
+        0, abs=1e-9
+    )
     far = colorimetry.mean_colour_difference(flat(((255, 0, 0), 3)), (0, 255, 0))
     assert far == pytest.approx(86.6082, abs=2e-3)
     with pytest.raises(ValueError, match="N > 0"):
         colorimetry.mean_colour_difference(np.zeros((0, 3), np.uint8), (0, 0, 0))
 
 
-def test_flat_colours_are_found_exactly_with_their_shares():
+def test_a_palette_has_flat_colours_exactly_with_their_shares():
     parts = [((250, 10, 10), 600), ((10, 10, 240), 300), ((20, 200, 30), 100)]
     pixels = flat(*parts)
-    found = dominant_colours.extract_palette(pixels, 3)
+    result = dominant_colours.extract_palette(pixels, 3)
     np.testing.assert_allclose(
-        found.colours, colorimetry.srgb_to_lab(np.uint8([rgb for rgb, _ in parts]))
+        result.colours, colorimetry.srgb_to_lab(np.uint8([rgb for rgb, _ in parts]))
     )
-    np.testing.assert_allclose(found.weights, [0.6, 0.3, 0.1])
+    np.testing.assert_allclose(result.weights, [0.6, 0.3, 0.1])
     assert len(dominant_colours.extract_palette(pixels, 8).weights) == 3
 
 
 def test_a_palette_does_not_depend_on_the_order_of_the_pixels():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (30, 40, 3), dtype=np.uint8)
-    shuffled = rng.permutation(pixels.reshape(-1, 3))
+    shuffled_pixels = rng.permutation(pixels.reshape(-1, 3))
     first, again = (
         dominant_colours.extract_palette(pixels, 6),
-        dominant_colours.extract_palette(shuffled, 6),
+        dominant_colours.extract_palette(shuffled_pixels, 6),
     )
     np.testing.assert_allclose(first.colours, again.colours, atol=1e-9)
     np.testing.assert_allclose(first.weights, again.weights)
     assert (np.diff(first.weights) <= 0).all() and first.weights.sum() == pytest.approx(1)
 
 
-def test_a_noisy_palette_is_found_near_its_colours():
+def test_a_palette_of_noisy_colours_is_near_them():
     rng = np.random.default_rng(1)
     parts = [((200, 60, 60), 5000), ((60, 60, 180), 3000), ((230, 220, 90), 400)]
     noisy = np.clip(flat(*parts) + rng.normal(0, 6, (8400, 3)), 0, 255).astype(np.uint8)
-    found = dominant_colours.extract_palette(noisy, 3)
+    result = dominant_colours.extract_palette(noisy, 3)
     gap = colorimetry.ciede2000(
-        found.colours, colorimetry.srgb_to_lab(np.uint8([rgb for rgb, _ in parts]))
+        result.colours, colorimetry.srgb_to_lab(np.uint8([rgb for rgb, _ in parts]))
     )
-    assert gap.max() < 1 and np.abs(found.weights - np.array([5000, 3000, 400]) / 8400).max() < 0.01
+    assert (
+        gap.max() < 1 and np.abs(result.weights - np.array([5000, 3000, 400]) / 8400).max() < 0.01
+    )
 
 
-def test_no_pixels_have_no_palette():
+def test_a_palette_of_no_pixels_is_an_error():
     with pytest.raises(ValueError, match="0 pixels"):
         dominant_colours.extract_palette(np.zeros((0, 3), np.uint8), 3)
     with pytest.raises(ValueError, match="k = 0"):
         dominant_colours.extract_palette(np.zeros((4, 3), np.uint8), 0)
 
 
-def test_palettes_by_hand():
+def test_palette_differences_equal_hand_computed_values():
     red, blue = colorimetry.srgb_to_lab(np.uint8([[255, 0, 0], [0, 0, 255]]))
     gap = float(colorimetry.ciede2000(red, blue))
     one = dominant_colours.Palette(np.stack([red, blue]), np.array([0.7, 0.3]))
@@ -166,7 +170,7 @@ def test_palettes_by_hand():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_transport_is_the_linear_programs(seed):
+def test_optimal_transport_equals_the_linear_program(seed):
     rng = np.random.default_rng(seed)
     n, m = rng.integers(1, 9, 2)
     one, other = (
@@ -178,7 +182,9 @@ def test_transport_is_the_linear_programs(seed):
     )
     cost = colorimetry.ciede2000(one.colours[:, None], other.colours[None])
     sums = np.concatenate([np.kron(np.eye(n), np.ones(m)), np.kron(np.ones(n), np.eye(m))])
-    asked = linprog(cost.ravel(), A_eq=sums, b_eq=np.concatenate([one.weights, other.weights])).fun
-    found = dominant_colours.palette_difference(one, other)
-    assert found == pytest.approx(asked, abs=1e-3)
-    assert dominant_colours.palette_difference(other, one) == pytest.approx(found, abs=1e-4)
+    reference = linprog(
+        cost.ravel(), A_eq=sums, b_eq=np.concatenate([one.weights, other.weights])
+    ).fun
+    result = dominant_colours.palette_difference(one, other)
+    assert result == pytest.approx(reference, abs=1e-3)
+    assert dominant_colours.palette_difference(other, one) == pytest.approx(result, abs=1e-4)

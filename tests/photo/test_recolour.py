@@ -29,29 +29,29 @@ def ball(rgb, side=96, radius=40, highlight=False):
     if highlight:
         spot = np.exp(-(np.square(x + 15) + np.square(y + 15)) / 18)[..., None]
         light = light + spot * (1 - light)
-    shaded = 255 * colorimetry.linear_to_srgb(np.clip(light, 0, 1))
-    return np.where(mask[..., None], np.rint(shaded), 255).astype(np.uint8), mask
+    levels = 255 * colorimetry.linear_to_srgb(np.clip(light, 0, 1))
+    return np.where(mask[..., None], np.rint(levels), 255).astype(np.uint8), mask
 
 
 @pytest.mark.parametrize("start", STARTS)
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("region", recolour.REGIONS)
-def test_the_target_is_reached_and_the_order_of_lightness_kept(start, target, region):
-    picture, mask = ball(STARTS[start])
-    found = recolour.recolour(picture, mask, TARGETS[target], region=region)
-    assert found.delta_e_after <= 3
+def test_the_target_colour_is_reached_and_the_order_of_lightness_stays(start, target, region):
+    image, mask = ball(STARTS[start])
+    result = recolour.recolour(image, mask, TARGETS[target], region=region)
+    assert result.delta_e_after <= 3
     assert (
         abs(
-            colorimetry.mean_colour_difference(found.image[mask], TARGETS[target])
-            - found.delta_e_after
+            colorimetry.mean_colour_difference(result.image[mask], TARGETS[target])
+            - result.delta_e_after
         )
         < 0.5
     )
-    assert found.region_fraction > 0.99
-    np.testing.assert_array_equal(found.image[~mask], picture[~mask])
-    assert found.outside_change == outside_change.OutsideChange(0, 0)
-    before = colorimetry.srgb_to_lab(picture[mask])[:, 0]
-    after = colorimetry.srgb_to_lab(found.image[mask])[:, 0]
+    assert result.region_fraction > 0.99
+    np.testing.assert_array_equal(result.image[~mask], image[~mask])
+    assert result.outside_change == outside_change.OutsideChange(0, 0)
+    before = colorimetry.srgb_to_lab(image[mask])[:, 0]
+    after = colorimetry.srgb_to_lab(result.image[mask])[:, 0]
     order = np.argsort(before, kind="stable")
     # Rounding to whole levels moves L* by up to some tenths, in the dark by more.
     assert np.maximum.accumulate(after[order]).max() > after[order].min() + 2  # shading is there
@@ -59,58 +59,58 @@ def test_the_target_is_reached_and_the_order_of_lightness_kept(start, target, re
 
 
 def test_highlights_stay_white_and_shade_stays_dark():
-    picture, mask = ball((48, 94, 182), highlight=True)
-    picture[40:44, 60:64] = 0
-    found = recolour.recolour(picture, mask, TARGETS["red"]).image
-    brightest = np.unravel_index(picture.sum(axis=2)[20:45, 20:45].argmax(), (25, 25))
-    spot = found[20:45, 20:45][brightest]
+    image, mask = ball((48, 94, 182), highlight=True)
+    image[40:44, 60:64] = 0
+    result = recolour.recolour(image, mask, TARGETS["red"]).image
+    brightest = np.unravel_index(image.sum(axis=2)[20:45, 20:45].argmax(), (25, 25))
+    spot = result[20:45, 20:45][brightest]
     assert spot.min() > 230
-    assert found[40:44, 60:64].max() < 25
+    assert result[40:44, 60:64].max() < 25
 
 
-def test_a_print_on_another_colour_is_left_alone():
-    picture, mask = ball((48, 94, 182))
-    picture[40:56, 40:56] = (240, 235, 60)
-    found = recolour.recolour(picture, mask, TARGETS["red"], region="dominant")
-    np.testing.assert_array_equal(found.image[40:56, 40:56], picture[40:56, 40:56])
-    assert found.delta_e_after <= 3 and 0.9 < found.region_fraction < 0.98
-    whole = recolour.recolour(picture, mask, TARGETS["red"], region="whole")
-    assert np.abs(whole.image[40:56, 40:56].astype(int) - picture[40:56, 40:56]).max() > 20
+def test_a_print_in_another_colour_is_unchanged():
+    image, mask = ball((48, 94, 182))
+    image[40:56, 40:56] = (240, 235, 60)
+    result = recolour.recolour(image, mask, TARGETS["red"], region="dominant")
+    np.testing.assert_array_equal(result.image[40:56, 40:56], image[40:56, 40:56])
+    assert result.delta_e_after <= 3 and 0.9 < result.region_fraction < 0.98
+    whole = recolour.recolour(image, mask, TARGETS["red"], region="whole")
+    assert np.abs(whole.image[40:56, 40:56].astype(int) - image[40:56, 40:56]).max() > 20
 
 
 def test_white_on_black_is_two_colours():
-    picture, mask = ball((38, 38, 40))
-    picture[40:56, 40:56] = 240
-    found = recolour.recolour(picture, mask, TARGETS["teal"], region="dominant")
-    np.testing.assert_array_equal(found.image[40:56, 40:56], picture[40:56, 40:56])
+    image, mask = ball((38, 38, 40))
+    image[40:56, 40:56] = 240
+    result = recolour.recolour(image, mask, TARGETS["teal"], region="dominant")
+    np.testing.assert_array_equal(result.image[40:56, 40:56], image[40:56, 40:56])
 
 
-def test_strength_goes_part_of_the_way():
-    picture, mask = ball((48, 94, 182))
+def test_the_colour_difference_falls_with_strength():
+    image, mask = ball((48, 94, 182))
     gaps = []
     for strength in (0.0, 0.3, 0.7, 1.0):
-        found = recolour.recolour(picture, mask, TARGETS["red"], strength)
-        gaps.append(found.delta_e_after)
+        result = recolour.recolour(image, mask, TARGETS["red"], strength)
+        gaps.append(result.delta_e_after)
         if not strength:
-            np.testing.assert_array_equal(found.image, picture)
+            np.testing.assert_array_equal(result.image, image)
     assert gaps == sorted(gaps, reverse=True) and gaps[-1] < 3 < gaps[1]
 
 
 def test_a_soft_mask_blends():
-    picture, mask = ball((48, 94, 182))
+    image, mask = ball((48, 94, 182))
     soft = np.where(mask, np.uint8(255), np.uint8(0))
     soft[:, 48:] //= 2
-    full = recolour.recolour(picture, mask, TARGETS["red"]).image.astype(float)
-    half = recolour.recolour(picture, soft, TARGETS["red"]).image.astype(float)
-    moved = np.abs(half - picture).sum(axis=2)[mask], np.abs(full - picture).sum(axis=2)[mask]
+    full = recolour.recolour(image, mask, TARGETS["red"]).image.astype(float)
+    half = recolour.recolour(image, soft, TARGETS["red"]).image.astype(float)
+    change = np.abs(half - image).sum(axis=2)[mask], np.abs(full - image).sum(axis=2)[mask]
     right = np.nonzero(mask)[1] >= 48
-    assert moved[0][right].mean() < 0.75 * moved[1][right].mean()
-    assert (half[~mask] == picture[~mask]).all()
+    assert change[0][right].mean() < 0.75 * change[1][right].mean()
+    assert (half[~mask] == image[~mask]).all()
 
 
 def test_the_same_input_gives_the_same_bytes():
-    picture, mask = ball((48, 94, 182))
-    first, second = (recolour.recolour(picture, mask, (9, 99, 199)).image for _ in range(2))
+    image, mask = ball((48, 94, 182))
+    first, second = (recolour.recolour(image, mask, (9, 99, 199)).image for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
@@ -129,26 +129,26 @@ def test_outside_change_is_the_largest_and_the_mean():
     assert outside_change.check_outside_change(before, after, mask, max_change=10).largest == 10
 
 
-def test_what_cannot_be_recoloured_is_said():
-    picture, mask = ball((48, 94, 182))
+def test_invalid_arguments_are_errors():
+    image, mask = ball((48, 94, 182))
     with pytest.raises(BadData, match="no product"):
-        recolour.recolour(picture, np.zeros_like(mask), TARGETS["red"])
+        recolour.recolour(image, np.zeros_like(mask), TARGETS["red"])
     with pytest.raises(ValueError, match="does not fit"):
-        recolour.recolour(picture, mask[:-1], TARGETS["red"])
+        recolour.recolour(image, mask[:-1], TARGETS["red"])
     with pytest.raises(ValueError, match="strength"):
-        recolour.recolour(picture, mask, TARGETS["red"], 1.5)
+        recolour.recolour(image, mask, TARGETS["red"], 1.5)
     with pytest.raises(ValueError, match="region"):
-        recolour.recolour(picture, mask, TARGETS["red"], region="logo")
+        recolour.recolour(image, mask, TARGETS["red"], region="logo")
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the shared pictures are not here")
+@pytest.mark.skipif(not REAL.is_dir(), reason="the shared images are not here")
 def test_real_clothes_reach_a_colour():
     with open(REAL / "products.csv", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["category"] == "T-Shirt"][:80:10]
     gaps = []
     for row in rows:
-        picture = np.asarray(Image.open(REAL / row["image"]).convert("RGB"))
-        mask = silhouette.find_silhouette(picture).mask
-        gaps += [recolour.recolour(picture, mask, TARGETS[name], region="dominant").delta_e_after
+        image = np.asarray(Image.open(REAL / row["image"]).convert("RGB"))
+        mask = silhouette.find_silhouette(image).mask
+        gaps += [recolour.recolour(image, mask, TARGETS[name], region="dominant").delta_e_after
                  for name in ("red", "teal", "black")]  # fmt: skip
     assert np.median(gaps) < 1 and max(gaps) < 3

@@ -12,7 +12,7 @@ def alpha_of(shape, top, left, bottom, right):
     return alpha
 
 
-def test_the_box_fills_the_square_and_lies_in_its_middle():
+def test_the_box_fills_the_square_and_is_in_its_middle():
     square = Square.around(alpha_of((100, 80), 10, 20, 53, 60), fill=0.86)
     assert square.side == 50  # 43 rows of 50
     inside = square.crop(alpha_of((100, 80), 10, 20, 53, 60))
@@ -22,7 +22,7 @@ def test_the_box_fills_the_square_and_lies_in_its_middle():
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (40, 50), (70, 60)])
-def test_what_is_cut_goes_back_where_it_was(corner):
+def test_a_crop_is_pasted_back_at_its_place(corner):
     """Also where the square sticks out of the photo."""
     photo = np.random.default_rng(0).integers(1, 256, (90, 80, 3), np.uint8)
     top, left = corner

@@ -1,6 +1,6 @@
-"""What a run reaches on all of a held-back split: evidence bound, bits per dimension, PSNR.
+"""Evaluate a run on a whole held-out split: evidence lower bound, bits per dimension, PSNR.
 
-python benchmarks/held_back.py --workdir=runs/vae-fashion_mnist-... [--split=test] [--step=best]
+python benchmarks/held_out.py --workdir=runs/vae-fashion_mnist-... [--split=test] [--step=best]
 """
 
 import json
@@ -20,7 +20,7 @@ from prodgen.runs.run import open_run
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", "", "The run.")
-flags.DEFINE_enum("split", "test", ["validation", "test"], "Which pictures.")
+flags.DEFINE_enum("split", "test", ["validation", "test"], "Which images.")
 flags.DEFINE_string("step", "best", "The checkpoint.")
 
 
@@ -28,12 +28,12 @@ def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
     run = open_run(Path(FLAGS.workdir), FLAGS.step)
     store, config = prepare.open_or_prepare(run.config.data), run.config
-    config.train.evaluate_examples = 0
+    config.train.evaluate_examples = 0  # all
     mesh = device_mesh.make_mesh(config)
     frozen, _ = classifier.load_frozen_networks(run.step_module, config, store, lambda text: None)
     values = Evaluator(run.step_module, config, store, mesh, FLAGS.split)(run.state, frozen)
-    pictures = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}
-    print(json.dumps(pictures | values, indent=1))
+    split = {"split": FLAGS.split, "pictures": len(store.ids(FLAGS.split)), "step": run.step}
+    print(json.dumps(split | values, indent=1))
 
 
 if __name__ == "__main__":
