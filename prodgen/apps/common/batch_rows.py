@@ -96,7 +96,7 @@ def draw_samples(
         matches = context.guard(decoded) if context.guard else None
         for i, image in enumerate(decoded):
             if matches and matches.is_copy[i]:
-                yield RejectedItem(f"a copy of training picture {matches.names[i]}")
+                yield RejectedItem(f"a copy of training picture {matches.nearest_names[i]}")
             else:
                 details = describe_conditions(conditions, model.spec, i)
                 yield BatchImage(image, {"latent": z[i].tolist()} | details)
