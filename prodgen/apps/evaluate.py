@@ -118,7 +118,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     out.write_png(TYPICAL, typical, {}, png_source)
     out.write_png(PAIRS, pairs, {}, png_source)
     if generator and target == out.workdir / FILE:
-        warning = CollapseMonitor(out.workdir, generator.config).words()
+        warning = CollapseMonitor(out.workdir, generator.config).describe_verdicts()
         return [*out.close(), run_page.write_report(out.workdir, warning)]
     out.write(target.with_suffix(".html").name, run_page.build_evaluation_page(target), {})
     return out.close()
