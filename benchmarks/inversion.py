@@ -65,8 +65,8 @@ def reconstruct(real: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:
     conditions = both.read_conditions(real)
     decode = lambda: run.decode(both.initial_latents(real, conditions), conditions)  # noqa: E731
     results["encoder"] = measure_seconds(decode)
-    results["descent"] = measure_seconds(lambda: descent(real).decoded)
-    results["both"] = measure_seconds(lambda: both(real).decoded)
+    results["descent"] = measure_seconds(lambda: descent(real).reconstruction)
+    results["both"] = measure_seconds(lambda: both(real).reconstruction)
     return results
 
 

@@ -66,8 +66,10 @@ class Model:
     def draw(self, seeds: Sequence[int], indices: Sequence[int]) -> np.ndarray:
         """As `latents`, float32 [N, Z], each of its own seed: at most BATCH_SIZE, one program."""
         n = len(seeds)
-        padded = [np.pad(np.asarray(x, np.int32), (0, BATCH_SIZE - n)) for x in (seeds, indices)]
-        return np.asarray(self._draw(*padded))[:n]
+        padded_inputs = [
+            np.pad(np.asarray(x, np.int32), (0, BATCH_SIZE - n)) for x in (seeds, indices)
+        ]
+        return np.asarray(self._draw(*padded_inputs))[:n]
 
     def sample(
         self,
@@ -99,8 +101,8 @@ class Model:
         store = prepare.open_or_prepare(self.config.data, lambda text: None)
         if store.digest() != self.run.record["data"]["digest"]:
             raise MissingInput(
-                "the pictures of this run are not where its config says, or have changed",
-                "put them back, or name pictures with --input=FILE_OR_FOLDER",
+                "the images of this run are not where its config says, or have changed",
+                "put them back, or name images with --input=FILE_OR_FOLDER",
             )
         return store
 
@@ -122,7 +124,7 @@ class Model:
         """The matrix float32 [Z, features] that a latent meets first."""
         return np.asarray(self.run.step_module.first_layer_kernel(self.config, self._weights))
 
-    def encode(self, pictures: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
+    def encode(self, images: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
         """The posterior means float32 [N, Z] of images uint8 [N, H, W, C].
 
         UsageError where the family has no encoder, ValueError for images of another shape.
@@ -130,15 +132,15 @@ class Model:
         if self._encode is None:
             name = self.config.model.name
             raise UsageError(
-                f"a {name} run has no encoder: it cannot read pictures, only make them",
+                f"a {name} run has no encoder: it cannot encode images, only make them",
                 "use a run of a family with an encoder: vae, vaegan",
             )
-        if pictures.dtype != np.uint8 or pictures.shape[1:] != self.spec.shape:
+        if images.dtype != np.uint8 or images.shape[1:] != self.spec.shape:
             raise ValueError(
-                f"this run takes uint8 pictures of {self.spec.shape}, not "
-                f"{pictures.dtype} of {pictures.shape[1:]}"
+                f"this run takes uint8 images of {self.spec.shape}, not "
+                f"{images.dtype} of {images.shape[1:]}"
             )
-        batch = {"image": pictures, **(conditions or self.unknown(len(pictures)))}
+        batch = {"image": images, **(conditions or self.unknown(len(images)))}
         means = [
             np.asarray(self._encode(self._weights, part)[0])[:n] for part, n in split_padded(batch)
         ]
@@ -147,14 +149,14 @@ class Model:
     def decode(self, z: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
         """Images uint8 [N, H, W, C] of latents float32 [N, Z]."""
         batch = {"z": np.asarray(z, np.float32), **(conditions or self.unknown(len(z)))}
-        decoded = []
+        parts = []
         for part, n in split_padded(batch):
-            decoded.append(np.asarray(self._generate(self._weights, part.pop("z"), part))[:n])
-        return np.concatenate(decoded)
+            parts.append(np.asarray(self._generate(self._weights, part.pop("z"), part))[:n])
+        return np.concatenate(parts)
 
-    def reconstruct(self, pictures: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
+    def reconstruct(self, images: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
         """Encode and decode again."""
-        return self.decode(self.encode(pictures, conditions), conditions)
+        return self.decode(self.encode(images, conditions), conditions)
 
     def read(self, path: str | Path) -> np.ndarray:
         """A photo's file as the run sees it, uint8 [H, W, C]: cut out where training was."""
@@ -169,21 +171,21 @@ class Model:
 
     @functools.cached_property
     def inverter(self) -> Inverter:
-        """What fits images into the run."""
+        """What inverts images into the run."""
         return self.open_inverter(self.say)
 
     @functools.cached_property
     def guard(self) -> Guard:
-        """What knows the training images."""
+        """What refuses copies of training images."""
         return Guard(self)
 
-    def invert(self, pictures: np.ndarray) -> InversionResult:
+    def invert(self, images: np.ndarray) -> InversionResult:
         """The latents and conditions that give images back (editing/inversion.py)."""
-        return self.inverter(pictures)
+        return self.inverter(images)
 
     def vary(
         self,
-        picture: np.ndarray,
+        image: np.ndarray,
         n: int,
         strength: float = STRENGTH,
         keep: Sequence[str] = ("category",),
@@ -193,18 +195,18 @@ class Model:
 
         Fewer, where only copies of training images are left.
         """
-        inverted = self.inverter(picture[None])
-        refuse = self.guard.refusal_fn(picture[None])
+        inversion = self.inverter(image[None])
+        refuse = self.guard.refusal_fn(image[None])
         return variations.vary(
-            self.inverter, inverted.z[0], inverted.conditions, n, strength, keep, seed, refuse
+            self.inverter, inversion.z[0], inversion.conditions, n, strength, keep, seed, refuse
         ).images
 
-    def views(self, picture: np.ndarray, frames: int = 12) -> np.ndarray:
+    def views(self, image: np.ndarray, frames: int = 12) -> np.ndarray:
         """An image uint8 [H, W, C] from all around, uint8 [frames, H, W, C].
 
         UsageError where the run has not learnt from which side a product is seen.
         """
         viewpoints.camera_attributes(self.conditions.spec)  # refused before the work
-        inverted = self.inverter(picture[None])
-        z, conditions = inverted.z[0], inverted.conditions
+        inversion = self.inverter(image[None])
+        z, conditions = inversion.z[0], inversion.conditions
         return viewpoints.decode_turntable(self, z, conditions, frames)[0]

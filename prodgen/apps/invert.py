@@ -43,7 +43,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     target = out.locate(options.output)
     products = invert_inputs(model, options, options.n)
     inversion, rows = products.inversion, measure(products, options)
-    cells = interleave_rows(inversion.images, inversion.decoded, COLUMNS)
+    cells = interleave_rows(inversion.images, inversion.reconstruction, COLUMNS)
     entries = [
         {"name": name, "latent": z.tolist()}
         | row
@@ -80,13 +80,13 @@ def measure(products: InvertedProducts, options: Options) -> list[dict[str, floa
     rows = inversion_calibration.measure_inversions(products.inverter, inversion)
     extractors, lpips = load_extractors(options.extractors)
     if lpips:
-        distances = compare_images(inversion.images, inversion.decoded, lpips)["lpips"]
+        distances = compare_images(inversion.images, inversion.reconstruction, lpips)["lpips"]
         for row, distance in zip(rows, distances, strict=True):
             row["lpips"] = round(float(distance), 4)
     for extractor in extractors:
         name = extractor.identity.name
         cosines = inversion_calibration.cosine_similarity(
-            extractor(inversion.images), extractor(inversion.decoded)
+            extractor(inversion.images), extractor(inversion.reconstruction)
         )
         if name != "pixels":
             for row, cosine in zip(rows, cosines, strict=True):

@@ -54,17 +54,17 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     for i, name in enumerate(products.names):
         z, conditions = products.latent_and_conditions(i)
         photo = products.inversion.images[i]
-        variations = variations.vary(
+        result = variations.vary(
             products.inverter, z, conditions, count, options.strength, options.keep, options.seed,
             guard.refusal_fn(photo[None]) if guard else None,
         )  # fmt: skip
-        for j, image in enumerate(variations.images):
-            details = describe_variation(name, options, variations, j, model.spec)
+        for j, image in enumerate(result.images):
+            details = describe_variation(name, options, result, j, model.spec)
             out.write_png(f"{i:03d}_{Path(name).stem}_{j:03d}.png", image, details)
-        say(summarise(name, variations, options))
+        say(summarise(name, result, options))
         # White cells stand for variations that were refused as copies.
-        blanks = [np.full_like(photo, 255)] * (count - len(variations.images))
-        cells += [photo, products.inversion.decoded[i], *variations.images, *blanks]
+        blanks = [np.full_like(photo, 255)] * (count - len(result.images))
+        cells += [photo, products.inversion.reconstruction[i], *result.images, *blanks]
     sheet = pixels.draw_contact_sheet(np.stack(cells), count + 2, side=96)
     out.write_png("sheet.png", sheet, {"strength": options.strength})
     return out.close()

@@ -47,8 +47,10 @@ def move_attribute(
     norms = np.linalg.norm(line, axis=1, keepdims=True)
     max_norm = max(float(np.linalg.norm(z)), z.shape[1] ** 0.5)
     line = (line * np.minimum(1, max_norm / np.maximum(norms, 1e-12))).astype(np.float32)
-    repeated = {name: np.repeat(rows, NUM_LATENTS, axis=0) for name, rows in conditions.items()}
-    outputs = inverter.classify(model.decode(line, repeated))[:, columns]
+    line_conditions = {
+        name: np.repeat(rows, NUM_LATENTS, axis=0) for name, rows in conditions.items()
+    }
+    outputs = inverter.classify(model.decode(line, line_conditions))[:, columns]
     if attribute.kind == "categorical":  # the cross-entropy
         highest = outputs.max(axis=1)
         log_sum = highest + np.log(np.exp(outputs - highest[:, None]).sum(axis=1))

@@ -186,8 +186,8 @@ def _check_edit(request: BatchRequest, row: Mapping[str, str]) -> None:
     """UsageError for an edit that is unknown, or that does not go with the other columns."""
     edit = request.edit
     if edit not in COLUMNS_WITHOUT_EFFECT:
-        known = ", ".join(filter(None, COLUMNS_WITHOUT_EFFECT))
-        raise UsageError(f"edit {edit!r} is not known; known: {known}")
+        choices = ", ".join(filter(None, COLUMNS_WITHOUT_EFFECT))
+        raise UsageError(f"edit {edit!r} is not known; known: {choices}")
     if bool(edit) != bool(request.photo):
         problem = "names no photo" if edit else "names no edit, such as vary"
         raise UsageError(f"it {problem}")
@@ -200,8 +200,8 @@ def _check_edit(request: BatchRequest, row: Mapping[str, str]) -> None:
     if edit == "recolour" and not request.colour:
         raise UsageError("edit recolour needs a colour, as in teal or #203a5f")
     if edit == "recolour" and request.method not in RECOLOUR_METHODS:
-        known = ", ".join(RECOLOUR_METHODS)
-        raise UsageError(f"method {request.method!r} is not known; known: {known}")
+        choices = ", ".join(RECOLOUR_METHODS)
+        raise UsageError(f"method {request.method!r} is not known; known: {choices}")
 
 
 def _check_files(request: BatchRequest, folder: Path) -> None:

@@ -59,24 +59,24 @@ def replace_region(
 ) -> Composite:
     """The generated pixels uint8 [R, R, C] over the photo in a region float [H, W] in [0, 1], whose
     edge is softened inwards."""
-    generated = square.paste_back(upscale(after.astype(np.float32), square.side), photo.shape[:2])
+    new_pixels = square.paste_back(upscale(after.astype(np.float32), square.side), photo.shape[:2])
     inside = square.paste_back(np.ones((square.side, square.side, 1), np.float32), photo.shape[:2])
     mask = feather(region, max(1, round(FEATHER_SHARE * square.side))) * inside[..., 0]
-    image = photo + mask[..., None] * (generated - photo.astype(np.float32))
+    image = photo + mask[..., None] * (new_pixels - photo.astype(np.float32))
     return Composite(to_uint8(image), mask, round(len(after) * FILL_FRACTION))
 
 
 def feather(region: np.ndarray, pixels: int) -> np.ndarray:
     """A region [H, W] whose edge rises from 0 within so many pixels, never beyond itself."""
-    blurred, width = np.pad(np.float32(region), pixels, mode="edge"), 2 * pixels + 1
+    smooth, width = np.pad(np.float32(region), pixels, mode="edge"), 2 * pixels + 1
     for axis in (0, 1):
         # A box filter, as differences of cumulative sums.
-        sums = np.cumsum(np.insert(blurred, 0, 0, axis=axis), axis=axis)
+        sums = np.cumsum(np.insert(smooth, 0, 0, axis=axis), axis=axis)
         first, last = (
             np.take(sums, range(i, sums.shape[axis] - width + i), axis) for i in (0, width)
         )
-        blurred = (last - first) / width
-    return region * np.clip(2 * blurred - 1, 0, 1)
+        smooth = (last - first) / width
+    return region * np.clip(2 * smooth - 1, 0, 1)
 
 
 def to_uint8(values: np.ndarray) -> np.ndarray:

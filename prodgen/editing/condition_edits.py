@@ -23,14 +23,14 @@ def set_attribute(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
     try:
         values = attribute.encode(find_spelling(text, attribute.values))
     except ValueError:
-        expected = suggest_names(text, list(attribute.values)) if attribute.values else "a number"
+        hint = suggest_names(text, list(attribute.values)) if attribute.values else "a number"
         raise UsageError(
-            f"{attribute.name}={text!r} is not a value this run knows; {expected}"
+            f"{attribute.name}={text!r} is not a value this run knows; {hint}"
         ) from None
-    edited = {key: rows.copy() for key, rows in conditions.items()}
+    new_conditions = {key: rows.copy() for key, rows in conditions.items()}
     columns = spec.column_slices()[attribute.name]
-    edited["attributes"][:, columns], edited["known"][:, columns] = values, True
-    return edited
+    new_conditions["attributes"][:, columns], new_conditions["known"][:, columns] = values, True
+    return new_conditions
 
 
 def find_attribute(spec: Spec, name: str) -> Attribute:
@@ -38,8 +38,8 @@ def find_attribute(spec: Spec, name: str) -> Attribute:
     attributes = {attribute.name: attribute for attribute in spec.attributes}
     name = find_spelling(name, attributes)
     if name not in attributes:
-        expected = suggest_names(name, attributes) if attributes else "it knows none"
-        raise UsageError(f"{name!r} is not an attribute of this run; {expected}")
+        hint = suggest_names(name, attributes) if attributes else "it knows none"
+        raise UsageError(f"{name!r} is not an attribute of this run; {hint}")
     return attributes[name]
 
 

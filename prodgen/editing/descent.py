@@ -92,11 +92,11 @@ def make_descent(
         make_schedule(steps)), optax.scale(-1.0))  # fmt: skip
 
     def measure(weights, frozen, targets: Targets, z: Array, conditions: Batch):
-        generated = generate(weights, z, conditions)
-        composed = targets.image + targets.region * (generated - targets.image)
+        output = generate(weights, z, conditions)
+        composite = targets.image + targets.region * (output - targets.image)
         area = jnp.maximum(jnp.mean(targets.region, axis=(1, 2, 3)), 1e-6)
-        mse = jnp.mean(jnp.square(composed - targets.image), axis=(1, 2, 3)) / area
-        return mse, perceptual_distance(feature_fn(frozen, composed), targets.features)
+        mse = jnp.mean(jnp.square(composite - targets.image), axis=(1, 2, 3)) / area
+        return mse, perceptual_distance(feature_fn(frozen, composite), targets.features)
 
     def loss(variables, weights, frozen, targets, conditions, scale):
         current = {**conditions, "attributes": variables["attributes"]}

@@ -45,19 +45,19 @@ def recognise_conditions(outputs: np.ndarray, spec: Spec) -> Batch:
     known = np.zeros((n, spec.num_columns), bool)
     for attribute in spec.attributes:
         columns = spec.column_slices()[attribute.name]
-        predicted = outputs[:, k:][:, columns]
+        prediction = outputs[:, k:][:, columns]
         if attribute.kind == "categorical":
-            probability = _softmax(predicted)
-            one_hot = np.eye(predicted.shape[1], dtype=np.float32)
+            probability = _softmax(prediction)
+            one_hot = np.eye(prediction.shape[1], dtype=np.float32)
             values, is_sure = (
                 one_hot[probability.argmax(-1)],
                 probability.max(-1) >= MIN_PROBABILITY,
             )
         elif attribute.kind == "angle":
-            radius = np.linalg.norm(predicted, axis=-1, keepdims=True)
-            values, is_sure = predicted / np.maximum(radius, 1e-6), radius[:, 0] >= MIN_PROBABILITY
+            radius = np.linalg.norm(prediction, axis=-1, keepdims=True)
+            values, is_sure = prediction / np.maximum(radius, 1e-6), radius[:, 0] >= MIN_PROBABILITY
         else:
-            values, is_sure = predicted, np.ones(n, bool)
+            values, is_sure = prediction, np.ones(n, bool)
         attributes[:, columns], known[:, columns] = values, is_sure[:, None]
     return {"label": label, "attributes": attributes * known, "known": known}
 
@@ -77,14 +77,14 @@ def free_column_mask(spec: Spec) -> np.ndarray:
 
 def normalise_angles(attributes: np.ndarray, known: np.ndarray, spec: Spec) -> np.ndarray:
     """Attribute columns [N, A] with the known angles scaled to radius 1, unknown ones at 0."""
-    normalised = attributes.copy()
+    unit_attributes = attributes.copy()
     for attribute in spec.attributes:
         if attribute.kind == "angle":
             columns = spec.column_slices()[attribute.name]
             angle = attributes[:, columns]
             radius = np.linalg.norm(angle, axis=-1, keepdims=True)
-            normalised[:, columns] = angle / np.maximum(radius, 1e-6) * known[:, columns]
-    return normalised
+            unit_attributes[:, columns] = angle / np.maximum(radius, 1e-6) * known[:, columns]
+    return unit_attributes
 
 
 def load_or_train_regressor(
@@ -112,8 +112,8 @@ def _train_regressor(net: Classifier, shape: tuple[int, ...], sample: Callable, 
     @jax.jit
     def update(params, opt, image: Array, z: Array):
         def mse(params):
-            predicted = net.apply({"params": params}, pixels.to_float(image))[0]
-            return jnp.mean(jnp.square(predicted - z))
+            prediction = net.apply({"params": params}, pixels.to_float(image))[0]
+            return jnp.mean(jnp.square(prediction - z))
 
         value, grads = jax.value_and_grad(mse)(params)
         updates, opt = optimiser.update(grads, opt)

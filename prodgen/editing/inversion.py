@@ -31,15 +31,15 @@ CONDITION_KEYS = ("label", "attributes", "known")
 class InversionResult:
     """N images uint8 [N, R, R, C] and their inversions.
 
-    z float32 [N, Z] and `conditions` give `decoded` [N, R, R, C]. Each [N]: psnr in dB of the
-    decoded image, initial_psnr of the image before the descent, and perceptual_distance in the
+    z float32 [N, Z] and `conditions` give `reconstruction` [N, R, R, C]. Each [N]: psnr in dB of
+    the reconstruction, initial_psnr of the image before the descent, and perceptual_distance in the
     features of the reference classifier.
     """
 
     images: np.ndarray
     z: np.ndarray
     conditions: Batch
-    decoded: np.ndarray
+    reconstruction: np.ndarray
     psnr: np.ndarray
     initial_psnr: np.ndarray
     perceptual_distance: np.ndarray
@@ -133,7 +133,7 @@ class Inverter:
             "images": images,
             "z": best["z"],
             "conditions": best_conditions,
-            "decoded": self.model.decode(best["z"], best_conditions),
+            "reconstruction": self.model.decode(best["z"], best_conditions),
             "psnr": np.asarray(reconstruction_quality.psnr_from_mse(mse)),
             "initial_psnr": np.asarray(reconstruction_quality.psnr_from_mse(initial_mse)),
             "perceptual_distance": np.asarray(distance),

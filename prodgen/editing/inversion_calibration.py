@@ -39,11 +39,11 @@ def load_or_measure(inverter: Inverter) -> InversionCalibration:
 
     def measure() -> dict[str, np.ndarray]:
         store = model.store()
-        inverted, gallery = (
+        images, gallery = (
             store.fetch(held_out_ids(store, n))["image"]
             for n in (NUM_INVERSIONS, NUM_GALLERY_IMAGES)
         )
-        distance = np.sort(inverter(inverted).perceptual_distance)
+        distance = np.sort(inverter(images).perceptual_distance)
         return {"apart": distance, "gallery": inverter.extract_features(gallery)}
 
     key = f"{MEASUREMENT_VERSION} {model.run.record['fingerprint']} {model.run.step}"
@@ -82,31 +82,33 @@ def cosine_similarity(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def count_nearer_products(
-    decoded: np.ndarray, source: np.ndarray, calibration: InversionCalibration
+    reconstruction: np.ndarray, source: np.ndarray, calibration: InversionCalibration
 ) -> np.ndarray:
     """int [N]: how many products of the gallery are nearer to a decoded image than its source.
 
     0 where it is still that product, as far as the features tell. Features [N, F].
     """
-    source_distance = np.linalg.norm(decoded - source, axis=-1)
-    gallery_distance = np.linalg.norm(decoded[:, None] - calibration.gallery[None], axis=-1)
+    source_distance = np.linalg.norm(reconstruction - source, axis=-1)
+    gallery_distance = np.linalg.norm(reconstruction[:, None] - calibration.gallery[None], axis=-1)
     return np.sum(gallery_distance < source_distance[:, None] - 1e-6, axis=-1)
 
 
 def measure_inversions(
-    inverter: Inverter, inverted: InversionResult
+    inverter: Inverter, inversion: InversionResult
 ) -> list[dict[str, float | int | bool]]:
     """For each inverted image: PSNR, perceptual distance, identity, and the p-value of being out
     of distribution."""
     calibration = load_or_measure(inverter)
-    source, decoded = (inverter.extract_features(x) for x in (inverted.images, inverted.decoded))
+    source, reconstruction = (
+        inverter.extract_features(x) for x in (inversion.images, inversion.reconstruction)
+    )
     columns = zip(
-        inverted.psnr,
-        inverted.initial_psnr,
-        inverted.perceptual_distance,
-        identity_similarity(source, decoded, calibration),
-        count_nearer_products(decoded, source, calibration),
-        conformal_p_values(inverted.perceptual_distance, calibration),
+        inversion.psnr,
+        inversion.initial_psnr,
+        inversion.perceptual_distance,
+        identity_similarity(source, reconstruction, calibration),
+        count_nearer_products(reconstruction, source, calibration),
+        conformal_p_values(inversion.perceptual_distance, calibration),
         strict=True,
     )
     return [

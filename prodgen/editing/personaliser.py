@@ -131,13 +131,13 @@ class Personaliser:
         rng = np.random.default_rng([self.seed, 11])
         pool = self._draw_pool(posterior, n, exploration, rng)
         pool_rows = self.space.rows(pool.conditions, pool.features)
-        chosen = np.arange(n)
+        picks = np.arange(n)
         if posterior.num_interactions:
             score = PICK_SHARPNESS_NATS * posterior.sample(n, exploration, rng) @ pool_rows.T
             score = score + rng.gumbel(size=score.shape)
-            chosen = pick_diverse(score, pool.features, self.unit_distance, min_diversity)
-        mean, std = posterior.utility(pool_rows[chosen])
-        samples = pool.select(chosen)
+            picks = pick_diverse(score, pool.features, self.unit_distance, min_diversity)
+        mean, std = posterior.utility(pool_rows[picks])
+        samples = pool.select(picks)
         diversity = mean_distance(samples.features) / self.unit_distance if n > 1 else 1.0
         preferences = list_preferences(posterior, self.space)
         return PersonalisedSamples(samples, mean, std, diversity, posterior, preferences)
@@ -167,9 +167,11 @@ class Personaliser:
         weights = PROPOSAL_SHARPNESS_NATS * posterior.sample(num_proposed, exploration, rng)
         # The Gumbel trick: one training row for each draw of the weights.
         logits = weights @ self.space.rows(conditions).T
-        chosen = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
-        proposed = {name: getattr(conditions, name)[chosen] for name in pool.conditions}
-        return concatenate_candidates(pool, self._sample(count + np.arange(num_proposed), proposed))
+        rows = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)
+        proposals = {name: getattr(conditions, name)[rows] for name in pool.conditions}
+        return concatenate_candidates(
+            pool, self._sample(count + np.arange(num_proposed), proposals)
+        )
 
     def _sample(self, indices: np.ndarray, conditions: Batch) -> Candidates:
         """The run's samples of some indices; the first call fits the samples' normaliser."""

@@ -38,22 +38,22 @@ class ProductPhoto:
     square: Square
 
     @staticmethod
-    def from_image(image: np.ndarray, cutter: Segmenter) -> ProductPhoto:
+    def from_image(image: np.ndarray, segmenter: Segmenter) -> ProductPhoto:
         """From a decoded image uint8 [H, W, 1 | 3 | 4]. RejectedItem without a product."""
-        cut = background_removal.cut_out(image, cutter)
-        if cut.quality.failure:
-            raise RejectedItem(cut.quality.failure)
+        cutout = background_removal.cut_out(image, segmenter)
+        if cutout.quality.failure:
+            raise RejectedItem(cutout.quality.failure)
         photo = image[..., :3] if image.shape[-1] > 1 else np.repeat(image, 3, axis=-1)
         if image.shape[-1] == 4:
-            photo = cut.flatten(WHITE)
-        return ProductPhoto(np.ascontiguousarray(photo), cut, Square.around(cut.alpha))
+            photo = cutout.flatten(WHITE)
+        return ProductPhoto(np.ascontiguousarray(photo), cutout, Square.around(cutout.alpha))
 
     def to_model_input(self, spec: Spec) -> np.ndarray:
         """As the run sees it, uint8 [R, R, C]: centred, on the training background."""
-        prepared = preprocess.centre_on_square(
+        square_image = preprocess.centre_on_square(
             self.cutout, spec.resolution, spec.background or WHITE
         )
-        return fit.set_channels(prepared.pixels, spec.channels)
+        return fit.set_channels(square_image.pixels, spec.channels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +92,9 @@ def recolour_with_model(
     model, alpha = inverter.model, product.cutout.alpha
     spec = model.conditions.spec
     condition_edits.set_colour(model.unknown(1), spec, target, swatches)  # refused before the work
-    inverted = inverter(product.to_model_input(model.spec)[None])
-    conditions = condition_edits.set_colour(inverted.conditions, spec, target, swatches)
-    before, after = inverted.decoded[0], model.decode(inverted.z, conditions)[0]
+    inversion = inverter(product.to_model_input(model.spec)[None])
+    conditions = condition_edits.set_colour(inversion.conditions, spec, target, swatches)
+    before, after = inversion.reconstruction[0], model.decode(inversion.z, conditions)[0]
     after = before + np.float32(strength) * (after.astype(np.float32) - before)
     composite = compositing.add_change(product.photo, alpha, product.square, before, after)
     inside = alpha > 127
@@ -124,8 +124,8 @@ def change_attributes(
         condition_edits.set_attribute(model.unknown(1), model.spec, name, text)
     for attribute in hidden:
         attribute_direction.require_matching_classifier(inverter, attribute.name)
-    inverted = inverter(product.to_model_input(model.spec)[None])
-    z, conditions = inverted.z, inverted.conditions
+    inversion = inverter(product.to_model_input(model.spec)[None])
+    z, conditions = inversion.z, inversion.conditions
     for name in visible:
         conditions = condition_edits.set_attribute(conditions, visible_spec, name, attributes[name])
     for attribute in hidden:  # under the conditions that the image is decoded with
@@ -134,16 +134,16 @@ def change_attributes(
     return _swap_product(product, model.decode(z, conditions)[0])
 
 
-def _swap_product(product: ProductPhoto, generated: np.ndarray) -> EditedPhoto:
+def _swap_product(product: ProductPhoto, output: np.ndarray) -> EditedPhoto:
     """The product of a generated image uint8 [R, R, C], in the place of the photo's own.
 
     What the old one covered is filled with the flat background at the photo's border.
     """
     shape, alpha = product.photo.shape[:2], product.cutout.alpha
-    mask = silhouette.find_silhouette(generated).mask
+    mask = silhouette.find_silhouette(output).mask
     if mask.mean() < MIN_PRODUCT_SHARE:
         raise RejectedItem("no product: the generated one cannot be told from its background")
-    rgb = np.broadcast_to(generated, (*generated.shape[:2], 3)).astype(np.float32)
+    rgb = np.broadcast_to(output, (*output.shape[:2], 3)).astype(np.float32)
     rgba = compositing.upscale(np.dstack([rgb, 255.0 * mask]), product.square.side)
     new_product = product.square.paste_back(compositing.to_uint8(rgba), shape)
     # The photo without its product.
@@ -151,9 +151,9 @@ def _swap_product(product: ProductPhoto, generated: np.ndarray) -> EditedPhoto:
     opacity = alpha[..., None] / np.float32(255)
     bare = compositing.to_uint8(product.photo * (1 - opacity) + background * opacity)
     image = backdrop.composite_over(new_product, bare)
-    changed = np.maximum(alpha, new_product[..., 3])
-    metrics = {"generated_pixels": round(len(generated) * FILL_FRACTION)}
-    return _check_outside(product, image, changed, "generated", metrics)
+    change_mask = np.maximum(alpha, new_product[..., 3])
+    metrics = {"generated_pixels": round(len(output) * FILL_FRACTION)}
+    return _check_outside(product, image, change_mask, "generated", metrics)
 
 
 def inpaint(product: ProductPhoto, inverter: Inverter, hole: np.ndarray) -> EditedPhoto:
@@ -165,8 +165,8 @@ def inpaint(product: ProductPhoto, inverter: Inverter, hole: np.ndarray) -> Edit
         )  # fmt: skip
     spec = inverter.model.spec
     small = compositing.downscale(product.square.crop(hole)[..., None], spec.resolution)
-    inverted = inverter(product.to_model_input(spec)[None], region=1.0 - (small > 0)[None])
-    rgb = np.broadcast_to(inverted.decoded[0], (*inverted.decoded.shape[1:3], 3))
+    inversion = inverter(product.to_model_input(spec)[None], region=1.0 - (small > 0)[None])
+    rgb = np.broadcast_to(inversion.reconstruction[0], (*inversion.reconstruction.shape[1:3], 3))
     composite = compositing.replace_region(product.photo, hole, product.square, rgb)
     metrics = {"generated_pixels": composite.resolution}
     return _check_outside(product, composite.image, hole, "generated", metrics)
@@ -188,9 +188,9 @@ def interpolate_photos(
 ) -> np.ndarray:
     """Images uint8 [count, R, R, C] from the first of two products to the second."""
     model = inverter.model
-    inverted = inverter(np.stack([product.to_model_input(model.spec) for product in products]))
+    inversion = inverter(np.stack([product.to_model_input(model.spec) for product in products]))
     shares = np.linspace(0, 1, count)
-    z, conditions = interpolation.interpolate_products(inverted.z, inverted.conditions, shares)
+    z, conditions = interpolation.interpolate_products(inversion.z, inversion.conditions, shares)
     return model.decode(z, conditions)
 
 

@@ -18,7 +18,7 @@ def read_photo(path: Path, data: ConfigDict, spec: Spec) -> np.ndarray:
     try:
         raw = decode.decode_file(path, data.max_pixels)
         options = preprocess.FitOptions.from_config(data)
-        fitted = preprocess.prepare_photo(raw, options, spec.background or preprocess.WHITE)
+        photo = preprocess.prepare_photo(raw, options, spec.background or preprocess.WHITE)
     except RejectedItem as reason:
         raise BadData(f"{path}: {reason}", "take it out, or give another picture") from None
-    return fit.set_channels(fitted.image.pixels, spec.channels)
+    return fit.set_channels(photo.image.pixels, spec.channels)

@@ -81,12 +81,12 @@ class FeatureSpace:
         """float64 [N, D] of N products; without image_features [N, F] these are 0, the average."""
         batch = conditions if isinstance(conditions, dict) else vars(conditions)
         columns, known = self._columns(batch["label"], batch["attributes"], batch["known"])
-        left = (columns - self.mean) * known * self.scale[:-1]
+        condition_part = (columns - self.mean) * known * self.scale[:-1]
         if image_features is None:
-            right = np.zeros((len(left), self.num_image_features))
+            image_part = np.zeros((len(condition_part), self.num_image_features))
         else:
-            right = image_features * self.scale[-1]
-        return np.concatenate([left, right], axis=1)
+            image_part = image_features * self.scale[-1]
+        return np.concatenate([condition_part, image_part], axis=1)
 
     def _columns(self, label: np.ndarray, attributes: np.ndarray, known: np.ndarray) -> tuple:
         """Condition columns [N, K + A], the category one-hot, and which of them are known."""
@@ -144,9 +144,9 @@ class FeatureSpace:
         """Of the products in rows bool [N]."""
         return Contrast(name, value, self._to_features(self._centred[rows].mean(axis=0)))
 
-    def _to_features(self, centred: np.ndarray) -> np.ndarray:
+    def _to_features(self, deviations: np.ndarray) -> np.ndarray:
         """Centred condition columns -> features [D], the image features 0."""
-        return np.append(centred * self.scale[:-1], np.zeros(self.num_image_features))
+        return np.append(deviations * self.scale[:-1], np.zeros(self.num_image_features))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -59,18 +59,18 @@ def resample_conditions(
     """Conditions [N]: each either that of one row [1], or with chance `strength` the fresh one."""
     n = len(fresh["label"])
     uniforms = np.random.default_rng([seed, 7]).random((n, 1 + len(spec.attributes)))
-    resampled = {name: np.repeat(rows, n, axis=0) for name, rows in conditions.items()}
+    new_conditions = {name: np.repeat(rows, n, axis=0) for name, rows in conditions.items()}
     if "category" not in keep:
         is_fresh = uniforms[:, 0] < strength
-        resampled["label"] = np.where(is_fresh, fresh["label"], resampled["label"])
+        new_conditions["label"] = np.where(is_fresh, fresh["label"], new_conditions["label"])
     for i, attribute in enumerate(spec.attributes):
         columns = spec.column_slices()[attribute.name]
         is_colour = any(word in attribute.name.lower() for word in COLOUR_WORDS)
         is_free = ("colour" if is_colour else "shape") not in keep
         is_fresh = (uniforms[:, i + 1] < strength) & is_free
         for name in ("attributes", "known"):
-            resampled[name][is_fresh, columns] = fresh[name][is_fresh, columns]
-    return resampled
+            new_conditions[name][is_fresh, columns] = fresh[name][is_fresh, columns]
+    return new_conditions
 
 
 def vary(
@@ -96,7 +96,7 @@ def vary(
                 f"--keep={name!r} is not known; known: {', '.join(registry.KEEP_CHOICES)}"
             )
     product = inverter.model.decode(z[None], conditions)[0]
-    pool, min_distance, chosen = {}, 0.0, np.arange(0)
+    pool, min_distance, picks = {}, 0.0, np.arange(0)
     for turn in range(MAX_ROUNDS):
         candidates = _draw_candidates(inverter, product, z, conditions, strength, keep, seed, turn)
         pool = {
@@ -107,25 +107,25 @@ def vary(
             distances = _pairwise_distances(candidates["features"])
             count = len(distances)
             min_distance = MIN_DISTANCE_RATIO * float(distances.sum() / (count * (count - 1)))
-        chosen = _pick_allowed(
+        picks = _pick_allowed(
             pool,
             lambda p, min_distance=min_distance: pick_distinct(
                 p["features"], p["keeps_request"] & p["is_allowed"], n, min_distance
             ),
             refuse,
         )
-        if len(chosen) == n:
+        if len(picks) == n:
             break
     # Where fewer than n differ, candidates that are alike or keep less fill up.
-    chosen = _pick_allowed(
+    picks = _pick_allowed(
         pool,
-        lambda p: fill_up(chosen[p["is_allowed"][chosen]], p["keeps_request"], n, p["is_allowed"]),
+        lambda p: fill_up(picks[p["is_allowed"][picks]], p["keeps_request"], n, p["is_allowed"]),
         refuse,
     )
-    rows = {name: values[chosen] for name, values in pool.items()}
+    rows = {name: values[picks] for name, values in pool.items()}
     distances = _pairwise_distances(rows["features"])
     np.fill_diagonal(distances, np.inf)
-    smallest = float(distances.min()) if len(chosen) > 1 else 0.0
+    smallest = float(distances.min()) if len(picks) > 1 else 0.0
     return VariationResult(
         rows["image"],
         rows["z"],
@@ -147,13 +147,13 @@ def _draw_candidates(
     indices = np.arange(CANDIDATES_PER_ROUND) + CANDIDATES_PER_ROUND * turn
     keeps_label = "category" in keep and label >= 0 and bool(model.conditions.spec.classes)
     fresh = model.conditions.pick(seed, indices, model.spec.classes[label] if keeps_label else "")
-    resampled = resample_conditions(conditions, fresh, keep, strength, seed + turn, model.spec)
+    new_conditions = resample_conditions(conditions, fresh, keep, strength, seed + turn, model.spec)
     latents = perturb_latent(z, strength, seed, indices)
-    images = model.decode(latents, resampled)
+    images = model.decode(latents, new_conditions)
     return {
         "image": images,
         "z": latents,
-        **resampled,
+        **new_conditions,
         "features": inverter.extract_features(images),
         "keeps_request": _keeps_request(inverter, product, images, keep, label),
         "is_allowed": np.ones(CANDIDATES_PER_ROUND, bool),
@@ -191,12 +191,12 @@ def _pick_allowed(
     """
     checked_rows: set[int] = set()
     while True:
-        chosen = pick(pool)
-        unchecked = np.array([row for row in chosen if int(row) not in checked_rows], int)
-        if refuse is None or not len(unchecked):
-            return chosen
-        checked_rows |= set(unchecked.tolist())
-        pool["is_allowed"][unchecked[refuse(pool["image"][unchecked])]] = False
+        picks = pick(pool)
+        new_picks = np.array([row for row in picks if int(row) not in checked_rows], int)
+        if refuse is None or not len(new_picks):
+            return picks
+        checked_rows |= set(new_picks.tolist())
+        pool["is_allowed"][new_picks[refuse(pool["image"][new_picks])]] = False
 
 
 def pick_distinct(
@@ -214,12 +214,12 @@ def pick_distinct(
 
 
 def fill_up(
-    chosen: np.ndarray, keeps_request: np.ndarray, n: int, is_allowed: np.ndarray
+    picks: np.ndarray, keeps_request: np.ndarray, n: int, is_allowed: np.ndarray
 ) -> np.ndarray:
     """The chosen rows and, up to n, other allowed rows: those that keep the request first."""
-    rest = np.setdiff1d(np.flatnonzero(is_allowed), chosen)
+    rest = np.setdiff1d(np.flatnonzero(is_allowed), picks)
     rest = rest[np.argsort(~keeps_request[rest], kind="stable")]
-    return np.concatenate([chosen, rest[: n - len(chosen)]]).astype(int)
+    return np.concatenate([picks, rest[: n - len(picks)]]).astype(int)
 
 
 def mask_iou(a: np.ndarray, b: np.ndarray) -> float:

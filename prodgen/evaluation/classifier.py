@@ -172,11 +172,11 @@ def loss(outputs: Array, batch: Batch, spec: Spec) -> Array:
         total += jnp.where(label >= 0, entropy, 0.0)
     for attribute in spec.attributes:
         columns = spec.column_slices()[attribute.name]
-        predicted, true = outputs[:, k:][:, columns], batch["attributes"][:, columns]
+        prediction, true = outputs[:, k:][:, columns], batch["attributes"][:, columns]
         if attribute.kind == "categorical":
-            error = optax.softmax_cross_entropy(predicted, true)
+            error = optax.softmax_cross_entropy(prediction, true)
         else:
-            error = jnp.mean(jnp.square(predicted - true), axis=-1)
+            error = jnp.mean(jnp.square(prediction - true), axis=-1)
         is_known = batch["known"][:, columns].all(-1)
         total += jnp.where(is_known, ATTRIBUTE_LOSS_WEIGHT * error, 0.0)
     return total

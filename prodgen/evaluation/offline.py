@@ -99,8 +99,8 @@ class EvaluationInputs:
         """Training rows drawn at random, enough for the sets of a baseline."""
         rng = np.random.default_rng(self.seed)
         count = scores.NUM_BASELINE_SETS * len(self.real["image"])
-        chosen = rng.permutation(len(self.training["image"]))[:count]
-        return {name: rows[chosen] for name, rows in self.training.items()}
+        indices = rng.permutation(len(self.training["image"]))[:count]
+        return {name: rows[indices] for name, rows in self.training.items()}
 
 
 def gather_inputs(
@@ -217,7 +217,7 @@ def measure_packshots(inputs: EvaluationInputs, spec: Spec) -> dict[str, dict[st
 
 
 def compare_images(
-    real: np.ndarray, decoded: np.ndarray, perceptual: Extractor | None = None
+    real: np.ndarray, reconstructions: np.ndarray, perceptual: Extractor | None = None
 ) -> dict[str, np.ndarray]:
     """How near images uint8 [N, R, R, C] are to others, one by one, each [N].
 
@@ -230,8 +230,8 @@ def compare_images(
         }
     )
     chunks = []
-    for start in range(0, len(decoded), CHUNK_SIZE):
-        a, b = real[start : start + CHUNK_SIZE], decoded[start : start + CHUNK_SIZE]
+    for start in range(0, len(reconstructions), CHUNK_SIZE):
+        a, b = real[start : start + CHUNK_SIZE], reconstructions[start : start + CHUNK_SIZE]
         chunk = {name: np.asarray(value) for name, value in compare(a, b).items()}
         if perceptual:
             chunk["lpips"] = np.square(perceptual(a) - perceptual(b)).sum(axis=1)
@@ -240,14 +240,14 @@ def compare_images(
 
 
 def measure_reconstructions(
-    inputs: EvaluationInputs, decoded: np.ndarray, perceptual: Extractor | None = None
+    inputs: EvaluationInputs, reconstructions: np.ndarray, perceptual: Extractor | None = None
 ) -> dict[str, Measurement]:
     """How near the reconstructions uint8 [N, R, R, C] of the held-out images are to them.
 
     Means over the images of the values of `compare_images`, with their 95 % intervals.
     """
     numbers = {}
-    for name, values in compare_images(inputs.real["image"], decoded, perceptual).items():
+    for name, values in compare_images(inputs.real["image"], reconstructions, perceptual).items():
         extractor = perceptual if name == "lpips" else None
         mean, low, high = interval.normal_interval(values)
         numbers[name] = Measurement(

@@ -55,8 +55,10 @@ class SampleSheets:
         """Rows of held-out images, each above its reconstruction."""
         weights = self._family.eval_params(state)
         mean, _ = self._encode(weights, self._originals)
-        decoded = np.asarray(pixels.to_uint8(self._generate(weights, mean, self._originals)))
-        both = interleave_rows(self._originals["image"], decoded, self._columns)
+        reconstructions = np.asarray(
+            pixels.to_uint8(self._generate(weights, mean, self._originals))
+        )
+        both = interleave_rows(self._originals["image"], reconstructions, self._columns)
         return pixels.draw_contact_sheet(both, self._columns)
 
 

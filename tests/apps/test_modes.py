@@ -155,7 +155,7 @@ def test_the_notebook_face(model, turned):
     blank = np.abs(pictures["image"].astype(int).mean(0) - pictures["image"]).mean()
     assert error < blank  # nearer than the mean picture
     np.testing.assert_array_equal(model.sample(3, seed=2), model.sample(70, seed=2)[:3])
-    with pytest.raises(ValueError, match="uint8 pictures of"):
+    with pytest.raises(ValueError, match="uint8 images of"):
         model.encode(np.zeros((1, 8, 8, 3), np.uint8))
 
 

@@ -170,6 +170,11 @@ def test_variations_at_no_strength_are_the_product(run, tmp_path):
     assert all(entry.get("kept", True) for entry in entries.values())
 
 
+def test_variations_are_made_of_each_product(run, tmp_path):
+    ask(run, tmp_path, "vary", n=1, products=2)
+    assert len(json.loads((tmp_path / "manifest.json").read_text())["files"]) == 2 + 1
+
+
 def test_variations_too_small_for_a_mark_are_not_made(run, tmp_path, monkeypatch):
     monkeypatch.setattr(Model, "decode", None)
     with pytest.raises(UsageError, match="--mark: .* 16 px is too small .* 24 px a side"):
@@ -274,6 +279,6 @@ def test_a_notebook_varies_and_turns_a_photo(run, turned, tmp_path):
     Image.fromarray(picture).save(tmp_path / "photo.png")
     np.testing.assert_array_equal(model.read(tmp_path / "photo.png"), picture)
     same = model.vary(picture, 2, strength=0.0)
-    np.testing.assert_array_equal(same[0], model.invert(picture[None]).decoded[0])
+    np.testing.assert_array_equal(same[0], model.invert(picture[None]).reconstruction[0])
     around = model.views(picture, frames=4)
     assert around.shape == (4, 16, 16, 3) and (around[0] != around[2]).any()
