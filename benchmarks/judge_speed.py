@@ -64,7 +64,7 @@ def matrices(rows: int, width: int, rounds: int) -> dict[str, float]:
     sides = [dice.normal(size=(rows, width)) * deviations for _ in range(2)]
     moments = []
     for side in sides:
-        seen = frechet.Moments.of(width)
+        seen = frechet.Moments.empty(width)
         seen.add(side)
         moments += seen.result()
     return {
