@@ -12,9 +12,7 @@ import numpy as np
 
 from prodgen.metrics.neighbours import check_rows, distance_blocks, squared_radii
 
-RADIUS_TOLERANCE = (
-    1 - 1e-11
-)  # of a squared radius: what rounding alone may bring inside counts as outside
+RADIUS_TOLERANCE = 1 - 1e-11  # of a squared radius: excludes rows inside by rounding only
 
 
 def compute_prdc(

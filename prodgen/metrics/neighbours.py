@@ -17,9 +17,7 @@ import numpy as np
 from prodgen.core.errors import BadData
 
 MAX_BLOCK_DISTANCES = 2**22  # distances held at once: 32 MiB
-CANCELLATION_RATIO = (
-    1e-3  # of |x|^2 + |y|^2: below, three digits are lost and the pair is computed again
-)
+CANCELLATION_RATIO = 1e-3  # of |x|^2 + |y|^2: below, three digits are lost
 
 
 def check_rows(rows: np.ndarray, min_rows: int, noun: str) -> np.ndarray:
