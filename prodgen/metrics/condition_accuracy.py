@@ -1,9 +1,8 @@
-"""Do pictures show what was asked for? Category and each attribute, by a network that names them.
+"""Condition accuracy: does a reference classifier read the requested conditions off the images?
 
-The network is a reference classifier (evaluation/classifier.py) of another seed than any that
-training has used.
-What it reads off held-back pictures, of their own conditions, stands beside it for comparison:
-plain samples may well be easier to read.
+The reference classifier (evaluation/classifier.py) has another seed than any that training has
+used. The same measure on held-out real images, with their own conditions, is the comparison: plain
+samples may be easier to read.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from prodgen.metrics import interval
 
 @dataclasses.dataclass(frozen=True)
 class ConditionAccuracy:
-    """How often, or how nearly, one condition is shown.
+    """The accuracy, or the error, of one condition.
 
-    kind: "share" (of pictures named as asked, 0..1, more is better) or "error" (mean absolute
-    error in the attribute's unit, degrees for angles, less is better). value with its 95 %
-    interval low, high; real: the same of real pictures; count: generated pictures it stands on.
-    worst: for the category, (name, share) of the one shown least often; None otherwise.
+    kind: "share" (of images classified as requested, 0..1, more is better) or "error" (mean
+    absolute error in the attribute's unit, degrees for angles, less is better). value with its
+    95 % interval low, high; real: the same of real images; count: the generated images used.
+    worst: for the category, (name, share) of the one with the lowest share; None otherwise.
     """
 
     kind: str
@@ -38,68 +37,74 @@ class ConditionAccuracy:
 
 
 def measure(
-    spec: Spec, asked: Batch, said: np.ndarray, real: Batch, said_real: np.ndarray
+    spec: Spec, conditions: Batch, outputs: np.ndarray, real: Batch, real_outputs: np.ndarray
 ) -> dict[str, ConditionAccuracy]:
-    """By "category" and the attributes' names; what nothing asks for is left out.
+    """By "category" and the attributes' names; conditions that no image has are left out.
 
-    asked: conditions of N generated pictures (label, attributes, known), said [N, K + A] what the
-    network puts out for them; real and said_real the same of held-back pictures.
+    conditions: of N generated images (label, attributes, known); outputs [N, K + A]: of the
+    reference classifier for them; real and real_outputs: the same of held-out real images.
     """
-    found, k = {}, len(spec.classes)
-    if k > 1 and (asked["label"] >= 0).any():
-        right, right_real = (
-            _named(rows["label"], outputs[:, :k]) for rows, outputs in ((asked, said),
-                                                                        (real, said_real))
-        )  # fmt: skip
-        labels = asked["label"][asked["label"] >= 0]
-        shares = {i: float(right[labels == i].mean()) for i in np.unique(labels)}
-        least = min(shares, key=shares.get)
-        low, high = interval.wilson_interval(int(right.sum()), len(right))
-        found["category"] = ConditionAccuracy(
-            "share", float(right.mean()), low, high, _mean(right_real), len(right),
-            worst=(spec.classes[least], shares[least]),
-        )  # fmt: skip
+    accuracies, k = {}, len(spec.classes)
+    sides = ((conditions, outputs), (real, real_outputs))
+    if k > 1 and (conditions["label"] >= 0).any():
+        # Whether the predicted category is the label, of the rows that have a label.
+        is_correct, is_correct_real = (
+            (logits[:, :k].argmax(axis=1) == rows["label"])[rows["label"] >= 0]
+            for rows, logits in sides
+        )
+        labels = conditions["label"][conditions["label"] >= 0]
+        shares = {i: float(is_correct[labels == i].mean()) for i in np.unique(labels)}
+        worst = min(shares, key=shares.get)
+        accuracies["category"] = ConditionAccuracy(
+            "share",
+            float(is_correct.mean()),
+            *interval.wilson_interval(int(is_correct.sum()), len(is_correct)),
+            _mean(is_correct_real),
+            len(is_correct),
+            worst=(spec.classes[worst], shares[worst]),
+        )
     for attribute in spec.attributes:
-        place = spec.column_slices()[attribute.name]
+        columns = spec.column_slices()[attribute.name]
         errors, real_errors = (
-            _errors(attribute, rows["attributes"][:, place], outputs[:, k:][:, place],
-                    rows["known"][:, place].all(axis=1))
-            for rows, outputs in ((asked, said), (real, said_real))
-        )  # fmt: skip
+            _attribute_errors(
+                attribute,
+                rows["attributes"][:, columns],
+                predictions[:, k:][:, columns],
+                rows["known"][:, columns].all(axis=1),
+            )
+            for rows, predictions in sides
+        )
         if len(errors):
-            found[attribute.name] = _of_attribute(attribute, errors, real_errors)
-    return found
+            accuracies[attribute.name] = _summarise_errors(attribute, errors, real_errors)
+    return accuracies
 
 
-def _named(label: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Whether the category is the one of the label, bool, of the rows that have a label."""
-    known = label >= 0
-    return logits[known].argmax(axis=1) == label[known]
-
-
-def _errors(
-    attribute: Attribute, asked: np.ndarray, said: np.ndarray, known: np.ndarray
+def _attribute_errors(
+    attribute: Attribute, targets: np.ndarray, outputs: np.ndarray, known: np.ndarray
 ) -> np.ndarray:
-    """One error a known row: 0 or 1 of a category, absolute in its unit of a number or angle."""
-    asked, said = asked[known].astype(np.float64), said[known].astype(np.float64)
+    """One error for each known row: 0 or 1 of a category, absolute in the unit otherwise."""
+    targets, outputs = targets[known].astype(np.float64), outputs[known].astype(np.float64)
     if attribute.kind == "categorical":
-        return (asked.argmax(axis=1) != said.argmax(axis=1)).astype(np.float64)
+        return (targets.argmax(axis=1) != outputs.argmax(axis=1)).astype(np.float64)
     if attribute.kind == "number":
-        return np.abs(asked - said)[:, 0] * attribute.std
-    turns = [np.arctan2(columns[:, 0], columns[:, 1]) for columns in (asked, said)]
-    apart = np.abs(turns[0] - turns[1]) % (2 * np.pi)
-    return np.rad2deg(np.minimum(apart, 2 * np.pi - apart))
+        return np.abs(targets - outputs)[:, 0] * attribute.std
+    # Angles are stored as sine and cosine; the error is the shorter way around.
+    angles = [np.arctan2(columns[:, 0], columns[:, 1]) for columns in (targets, outputs)]
+    error = np.abs(angles[0] - angles[1]) % (2 * np.pi)
+    return np.rad2deg(np.minimum(error, 2 * np.pi - error))
 
 
-def _of_attribute(attribute: Attribute, errors: np.ndarray, real: np.ndarray) -> ConditionAccuracy:
+def _summarise_errors(
+    attribute: Attribute, errors: np.ndarray, real_errors: np.ndarray
+) -> ConditionAccuracy:
     n = len(errors)
     if attribute.kind == "categorical":
-        right = n - int(errors.sum())
-        return ConditionAccuracy(
-            "share", right / n, *interval.wilson_interval(right, n), 1 - _mean(real), n
-        )
+        num_correct = n - int(errors.sum())
+        low, high = interval.wilson_interval(num_correct, n)
+        return ConditionAccuracy("share", num_correct / n, low, high, 1 - _mean(real_errors), n)
     unit = "degrees" if attribute.kind == "angle" else attribute.unit
-    return ConditionAccuracy("error", *interval.normal_interval(errors), _mean(real), n, unit)
+    mean, low, high = interval.normal_interval(errors)
+    return ConditionAccuracy("error", mean, low, high, _mean(real_errors), n, unit)
 
 
 def _mean(values: np.ndarray) -> float:

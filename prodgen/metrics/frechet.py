@@ -1,7 +1,7 @@
 """The Frechet distance of two normal distributions, in float64 on the host.
 
 A distance of features estimates that of their distributions, and is biased upwards by about
-1 / n: two distances compare only between the same numbers of pictures.
+1 / n: two distances compare only between the same numbers of images.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ def moments(n: float, total: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray,
 
 @dataclass
 class Moments:
-    """What has been seen of a stream of rows of F features, enough for its mean and covariance.
+    """Running sums over a stream of rows of F features, for its mean and covariance.
 
     `total` [F] and `outer` [F, F] are the sums of the rows and of their outer products, float64,
-    after `shift` [F], the mean of the first rows, was taken off: a mean that is large beside the
-    deviation would otherwise cancel the digits of the covariance (Chan, Golub & LeVeque 1983).
+    after `shift` [F], the mean of the first rows, is subtracted. A mean that is large beside the
+    standard deviation would otherwise cost digits of the covariance (Chan, Golub & LeVeque 1983).
     """
 
     n: int
@@ -40,12 +40,12 @@ class Moments:
     outer: np.ndarray
 
     @classmethod
-    def of(cls, features: int) -> Moments:
-        """Nothing seen yet of rows of so many features."""
+    def empty(cls, features: int) -> Moments:
+        """Of no rows, each of so many features."""
         return cls(0, np.zeros(features), np.zeros(features), np.zeros((features, features)))
 
     def add(self, rows: np.ndarray) -> None:
-        """Take in rows [n, F] of any number type; n may be 0. ValueError for another shape."""
+        """Add rows [n, F] of any number type; n may be 0. ValueError for another shape."""
         rows = np.asarray(rows, np.float64)
         if rows.ndim != 2 or rows.shape[1] != len(self.shift):
             raise ValueError(f"expected rows [n, {len(self.shift)}], not {rows.shape}")
@@ -70,24 +70,24 @@ def min_full_rank_rows(features: int) -> int:
     return features + 1
 
 
-def require_two_rows(n: int, what: str = "pictures") -> None:
-    """BadData, saying how many are needed, where n rows have no covariance at all."""
+def require_two_rows(n: int, noun: str = "images") -> None:
+    """BadData where n rows are too few for any covariance."""
     if n < 2:
         raise BadData(
-            f"a Frechet distance needs at least 2 {what} on either side, not {n}",
-            f"give more {what}; for one that tells models apart, thousands",
+            f"a Frechet distance needs at least 2 {noun} in either set, not {n}",
+            f"give more {noun}; thousands are needed to compare models",
         )
 
 
-def sample_size_caution(n: int, features: int, what: str = "pictures") -> str:
-    """Words for a distance whose smaller side has n rows of so many features; "" if none are due.
+def sample_size_caution(n: int, features: int, noun: str = "images") -> str:
+    """The caution for a distance whose smaller set has n rows of so many features; "" if none.
 
-    Below `needed` a covariance is singular, and the distance measures n as much as the pictures.
+    Below `min_full_rank_rows` the distance depends on n as much as on the images.
     """
     if n >= min_full_rank_rows(features):
         return ""
     return (
-        f"{n} {what} are too few for {features} features: their covariance is singular, so the "
+        f"{n} {noun} are too few for {features} features: their covariance is singular, so the "
         f"distance is biased upwards; at least {min_full_rank_rows(features)} are needed, and only "
         "distances of as many compare"
     )
@@ -112,8 +112,9 @@ def distance(
 def feature_distance(rows: np.ndarray, others: np.ndarray) -> float:
     """The distance of features [N, F] and [M, F] of any number type; BadData of fewer than 2.
 
-    A side of no more rows than features is its own factor, C = X^T X / (N - 1) of its centred
-    rows: no covariance is formed, which is exact, and for 1,000 rows of 2,048 tens of times faster.
+    The centred rows X of a set with no more rows than features are themselves a factor of
+    C = X^T X / (N - 1). No covariance is formed, which is exact, and tens of times faster for
+    1,000 rows of 2,048 features.
     ValueError for rows of different widths; nan where a row is not finite.
     """
     if rows.ndim != 2 or rows.shape[1:] != others.shape[1:]:
@@ -124,7 +125,7 @@ def feature_distance(rows: np.ndarray, others: np.ndarray) -> float:
 
 
 class _Gaussian(NamedTuple):
-    """Mean [F] and covariance C of one side, as its trace and a factor [F, r], C = R R^T."""
+    """Mean [F] and covariance C of one set, as its trace and a factor [F, r], C = R R^T."""
 
     mean: np.ndarray
     trace: float
@@ -132,36 +133,38 @@ class _Gaussian(NamedTuple):
 
 
 def _fit_gaussian(rows: np.ndarray) -> _Gaussian:
-    """Of finite rows [n, F]."""
+    """The mean and covariance of finite rows [n, F]."""
     require_two_rows(len(rows))
     rows = np.asarray(rows, np.float64)
     mean = rows.mean(axis=0)
     centred = (rows - mean) / np.sqrt(len(rows) - 1)
-    few = len(rows) <= rows.shape[1]
-    factor = centred.T if few else _factorise(centred.T @ centred)
+    is_wide = len(rows) <= rows.shape[1]
+    factor = centred.T if is_wide else _factorise(centred.T @ centred)
     return _Gaussian(mean, float(np.square(centred).sum()), factor)
 
 
 def _gaussian_distance(one: _Gaussian, other: _Gaussian) -> float:
-    shared = np.linalg.svd(one.factor.T @ other.factor, compute_uv=False).sum()
-    spread = float(one.trace + other.trace - 2 * shared)
-    gap = float(np.square(one.mean - other.mean).sum())
-    return gap + max(spread, 0.0)  # equal covariances leave a rounding error of either sign
+    # The trace of (C1 C2)^(1/2).
+    root_trace = np.linalg.svd(one.factor.T @ other.factor, compute_uv=False).sum()
+    covariance_term = float(one.trace + other.trace - 2 * root_trace)
+    mean_term = float(np.square(one.mean - other.mean).sum())
+    # Equal covariances leave a rounding error of either sign.
+    return mean_term + max(covariance_term, 0.0)
 
 
 def _factorise(covariance: np.ndarray) -> np.ndarray:
     """R [F, r] with C = R R^T for a covariance [F, F] of numerical rank r.
 
-    Directions without variance are left out: their eigenvalues are rounding errors of about
-    1e-16, whose roots of 1e-8 would add up to errors that can be seen.
+    Directions without variance are left out. Their eigenvalues are rounding errors of about 1e-16,
+    and their roots of 1e-8 would add up to visible errors.
     """
-    nothing = len(covariance) * np.finfo(np.float64).eps
+    tolerance = len(covariance) * np.finfo(np.float64).eps
     try:
         root = np.linalg.cholesky(covariance)  # several times faster than eigenvectors
-        if np.diagonal(root).min() ** 2 > nothing * np.diagonal(covariance).max():
+        if np.diagonal(root).min() ** 2 > tolerance * np.diagonal(covariance).max():
             return root
     except np.linalg.LinAlgError:
         pass  # singular, or not quite symmetric positive
     values, vectors = np.linalg.eigh(covariance)
-    kept = values > nothing * max(values[-1], 0)
-    return vectors[:, kept] * np.sqrt(values[kept])
+    is_significant = values > tolerance * max(values[-1], 0)
+    return vectors[:, is_significant] * np.sqrt(values[is_significant])

@@ -22,9 +22,7 @@ from prodgen.photo import morphology, silhouette
 
 MAX_PIXELS = 40_000_000  # measuring takes some 60 bytes a pixel
 MIN_SIDE = 16
-MAX_COLOUR_SHIFT = (
-    12.0  # levels: a background farther from the asked colour is another one, and stays
-)
+MAX_COLOUR_SHIFT = 12.0  # levels: a background farther from the target is not repaired
 MAX_REPAIRABLE_STD = 6.0  # levels: an uneven background would show where it is cut
 
 

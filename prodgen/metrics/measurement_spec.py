@@ -1,9 +1,9 @@
-"""What a number stands on, so that only like is compared with like.
+"""The measurement spec of a number, so that only comparable numbers are compared.
 
-A Frechet distance depends on who looks, on how pictures are resized, on how many there are and
-which: the same generator gets 5 or 50. Every number therefore carries a `Passport`, and `gain`
-refuses to compare two whose passports differ. Beside the number stands its floor: what real
-pictures get against real pictures under the same passport.
+A Frechet distance depends on the extractor, on how images are resized, on their number and on which
+they are: the same generator gets 5 or 50. Every number therefore carries a `MeasurementSpec`, and
+`difference` refuses to compare two whose specs differ. Beside the number is its real baseline, the
+value of real images against real images under the same spec.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from prodgen.metrics.features import ExtractorIdentity
 class MeasurementSpec:
     """What a number was measured with and on.
 
-    metric: its name. extractor: who looked, None where nobody did. data: the digest of the real
-    pictures' store, or of a folder; split: which of them; real and fake: how many on either side;
-    seed: of everything drawn. options: what else the metric was given, such as ("k", 5).
+    metric: its name. extractor: of the features, None without any. data: the digest of the real
+    images' store, or of a folder; split: of these images; real and fake: the images in either set;
+    seed: of all random draws. options: of the metric, such as ("k", 5).
     """
 
     metric: str
@@ -37,29 +37,21 @@ class MeasurementSpec:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> MeasurementSpec:
-        """What `dataclasses.asdict` wrote, read back."""
-        who, options = record["extractor"], record["options"]
-        return cls(**{
-            **record,
-            "extractor": ExtractorIdentity(**who) if who else None,
-            "options": tuple((name, value) for name, value in options),
-        })  # fmt: skip
-
-    def differing_fields(self, other: MeasurementSpec) -> dict[str, tuple[Any, Any]]:
-        """The fields that differ, with both values."""
-        pairs = {
-            field.name: (getattr(self, field.name), getattr(other, field.name))
-            for field in dataclasses.fields(self)
+        """The spec that `dataclasses.asdict` turned into this record."""
+        extractor = record["extractor"]
+        fields = {
+            "extractor": ExtractorIdentity(**extractor) if extractor else None,
+            "options": tuple((name, value) for name, value in record["options"]),
         }
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+        return cls(**{**record, **fields})
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """A measured value, its 95 % interval (nan: not known), its floor and its passport.
+    """A value, its 95 % interval (nan: unknown), its real baseline and its measurement spec.
 
-    real_baseline: the value of real pictures under the same passport, nan where it has none, with
-    its own interval real_baseline_low, real_baseline_high. subject: what was measured, such as
+    real_baseline: the value of real images under the same spec, nan where there is none, with its
+    own interval real_baseline_low, real_baseline_high. subject: what was measured, such as
     "runs/gan-1a2b3c4d at step 5000". trained_with: the sha256 of extractors that the subject's
     training used. caution: what a reader must know, "" where nothing.
     """
@@ -78,30 +70,34 @@ class Measurement:
     @property
     def is_rankable(self) -> bool:
         """Whether it may rank its subject: not by an extractor that its training has used."""
-        who = self.measurement_spec.extractor
-        return who is None or not who.sha256 or who.sha256 not in self.trained_with
+        extractor = self.measurement_spec.extractor
+        if extractor is None or not extractor.sha256:
+            return True
+        return extractor.sha256 not in self.trained_with
 
 
 def describe_differences(one: MeasurementSpec, other: MeasurementSpec) -> str:
-    """What differs, in words; "" where nothing does."""
-    return "; ".join(f"{name}: {a} and {b}" for name, (a, b) in one.differing_fields(other).items())
+    """The fields that differ, in words; "" where none does."""
+    names = [field.name for field in dataclasses.fields(one)]
+    pairs = [(name, getattr(one, name), getattr(other, name)) for name in names]
+    return "; ".join(f"{name}: {a} and {b}" for name, a, b in pairs if a != b)
 
 
 def difference(one: Measurement, other: Measurement) -> float:
-    """one's value minus other's. UsageError where their passports differ, or where one is no rank.
+    """one's value minus other's; the metric defines whether more is better.
 
-    Whether more is better is the metric's to say.
+    UsageError where their specs differ, or where one is not rankable.
     """
-    if said := describe_differences(one.measurement_spec, other.measurement_spec):
+    if words := describe_differences(one.measurement_spec, other.measurement_spec):
         raise UsageError(
-            f"two numbers of different passports do not compare ({said})",
-            "measure both with the same extractor, pictures, counts and seed",
+            f"two numbers of different measurement specs do not compare ({words})",
+            "measure both with the same extractor, images, counts and seed",
         )
-    for number in (one, other):
-        if not number.is_rankable:
+    for measurement in (one, other):
+        if not measurement.is_rankable:
             raise UsageError(
-                f"{number.subject} was trained with {number.measurement_spec.extractor}, which "
-                "says nothing about how it ranks",
+                f"{measurement.subject} was trained with {measurement.measurement_spec.extractor}, "
+                "which therefore cannot rank it",
                 "measure it with another extractor",
             )
     return one.value - other.value

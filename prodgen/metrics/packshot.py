@@ -1,6 +1,6 @@
-"""What a set of packshots gets right: medians of the product measures, and its colours.
+"""The quality of a set of packshots: medians of the product measures, and colour differences.
 
-One picture's measures are those of metrics/product.py. Colours are compared as CIEDE2000.
+One image's measures are those of metrics/product.py. Colours are compared as CIEDE2000.
 """
 
 from __future__ import annotations
@@ -13,100 +13,110 @@ from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.metrics import product
 from prodgen.photo import colorimetry, dominant_colours, silhouette
 
-MAX_IMAGES = 200  # pictures of a set that are looked at: medians need no more
-COLOUR_ATTRIBUTES = ("colour", "color")  # of a categorical attribute that asks for a colour
-COLOUR_CHANNELS = ("colour_r", "colour_g", "colour_b")  # numbers that ask for one, of 255 or of 1
-MIN_COLOUR_EXAMPLES = 3  # real pictures that say what a colour's name looks like
-MAX_PALETTE_PIXELS = 200_000  # of all products, that a set's palette is made of
+MAX_IMAGES = 200  # of a set that are measured: medians need no more
+COLOUR_ATTRIBUTES = ("colour", "color")  # names of a categorical colour attribute
+COLOUR_CHANNELS = ("colour_r", "colour_g", "colour_b")  # numbers, of 255 or of 1
+MIN_COLOUR_EXAMPLES = 3  # real images that define a colour's name
+MAX_PALETTE_PIXELS = 200_000  # of a set's products, for its palette
 
 
-def summarise(pictures: np.ndarray) -> dict[str, float]:
-    """Medians over the pictures uint8 [N, R, R, C] that show a product, and their share, `shown`.
+def summarise(images: np.ndarray) -> dict[str, float]:
+    """Medians over the images uint8 [N, R, R, C] that show a product, and their share, `shown`.
 
     fill and area are shares of the frame, off_centre the larger offset as a share of the side,
-    white_mean levels from white, evenness and halo levels, blur pixels. Of the first 200 pictures;
-    nan where none is measurable. Pictures under 16 pixels a side: ValueError.
+    white_mean levels from white, evenness and halo levels, blur pixels. Of the first 200 images;
+    nan where none is measurable. Images under 16 pixels a side: ValueError.
     """
-    found = [product.measure(picture) for picture in pictures[:MAX_IMAGES]]
-    shown = [measures for measures in found if not measures.blank]
+    measures_of_all = [product.measure(image) for image in images[:MAX_IMAGES]]
+    with_product = [measures for measures in measures_of_all if not measures.blank]
     names = ("white_mean", "evenness", "fill", "area", "halo", "blur")
     return {
-        "shown": len(shown) / len(found),
-        "off_centre": _median([max(map(abs, measures.offset)) for measures in shown]),
-        **{name: _median([getattr(measures, name) for measures in shown]) for name in names},
+        "shown": len(with_product) / len(measures_of_all),
+        "off_centre": _median([max(map(abs, measures.offset)) for measures in with_product]),
+        **{name: _median([getattr(measures, name) for measures in with_product]) for name in names},
     }
 
 
 def colour_differences(
-    spec: Spec, pictures: np.ndarray, asked: Batch | None, real: Batch
+    spec: Spec, images: np.ndarray, conditions: Batch | None, real: Batch
 ) -> dict[str, float]:
-    """Colour differences, CIEDE2000, of pictures uint8 [N, R, R, 3].
+    """Colour differences, CIEDE2000, of images uint8 [N, R, R, 3].
 
-    `palette`: between the palettes of all products of the pictures and of the `real` ones.
-    `colour`: the median difference of a product's mean colour to the one `asked` for, where
-    conditions ask for any. nan or left out where there is nothing to compare.
+    `palette`: between the palettes of all products of the images and of the `real` ones.
+    `colour`: the median difference of a product's mean colour to the requested one, where the
+    `conditions` contain a colour. nan or left out where there is nothing to compare.
     """
-    mine, theirs = (
-        [product_pixels(x) for x in side[:MAX_IMAGES]] for side in (pictures, real["image"])
+    pixels, real_pixels = (
+        [product_pixels(image) for image in side[:MAX_IMAGES]] for side in (images, real["image"])
     )
-    found = {"palette": _palettes_apart(mine, theirs)}
-    if asked is not None and (wanted := _requested_colours(spec, asked, real, theirs)) is not None:
-        gaps = [
-            colorimetry.mean_colour_difference(pixels, rgb)
-            for pixels, rgb in zip(mine, wanted, strict=False)
-            if len(pixels) and np.isfinite(rgb).all()
-        ]
-        found["colour"] = _median(gaps)
-    return found
+    differences = {"palette": _palette_difference(pixels, real_pixels)}
+    if conditions is None:
+        return differences
+    colours = _requested_colours(spec, conditions, real, real_pixels)
+    if colours is not None:
+        differences["colour"] = _median([
+            colorimetry.mean_colour_difference(product, rgb)
+            for product, rgb in zip(pixels, colours, strict=False)
+            if len(product) and np.isfinite(rgb).all()
+        ])  # fmt: skip
+    return differences
 
 
-def product_pixels(picture: np.ndarray) -> np.ndarray:
-    """The pixels uint8 [n, 3] of the product in a picture uint8 [R, R, 3]; n is 0 without one."""
-    return picture[silhouette.find_silhouette(picture).mask]
+def product_pixels(image: np.ndarray) -> np.ndarray:
+    """The pixels uint8 [n, 3] of the product in an image uint8 [R, R, 3]; n is 0 without one."""
+    return image[silhouette.find_silhouette(image).mask]
 
 
-def _palettes_apart(mine: list[np.ndarray], theirs: list[np.ndarray]) -> float:
-    sides = [np.concatenate(side) for side in (mine, theirs)]
+def _palette_difference(pixels: list[np.ndarray], real_pixels: list[np.ndarray]) -> float:
+    """Between the palettes of two sets of products, pixels [n, 3] each; nan without products."""
+    sides = [np.concatenate(side) for side in (pixels, real_pixels)]
     if not all(map(len, sides)):
         return float("nan")
-    thinned = [side[:: -(-len(side) // MAX_PALETTE_PIXELS)] for side in sides]
-    return dominant_colours.palette_difference(*map(dominant_colours.extract_palette, thinned))
+    # Every k-th pixel: a palette needs no more.
+    samples = [side[:: -(-len(side) // MAX_PALETTE_PIXELS)] for side in sides]
+    return dominant_colours.palette_difference(*map(dominant_colours.extract_palette, samples))
 
 
 def _requested_colours(
-    spec: Spec, asked: Batch, real: Batch, theirs: list[np.ndarray]
+    spec: Spec, conditions: Batch, real: Batch, real_pixels: list[np.ndarray]
 ) -> np.ndarray | None:
-    """The sRGB colour float [N, 3] that each condition asks for, nan for none; None: none at all.
+    """The requested sRGB colours float [N, 3], nan where unknown; None without colour attributes.
 
-    A name of a colour means the mean colour of the real products that carry it.
+    A colour's name stands for the mean colour of the real products of that name.
     """
-    place = {attribute.name: attribute for attribute in spec.attributes}
-    if all(name in place and place[name].kind == "number" for name in COLOUR_CHANNELS):
-        wanted, owned = (
-            np.stack([_numbers(spec, place[name], side) for name in COLOUR_CHANNELS], axis=1)
-            for side in (asked, real)
+    attributes = {attribute.name: attribute for attribute in spec.attributes}
+    if all(name in attributes and attributes[name].kind == "number" for name in COLOUR_CHANNELS):
+        colours, real_colours = (
+            np.stack([_decode(spec, attributes[name], side) for name in COLOUR_CHANNELS], axis=1)
+            for side in (conditions, real)
         )
-        return wanted * (255 if np.nanmax(owned, initial=0) <= 1 else 1)
-    named = next((place[name] for name in COLOUR_ATTRIBUTES if name in place), None)
-    if named is None or named.kind != "categorical":
+        return colours * (255 if np.nanmax(real_colours, initial=0) <= 1 else 1)
+    attribute = next((attributes[name] for name in COLOUR_ATTRIBUTES if name in attributes), None)
+    if attribute is None or attribute.kind != "categorical":
         return None
-    columns = spec.column_slices()[named.name]
-    owners = real["attributes"][: len(theirs), columns] * real["known"][: len(theirs), columns]
-    means = np.full((len(named.values), 3), np.nan)
-    for value in range(len(named.values)):
-        owned = [x.mean(axis=0) for x, o in zip(theirs, owners, strict=True) if o[value] and len(x)]
-        if len(owned) >= MIN_COLOUR_EXAMPLES:
-            means[value] = np.mean(owned, axis=0)
-    found = means[asked["attributes"][:, columns].argmax(axis=1)]
-    return np.where(asked["known"][:, columns].all(axis=1)[:, None], found, np.nan)
+    # The mean colour of the real products of each name, nan where they are too few.
+    columns, count = spec.column_slices()[attribute.name], len(real_pixels)
+    one_hot = real["attributes"][:count, columns] * real["known"][:count, columns]
+    means = np.full((len(attribute.values), 3), np.nan)
+    for value in range(len(attribute.values)):
+        colours = [
+            pixels.mean(axis=0)
+            for pixels, row in zip(real_pixels, one_hot, strict=True)
+            if row[value] and len(pixels)
+        ]
+        if len(colours) >= MIN_COLOUR_EXAMPLES:
+            means[value] = np.mean(colours, axis=0)
+    colours = means[conditions["attributes"][:, columns].argmax(axis=1)]
+    return np.where(conditions["known"][:, columns].all(axis=1)[:, None], colours, np.nan)
 
 
-def _numbers(spec: Spec, attribute: Attribute, asked: Batch) -> np.ndarray:
+def _decode(spec: Spec, attribute: Attribute, conditions: Batch) -> np.ndarray:
+    """The values float [N] of a number in its own unit, nan where unknown."""
     (column,) = range(*spec.column_slices()[attribute.name].indices(spec.num_columns))
-    value = asked["attributes"][:, column] * attribute.std + attribute.mean
-    return np.where(asked["known"][:, column], value, np.nan)
+    value = conditions["attributes"][:, column] * attribute.std + attribute.mean
+    return np.where(conditions["known"][:, column], value, np.nan)
 
 
 def _median(values: Sequence[float]) -> float:
-    known = [value for value in values if not np.isnan(value)]
-    return float(np.median(known)) if known else float("nan")
+    finite = [value for value in values if not np.isnan(value)]
+    return float(np.median(finite)) if finite else float("nan")

@@ -17,9 +17,7 @@ from prodgen.photo.morphology import bounding_box, dilate
 
 MIN_HALO_LEVELS = 4.0  # levels: a weaker line around the product is nobody's halo
 MIN_DROP_DB = 8.0  # dB under the bands below: enlargement falls lower, a picture's own edges do not
-HALO_GRID_CELLS = (
-    8  # a side: large enough for a texture to cancel out, small enough for a product's parts
-)
+HALO_GRID_CELLS = 8  # a side: textures cancel out, a product's parts do not
 MAX_MEASURED_SIDE = 1500  # pixels a side
 NUM_BANDS = 96  # of the spectrum, from 0 to Nyquist
 LUMA_WEIGHTS = np.float32([0.299, 0.587, 0.114])  # ITU-R 601

@@ -1,4 +1,4 @@
-"""How near a reconstruction is to its picture: PSNR and SSIM, one value per example."""
+"""The quality of a reconstruction: PSNR and SSIM, one value per example."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ import numpy as np
 
 from prodgen.core.types import Array
 
-WINDOW_SIZE, WINDOW_STD = 11, 1.5  # SSIM's Gaussian window (Wang et al. 2004)
+WINDOW_SIZE, WINDOW_STD = 11, 1.5  # pixels: SSIM's Gaussian window (Wang et al. 2004)
 
 
 def psnr(image: Array, other: Array) -> Array:
-    """Peak signal-to-noise ratio [B] in dB of pictures float [B, H, W, C] in [-1, 1].
+    """Peak signal-to-noise ratio [B] in dB of images float [B, H, W, C] in [-1, 1].
 
-    10 log10(2^2 / MSE), capped at 100 dB for identical pictures.
+    10 log10(2^2 / MSE), capped at 100 dB for identical images.
     """
     return psnr_from_mse(jnp.mean(jnp.square(image - other), axis=(1, 2, 3)))
 
 
 def psnr_from_mse(error: Array) -> Array:
-    """PSNR [B] of mean squared errors [B] of pictures in [-1, 1]."""
+    """PSNR [B] of mean squared errors [B] of images in [-1, 1]."""
     return 10 * jnp.log10(4.0 / jnp.maximum(error, 4e-10))
 
 
-def _blur(x: Array) -> Array:
+def _local_mean(x: Array) -> Array:
     """The Gaussian window's local mean, valid positions only; x [B, H, W, C].
 
     A sum of shifted slices: as fast as a depthwise convolution and twice differentiable.
@@ -41,16 +41,16 @@ def _blur(x: Array) -> Array:
 
 
 def ssim(image: Array, other: Array) -> Array:
-    """Structural similarity [B] of pictures float [B, H, W, C] in [-1, 1], H and W at least 11.
+    """Structural similarity [B] of images float [B, H, W, C] in [-1, 1], H and W at least 11.
 
     Wang et al. 2004, eq. 13, with their constants for a dynamic range of 2, Gaussian window of 11
     pixels and population covariances, averaged over valid positions and channels.
     """
     c1, c2 = (0.01 * 2) ** 2, (0.03 * 2) ** 2
-    mean_a, mean_b = _blur(image), _blur(other)
-    var_a = _blur(image * image) - mean_a**2
-    var_b = _blur(other * other) - mean_b**2
-    covariance = _blur(image * other) - mean_a * mean_b
-    top = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    bottom = (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
-    return jnp.mean(top / bottom, axis=(1, 2, 3))
+    mean_a, mean_b = _local_mean(image), _local_mean(other)
+    var_a = _local_mean(image * image) - mean_a**2
+    var_b = _local_mean(other * other) - mean_b**2
+    covariance = _local_mean(image * other) - mean_a * mean_b
+    numerator = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
+    denominator = (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    return jnp.mean(numerator / denominator, axis=(1, 2, 3))

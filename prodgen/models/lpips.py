@@ -31,10 +31,7 @@ Params = dict[str, Any]
 
 ALEXNET_SHA256 = "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"
 VGG16_SHA256 = "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"
-INPUT_SHIFT, INPUT_SCALE = (
-    (-0.030, -0.088, -0.188),
-    (0.458, 0.448, 0.450),
-)  # ImageNet's, for [-1, 1]
+INPUT_SHIFT, INPUT_SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)  # for [-1, 1]
 MIN_SIDE = 64  # pixels a side
 NORM_EPSILON = 1e-10
 

@@ -69,7 +69,7 @@ def test_moments_are_numpys():
 @pytest.mark.parametrize("shift", [0.0, 1e6])
 def test_a_stream_has_the_moments_of_all_its_rows(shift):
     rows = features(300, shift=shift)
-    stream = frechet.Moments.of(24)
+    stream = frechet.Moments.empty(24)
     for part in np.split(rows, [0, 1, 90, 200]):  # an empty part, a single row
         stream.add(part)
     mean, covariance = stream.result()
@@ -80,19 +80,19 @@ def test_a_stream_has_the_moments_of_all_its_rows(shift):
 
 def test_a_stream_takes_float32_in_but_sums_in_float64():
     rows = (features(200) + 1e3).astype(np.float32)
-    stream = frechet.Moments.of(24)
+    stream = frechet.Moments.empty(24)
     stream.add(rows)
     np.testing.assert_allclose(stream.result()[1], np.cov(rows.astype(np.float64).T), rtol=1e-9)
 
 
 def test_a_stream_refuses_rows_of_another_width():
     with pytest.raises(ValueError, match=r"rows \[n, 24\], not \(3, 23\)"):
-        frechet.Moments.of(24).add(np.zeros((3, 23)))
+        frechet.Moments.empty(24).add(np.zeros((3, 23)))
 
 
 @pytest.mark.parametrize("n", [0, 1])
 def test_too_few_pictures_are_named(n):
-    stream = frechet.Moments.of(24)
+    stream = frechet.Moments.empty(24)
     stream.add(features(n))
     with pytest.raises(BadData, match=f"at least 2 pictures on either side, not {n}"):
         stream.result()

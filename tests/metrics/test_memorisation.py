@@ -90,7 +90,7 @@ def copied(products):
     features[list(where)] = np.random.default_rng(0).normal(128, 40, features[list(where)].shape)
     samples = pictures_of(image, features)
     report = memorisation.examine(
-        samples, *map(pictures_of, (training, held_back)), most=len(where) + 4
+        samples, *map(pictures_of, (training, held_back)), max_pairs=len(where) + 4
     )
     return report, image, where
 
@@ -102,7 +102,7 @@ def test_fresh_products_are_not_accused(honest):
     assert abs(honest.authenticity - honest.held_back_authenticity) < 0.15
     said = memorisation.describe_verdict(honest)
     assert said.startswith(f"None of {FRESH} samples is a copy")
-    assert f"{honest.line:.4f}" in said and "no nearer to training pictures" in said
+    assert f"{honest.line:.4f}" in said and "no nearer to training images" in said
 
 
 def test_every_planted_copy_is_caught_and_nothing_else(copied):
@@ -113,8 +113,8 @@ def test_every_planted_copy_is_caught_and_nothing_else(copied):
     assert report.copies == len(where) / FRESH
     assert all(f.by_features != f.training for f in report.findings[:6])
     said = memorisation.describe_verdict(report)
-    assert f"{len(where)} of {FRESH} samples (37.5%) are copies of training pictures" in said
-    assert "happen to look alike" not in said
+    assert f"{len(where)} of {FRESH} samples (37.5%) are copies of training images" in said
+    assert "alike by chance" not in said
 
 
 def test_a_finding_says_how_a_copy_was_changed(copied):
@@ -174,8 +174,9 @@ def test_a_generator_that_repeats_itself_is_seen():
     repeated = np.stack([brighter(i % 3 - 1)(few[i % 8]) for i in range(48)])
     report = memorisation.examine(*map(pictures_of, (repeated, real[:140], real[140:])))
     assert report.repeats == 1 and report.training_repeats == 0 and report.copies == 0
-    assert "repeats itself: 100.0% of the samples have a twin" in memorisation.describe_verdict(
-        report
+    assert (
+        "repeats itself: 100.0% of the samples have a near duplicate"
+        in memorisation.describe_verdict(report)
     )
     assert report == memorisation.examine(*map(pictures_of, (repeated, real[:140], real[140:])))
 
@@ -239,10 +240,10 @@ def test_the_verdict_counts_in_words(honest):
     one = dataclasses.replace(honest, copies=1 / FRESH, held_back_copies=0.0)
     said = memorisation.describe_verdict(one)
     assert f"1 of {FRESH} samples (1.0%) is a copy of training" in said
-    assert "happen to look alike" in said
+    assert "alike by chance" in said
     heart = dataclasses.replace(honest, gap=1.2, gap_low=1.1, gap_high=1.3)
-    assert "20.0% nearer to training pictures" in memorisation.describe_verdict(heart)
-    assert "by heart" in memorisation.describe_verdict(heart)
+    assert "20.0% nearer to training images" in memorisation.describe_verdict(heart)
+    assert "memorise" in memorisation.describe_verdict(heart)
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -38,7 +38,7 @@ def test_a_number_says_what_it_stands_on():
     assert (passport.metric, passport.real, passport.fake) == ("recall", 30, 20)
     assert passport.options == (("k", 5),) and passport.extractor == PASS.extractor
     assert found["recall"].subject == "runs/x" and found["recall"].trained_with == ("ab",)
-    assert found["recall"].caution == "the floor is that of 10 pictures, not of 20"
+    assert found["recall"].caution == "the real baseline is that of 10 images, not of 20"
 
 
 def test_too_few_pictures_for_a_covariance_are_a_caution():
