@@ -52,7 +52,7 @@ MORE = {
 def products(side):
     """(known, fresh) renders of the catalogue."""
     items = Catalogue(KNOWN + FRESH, side).stream(0, KNOWN + FRESH)
-    return np.split(np.stack([item.picture[..., :3] for item in items]), [KNOWN])
+    return np.split(np.stack([item.image[..., :3] for item in items]), [KNOWN])
 
 
 SHAPES = [  # side and channels; by day a small grey one and a large one in colour
