@@ -66,7 +66,7 @@ def time_frechet(rows: int, width: int, rounds: int) -> dict[str, float]:
     sides = [rng.normal(size=(rows, width)) * std for _ in range(2)]
     moments = []
     for side in sides:
-        accumulator = frechet.Moments.of(width)
+        accumulator = frechet.Moments.empty(width)
         accumulator.add(side)
         moments += accumulator.result()
     return {

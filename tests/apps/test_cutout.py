@@ -23,7 +23,7 @@ ALPHA = disc(180, 55, softness=2, right=12)
 
 def scene(alpha=ALPHA, ground=(210, 205, 200)):
     side = alpha.shape[0]
-    return photo(cloth(side, (50, 80, 150)), alpha, lit_background(side, ground, fall=15))
+    return photo(cloth(side, (50, 80, 150)), alpha, lit_background(side, ground, falloff=15))
 
 
 def ask(images, out, **options):

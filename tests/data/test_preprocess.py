@@ -13,7 +13,7 @@ from tests.photo.scenes import cloth, disc, lit_background, overlap, photo
 
 def scene(right=0, radius=40, side=160, rgb=(150, 160, 175)):
     alpha = disc(side, radius, softness=2, right=right)
-    return photo(cloth(side, (190, 50, 60)), alpha, lit_background(side, rgb, fall=15))
+    return photo(cloth(side, (190, 50, 60)), alpha, lit_background(side, rgb, falloff=15))
 
 
 @pytest.fixture
