@@ -43,9 +43,9 @@ SHEET_COLUMNS = 10
 class DescentInverter(Inverter):
     """Gradient descent alone, from the mean of the prior."""
 
-    def initial_latents(self, pictures: np.ndarray, conditions: Batch) -> np.ndarray:
+    def initial_latents(self, images: np.ndarray, conditions: Batch) -> np.ndarray:
         """Zeros float32 [N, Z]."""
-        return np.zeros((len(pictures), self.model.config.model.latent), np.float32)
+        return np.zeros((len(images), self.model.config.model.latent), np.float32)
 
 
 def reconstruct(real: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:

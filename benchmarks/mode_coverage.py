@@ -1,12 +1,13 @@
-"""How many modes does a GAN find? The plain game against the one of configs/gan.py.
+"""Count the modes that a GAN covers, with the non-saturating loss and that of configs/gan.py.
 
 python benchmarks/mode_coverage.py --task=grid --out=grid.png
 python benchmarks/mode_coverage.py --task=stacked --data=FOLDER --out=stacked.png
 
-Both tasks train the same network twice, with the same budget: with the non-saturating loss alone,
-and with the relativistic loss, R1 and R2. The grid is 25 Gaussians in the plane and small dense
-networks; stacked are three pictures of Fashion-MNIST as the channels of one, 10^3 modes, and the
-networks of --config. FOLDER holds the four files `*-ubyte.gz`. Prints JSON, draws --out.
+Both tasks train the same network twice with the same number of steps: with the non-saturating loss
+alone, and with the relativistic loss, R1 and R2. The grid has 25 Gaussians in the plane and small
+dense networks. The stacked task has three images of Fashion-MNIST as the channels of one image,
+10^3 modes, and the networks of --config. FOLDER holds the four files `*-ubyte.gz`. Prints JSON;
+--out draws samples.
 """
 
 import itertools
@@ -34,12 +35,12 @@ from prodgen.report.plots import ACCENT, GRID, INK
 from prodgen.steps.discriminator import adversarial_loss
 
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("task", "grid", ["grid", "stacked"], "What is to be learned.")
+flags.DEFINE_enum("task", "grid", ["grid", "stacked"], "The distribution to learn.")
 flags.DEFINE_integer("steps", 10_000, "Training steps of each network.")
 flags.DEFINE_string("data", "", "stacked: the folder with the files of Fashion-MNIST.")
-flags.DEFINE_string("out", "", "The picture, a PNG; none without.")
+flags.DEFINE_string("out", "", "The PNG file of a figure; optional.")
 
-ALWAYS = {"loss.label_smoothing": 0.0}
+COMMON_FIELDS = {"loss.label_smoothing": 0.0}
 SETTINGS = {
     "plain": {"loss.adversarial": "nonsaturating", "loss.penalty": "none"},
     "relativistic, R1 + R2": {"loss.adversarial": "relativistic", "loss.penalty": "r1_r2"},
@@ -47,10 +48,12 @@ SETTINGS = {
 COLOURS = dict(zip(SETTINGS, (INK, ACCENT), strict=True))
 
 CENTRES = np.stack(np.meshgrid(*[np.arange(-2.0, 3.0)] * 2), -1).reshape(-1, 2)
-DEVIATION, LATENT, BATCH = 0.05, 8, 256
-RATE, GAMMA = 1e-3, 0.02  # a steep D is needed here: deviations are a twentieth of a picture's
-SAMPLES, FEWEST = 2500, 20  # a mode counts with so many of the samples within 3 deviations
-MARKS = 40  # how often the modes are counted during training
+STD, LATENT_SIZE, BATCH_SIZE = 0.05, 8, 256
+LEARNING_RATE = 1e-3
+GAMMA = 0.02  # small, since D must be steep: modes are 20 times narrower than images' variation
+NUM_SAMPLES = 2500
+MIN_MODE_SAMPLES = 20  # samples within 3 STD with which a mode counts as covered
+NUM_MEASUREMENTS = 40  # during training
 
 
 class Dense(nn.Module):
@@ -66,124 +69,124 @@ class Dense(nn.Module):
         return nn.Dense(int(np.prod(self.shape)))(x).reshape(-1, *self.shape)
 
 
-def settings(config: ConfigDict, steps: int) -> dict[str, ConfigDict]:
-    """The config in each of the SETTINGS, and of a length."""
-    found = {}
+def make_configs(config: ConfigDict, steps: int) -> dict[str, ConfigDict]:
+    """The config with each of the SETTINGS and a number of steps."""
+    configs = {}
     for name, fields in SETTINGS.items():
-        own = ConfigDict(config.to_dict())
-        for field, value in (ALWAYS | fields | {"train.num_steps": steps}).items():
-            set_field(own, field, value)
-        found[name] = validate(own).lock()
-    return found
+        copy = ConfigDict(config.to_dict())
+        for field, value in (COMMON_FIELDS | fields | {"train.num_steps": steps}).items():
+            set_field(copy, field, value)
+        configs[name] = validate(copy).lock()
+    return configs
 
 
-def grid_points(key, count: int):
-    """Points of the grid as pictures [count, 1, 2, 1], which is what a penalty takes."""
-    chosen, noise = jax.random.split(key)
-    centre = jnp.asarray(CENTRES)[jax.random.randint(chosen, (count,), 0, len(CENTRES))]
-    return (centre + DEVIATION * jax.random.normal(noise, (count, 2)))[:, None, :, None]
+def sample_grid(key, count: int):
+    """Samples of the grid as images [count, 1, 2, 1], the shape that a penalty takes."""
+    mode_key, noise_key = jax.random.split(key)
+    centre = jnp.asarray(CENTRES)[jax.random.randint(mode_key, (count,), 0, len(CENTRES))]
+    return (centre + STD * jax.random.normal(noise_key, (count, 2)))[:, None, :, None]
 
 
 def train_on_grid(config: ConfigDict, seeds: int) -> list[tuple[np.ndarray, list[dict]]]:
-    """For each seed (samples [SAMPLES, 2] at the end, their facts at each of the marks)."""
-    rules, steep = adversarial_loss(config), config.loss.penalty != "none"
-    gamma_of = optax.cosine_decay_schedule(GAMMA, config.train.num_steps, alpha=0.1)
-    rate = optax.cosine_decay_schedule(RATE, config.train.num_steps)
-    rule = optax.adam(rate, b1=0.0 if steep else 0.5, b2=0.99)
+    """For each seed: final samples [NUM_SAMPLES, 2], and the measurements during training."""
+    loss, has_penalty = adversarial_loss(config), config.loss.penalty != "none"
+    gamma_schedule = optax.cosine_decay_schedule(GAMMA, config.train.num_steps, alpha=0.1)
+    lr_schedule = optax.cosine_decay_schedule(LEARNING_RATE, config.train.num_steps)
+    optimiser = optax.adam(lr_schedule, b1=0.0 if has_penalty else 0.5, b2=0.99)
     generator, discriminator = Dense((1, 2, 1)), Dense(())
 
-    def drawn(key):
-        for_real, for_noise = jax.random.split(key)
-        return grid_points(for_real, BATCH), jax.random.normal(for_noise, (BATCH, LATENT))
+    def sample_inputs(key):
+        real_key, noise_key = jax.random.split(key)
+        return sample_grid(for_real, BATCH_SIZE), jax.random.normal(
+            for_noise, (BATCH_SIZE, LATENT_SIZE)
+        )
 
     def loss_d(d, g, key, gamma):
-        real, noise = drawn(key)
-        sides = real, generator.apply(g, noise)
-        if not steep:
-            return rules.discriminator_loss(
-                *(discriminator.apply(d, side) for side in sides)
-            ).mean()
-        judge = lambda pictures: discriminator.apply(d, pictures)  # noqa: E731
-        logits, squares = zip(
-            *(penalties.logits_and_grad_sq_norm(judge, side) for side in sides), strict=True
+        real, noise = sample_inputs(key)
+        inputs = real, generator.apply(g, noise)
+        if not has_penalty:
+            return loss.discriminator_loss(*(discriminator.apply(d, x) for x in inputs)).mean()
+        apply = lambda images: discriminator.apply(d, images)  # noqa: E731
+        logits, sq_norms = zip(
+            *(penalties.logits_and_grad_sq_norm(apply, x) for x in inputs), strict=True
         )
-        slopes = sum(penalties.zero_centred_penalty(square, gamma) for square in squares)
-        return (rules.discriminator_loss(*logits) + slopes).mean()
+        penalty = sum(penalties.zero_centred_penalty(sq_norm, gamma) for sq_norm in sq_norms)
+        return (loss.discriminator_loss(*logits) + penalty).mean()
 
     def loss_g(g, d, key):
-        real, noise = drawn(key)
+        real, noise = sample_inputs(key)
         logits = discriminator.apply(d, real), discriminator.apply(d, generator.apply(g, noise))
-        return rules.generator_loss(*logits).mean()
+        return loss.generator_loss(*logits).mean()
 
     @jax.jit
-    def start(key):
-        for_g, for_d = jax.random.split(key)
-        g = generator.init(for_g, jnp.zeros((1, LATENT)))
-        d = discriminator.init(for_d, jnp.zeros((1, 1, 2, 1)))
-        return (g, d), (rule.init(g), rule.init(d))
+    def init(key):
+        g_key, d_key = jax.random.split(key)
+        g = generator.init(g_key, jnp.zeros((1, LATENT_SIZE)))
+        d = discriminator.init(d_key, jnp.zeros((1, 1, 2, 1)))
+        return (g, d), (optimiser.init(g), optimiser.init(d))
 
     def step(t, state, key):
         (g, d), (opt_g, opt_d) = state
-        first, second = jax.random.split(jax.random.fold_in(key, t))
-        moved, opt_d = rule.update(jax.grad(loss_d)(d, g, first, gamma_of(t)), opt_d)
-        d = optax.apply_updates(d, moved)
-        moved, opt_g = rule.update(jax.grad(loss_g)(g, d, second), opt_g)
-        return (optax.apply_updates(g, moved), d), (opt_g, opt_d)
+        d_key, g_key = jax.random.split(jax.random.fold_in(key, t))
+        updates, opt_d = optimiser.update(jax.grad(loss_d)(d, g, d_key, gamma_schedule(t)), opt_d)
+        d = optax.apply_updates(d, updates)
+        updates, opt_g = optimiser.update(jax.grad(loss_g)(g, d, g_key), opt_g)
+        return (optax.apply_updates(g, updates), d), (opt_g, opt_d)
 
     @jax.jit
-    def advance(state, for_steps, for_samples, begin, end):
-        state = jax.lax.fori_loop(begin, end, lambda t, state: step(t, state, for_steps), state)
-        noise = jax.random.normal(for_samples, (SAMPLES, LATENT))
+    def advance(state, step_key, sample_key, begin, end):
+        state = jax.lax.fori_loop(begin, end, lambda t, state: step(t, state, step_key), state)
+        noise = jax.random.normal(sample_key, (NUM_SAMPLES, LATENT_SIZE))
         return state, generator.apply(state[0][0], noise)[:, 0, :, 0]
 
-    marks = np.linspace(0, config.train.num_steps, MARKS + 1).astype(np.int32)
+    measured_steps = np.linspace(0, config.train.num_steps, NUM_MEASUREMENTS + 1).astype(np.int32)
     results = []
     for seed in range(seeds):
-        first, *keys = jax.random.split(jax.random.key(seed), 3)
-        state, facts = start(first), []
-        for begin, end in itertools.pairwise(marks):
-            state, made = advance(state, *keys, begin, end)
-            facts.append({"step": int(end), **grid_facts(np.asarray(made))})
-        results.append((np.asarray(made), facts))
+        init_key, *keys = jax.random.split(jax.random.key(seed), 3)
+        state, history = init(init_key), []
+        for begin, end in itertools.pairwise(measured_steps):
+            state, samples = advance(state, *keys, begin, end)
+            history.append({"step": int(end), **measure_grid(np.asarray(samples))})
+        results.append((np.asarray(samples), history))
     return results
 
 
-def grid_facts(samples: np.ndarray) -> dict[str, float]:
-    """Modes covered, the share of samples near a centre, KL(samples' modes || uniform) in nats."""
-    gaps = np.linalg.norm(samples[:, None] - CENTRES, axis=-1)
-    nearest, good = gaps.argmin(1), gaps.min(1) < 3 * DEVIATION
-    counts = np.bincount(nearest[good], minlength=len(CENTRES))
+def measure_grid(samples: np.ndarray) -> dict[str, float]:
+    """Covered modes, the share of samples near a centre, KL(samples' modes || uniform) in nats."""
+    distances = np.linalg.norm(samples[:, None] - CENTRES, axis=-1)
+    nearest, is_near = distances.argmin(1), distances.min(1) < 3 * STD
+    counts = np.bincount(nearest[is_near], minlength=len(CENTRES))
     return {
-        "modes": int((counts >= FEWEST).sum()),
-        "quality": float(good.mean()),
-        "reverse_kl": stacked_modes.from_uniform(np.bincount(nearest, minlength=len(CENTRES))),
+        "modes": int((counts >= MIN_MODE_SAMPLES).sum()),
+        "quality": float(is_near.mean()),
+        "reverse_kl": stacked_modes.kl_to_uniform(np.bincount(nearest, minlength=len(CENTRES))),
     }
 
 
-def grid(chosen: dict[str, ConfigDict], out: str, seeds: int = 3) -> dict:
-    """Each setting's facts at the end of training, by seed."""
-    found, samples, courses = {}, {}, {}
-    for name, config in chosen.items():
-        results = train_on_grid(config, seeds)
-        samples[name], courses[name] = results[0][0], [facts for _, facts in results]
-        ends = [facts[-1] for facts in courses[name]]
-        found[name] = {key: [end[key] for end in ends] for key in ends[0] if key != "step"}
+def run_grid(configs: dict[str, ConfigDict], out: str, seeds: int = 3) -> dict:
+    """The final measurements of each setting, by seed."""
+    results, samples, histories = {}, {}, {}
+    for name, config in configs.items():
+        runs = train_on_grid(config, seeds)
+        samples[name], histories[name] = runs[0][0], [history for _, history in runs]
+        last = [history[-1] for history in histories[name]]
+        results[name] = {key: [x[key] for x in last] for key in last[0] if key != "step"}
     if out:
-        draw_grid(samples, courses, Path(out))
-    return found
+        draw_grid(samples, histories, Path(out))
+    return results
 
 
-def draw_grid(samples: dict, courses: dict, out: Path) -> None:
-    """Real points, each setting's samples of the first seed, and modes over steps."""
-    real = np.asarray(grid_points(jax.random.key(0), SAMPLES))[:, 0, :, 0]
+def draw_grid(samples: dict, histories: dict, out: Path) -> None:
+    """Draw real samples, samples of each setting's first seed, and the covered modes by step."""
+    real = np.asarray(sample_grid(jax.random.key(0), NUM_SAMPLES))[:, 0, :, 0]
     figure, axes = plt.subplots(1, 4, figsize=(13.6, 3.4))
     for axis, (name, points) in zip(axes, ({"real": real} | samples).items(), strict=False):
         axis.scatter(*points.T, s=2, lw=0, color=COLOURS.get(name, INK))
         axis.set(xlim=(-2.6, 2.6), ylim=(-2.6, 2.6), aspect="equal")
         axis.set_title(name, fontsize=10, color=INK, loc="left")
-    for name, course in courses.items():
-        steps = [mark["step"] for mark in course[0]]
-        modes = np.array([[mark["modes"] for mark in seed] for seed in course])
+    for name, runs in histories.items():
+        steps = [x["step"] for x in runs[0]]
+        modes = np.array([[x["modes"] for x in history] for history in runs])
         axes[3].fill_between(
             steps, modes.min(0), modes.max(0), color=COLOURS[name], alpha=0.2, lw=0
         )
@@ -203,16 +206,16 @@ def draw_grid(samples: dict, courses: dict, out: Path) -> None:
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split_config_flags(argv)
+    config_name, overrides, rest = commandline.split_config_flags(argv)
     commandline.parse_flags(rest)
-    config = commandline.read_config(chosen or "configs/gan.py", overrides)
+    config = commandline.read_config(config_name or "configs/gan.py", overrides)
     device_mesh.initialise_jax(config)
-    both = settings(config, FLAGS.steps)
+    configs = make_configs(config, FLAGS.steps)
     if FLAGS.task == "grid":
-        found = grid(both, FLAGS.out)
+        results = run_grid(configs, FLAGS.out)
     else:
-        found = stacked_modes.stacked(both, Path(FLAGS.data), FLAGS.out)
-    print(json.dumps({"task": FLAGS.task, "steps": FLAGS.steps, **found}, indent=1))
+        results = stacked_modes.run_stacked(configs, Path(FLAGS.data), FLAGS.out)
+    print(json.dumps({"task": FLAGS.task, "steps": FLAGS.steps, **results}, indent=1))
 
 
 if __name__ == "__main__":

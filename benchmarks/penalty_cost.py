@@ -1,10 +1,10 @@
-"""What do gradient penalties cost? A step with R1, and one with R1 and R2, against one without.
+"""Measure the cost of gradient penalties: steps with R1, and with R1 and R2, against one without.
 
 python benchmarks/penalty_cost.py [--config=configs/gan.py] [--rounds=5] [--steps=10]
 
-The three steps take turns in one process, so that a disturbance meets all of them; the ratio is
-taken within each round, and the median over the rounds counts. A lazy penalty pays its share:
-with R = ratio and a penalty on every n-th step, training takes (R + n - 1) / n times as long.
+The three steps alternate in one process, so that a disturbance affects all of them. The ratio is
+computed within each round, and the median over the rounds counts. With the ratio R and a lazy
+penalty on every n-th step, training takes (R + n - 1) / n times as long.
 """
 
 import json
@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import throughput  # with its flags --rounds and --steps
+from benchmarks import throughput  # defines the flags --rounds and --steps
 from prodgen.cli import commandline
 from prodgen.config import set_field, validate
 from prodgen.core.errors import UsageError
@@ -30,43 +30,44 @@ FLAGS = flags.FLAGS
 PENALTIES = ("none", "r1", "r1_r2")
 
 
-def penalised(config: ConfigDict, penalty: str) -> ConfigDict:
-    """The config with a penalty on every step."""
-    own = ConfigDict(config.to_dict())
-    set_field(own, "loss.penalty", penalty)
-    set_field(own, "loss.penalty_every", 1)
-    return validate(own).lock()
+def set_penalty(config: ConfigDict, penalty: str) -> ConfigDict:
+    """A copy of the config with a penalty on every step."""
+    copy = ConfigDict(config.to_dict())
+    set_field(copy, "loss.penalty", penalty)
+    set_field(copy, "loss.penalty_every", 1)
+    return validate(copy).lock()
 
 
 def measure(config: ConfigDict, store, rounds: int, steps: int) -> tuple[dict, dict]:
     """(FLOPs of a step, its seconds in each round), by penalty."""
     mesh = device_mesh.make_mesh(config)
-    sides, flops = {}, {}
+    run_steps, flops = {}, {}
     for name in PENALTIES:
-        once, flops[name], _ = throughput.our_step(penalised(config, name), store, mesh)
-        throughput.timed(once, 1)
-        sides[name] = once
-    seconds = {name: [] for name in sides}
+        run_step, flops[name], _ = throughput.build_jax_step(set_penalty(config, name), store, mesh)
+        throughput.measure_seconds(run_step, 1)
+        run_steps[name] = run_step
+    seconds = {name: [] for name in run_steps}
     for _ in range(rounds):
-        for name, once in sides.items():
-            seconds[name].append(throughput.timed(once, steps))
+        for name, run_step in run_steps.items():
+            seconds[name].append(throughput.measure_seconds(run_step, steps))
     return flops, seconds
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split_config_flags(argv)
+    config_name, overrides, rest = commandline.split_config_flags(argv)
     commandline.parse_flags(rest)
-    config = commandline.read_config(chosen or "configs/gan.py", overrides)
+    config = commandline.read_config(config_name or "configs/gan.py", overrides)
     if get_step_module(config) is not gan:
         raise UsageError(
-            f"config.model.name={config.model.name} is no GAN", "choose --config=configs/gan.py"
+            f"config.model.name={config.model.name} is not a GAN", "choose --config=configs/gan.py"
         )
     device_mesh.keep_freed_memory()  # as a run does
     store = prepare.open_or_prepare(config.data)
     flops, seconds = measure(config, store, FLAGS.rounds, FLAGS.steps)
-    plain = seconds["none"]
+    baseline = seconds["none"]
     ratios = {
-        name: [a / b for a, b in zip(seconds[name], plain, strict=True)] for name in PENALTIES[1:]
+        name: [a / b for a, b in zip(seconds[name], baseline, strict=True)]
+        for name in PENALTIES[1:]
     }
     result = {
         "ratio": {name: statistics.median(values) for name, values in ratios.items()},

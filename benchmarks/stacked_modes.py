@@ -1,7 +1,7 @@
-"""The stacked task of mode_coverage.py: three pictures of Fashion-MNIST as the channels of one.
+"""The stacked task of mode_coverage.py: three images of Fashion-MNIST as the channels of one image.
 
-Ten categories in each channel give 1,000 modes, which a classifier of single pictures tells apart
-(Srivastava et al. 2017, on digits). No TensorFlow: the four files are read as they are.
+Ten categories per channel give 1,000 modes, which a classifier of single images distinguishes
+(Srivastava et al. 2017, with digits). The four files of the data set are read without TensorFlow.
 """
 
 import gzip
@@ -18,113 +18,120 @@ from prodgen.core import pixels, rng
 from prodgen.core.errors import MissingInput
 from prodgen.core.types import Batch, Spec
 from prodgen.data import order
-from prodgen.evaluation import classifier as home
+from prodgen.evaluation.classifier import BATCH_SIZE, MAX_SHIFT_PX, loss
 from prodgen.models import classifier
 from prodgen.runs.run import get_step_module
 
-CLASSES, COUNTED = 10, 26_000
-STEPS = 2000  # of the classifier; the home network's 500 leave too many pictures misnamed
-PART = 500  # pictures that are generated or named at a time
-SHOWN = 16  # pictures a row of the sheet
-Reader = Callable[[np.ndarray], np.ndarray]  # pictures uint8 [N, 28, 28, 1] -> categories [N]
+NUM_CLASSES, NUM_SAMPLES = 10, 26_000
+CLASSIFIER_STEPS = 2000  # the 500 of evaluation/classifier.py give too many errors here
+CHUNK_SIZE = 500  # images that are generated or classified at once
+SHEET_COLUMNS = 16
+Classify = Callable[[np.ndarray], np.ndarray]  # images uint8 [N, 28, 28, 1] -> categories [N]
 
 
-def from_uniform(counts: np.ndarray) -> float:
+def kl_to_uniform(counts: np.ndarray) -> float:
     """KL(counts || uniform), in nats."""
     share = counts[counts > 0] / counts.sum()
     return float((share * np.log(share * len(counts))).sum())
 
 
-def fashion(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
+def load_fashion_mnist(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     """(uint8 [N, 28, 28, 1], labels int32 [N]) of "train" or "t10k"."""
-    found = []
+    arrays = []
     for kind, header in (("images-idx3", 16), ("labels-idx1", 8)):
         path = folder / f"{part}-{kind}-ubyte.gz"
         if not path.is_file():
             raise MissingInput(f"{path} does not exist", "give --data=, the folder that holds it")
-        found.append(np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header))
-    return found[0].reshape(-1, 28, 28, 1), found[1].astype(np.int32)
+        arrays.append(np.frombuffer(gzip.decompress(path.read_bytes()), np.uint8, offset=header))
+    return arrays[0].reshape(-1, 28, 28, 1), arrays[1].astype(np.int32)
 
 
-def triples(size: int, count: int) -> np.ndarray:
-    """Which pictures stand in the channels, [count, 3]: each runs through the set in its order."""
+def make_triples(size: int, count: int) -> np.ndarray:
+    """Image indices of the channels, [count, 3]: each channel has its own order of the data set."""
     epochs = range(-(-count // size))
-    lines = [np.concatenate([order.permute_epoch(c, e, size) for e in epochs]) for c in range(3)]
-    return np.stack(lines, axis=1)[:count]
+    columns = [np.concatenate([order.permute_epoch(c, e, size) for e in epochs]) for c in range(3)]
+    return np.stack(columns, axis=1)[:count]
 
 
-def stack(pictures: np.ndarray, which: np.ndarray) -> np.ndarray:
-    """Pictures [N, 28, 28, 1] by indices [B, 3] -> [B, 28, 28, 3]."""
-    return np.concatenate([pictures[channel] for channel in which.T], axis=-1)
+def stack(images: np.ndarray, triples: np.ndarray) -> np.ndarray:
+    """Images [N, 28, 28, 1] and indices [B, 3] -> stacked images [B, 28, 28, 3]."""
+    return np.concatenate([images[channel] for channel in triples.T], axis=-1)
 
 
-def train_reader(pictures: np.ndarray, labels: np.ndarray) -> Reader:
-    """The reference classifier, trained on single images, longer than evaluation/classifier.py."""
-    spec = Spec(28, 1, tuple(str(i) for i in range(CLASSES)))
-    net, rule = classifier.build(spec), optax.adam(optax.cosine_decay_schedule(2e-3, STEPS))
+def train_classifier(images: np.ndarray, labels: np.ndarray) -> Classify:
+    """Train the reference classifier on single images, longer than evaluation/classifier.py."""
+    spec = Spec(28, 1, tuple(str(i) for i in range(NUM_CLASSES)))
+    net, optimiser = (
+        classifier.build(spec),
+        optax.adam(optax.cosine_decay_schedule(2e-3, CLASSIFIER_STEPS)),
+    )
     params = net.init(jax.random.key(0), classifier.dummy_image(spec))["params"]
 
     @jax.jit
-    def update(params, opt, image, label):
-        def loss_of(params):
+    def update(params, opt_state, image, label):
+        def compute_loss(params):
             outputs, _, _ = net.apply({"params": params}, pixels.to_float(image))
-            return home.loss(outputs, {"label": label}, spec).mean()
+            return loss(outputs, {"label": label}, spec).mean()
 
-        moved, opt = rule.update(jax.grad(loss_of)(params), opt)
-        return optax.apply_updates(params, moved), opt
+        updates, opt_state = optimiser.update(jax.grad(compute_loss)(params), opt_state)
+        return optax.apply_updates(params, updates), opt_state
 
-    opt, dice = rule.init(params), np.random.default_rng(0)
-    for t in range(STEPS):
-        chosen = order.select_batch(0, t, len(labels), home.BATCH_SIZE)
-        image = np.roll(
-            pictures[chosen], dice.integers(-home.MAX_SHIFT_PX, home.MAX_SHIFT_PX + 1, 2), (1, 2)
-        )
-        params, opt = update(params, opt, image, labels[chosen])
-    named = jax.jit(lambda x: net.apply({"params": params}, pixels.to_float(x))[0].argmax(-1))
-    return lambda x: np.concatenate([named(x[i : i + PART]) for i in range(0, len(x), PART)])
-
-
-def facts(reader: Reader, pictures: np.ndarray) -> dict[str, float]:
-    """Modes that occur among stacked pictures [N, 28, 28, 3], and KL to uniform over all modes."""
-    named = [reader(pictures[..., c : c + 1]) for c in range(3)]
-    counts = np.bincount(np.ravel_multi_index(named, (CLASSES,) * 3), minlength=CLASSES**3)
-    return {"modes": int((counts > 0).sum()), "kl": from_uniform(counts)}
+    opt_state, shift_rng = optimiser.init(params), np.random.default_rng(0)
+    for t in range(CLASSIFIER_STEPS):
+        indices = order.select_batch(0, t, len(labels), BATCH_SIZE)
+        shift = shift_rng.integers(-MAX_SHIFT_PX, MAX_SHIFT_PX + 1, 2)
+        image = np.roll(images[indices], shift, (1, 2))
+        params, opt_state = update(params, opt_state, image, labels[indices])
+    predict = jax.jit(lambda x: net.apply({"params": params}, pixels.to_float(x))[0].argmax(-1))
+    return lambda x: np.concatenate(
+        [predict(x[i : i + CHUNK_SIZE]) for i in range(0, len(x), CHUNK_SIZE)]
+    )
 
 
-def train(config: ConfigDict, pictures: np.ndarray) -> np.ndarray:
-    """COUNTED samples uint8 of the averaged generator after the run that the config describes."""
+def measure_modes(classify: Classify, images: np.ndarray) -> dict[str, float]:
+    """The number of modes among stacked images [N, 28, 28, 3], and KL to uniform over all modes."""
+    categories = [classify(images[..., c : c + 1]) for c in range(3)]
+    counts = np.bincount(
+        np.ravel_multi_index(categories, (NUM_CLASSES,) * 3), minlength=NUM_CLASSES**3
+    )
+    return {"modes": int((counts > 0).sum()), "kl": kl_to_uniform(counts)}
+
+
+def train_and_sample(config: ConfigDict, images: np.ndarray) -> np.ndarray:
+    """Train a GAN as the config says; NUM_SAMPLES samples uint8 of its averaged generator."""
     family, spec, size = get_step_module(config), Spec(28, 3), config.train.batch_size
     state = jax.jit(lambda: family.init(config, spec, rng.key(config.seed, "init")))()
-    turns, count = family.variants(config), family.real_batches(config)
+    cycle, num_batches = family.variants(config), family.real_batches(config)
     steps = {
         variant: jax.jit(
             family.make_train_step(config, spec, lambda x: x, variant), donate_argnums=0
         )
-        for variant in turns
+        for variant in cycle
     }
-    which = triples(len(pictures), len(pictures))
-    unknown = nothing_known(size)
+    triples = make_triples(len(images), len(images))
+    no_conditions = make_unconditional_batch(size)
 
-    def batch(t: int) -> Batch:
-        chosen = which[order.select_batch(config.seed, t, len(which), size)]
-        return unknown | {"image": stack(pictures, chosen), "id": chosen[:, 0]}
+    def make_batch(t: int) -> Batch:
+        indices = triples[order.select_batch(config.seed, t, len(triples), size)]
+        return no_conditions | {"image": stack(images, indices), "id": indices[:, 0]}
 
     for t in range(config.train.num_steps):
-        batches = tuple(batch(t * count + i) for i in range(count))
-        state, metrics = steps[turns[t % len(turns)]](state, batches, {})
+        batches = tuple(make_batch(t * num_batches + i) for i in range(num_batches))
+        state, metrics = steps[cycle[t % len(cycle)]](state, batches, {})
         if t % 100 == 0:
-            told = ", ".join(f"{k} {float(metrics[k]):.3f}" for k in ("d/loss", "g/loss"))
-            print(f"step {t} of {config.train.num_steps}: {told}", file=sys.stderr, flush=True)
+            losses = ", ".join(f"{k} {float(metrics[k]):.3f}" for k in ("d/loss", "g/loss"))
+            print(f"step {t} of {config.train.num_steps}: {losses}", file=sys.stderr, flush=True)
     generate, weights = jax.jit(family.make_generate(config, spec)), family.eval_params(state)
-    indices = np.arange(COUNTED, dtype=np.int32).reshape(-1, PART)
-    made = [
-        generate(weights, family.draw_latents(config, 0, i), nothing_known(PART)) for i in indices
+    indices = np.arange(NUM_SAMPLES, dtype=np.int32).reshape(-1, CHUNK_SIZE)
+    chunks = [
+        generate(weights, family.draw_latents(config, 0, i), make_unconditional_batch(CHUNK_SIZE))
+        for i in indices
     ]
-    return np.concatenate([pixels.to_uint8(part) for part in made])
+    return np.concatenate([pixels.to_uint8(chunk) for chunk in chunks])
 
 
-def nothing_known(size: int) -> Batch:
-    """A batch without pictures and without conditions."""
+def make_unconditional_batch(size: int) -> Batch:
+    """A batch without images and with unknown conditions."""
     return {
         "label": np.full(size, -1, np.int32),
         "attributes": np.zeros((size, 0), np.float32),
@@ -133,24 +140,24 @@ def nothing_known(size: int) -> Batch:
     }
 
 
-def stacked(chosen: dict[str, ConfigDict], folder: Path, out: str) -> dict:
-    """Each setting's modes and KL, and those of held-back real pictures, which bound them."""
-    pictures, labels = fashion(folder, "train")
-    held, held_labels = fashion(folder, "t10k")
-    reader = train_reader(pictures, labels)
-    real = stack(held, triples(len(held), COUNTED))
-    found = {
-        "classifier_accuracy": float((reader(held) == held_labels).mean()),
-        "real": facts(reader, real),
+def run_stacked(configs: dict[str, ConfigDict], folder: Path, out: str) -> dict:
+    """Modes and KL of each setting, and of held-out real images as the upper bound."""
+    images, labels = load_fashion_mnist(folder, "train")
+    held_out, held_out_labels = load_fashion_mnist(folder, "t10k")
+    classify = train_classifier(images, labels)
+    real = stack(held_out, make_triples(len(held_out), NUM_SAMPLES))
+    results = {
+        "classifier_accuracy": float((classify(held_out) == held_out_labels).mean()),
+        "real": measure_modes(classify, real),
     }
-    rows = [real[:SHOWN]]
-    for name, config in chosen.items():
-        made = train(config, pictures)
-        found[name] = facts(reader, made)
-        rows.append(made[:SHOWN])
+    rows = [real[:SHEET_COLUMNS]]
+    for name, config in configs.items():
+        samples = train_and_sample(config, images)
+        results[name] = measure_modes(classify, samples)
+        rows.append(samples[:SHEET_COLUMNS])
     if out:
         sheet = pixels.draw_contact_sheet(
-            np.concatenate(rows), SHOWN, row_names=("real", *chosen), side=56
+            np.concatenate(rows), SHEET_COLUMNS, row_names=("real", *configs), side=56
         )
         Path(out).write_bytes(pixels.encode_png(sheet))
-    return found
+    return results

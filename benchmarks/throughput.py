@@ -1,13 +1,13 @@
-"""How fast is training, and against what? Both sides in one run, in turn.
+"""Measure the speed of training, against PyTorch and against the limits of this machine.
 
 python benchmarks/throughput.py [--config=configs/vae.py] [--rounds=5]
 
-Prints the train step of the config against the same network in PyTorch (where it is installed), in
-PyTorch's default layout and in channels_last; the arithmetic of the step against what a matrix
-product and a convolution reach here; and the cost of taking batches from either feed. A step whose
-penalty comes only now and then is timed over whole turns, so that each counts as often as in a run.
-Each side has a process of its own and waits while another has its turn, so that no thread pool
-spins beside another's work. Ratios count, not milliseconds.
+Prints JSON: the training step of the config against the same network in PyTorch (if installed), in
+PyTorch's default layout and in channels_last; the arithmetic throughput of the step against that of
+a matrix product and of a convolution; and the cost of a batch from each feed. With a lazy penalty,
+whole cycles of step variants are timed, so that each variant counts as often as in a run. Each side
+runs in its own process and waits while another is timed, so that thread pools do not disturb each
+other. The ratios are meaningful, not the absolute times.
 """
 
 import functools
@@ -19,6 +19,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -36,66 +37,68 @@ from prodgen.parallel import compilation, device_mesh
 from prodgen.runs.run import get_step_module
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("rounds", 5, "Timed rounds; each side has one turn a round.")
-flags.DEFINE_integer("steps", 10, "Timed steps a turn, rounded up to whole turns of variants.")
-flags.DEFINE_string("side", "", "Internal: be this side, and time a turn for each line read.")
+flags.DEFINE_integer("rounds", 5, "Timed rounds; each side is timed once per round.")
+flags.DEFINE_integer("steps", 10, "Timed steps per round, rounded up to whole cycles of variants.")
+flags.DEFINE_string(
+    "side", "", "Internal: run as this side, and time the steps for each line on standard input."
+)
 
 SIDES = ("prodgen", "torch", "torch channels_last")
-MODELS = ("vae", "dcgan", "r3gan")  # those whose step is written down for PyTorch as well
+MODELS = ("vae", "dcgan", "r3gan")  # the models with a PyTorch implementation
 
 
-def check(config) -> None:
-    """UsageError before anything starts, where there is nothing to compare with."""
+def check_config(config) -> None:
+    """Raise UsageError for a config without a PyTorch implementation."""
     if config.model.name not in MODELS:
-        known = ", ".join(MODELS)
-        raise UsageError(f"config.model.name={config.model.name} is not compared; known: {known}")
+        names = ", ".join(MODELS)
+        raise UsageError(f"config.model.name={config.model.name} is not compared; known: {names}")
     if config.model.name != "vae" and importlib.util.find_spec("torch"):
-        from benchmarks.torch_gan import refuse
+        from benchmarks.torch_gan import check_support
 
-        refuse(config)
+        check_support(config)
 
 
-def our_step(config, store, mesh):
-    """(a function that makes one step, the mean FLOPs of a step by XLA's count, compile seconds).
+def build_jax_step(config, store, mesh):
+    """(a function that runs one step, its mean FLOPs as counted by XLA, compile seconds).
 
-    The family's variants follow each other as in a run.
+    The step's variants alternate as in a run.
     """
     family = get_step_module(config)
-    whole, rows = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
+    replicated, by_batch = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
     state = compilation.jit_unoptimised(
-        lambda: family.init(config, store.spec, rng.key(0, "init")), whole
+        lambda: family.init(config, store.spec, rng.key(0, "init")), replicated
     )()
-    feed = resident.iterate_batches(store, 0, config.train.batch_size, 0, whole, rows)
-    turns, programs = family.variants(config), {}
+    feed = resident.iterate_batches(store, 0, config.train.batch_size, 0, replicated, by_batch)
+    cycle, programs = family.variants(config), {}
 
-    def take():
+    def next_batches():
         return tuple(itertools.islice(feed, family.real_batches(config)))
 
-    begun = time.monotonic()
-    for variant in dict.fromkeys(turns):
+    start = time.monotonic()
+    for variant in dict.fromkeys(cycle):
         make = functools.partial(family.make_train_step, config, store.spec, variant=variant)
         step = compilation.compile_train_step(make, mesh, "jit")
-        programs[variant] = compilation.compile_aot(step, state, take(), {})
-    seconds = time.monotonic() - begun
-    flops = statistics.mean(programs[variant].cost_analysis()["flops"] for variant in turns)
-    box, variants = [state], itertools.cycle(turns)
+        programs[variant] = compilation.compile_aot(step, state, next_batches(), {})
+    seconds = time.monotonic() - start
+    flops = statistics.mean(programs[variant].cost_analysis()["flops"] for variant in cycle)
+    box, variants = [state], itertools.cycle(cycle)
 
-    def once():
-        box[0], metrics = programs[next(variants)](box[0], take(), {})
+    def run_step():
+        box[0], metrics = programs[next(variants)](box[0], next_batches(), {})
         return metrics
 
-    return once, flops, seconds
+    return run_step, flops, seconds
 
 
-def torch_step(config, store, channels_last: bool):
-    """The same step in PyTorch: textbook layers, Adam and averaging (foreach)."""
+def build_torch_step(config, store, channels_last: bool):
+    """A function that runs the same step in PyTorch: standard layers, Adam and EMA (foreach)."""
     import torch
 
     torch.manual_seed(0)
     torch.set_num_threads(2)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     if config.model.name == "vae":
-        update = vae_update(config, store.spec, layout)
+        update = make_vae_update(config, store.spec, layout)
     else:
         from benchmarks.torch_gan import make_update
 
@@ -103,72 +106,75 @@ def torch_step(config, store, channels_last: bool):
     family, ids, counter = get_step_module(config), store.ids("train"), itertools.count()
     variants = itertools.cycle(family.variants(config))
 
-    def take():
-        chosen = order.select_batch(0, next(counter), len(ids), config.train.batch_size)
-        return {k: torch.from_numpy(v) for k, v in store.fetch(ids[chosen]).items()}
+    def next_batch():
+        indices = order.select_batch(0, next(counter), len(ids), config.train.batch_size)
+        return {k: torch.from_numpy(v) for k, v in store.fetch(ids[indices]).items()}
 
-    def once():
-        return update([take() for _ in range(family.real_batches(config))], next(variants))
+    def run_step():
+        return update([next_batch() for _ in range(family.real_batches(config))], next(variants))
 
-    return once
+    return run_step
 
 
-def vae_update(config, spec, layout):
-    """(one batch, variant) -> loss: the update of prodgen/steps/vae.py in PyTorch."""
+def make_vae_update(config, spec, layout):
+    """A function ([batch], variant) -> loss: the update of prodgen/steps/vae.py in PyTorch."""
     import torch
 
-    from benchmarks.torch_vae import VAE, loss_of
+    from benchmarks.torch_vae import VAE, compute_loss
 
     net = VAE(config, spec).to(memory_format=layout)
-    averaged = [p.detach().clone() for p in net.parameters()]
-    rule = torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.9, 0.99), foreach=True)
+    ema_params = [p.detach().clone() for p in net.parameters()]
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, betas=(0.9, 0.99), foreach=True)
 
     def update(batches, variant: str) -> float:
-        rule.zero_grad()
-        loss = loss_of(net, batches[0], layout)
+        optimiser.zero_grad()
+        loss = compute_loss(net, batches[0], layout)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), config.optim.clip, foreach=True)
-        rule.step()
+        optimiser.step()
         with torch.no_grad():
-            torch._foreach_lerp_(averaged, list(net.parameters()), 1 - optim.ema_decay(config, 0))
+            torch._foreach_lerp_(ema_params, list(net.parameters()), 1 - optim.ema_decay(config, 0))
         return float(loss.detach())
 
     return update
 
 
-def timed(once, steps: int) -> float:
-    """Seconds a step, after one that is not counted: it wakes the threads and fills the caches."""
-    jax.block_until_ready(once())
-    begun = time.monotonic()
+def measure_seconds(run_step: Callable, steps: int) -> float:
+    """Seconds per step, after one warm-up step that is not counted."""
+    jax.block_until_ready(run_step())
+    start = time.monotonic()
     for _ in range(steps):
-        result = once()
+        result = run_step()
     jax.block_until_ready(result)
-    return (time.monotonic() - begun) / steps
+    return (time.monotonic() - start) / steps
 
 
-def serve(config, store, side: str) -> None:
-    """Be one side: print a line of facts, then seconds a step for each line read."""
-    facts = {}
+def run_side(config, store, side: str) -> None:
+    """Run as one side: print statistics, then seconds per step for each input line."""
+    step_statistics = {}
     if side == "prodgen":
         device_mesh.keep_freed_memory()  # as a run does; without its compile cache
         mesh = device_mesh.make_mesh(config)
-        once, facts["flops"], facts["compile_seconds"] = our_step(config, store, mesh)
+        run_step, step_statistics["flops"], step_statistics["compile_seconds"] = build_jax_step(
+            config, store, mesh
+        )
     else:
-        once = torch_step(config, store, side.endswith("channels_last"))
-    every = len(get_step_module(config).variants(config))
-    timed(once, every + 1)
-    print(json.dumps(facts), flush=True)
+        run_step = build_torch_step(config, store, side.endswith("channels_last"))
+    cycle_length = len(get_step_module(config).variants(config))
+    measure_seconds(run_step, cycle_length + 1)
+    print(json.dumps(step_statistics), flush=True)
     for _ in sys.stdin:
-        print(timed(once, math.ceil(FLAGS.steps / every) * every), flush=True)
+        steps = math.ceil(FLAGS.steps / cycle_length) * cycle_length
+        print(measure_seconds(run_step, steps), flush=True)
 
 
-def compare(argv: list[str], rounds: int) -> tuple[dict, dict[str, list[float]]]:
-    """(what the sides say of themselves, seconds a step in each round by side)."""
-    facts, sides, seconds = {}, {}, {}
+def time_sides(argv: list[str], rounds: int) -> tuple[dict, dict[str, list[float]]]:
+    """(statistics that the sides print, seconds per step in each round by side)."""
+    step_statistics, sides, seconds = {}, {}, {}
     for name in SIDES if importlib.util.find_spec("torch") else SIDES[:1]:
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         side = subprocess.Popen([sys.executable, *argv, f"--side={name}"], **pipes)
-        facts |= json.loads(side.stdout.readline())
+        step_statistics |= json.loads(side.stdout.readline())
         sides[name], seconds[name] = side, []
     for _ in range(rounds):
         for name, side in sides.items():
@@ -177,30 +183,30 @@ def compare(argv: list[str], rounds: int) -> tuple[dict, dict[str, list[float]]]
             seconds[name].append(float(side.stdout.readline()))
     for side in sides.values():
         side.communicate()
-    return facts, seconds
+    return step_statistics, seconds
 
 
-def feed_seconds(config, store, mesh) -> dict[str, float]:
-    """Seconds a batch costs the loop, when nothing else runs."""
+def time_feeds(config, store, mesh) -> dict[str, float]:
+    """Seconds per batch of each feed, when nothing else runs."""
     from prodgen.data import tfdata
 
     size = config.train.batch_size
-    whole, rows = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
+    replicated, by_batch = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
     feeds = {
-        "resident": resident.iterate_batches(store, 0, size, 0, whole, rows),
+        "resident": resident.iterate_batches(store, 0, size, 0, replicated, by_batch),
         "tfdata": tfdata.iterate_batches(store, 0, size, np.arange(size, dtype=np.int32), 0),
     }
-    found = {}
+    seconds = {}
     for name, batches in feeds.items():
         jax.block_until_ready([next(batches) for _ in range(10)])
-        begun = time.monotonic()
+        start = time.monotonic()
         jax.block_until_ready([next(batches) for _ in range(100)])
-        found[name] = (time.monotonic() - begun) / 100
-    return found
+        seconds[name] = (time.monotonic() - start) / 100
+    return seconds
 
 
-def ceilings() -> dict[str, float]:
-    """GFLOP/s that a large matrix product and a 128-channel convolution reach here and now."""
+def measure_ceilings() -> dict[str, float]:
+    """GFLOP/s of a large matrix product and of a 128-channel convolution on this machine."""
     from prodgen.models.blocks import convolve
 
     m = jax.numpy.ones((2048, 2048))
@@ -209,37 +215,37 @@ def ceilings() -> dict[str, float]:
         "matmul": (jax.jit(lambda: m @ m), 2 * 2048**3),
         "convolution": (jax.jit(lambda: convolve(x, k, "SAME")), 2 * math.prod(x.shape) * 9 * 128),
     }
-    return {name: flops / timed(once, 20) / 1e9 for name, (once, flops) in work.items()}
+    return {name: flops / measure_seconds(call, 20) / 1e9 for name, (call, flops) in work.items()}
 
 
 def main(argv: list[str]) -> None:
-    chosen, overrides, rest = commandline.split_config_flags(argv)
+    config_name, overrides, rest = commandline.split_config_flags(argv)
     commandline.parse_flags(rest)
-    config = commandline.read_config(chosen or "configs/vae.py", overrides)
-    check(config)
+    config = commandline.read_config(config_name or "configs/vae.py", overrides)
+    check_config(config)
     store = prepare.open_or_prepare(config.data)
     if FLAGS.side:
-        serve(config, store, FLAGS.side)
+        run_side(config, store, FLAGS.side)
         return
-    facts, seconds = compare(argv, FLAGS.rounds)
+    step_statistics, seconds = time_sides(argv, FLAGS.rounds)
     if len(seconds) < len(SIDES):
         print("PyTorch is not installed: no comparison", file=sys.stderr)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    mine = medians["prodgen"]
-    pairs = {
+    seconds_per_step = medians["prodgen"]
+    ratios = {
         name: [a / b for a, b in zip(values, seconds["prodgen"], strict=True)]
         for name, values in seconds.items()
     }
     result = {
         "seconds_a_step": medians,
         "images_per_s": {name: config.train.batch_size / value for name, value in medians.items()},
-        "speed_against": {name: statistics.median(values) for name, values in pairs.items()},
-        "speed_against_range": {name: [min(v), max(v)] for name, v in pairs.items()},
-        "gflop_a_step": facts["flops"] / 1e9,
-        "gflop_per_s": facts["flops"] / mine / 1e9,
-        "ceilings_gflop_per_s": ceilings(),
-        "compile_seconds": facts["compile_seconds"],
-        "seconds_a_batch": feed_seconds(config, store, device_mesh.make_mesh(config)),
+        "speed_against": {name: statistics.median(values) for name, values in ratios.items()},
+        "speed_against_range": {name: [min(v), max(v)] for name, v in ratios.items()},
+        "gflop_a_step": step_statistics["flops"] / 1e9,
+        "gflop_per_s": step_statistics["flops"] / seconds_per_step / 1e9,
+        "ceilings_gflop_per_s": measure_ceilings(),
+        "compile_seconds": step_statistics["compile_seconds"],
+        "seconds_a_batch": time_feeds(config, store, device_mesh.make_mesh(config)),
     }
     print(json.dumps(result, indent=1))
 

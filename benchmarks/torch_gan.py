@@ -1,8 +1,8 @@
-"""The GANs of prodgen/models/dcgan.py and r3gan.py in PyTorch: what throughput.py compares to.
+"""The GANs of prodgen/models/dcgan.py and r3gan.py in PyTorch, for throughput.py.
 
-Textbook layers, built from the fields of our modules. Convolutions of stride 2 are padded as
-PyTorch pads them, which is XLA's SAME seen in a mirror: turn kernels and pictures by half a turn
-and the two networks are the same function. Weights start as PyTorch's layers start.
+The networks have standard layers and are built from the fields of the Flax modules. PyTorch pads
+convolutions of stride 2 on the other side than XLA's SAME. With kernels and images rotated by 180
+degrees, both networks are the same function. Weights have PyTorch's initialisation.
 """
 
 import itertools
@@ -19,8 +19,8 @@ from prodgen.core.errors import UsageError
 from prodgen.models import conditioning, dcgan, r3gan
 from prodgen.runs.run import build_abstract_state, get_step_module
 
-LOSSES = ("nonsaturating", "relativistic")
-PENALTIES = ("none", "r1", "r2", "r1_r2")
+SUPPORTED_LOSSES = ("nonsaturating", "relativistic")
+SUPPORTED_PENALTIES = ("none", "r1", "r2", "r1_r2")
 
 
 class Embedding(nn.Sequential):
@@ -34,17 +34,17 @@ class Embedding(nn.Sequential):
 
 
 class DCGANGenerator(nn.Module):
-    def __init__(self, like: dcgan.Generator, latent: int, inputs: int):
+    def __init__(self, flax_module: dcgan.Generator, latent: int, inputs: int):
         super().__init__()
-        self.shape = (like.widths[0], like.side, like.side)
-        self.embedding = Embedding(inputs, dcgan.EMBEDDING_SIZE) if like.condition else None
-        latent += dcgan.EMBEDDING_SIZE if like.condition else 0
+        self.shape = (flax_module.widths[0], flax_module.side, flax_module.side)
+        self.embedding = Embedding(inputs, dcgan.EMBEDDING_SIZE) if flax_module.condition else None
+        latent += dcgan.EMBEDDING_SIZE if flax_module.condition else 0
         self.first = nn.Linear(latent, math.prod(self.shape))
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(a, b, 5, stride=2, padding=2, output_padding=1)
-            for a, b in itertools.pairwise(like.widths)
+            for a, b in itertools.pairwise(flax_module.widths)
         )
-        self.head = nn.Conv2d(like.widths[-1], like.channels, 5, padding=2)
+        self.head = nn.Conv2d(flax_module.widths[-1], flax_module.channels, 5, padding=2)
 
     def forward(self, z, conditions):
         if self.embedding is not None:
@@ -56,17 +56,17 @@ class DCGANGenerator(nn.Module):
 
 
 class DCGANDiscriminator(nn.Module):
-    def __init__(self, like: dcgan.Discriminator, channels: int, side: int, inputs: int):
+    def __init__(self, flax_module: dcgan.Discriminator, channels: int, side: int, inputs: int):
         super().__init__()
-        widths = (channels, *like.widths)
+        widths = (channels, *flax_module.widths)
         self.down = nn.ModuleList(
             nn.Conv2d(a, b, 5, stride=2, padding=2) for a, b in itertools.pairwise(widths)
         )
         flat = side**2 * widths[-1]
         self.logit = nn.Linear(flat, 1)
-        self.embedding = Embedding(inputs, dcgan.EMBEDDING_SIZE) if like.condition else None
+        self.embedding = Embedding(inputs, dcgan.EMBEDDING_SIZE) if flax_module.condition else None
         self.features = (
-            nn.Linear(flat, dcgan.EMBEDDING_SIZE, bias=False) if like.condition else None
+            nn.Linear(flat, dcgan.EMBEDDING_SIZE, bias=False) if flax_module.condition else None
         )
 
     def forward(self, x, conditions):
@@ -76,8 +76,8 @@ class DCGANDiscriminator(nn.Module):
         logit = self.logit(x)[:, 0]
         if self.embedding is None:
             return logit
-        said = (self.features(x) * self.embedding(conditions)).sum(1)
-        return logit + said / math.sqrt(dcgan.EMBEDDING_SIZE)
+        projection = (self.features(x) * self.embedding(conditions)).sum(1)
+        return logit + projection / math.sqrt(dcgan.EMBEDDING_SIZE)
 
 
 class Block(nn.Module):
@@ -104,7 +104,7 @@ class Block(nn.Module):
 
 
 class Resample(nn.Module):
-    """Doubling or halving through the filter [1, 3, 3, 1], as one depthwise convolution."""
+    """Upsampling or downsampling by 2 with the filter [1, 3, 3, 1], as a depthwise convolution."""
 
     def __init__(self, channels: int, up: bool):
         super().__init__()
@@ -116,27 +116,31 @@ class Resample(nn.Module):
         return self.convolve(x, self.kernel, stride=2, padding=1, groups=len(self.kernel))
 
 
-def change(inside: int, outside: int) -> nn.Conv2d:
-    return nn.Conv2d(inside, outside, 1, bias=False)
+def conv1x1(in_channels: int, out_channels: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 1, bias=False)
 
 
 class R3GANGenerator(nn.Module):
-    def __init__(self, like: r3gan.Generator, latent: int, inputs: int):
+    def __init__(self, flax_module: r3gan.Generator, latent: int, inputs: int):
         super().__init__()
-        size = r3gan.EMBEDDING_SIZE if like.condition else 0
+        size = r3gan.EMBEDDING_SIZE if flax_module.condition else 0
         self.embedding = Embedding(inputs, size) if size else None
-        self.first = nn.Linear(latent + size, like.widths[0], bias=False)
-        self.start = nn.Parameter(torch.randn(1, like.widths[0], like.side, like.side))
+        self.first = nn.Linear(latent + size, flax_module.widths[0], bias=False)
+        self.start = nn.Parameter(
+            torch.randn(1, flax_module.widths[0], flax_module.side, flax_module.side)
+        )
         layers = []
-        for stage, width in enumerate(like.widths):
-            before = like.widths[max(stage - 1, 0)]
-            layers += [change(before, width)] if before != width else []
+        for stage, width in enumerate(flax_module.widths):
+            before = flax_module.widths[max(stage - 1, 0)]
+            layers += [conv1x1(before, width)] if before != width else []
             layers += [Resample(width, up=True)] if stage else []
-            layers += [Block(width, like.group, size) for _ in range(like.blocks[stage])]
+            layers += [
+                Block(width, flax_module.group, size) for _ in range(flax_module.blocks[stage])
+            ]
         self.layers = nn.ModuleList(layers)
-        size = 3 if like.half else 1
-        self.head = nn.Conv2d(like.widths[-1], like.channels, size, padding=size // 2)
-        self.half = like.half
+        size = 3 if flax_module.half else 1
+        self.head = nn.Conv2d(flax_module.widths[-1], flax_module.channels, size, padding=size // 2)
+        self.half = flax_module.half
 
     def forward(self, z, conditions):
         e = None
@@ -150,81 +154,87 @@ class R3GANGenerator(nn.Module):
 
 
 class R3GANDiscriminator(nn.Module):
-    def __init__(self, like: r3gan.Discriminator, channels: int, side: int, inputs: int):
+    def __init__(self, flax_module: r3gan.Discriminator, channels: int, side: int, inputs: int):
         super().__init__()
-        layers = [change(channels, like.widths[-1])]
-        if like.half:
-            stem = nn.Conv2d(4 * channels, like.widths[-1], 3, padding=1)
+        layers = [conv1x1(channels, flax_module.widths[-1])]
+        if flax_module.half:
+            stem = nn.Conv2d(4 * channels, flax_module.widths[-1], 3, padding=1)
             layers = [nn.PixelUnshuffle(2), stem]
-        for stage in reversed(range(len(like.widths))):
-            width, after = like.widths[stage], like.widths[max(stage - 1, 0)]
-            layers += [Block(width, like.group) for _ in range(like.blocks[stage])]
+        for stage in reversed(range(len(flax_module.widths))):
+            width, after = flax_module.widths[stage], flax_module.widths[max(stage - 1, 0)]
+            layers += [Block(width, flax_module.group) for _ in range(flax_module.blocks[stage])]
             layers += [Resample(width, up=False)] if stage else []
-            layers += [change(width, after)] if after != width else []
+            layers += [conv1x1(width, after)] if after != width else []
         self.layers = nn.Sequential(*layers)
-        c = like.widths[0]
-        self.where = nn.Conv2d(c, c, side, groups=c, bias=False)
-        self.features = nn.Linear(c, c if like.condition else 1, bias=False)
-        self.embedding = Embedding(inputs, c) if like.condition else None
+        c = flax_module.widths[0]
+        self.pool = nn.Conv2d(c, c, side, groups=c, bias=False)
+        self.features = nn.Linear(c, c if flax_module.condition else 1, bias=False)
+        self.embedding = Embedding(inputs, c) if flax_module.condition else None
 
     def forward(self, x, conditions):
-        features = self.features(self.where(self.layers(x)).flatten(1))
+        features = self.features(self.pool(self.layers(x)).flatten(1))
         if self.embedding is None:
             return features[:, 0]
         return (features * self.embedding(conditions)).sum(1) / math.sqrt(features.shape[1])
 
 
-def networks(config, spec) -> tuple[nn.Module, nn.Module]:
-    """Generator and discriminator of a config; AssertionError where they differ in size from ours.
+def build_networks(config, spec) -> tuple[nn.Module, nn.Module]:
+    """Generator and discriminator of a config; both weight counts go to standard error.
 
-    Both counts go to standard error.
+    AssertionError where a network has another number of weights than the Flax network.
     """
     g, d = get_step_module(config).build_networks(config, spec)
-    makers = {
+    classes = {
         "dcgan": (DCGANGenerator, DCGANDiscriminator),
         "r3gan": (R3GANGenerator, R3GANDiscriminator),
     }[config.model.name]
     inputs = conditioning.vector_size(spec)
-    made = {
-        "g": makers[0](g, config.model.latent, inputs),
-        "d": makers[1](d, spec.channels, g.side, inputs),
+    nets = {
+        "g": classes[0](g, config.model.latent, inputs),
+        "d": classes[1](d, spec.channels, g.side, inputs),
     }
-    ours = build_abstract_state(config, spec, None).nets
-    for name, net in made.items():
-        counts = trees.count_elements(ours[name].params), sum(p.numel() for p in net.parameters())
+    flax_nets = build_abstract_state(config, spec, None).nets
+    for name, net in nets.items():
+        counts = (
+            trees.count_elements(flax_nets[name].params),
+            sum(p.numel() for p in net.parameters()),
+        )
         print(f"{name}: {counts[0]} weights, in PyTorch {counts[1]}", file=sys.stderr, flush=True)
         assert counts[0] == counts[1], f"the two {name} differ in size: {counts}"
-    return made["g"], made["d"]
+    return nets["g"], nets["d"]
 
 
-def refuse(config) -> None:
-    """UsageError where the config asks for more than is written here."""
-    wrong = [
+def check_support(config) -> None:
+    """Raise UsageError for settings that the PyTorch implementation does not support."""
+    unsupported_settings = [
         f"config.{field}={value}"
-        for field, value, allowed in (
+        for field, value, choices in (
             ("augment.policy", config.augment.policy, ("none",)),
-            ("loss.adversarial", config.loss.adversarial, LOSSES),
-            ("loss.penalty", config.loss.penalty, PENALTIES),
+            ("loss.adversarial", config.loss.adversarial, SUPPORTED_LOSSES),
+            ("loss.penalty", config.loss.penalty, SUPPORTED_PENALTIES),
             ("model.dtype", config.model.dtype, ("float32",)),
             ("model.spectral_norm", config.model.spectral_norm, (False,)),
             ("optim.name", config.optim.name, ("adam",)),
         )
-        if value not in allowed
+        if value not in choices
     ]
-    if wrong:
-        raise UsageError(f"the comparison with PyTorch does not know {', '.join(wrong)}")
+    if unsupported_settings:
+        names = ", ".join(unsupported_settings)
+        raise UsageError(f"the comparison with PyTorch does not support {names}")
 
 
-def conditions_of(rows, classes: int, dropout: float):
-    """The vector of prodgen/models/conditioning.py, of a random share of the examples hidden."""
-    seen = torch.rand(len(rows["label"])) >= dropout
-    label = torch.where(seen, rows["label"], -1)[:, None]
-    known = (rows["known"] & seen[:, None]).float()
+def encode_conditions(rows, classes: int, dropout: float):
+    """The vector of prodgen/models/conditioning.py, hidden for a random share of the examples."""
+    is_visible = torch.rand(len(rows["label"])) >= dropout
+    label = torch.where(is_visible, rows["label"], -1)[:, None]
+    known_flags = (rows["known"] & is_visible[:, None]).float()
     one_hot = (label == torch.arange(classes)).float()  # -1: all zero
-    return torch.cat([one_hot, (label >= 0).float(), rows["attributes"] * known, known], dim=1)
+    return torch.cat(
+        [one_hot, (label >= 0).float(), rows["attributes"] * known_flags, known_flags], dim=1
+    )
 
 
-def losses(config):
+def make_losses(config):
     """((real, fake) -> loss of D, (real, fake) -> loss of G), of logits [B]."""
     if config.loss.adversarial == "relativistic":
         return (
@@ -241,67 +251,67 @@ def losses(config):
 
 
 def make_update(config, spec, layout):
-    """(d_steps + 1 batches, variant) -> loss: the training step of prodgen/steps/gan.py.
+    """A function (d_steps + 1 batches, variant) -> loss: the step of prodgen/steps/gan.py.
 
-    What moves over the burn-in (learning rate, gamma, averaging) stands still: it costs nothing.
+    Values that change over the burn-in are constant here, since they do not affect the time.
     """
-    refuse(config)
-    g, d = (net.to(memory_format=layout) for net in networks(config, spec))
-    averaged = [p.detach().clone() for p in g.parameters()] if config.optim.ema_images else []
+    check_support(config)
+    g, d = (net.to(memory_format=layout) for net in build_networks(config, spec))
+    ema_params = [p.detach().clone() for p in g.parameters()] if config.optim.ema_images else []
     rate, betas = config.optim.lr, (config.optim.b1, config.optim.b2)
-    rule_g, rule_d = (
+    optimiser_g, optimiser_d = (
         torch.optim.Adam(net.parameters(), lr=rate, betas=betas, foreach=True) for net in (g, d)
     )
-    loss_d, loss_g = losses(config)
+    loss_d, loss_g = make_losses(config)
     gamma = config.loss.gamma * config.loss.penalty_every
 
-    def drawn(rows):
+    def prepare_inputs(rows):
         image = rows["image"].permute(0, 3, 1, 2).float() / 127.5 - 1
-        conditions = conditions_of(rows, len(spec.classes), config.model.condition_dropout)
+        conditions = encode_conditions(rows, len(spec.classes), config.model.condition_dropout)
         noise = torch.randn(len(image), config.model.latent)
         return image.contiguous(memory_format=layout), noise, conditions
 
-    def descend(net, rule, loss):
-        rule.zero_grad()
+    def apply_gradient(net, optimiser, loss):
+        optimiser.zero_grad()
         loss.backward()
         if config.optim.clip:
             torch.nn.utils.clip_grad_norm_(net.parameters(), config.optim.clip, foreach=True)
-        rule.step()
+        optimiser.step()
 
-    def update_d(rows, penalised: bool):
-        real, noise, conditions = drawn(rows)
+    def update_d(rows, has_penalty: bool):
+        real, noise, conditions = prepare_inputs(rows)
         with torch.no_grad():
-            sides = {"real": real, "fake": g(noise, conditions)}
-        steep = registry.PENALTIES[config.loss.penalty] if penalised else ()
+            inputs = {"real": real, "fake": g(noise, conditions)}
+        penalty_inputs = registry.PENALTIES[config.loss.penalty] if has_penalty else ()
         logits, penalty = {}, 0.0
-        for names in (steep, tuple(name for name in sides if name not in steep)):
+        for names in (penalty_inputs, tuple(name for name in inputs if name not in penalty_inputs)):
             if not names:
                 continue
-            pictures = torch.cat([sides[name] for name in names])
-            pictures.requires_grad_(names is steep)
-            found = d(pictures, conditions.repeat(len(names), 1))
-            logits |= dict(zip(names, found.chunk(len(names)), strict=True))
-            if names is steep:
-                (slope,) = torch.autograd.grad(found.sum(), pictures, create_graph=True)
-                penalty = gamma / 2 * slope.square().sum() / len(real)
+            images = torch.cat([inputs[name] for name in names])
+            images.requires_grad_(names is penalty_inputs)
+            output = d(images, conditions.repeat(len(names), 1))
+            logits |= dict(zip(names, output.chunk(len(names)), strict=True))
+            if names is penalty_inputs:
+                (grad,) = torch.autograd.grad(output.sum(), images, create_graph=True)
+                penalty = gamma / 2 * grad.square().sum() / len(real)
         loss = config.loss.alpha * (loss_d(logits["real"], logits["fake"]) + penalty)
-        descend(d, rule_d, loss)
+        apply_gradient(d, optimiser_d, loss)
         return loss
 
     def update_g(rows):
-        real, noise, conditions = drawn(rows)
+        real, noise, conditions = prepare_inputs(rows)
         logits = None
         if config.loss.adversarial == "relativistic":
             with torch.no_grad():
                 logits = d(real, conditions)
-        d.requires_grad_(False)  # its weights' gradients would be computed in vain
+        d.requires_grad_(False)  # the gradients of its weights are not needed
         loss = loss_g(logits, d(g(noise, conditions), conditions))
-        descend(g, rule_g, loss)
+        apply_gradient(g, optimiser_g, loss)
         d.requires_grad_(True)
-        if averaged:
-            forget = 1 - 0.5 ** (config.train.batch_size / config.optim.ema_images)
+        if ema_params:
+            step_size = 1 - 0.5 ** (config.train.batch_size / config.optim.ema_images)
             with torch.no_grad():
-                torch._foreach_lerp_(averaged, list(g.parameters()), forget)
+                torch._foreach_lerp_(ema_params, list(g.parameters()), step_size)
         return loss
 
     def update(batches, variant: str) -> float:

@@ -1,4 +1,4 @@
-"""The VAE of prodgen/models/vae.py in PyTorch, textbook layers: what throughput.py compares to."""
+"""The VAE of prodgen/models/vae.py in PyTorch with standard layers, for throughput.py."""
 
 import math
 
@@ -26,9 +26,9 @@ class Residual(nn.Module):
 
 
 class Up(nn.Module):
-    def __init__(self, inside: int, outside: int):
+    def __init__(self, in_channels: int, out_channels: int):
         super().__init__()
-        self.conv = nn.Conv2d(inside, outside, 3, padding=1)
+        self.conv = nn.Conv2d(in_channels, out_channels, 3, padding=1)
 
     def forward(self, x):
         return self.conv(F.interpolate(x, scale_factor=2, mode="nearest"))
@@ -70,16 +70,17 @@ class VAE(nn.Module):
         )
 
     def forward(self, image, rows):
-        known = rows["known"].float()
+        known_flags = rows["known"].float()
         label = F.one_hot(rows["label"].long().clamp(min=0), self.classes).float()
         flag = (rows["label"] >= 0).float()[:, None]
-        parts = [label * flag, flag, rows["attributes"] * known, known]
+        parts = [label * flag, flag, rows["attributes"] * known_flags, known_flags]
         condition = self.embed(torch.cat(parts, dim=1))
         h = self.down(F.pixel_unshuffle(image, 2))
         h = self.head(torch.cat([F.silu(h).flatten(1), condition], dim=1))
-        code, spread = h.chunk(2, dim=1)
+        code, encoder_log_variance = h.chunk(2, dim=1)
         center, log_scale = self.prior(condition).chunk(2, dim=1)
-        mean, log_variance = (code - center) * (-0.5 * log_scale).exp(), spread - log_scale
+        mean = (code - center) * (-0.5 * log_scale).exp()
+        log_variance = encoder_log_variance - log_scale
         z = mean + (0.5 * log_variance).exp() * torch.randn_like(mean)
         code = center + (0.5 * log_scale).exp() * z
         x = self.start(torch.cat([code, condition], dim=1)).view(-1, self.top, self.side, self.side)
@@ -88,8 +89,8 @@ class VAE(nn.Module):
         return self.out(F.silu(x)), mean, log_variance
 
 
-def loss_of(net, rows, layout):
-    """The calibrated objective of a batch (see prodgen/steps/vae.py)."""
+def compute_loss(net, rows, layout):
+    """The loss of a batch with a calibrated decoder (see prodgen/steps/vae.py)."""
     image = rows["image"].permute(0, 3, 1, 2).float() / 127.5 - 1
     image = image.contiguous(memory_format=layout)
     output, mean, log_variance = net(image, rows)

@@ -43,31 +43,33 @@ def test_every_program_can_be_imported(name, imported):
 
 
 @pytest.mark.slow
-def test_the_grid_is_learned_drawn_and_told(imported, tmp_path):
+def test_the_grid_experiment_trains_and_draws_a_figure(imported, tmp_path):
     coverage, out = imported("mode_coverage"), tmp_path / "grid.png"
-    both = coverage.settings(tiny_gan(), 20)
-    found = coverage.grid(both, str(out), seeds=1)
-    assert set(found) == set(coverage.SETTINGS)
-    for facts in found.values():
-        assert 0 <= facts["modes"][0] <= 25 and 0 <= facts["quality"][0] <= 1
-        assert 0 <= facts["reverse_kl"][0] <= np.log(25)
+    configs = coverage.make_configs(tiny_gan(), 20)
+    results = coverage.run_grid(configs, str(out), seeds=1)
+    assert set(results) == set(coverage.SETTINGS)
+    for metrics in results.values():
+        assert 0 <= metrics["modes"][0] <= 25 and 0 <= metrics["quality"][0] <= 1
+        assert 0 <= metrics["reverse_kl"][0] <= np.log(25)
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
 def test_real_points_cover_the_grid(imported):
     coverage = imported("mode_coverage")
-    points = np.asarray(coverage.grid_points(jax.random.key(0), coverage.SAMPLES))[:, 0, :, 0]
-    facts = coverage.grid_facts(points)
-    assert facts["modes"] == 25 and facts["quality"] > 0.98 and facts["reverse_kl"] < 0.02
+    points = np.asarray(coverage.sample_grid(jax.random.key(0), coverage.NUM_SAMPLES))[:, 0, :, 0]
+    metrics = coverage.measure_grid(points)
+    assert metrics["modes"] == 25 and metrics["quality"] > 0.98 and metrics["reverse_kl"] < 0.02
 
 
-def test_stacked_pictures_take_each_picture_once_a_channel():
-    which = stacked_modes.triples(5, 12)
-    assert which.shape == (12, 3) and (np.sort(which[:5], axis=0) == np.arange(5)[:, None]).all()
-    pictures = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 28, 28, 1), np.uint8)
-    assert (stacked_modes.stack(pictures, which)[:, 0, 0] == which).all()
+def test_stacked_images_use_each_image_once_per_channel():
+    triples = stacked_modes.make_triples(5, 12)
+    assert (
+        triples.shape == (12, 3) and (np.sort(triples[:5], axis=0) == np.arange(5)[:, None]).all()
+    )
+    images = np.arange(5, dtype=np.uint8)[:, None, None, None] * np.ones((1, 28, 28, 1), np.uint8)
+    assert (stacked_modes.stack(images, triples)[:, 0, 0] == triples).all()
     counts = np.bincount([0] * 8, minlength=1000)
-    assert stacked_modes.from_uniform(counts) == pytest.approx(np.log(1000))
+    assert stacked_modes.kl_to_uniform(counts) == pytest.approx(np.log(1000))
 
 
 @needs_torch
@@ -77,7 +79,7 @@ def test_the_networks_in_pytorch_are_as_large_as_ours(network, conditional):
     from benchmarks import torch_gan
 
     config, spec = tiny_gan(**NETWORKS[network]), spec_of(conditional=conditional)
-    torch_gan.networks(config, spec)  # asserts it
+    torch_gan.build_networks(config, spec)  # asserts it
 
 
 @needs_torch
@@ -119,7 +121,7 @@ def test_pytorch_refuses_what_it_does_not_know():
     from benchmarks import torch_gan
 
     with pytest.raises(UsageError, match=r"config.augment.policy=product"):
-        torch_gan.refuse(tiny_gan(augment__policy="product"))
+        torch_gan.check_support(tiny_gan(augment__policy="product"))
 
 
 def write_evaluation(folder, frechet, counts=100, trained_with=()):
