@@ -1,4 +1,4 @@
-"""The home network: trained once for a data set, kept with its hash, worth its features."""
+"""The reference classifier: trained once for a data set, kept with its hash."""
 
 import types
 
@@ -11,68 +11,68 @@ from tests.tiny import tiny
 from tests.tiny_gan import tiny_gan
 
 
-def nothing(text):
-    pass
+def discard(text):
+    """No progress."""
 
 
-def test_it_learns_the_categories_and_is_kept(store):
+def test_training_learns_the_categories_and_keeps_the_weights(store):
     data = tiny().data
-    params, record = classifier.load_or_train(store, data, nothing)
-    assert record["accuracy"] >= 0.8  # discs and squares, ten of them held back
+    params, record = classifier.load_or_train(store, data, discard)
+    assert record["accuracy"] >= 0.8  # discs and squares, ten of them held out
     assert record["data"] == store.digest() and record["seed"] == 0
-    said = []
-    again, same = classifier.load_or_train(store, data, said.append)
-    assert same == record and not said  # loaded, not trained
+    messages = []
+    again, same = classifier.load_or_train(store, data, messages.append)
+    assert same == record and not messages  # loaded, not trained
     for a, b in zip(_leaves(params), _leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 @pytest.fixture
-def brief(monkeypatch):
-    """A few steps of training: enough to tell networks apart."""
+def short_training(monkeypatch):
+    """A few steps of training: enough for weights that differ."""
     monkeypatch.setattr(classifier, "MIN_STEPS", 5)
     monkeypatch.setattr(classifier, "MAX_STEPS", 5)
     monkeypatch.setattr(classifier, "TRAINING_VERSION", "brief")
 
 
-def test_a_damaged_one_is_trained_anew_and_comes_out_the_same(store, brief):
-    _, record = classifier.load_or_train(store, tiny().data, nothing)
+def test_a_damaged_file_is_trained_again_to_the_same_weights(store, short_training):
+    _, record = classifier.load_or_train(store, tiny().data, discard)
     (path,) = store.path.parent.glob(f"classifierbrief-{store.digest()}-0.msgpack")
     content = bytearray(path.read_bytes())
     content[200] ^= 1
     path.write_bytes(content)
-    said = []
-    _, after = classifier.load_or_train(store, tiny().data, said.append)
-    assert after == record and "damaged" in said[0]
+    messages = []
+    _, after = classifier.load_or_train(store, tiny().data, messages.append)
+    assert after == record and "damaged" in messages[0]
 
 
-def test_another_seed_is_another_network(store, brief):
+def test_another_seed_gives_another_classifier(store, short_training):
     here, there = (
-        classifier.load_or_train(store, tiny().data, nothing, seed)[1] for seed in (0, 1)
+        classifier.load_or_train(store, tiny().data, discard, seed)[1] for seed in (0, 1)
     )
     assert here["sha256"] != there["sha256"]
 
 
-def test_only_families_that_ask_for_it_get_it(store):
-    assert classifier.load_frozen_networks(vae, tiny(), store, nothing) == ({}, {})
-    found, records = classifier.load_frozen_networks(gan, tiny_gan(), store, nothing)
-    assert set(found) == set(records) == {"classifier"}
+def test_only_families_that_use_the_classifier_load_it(store):
+    assert classifier.load_frozen_networks(vae, tiny(), store, discard) == ({}, {})
+    networks, records = classifier.load_frozen_networks(gan, tiny_gan(), store, discard)
+    assert set(networks) == set(records) == {"classifier"}
 
 
-def test_a_run_keeps_its_own_and_goes_on_with_it(store, tmp_path, brief):
-    params, record = classifier.load_frozen_networks(gan, tiny_gan(), store, nothing, tmp_path)
-    (cached,) = store.path.parent.glob(f"classifierbrief-{store.digest()}-0.msgpack")
-    content = cached.read_bytes()
-    cached.unlink()  # the cache is safe to delete
-    said = []
-    again, same = classifier.load_frozen_networks(gan, tiny_gan(), store, said.append, tmp_path)
-    assert same == record and not said
+def test_a_run_keeps_its_classifier_and_continues_with_it(store, tmp_path, short_training):
+    params, record = classifier.load_frozen_networks(gan, tiny_gan(), store, discard, tmp_path)
+    (cache_file,) = store.path.parent.glob(f"classifierbrief-{store.digest()}-0.msgpack")
+    content = cache_file.read_bytes()
+    cache_file.unlink()  # the cache is safe to delete
+    messages = []
+    again, same = classifier.load_frozen_networks(gan, tiny_gan(), store, messages.append, tmp_path)
+    assert same == record and not messages
     for a, b in zip(_leaves(params), _leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
-    cached.write_bytes(content)
+    cache_file.write_bytes(content)
 
 
-def test_unknown_labels_and_attributes_count_nothing():
+def test_unknown_labels_and_attributes_add_no_loss():
     from tests.tiny import spec_of
 
     spec = spec_of()
@@ -83,25 +83,25 @@ def test_unknown_labels_and_attributes_count_nothing():
         "attributes": np.zeros((3, spec.num_columns), np.float32),
         "known": np.zeros((3, spec.num_columns), bool),
     }
-    found = np.asarray(classifier.loss(outputs, batch, spec))
+    losses = np.asarray(classifier.loss(outputs, batch, spec))
     entropy = np.log(np.exp(outputs[:, :2]).sum(1)) - outputs[np.arange(3), [0, 0, 1]]
-    np.testing.assert_allclose(found, [0, entropy[1], entropy[2]], rtol=1e-5)
-    batch["known"][0] = True  # of an unlabelled picture the attributes count, a fifth as much
+    np.testing.assert_allclose(losses, [0, entropy[1], entropy[2]], rtol=1e-5)
+    batch["known"][0] = True  # the attributes of an unlabelled image add to the loss
     assert np.asarray(classifier.loss(outputs, batch, spec))[0] > 0
 
 
-def test_data_without_labels_borrow_the_catalogues(store, monkeypatch):
-    """What is asked of the catalogue: the same shape of pictures."""
-    asked = []
+def test_data_without_labels_take_the_catalogues_classifier(store, monkeypatch):
+    """The catalogue is prepared with images of the same shape."""
+    calls = []
 
-    def prepared(data, say):
-        asked.append((data.source, data.resolution, data.channels))
+    def open_catalogue(data, say):
+        calls.append((data.source, data.resolution, data.channels))
         return store
 
-    monkeypatch.setattr(classifier.prepare, "open_or_prepare", prepared)
-    bare = types.SimpleNamespace(spec=store.spec.__class__(16, 3, ("only one",)))
-    _, record = classifier.load_or_train(bare, tiny().data, nothing)
-    assert asked == [("catalogue", 16, 3)] and record["data"] == store.digest()
+    monkeypatch.setattr(classifier.prepare, "open_or_prepare", open_catalogue)
+    unlabelled_store = types.SimpleNamespace(spec=store.spec.__class__(16, 3, ("only one",)))
+    _, record = classifier.load_or_train(unlabelled_store, tiny().data, discard)
+    assert calls == [("catalogue", 16, 3)] and record["data"] == store.digest()
 
 
 def _leaves(tree):
