@@ -79,7 +79,7 @@ NO_PICTURES = (
 def test_what_is_no_picture_is_refused(wrong):
     with pytest.raises(ValueError, match="expected uint8"):
         features.pixels()(wrong)
-    with pytest.raises(ValueError, match="no pictures"):
+    with pytest.raises(ValueError, match="no images"):
         features.pixels()(np.zeros((0, 8, 8, 3), np.uint8))
 
 

@@ -94,7 +94,7 @@ def test_a_stream_refuses_rows_of_another_width():
 def test_too_few_pictures_are_named(n):
     stream = frechet.Moments.empty(24)
     stream.add(features(n))
-    with pytest.raises(BadData, match=f"at least 2 pictures on either side, not {n}"):
+    with pytest.raises(BadData, match=f"at least 2 images in either set, not {n}"):
         stream.result()
 
 
@@ -102,7 +102,7 @@ def test_a_biased_distance_is_said_in_words():
     assert frechet.min_full_rank_rows(2048) == 2049
     assert frechet.sample_size_caution(2049, 2048) == ""
     words = frechet.sample_size_caution(2048, 2048)
-    assert "2048 pictures are too few" in words and "upwards; at least 2049" in words
+    assert "2048 images are too few" in words and "upwards; at least 2049" in words
     frechet.require_two_rows(2)
 
 
@@ -129,7 +129,7 @@ def test_rows_and_their_moments_are_equally_far_apart(n, m):
 def test_rows_that_cannot_be_compared_are_refused():
     with pytest.raises(ValueError, match=r"not \(9, 24\) and \(9, 23\)"):
         frechet.feature_distance(features(9), features(9)[:, 1:])
-    with pytest.raises(BadData, match="at least 2 pictures on either side, not 1"):
+    with pytest.raises(BadData, match="at least 2 images in either set, not 1"):
         frechet.feature_distance(features(9), features(1))
 
 

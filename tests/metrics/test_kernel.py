@@ -109,11 +109,11 @@ def test_the_same_rows_on_both_sides_are_two_sides():
 
 
 def test_what_has_no_distance_is_named():
-    with pytest.raises(BadData, match="2 generated pictures are needed at least, not 1"):
+    with pytest.raises(BadData, match="at least 2 generated images are needed, not 1"):
         kernel.distance(rows_of(5), rows_of(1))
-    with pytest.raises(BadData, match="2 real pictures are needed at least, not 0"):
+    with pytest.raises(BadData, match="at least 2 real images are needed, not 0"):
         kernel.distance(rows_of(0), rows_of(5))
-    with pytest.raises(BadData, match="1 of 5 real pictures are not finite"):
+    with pytest.raises(BadData, match="1 of 5 real images are not finite"):
         kernel.distance(np.where(np.arange(5)[:, None] == 2, np.nan, rows_of(5)), rows_of(5))
     for wrong in ({"subsets": 0}, {"size": 1}):
         with pytest.raises(ValueError, match="subsets >= 1 and size >= 2"):

@@ -93,9 +93,9 @@ def test_neither_blocks_nor_the_order_of_rows_change_anything():
 
 
 def test_what_has_no_manifold_is_named():
-    with pytest.raises(BadData, match="6 real pictures are needed at least, not 5"):
+    with pytest.raises(BadData, match="at least 6 real images are needed, not 5"):
         manifold.compute_prdc(rows_of(5), rows_of(6))
-    with pytest.raises(BadData, match="4 generated pictures are needed at least, not 3"):
+    with pytest.raises(BadData, match="at least 4 generated images are needed, not 3"):
         manifold.compute_prdc(rows_of(5), rows_of(3), k=3)
     with pytest.raises(ValueError, match="k >= 1"):
         manifold.compute_prdc(rows_of(5), rows_of(5), k=0)

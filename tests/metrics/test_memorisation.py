@@ -250,9 +250,9 @@ def test_what_cannot_be_compared_is_refused():
     image = blots(24)
     with pytest.raises(ValueError, match="uint8"):
         pictures_of(image.astype(np.float32))
-    with pytest.raises(ValueError, match="24 pictures have features of 23"):
+    with pytest.raises(ValueError, match="24 images have features of 23"):
         ImageSet(image, np.zeros((23, 4)))
-    with pytest.raises(BadData, match="20 pictures"):
+    with pytest.raises(BadData, match="20 images"):
         pictures_of(image[:19])
     with pytest.raises(BadData, match="not finite"):
         ImageSet(image, np.full((24, 4), np.nan))

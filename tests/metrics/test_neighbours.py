@@ -88,9 +88,9 @@ def test_memory_holds_a_block_not_the_table(monkeypatch):
 
 
 def test_what_cannot_be_compared_is_named():
-    with pytest.raises(BadData, match="2 rows are needed at least, not 1"):
+    with pytest.raises(BadData, match="at least 2 rows are needed, not 1"):
         neighbours.find_nearest(rows_of(1))
-    with pytest.raises(BadData, match="1 rows are needed at least, not 0"):
+    with pytest.raises(BadData, match="at least 1 rows are needed, not 0"):
         neighbours.find_nearest(rows_of(1), rows_of(0))
     broken = rows_of(5)
     broken[2, 1] = np.inf
