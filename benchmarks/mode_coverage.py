@@ -97,9 +97,8 @@ def train_on_grid(config: ConfigDict, seeds: int) -> list[tuple[np.ndarray, list
 
     def sample_inputs(key):
         real_key, noise_key = jax.random.split(key)
-        return sample_grid(for_real, BATCH_SIZE), jax.random.normal(
-            for_noise, (BATCH_SIZE, LATENT_SIZE)
-        )
+        noise = jax.random.normal(noise_key, (BATCH_SIZE, LATENT_SIZE))
+        return sample_grid(real_key, BATCH_SIZE), noise
 
     def loss_d(d, g, key, gamma):
         real, noise = sample_inputs(key)
