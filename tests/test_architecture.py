@@ -133,6 +133,12 @@ def test_files_and_functions_stay_readable():
                 assert length <= 80, f"{path}:{node.lineno} {node.name} has {length} lines"
 
 
+def test_no_two_files_have_one_name():
+    mirrors = {"vae", "classifier"}  # a network, and the module that trains it
+    names = [path.stem for path in modules() if path.stem != "__init__"]
+    assert {name for name in names if names.count(name) > 1} <= mirrors
+
+
 def test_entry_points_hold_flags_only():
     for path in ROOT.glob("run_*.py"):
         assert path.read_text().count("\n") < 80, path
