@@ -63,7 +63,7 @@ def quick_classifier():
         yield
 
 
-def prepared(source, tmp_path_factory):
+def prepare_source(source, tmp_path_factory):
     """A source's store at 16 px, in a cache of its own."""
     data = tiny().data
     with data.unlocked():
@@ -74,15 +74,15 @@ def prepared(source, tmp_path_factory):
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
     """The squares, prepared at 16 px."""
-    return prepared(Squares(), tmp_path_factory)
+    return prepare_source(Squares(), tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def grey_store(tmp_path_factory):
-    return prepared(Squares(channels=1), tmp_path_factory)
+    return prepare_source(Squares(channels=1), tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def turned(tmp_path_factory):
     """The squares with a camera's azimuth and elevation."""
-    return prepared(Turned(), tmp_path_factory)
+    return prepare_source(Turned(), tmp_path_factory)

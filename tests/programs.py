@@ -25,13 +25,13 @@ def memoise_by_config(build):
     results = {}
 
     @functools.wraps(build)
-    def memoised(config, *arguments):
+    def memoised_build(config, *arguments):
         key = (config_key(config), *arguments)
         if key not in results:
             results[key] = build(config, *arguments)
         return results[key]
 
-    return memoised
+    return memoised_build
 
 
 def identity(x):
@@ -48,10 +48,10 @@ def initial_state(config, spec, key):
     Most fields of a config do not matter to it, so the program itself is the key. Operation by
     operation a family's first initialisation takes four times as long.
     """
-    lowered = jax.jit(lambda key: get_step_module(config).init(config, spec, key)).lower(key)
-    content = (lowered.as_text(), jax.tree.structure(lowered.out_info))
+    lowered_init = jax.jit(lambda key: get_step_module(config).init(config, spec, key)).lower(key)
+    content = (lowered_init.as_text(), jax.tree.structure(lowered_init.out_info))
     if content not in _initialisations:
-        _initialisations[content] = lowered.compile()
+        _initialisations[content] = lowered_init.compile()
     return _initialisations[content](key)
 
 

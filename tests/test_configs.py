@@ -14,7 +14,7 @@ from prodgen.core import rng
 from prodgen.core.types import Spec
 from prodgen.runs.run import get_step_module
 from tests.tiny import ROOT, Squares
-from tests.tiny_gan import home_of, shapes_of
+from tests.tiny_gan import init_reference_classifier, shapes_of
 
 CONFIG_FILES = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "base.py")
 REQUIRED_OVERRIDES = {"folder": [("data.path", "x")], "table": [("data.path", "x.csv")]}
@@ -90,7 +90,7 @@ def test_the_training_step_of_every_preset_keeps_the_shapes_of_its_state(path, p
     spec = Spec(plain.data.resolution, 1 if grey else 3, classes, attributes)
     family, size = get_step_module(plain), plain.train.batch_size
     state = jax.eval_shape(lambda: family.init(config, spec, rng.key(0, "init")))
-    batch, frozen = shapes_of(spec, size), jax.eval_shape(lambda: home_of(spec))
+    batch, frozen = shapes_of(spec, size), jax.eval_shape(lambda: init_reference_classifier(spec))
     for variant in dict.fromkeys(family.variants(config)):
         step = family.make_train_step(config, spec, lambda x: x, variant)
         after, metrics = jax.eval_shape(step, state, (batch,) * family.real_batches(config), frozen)

@@ -9,8 +9,8 @@ import pytest
 from prodgen.parallel import compilation, device_mesh
 from prodgen.runs.run import get_step_module
 from prodgen.steps import vae, vaegan
-from tests.tiny import ALL, batch_of, close, mesh_of, tiny
-from tests.tiny_gan import batches_of, home_of, start, tiny_gan
+from tests.tiny import MODES_AND_DEVICES, batch_of, close, mesh_of, tiny
+from tests.tiny_gan import batches_of, init_reference_classifier, start, tiny_gan
 
 SMALL_MODEL_FIELDS = {"model__block_side": 4}  # residual blocks at the smallest side alone
 FIELDS = {
@@ -58,7 +58,7 @@ def train_vae(store, mode: str, devices: int, steps: int, **fields):
 @pytest.mark.parametrize("name", mark_slow_except(FIELDS, "sigma"))
 def test_modes_and_device_counts_give_the_same_losses_and_weights(store, name):
     state, all_metrics = train_on_one_device(store, name)
-    for mode, devices in ALL[1:]:
+    for mode, devices in MODES_AND_DEVICES[1:]:
         other_state, other_metrics = train_vae(store, mode, devices, 2, **FIELDS[name])
         close(all_metrics, other_metrics, 2e-5)
         close(state.nets["vae"].params, other_state.nets["vae"].params, 1e-5)
@@ -106,7 +106,9 @@ def train_adversarial(store, mode: str, devices: int, fields: dict):
     family, mesh = get_step_module(config), mesh_of(config, devices)
     sharding = device_mesh.replicated_sharding(mesh)
     state = jax.device_put(start(config, store.spec), sharding)
-    frozen_params = jax.device_put(home_of(store.spec) if family is vaegan else {}, sharding)
+    frozen_params = jax.device_put(
+        init_reference_classifier(store.spec) if family is vaegan else {}, sharding
+    )
     step = compilation.compile_train_step(
         lambda pmean: family.make_train_step(config, store.spec, pmean, "penalised"), mesh, mode
     )
@@ -144,7 +146,7 @@ def test_evaluations_of_a_gan_are_equal_in_every_mode(store):
         mesh = mesh_of(config, devices)
         family, sharding = get_step_module(config), device_mesh.replicated_sharding(mesh)
         state, frozen_params = jax.device_put(
-            (start(config, store.spec), home_of(store.spec)), sharding
+            (start(config, store.spec), init_reference_classifier(store.spec)), sharding
         )
         return Evaluator(family, config, store, mesh, "validation")(state, frozen_params)
 
@@ -168,7 +170,7 @@ def evaluate_vae(store, mode, devices):
 evaluate_on_one_device = functools.cache(lambda store: evaluate_vae(store, "jit", 1))
 
 
-@pytest.mark.parametrize(("mode", "devices"), ALL)
+@pytest.mark.parametrize(("mode", "devices"), MODES_AND_DEVICES)
 def test_evaluations_of_a_vae_are_equal_in_every_mode(store, mode, devices):
     values, other_values = evaluate_on_one_device(store), evaluate_vae(store, mode, devices)
     assert values.keys() == other_values.keys()

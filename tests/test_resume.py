@@ -76,17 +76,17 @@ def final(workdir):
 
 
 @pytest.fixture(scope="module")
-def undisturbed_run(tmp_path_factory):
+def uninterrupted_run(tmp_path_factory):
     """(cache folder, run's folder) of a run that nothing disturbed; the tests do not change it."""
-    base = tmp_path_factory.mktemp("undisturbed")
+    base = tmp_path_factory.mktemp("uninterrupted")
     finish(start(base / "run", base / "cache"))
     return base / "cache", base / "run"
 
 
 @pytest.fixture(scope="module")
-def undisturbed(undisturbed_run):
+def uninterrupted_result(uninterrupted_run):
     """(cache folder, final state and metrics) of that run."""
-    cache, workdir = undisturbed_run
+    cache, workdir = uninterrupted_run
     return cache, final(workdir)
 
 
@@ -108,17 +108,17 @@ def kill(process, workdir):
     """Kill a run; return its last saved step, 0 where there is none."""
     process.send_signal(signal.SIGKILL)
     process.wait()
-    saved = max(checkpoint.list_steps(workdir), default=0)
-    assert process.returncode == -signal.SIGKILL or saved == STEPS
-    return saved
+    saved_step = max(checkpoint.list_steps(workdir), default=0)
+    assert process.returncode == -signal.SIGKILL or saved_step == STEPS
+    return saved_step
 
 
-def check_continuation(workdir, expected, saved, out):
-    """The continued run says where it began, ends like the undisturbed one, leaves no drafts."""
-    assert (f"continued at step {saved}" in out) == (saved > 0)
-    assert final(workdir) == expected
+def check_continuation(workdir, expected_result, saved_step, out):
+    """The continued run says where it began, ends like the uninterrupted one, leaves no drafts."""
+    assert (f"continued at step {saved_step}" in out) == (saved_step > 0)
+    assert final(workdir) == expected_result
     assert not list((workdir / "checkpoints").glob("*tmp*"))
-    steps = [json.loads(line)["step"] for line in expected[2].splitlines() if "loss" in line]
+    steps = [json.loads(line)["step"] for line in expected_result[2].splitlines() if "loss" in line]
     assert steps == list(range(1, STEPS + 1))
 
 
@@ -128,20 +128,20 @@ class KilledRun(NamedTuple):
     workdir: Path
     pid: int  # of the killed process
     refusal: str  # what a second process said while the first held the folder
-    saved: int  # the last checkpoint at the kill, 0 where there was none
+    saved_step: int  # the last checkpoint at the kill, 0 where there was none
     first_lines: str  # of the continued run
     exit_code: int  # of the continued run
 
 
 @pytest.fixture(scope="module")
-def killed_run(tmp_path_factory, undisturbed_run):
-    cache, _ = undisturbed_run
+def killed_run(tmp_path_factory, uninterrupted_run):
+    cache, _ = uninterrupted_run
     workdir = tmp_path_factory.mktemp("killed") / "run"
     first = start(workdir, cache)
     wait_for_random_moment(first, workdir, random.Random(0))
     first.send_signal(signal.SIGSTOP)  # it keeps the folder and gets no further
     refusal = finish(start(workdir, cache), 73)
-    saved = kill(first, workdir)
+    saved_step = kill(first, workdir)
     second = start(workdir, cache)
     lines = []
     while not (lines and lines[-1].startswith("run ")):
@@ -149,18 +149,20 @@ def killed_run(tmp_path_factory, undisturbed_run):
         assert lines[-1], "".join(lines)  # the run ended early
     second.stdout.close()
     exit_code = second.wait(timeout=300)
-    return KilledRun(workdir, first.pid, refusal, saved, "".join(lines), exit_code)
+    return KilledRun(workdir, first.pid, refusal, saved_step, "".join(lines), exit_code)
 
 
-def test_killed_once_and_continued(killed_run, undisturbed):
-    _, expected = undisturbed
-    check_continuation(killed_run.workdir, expected, killed_run.saved, killed_run.first_lines)
+def test_killed_once_and_continued(killed_run, uninterrupted_result):
+    _, expected_result = uninterrupted_result
+    check_continuation(
+        killed_run.workdir, expected_result, killed_run.saved_step, killed_run.first_lines
+    )
 
 
-def test_a_reader_that_goes_away_does_not_stop_the_run(killed_run, undisturbed):
-    _, expected = undisturbed
+def test_a_reader_that_goes_away_does_not_stop_the_run(killed_run, uninterrupted_result):
+    _, expected_result = uninterrupted_result
     assert killed_run.exit_code == 0
-    assert final(killed_run.workdir) == expected
+    assert final(killed_run.workdir) == expected_result
 
 
 def test_two_runs_cannot_share_a_folder(killed_run):
@@ -169,20 +171,20 @@ def test_two_runs_cannot_share_a_folder(killed_run):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1, 6))
-def test_killed_many_times_at_random_and_continued(tmp_path, undisturbed, seed):
-    cache, expected = undisturbed
+def test_killed_many_times_at_random_and_continued(tmp_path, uninterrupted_result, seed):
+    cache, expected_result = uninterrupted_result
     rng, workdir = random.Random(seed), tmp_path / "run"
     for _ in range(4):
         process = start(workdir, cache)
         wait_for_random_moment(process, workdir, rng)
-        saved = kill(process, workdir)
+        saved_step = kill(process, workdir)
     out = finish(start(workdir, cache))
-    check_continuation(workdir, expected, saved, out)
+    check_continuation(workdir, expected_result, saved_step, out)
 
 
 @pytest.mark.slow
-def test_sigterm_saves_says_so_and_the_rest_is_the_same(tmp_path, undisturbed):
-    cache, expected = undisturbed
+def test_sigterm_saves_says_so_and_the_rest_is_the_same(tmp_path, uninterrupted_result):
+    cache, expected_result = uninterrupted_result
     process = start(tmp_path / "run", cache)
     wait_for(process, tmp_path / "run", 2)
     process.send_signal(signal.SIGTERM)
@@ -190,12 +192,12 @@ def test_sigterm_saves_says_so_and_the_rest_is_the_same(tmp_path, undisturbed):
     last = out.strip().splitlines()[-1]
     assert last.startswith("prodgen: ERROR stopped: stopped by SIGTERM at step ")
     assert "last good checkpoint: step " in last and "next: give the same command again" in last
-    stopped = int(last.split("at step ")[1].split()[0])
-    assert open_run(tmp_path / "run", "latest").step == stopped
+    stop_step = int(last.split("at step ")[1].split()[0])
+    assert open_run(tmp_path / "run", "latest").step == stop_step
 
     out = finish(start(tmp_path / "run", cache))
-    assert f"continued at step {stopped}" in out
-    assert final(tmp_path / "run") == expected
+    assert f"continued at step {stop_step}" in out
+    assert final(tmp_path / "run") == expected_result
 
 
 ADAPTIVE = (
@@ -210,8 +212,12 @@ def test_an_adversarial_run_resumes_bit_for_bit_with_its_p(tmp_path):
     """Both networks, both optimisers, the lazy penalty's turn and the controller's two numbers."""
     cache, gan = tmp_path / "cache", {"config": "configs/gan.py"}
     finish(start(tmp_path / "whole", cache, *ADAPTIVE, **gan))
-    expected = final(tmp_path / "whole")
-    ps = [json.loads(line)["augment/p"] for line in expected[2].splitlines() if "g/loss" in line]
+    expected_result = final(tmp_path / "whole")
+    ps = [
+        json.loads(line)["augment/p"]
+        for line in expected_result[2].splitlines()
+        if "g/loss" in line
+    ]
     assert len(set(ps)) >= 2  # it moved
     process = start(tmp_path / "run", cache, *ADAPTIVE, **gan)
     wait_for(process, tmp_path / "run", 6)
@@ -219,11 +225,11 @@ def test_an_adversarial_run_resumes_bit_for_bit_with_its_p(tmp_path):
     finish(process, 75)
     assert checkpoint.list_steps(tmp_path / "run")[-1] < STEPS
     finish(start(tmp_path / "run", cache, *ADAPTIVE, **gan))
-    assert final(tmp_path / "run") == expected
+    assert final(tmp_path / "run") == expected_result
 
 
-def test_another_config_in_the_folder_is_refused_with_the_difference(undisturbed_run):
-    cache, workdir = undisturbed_run
+def test_another_config_in_the_folder_is_refused_with_the_difference(uninterrupted_run):
+    cache, workdir = uninterrupted_run
     record = (workdir / "config.json").read_bytes()
     out = finish(start(workdir, cache, "--config.optim.lr=0.5"), 2)
     assert "config.optim.lr: 0.002 -> 0.5" in out
@@ -232,8 +238,10 @@ def test_another_config_in_the_folder_is_refused_with_the_difference(undisturbed
     assert (workdir / "config.json").read_bytes() == record
 
 
-def test_when_no_checkpoint_passes_the_run_stops_with_65_and_names_them(tmp_path, undisturbed_run):
-    cache, workdir = undisturbed_run
+def test_when_no_checkpoint_passes_the_run_stops_with_65_and_names_them(
+    tmp_path, uninterrupted_run
+):
+    cache, workdir = uninterrupted_run
     shutil.copytree(workdir, tmp_path / "run")
     steps = checkpoint.list_steps(tmp_path / "run")
     assert STEPS in steps
@@ -246,16 +254,16 @@ def test_when_no_checkpoint_passes_the_run_stops_with_65_and_names_them(tmp_path
 
 
 @pytest.mark.slow
-def test_nothing_left_to_do_is_no_error(tmp_path, undisturbed):
-    cache, _ = undisturbed
+def test_nothing_left_to_do_is_no_error(tmp_path, uninterrupted_result):
+    cache, _ = uninterrupted_result
     finish(start(tmp_path / "run", cache, steps=1))
     before = (tmp_path / "run" / "metrics.jsonl").read_text()
     finish(start(tmp_path / "run", cache, steps=1))
     assert (tmp_path / "run" / "metrics.jsonl").read_text() == before
 
 
-def test_a_finished_folder_holds_what_is_promised(undisturbed_run):
-    _, workdir = undisturbed_run
+def test_a_finished_folder_holds_what_is_promised(uninterrupted_run):
+    _, workdir = uninterrupted_run
     names = {path.name for path in workdir.iterdir()}
     assert names >= {
         "config.json", "metrics.jsonl", "timing.jsonl", "checkpoints", "samples", "curves.png",

@@ -108,7 +108,7 @@ class Turned(Squares):
             yield dataclasses.replace(item, attributes=values)
 
 
-def shaded(height: int, width: int, rgb=(200, 40, 40)) -> np.ndarray:
+def make_disc_photo(height: int, width: int, rgb=(200, 40, 40)) -> np.ndarray:
     """A photo of a shaded disc on white, uint8 [H, W, 3]."""
     side = min(height, width)
     y, x = np.mgrid[:height, :width] - np.array([[[height - 1]], [[width - 1]]]) / 2
@@ -122,8 +122,8 @@ def batch_of(store, config, t: int = 0) -> Batch:
     from prodgen.data import order
 
     ids, size = store.ids("train"), config.train.batch_size
-    chosen = ids[order.select_batch(config.seed, t, len(ids), size)]
-    return store.fetch(chosen) | {"slot": np.arange(size, dtype=np.int32)}
+    batch_ids = ids[order.select_batch(config.seed, t, len(ids), size)]
+    return store.fetch(batch_ids) | {"slot": np.arange(size, dtype=np.int32)}
 
 
 def trained_vae(store, config: ConfigDict, steps: int):
@@ -145,9 +145,9 @@ def _train_vae(config: ConfigDict, store, steps: int):
 def write_run(path: Path, store, config: ConfigDict, state, step: int) -> None:
     """A run's folder at one step, as the trainer writes it."""
     path.mkdir()
-    keeper = checkpoint.CheckpointManager(path, 2, 1)
-    keeper.save(step, state, 1.0)
-    keeper.wait()
+    manager = checkpoint.CheckpointManager(path, 2, 1)
+    manager.save(step, state, 1.0)
+    manager.wait()
     Conditions.from_store(store).save(path)
     counts = {name: len(store.ids(name)) for name in SPLITS}
     data = {"digest": store.digest(), "counts": counts, "spec": store.spec.to_json()}
@@ -184,4 +184,4 @@ def spec_of(channels: int = 3, resolution: int = 16, conditional: bool = True) -
     return Spec(resolution, channels, classes, Squares().schema() if conditional else ())
 
 
-ALL = tuple(itertools.product(("jit", "pmap"), (1, 8)))
+MODES_AND_DEVICES = tuple(itertools.product(("jit", "pmap"), (1, 8)))

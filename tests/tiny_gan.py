@@ -27,11 +27,16 @@ NEEDS = {"wgan": {"model__spectral_norm": True}}
 
 def tiny_gan(**fields):
     """A tiny config of an adversarial run; r3gan unless it says otherwise."""
-    given = {"model__name": "r3gan", "model__block_side": 4, "optim__lr": 1e-3, "optim__clip": 0.0}
-    return tiny(**(given | fields))
+    defaults = {
+        "model__name": "r3gan",
+        "model__block_side": 4,
+        "optim__lr": 1e-3,
+        "optim__clip": 0.0,
+    }
+    return tiny(**(defaults | fields))
 
 
-def home_of(spec) -> dict:
+def init_reference_classifier(spec) -> dict:
     """An untrained home network: a judgement's arithmetic needs no better one.
 
     Where the data have no labels it is another data set's, as in a run.
@@ -61,16 +66,16 @@ def stepper(config, spec, variant: str = "penalised"):
     return programs.train_step(config, spec, variant)
 
 
-def trained(store, config, steps: int):
+def train_gan(store, config, steps: int):
     """(state, metrics of each step) after some steps, its variants in turn."""
-    turns = get_step_module(config).variants(config)
-    programs = {variant: stepper(config, store.spec, variant) for variant in set(turns)}
-    state, seen = start(config, store.spec), []
+    variants = get_step_module(config).variants(config)
+    programs = {variant: stepper(config, store.spec, variant) for variant in set(variants)}
+    state, metrics_history = start(config, store.spec), []
     for t in range(steps):
-        program = programs[turns[t % len(turns)]]
+        program = programs[variants[t % len(variants)]]
         state, metrics = program(state, batches_of(store, config, t), {})
-        seen.append(metrics)
-    return state, seen
+        metrics_history.append(metrics)
+    return state, metrics_history
 
 
 def shapes_of(spec, size: int) -> Batch:

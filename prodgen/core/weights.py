@@ -231,7 +231,7 @@ class _Unpickler(pickle.Unpickler):
 def _load_pickle(stream: io.BytesIO, classes: Mapping[str, type]) -> tuple[Any, dict]:
     """The value of the next pickle in a stream, and its storages by key."""
     # Read the instructions without executing them. A value is stored by the one after its own.
-    start, shared, previous = stream.tell(), set(), ""
+    start, shared_indices, previous = stream.tell(), set(), ""
     for count, (opcode, argument, position) in enumerate(pickletools.genops(stream)):
         place = f"opcode {opcode.name} at byte {position}"
         if count >= MAX_OPCODES:
@@ -241,8 +241,8 @@ def _load_pickle(stream: io.BytesIO, classes: Mapping[str, type]) -> tuple[Any, 
         if opcode.name in {"BINPUT", "LONG_BINPUT"}:
             if argument >= MAX_OPCODES:  # the unpickler allocates as many entries
                 raise ValueError(f"{place}: index {argument}")
-            (shared.add if previous in SHARED_OPCODES else shared.discard)(argument)
-        if opcode.name in {"BINGET", "LONG_BINGET"} and argument not in shared:
+            (shared_indices.add if previous in SHARED_OPCODES else shared_indices.discard)(argument)
+        if opcode.name in {"BINGET", "LONG_BINGET"} and argument not in shared_indices:
             raise ValueError(f"{place}: a container in two places")
         previous = opcode.name
     stream.seek(start)

@@ -31,19 +31,19 @@ class Clock:
 
     def rates(self, step: int, batch_size: int) -> dict[str, float]:
         """Speed since the last call, and the share of that time spent waiting for data."""
-        elapsed = max(time.monotonic() - self._interval_start, 1e-9)
+        elapsed_s = max(time.monotonic() - self._interval_start, 1e-9)
         seconds = {
             name: value - self._interval_seconds.get(name, 0.0)
             for name, value in self.seconds.items()
         }
         # The rate leaves out evaluations and sheets.
-        training_seconds = elapsed - seconds.get("evaluate", 0) - seconds.get("sheet", 0)
+        training_seconds = elapsed_s - seconds.get("evaluate", 0) - seconds.get("sheet", 0)
         rate = (step - self._interval_step) / max(training_seconds, 1e-9)
         self.start(step)
         return {
             "steps_per_s": rate,
             "images_per_s": rate * batch_size,
-            "data_share": seconds.get("data", 0.0) / elapsed,
+            "data_share": seconds.get("data", 0.0) / elapsed_s,
         }
 
     def totals(self) -> dict[str, float]:

@@ -66,10 +66,10 @@ def find_damage(run: Path, step: int) -> str | None:
         hashes = read_manifest(run, step)["files"]
     except (OSError, ValueError, KeyError) as error:
         return f"{step}.sha256.json cannot be read ({type(error).__name__})"
-    for name, expected in hashes.items():
+    for name, expected_hash in hashes.items():
         if not (root / name).is_file():
             return f"{step}/{name} is missing"
-        if hash_file(root / name) != expected:
+        if hash_file(root / name) != expected_hash:
             return f"{step}/{name}: sha256 mismatch"
     return None
 
@@ -80,18 +80,27 @@ def restore_step(run: Path, step: int, abstract_state: Tree) -> Tree:
     `abstract_state` is a tree of jax.ShapeDtypeStruct with shardings. BadCheckpoint names the
     leaves that differ.
     """
-    stored, expected = read_manifest(run, step)["leaves"], _describe_leaves(abstract_state)
-    if stored != expected:
+    stored_leaves, expected_leaves = (
+        read_manifest(run, step)["leaves"],
+        _describe_leaves(abstract_state),
+    )
+    if stored_leaves != expected_leaves:
         # List missing leaves first, then extra ones, then those of another shape or type.
-        shared = [path for path in expected if path in stored]
+        shared_paths = [path for path in expected_leaves if path in stored_leaves]
         differences = [
-            f"missing {path} {expected[path]}" for path in expected if path not in stored
+            f"missing {path} {expected_leaves[path]}"
+            for path in expected_leaves
+            if path not in stored_leaves
         ]
-        differences += [f"extra {path} {stored[path]}" for path in stored if path not in expected]
         differences += [
-            f"{path} {stored[path]} -> {expected[path]}"
-            for path in shared
-            if stored[path] != expected[path]
+            f"extra {path} {stored_leaves[path]}"
+            for path in stored_leaves
+            if path not in expected_leaves
+        ]
+        differences += [
+            f"{path} {stored_leaves[path]} -> {expected_leaves[path]}"
+            for path in shared_paths
+            if stored_leaves[path] != expected_leaves[path]
         ]
         raise BadCheckpoint(
             f"checkpoint {step} of {run} has other leaves than this config: "
@@ -136,9 +145,9 @@ class CheckpointManager:
         self._executor = concurrent.futures.ThreadPoolExecutor(1)
         self._pending_save: concurrent.futures.Future | None = None
         get_checkpoint_dir(run).mkdir(parents=True, exist_ok=True)
-        finished = {str(step) for step in list_steps(run)}
+        finished_names = {str(step) for step in list_steps(run)}
         for path in get_checkpoint_dir(run).iterdir():
-            is_unfinished = path.is_dir() and path.name not in finished
+            is_unfinished = path.is_dir() and path.name not in finished_names
             if is_unfinished and not path.name.startswith("corrupt-"):
                 shutil.rmtree(path)
 
@@ -196,10 +205,10 @@ class CheckpointManager:
         # manifest does not count.
         steps = list_steps(self.run)
         scores = {step: read_score(self.run, step) for step in steps}
-        ranked = sorted((s for s in steps if scores[s] is not None), key=lambda s: scores[s])
-        retained = {*steps[-self.keep :], *ranked[-self.keep_best :]}
+        ranked_steps = sorted((s for s in steps if scores[s] is not None), key=lambda s: scores[s])
+        retained_steps = {*steps[-self.keep :], *ranked_steps[-self.keep_best :]}
         for step in steps:
-            if step not in retained:
+            if step not in retained_steps:
                 (root.parent / f"{step}.sha256.json").unlink()
                 shutil.rmtree(root.parent / str(step))
 

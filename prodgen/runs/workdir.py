@@ -71,13 +71,16 @@ def check_origin(path: Path, init_from: Path | None) -> None:
     """UsageError if the folder's run did not start from the weights of the run `init_from`."""
     if not (path / CONFIG_FILE).exists():
         return
-    original = read_record(path)["init_from"].get("fingerprint", "")
-    requested = read_record(init_from)["fingerprint"] if init_from else ""
-    if original != requested:
-        names = {"": "random weights"}
+    present_origin = read_record(path)["init_from"].get("fingerprint", "")
+    requested_origin = read_record(init_from)["fingerprint"] if init_from else ""
+    if present_origin != requested_origin:
+
+        def describe(fingerprint: str) -> str:
+            return f"those of run {fingerprint}" if fingerprint else "random weights"
+
         raise UsageError(
-            f"{path} holds a run that began with {names.get(original, f'those of run {original}')},"
-            f" not with {names.get(requested, f'those of run {requested}')}",
+            f"{path} holds a run that began with {describe(present_origin)}, "
+            f"not with {describe(requested_origin)}",
             "give the same --init_from as at first, or another --workdir",
         )
 

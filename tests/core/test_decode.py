@@ -17,14 +17,14 @@ from prodgen.core.errors import RejectedItem
 LIMIT = 50_000_000
 
 
-def encoded(image, kind, **options):
+def encode(image, kind, **options):
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
 
 
-def decoded(image, kind="PNG", **options):
-    return decode.decode_bytes(encoded(image, kind, **options), LIMIT)
+def encode_and_decode(image, kind="PNG", **options):
+    return decode.decode_bytes(encode(image, kind, **options), LIMIT)
 
 
 def quarters(side=32):
@@ -67,67 +67,69 @@ def test_exif_orientation_is_applied(orientation, kind):
     exif[0x0112] = orientation
     options = {"quality": 98, "subsampling": 0} if kind == "JPEG" else {}
     options |= {"lossless": True} if kind == "WEBP" else {}
-    found = decoded(Image.fromarray(quarters()), kind, exif=exif.tobytes(), **options)
-    wanted = UPRIGHT[orientation](quarters())
-    assert found.shape == wanted.shape
-    assert np.abs(found.astype(int) - wanted).mean() < 2
+    pixels = encode_and_decode(Image.fromarray(quarters()), kind, exif=exif.tobytes(), **options)
+    expected_pixels = UPRIGHT[orientation](quarters())
+    assert pixels.shape == expected_pixels.shape
+    assert np.abs(pixels.astype(int) - expected_pixels).mean() < 2
 
 
 def test_broken_exif_is_no_reason_to_refuse():
-    found = decoded(Image.fromarray(quarters()), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff")
-    assert found.shape == quarters().shape
+    pixels = encode_and_decode(
+        Image.fromarray(quarters()), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"
+    )
+    assert pixels.shape == quarters().shape
 
 
 def test_grey_stays_one_channel_and_one_bit_is_black_and_white():
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    np.testing.assert_array_equal(decoded(Image.fromarray(grey))[..., 0], grey)
-    bits = decoded(Image.fromarray(grey > 100))
+    np.testing.assert_array_equal(encode_and_decode(Image.fromarray(grey))[..., 0], grey)
+    bits = encode_and_decode(Image.fromarray(grey > 100))
     np.testing.assert_array_equal(bits[..., 0], np.where(grey > 100, 255, 0))
 
 
 def test_sixteen_bits_are_scaled_not_clipped():
     values = np.array([[0, 257, 32768], [40000, 65535, 128]], np.uint16)
-    found = decoded(Image.fromarray(values))
-    np.testing.assert_array_equal(found[..., 0], np.round(values / 257).astype(np.uint8))
+    pixels = encode_and_decode(Image.fromarray(values))
+    np.testing.assert_array_equal(pixels[..., 0], np.round(values / 257).astype(np.uint8))
 
 
 def test_sixteen_bit_colour():
     rows = b"".join(b"\0" + struct.pack(">6H", 65535, 0, 32768, 257, 40000, 65278) for _ in "ab")
-    found = decode.decode_bytes(png(2, 2, 16, 2, rows), LIMIT)
-    wanted = [[255, 0, 128], [1, 156, 254]]
-    assert np.abs(found[0].astype(int) - wanted).max() <= 1
+    pixels = decode.decode_bytes(png(2, 2, 16, 2, rows), LIMIT)
+    expected_pixels = [[255, 0, 128], [1, 156, 254]]
+    assert np.abs(pixels[0].astype(int) - expected_pixels).max() <= 1
 
 
 def test_alpha_survives_in_every_form():
     colour = quarters()
     alpha = np.where(np.arange(64)[None] < 32, 255, 100).repeat(32, 0).astype(np.uint8)
     rgba = Image.fromarray(np.dstack([colour, alpha]))
-    np.testing.assert_array_equal(decoded(rgba)[..., 3], alpha)
-    np.testing.assert_array_equal(decoded(rgba)[..., :3], colour)
+    np.testing.assert_array_equal(encode_and_decode(rgba)[..., 3], alpha)
+    np.testing.assert_array_equal(encode_and_decode(rgba)[..., :3], colour)
     grey = Image.merge("LA", (Image.fromarray(colour[..., 0]), Image.fromarray(alpha)))
-    found = decoded(grey)
-    np.testing.assert_array_equal(found, np.dstack([colour[..., :1].repeat(3, 2), alpha]))
+    pixels = encode_and_decode(grey)
+    np.testing.assert_array_equal(pixels, np.dstack([colour[..., :1].repeat(3, 2), alpha]))
 
 
 def test_palette_with_and_without_transparency():
     palette = Image.fromarray(quarters()).quantize(8)
-    plain = decoded(palette)
+    plain = encode_and_decode(palette)
     np.testing.assert_array_equal(plain, np.asarray(palette.convert("RGB")))
     clear = palette.getpixel((0, 0))
-    found = decoded(palette, transparency=clear)
-    assert found.shape[-1] == 4
-    assert found[0, 0, 3] == 0 and found[-1, -1, 3] == 255
-    assert decoded(palette, "GIF", transparency=clear)[0, 0, 3] == 0
+    pixels = encode_and_decode(palette, transparency=clear)
+    assert pixels.shape[-1] == 4
+    assert pixels[0, 0, 3] == 0 and pixels[-1, -1, 3] == 255
+    assert encode_and_decode(palette, "GIF", transparency=clear)[0, 0, 3] == 0
 
 
 def test_opaque_alpha_is_dropped():
-    assert decoded(Image.fromarray(quarters()).convert("RGBA")).shape[-1] == 3
+    assert encode_and_decode(Image.fromarray(quarters()).convert("RGBA")).shape[-1] == 3
 
 
 def test_cmyk_becomes_rgb():
     image = Image.fromarray(quarters())
-    found = decoded(image.convert("CMYK"), "JPEG", quality=98)
-    assert np.abs(found.astype(int) - quarters()).mean() < 4  # Pillow writes Adobe's inverted form
+    pixels = encode_and_decode(image.convert("CMYK"), "JPEG", quality=98)
+    assert np.abs(pixels.astype(int) - quarters()).mean() < 4  # Pillow writes Adobe's inverted form
 
 
 def test_colour_profiles_are_converted_to_srgb():
@@ -135,31 +137,31 @@ def test_colour_profiles_are_converted_to_srgb():
 
     plain = Image.fromarray(quarters())
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    np.testing.assert_array_equal(decoded(plain, icc_profile=srgb), quarters())
-    np.testing.assert_array_equal(decoded(plain, icc_profile=b"broken" * 50), quarters())
+    np.testing.assert_array_equal(encode_and_decode(plain, icc_profile=srgb), quarters())
+    np.testing.assert_array_equal(encode_and_decode(plain, icc_profile=b"broken" * 50), quarters())
 
 
 def test_first_frame_of_animations():
     frames = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200)]
     for kind, options in (("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {})):
-        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+        data = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
         assert abs(int(decode.decode_bytes(data, LIMIT).max()) - 40) <= 1, kind
 
 
 def test_a_still_is_asked_for():
     frames = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200)]
     for kind in ("GIF", "WEBP", "PNG"):
-        data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
+        data = encode(frames[0], kind, save_all=True, append_images=frames[1:])
         with pytest.raises(RejectedItem, match="animated: 2 frames"):
             decode.decode_bytes(data, LIMIT, single_frame=True)
-        one = encoded(frames[0], kind)
+        one = encode(frames[0], kind)
         assert decode.decode_bytes(one, LIMIT, single_frame=True).shape == (16, 16, 3), kind
-    phone = encoded(frames[0], "MPO", save_all=True, append_images=frames[1:])
+    phone = encode(frames[0], "MPO", save_all=True, append_images=frames[1:])
     assert decode.decode_bytes(phone, LIMIT, single_frame=True).shape == (16, 16, 3)
 
 
 def test_bmp_and_interlaced_and_upper_case(tmp_path):
-    np.testing.assert_array_equal(decoded(Image.fromarray(quarters()), "BMP"), quarters())
+    np.testing.assert_array_equal(encode_and_decode(Image.fromarray(quarters()), "BMP"), quarters())
     path = tmp_path / "SHOE.PNG"
     Image.fromarray(quarters()).save(path, "PNG")
     np.testing.assert_array_equal(decode.decode_file(path, LIMIT), quarters())
@@ -178,14 +180,14 @@ def test_bombs_are_refused_from_the_header(width, height):
 def test_the_limit_is_ours_not_pillows():
     side = 400
     with pytest.raises(RejectedItem, match="too large"):
-        decode.decode_bytes(encoded(Image.new("L", (side, side)), "PNG"), side * side - 1)
-    assert decode.decode_bytes(encoded(Image.new("L", (side, side)), "PNG"), side * side).size
+        decode.decode_bytes(encode(Image.new("L", (side, side)), "PNG"), side * side - 1)
+    assert decode.decode_bytes(encode(Image.new("L", (side, side)), "PNG"), side * side).size
 
 
 def test_strips_are_refused_and_one_pixel_is_not():
     with pytest.raises(RejectedItem, match="too narrow"):
-        decoded(Image.new("RGB", (3, 4000)))
-    assert decoded(Image.new("RGB", (1, 1))).shape == (1, 1, 3)
+        encode_and_decode(Image.new("RGB", (3, 4000)))
+    assert encode_and_decode(Image.new("RGB", (1, 1))).shape == (1, 1, 3)
 
 
 @pytest.mark.parametrize("percent", [1, 10, 50, 90, 99])
@@ -193,13 +195,13 @@ def test_strips_are_refused_and_one_pixel_is_not():
 def test_truncated_files_are_refused(percent, kind):
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
-    data = encoded(image, kind)
+    data = encode(image, kind)
     with pytest.raises(RejectedItem, match="truncated|broken|not a picture"):
         decode.decode_bytes(data[: len(data) * percent // 100], LIMIT)
 
 
 def test_png_with_a_wrong_sum_or_no_end():
-    data = bytearray(encoded(Image.fromarray(quarters()), "PNG"))
+    data = bytearray(encode(Image.fromarray(quarters()), "PNG"))
     with pytest.raises(RejectedItem):
         decode.decode_bytes(bytes(data[:-12]), LIMIT)
     data[data.index(b"IDAT") + 8] ^= 1
@@ -221,7 +223,7 @@ def test_what_is_no_picture_is_refused(content, tmp_path):
 
 def test_other_formats_are_refused():
     with pytest.raises(RejectedItem, match="not a picture"):
-        decoded(Image.fromarray(quarters()), "TIFF")
+        encode_and_decode(Image.fromarray(quarters()), "TIFF")
 
 
 def test_what_is_no_regular_file_is_refused_unopened(tmp_path):
@@ -251,7 +253,7 @@ def test_huge_files_are_not_read(tmp_path):
 def test_mutations_never_raise_anything_else():
     rng = np.random.default_rng(1)
     seeds = [
-        encoded(ImageOps.expand(Image.fromarray(quarters())), kind)
+        encode(ImageOps.expand(Image.fromarray(quarters())), kind)
         for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF")
     ]
     for number in range(400):
@@ -259,7 +261,7 @@ def test_mutations_never_raise_anything_else():
         for place in rng.integers(0, len(data), 1 + number % 7):
             data[place] = rng.integers(256)
         try:
-            found = decode.decode_bytes(bytes(data[: rng.integers(1, len(data) + 1)]), 1_000_000)
+            pixels = decode.decode_bytes(bytes(data[: rng.integers(1, len(data) + 1)]), 1_000_000)
         except RejectedItem:
             continue
-        assert found.dtype == np.uint8 and found.ndim == 3 and found.shape[-1] in (1, 3, 4)
+        assert pixels.dtype == np.uint8 and pixels.ndim == 3 and pixels.shape[-1] in (1, 3, 4)

@@ -37,9 +37,9 @@ def write_pickle(path, value, protocol=3):
     return path
 
 
-def assert_equal_arrays(arrays, expected):
-    assert list(arrays) == list(expected)
-    for name, value in expected.items():
+def assert_equal_arrays(arrays, expected_arrays):
+    assert list(arrays) == list(expected_arrays)
+    for name, value in expected_arrays.items():
         if isinstance(value, dict):
             assert_equal_arrays(arrays[name], value)
         else:
@@ -152,11 +152,13 @@ def test_damaged_bytes_give_arrays_or_an_error(tmp_path, seed):
     rng = np.random.default_rng(seed)
     content = pickle.dumps({"a": {"kernel": np.zeros((3, 2))}, "b": np.zeros(4, np.int8)}, 3)
     for _ in range(50):
-        damaged = bytearray(content)
+        damaged_content = bytearray(content)
         for index in rng.integers(0, len(content), 3):
-            damaged[index] = rng.integers(256)
+            damaged_content[index] = rng.integers(256)
         try:
-            weights.read_pickled_arrays(write_pickle(tmp_path / "weights", bytes(damaged)), None)
+            weights.read_pickled_arrays(
+                write_pickle(tmp_path / "weights", bytes(damaged_content)), None
+            )
         except BadData:
             continue
 

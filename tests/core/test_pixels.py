@@ -23,9 +23,9 @@ def test_out_of_range_is_clipped():
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_png_keeps_pixels_and_text(channels):
     picture = np.random.default_rng(0).integers(0, 256, (5, 7, channels), np.uint8)
-    opened = Image.open(io.BytesIO(pixels.encode_png(picture, {"prodgen": "seed 3"})))
-    np.testing.assert_array_equal(np.asarray(opened).reshape(picture.shape), picture)
-    assert opened.text == {"prodgen": "seed 3"}
+    png_image = Image.open(io.BytesIO(pixels.encode_png(picture, {"prodgen": "seed 3"})))
+    np.testing.assert_array_equal(np.asarray(png_image).reshape(picture.shape), picture)
+    assert png_image.text == {"prodgen": "seed 3"}
 
 
 def test_apng_holds_all_frames():

@@ -23,9 +23,11 @@ def test_a_file_says_whether_a_model_had_a_part_in_it(tmp_path, done):
         assert image.text["Software"] == "prodgen"
         kind = provenance.DIGITAL_SOURCE_TYPES[done]
         if kind:  # as programs that know XMP read it
-            (described,) = ElementTree.fromstring(image.info["xmp"].strip())[0]
-            found = described.get("{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType")
-            assert found == f"http://cv.iptc.org/newscodes/digitalsourcetype/{kind}"
+            (description,) = ElementTree.fromstring(image.info["xmp"].strip())[0]
+            source_type = description.get(
+                "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
+            )
+            assert source_type == f"http://cv.iptc.org/newscodes/digitalsourcetype/{kind}"
         np.testing.assert_array_equal(np.asarray(image), PICTURE)
     assert provenance.is_generated(path) == bool(kind)
 
@@ -45,8 +47,8 @@ def test_a_jpeg_of_another_program_is_understood(tmp_path):
     Image.fromarray(PICTURE).save(tmp_path / "a.jpg", xmp=xmp)
     Image.fromarray(PICTURE).save(tmp_path / "b.jpg")
     (tmp_path / "c.jpg").write_text("no picture")
-    found = [provenance.is_generated(tmp_path / f"{x}.jpg") for x in "abc"]
-    assert found == [True, False, False]
+    are_generated = [provenance.is_generated(tmp_path / f"{x}.jpg") for x in "abc"]
+    assert are_generated == [True, False, False]
 
 
 @pytest.mark.parametrize("tone", [0, 127, 255])
@@ -55,13 +57,13 @@ def test_a_jpeg_of_another_program_is_understood(tmp_path):
 )
 def test_a_mark_is_in_the_corner_and_stands_out(tone, shape):
     picture = np.full(shape, tone, np.uint8)
-    found = np.asarray(pixels.draw_ai_label(picture)).reshape(shape)
-    changed = (found != picture).any(axis=2)
+    labelled_image = np.asarray(pixels.draw_ai_label(picture)).reshape(shape)
+    changed_pixels = (labelled_image != picture).any(axis=2)
     rows, columns = shape[0] // 2, shape[1] // 4
-    assert not changed[:rows].any() and not changed[:, :columns].any()
-    corner = found[rows:, columns:, :3]
+    assert not changed_pixels[:rows].any() and not changed_pixels[:, :columns].any()
+    corner = labelled_image[rows:, columns:, :3]
     assert (corner == 0).any() and (corner > 200).any()  # white letters on a black plate
-    assert found[-1, -1, 0] == 0
+    assert labelled_image[-1, -1, 0] == 0
 
 
 def test_a_picture_too_small_for_a_mark_is_said():

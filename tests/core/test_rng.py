@@ -22,8 +22,8 @@ def test_seed_stream_and_step_each_change_the_key():
 
 
 def test_a_traced_step_gives_the_key_of_the_number():
-    traced = jax.jit(lambda t: jax.random.key_data(rng.key(0, "posterior", t)))(11)
-    np.testing.assert_array_equal(traced, jax.random.key_data(rng.key(0, "posterior", 11)))
+    traced_key = jax.jit(lambda t: jax.random.key_data(rng.key(0, "posterior", t)))(11)
+    np.testing.assert_array_equal(traced_key, jax.random.key_data(rng.key(0, "posterior", 11)))
 
 
 def test_an_unknown_stream_is_an_error():

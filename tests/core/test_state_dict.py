@@ -145,9 +145,9 @@ def state(torch):
     }
 
 
-def assert_equal_arrays(arrays, expected):
-    assert list(arrays) == list(expected)
-    for name, value in expected.items():
+def assert_equal_arrays(arrays, expected_arrays):
+    assert list(arrays) == list(expected_arrays)
+    for name, value in expected_arrays.items():
         value = value.numpy()
         assert arrays[name].dtype == value.dtype and arrays[name].shape == value.shape
         assert arrays[name].tobytes() == value.tobytes()
@@ -185,14 +185,14 @@ def test_strides_and_offsets_are_those_of_the_file(tmp_path, form):
     }
     arrays = read(write(tmp_path / "weights", form, Build(OrderedItems(value), metadata)))
     six = np.arange(6, dtype=np.float32)
-    expected = {
+    expected_arrays = {
         "plain": six.reshape(2, 3),
         "turned": six.reshape(2, 3).T,
         "last": six[3::2],
         "end": np.zeros((0, 3), np.float32),
     }
-    assert list(arrays) == list(expected)
-    for name, array in expected.items():
+    assert list(arrays) == list(expected_arrays)
+    for name, array in expected_arrays.items():
         np.testing.assert_array_equal(arrays[name], array)
 
 
@@ -327,10 +327,10 @@ def test_damaged_bytes_give_arrays_or_an_error(tmp_path, form, seed):
     path = write(tmp_path / "weights", form, {"a": tensor((2, 3), (1, 2))})
     content = path.read_bytes()
     for _ in range(50):
-        damaged = bytearray(content)
+        damaged_content = bytearray(content)
         for place in rng.integers(0, len(content), 3):
-            damaged[place] = rng.integers(256)
-        path.write_bytes(bytes(damaged))
+            damaged_content[place] = rng.integers(256)
+        path.write_bytes(bytes(damaged_content))
         try:
             arrays = read(path)
         except BadData:

@@ -17,10 +17,10 @@ TURN = Attribute("turn", "angle", unit="degrees")
     [(COLOUR, "blue", [0, 1]), (HEIGHT, 16.0, [1.5]), (TURN, 90.0, [1, 0]), (TURN, 180.0, [0, -1])],
 )
 def test_encode_by_hand_and_decode_back(attribute, value, columns):
-    found = attribute.encode(value)
-    np.testing.assert_allclose(found, columns, atol=1e-6)
-    assert found.dtype == np.float32 and len(found) == attribute.num_columns
-    back = attribute.decode(found)
+    encoded_columns = attribute.encode(value)
+    np.testing.assert_allclose(encoded_columns, columns, atol=1e-6)
+    assert encoded_columns.dtype == np.float32 and len(encoded_columns) == attribute.num_columns
+    back = attribute.decode(encoded_columns)
     assert back == value if isinstance(value, str) else back == pytest.approx(value, abs=1e-4)
 
 

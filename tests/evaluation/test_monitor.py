@@ -8,7 +8,7 @@ from prodgen.core import pixels, rng
 from prodgen.evaluation import monitor
 from prodgen.steps import evaluation_sums, gan
 from tests.tiny import batch_of
-from tests.tiny_gan import home_of, start, tiny_gan
+from tests.tiny_gan import init_reference_classifier, start, tiny_gan
 
 HEALTHY = {
     "frechet": 2.0, "grad_norm_g": 0.5, "spread": 0.9, "categories": 1.0, "d_margin": 0.6,
@@ -73,7 +73,7 @@ def test_missing_metrics_give_no_verdict():
 
 def read_metrics(store, config, generate):
     """The metrics of images float that stand for a generator's, in place of a training run."""
-    classifier_params = home_of(store.spec)
+    classifier_params = init_reference_classifier(store.spec)
     _, discriminator = gan.build_networks(config, store.spec)
     evaluate = jax.jit(evaluation_sums.make_sums(config, store.spec, discriminator))
     sums = {}
@@ -168,7 +168,7 @@ def test_samples_may_repeat_each_other_where_real_images_do():
 def test_a_generator_that_ignores_its_latent_is_a_mode_collapse(store):
     """With the first layer's weights at 0 the images depend on the conditions alone."""
     config = tiny_gan(model__condition=False)
-    state, classifier_params = start(config, store.spec), home_of(store.spec)
+    state, classifier_params = start(config, store.spec), init_reference_classifier(store.spec)
     g = state.nets["g"]
     zeroed_net = g.replace(ema=g.ema | {"first": {"kernel": 0 * g.ema["first"]["kernel"]}})
     evaluate = jax.jit(gan.make_eval_step(config, store.spec, lambda x: x))

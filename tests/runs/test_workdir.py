@@ -11,7 +11,7 @@ from prodgen.runs.workdir import check_origin, read_record, update_config, write
 from tests.tiny import tiny
 
 
-def begun(path, origin):
+def start_run(path, origin):
     path.mkdir()
     data = {"digest": "d", "counts": {}, "spec": {}}
     write_record(path, tiny(), data, {"fingerprint": origin} if origin else {})
@@ -19,30 +19,30 @@ def begun(path, origin):
 
 
 def test_a_run_goes_on_only_from_the_weights_it_began_with(tmp_path):
-    donor = begun(tmp_path / "donor", "")
+    donor = start_run(tmp_path / "donor", "")
     fingerprint = read_record(donor)["fingerprint"]
-    fresh, tuned = begun(tmp_path / "fresh", ""), begun(tmp_path / "tuned", fingerprint)
+    fresh, tuned_run = start_run(tmp_path / "fresh", ""), start_run(tmp_path / "tuned", fingerprint)
     check_origin(tmp_path / "absent", donor)
     check_origin(fresh, None)
-    check_origin(tuned, donor)
+    check_origin(tuned_run, donor)
     with pytest.raises(UsageError, match=f"random weights, not with those of run {fingerprint}"):
         check_origin(fresh, donor)
     with pytest.raises(UsageError, match=f"those of run {fingerprint}, not with random weights"):
-        check_origin(tuned, None)
+        check_origin(tuned_run, None)
 
 
 def test_runs_from_other_weights_have_folders_of_their_own():
     plain = commandline.derive_workdir(commandline.Experiment("configs/vae.py:quick", tiny()))
-    tuned = commandline.derive_workdir(
+    tuned_path = commandline.derive_workdir(
         commandline.Experiment("configs/vae.py:quick", tiny()), "0123abcd"
     )
-    assert tuned.name == f"{plain.name}-from-0123abcd"
+    assert tuned_path.name == f"{plain.name}-from-0123abcd"
 
 
 def test_what_a_continued_run_changed_is_noted(tmp_path):
-    path = begun(tmp_path / "run", "0123abcd")
-    moved = tiny(data__cache_dir="elsewhere")
-    update_config(path, moved)
+    path = start_run(tmp_path / "run", "0123abcd")
+    new_config = tiny(data__cache_dir="elsewhere")
+    update_config(path, new_config)
     record = json.loads((path / "config.json").read_text())
     assert record["config"]["data"]["cache_dir"] == "elsewhere"
     assert record["init_from"] == {"fingerprint": "0123abcd"} and record["data"]["digest"] == "d"

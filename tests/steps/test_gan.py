@@ -22,12 +22,12 @@ from tests.tiny_gan import (
     NETWORKS,
     PAIRS,
     batches_of,
-    home_of,
+    init_reference_classifier,
     shapes_of,
     start,
     stepper,
     tiny_gan,
-    trained,
+    train_gan,
 )
 
 
@@ -126,7 +126,7 @@ def test_a_step_changes_both_networks_and_stays_finite(store, network, loss, pen
     fields = NETWORKS[network] | NEEDS.get(loss, {}) | fields
     config = tiny_gan(loss__adversarial=loss, loss__penalty=penalty, **fields)
     before = start(config, store.spec)
-    after, all_metrics = trained(store, config, 2)
+    after, all_metrics = train_gan(store, config, 2)
     assert all(np.isfinite(float(v)) for metrics in all_metrics for v in metrics.values())
     assert int(after.extras["skipped"]) == 0
     for name in ("g", "d"):
@@ -242,7 +242,7 @@ def unpenalised_config(d_steps):
 @pytest.mark.parametrize("d_steps", [1, 2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_checkpoint_holds_the_number_of_updates_of_each_network(store, tmp_path, d_steps):
     config = unpenalised_config(d_steps)
-    state, _ = trained(store, config, 2)
+    state, _ = train_gan(store, config, 2)
     checkpoints = checkpoint.CheckpointManager(tmp_path, 2, 1)
     checkpoints.save(2, state, None)
     checkpoints.wait()
@@ -326,7 +326,7 @@ def test_p_is_constant_or_ramped_or_adaptive(store):
     assert p_at(0) == pytest.approx(0.0, abs=1e-6)
     assert p_at(25) == pytest.approx(0.2, rel=1e-4)
     assert p_at(50) == p_at(99) == pytest.approx(0.4, rel=1e-5)
-    after, all_metrics = trained(store, tiny_gan(**ADAPTIVE_FIELDS), 5)
+    after, all_metrics = train_gan(store, tiny_gan(**ADAPTIVE_FIELDS), 5)
     ps = [float(metrics["augment/p"]) for metrics in all_metrics]
     assert ps[:4] == pytest.approx([0.1] * 4)
     assert abs(ps[4] - 0.1) == pytest.approx(4 * 16 / 1000, rel=1e-4)
@@ -338,7 +338,7 @@ def test_padding_counts_nothing_in_an_evaluation(store):
     state, batch, frozen_params = (
         start(config, store.spec),
         batch_of(store, config),
-        home_of(store.spec),
+        init_reference_classifier(store.spec),
     )
     eval_step = programs.eval_step(config, store.spec)
     is_example = np.arange(16) < 8

@@ -8,7 +8,7 @@ import pytest
 from prodgen.steps import vae, vaegan
 from tests import programs
 from tests.tiny import batch_of, close
-from tests.tiny_gan import batches_of, home_of, start, tiny_gan
+from tests.tiny_gan import batches_of, init_reference_classifier, start, tiny_gan
 
 
 def identity(x):
@@ -26,7 +26,7 @@ def config_of(**fields):
 def stepper(store, config, state=None):
     """A function that makes one step from `state`, or the first state, as if at step `at`."""
     step = programs.train_step(config, store.spec)
-    frozen_params, batches = home_of(store.spec), batches_of(store, config)
+    frozen_params, batches = init_reference_classifier(store.spec), batches_of(store, config)
     state = state or start(config, store.spec)
     return lambda at=0: step(state.replace(step=jnp.int32(at)), batches, frozen_params)
 
@@ -120,7 +120,9 @@ def test_the_adaptive_weight_is_a_ratio_of_gradient_norms():
 def test_an_evaluation_has_the_numbers_of_the_vae_and_of_the_samples(store):
     config = config_of()
     state, batch = start(config, store.spec), batch_of(store, config)
-    sums = programs.eval_step(config, store.spec)(state, batch, home_of(store.spec))
+    sums = programs.eval_step(config, store.spec)(
+        state, batch, init_reference_classifier(store.spec)
+    )
     values = vaegan.summarise(config, store.spec, jax.device_get(sums))
     names = {"elbo", "psnr", "perceptual", "frechet", "spread", "condition_accuracy"}
     assert names <= set(values)
