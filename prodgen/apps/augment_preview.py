@@ -64,8 +64,8 @@ def augment_images(model: Model, real: np.ndarray, p: float, seed: int) -> np.nd
     policy = policies.make(model.config.augment.policy, model.config.augment.flip)
     white = (255,) * model.spec.channels
     background = pixels.to_float(np.uint8(model.spec.background or white))
-    repeated = pixels.to_float(real.repeat(NUM_VERSIONS, axis=0))
-    slots = np.arange(len(repeated))
+    inputs = pixels.to_float(real.repeat(NUM_VERSIONS, axis=0))
+    slots = np.arange(len(inputs))
     uniforms = rng.uniform(rng.key(seed, "augment"), slots, (policy.num_uniforms,))
-    versions = pixels.to_uint8(jax.jit(policy)(repeated, uniforms, p, background))
+    versions = pixels.to_uint8(jax.jit(policy)(inputs, uniforms, p, background))
     return np.asarray(versions).reshape(len(real), NUM_VERSIONS, *real.shape[1:])

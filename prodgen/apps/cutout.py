@@ -72,7 +72,7 @@ class Row:
 def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write a PNG of each photo, cutout.csv and the sheet cutout.png; needs no run."""
     background = parse_background(options.background)
-    cutter = background_removal.load_segmenter(options.cutout, options.model)
+    segmenter = background_removal.load_segmenter(options.cutout, options.model)
     source, target = Path(options.images).expanduser(), out.locate(options.output)
     image_files.check_folders(source, target, (TABLE, SHEET), FOLDER)
     entries = image_files.list_entries(source, target, (TABLE, SHEET), FOLDER)
@@ -84,7 +84,7 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
         return f"{n} of {len(entries)} read, {sum(not row.reason for row in rows)} cut out"
 
     for path, entry, file, png in image_files.each_file(source, entries, format_progress):
-        photo, result = cut_out_file(path, entry, cutter)
+        photo, result = cut_out_file(path, entry, segmenter)
         if isinstance(result, RejectedItem):
             row = Row(file, reason=str(result))
             sheet.add_photo(file, photo, None, (row.reason.partition(":")[0],))
@@ -115,7 +115,7 @@ def parse_background(text: str) -> Rgb | None:
 
 
 def cut_out_file(
-    path: Path, entry: Entry, cutter: Segmenter
+    path: Path, entry: Entry, segmenter: Segmenter
 ) -> tuple[np.ndarray | None, Cutout | RejectedItem]:
     """The image in a file, uint8 [H, W, C], if there is one; its cut-out, or why there is none."""
     image = None
@@ -123,7 +123,7 @@ def cut_out_file(
         if entry.refusal:
             raise RejectedItem(entry.refusal)
         image = decode.decode_file(path, image_files.MAX_PIXELS, single_frame=True)
-        return image, background_removal.cut_out(image, cutter)
+        return image, background_removal.cut_out(image, segmenter)
     except RejectedItem as refusal:
         return image, refusal
     except MemoryError:

@@ -99,11 +99,13 @@ class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
             raise UsageError(
                 "--mode=edit needs --edit", "background, recolour, attribute, inpaint or mix"
             )
-        required = {"recolour": ("colour", "as in --colour=teal or #203a5f"),
-                    "attribute": ("attributes", "as in azimuth=30"),
-                    "inpaint": ("mask", "a black image, white where to fill"),
-                    "mix": ("other", "name the photo of another product")}  # fmt: skip
-        name, advice = required.get(self.edit, ("edit", ""))
+        required_options = {
+            "recolour": ("colour", "as in --colour=teal or #203a5f"),
+            "attribute": ("attributes", "as in azimuth=30"),
+            "inpaint": ("mask", "a black image, white where to fill"),
+            "mix": ("other", "name the photo of another product"),
+        }
+        name, advice = required_options.get(self.edit, ("edit", ""))
         if not getattr(self, name):
             raise UsageError(f"--edit={self.edit} needs --{name}", advice)
         if workdir is None and (self.edit in EDITS_WITH_RUN or self.method == "generated"):
@@ -117,12 +119,10 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     """Edit every photo of --images, --n at most."""
     paths = image_files.list_image_files(Path(options.images).expanduser(), "--images")
     paths = paths[: options.n or None]
-    cutter, target = (
-        background_removal.load_segmenter(options.cutout, options.model),
-        out.locate(options.output),
-    )
+    segmenter = background_removal.load_segmenter(options.cutout, options.model)
+    target = out.locate(options.output)
     if options.edit == "mix":
-        return mix_products(model, options, paths, cutter, out)
+        return mix_products(model, options, paths, segmenter, out)
     edit_shot = choose_edit(model, options)
     names = image_files.png_names([path.name for path in paths])
     check_overwrite(target, [TABLE, SHEET], out.mode)
@@ -130,22 +130,22 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     rows, columns, sources = [], [], set()
     for path, name in zip(paths, names, strict=True):
         try:
-            shot = open_shot(path, cutter)
-            edited_photo = edit_shot(shot)
+            shot = open_shot(path, segmenter)
+            versions = edit_shot(shot)
         except (BadData, RejectedItem) as error:
             say(f"left out: {path.name}: {error}")
             rows.append({"file": path.name, "method": "", "problem": str(error)})
             continue
         # One file a method, with the measures of the edit in the table and in the manifest.
-        for edited in edited_photo:
-            file = f"{Path(name).stem}_{options.edit}_{edited.method}.png"
-            details = {"of": path.name, "edit": options.edit, "method": edited.method}
-            source = edited_photos.source_of_edit(edited, path)
+        for version in versions:
+            file = f"{Path(name).stem}_{options.edit}_{version.method}.png"
+            details = {"of": path.name, "edit": options.edit, "method": version.method}
+            source = edited_photos.source_of_edit(version, path)
             sources.add(source)
-            out.write_png(file, edited.image, details | edited.metrics, source)
-            row = {"file": path.name, "method": edited.method, "written": file}
-            rows.append(row | edited.metrics)
-        columns.append([shot.photo, *(edited.image for edited in edited_photo)])
+            out.write_png(file, version.image, details | version.metrics, source)
+            row = {"file": path.name, "method": version.method, "written": file}
+            rows.append(row | version.metrics)
+        columns.append([shot.photo, *(version.image for version in versions)])
 
     out.write(TABLE, format_table(rows), {"edit": options.edit})
     if not columns:
@@ -228,7 +228,7 @@ def read_mask(file: str) -> np.ndarray:
 
 
 def mix_products(
-    model: Model, options: Options, paths: list[Path], cutter: Callable, out: Output
+    model: Model, options: Options, paths: list[Path], segmenter: Callable, out: Output
 ) -> list[Path]:
     """A row a product: from it to --other, at the run's own resolution."""
     from prodgen.editing import photo_edits
@@ -236,7 +236,7 @@ def mix_products(
     inverter = model.open_inverter(say, options.steps)
     out.png_encoder.check_mark(model.spec.resolution)
     try:
-        other = open_shot(Path(options.other).expanduser(), cutter)
+        other = open_shot(Path(options.other).expanduser(), segmenter)
     except RejectedItem as reason:
         raise BadData(f"--other={options.other}: {reason}", "name another photo") from None
     rows = []
@@ -244,7 +244,7 @@ def mix_products(
         try:
             rows.append(
                 photo_edits.interpolate_photos(
-                    [open_shot(path, cutter), other], inverter, options.frames
+                    [open_shot(path, segmenter), other], inverter, options.frames
                 )
             )
         except RejectedItem as reason:

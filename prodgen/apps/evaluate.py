@@ -151,13 +151,13 @@ def measure_reconstruction(
     if generator is None or not generator.encodes:
         return {}
     say("reconstructing held-out images")
-    decoded = generator.reconstruct(inputs.real["image"], inputs.real)
-    numbers = offline.measure_reconstructions(inputs, decoded, lpips)
+    reconstructions = generator.reconstruct(inputs.real["image"], inputs.real)
+    numbers = offline.measure_reconstructions(inputs, reconstructions, lpips)
     if generator.config.loss.likelihood != "logistic":
         return numbers
     # Bits per dimension need a likelihood of discrete levels.
     run, config = generator.run, generator.config.copy_and_resolve_references()
-    config.train.evaluate_examples = len(decoded)
+    config.train.evaluate_examples = len(reconstructions)
     frozen_nets, _ = classifier.load_frozen_networks(run.step_module, config, store, say, run.path)
     evaluate = Evaluator(run.step_module, config, store, device_mesh.make_mesh(config), SPLIT)
     bits = evaluate(run.state, frozen_nets)["bits_per_dim"]

@@ -34,12 +34,12 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     ends = model.latents(np.arange(2 * rows), options.seed, options.temperature)
     t = np.linspace(0.0, 1.0, frames)
     z = np.concatenate([slerp(ends[2 * i], ends[2 * i + 1], t) for i in range(rows)])
-    decoded = model.decode(z, interpolate_conditions(model, options, rows, t))
+    samples = model.decode(z, interpolate_conditions(model, options, rows, t))
     details = {"ends": ends.tolist(), "frames": frames}
-    out.write_png(target.name, pixels.draw_contact_sheet(decoded, frames, side=96), details)
+    out.write_png(target.name, pixels.draw_contact_sheet(samples, frames, side=96), details)
 
     # The animation: all rows side by side, forwards and backwards.
-    grid = decoded.reshape(rows, frames, *decoded.shape[1:])
+    grid = samples.reshape(rows, frames, *samples.shape[1:])
     forward = [
         pixels.enlarge(np.concatenate(grid[:, i], axis=1)[None], 96)[0] for i in range(frames)
     ]

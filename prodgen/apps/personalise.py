@@ -146,8 +146,10 @@ def collect_products(
         raise BadData(f"no product of the history can be used: {'; '.join(problems[:8])}")
     if own:
         inversion = inverter(np.stack(photos))
-        added = {"image": inversion.images} | inversion.conditions
-        products = {name: np.concatenate([products[name], added[name]]) for name in BATCH_KEYS}
+        own_products = {"image": inversion.images} | inversion.conditions
+        products = {
+            name: np.concatenate([products[name], own_products[name]]) for name in BATCH_KEYS
+        }
     return interactions + own, products, problems
 
 

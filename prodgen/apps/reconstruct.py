@@ -37,19 +37,19 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     originals, conditions, names = input_images.read_images(model, options.input, options.n)
     conditions = input_images.pick_conditions(model, options, len(originals)) or conditions
     mean = model.encode(originals, conditions)
-    decoded = model.decode(mean, conditions)
+    reconstructions = model.decode(mean, conditions)
     details = [
         {"name": name, "psnr": round(psnr(a, b), 3), "latent": z.tolist()}
-        for name, a, b, z in zip(names, originals, decoded, mean, strict=True)
+        for name, a, b, z in zip(names, originals, reconstructions, mean, strict=True)
     ]
     sheet = pixels.draw_contact_sheet(
-        interleave_rows(originals, decoded, COLUMNS), COLUMNS, side=96
+        interleave_rows(originals, reconstructions, COLUMNS), COLUMNS, side=96
     )
     out.write_png(target.name, sheet, {"pictures": details})
     return out.close()
 
 
-def psnr(image: np.ndarray, decoded: np.ndarray) -> float:
+def psnr(image: np.ndarray, reconstruction: np.ndarray) -> float:
     """Peak signal-to-noise ratio in dB of images uint8 [H, W, C], in double precision."""
-    error = np.mean(np.square(image.astype(float) - decoded.astype(float)))
+    error = np.mean(np.square(image.astype(float) - reconstruction.astype(float)))
     return float(10 * np.log10(255**2 / max(error, 1e-8)))

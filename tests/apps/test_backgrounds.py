@@ -8,23 +8,23 @@ from prodgen.apps.common import backgrounds, named_colours
 from prodgen.core.errors import BadData, MissingInput, UsageError
 
 
-def test_nothing_asked_for_is_white_and_a_colour_fills_the_frame():
+def test_the_default_background_is_white_and_a_colour_fills_the_frame():
     assert (
         backgrounds.parse_background("") == (255, 255, 255)
         and backgrounds.parse_background("Teal") == named_colours.PRODUCT_COLOURS["teal"]
     )
-    found = backgrounds.render_background(backgrounds.parse_background("#203a5f"), (5, 7))
-    np.testing.assert_array_equal(found, np.broadcast_to([0x20, 0x3A, 0x5F], (5, 7, 3)))
+    background = backgrounds.render_background(backgrounds.parse_background("#203a5f"), (5, 7))
+    np.testing.assert_array_equal(background, np.broadcast_to([0x20, 0x3A, 0x5F], (5, 7, 3)))
 
 
-def test_a_picture_covers_the_frame_its_middle_kept(tmp_path):
+def test_an_image_covers_the_frame_and_is_centred(tmp_path):
     wide = np.zeros((10, 40, 3), np.uint8)
     wide[:, 15:25] = 200
     Image.fromarray(wide).save(tmp_path / "wall.png")
-    found = backgrounds.render_background(
+    background = backgrounds.render_background(
         backgrounds.parse_background(str(tmp_path / "wall.png")), (10, 10)
     )
-    np.testing.assert_array_equal(found, np.full((10, 10, 3), 200))
+    np.testing.assert_array_equal(background, np.full((10, 10, 3), 200))
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,14 @@ def test_a_picture_covers_the_frame_its_middle_kept(tmp_path):
     [(np.full((8, 8), 90, np.uint8), 90), (np.zeros((8, 8, 4), np.uint8), 255)],
     ids=["grey", "transparent"],
 )
-def test_grey_pictures_and_clear_ones_are_taken(tmp_path, pixels, levels):
+def test_grey_and_transparent_backgrounds_are_valid(tmp_path, pixels, levels):
     Image.fromarray(pixels).save(tmp_path / "wall.png")
     np.testing.assert_array_equal(
         backgrounds.render_background(tmp_path / "wall.png", (4, 6)), levels
     )
 
 
-def test_what_is_no_background_is_said(tmp_path):
+def test_errors_name_the_invalid_background(tmp_path):
     (tmp_path / "wall.jpg").write_text("no picture")
     with pytest.raises(BadData, match="wall.jpg: not a picture"):
         backgrounds.render_background(tmp_path / "wall.jpg", (4, 4))

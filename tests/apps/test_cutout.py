@@ -26,11 +26,11 @@ def scene(alpha=ALPHA, ground=(210, 205, 200)):
     return photo(cloth(side, (50, 80, 150)), alpha, lit_background(side, ground, falloff=15))
 
 
-def ask(images, out, **options):
+def run_cutout(images, out, **options):
     return run_mode("cutout", out=out, images=str(images), **options)
 
 
-def table(out):
+def read_table(out):
     with open(out / "cutout.csv", encoding="utf-8-sig", newline="") as file:
         return {row["file"]: row for row in csv.DictReader(file)}
 
@@ -57,13 +57,13 @@ def shop(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def made(shop, tmp_path_factory):
+def cutout_run(shop, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "cutout"
-    return out, ask(shop, out)
+    return out, run_cutout(shop, out)
 
 
-def test_every_file_is_a_row_with_its_verdict(made):
-    rows = table(made[0])
+def test_every_file_is_a_row_with_its_verdict(cutout_run):
+    rows = read_table(cutout_run[0])
     assert {name: row["verdict"] for name, row in rows.items()} == {
         "empty.png": "skipped", "good.jpg": "clean", "good.png": "clean", "moving.gif": "skipped",
         "short.jpg": "skipped", "sub/edge.png": "doubtful", "text.jpg": "skipped",
@@ -80,15 +80,15 @@ def test_every_file_is_a_row_with_its_verdict(made):
     assert (rows["turned.jpg"]["width"], rows["turned.jpg"]["height"]) == ("180", "170")
 
 
-def test_cut_outs_have_the_photos_size_and_the_products_alpha(made, shop):
-    out, files = made
-    found = np.asarray(Image.open(out / "cut" / "good.png"))
-    assert found.shape == (180, 180, 4)
-    assert overlap(found[..., 3], ALPHA) > 0.97
-    inside = found[..., 3] == 255
-    np.testing.assert_array_equal(found[inside, :3], scene()[inside])
-    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert written == {str(path.relative_to(out)) for path in files} == {
+def test_cut_outs_have_the_photos_size_and_the_products_alpha(cutout_run, shop):
+    out, files = cutout_run
+    rgba = np.asarray(Image.open(out / "cut" / "good.png"))
+    assert rgba.shape == (180, 180, 4)
+    assert overlap(rgba[..., 3], ALPHA) > 0.97
+    inside = rgba[..., 3] == 255
+    np.testing.assert_array_equal(rgba[inside, :3], scene()[inside])
+    paths = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert paths == {str(path.relative_to(out)) for path in files} == {
         "cut/good.png", "cut/good.jpg.png", "cut/sub/edge.png", "cut/turned.png", "cutout.csv",
         "cutout.png", "manifest.json",
     }  # fmt: skip
@@ -97,20 +97,20 @@ def test_cut_outs_have_the_photos_size_and_the_products_alpha(made, shop):
     assert entries["cutout.csv"]["cutout"] == "plain"
 
 
-def test_the_same_command_gives_the_same_bytes(made, shop, tmp_path):
-    again = ask(shop, tmp_path / "cutout")
-    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in made[1]]
+def test_the_same_command_gives_the_same_bytes(cutout_run, shop, tmp_path):
+    again = run_cutout(shop, tmp_path / "cutout")
+    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in cutout_run[1]]
 
 
 def test_a_flat_background(shop, tmp_path):
-    ask(shop / "good.png", tmp_path / "white", background="white")
-    found = np.asarray(Image.open(tmp_path / "white" / "cut" / "good.png"))
-    assert found.shape == (180, 180, 3) and (found[0] == 255).all()
-    ask(shop / "good.png", tmp_path / "tint", background="#f2e6d9")
-    found = np.asarray(Image.open(tmp_path / "tint" / "cut" / "good.png"))
-    assert found[0, 0].tolist() == [0xF2, 0xE6, 0xD9]
+    run_cutout(shop / "good.png", tmp_path / "white", background="white")
+    image = np.asarray(Image.open(tmp_path / "white" / "cut" / "good.png"))
+    assert image.shape == (180, 180, 3) and (image[0] == 255).all()
+    run_cutout(shop / "good.png", tmp_path / "tint", background="#f2e6d9")
+    image = np.asarray(Image.open(tmp_path / "tint" / "cut" / "good.png"))
+    assert image[0, 0].tolist() == [0xF2, 0xE6, 0xD9]
     with pytest.raises(UsageError, match="--background='blau' is not a colour; did you mean blue"):
-        ask(shop, tmp_path / "x", background="blau")
+        run_cutout(shop, tmp_path / "x", background="blau")
 
 
 def test_the_names_of_colours_are_those_of_every_mode():
@@ -120,40 +120,40 @@ def test_the_names_of_colours_are_those_of_every_mode():
         cutout.parse_background("papayawhip")
 
 
-def test_when_every_picture_fails_the_command_does(tmp_path):
+def test_the_command_fails_where_every_image_fails(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.png").write_text("no picture")
     with pytest.raises(BadData, match="no image .* 0 of 1 cut out; skipped: not a picture 1"):
-        ask(tmp_path / "in", tmp_path / "out")
-    assert table(tmp_path / "out")["a.png"]["verdict"] == "skipped"
+        run_cutout(tmp_path / "in", tmp_path / "out")
+    assert read_table(tmp_path / "out")["a.png"]["verdict"] == "skipped"
 
 
-def test_nothing_of_the_users_is_overwritten(tmp_path):
+def test_files_of_the_user_are_not_overwritten(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "cutout.png")
     with pytest.raises(UsageError, match="holds the images that are read"):
-        ask(tmp_path, tmp_path)
+        run_cutout(tmp_path, tmp_path)
     (tmp_path / "other").mkdir()
     Image.fromarray(scene()).save(tmp_path / "other" / "cutout.png")
     with pytest.raises(UsageError, match="a cutout.png that this mode did not write"):
-        ask(tmp_path, tmp_path / "other")
+        run_cutout(tmp_path, tmp_path / "other")
     with pytest.raises(MissingInput, match="does not exist"):
-        ask(tmp_path / "nowhere", tmp_path / "out")
+        run_cutout(tmp_path / "nowhere", tmp_path / "out")
 
 
 def test_a_rerun_within_the_folder_skips_what_it_wrote(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "a.png")
     for _ in range(2):
-        ask(tmp_path, tmp_path / "out")
-        assert list(table(tmp_path / "out")) == ["a.png"]
+        run_cutout(tmp_path, tmp_path / "out")
+        assert list(read_table(tmp_path / "out")) == ["a.png"]
 
 
-def test_flags_that_do_not_go_together(tmp_path):
+def test_neural_needs_a_model_file(tmp_path):
     with pytest.raises(MissingInput, match="needs its model file"):
-        ask(tmp_path, tmp_path / "out", cutout="neural")
+        run_cutout(tmp_path, tmp_path / "out", cutout="neural")
     assert set(registry.CUTOUTS) == {"plain", "grabcut", "neural"}
 
 
-def test_files_of_a_folder_are_listed_one_way(shop, tmp_path):
+def test_image_files_of_a_folder_are_listed_sorted_without_hidden_ones(shop, tmp_path):
     names = [
         path.relative_to(shop).as_posix() for path in image_files.list_image_files(shop, "--input")
     ]
@@ -167,13 +167,13 @@ def test_files_of_a_folder_are_listed_one_way(shop, tmp_path):
         image_files.list_image_files(tmp_path / "in", "--input")
 
 
-def test_a_run_reads_photos_as_its_training_pictures_were_made(tmp_path):
+def test_a_photo_is_prepared_as_training_images_are(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "a.png")
     run = tiny(data__cutout="plain", data__resolution=32)
     spec = Spec(32, 3, background=(255, 255, 255))
-    found = read_photo(tmp_path / "a.png", run.data, spec)
-    assert found.shape == (32, 32, 3) and found[0].min() > 250
-    assert overlap(np.uint8(255 - found.min(axis=-1)), disc(32, 13.8)) > 0.85  # centred, 86 %
+    image = read_photo(tmp_path / "a.png", run.data, spec)
+    assert image.shape == (32, 32, 3) and image[0].min() > 250
+    assert overlap(np.uint8(255 - image.min(axis=-1)), disc(32, 13.8)) > 0.85  # centred, 86 %
     Image.fromarray(np.full((60, 60, 3), 90, np.uint8)).save(tmp_path / "b.png")
     with pytest.raises(BadData, match="b.png: no_product"):
         read_photo(tmp_path / "b.png", run.data, spec)

@@ -18,7 +18,7 @@ from tests.tiny_gan import start, tiny_gan
 
 @pytest.fixture(scope="module")
 def run(store, tmp_path_factory):
-    """A run whose weights hear everything: the start, moved away from its zeros."""
+    """A run whose weights depend on every condition: the initial ones, moved away from zero."""
     path = tmp_path_factory.mktemp("runs") / "run"
     config = tiny_gan(augment__policy="product", augment__adaptive=True, augment__p=0.3)
     state = start(config, store.spec)
@@ -38,7 +38,7 @@ def pictures(store, tmp_path):
     return folder
 
 
-def ask(run, out, mode, **options):
+def run_mode_on(run, out, mode, **options):
     return run_mode(mode, run, out, **options)
 
 
@@ -49,9 +49,9 @@ def ask(run, out, mode, **options):
      ("sweep", {"n": 2, "frames": 6, "attributes": {"turn": "*"}}, (2, 6)),
      ("sweep", {"n": 3, "attributes": {"colour": "*", "radius": "4"}}, (3, 2))],
 )  # fmt: skip
-def test_a_sheet_is_written_twice_the_same(run, tmp_path, mode, options, shape):
-    files = ask(run, tmp_path / "a" / "sheet.png", mode, **options)
-    again = ask(run, tmp_path / "b" / "sheet.png", mode, **options)
+def test_the_same_command_writes_the_same_sheet(run, tmp_path, mode, options, shape):
+    files = run_mode_on(run, tmp_path / "a" / "sheet.png", mode, **options)
+    again = run_mode_on(run, tmp_path / "b" / "sheet.png", mode, **options)
     assert [p.read_bytes() for p in files] == [p.read_bytes() for p in again]
     picture = np.asarray(Image.open(files[0]))
     assert picture.shape[0] == shape[0] * 98 + 2 and picture.shape[1] >= shape[1] * 98 + 2
@@ -66,22 +66,22 @@ def test_temperature_is_the_truncation(run):
     conditions = {name: rows.repeat(4, axis=0) for name, rows in one.items()}
     plain = model.decode(model.latents(np.arange(4), 0, 0.0), conditions)
     assert (plain == plain[:1]).all()
-    varied = model.decode(model.latents(np.arange(4), 0, 1.0), conditions)
-    assert not (varied == varied[:1]).all()
+    samples = model.decode(model.latents(np.arange(4), 0, 1.0), conditions)
+    assert not (samples == samples[:1]).all()
 
 
 def test_directions_are_the_principal_components_of_the_first_layer():
     matrix = (
         np.diag([1.0, 3.0, 2.0]) @ np.linalg.qr(np.random.default_rng(0).normal(size=(3, 3)))[0]
     )
-    found, gains = directions.principal_directions(matrix)
+    units, gains = directions.principal_directions(matrix)
     np.testing.assert_allclose(gains, [3, 2, 1], rtol=1e-9)
-    np.testing.assert_allclose(found, np.eye(3)[[1, 2, 0]], atol=1e-6)
-    walked = directions.move_along(np.float32([5, 6, 7]), found[0], np.float32([-1, 2]))
-    np.testing.assert_allclose(walked, [[5, -1, 7], [5, 2, 7]], atol=1e-5)
+    np.testing.assert_allclose(units, np.eye(3)[[1, 2, 0]], atol=1e-6)
+    latents = directions.move_along(np.float32([5, 6, 7]), units[0], np.float32([-1, 2]))
+    np.testing.assert_allclose(latents, [[5, -1, 7], [5, 2, 7]], atol=1e-5)
 
 
-def test_stops_go_through_all_values_of_a_kind():
+def test_sweep_values_cover_each_kind_of_attribute():
     assert sweep.sweep_values(Attribute("colour", "categorical", ("red", "blue")), 9) == [
         "red",
         "blue",
@@ -90,15 +90,15 @@ def test_stops_go_through_all_values_of_a_kind():
     assert sweep.sweep_values(Attribute("size", "number", mean=10, std=2), 3) == [6.0, 10.0, 14.0]
 
 
-def test_a_sweep_holds_everything_but_its_attribute(run, tmp_path):
-    files = ask(run, tmp_path / "s.png", "sweep", n=1, frames=5, attributes={"radius": "*"})
+def test_a_sweep_varies_one_attribute_in_order(run, tmp_path):
+    files = run_mode_on(run, tmp_path / "s.png", "sweep", n=1, frames=5, attributes={"radius": "*"})
     entry = json.loads(files[-1].read_text())["files"]["s.png"]
     assert entry["attribute"] == "radius" and len(entry["values"]) == 5
     assert entry["values"] == sorted(entry["values"])
 
 
-def test_the_augmentation_is_previewed_on_the_users_pictures(run, pictures, tmp_path):
-    files = ask(run, tmp_path / "p.png", "augment_preview", input=str(pictures))
+def test_the_augmentation_is_previewed_on_the_users_images(run, pictures, tmp_path):
+    files = run_mode_on(run, tmp_path / "p.png", "augment_preview", input=str(pictures))
     entry = json.loads(files[-1].read_text())["files"]["p.png"]
     assert entry["policy"] == "product" and entry["p"] == 0.5
     assert entry["pictures"] == ["0.png", "1.png", "2.png"]
@@ -108,11 +108,11 @@ def test_the_augmentation_is_previewed_on_the_users_pictures(run, pictures, tmp_
     np.testing.assert_array_equal(picture[2:98, 2:98], real)
 
 
-def test_what_an_adversarial_run_cannot_do_is_said(run, pictures, tmp_path):
+def test_errors_name_what_an_adversarial_run_cannot_do(run, pictures, tmp_path):
     with pytest.raises(UsageError, match="has no encoder") as error:
-        ask(run, tmp_path / "r.png", "reconstruct", input=str(pictures))
+        run_mode_on(run, tmp_path / "r.png", "reconstruct", input=str(pictures))
     assert "vae, vaegan" in error.value.next_step
     with pytest.raises(UsageError, match="exactly one attribute"):
-        ask(run, tmp_path / "s.png", "sweep", attributes={"colour": "red"})
+        run_mode_on(run, tmp_path / "s.png", "sweep", attributes={"colour": "red"})
     with pytest.raises(UsageError, match="not an attribute"):
-        ask(run, tmp_path / "s.png", "sweep", attributes={"smell": "*"})
+        run_mode_on(run, tmp_path / "s.png", "sweep", attributes={"smell": "*"})

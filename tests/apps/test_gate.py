@@ -1,4 +1,4 @@
-"""Mode gate on pictures with one known fault each: the table, the sheet, what is mended."""
+"""Mode gate on images with one fault each: the table, the sheet, the mended copies."""
 
 import csv
 import json
@@ -33,11 +33,11 @@ def save(path, picture, **options):
     Image.fromarray(picture).save(path, **options)
 
 
-def ask(images, out, **options):
+def run_gate(images, out, **options):
     return run_mode("gate", out=out, images=str(images), **options)
 
 
-def table(out):
+def read_table(out):
     with open(out / "gate.csv", encoding="utf-8-sig", newline="") as file:
         return {row["file"]: row for row in csv.DictReader(file)}
 
@@ -48,12 +48,12 @@ def keys(row):
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    """A folder with a picture of every kind."""
+    """A folder with an image of every kind."""
     path = tmp_path_factory.mktemp("shop") / "pictures"
     save(path / "good.png", packshot(1000, 450))
     save(path / "small.png", packshot(200, 90))
-    enlarged = Image.fromarray(packshot(250, 112)).resize((1000, 1000), Image.Resampling.BICUBIC)
-    save(path / "upscaled.png", np.asarray(enlarged))
+    upscaled = Image.fromarray(packshot(250, 112)).resize((1000, 1000), Image.Resampling.BICUBIC)
+    save(path / "upscaled.png", np.asarray(upscaled))
     clear = np.uint8(np.rint(disc(1000, 450) * 255))
     save(path / "clear.png", np.dstack([packshot(1000, 450), clear]))
     save(path / "aside.jpg", packshot(1200, 450, right=-140), quality=95)
@@ -67,13 +67,13 @@ def shop(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def judged(shop, tmp_path_factory):
+def gate_run(shop, tmp_path_factory):
     out = tmp_path_factory.mktemp("out") / "gate"
-    return out, ask(shop, out, repair=True)
+    return out, run_gate(shop, out, repair=True)
 
 
-def test_every_file_is_a_row_with_its_reasons(judged):
-    rows = table(judged[0])
+def test_every_file_is_a_row_with_its_reasons(gate_run):
+    rows = read_table(gate_run[0])
     assert {name: keys(row) for name, row in rows.items()} == {
         "aside.jpg": ["fill", "off_centre"],
         "clear.png": ["transparent"],
@@ -90,8 +90,8 @@ def test_every_file_is_a_row_with_its_reasons(judged):
     assert "no JPEG, PNG" in rows["text.png"]["reasons"]
 
 
-def test_measures_are_those_of_the_upright_picture(judged):
-    rows = table(judged[0])
+def test_measures_are_those_of_the_upright_image(gate_run):
+    rows = read_table(gate_run[0])
     good = rows["good.png"]
     assert (good["width"], good["height"], good["fill"]) == ("1000", "1000", "0.9")
     assert (good["white_share"], good["off_centre"], good["evenness"]) == ("1.0", "0.0", "0.0")
@@ -102,9 +102,9 @@ def test_measures_are_those_of_the_upright_picture(judged):
     assert rows["turned.jpg"]["fill"] == rows["text.png"]["width"] == ""
 
 
-def test_what_can_be_mended_is_and_passes(judged):
-    out, files = judged
-    rows = table(out)
+def test_images_that_can_be_mended_are_mended_and_checked_again(gate_run):
+    out, files = gate_run
+    rows = read_table(out)
     aside = rows["aside.jpg"]
     assert aside["mended"] == "mended/aside.png" and aside["mended_verdict"] == "pass"
     assert "re-centred" in aside["repair"] and "1200 x 1200 px to 100" in aside["repair"]
@@ -124,28 +124,30 @@ def test_what_can_be_mended_is_and_passes(judged):
         "turned.jpg": "refused: no product was found",
         "upscaled.png": "nothing that can be mended",
     }
-    mended = {"mended/aside.png", "mended/clear.png", "mended/sub/aside.png"}
-    written = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert written == mended | {"gate.csv", "gate.png", "manifest.json"}
-    assert {str(path.relative_to(out)) for path in files} == written
+    mended_paths = {"mended/aside.png", "mended/clear.png", "mended/sub/aside.png"}
+    paths = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    assert paths == mended_paths | {"gate.csv", "gate.png", "manifest.json"}
+    assert {str(path.relative_to(out)) for path in files} == paths
     entries = json.loads((out / "manifest.json").read_text())["files"]
-    assert set(entries) == written - {"manifest.json"}
+    assert set(entries) == paths - {"manifest.json"}
     assert entries["mended/aside.png"]["file"] == "aside.jpg"
     assert entries["gate.csv"]["profile"] == "white_main"
 
 
-def test_the_same_folder_gives_the_same_bytes_and_is_left_alone(judged, shop, tmp_path):
+def test_the_same_command_gives_the_same_bytes_and_leaves_the_folder_unchanged(
+    gate_run, shop, tmp_path
+):
     before = {path: path.stat() for path in shop.rglob("*")}
-    again = ask(shop, tmp_path / "gate", repair=True)
-    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in judged[1]]
+    again = run_gate(shop, tmp_path / "gate", repair=True)
+    assert [p.read_bytes() for p in again] == [p.read_bytes() for p in gate_run[1]]
     assert {path: path.stat().st_mtime_ns for path in shop.rglob("*")} == {
-        path: found.st_mtime_ns for path, found in before.items()
+        path: stat.st_mtime_ns for path, stat in before.items()
     }
 
 
-def test_what_fails_comes_first_on_the_sheet(judged):
+def test_failing_images_come_first_on_the_sheet(gate_run):
     """Nine cells in two lines: green, the mark of good.png, is on the last one only."""
-    sheet = np.asarray(Image.open(judged[0] / "gate.png").convert("RGB")).astype(int)
+    sheet = np.asarray(Image.open(gate_run[0] / "gate.png").convert("RGB")).astype(int)
     green = (np.abs(sheet - contact_sheet.GREEN).max(axis=-1) == 0).nonzero()
     assert len(green[0]) > 50
     second_line = contact_sheet.HEADER_HEIGHT + gate_sheet.SIDE
@@ -154,7 +156,7 @@ def test_what_fails_comes_first_on_the_sheet(judged):
     assert red[:second_line].sum() > 8 * 50 and not red[second_line + 80 :].any()
 
 
-def test_a_sheet_keeps_few_thumbnails_and_says_so():
+def test_a_sheet_holds_a_limited_number_of_thumbnails():
     sheet = gate_sheet.GateSheet(3)
     for i in range(5):
         sheet.add_image(f"{i}.png", np.full((20, 30, 1), 9, np.uint8), ())
@@ -168,74 +170,74 @@ def test_a_sheet_keeps_few_thumbnails_and_says_so():
 def test_a_rerun_within_the_folder_skips_what_it_wrote(tmp_path):
     save(tmp_path / "a.png", packshot(120, 30))
     for _ in range(2):
-        ask(tmp_path, tmp_path / "gate", repair=True)
-        assert list(table(tmp_path / "gate")) == ["a.png"]
+        run_gate(tmp_path, tmp_path / "gate", repair=True)
+        assert list(read_table(tmp_path / "gate")) == ["a.png"]
     save(tmp_path / "gate" / "b.png", packshot(120, 30))  # the user's own, beside ours
-    ask(tmp_path, tmp_path / "gate")
-    assert list(table(tmp_path / "gate")) == ["a.png", "gate/b.png"]
-    assert "repair" not in table(tmp_path / "gate")["a.png"]
+    run_gate(tmp_path, tmp_path / "gate")
+    assert list(read_table(tmp_path / "gate")) == ["a.png", "gate/b.png"]
+    assert "repair" not in read_table(tmp_path / "gate")["a.png"]
 
 
 def test_namesakes_do_not_overwrite_each_other(tmp_path):
     for name in ("a.png", "a.jpg", "A.webp", "sub/a.png"):
         save(tmp_path / "in" / name, packshot(120, 30))
-    ask(tmp_path / "in", tmp_path / "out", repair=True)
-    found = {name: row["mended"] for name, row in table(tmp_path / "out").items()}
-    assert found == {
+    run_gate(tmp_path / "in", tmp_path / "out", repair=True)
+    mended_files = {name: row["mended"] for name, row in read_table(tmp_path / "out").items()}
+    assert mended_files == {
         "A.webp": "mended/A.webp.png",
         "a.jpg": "mended/a.jpg.png",
         "a.png": "mended/a.png",
         "sub/a.png": "mended/sub/a.png",
     }
-    assert all((tmp_path / "out" / name).is_file() for name in found.values())
+    assert all((tmp_path / "out" / name).is_file() for name in mended_files.values())
     assert image_files.png_names(["a.jpg", "a.jpg.webp", "a.png"]) == [
         "a.jpg.png", "a.jpg-2.png", "a.png",
     ]  # fmt: skip
     assert len(image_files.png_names(["ü" * 120 + ".jpg"])[0].encode()) == 204
 
 
-def test_names_that_are_no_text(tmp_path):
+def test_names_that_are_not_utf_8_are_printable(tmp_path):
     (tmp_path / "in").mkdir()
     odd = os.fsencode(tmp_path / "in") + b"/\xff\n.png"
     Image.fromarray(packshot(120, 30)).save(tmp_path / "b.png")
     os.rename(tmp_path / "b.png", odd)
-    ask(tmp_path / "in", tmp_path / "out", repair=True)
-    assert list(table(tmp_path / "out")) == ["\N{REPLACEMENT CHARACTER}\n.png"]
+    run_gate(tmp_path / "in", tmp_path / "out", repair=True)
+    assert list(read_table(tmp_path / "out")) == ["\N{REPLACEMENT CHARACTER}\n.png"]
 
 
 def test_one_file_is_enough(tmp_path, capsys):
     save(tmp_path / "one.png", packshot(120, 54))
-    ask(tmp_path / "one.png", tmp_path / "out", profile="any_even")
-    assert list(table(tmp_path / "out")) == ["one.png"]
+    run_gate(tmp_path / "one.png", tmp_path / "out", profile="any_even")
+    assert list(read_table(tmp_path / "out")) == ["one.png"]
     assert capsys.readouterr().err == "0 of 1 pass any_even; reasons: size 1\n"
 
 
-def test_originals_are_never_written_to(tmp_path):
+def test_originals_are_not_overwritten(tmp_path):
     save(tmp_path / "gate.png", packshot(40, 18))
     with pytest.raises(UsageError, match="holds the images that are read"):
-        ask(tmp_path, tmp_path)
+        run_gate(tmp_path, tmp_path)
     with pytest.raises(UsageError, match="holds the images that are read"):
-        ask(tmp_path / "gate.png", tmp_path)
+        run_gate(tmp_path / "gate.png", tmp_path)
     save(tmp_path / "mended" / "sub" / "x.png", packshot(40, 18))
     with pytest.raises(UsageError, match="mended images go"):
-        ask(tmp_path / "mended" / "sub", tmp_path)
+        run_gate(tmp_path / "mended" / "sub", tmp_path)
     save(tmp_path / "other" / "x.png", packshot(40, 18))
     with pytest.raises(UsageError, match="a gate.png that this mode did not write"):
-        ask(tmp_path / "other", tmp_path)
+        run_gate(tmp_path / "other", tmp_path)
     with pytest.raises(UsageError, match="is a file"):
-        ask(tmp_path / "other", tmp_path / "gate.png")
+        run_gate(tmp_path / "other", tmp_path / "gate.png")
     assert not (tmp_path / "manifest.json").exists()
 
 
-def test_no_pictures_is_missing_input(tmp_path):
+def test_a_folder_without_images_is_missing_input(tmp_path):
     with pytest.raises(MissingInput, match="--images=.*nowhere does not exist"):
-        ask(tmp_path / "nowhere", tmp_path / "out")
+        run_gate(tmp_path / "nowhere", tmp_path / "out")
     (tmp_path / "notes.txt").write_text("nothing")
     with pytest.raises(MissingInput, match="--images=.* holds no images"):
-        ask(tmp_path, tmp_path / "out")
+        run_gate(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(UsageError, match="needs --images"):
-        ask("", tmp_path / "out")
+        run_gate("", tmp_path / "out")
 
 
 def test_the_flag_knows_the_profiles():
@@ -258,7 +260,7 @@ def test_the_command(tmp_path):
     assert code == 2 and "white_main" in lines[-1]
 
 
-def test_a_generated_picture_is_still_known_as_one_when_it_is_mended(tmp_path):
+def test_a_mended_copy_of_a_generated_image_states_it(tmp_path):
     shop = tmp_path / "pictures"
     shop.mkdir()
     picture = packshot(1200, 450, right=-140)
@@ -266,7 +268,7 @@ def test_a_generated_picture_is_still_known_as_one_when_it_is_mended(tmp_path):
         pixels.encode_png(picture, provenance.build_png_text("generated", "run 1"))
     )
     save(shop / "taken.png", picture)
-    ask(shop, tmp_path / "out", repair=True)
-    found = [provenance.is_generated(tmp_path / "out" / "mended" / f"{x}.png")
+    run_gate(shop, tmp_path / "out", repair=True)
+    generated_flags = [provenance.is_generated(tmp_path / "out" / "mended" / f"{x}.png")
              for x in ("made", "taken")]  # fmt: skip
-    assert found == [True, False]
+    assert generated_flags == [True, False]

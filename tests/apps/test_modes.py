@@ -1,4 +1,4 @@
-"""The modes of run_sample.py on a small trained run: same bytes, told in a manifest."""
+"""The modes of run_sample.py on a small trained run: same bytes, and a manifest."""
 
 import json
 
@@ -25,7 +25,7 @@ def model(run):
     return load_once(run, "best", (run / "config.json").read_bytes())
 
 
-def ask(run, out, mode, **options):
+def run_mode_on(run, out, mode, **options):
     return run_mode(mode, run, out, **options)
 
 
@@ -34,20 +34,20 @@ def ask(run, out, mode, **options):
     [("grid", {}, (2, 8)), ("grid", {"n": 5, "label": "disc"}, (1, 8)),
      ("interpolate", {"n": 2, "frames": 5}, (2, 5)), ("traverse", {"n": 3, "frames": 4}, (3, 4))],
 )  # fmt: skip
-def test_a_sheet_is_written_twice_the_same(run, tmp_path, mode, options, shape):
-    files = ask(run, tmp_path / "a" / "sheet.png", mode, **options)
-    again = ask(run, tmp_path / "b" / "sheet.png", mode, **options)
+def test_the_same_command_writes_the_same_sheet(run, tmp_path, mode, options, shape):
+    files = run_mode_on(run, tmp_path / "a" / "sheet.png", mode, **options)
+    again = run_mode_on(run, tmp_path / "b" / "sheet.png", mode, **options)
     assert [p.read_bytes() for p in files] == [p.read_bytes() for p in again]
     picture = np.asarray(Image.open(files[0]))
     rows, columns = shape
     assert picture.shape[0] == rows * 98 + 2 and picture.shape[1] >= columns * 98 + 2
     assert picture.std() > 1  # something is on it
-    other = ask(run, tmp_path / "c" / "sheet.png", mode, seed=9, **options)
+    other = run_mode_on(run, tmp_path / "c" / "sheet.png", mode, seed=9, **options)
     assert other[0].read_bytes() != files[0].read_bytes()
 
 
-def test_the_manifest_says_how_to_make_each_picture_again(run, model, tmp_path):
-    ask(run, tmp_path, "images", n=3, seed=4, label="square", attributes={"colour": "red"})
+def test_the_manifest_has_the_latent_and_the_conditions_of_each_image(run, model, tmp_path):
+    run_mode_on(run, tmp_path, "images", n=3, seed=4, label="square", attributes={"colour": "red"})
     entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
     assert sorted(entries) == ["000000.png", "000001.png", "000002.png"]
     entry = entries["000002.png"]
@@ -56,14 +56,14 @@ def test_the_manifest_says_how_to_make_each_picture_again(run, model, tmp_path):
     z = np.float32([entry["latent"]])
     np.testing.assert_array_equal(z, model.latents(np.array([2]), seed=4))
     conditions = model.conditions.pick(4, np.array([2]), "square", {"colour": "red"})
-    shown = np.asarray(Image.open(tmp_path / "000002.png"))
-    np.testing.assert_array_equal(model.decode(z, conditions)[0], shown)
+    image = np.asarray(Image.open(tmp_path / "000002.png"))
+    np.testing.assert_array_equal(model.decode(z, conditions)[0], image)
     assert "generated" in Image.open(tmp_path / "000002.png").text["prodgen"]
 
 
 def test_the_manifest_keeps_other_files_of_the_folder(run, tmp_path):
-    ask(run, tmp_path / "a.png", "grid", n=2)
-    ask(run, tmp_path / "b.png", "traverse", n=2)
+    run_mode_on(run, tmp_path / "a.png", "grid", n=2)
+    run_mode_on(run, tmp_path / "b.png", "traverse", n=2)
     entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
     assert {name: entry["mode"] for name, entry in entries.items()} == {
         "a.png": "grid", "b.png": "traverse",
@@ -78,7 +78,7 @@ def test_the_manifest_keeps_other_files_of_the_folder(run, tmp_path):
      pytest.param("sweep", {"n": 2, "attributes": {"colour": "*"}}, marks=pytest.mark.slow),
      pytest.param("reconstruct", {"n": 2}, marks=pytest.mark.slow)],
 )  # fmt: skip
-def test_every_picture_says_that_it_is_generated(run, turned, tmp_path, mode, options):
+def test_every_png_states_that_it_is_generated(run, turned, tmp_path, mode, options):
     if mode == "reconstruct":
         image = turned.fetch(turned.ids("test")[:1])["image"][0]
         Image.fromarray(image).save(tmp_path / "mine.png")
@@ -89,15 +89,21 @@ def test_every_picture_says_that_it_is_generated(run, turned, tmp_path, mode, op
         small = mode == "images" and "mark" in more  # 16 pixels a side: nothing is legible there
         if small:
             with pytest.raises(UsageError, match="--mark: .* 16 px is too small .* 24 px a side"):
-                ask(run, out, mode, **options, **more)
+                run_mode_on(run, out, mode, **options, **more)
             assert not out.exists()
             return []
-        return [path for path in ask(run, out, mode, **options, **more) if path.suffix == ".png"]
+        return [
+            path for path in run_mode_on(run, out, mode, **options, **more) if path.suffix == ".png"
+        ]
 
-    said, silent, marked = pngs("a"), pngs("b", metadata=False), pngs("c", mark=True)
-    assert len(said) == {"images": 2, "interpolate": 2}.get(mode, 1)
+    with_metadata, without_metadata, with_mark = (
+        pngs("a"),
+        pngs("b", metadata=False),
+        pngs("c", mark=True),
+    )
+    assert len(with_metadata) == {"images": 2, "interpolate": 2}.get(mode, 1)
     fingerprint = read_record(run)["fingerprint"]
-    for path, other in zip(said, silent, strict=True):
+    for path, other in zip(with_metadata, without_metadata, strict=True):
         with Image.open(path) as image:
             words = f"generated; run {fingerprint}, step 120, seed 0, mode {mode}"
             assert image.text["prodgen"] == words
@@ -105,7 +111,7 @@ def test_every_picture_says_that_it_is_generated(run, turned, tmp_path, mode, op
         with Image.open(other) as image:
             assert image.text == {}
             np.testing.assert_array_equal(np.asarray(image), np.asarray(Image.open(path)))
-    for path, other in zip(marked, said, strict=False):
+    for path, other in zip(with_mark, with_metadata, strict=False):
         with Image.open(path) as image, Image.open(other) as plain:
             for frame in range(getattr(image, "n_frames", 1)):
                 image.seek(frame), plain.seek(frame)
@@ -115,37 +121,37 @@ def test_every_picture_says_that_it_is_generated(run, turned, tmp_path, mode, op
                 np.testing.assert_array_equal(a[:half], b[:half])
 
 
-def test_interpolation_moves(run, tmp_path):
-    files = ask(run, tmp_path / "i.png", "interpolate", n=1, frames=6)
+def test_an_interpolation_is_animated_there_and_back(run, tmp_path):
+    files = run_mode_on(run, tmp_path / "i.png", "interpolate", n=1, frames=6)
     assert Image.open(files[1]).n_frames == 10  # there and back, the ends once
 
 
-def test_spherical_keeps_the_ends_and_the_length():
+def test_slerp_keeps_the_ends_and_the_norm():
     a, b = np.float32([3, 0, 0]), np.float32([0, 3, 0])
-    found = interpolate.slerp(a, b, np.array([0.0, 0.5, 1.0]))
-    np.testing.assert_allclose(found, [a, np.float32([1, 1, 0]) * 3 / np.sqrt(2), b], atol=1e-6)
+    points = interpolate.slerp(a, b, np.array([0.0, 0.5, 1.0]))
+    np.testing.assert_allclose(points, [a, np.float32([1, 1, 0]) * 3 / np.sqrt(2), b], atol=1e-6)
     np.testing.assert_allclose(interpolate.slerp(a, 2 * a, np.array([0.5])), [[4.5, 0, 0]])
 
 
-def test_traversal_names_the_most_active_first(run, model, tmp_path):
-    ask(run, tmp_path / "t.png", "traverse", n=4)
+def test_a_traversal_begins_with_the_most_active_latent(run, model, tmp_path):
+    run_mode_on(run, tmp_path / "t.png", "traverse", n=4)
     entry = json.loads((tmp_path / "manifest.json").read_text())["files"]["t.png"]
     assert entry["activity"] == sorted(entry["activity"], reverse=True)
     activity = traverse.latent_activity(model, 0)
     assert entry["latents"][0] == int(np.argmax(activity))
 
 
-def test_own_pictures_are_reconstructed(run, turned, tmp_path):
+def test_the_users_images_are_reconstructed(run, turned, tmp_path):
     (tmp_path / "mine").mkdir()
     for i, picture in enumerate(turned.fetch(turned.ids("test")[:3])["image"]):
         Image.fromarray(picture).resize((40, 30)).save(tmp_path / "mine" / f"{i}.jpg")
-    files = ask(run, tmp_path / "r.png", "reconstruct", input=str(tmp_path / "mine"))
+    files = run_mode_on(run, tmp_path / "r.png", "reconstruct", input=str(tmp_path / "mine"))
     entry = json.loads(files[-1].read_text())["files"]["r.png"]
     assert [p["name"] for p in entry["pictures"]] == ["0.jpg", "1.jpg", "2.jpg"]
     assert all(5 < p["psnr"] < 60 for p in entry["pictures"])
 
 
-def test_the_notebook_face(model, turned):
+def test_a_model_encodes_decodes_and_samples(model, turned):
     pictures = turned.fetch(turned.ids("test"))
     z = model.encode(pictures["image"], pictures)
     assert z.shape == (len(pictures["image"]), 4) and z.dtype == np.float32
@@ -159,29 +165,29 @@ def test_the_notebook_face(model, turned):
         model.encode(np.zeros((1, 8, 8, 3), np.uint8))
 
 
-def test_what_cannot_be_done_is_said(run, tmp_path):
+def test_errors_name_the_invalid_option(run, tmp_path):
     with pytest.raises(UsageError, match="not a category of this run"):
-        ask(run, tmp_path / "x.png", "grid", label="mug")
+        run_mode_on(run, tmp_path / "x.png", "grid", label="mug")
     with pytest.raises(MissingInput, match="no checkpoint '31'"):
-        ask(run, tmp_path / "x.png", "grid", step="31")
+        run_mode_on(run, tmp_path / "x.png", "grid", step="31")
     with pytest.raises(MissingInput, match="does not exist"):
-        ask(run, tmp_path / "x.png", "reconstruct", input=str(tmp_path / "nothing"))
+        run_mode_on(run, tmp_path / "x.png", "reconstruct", input=str(tmp_path / "nothing"))
     with pytest.raises(UsageError, match="not name=value"):
         parse_pairs("red", "--attributes")
 
 
-def test_every_mode_is_a_file_with_run():
+def test_every_mode_has_a_run_function():
     import importlib
 
     for module in registry.MODES.values():
         assert callable(importlib.import_module(module).run)
 
 
-def test_out_names_a_file_for_one_picture_and_a_folder_for_many(tmp_path):
+def test_out_is_a_file_for_one_image_and_a_folder_for_several(tmp_path):
     def target(out, default):
         place = tmp_path / out if out else None
-        made = Output(None, "vary", None, place, tmp_path / "run").locate(default)
-        return made.relative_to(tmp_path).as_posix()
+        path = Output(None, "vary", None, place, tmp_path / "run").locate(default)
+        return path.relative_to(tmp_path).as_posix()
 
     (tmp_path / "there").mkdir()
     assert target("", "grid.png") == "run/grid.png"

@@ -18,35 +18,41 @@ from tests.tiny import tiny, trained_vae, write_run
 
 @pytest.fixture(scope="module")
 def runs(store, tmp_path_factory):
-    """Runs of 20 steps that hear conditions (True) or not (False), with untrained home networks."""
-    found = {}
+    """Runs of 20 steps, by whether they have conditions; their classifiers are untrained."""
+    paths = {}
     net = classifier.build(store.spec)
     params = jax.device_get(
         net.init(jax.random.key(0), classifier.dummy_image(store.spec))["params"]
     )
-    for heard in (True, False):
+    for conditional in (True, False):
         path = tmp_path_factory.mktemp("runs") / "run"
-        config = tiny(optim__lr=1e-2, train__num_steps=20, model__condition=heard)
+        config = tiny(optim__lr=1e-2, train__num_steps=20, model__condition=conditional)
         write_run(path, store, config, trained_vae(store, config, 20), 20)
         home.save_to_run(path, params, {"sha256": ""})
-        found[heard] = path
-    return found
+        paths[conditional] = path
+    return paths
 
 
 @pytest.fixture
-def ask(runs, store, tmp_path, monkeypatch):
-    """ask(rows of the history) -> the folder written."""
+def personalise_history(runs, store, tmp_path, monkeypatch):
+    """ask(rows of the history) -> the output folder."""
     monkeypatch.setattr(prepare, "open_or_prepare", lambda *_: store)
 
-    def ask(rows, out="out", heard=True, **options):
+    def personalise_history(rows, out="out", conditional=True, **options):
         (tmp_path / "history.csv").write_text("product,picture,event\n" + "\n".join(rows) + "\n")
         history = str(tmp_path / "history.csv")
         run_mode(
-            "personalise", runs[heard], tmp_path / out, history=history, n=4, steps=2, **options
+            "personalise",
+            runs[conditional],
+            tmp_path / out,
+            history=history,
+            n=4,
+            steps=2,
+            **options,
         )
         return tmp_path / out
 
-    return ask
+    return personalise_history
 
 
 def reds(store, count):
@@ -55,11 +61,11 @@ def reds(store, count):
     return [f"{name},,bought" for name in store.names(red)]
 
 
-def test_from_a_history_to_pictures(ask, store, tmp_path):
+def test_a_history_gives_images_a_sheet_and_a_preference(personalise_history, store, tmp_path):
     Image.fromarray(store.fetch(np.array([2]))["image"][0]).save(tmp_path / "mine.png")
     (tmp_path / "torn.png").write_bytes(b"no picture")
     rows = [*reds(store, 12), ",mine.png,viewed", ",torn.png,bought", "nobody,,bought"]
-    one, two = ask(rows), ask(rows, out="again")
+    one, two = personalise_history(rows), personalise_history(rows, out="again")
     files = sorted(path.name for path in one.iterdir())
     assert files == sorted(
         [f"{i:06d}.png" for i in range(4)]
@@ -68,8 +74,8 @@ def test_from_a_history_to_pictures(ask, store, tmp_path):
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in files)
     taste = json.loads((one / "taste.json").read_text())
     assert [x["line"] for x in taste["history"]] == [*range(2, 14), 14]
-    refused = " ".join(taste["refused"])
-    assert "line 15: " in refused and "torn.png" in refused and "line 16: " in refused
+    refusals = " ".join(taste["refused"])
+    assert "line 15: " in refusals and "torn.png" in refusals and "line 16: " in refusals
     red = next(x for x in taste["preferences"] if x["value"] == "red")
     assert red["strength"] > 0 and red["sure"] > 0.8
     assert "colour red: +" in (one / "taste.txt").read_text()
@@ -78,18 +84,18 @@ def test_from_a_history_to_pictures(ask, store, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_run_without_conditions_works_by_looks_and_says_so(ask, store):
-    out = ask(reds(store, 3), heard=False)
+def test_a_run_without_conditions_uses_appearance_alone(personalise_history, store):
+    out = personalise_history(reds(store, 3), conditional=False)
     assert "appearance alone" in (out / "taste.txt").read_text()
     assert json.loads((out / "taste.json").read_text())["preferences"] == []
 
 
-def test_what_cannot_be_used_is_said(ask, runs, tmp_path):
+def test_errors_name_the_rows_that_cannot_be_used(personalise_history, runs, tmp_path):
     with pytest.raises(BadData, match="no row that can be used"):
-        ask(["nobody,,bought"])
+        personalise_history(["nobody,,bought"])
     (tmp_path / "torn.png").write_bytes(b"no picture")
     with pytest.raises(BadData, match="no product of the history can be used: line 2"):
-        ask([",torn.png,bought"])
+        personalise_history([",torn.png,bought"])
     with pytest.raises(UsageError, match="no --history"):
         run_mode("personalise", runs[True], tmp_path / "x")
     with pytest.raises(MissingInput, match="is not a file"):
@@ -97,7 +103,7 @@ def test_what_cannot_be_used_is_said(ask, runs, tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_sheet_shows_the_weightiest_for_and_against(channels):
+def test_the_sheet_has_the_products_of_the_largest_weights(channels):
     pictures = np.zeros((20, 16, 16, channels), np.uint8)
     weights = np.linspace(-1, 1, 20)
     sheet = personalise.draw_sheet(pictures, weights, pictures[:3])

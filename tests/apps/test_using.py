@@ -1,4 +1,4 @@
-"""The modes that are shown a product: invert, vary, views."""
+"""The modes that take a product: invert, vary, views."""
 
 import csv
 import io
@@ -29,11 +29,11 @@ def run(turned_run):
 
 @pytest.fixture(autouse=True)
 def own_pictures(turned, monkeypatch):
-    """A made-up source is not to be had from a config."""
+    """The source of the tests cannot be built from a config."""
     monkeypatch.setattr(Model, "store", lambda self: turned)
 
 
-def ask(run, out, mode, **options):
+def run_mode_on(run, out, mode, **options):
     return run_mode(mode, run, out, steps=4, **options)
 
 
@@ -49,8 +49,8 @@ def inverter(run, turned):
         yield model.open_inverter(silent, 4)
 
 
-def test_inversion_betters_the_guess_and_is_told(run, tmp_path):
-    files = ask(run, tmp_path / "invert.png", "invert", n=5)
+def test_inversion_writes_a_table_and_the_latents(run, tmp_path):
+    files = run_mode_on(run, tmp_path / "invert.png", "invert", n=5)
     table = (tmp_path / "invert.csv").read_text(encoding="utf-8-sig")
     rows = list(csv.DictReader(io.StringIO(table)))
     assert len(rows) == 5 and len(files) == 3
@@ -63,7 +63,7 @@ def test_inversion_betters_the_guess_and_is_told(run, tmp_path):
     assert model.decode(np.float32([entry["latent"]])).shape == (1, 16, 16, 3)
 
 
-def test_a_picture_inverts_to_the_same_whatever_stands_beside_it(inverter, turned):
+def test_an_inversion_does_not_depend_on_the_rest_of_the_batch(inverter, turned):
     pictures = turned.fetch(turned.ids("test"))["image"]
     together, two, alone = (inverter(pictures[:n]) for n in (len(pictures), 2, 1))
     np.testing.assert_array_equal(together.z[:2], two.z)
@@ -73,60 +73,62 @@ def test_a_picture_inverts_to_the_same_whatever_stands_beside_it(inverter, turne
     assert together.psnr.mean() > together.initial_psnr.mean()
 
 
-@pytest.mark.parametrize(("label", "known", "starts"), [(1, 0, 2), (-1, 1, 2), (-1, 0, 1)])
-def test_a_descent_starts_from_what_was_read_and_from_nothing(
-    inverter, turned, monkeypatch, label, known, starts
+@pytest.mark.parametrize(("label", "is_known", "starts"), [(1, 0, 2), (-1, 1, 2), (-1, 0, 1)])
+def test_a_descent_starts_from_predicted_and_from_unknown_conditions(
+    inverter, turned, monkeypatch, label, is_known, starts
 ):
     def read(pictures):
-        found = inverter.model.unknown(len(pictures))
-        found["label"][:], found["known"][:, :2] = label, known
-        return found
+        conditions = inverter.model.unknown(len(pictures))
+        conditions["label"][:], conditions["known"][:, :2] = label, is_known
+        return conditions
 
     def latents(pictures, conditions):
-        tried.append(conditions)
+        initial_conditions.append(conditions)
         return np.zeros((len(pictures), 4), np.float32)
 
-    tried = []
+    initial_conditions = []
     monkeypatch.setattr(inverter, "read_conditions", read)
     monkeypatch.setattr(inverter, "initial_latents", latents)
     picture = turned.fetch(turned.ids("test")[:1])["image"]
     inverter(picture)
-    assert len(tried) == starts and tried[0]["label"][0] == label
-    assert (tried[-1]["label"] < 0).all() and not tried[-1]["known"].any()
+    assert len(initial_conditions) == starts and initial_conditions[0]["label"][0] == label
+    assert (initial_conditions[-1]["label"] < 0).all() and not initial_conditions[-1]["known"].any()
     inverter(picture, read(picture))
-    assert len(tried) == starts + 1  # what is given is not doubted
+    assert len(initial_conditions) == starts + 1  # given conditions have no alternative
 
 
-def test_products_unlike_the_runs_own_are_out_of_reach(inverter, turned):
+def test_products_unlike_the_runs_own_are_out_of_distribution(inverter, turned):
     noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     own = turned.fetch(turned.ids("validation")[:2])["image"]
-    told = inversion_calibration.measure_inversions(
+    rows_of_table = inversion_calibration.measure_inversions(
         inverter, inverter(np.concatenate([noise, own]))
     )
-    assert [row["within_reach"] for row in told] == [False, False, True, True]
-    assert told[0]["perceptual"] > told[2]["perceptual"]
+    assert [row["within_reach"] for row in rows_of_table] == [False, False, True, True]
+    assert rows_of_table[0]["perceptual"] > rows_of_table[2]["perceptual"]
 
 
 def test_p_values_are_ranks():
-    held = inversion_calibration.InversionCalibration(np.array([0.1, 0.2, 0.3]), np.zeros((1, 2)))
+    calibration = inversion_calibration.InversionCalibration(
+        np.array([0.1, 0.2, 0.3]), np.zeros((1, 2))
+    )
     np.testing.assert_allclose(
-        inversion_calibration.conformal_p_values(np.array([0.05, 0.2, 0.25, 0.4]), held),
+        inversion_calibration.conformal_p_values(np.array([0.05, 0.2, 0.25, 0.4]), calibration),
         [1, 0.75, 0.5, 0.25],
     )
 
 
 def test_identity_counts_the_products_that_are_nearer():
     gallery = np.array([[0.0, 0], [4, 0], [0, 4]])
-    held = inversion_calibration.InversionCalibration(np.array([0.1]), gallery)
-    source, made = np.array([[0.0, 0], [0, 0]]), np.array([[1.0, 0], [3, 0]])
+    calibration = inversion_calibration.InversionCalibration(np.array([0.1]), gallery)
+    source, decoded_features = np.array([[0.0, 0], [0, 0]]), np.array([[1.0, 0], [3, 0]])
     np.testing.assert_array_equal(
-        inversion_calibration.count_nearer_products(made, source, held), [0, 1]
+        inversion_calibration.count_nearer_products(decoded_features, source, calibration), [0, 1]
     )
-    centred = inversion_calibration.InversionCalibration(
+    centred_calibration = inversion_calibration.InversionCalibration(
         np.array([0.1]), np.array([[1.0, 1], [-1, -1]])
     )
     cosine = inversion_calibration.identity_similarity(
-        np.array([[2.0, 0], [0, 1]]), np.array([[1.0, 0], [1, 0]]), centred
+        np.array([[2.0, 0], [0, 1]]), np.array([[1.0, 0], [1, 0]]), centred_calibration
     )
     np.testing.assert_allclose(cosine, [1, 0])
     rows = np.array([[3.0, 4], [0, 0]])
@@ -135,7 +137,7 @@ def test_identity_counts_the_products_that_are_nearer():
     )
 
 
-def test_a_family_without_an_encoder_learns_to_read_its_own_samples(turned, tmp_path, monkeypatch):
+def test_a_family_without_an_encoder_trains_a_latent_regressor(turned, tmp_path, monkeypatch):
     path = tmp_path / "gan"
     config = tiny_gan()
     with config.unlocked():
@@ -146,23 +148,27 @@ def test_a_family_without_an_encoder_learns_to_read_its_own_samples(turned, tmp_
     state = state.replace(nets=state.nets | {"g": g.replace(ema=jax.tree.map(wave, g.ema))})
     write_run(path, turned, config, state, 1)
     monkeypatch.setattr(initialisation, "NUM_STEPS", 8)
-    model, said = prodgen.load(path), []
-    inverter = Inverter(model, model.reference_classifier(said.append), said.append, steps=6)
+    model, messages = prodgen.load(path), []
+    inverter = Inverter(
+        model, model.reference_classifier(messages.append), messages.append, steps=6
+    )
     z = model.latents(np.arange(4), seed=5)
     pictures = model.decode(z, model.conditions.pick(5, np.arange(4)))
-    found = inverter(pictures)
-    assert any("training the latent regressor" in text for text in said) and len(found.z) == 4
-    again = prodgen.load(path).open_inverter(said.append, steps=6)
-    said.clear()
+    inversion = inverter(pictures)
+    assert (
+        any("training the latent regressor" in text for text in messages) and len(inversion.z) == 4
+    )
+    again = prodgen.load(path).open_inverter(messages.append, steps=6)
+    messages.clear()
     unknown = model.unknown(len(pictures))  # read from the run's folder:
     np.testing.assert_array_equal(
         again.initial_latents(pictures, unknown), inverter.initial_latents(pictures, unknown)
     )
-    assert not any("training the latent regressor" in text for text in said)
+    assert not any("training the latent regressor" in text for text in messages)
 
 
-def test_variations_at_no_strength_are_the_product(run, tmp_path):
-    ask(run, tmp_path, "vary", n=3, products=1, strength=0.0)
+def test_variations_of_strength_0_equal_the_reconstruction(run, tmp_path):
+    run_mode_on(run, tmp_path, "vary", n=3, products=1, strength=0.0)
     entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
     singles = [np.asarray(Image.open(tmp_path / name)) for name in sorted(entries)[:3]]
     assert len(entries) == 4
@@ -171,76 +177,78 @@ def test_variations_at_no_strength_are_the_product(run, tmp_path):
 
 
 def test_variations_are_made_of_each_product(run, tmp_path):
-    ask(run, tmp_path, "vary", n=1, products=2)
+    run_mode_on(run, tmp_path, "vary", n=1, products=2)
     assert len(json.loads((tmp_path / "manifest.json").read_text())["files"]) == 2 + 1
 
 
 def test_variations_too_small_for_a_mark_are_not_made(run, tmp_path, monkeypatch):
     monkeypatch.setattr(Model, "decode", None)
     with pytest.raises(UsageError, match="--mark: .* 16 px is too small .* 24 px a side"):
-        ask(run, tmp_path, "vary", n=3, products=1, mark=True)
+        run_mode_on(run, tmp_path, "vary", n=3, products=1, mark=True)
 
 
 @pytest.mark.parametrize("keep", [(), ("category", "shape", "colour")])
-def test_variations_differ_and_keep_what_was_asked(inverter, turned, keep):
-    found = inverter(turned.fetch(turned.ids("test")[:1])["image"])
-    z, conditions = found.z[0], {name: rows[:1] for name, rows in found.conditions.items()}
-    varied = variations.vary(inverter, z, conditions, 4, 0.7, keep)
-    assert len({picture.tobytes() for picture in varied.images}) == 4
-    assert varied.num_candidates % variations.CANDIDATES_PER_ROUND == 0 and varied.min_distance > 0
+def test_variations_differ_and_keep_the_given_properties(inverter, turned, keep):
+    inversion = inverter(turned.fetch(turned.ids("test")[:1])["image"])
+    z, conditions = inversion.z[0], {name: rows[:1] for name, rows in inversion.conditions.items()}
+    result = variations.vary(inverter, z, conditions, 4, 0.7, keep)
+    assert len({picture.tobytes() for picture in result.images}) == 4
+    assert result.num_candidates % variations.CANDIDATES_PER_ROUND == 0 and result.min_distance > 0
     again = variations.vary(inverter, z, conditions, 4, 0.7, keep)
-    np.testing.assert_array_equal(varied.images, again.images)
+    np.testing.assert_array_equal(result.images, again.images)
     if keep:
-        own = varied.conditions
-        held = conditions["attributes"][:, :2]  # the colour
-        np.testing.assert_array_equal(own["attributes"][:, :2], np.repeat(held, 4, axis=0))
+        own = result.conditions
+        colour_columns = conditions["attributes"][:, :2]  # the colour
+        np.testing.assert_array_equal(
+            own["attributes"][:, :2], np.repeat(colour_columns, 4, axis=0)
+        )
 
 
-def test_copies_of_training_pictures_are_caught_and_ones_own_pass(inverter, turned):
+def test_the_guard_detects_copies_except_of_the_users_own_image(inverter, turned):
     guard = Guard(inverter.model)
-    trained = turned.fetch(turned.ids("train")[:3])["image"]
+    training_images = turned.fetch(turned.ids("train")[:3])["image"]
     noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
-    seen = guard(np.concatenate([trained[:1, :, ::-1], trained[1:], noise]))
-    np.testing.assert_array_equal(seen.is_copy, [True, True, True, False, False])
-    assert seen.likeness[0] > 0.99 > seen.likeness[3]
-    own = guard(trained, own=trained[1:2])
+    matches = guard(np.concatenate([training_images[:1, :, ::-1], training_images[1:], noise]))
+    np.testing.assert_array_equal(matches.is_copy, [True, True, True, False, False])
+    assert matches.likeness[0] > 0.99 > matches.likeness[3]
+    own = guard(training_images, own=training_images[1:2])
     assert own.is_copy[0] and not own.is_copy[1]
 
 
-def test_the_line_is_drawn_once(inverter, turned, monkeypatch):
-    line, drawn = Guard(inverter.model).threshold, []
+def test_the_copy_threshold_is_computed_once(inverter, turned, monkeypatch):
+    threshold, calls = Guard(inverter.model).threshold, []
     monkeypatch.setattr(
-        memorisation, "copy_threshold", lambda distance: (drawn.append(1) or line, 0.0)
+        memorisation, "copy_threshold", lambda distance: (calls.append(1) or threshold, 0.0)
     )
-    assert Guard(inverter.model).threshold == line and not drawn
+    assert Guard(inverter.model).threshold == threshold and not calls
     for file in (turned.path.parent / "lines").iterdir():
         file.write_bytes(file.read_bytes() + b"0")
-    assert Guard(inverter.model).threshold == line and drawn
+    assert Guard(inverter.model).threshold == threshold and calls
 
 
-def test_refused_variations_never_leave(inverter, turned):
-    found = inverter(turned.fetch(turned.ids("test")[:1])["image"])
-    z, conditions = found.z[0], {name: rows[:1] for name, rows in found.conditions.items()}
+def test_refused_variations_are_never_returned(inverter, turned):
+    inversion = inverter(turned.fetch(turned.ids("test")[:1])["image"])
+    z, conditions = inversion.z[0], {name: rows[:1] for name, rows in inversion.conditions.items()}
     free = variations.vary(inverter, z, conditions, 3, 0.7)
     first = free.images[0].tobytes()
-    held = variations.vary(
+    result = variations.vary(
         inverter, z, conditions, 3, 0.7,
         refuse=lambda pictures: np.array([x.tobytes() == first for x in pictures]),
     )  # fmt: skip
-    assert first not in {x.tobytes() for x in held.images} and held.num_refused == 1
+    assert first not in {x.tobytes() for x in result.images} and result.num_refused == 1
     none = variations.vary(
         inverter, z, conditions, 3, 0.7, refuse=lambda pictures: np.ones(len(pictures), bool)
     )
     assert not len(none.images) and none.num_refused == none.num_candidates
 
 
-def test_what_nobody_can_keep_is_refused(inverter):
+def test_an_unknown_property_to_keep_is_an_error(inverter):
     with pytest.raises(UsageError, match="shape, colour, category"):
         variations.vary(inverter, np.zeros(4), inverter.model.unknown(1), 2, 0.5, ("smell",))
 
 
-def test_a_turntable_is_drawn(run, tmp_path):
-    files = ask(run, tmp_path, "views", frames=6)
+def test_views_are_a_sheet_and_a_turntable(run, tmp_path):
+    files = run_mode_on(run, tmp_path, "views", frames=6)
     sheet, turntable = (Image.open(path) for path in files[:2])
     assert turntable.n_frames == 6
     assert sheet.height == 3 * 98 + 2
@@ -248,7 +256,7 @@ def test_a_turntable_is_drawn(run, tmp_path):
     assert details["azimuths"] == [0, 60, 120, 180, 240, 300]
 
 
-def test_views_hold_everything_but_the_camera():
+def test_viewpoints_change_azimuth_and_elevation_only():
     spec = Spec(16, 3, (), (
         Attribute("colour", "categorical", ("blue", "red")),
         Attribute("elevation", "number", mean=20.0, std=10.0),
@@ -260,19 +268,19 @@ def test_views_hold_everything_but_the_camera():
         "attributes": np.float32([[0, 1, 0, 0, 0]]),
         "known": np.array([[True, True, False, False, False]]),
     }
-    found = viewpoints.set_viewpoints(one, spec, around, above, [0.0, 90.0], [10.0, 30.0])
-    expected = [[0, 1, -1, 0, 1], [0, 1, -1, 1, 0], [0, 1, 1, 0, 1], [0, 1, 1, 1, 0]]
-    np.testing.assert_allclose(found["attributes"], expected, atol=1e-6)
-    assert found["known"].all()
+    views = viewpoints.set_viewpoints(one, spec, around, above, [0.0, 90.0], [10.0, 30.0])
+    expected_attributes = [[0, 1, -1, 0, 1], [0, 1, -1, 1, 0], [0, 1, 1, 0, 1], [0, 1, 1, 1, 0]]
+    np.testing.assert_allclose(views["attributes"], expected_attributes, atol=1e-6)
+    assert views["known"].all()
     assert viewpoints.sheet_elevations(above) == [10.0, 20.0, 30.0]
 
 
-def test_a_run_that_knows_no_side_is_told_what_it_knows():
+def test_a_run_without_an_azimuth_names_its_attributes():
     with pytest.raises(UsageError, match="it knows colour, radius, turn"):
         viewpoints.camera_attributes(Spec(16, 3, (), Squares().schema()))
 
 
-def test_a_notebook_varies_and_turns_a_photo(run, turned, tmp_path):
+def test_a_model_varies_and_turns_a_photo(run, turned, tmp_path):
     model = prodgen.load(run)
     model.inverter.steps = 3
     picture = turned.fetch(turned.ids("test")[:1])["image"][0]

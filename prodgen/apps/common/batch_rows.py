@@ -91,10 +91,10 @@ def draw_samples(
         ]
         conditions = {name: np.concatenate([pick[name] for pick in picks]) for name in picks[0]}
         z = model.draw([request.seed for request in requests[part]], indices[part])
-        decoded = model.decode(z, conditions)
+        samples = model.decode(z, conditions)
         # Copies of training images are refused.
-        matches = context.guard(decoded) if context.guard else None
-        for i, image in enumerate(decoded):
+        matches = context.guard(samples) if context.guard else None
+        for i, image in enumerate(samples):
             if matches and matches.is_copy[i]:
                 yield RejectedItem(f"a copy of training picture {matches.nearest_names[i]}")
             else:
@@ -168,16 +168,20 @@ def change_photo(context: Context, request: BatchRequest) -> BatchImage:
     if request.edit == "background":
         background = choose_background(request, context.folder)
         background_image = backgrounds.render_background(background, shot.photo.shape[:2])
-        edited = photo_edits.replace_background(shot, background_image, SHADOW_STRENGTH)
+        edited_photo = photo_edits.replace_background(shot, background_image, SHADOW_STRENGTH)
     else:
         target = named_colours.parse_colour(request.colour, "colour")
         if request.method == "generated":
             swatches = named_colours.PRODUCT_COLOURS
-            edited = photo_edits.recolour_with_model(shot, context.inverter, target, swatches)
+            edited_photo = photo_edits.recolour_with_model(shot, context.inverter, target, swatches)
         else:
-            edited = photo_edits.recolour_photo(shot, target)
-    details = {"of": request.photo, "edit": request.edit, "method": edited.method} | edited.metrics
-    return BatchImage(edited.image, details, edited_photos.source_of_edit(edited, path))
+            edited_photo = photo_edits.recolour_photo(shot, target)
+    details = {
+        "of": request.photo,
+        "edit": request.edit,
+        "method": edited_photo.method,
+    } | edited_photo.metrics
+    return BatchImage(edited_photo.image, details, edited_photos.source_of_edit(edited_photo, path))
 
 
 def choose_background(request: BatchRequest, folder: Path) -> Background:

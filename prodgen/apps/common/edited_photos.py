@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 SYNTHETIC = "composed of generated pictures"  # of provenance.DIGITAL_SOURCE_TYPES
 
 
-def open_shot(path: Path, cutter: Callable) -> ProductPhoto:
+def open_shot(path: Path, segmenter: Callable) -> ProductPhoto:
     """A photo, cut out. BadData or RejectedItem says why it cannot be."""
     from prodgen.editing.photo_edits import ProductPhoto
 
     return ProductPhoto.from_image(
-        decode.decode_file(path, image_files.MAX_PIXELS, single_frame=True), cutter
+        decode.decode_file(path, image_files.MAX_PIXELS, single_frame=True), segmenter
     )
 
 
-def source_of_edit(edited: EditedPhoto, photo: Path) -> str:
+def source_of_edit(edited_photo: EditedPhoto, photo: Path) -> str:
     """A key of provenance.DIGITAL_SOURCE_TYPES: whether a model took part in edit or photo."""
-    is_synthetic = edited.method == "generated" or provenance.is_generated(photo)
+    is_synthetic = edited_photo.method == "generated" or provenance.is_generated(photo)
     return SYNTHETIC if is_synthetic else "composed"
