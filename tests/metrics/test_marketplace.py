@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "clothing-white" / "images"
 
 MAIN, SQUARE, EVEN = (  # the same rules at 400 pixels
-    dataclasses.replace(profile, side=400, native=200) for profile in marketplace.PROFILES.values()
+    dataclasses.replace(profile, min_side=400, min_native=200)
+    for profile in marketplace.PROFILES.values()
 )
 
 
@@ -146,7 +147,7 @@ def test_an_honest_reduction_is_not_upscaled():
 
 
 def test_blurred_is_what_has_the_pixels_but_not_the_edges():
-    asked = dataclasses.replace(MAIN, native=20)
+    asked = dataclasses.replace(MAIN, min_native=20)
     soft = Image.fromarray(packshot(120)).resize((400, 400), Image.Resampling.BICUBIC)
     assert only(check(np.asarray(soft), asked), "blurred", "px at 400 px", "at most 1.0")
     # As blurred in a picture three times as large, it is sharp at the size that is asked for.
@@ -313,7 +314,7 @@ def test_what_cannot_be_mended_says_so_and_is_left_alone():
         (blank, "no product"),
         (cut, "cuts the product off"),
         (shaded, "varies by"),
-        (packshot(ground=180), "75 levels from the asked colour"),
+        (packshot(ground=180), "75 levels from the required colour"),
     ):
         result = repair(picture, MAIN)
         assert words in result.refusal
