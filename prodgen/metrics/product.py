@@ -286,8 +286,8 @@ def measure_native_share(y: np.ndarray) -> float:
     # The first band from which the spectrum stays low.
     for i in range(4, NUM_BANDS):
         below = np.median(level[i // 6 : max(i * 17 // 20, 2)])
-        beyond = np.median(level[i : i + max(4, i // 4)])
-        if max(level[i], beyond) < below - MIN_DROP_DB:
+        above = np.median(level[i : i + max(4, i // 4)])
+        if max(level[i], above) < below - MIN_DROP_DB:
             return min(share, i / NUM_BANDS)
     return share
 
