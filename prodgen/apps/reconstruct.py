@@ -6,8 +6,6 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from prodgen.apps.common.option_groups import MAX_IMAGES, InputOptions
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
@@ -32,24 +30,20 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write the sheet of --n images: a row of originals, under it their reconstructions."""
     from prodgen.apps.common import input_images
     from prodgen.evaluation.sample_sheets import interleave_rows
+    from prodgen.metrics import reconstruction_quality
 
     target = out.locate(options.output)
     originals, conditions, names = input_images.read_images(model, options.input, options.n)
     conditions = input_images.pick_conditions(model, options, len(originals)) or conditions
     mean = model.encode(originals, conditions)
-    reconstructions = model.decode(mean, conditions)
+    decoded = model.decode(mean, conditions)
+    psnr = reconstruction_quality.psnr(pixels.to_float(originals), pixels.to_float(decoded))
     details = [
-        {"name": name, "psnr": round(psnr(a, b), 3), "latent": z.tolist()}
-        for name, a, b, z in zip(names, originals, reconstructions, mean, strict=True)
+        {"name": name, "psnr": round(float(decibels), 3), "latent": z.tolist()}
+        for name, decibels, z in zip(names, psnr, mean, strict=True)
     ]
     sheet = pixels.draw_contact_sheet(
-        interleave_rows(originals, reconstructions, COLUMNS), COLUMNS, side=96
+        interleave_rows(originals, decoded, COLUMNS), COLUMNS, side=96
     )
     out.write_png(target.name, sheet, {"pictures": details})
     return out.close()
-
-
-def psnr(image: np.ndarray, reconstruction: np.ndarray) -> float:
-    """Peak signal-to-noise ratio in dB of images uint8 [H, W, C], in double precision."""
-    error = np.mean(np.square(image.astype(float) - reconstruction.astype(float)))
-    return float(10 * np.log10(255**2 / max(error, 1e-8)))

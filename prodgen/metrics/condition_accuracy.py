@@ -74,16 +74,27 @@ def measure(
             )
             for rows, predictions in sides
         )
-        if len(errors):
-            accuracies[attribute.name] = _summarise_errors(attribute, errors, real_errors)
+        n = len(errors)
+        if n and attribute.kind == "categorical":
+            num_correct = n - int(errors.sum())
+            low, high = interval.wilson_interval(num_correct, n)
+            accuracies[attribute.name] = ConditionAccuracy(
+                "share", num_correct / n, low, high, 1 - _mean(real_errors), n
+            )
+        elif n:
+            mean, low, high = interval.normal_interval(errors)
+            unit = "degrees" if attribute.kind == "angle" else attribute.unit
+            accuracies[attribute.name] = ConditionAccuracy(
+                "error", mean, low, high, _mean(real_errors), n, unit
+            )
     return accuracies
 
 
 def _attribute_errors(
-    attribute: Attribute, targets: np.ndarray, outputs: np.ndarray, known: np.ndarray
+    attribute: Attribute, targets: np.ndarray, outputs: np.ndarray, is_known: np.ndarray
 ) -> np.ndarray:
     """One error for each known row: 0 or 1 of a category, absolute in the unit otherwise."""
-    targets, outputs = targets[known].astype(np.float64), outputs[known].astype(np.float64)
+    targets, outputs = targets[is_known].astype(np.float64), outputs[is_known].astype(np.float64)
     if attribute.kind == "categorical":
         return (targets.argmax(axis=1) != outputs.argmax(axis=1)).astype(np.float64)
     if attribute.kind == "number":
@@ -92,19 +103,6 @@ def _attribute_errors(
     angles = [np.arctan2(columns[:, 0], columns[:, 1]) for columns in (targets, outputs)]
     error = np.abs(angles[0] - angles[1]) % (2 * np.pi)
     return np.rad2deg(np.minimum(error, 2 * np.pi - error))
-
-
-def _summarise_errors(
-    attribute: Attribute, errors: np.ndarray, real_errors: np.ndarray
-) -> ConditionAccuracy:
-    n = len(errors)
-    if attribute.kind == "categorical":
-        num_correct = n - int(errors.sum())
-        low, high = interval.wilson_interval(num_correct, n)
-        return ConditionAccuracy("share", num_correct / n, low, high, 1 - _mean(real_errors), n)
-    unit = "degrees" if attribute.kind == "angle" else attribute.unit
-    mean, low, high = interval.normal_interval(errors)
-    return ConditionAccuracy("error", mean, low, high, _mean(real_errors), n, unit)
 
 
 def _mean(values: np.ndarray) -> float:

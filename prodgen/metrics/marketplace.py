@@ -1,9 +1,8 @@
-"""A marketplace's gate: does a picture pass as a listing's main picture, and if not, why not?
+"""A marketplace's gate: does an image pass as a listing's main image, and if not, why not?
 
-A profile is a row of thresholds. A verdict names every reason by a key, the value measured and
-the threshold; what is wrong with a file is a verdict too. `repaired` mends what can be mended
-without inventing anything: where the product stands, how much of the frame it fills, and a
-background that is nearly right.
+A profile is a set of thresholds. A verdict names each reason by a key, with the measured value and
+the threshold; a file that cannot be read has a verdict too. `repair` changes only what needs no new
+content: the product's position, its share of the frame, and a background that is nearly right.
 """
 
 from __future__ import annotations
@@ -20,40 +19,39 @@ from prodgen.metrics import product
 from prodgen.metrics.product import Measures
 from prodgen.photo import morphology, silhouette
 
-MAX_PIXELS = 40_000_000  # measuring takes some 60 bytes a pixel
-MIN_SIDE = 16
+MAX_PIXELS = 40_000_000  # measuring takes about 60 bytes a pixel
+MIN_SIDE = 16  # pixels
 MAX_COLOUR_SHIFT = 12.0  # levels: a background farther from the target is not repaired
-MAX_REPAIRABLE_STD = 6.0  # levels: an uneven background would show where it is cut
+MAX_REPAIRABLE_STD = 6.0  # levels: in a more uneven background a repair would be visible
 
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """What a marketplace asks of a main picture.
+    """A marketplace's rules for a main image.
 
-    background: the colour asked for, levels; None: any. white_share: the least share of
-    background pixels that are exactly white; worst: the farthest that any may be from white,
-    levels; evenness: the largest deviation of the background, levels. fill: (least, most) share
-    of the frame's side that the product's box takes; target: the share that `repaired` aims at.
-    off_centre: the largest offset of the box's centre, a share of the side. side and native: the
-    least pixels on the longest side, those that the file has and those that its detail fills.
-    blur: the largest deviation of the edges in pixels, in a picture brought down to `side`.
-    square: as high as wide.
+    background: the required colour, levels; None: any. min_white_share: of the background's pixels
+    that are exactly white; max_white_distance: of any of them from white, levels; max_evenness: the
+    background's standard deviation, levels. fill: (least, most) share of the frame's side that the
+    product's box takes; target_fill: the share that `repair` aims at. max_off_centre: offset of the
+    box's centre, a share of the side. min_side and min_native: pixels on the longest side, those of
+    the file and those that its detail fills. max_blur: standard deviation of the edges in pixels,
+    in an image reduced to `min_side`. square: as high as wide.
     """
 
     background: tuple[int, int, int] | None
-    white_share: float
-    worst: float
-    evenness: float
+    min_white_share: float
+    max_white_distance: float
+    max_evenness: float
     fill: tuple[float, float]
-    target: float
-    off_centre: float
-    side: int
-    native: int
-    blur: float
+    target_fill: float
+    max_off_centre: float
+    min_side: int
+    min_native: int
+    max_blur: float
     square: bool
 
 
-# JPEG's ringing takes some white from around the product: 0.8 passes, a wall of 254 does not.
+# JPEG's ringing changes some white around the product: a share of 0.8 allows it, but no grey wall.
 PROFILES = {
     "white_main": Profile(
         (255, 255, 255), 0.8, 24, 4, (0.85, 1.0), 0.9, 0.10, 1000, 500, 1.0, False
@@ -67,7 +65,7 @@ PROFILES = {
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """reasons: why a picture fails, each "key: what was measured, what is asked"; empty: it passes.
+    """reasons: why an image fails, each "key: measured value, required value"; empty: it passes.
 
     Keys: background, fill, size, upscaled, blurred, transparent, off_centre, no_product,
     unreadable. measures: None where the file is unreadable.
@@ -87,9 +85,9 @@ class Verdict:
 
 @dataclasses.dataclass(frozen=True)
 class Repair:
-    """picture: uint8 [H, W, 1 | 3], the mended one, or the given one where nothing was done.
+    """image: uint8 [H, W, 1 | 3], the repaired one, or the original one without any change.
 
-    changes: what was done, in words; empty: nothing. refused: why nothing could be, else "".
+    changes: in words; empty: none. refusal: why the image cannot be repaired, else "".
     """
 
     image: np.ndarray
@@ -97,26 +95,33 @@ class Repair:
     refusal: str = ""
 
 
-def check(picture: str | os.PathLike[str] | np.ndarray, profile: str | Profile) -> Verdict:
-    """The verdict on a file, or on a picture uint8 [H, W, 1 | 3 | 4].
+def check(image: str | os.PathLike[str] | np.ndarray, profile: str | Profile) -> Verdict:
+    """The verdict on a file, or on an image uint8 [H, W, 1 | 3 | 4].
 
-    An unknown profile, or an array that is no picture, is a ValueError.
+    An unknown profile, or an array of another shape or type, is a ValueError.
     """
-    asked = _resolve_profile(profile)
-    if not isinstance(picture, np.ndarray):
+    rules = _resolve_profile(profile)
+    if not isinstance(image, np.ndarray):
         try:
-            picture = read_image(picture)
-        except RejectedItem as refused:
-            return unreadable_verdict(refused)
-    pixels, alpha = _composite_alpha(picture, asked)
+            image = read_image(image)
+        except RejectedItem as error:
+            return unreadable_verdict(error)
+    pixels, alpha = _composite_alpha(image, rules)
     measures = product.measure(pixels, alpha)
-    reasons = _size(measures, asked)
+    height, width = measures.size
+    reasons = []
+    if max(height, width) < rules.min_side:
+        reasons.append(f"size: {width} x {height} px, the longest side at least {rules.min_side}")
+    elif rules.square and height != width:
+        reasons.append(f"size: {width} x {height} px, must be square")
     if alpha is not None:
         reasons.append(f"transparent: {np.mean(alpha < 255):.1%} of the pixels, none may be")
     if measures.blank:
-        reasons.append("no_product: nothing stands out from the background")
+        reasons.append("no_product: nothing differs from the background")
     else:
-        reasons += _background(measures, asked) + _place(measures, asked) + _detail(measures, asked)
+        reasons += _background_reasons(measures, rules)
+        reasons += _position_reasons(measures, rules)
+        reasons += _detail_reasons(measures, rules)
     return Verdict(tuple(reasons), measures)
 
 
@@ -128,125 +133,127 @@ def _resolve_profile(profile: str | Profile) -> Profile:
     return PROFILES[profile]
 
 
-def _size(m: Measures, asked: Profile) -> list[str]:
-    height, width = m.size
-    if max(m.size) < asked.side:
-        return [f"size: {width} x {height} px, the longest side at least {asked.side}"]
-    if asked.square and height != width:
-        return [f"size: {width} x {height} px, square is asked"]
-    return []
-
-
-def _background(m: Measures, asked: Profile) -> list[str]:
+def _background_reasons(m: Measures, rules: Profile) -> list[str]:
+    """At most one reason: an image off white is not also reported as uneven."""
     if np.isnan(m.white_mean):
-        return ["background: none to be seen around the product"]
-    if m.white_share < asked.white_share:
+        return ["background: none is visible around the product"]
+    if m.white_share < rules.min_white_share:
         return [
             f"background: {m.white_share:.1%} of it is exactly white, at least "
-            f"{asked.white_share:.0%} (on average {m.white_mean:.1f} levels off)"
+            f"{rules.min_white_share:.0%} (on average {m.white_mean:.1f} levels off)"
         ]
-    if m.white_worst > asked.worst:
-        return [f"background: up to {m.white_worst:.0f} levels off white, at most {asked.worst:g}"]
-    if m.evenness > asked.evenness:
-        return [f"background: varies by {m.evenness:.1f} levels, at most {asked.evenness:g}"]
+    if m.white_worst > rules.max_white_distance:
+        return [
+            f"background: up to {m.white_worst:.0f} levels off white, at most "
+            f"{rules.max_white_distance:g}"
+        ]
+    if m.evenness > rules.max_evenness:
+        return [f"background: varies by {m.evenness:.1f} levels, at most {rules.max_evenness:g}"]
     return []
 
 
-def _place(m: Measures, asked: Profile) -> list[str]:
+def _position_reasons(m: Measures, rules: Profile) -> list[str]:
     reasons = []
-    least, most = asked.fill
-    if not least <= m.fill <= most:
+    low, high = rules.fill
+    if not low <= m.fill <= high:
         reasons.append(
-            f"fill: the product takes {m.fill:.1%} of the frame, {least:.0%} to {most:.0%} is asked"
+            f"fill: the product takes {m.fill:.1%} of the frame, must be {low:.0%} to {high:.0%}"
         )
-    if max(map(abs, m.offset)) > asked.off_centre:
+    if max(map(abs, m.offset)) > rules.max_off_centre:
         right, down = m.offset
         reasons.append(
-            f"off_centre: {right:+.1%} right, {down:+.1%} down, at most {asked.off_centre:.0%}"
+            f"off_centre: {right:+.1%} right, {down:+.1%} down, at most {rules.max_off_centre:.0%}"
         )
     return reasons
 
 
-def _detail(m: Measures, asked: Profile) -> list[str]:
-    """One cause, one reason: what lacks pixels is blurred as well."""
-    if m.native < asked.native and max(m.size) >= asked.native:
+def _detail_reasons(m: Measures, rules: Profile) -> list[str]:
+    """At most one reason: an image that was enlarged is also blurred."""
+    if m.native < rules.min_native and max(m.size) >= rules.min_native:
         return [
             f"upscaled: the detail of about {m.native:.0f} px on the longest side of "
-            f"{max(m.size)}, at least {asked.native}"
+            f"{max(m.size)}, at least {rules.min_native}"
         ]
-    blur = m.blur * min(1, asked.side / max(m.size))
-    if blur > asked.blur:
-        return [f"blurred: edges spread by {blur:.1f} px at {asked.side} px, at most {asked.blur}"]
+    blur = m.blur * min(1, rules.min_side / max(m.size))
+    if blur > rules.max_blur:
+        return [
+            f"blurred: edges spread by {blur:.1f} px at {rules.min_side} px, at most "
+            f"{rules.max_blur}"
+        ]
     return []
 
 
 def read_image(path: str | os.PathLike[str]) -> np.ndarray:
-    """The upright picture in a file, uint8 [H, W, C], C of 1, 3 or 4 (RGBA), in sRGB.
+    """The upright image in a file, uint8 [H, W, C], C of 1, 3 or 4 (RGBA), in sRGB.
 
-    `RejectedItem`, as by `decode_file`, where it has more than MAX_PIXELS; also animated, or too
-    small.
+    `RejectedItem`, as by `decode_file`, where it has more than MAX_PIXELS; also where it is
+    animated or too small.
     """
-    picture = decode.decode_file(path, MAX_PIXELS, single_frame=True)
-    height, width = picture.shape[:2]
+    image = decode.decode_file(path, MAX_PIXELS, single_frame=True)
+    height, width = image.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise RejectedItem(f"too small: {width} x {height} px, at least {MIN_SIDE} a side")
-    return picture
+    return image
 
 
-def unreadable_verdict(refused: RejectedItem) -> Verdict:
-    """The verdict on a file that `read` refused."""
-    return Verdict((f"unreadable: {str(refused).removeprefix('unreadable: ')}",), None)
+def unreadable_verdict(error: RejectedItem) -> Verdict:
+    """The verdict on a file for which `read_image` raised the error."""
+    return Verdict((f"unreadable: {str(error).removeprefix('unreadable: ')}",), None)
 
 
-def _composite_alpha(picture: np.ndarray, asked: Profile) -> tuple[np.ndarray, np.ndarray | None]:
-    """The picture uint8 [H, W, 1 | 3] over the asked background; its alpha unless all opaque."""
-    if picture.ndim != 3 or picture.shape[-1] != 4 or picture.dtype != np.uint8:
-        return picture, None
-    colour, alpha = picture[..., :3], picture[..., 3]
+def _composite_alpha(image: np.ndarray, rules: Profile) -> tuple[np.ndarray, np.ndarray | None]:
+    """The image uint8 [H, W, 1 | 3] over the required background; its alpha unless all opaque."""
+    if image.ndim != 3 or image.shape[-1] != 4 or image.dtype != np.uint8:
+        return image, None
+    colour, alpha = image[..., :3], image[..., 3]
     if alpha.min() == 255:
         return np.ascontiguousarray(colour), None
     share = alpha[..., None] / np.float32(255)
-    ground = np.float32(asked.background or (255, 255, 255))
-    return np.uint8(np.rint(colour * share + ground * (1 - share))), alpha
+    background = np.float32(rules.background or (255, 255, 255))
+    return np.uint8(np.rint(colour * share + background * (1 - share))), alpha
 
 
-def repair(picture: np.ndarray, profile: str | Profile) -> Repair:
-    """A picture uint8 [H, W, 1 | 3 | 4] re-centred and re-padded as the profile asks.
+def repair(image: np.ndarray, profile: str | Profile) -> Repair:
+    """An image uint8 [H, W, 1 | 3 | 4] re-centred and re-padded according to the profile.
 
-    The product's pixels are moved, never resampled, so no resolution is invented and a picture
-    that is too small stays too small. Where fill, centring or shape fail, the product goes to the
-    middle of a square whose side makes it fill `target`, or less, down to the least fill, where
-    that reaches the side asked for. A background within NEAR levels of the asked colour that fails,
-    or that would show against the new canvas, becomes exactly that colour, dust included, fading
-    over the product's soft edge; with no colour asked for, it is the measured one. Enclosed holes
-    stay as they are. RejectedItem: no product, one that the frame cuts off, a background that is
-    uneven or of another colour.
+    The product's pixels are moved, never resampled, so an image that is too small stays too small.
+    Where fill, centring or shape fail, the product goes to the middle of a square. The square's
+    side gives it `target_fill`, or less, down to the least fill, where this reaches `min_side`.
+
+    A background within MAX_COLOUR_SHIFT levels of the required colour is replaced by exactly that
+    colour where it fails, or where it would differ from the new canvas. Dust goes too, and the
+    product's soft edge fades. Without a required colour it is the measured one. Enclosed holes stay
+    as they are. No repair without a product, with one that the frame cuts off, or of a background
+    that is uneven or of another colour.
     """
-    asked = _resolve_profile(profile)
-    pixels, alpha = _composite_alpha(picture, asked)
-    verdict = check(picture, asked)
+    rules = _resolve_profile(profile)
+    pixels, alpha = _composite_alpha(image, rules)
+    verdict = check(image, rules)
     m = verdict.measures
-    refused = _refusal(m, asked, alpha)
-    if refused:
-        return Repair(picture, refusal=refused)
-    ground = _target_background(m, asked)
-    changes = [f"transparency: composed on {ground}"] if alpha is not None else []
-    lay = {"fill", "off_centre"} & set(verdict.keys) or (asked.square and m.size[0] != m.size[1])
-    # A background that is right already keeps its faint shadows; another would show as a patch.
-    tinted = any(a != b for a, b in zip(m.background, ground, strict=True))
-    if alpha is None and ("background" in verdict.keys or (lay and tinted)):
-        cleaned = _clean(pixels, ground)
-        changed = float((cleaned != pixels).any(axis=-1).mean())
-        pixels = cleaned
-        if changed:
-            changes.append(f"background: {changed:.1%} of the pixels set to {ground}")
-    if lay:
-        pixels, said = _laid(pixels, m, asked, ground)
-        changes += said
-    return Repair(pixels if changes else picture, tuple(changes))
+    refusal = _find_refusal(m, rules, alpha)
+    if refusal:
+        return Repair(image, refusal=refusal)
+    background = _target_background(m, rules)
+    changes = [f"transparency: composed on {background}"] if alpha is not None else []
+    is_moved = bool({"fill", "off_centre"} & set(verdict.keys)) or (
+        rules.square and m.size[0] != m.size[1]
+    )
+    # A correct background keeps its faint shadows. Another one would be visible on a new canvas.
+    is_off_colour = any(a != b for a, b in zip(m.background, background, strict=True))
+    if alpha is None and ("background" in verdict.keys or (is_moved and is_off_colour)):
+        filled_image = _fill_background(pixels, background)
+        changed_share = float((filled_image != pixels).any(axis=-1).mean())
+        pixels = filled_image
+        if changed_share:
+            changes.append(f"background: {changed_share:.1%} of the pixels set to {background}")
+    if is_moved:
+        pixels, descriptions = _centre_product(pixels, m, rules, background)
+        changes += descriptions
+    return Repair(pixels if changes else image, tuple(changes))
 
 
-def _refusal(m: Measures, asked: Profile, alpha: np.ndarray | None) -> str:
+def _find_refusal(m: Measures, rules: Profile, alpha: np.ndarray | None) -> str:
+    """Why an image with these measures cannot be repaired; "" where it can."""
     if m.blank:
         return "no product was found"
     top, left, bottom, right = m.box
@@ -256,45 +263,47 @@ def _refusal(m: Measures, asked: Profile, alpha: np.ndarray | None) -> str:
         return ""
     if not m.evenness <= MAX_REPAIRABLE_STD:
         return f"the background varies by {m.evenness:.1f} levels, at most {MAX_REPAIRABLE_STD:g}"
-    off = max(abs(a - b) for a, b in zip(m.background, _target_background(m, asked), strict=True))
-    if off > MAX_COLOUR_SHIFT:
+    target = _target_background(m, rules)
+    shift = max(abs(a - b) for a, b in zip(m.background, target, strict=True))
+    if shift > MAX_COLOUR_SHIFT:
         return (
-            f"the background is {off:.0f} levels from the asked colour, at most "
+            f"the background is {shift:.0f} levels from the required colour, at most "
             f"{MAX_COLOUR_SHIFT:g}"
         )
     return ""
 
 
-def _target_background(m: Measures, asked: Profile) -> tuple[int, ...]:
-    """The colour around the product, one level a channel of the measured picture."""
-    colour = asked.background or tuple(round(level) for level in m.background)
+def _target_background(m: Measures, rules: Profile) -> tuple[int, ...]:
+    """The colour around the product, one level a channel of the measured image."""
+    colour = rules.background or tuple(round(level) for level in m.background)
     return colour[: len(m.background)]
 
 
-def _clean(pixels: np.ndarray, ground: tuple[int, ...]) -> np.ndarray:
+def _fill_background(pixels: np.ndarray, colour: tuple[int, ...]) -> np.ndarray:
     """The background replaced by one colour, beyond a soft edge that fades to it."""
-    found = silhouette.find_silhouette(pixels)
-    margin = max(2, product.clearance(found.mask.shape)) // 2
-    grown = Image.fromarray(morphology.dilate(found.mask, margin).astype(np.uint8) * 255)
-    # The mean over a square as wide as the grown rim: 1 on the product, 0 beyond the rim.
-    weight = np.float32(grown.filter(ImageFilter.BoxBlur(margin))) / 255
-    weight = np.where(found.mask, 1, weight)[..., None]
-    shift = np.where(found.mask[..., None], 0, np.float32(ground) - found.background)
-    out = weight * (pixels + shift) + (1 - weight) * np.float32(ground)
+    region = silhouette.find_silhouette(pixels)
+    margin = max(2, product.clearance(region.mask.shape)) // 2
+    dilated_mask = Image.fromarray(morphology.dilate(region.mask, margin).astype(np.uint8) * 255)
+    # The mean over a square as wide as the dilated rim: 1 on the product, 0 beyond the rim.
+    weight = np.float32(dilated_mask.filter(ImageFilter.BoxBlur(margin))) / 255
+    weight = np.where(region.mask, 1, weight)[..., None]
+    shift = np.where(region.mask[..., None], 0, np.float32(colour) - region.background)
+    out = weight * (pixels + shift) + (1 - weight) * np.float32(colour)
     return np.uint8(np.clip(np.rint(out), 0, 255))
 
 
-def _laid(
-    pixels: np.ndarray, m: Measures, asked: Profile, ground: tuple[int, ...]
+def _centre_product(
+    pixels: np.ndarray, m: Measures, rules: Profile, background: tuple[int, ...]
 ) -> tuple[np.ndarray, list[str]]:
-    """The picture moved so that the product is in the middle of a square of the background."""
+    """The image moved so that the product is in the middle of a square, and the changes' words."""
     top, left, bottom, right = m.box
     longest = max(bottom - top, right - left)
-    side = round(longest / asked.target)
-    if side < asked.side <= int(longest / asked.fill[0]):
-        side = asked.side
+    side = round(longest / rules.target_fill)
+    if side < rules.min_side <= int(longest / rules.fill[0]):
+        side = rules.min_side
     out = np.empty((side, side, pixels.shape[-1]), np.uint8)
-    out[:] = ground
+    out[:] = background
+    # The part of the image that lies on the square, moved by (down, across).
     height, width = m.size
     down, across = (side - (bottom + top)) // 2, (side - (left + right)) // 2
     rows = slice(max(0, -down), min(height, side - down))

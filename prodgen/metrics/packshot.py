@@ -49,7 +49,13 @@ def colour_differences(
     pixels, real_pixels = (
         [product_pixels(image) for image in side[:MAX_IMAGES]] for side in (images, real["image"])
     )
-    differences = {"palette": _palette_difference(pixels, real_pixels)}
+    # Palettes of every k-th pixel of all products: they need no more.
+    differences = {"palette": float("nan")}
+    sides = [np.concatenate(side) for side in (pixels, real_pixels)]
+    if all(map(len, sides)):
+        samples = [side[:: -(-len(side) // MAX_PALETTE_PIXELS)] for side in sides]
+        palettes = map(dominant_colours.extract_palette, samples)
+        differences["palette"] = dominant_colours.palette_difference(*palettes)
     if conditions is None:
         return differences
     colours = _requested_colours(spec, conditions, real, real_pixels)
@@ -65,16 +71,6 @@ def colour_differences(
 def product_pixels(image: np.ndarray) -> np.ndarray:
     """The pixels uint8 [n, 3] of the product in an image uint8 [R, R, 3]; n is 0 without one."""
     return image[silhouette.find_silhouette(image).mask]
-
-
-def _palette_difference(pixels: list[np.ndarray], real_pixels: list[np.ndarray]) -> float:
-    """Between the palettes of two sets of products, pixels [n, 3] each; nan without products."""
-    sides = [np.concatenate(side) for side in (pixels, real_pixels)]
-    if not all(map(len, sides)):
-        return float("nan")
-    # Every k-th pixel: a palette needs no more.
-    samples = [side[:: -(-len(side) // MAX_PALETTE_PIXELS)] for side in sides]
-    return dominant_colours.palette_difference(*map(dominant_colours.extract_palette, samples))
 
 
 def _requested_colours(

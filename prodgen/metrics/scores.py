@@ -74,6 +74,14 @@ def measure_distances(
             elif name in SHARE_METRICS:  # a few equal shares have no variance, but are not exact
                 pooled = _single_set_interval(name, mean, real, np.concatenate(fakes))
                 low, high = max(min(low, pooled[0]), 0.0), min(max(high, pooled[1]), 1.0)
+            cautions = []
+            words = frechet.sample_size_caution(min(len(real), size), real.shape[1])
+            if name == "frechet" and words:
+                cautions.append(words)
+            if len(baseline) < size:
+                cautions.append(
+                    f"the real baseline is that of {len(baseline)} images, not of {size}"
+                )
             baseline_mean, baseline_low, baseline_high = interval.student_interval(
                 [value[name] for value in baselines]
             )
@@ -87,7 +95,7 @@ def measure_distances(
                 real_baseline=baseline_mean,
                 subject=subject,
                 trained_with=trained_with,
-                caution=_describe_caution(name, len(real), size, len(baseline), real.shape[1]),
+                caution="; ".join(cautions),
                 real_baseline_low=baseline_low,
                 real_baseline_high=baseline_high,
             )
@@ -105,13 +113,3 @@ def _single_set_interval(
         n = len(fake) if name == "precision" else len(real)
         return interval.wilson_interval(round(value * n), n)
     return math.nan, math.nan
-
-
-def _describe_caution(name: str, real: int, fake: int, baseline: int, features: int) -> str:
-    """What limits a number of so many images and features; "" where nothing does."""
-    cautions = []
-    if name == "frechet" and (words := frechet.sample_size_caution(min(real, fake), features)):
-        cautions.append(words)
-    if baseline < fake:
-        cautions.append(f"the real baseline is that of {baseline} images, not of {fake}")
-    return "; ".join(cautions)

@@ -41,9 +41,9 @@ def describe_differences(before: Spec, now: Spec) -> list[str]:
 def vector(batch: Batch, spec: Spec) -> Array:
     """float32 [B, K + 1 + 2A]: one-hot label, its flag, attributes (0 if unknown), their flags."""
     label = jax.nn.one_hot(batch["label"], len(spec.classes), dtype=jnp.float32)  # -1: all zero
-    known = batch["known"].astype(jnp.float32)
-    flag = (batch["label"] >= 0).astype(jnp.float32)[:, None]
-    return jnp.concatenate([label, flag, batch["attributes"] * known, known], axis=-1)
+    flags = batch["known"].astype(jnp.float32)
+    label_flag = (batch["label"] >= 0).astype(jnp.float32)[:, None]
+    return jnp.concatenate([label, label_flag, batch["attributes"] * flags, flags], axis=-1)
 
 
 def vector_size(spec: Spec) -> int:
@@ -51,11 +51,11 @@ def vector_size(spec: Spec) -> int:
     return len(spec.classes) + 1 + 2 * spec.num_columns
 
 
-def hide(batch: Batch, hidden: Array) -> Batch:
-    """The batch with all conditions of the examples in bool [B] `hidden` made unknown."""
+def hide(batch: Batch, mask: Array) -> Batch:
+    """The batch with all conditions of the examples in bool [B] `mask` made unknown."""
     return batch | {
-        "label": jnp.where(hidden, -1, batch["label"]),
-        "known": batch["known"] & ~hidden[:, None],
+        "label": jnp.where(mask, -1, batch["label"]),
+        "known": batch["known"] & ~mask[:, None],
     }
 
 

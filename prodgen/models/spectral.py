@@ -40,22 +40,17 @@ def normalise(params: Params, vectors: dict[str, Array]) -> tuple[Params, dict[s
     for path, leaf in paths_and_leaves:
         name = jax.tree_util.keystr(path)
         if name in vectors:
-            leaf, new_vectors[name] = _normalise_kernel(leaf, vectors[name])
+            matrix = leaf.reshape(-1, leaf.shape[-1])
+            constant = jax.lax.stop_gradient(matrix)
+            # One step of the power iteration.
+            v = _unit_vector(constant @ vectors[name])
+            u = _unit_vector(constant.T @ v)
+            # A kernel of zeros has no direction: its vector stays until it grows one.
+            u = new_vectors[name] = jnp.where(jnp.any(u != 0), u, vectors[name])
+            singular_value = v @ matrix @ u
+            leaf = leaf / jnp.where(singular_value > MIN_SINGULAR_VALUE, singular_value, 1.0)
         leaves.append(leaf)
     return jax.tree_util.tree_unflatten(structure, leaves), new_vectors
-
-
-def _normalise_kernel(kernel: Array, u: Array) -> tuple[Array, Array]:
-    """The kernel over its largest singular value, and the right singular vector [features]."""
-    matrix = kernel.reshape(-1, kernel.shape[-1])
-    constant = jax.lax.stop_gradient(matrix)
-    # One step of the power iteration.
-    v = _unit_vector(constant @ u)
-    new_u = _unit_vector(constant.T @ v)
-    # A kernel of zeros has no direction: the vector stays until it grows one.
-    u = jnp.where(jnp.any(new_u != 0), new_u, u)
-    singular_value = v @ matrix @ u
-    return kernel / jnp.where(singular_value > MIN_SINGULAR_VALUE, singular_value, 1.0), u
 
 
 def _unit_vector(x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The alignment of pictures is that of its definition, for every shift and for parts of a pixel."""
+"""The alignment of images is that of its definition, for every shift and for parts of a pixel."""
 
 import itertools
 
@@ -12,10 +12,10 @@ SHAPE = (13, 17, 3)
 
 
 def by_hand(a, b, low, high):
-    """(mean squared difference, move) of two pictures, shift by shift."""
+    """(mean squared difference, move) of two images, shift by shift."""
     slopes = np.gradient(a, axis=(0, 1))
     bend = np.array([[(x * y).mean() for y in slopes] for x in slopes]) + 1e-3 * np.eye(2)
-    found = []
+    result = []
     for down, right in itertools.product(
         *(range(*ends) for ends in zip(low, high + 1, strict=True))
     ):
@@ -29,14 +29,14 @@ def by_hand(a, b, low, high):
             np.linalg.solve(bend, pull), -alignment.MAX_TANGENT_MOVE, alignment.MAX_TANGENT_MOVE
         )
         gain = 2 * move @ pull - move @ bend @ move
-        found.append(((gap**2).mean() - max(gain, 0), (down, right) - move * (gain > 0)))
-    return min(found, key=lambda pair: pair[0])
+        result.append(((gap**2).mean() - max(gain, 0), (down, right) - move * (gain > 0)))
+    return min(result, key=lambda pair: pair[0])
 
 
 def test_the_least_difference_and_its_move_are_those_of_the_definition():
     height, width, _ = SHAPE
-    pictures = blots(10, 20, 3).astype(np.float32)[:, :height, :width]
-    a, b = pictures[:4].reshape(2, 2, *SHAPE), pictures[4:].reshape(2, 3, *SHAPE)
+    images = blots(10, 20, 3).astype(np.float32)[:, :height, :width]
+    a, b = images[:4].reshape(2, 2, *SHAPE), images[4:].reshape(2, 3, *SHAPE)
     low, high = np.array([[-2, -1], [0, -4]]), np.array([[2, 3], [1, 0]])
     square, move = alignment.align(a, b, low, high)
     for g, v, k in np.ndindex(2, 2, 3):
@@ -45,14 +45,14 @@ def test_the_least_difference_and_its_move_are_those_of_the_definition():
         np.testing.assert_allclose(move[g, v, k], where, atol=1e-3)
 
 
-def test_a_move_by_parts_of_a_pixel_is_found():
-    picture = blots(1, 24, 1).astype(np.float32)
-    part = 0.7 * picture + 0.3 * np.roll(picture, 1, 2)  # to the right by about 0.3
-    moved = np.roll(part, (2, -1), (1, 2))[:, 4:20, 4:20]
+def test_a_move_by_parts_of_a_pixel_is_detected():
+    image = blots(1, 24, 1).astype(np.float32)
+    part = 0.7 * image + 0.3 * np.roll(image, 1, 2)  # to the right by about 0.3
+    shifted_image = np.roll(part, (2, -1), (1, 2))[:, 4:20, 4:20]
     low = np.array([[-3, -3]])
-    square, move = alignment.align(moved[None], picture[None, :, 4:20, 4:20], low, -low)
+    square, move = alignment.align(shifted_image[None], image[None, :, 4:20, 4:20], low, -low)
     np.testing.assert_allclose(move[0, 0, 0], [2, -0.7], atol=0.1)
-    assert square < 0.02 * picture.var()
+    assert square < 0.02 * image.var()
 
 
 def test_of_equal_shifts_the_least_is_taken():

@@ -8,7 +8,7 @@ import pytest
 from prodgen.metrics import interval
 
 
-def test_the_interval_of_few_is_student_s():
+def test_student_interval_by_hand():
     assert interval.student_interval([1.0, 3.0]) == pytest.approx((2.0, 2 - 12.706, 2 + 12.706))
     mean, low, high = interval.student_interval([1.0, 2.0, 3.0])
     assert (mean, high - mean) == pytest.approx((2.0, 4.303 / math.sqrt(3)))
@@ -17,7 +17,7 @@ def test_the_interval_of_few_is_student_s():
     )
 
 
-def test_the_interval_of_many_is_normal():
+def test_normal_interval_by_hand():
     values = np.float32([0, 2] * 50)
     deviation = math.sqrt(100 / 99)
     assert interval.normal_interval(values) == pytest.approx(
@@ -26,7 +26,7 @@ def test_the_interval_of_many_is_normal():
     assert math.isnan(interval.normal_interval(values[:1])[2])
 
 
-def test_a_share_s_interval_is_wilson_s():
+def test_wilson_interval_by_hand():
     assert interval.wilson_interval(8, 10) == pytest.approx((0.490, 0.943), abs=1e-3)
     assert interval.wilson_interval(0, 10)[0] == 0.0 and interval.wilson_interval(10, 10)[
         1

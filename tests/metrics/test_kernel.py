@@ -29,31 +29,31 @@ def test_by_hand():
 
     27 + 1 - 2 (1 + 8 + 1 + 27) / 4 = 9.5.
     """
-    found = kernel.distance(np.array([[1.0], [2.0]]), np.array([[0.0], [1.0]]), subsets=3)
-    assert found.full == found.mean == pytest.approx(9.5)
-    assert (found.subsets, found.size, found.std) == (3, 2, 0)
-    assert np.isnan(found.error)  # of 2 rows none can be left out
+    result = kernel.distance(np.array([[1.0], [2.0]]), np.array([[0.0], [1.0]]), subsets=3)
+    assert result.full == result.mean == pytest.approx(9.5)
+    assert (result.subsets, result.size, result.std) == (3, 2, 0)
+    assert np.isnan(result.error)  # of 2 rows none can be left out
 
 
 def test_all_rows_against_the_definition():
     real, fake = rows_of(20), rows_of(13, seed=1, shift=0.3)
-    found = kernel.distance(real.astype(np.float32), fake.astype(np.float32))
-    assert found.full == pytest.approx(by_definition(real, fake), rel=1e-5)
+    result = kernel.distance(real.astype(np.float32), fake.astype(np.float32))
+    assert result.full == pytest.approx(by_definition(real, fake), rel=1e-5)
     assert kernel.distance(real, fake).full == pytest.approx(by_definition(real, fake), rel=1e-12)
 
 
 def test_subsets_are_drawn_from_the_seed_and_each_is_the_definition():
     real, fake = rows_of(20), rows_of(13, seed=1, shift=0.3)
-    dice = np.random.default_rng(7)
-    drawn = [
-        (dice.choice(20, 6, replace=False), dice.choice(13, 6, replace=False)) for _ in range(4)
+    rng = np.random.default_rng(7)
+    subset_rows = [
+        (rng.choice(20, 6, replace=False), rng.choice(13, 6, replace=False)) for _ in range(4)
     ]
-    values = [by_definition(real[i], fake[j]) for i, j in drawn]
-    found = kernel.distance(real, fake, subsets=4, size=6, seed=7)
-    assert found.mean == pytest.approx(np.mean(values), rel=1e-10)
-    assert found.std == pytest.approx(np.std(values), rel=1e-10)
-    assert found == kernel.distance(real, fake, subsets=4, size=6, seed=7)
-    assert found.mean != kernel.distance(real, fake, subsets=4, size=6, seed=8).mean
+    values = [by_definition(real[i], fake[j]) for i, j in subset_rows]
+    result = kernel.distance(real, fake, subsets=4, size=6, seed=7)
+    assert result.mean == pytest.approx(np.mean(values), rel=1e-10)
+    assert result.std == pytest.approx(np.std(values), rel=1e-10)
+    assert result == kernel.distance(real, fake, subsets=4, size=6, seed=7)
+    assert result.mean != kernel.distance(real, fake, subsets=4, size=6, seed=8).mean
 
 
 def test_a_subset_is_never_larger_than_a_side():
@@ -65,22 +65,22 @@ def test_the_error_is_the_jackknifes():
     left = [by_definition(np.delete(real, i, 0), fake) for i in range(12)]
     right = [by_definition(real, np.delete(fake, i, 0)) for i in range(9)]
     variance = 11 * np.var(left) + 8 * np.var(right)
-    found = kernel.distance(real, fake)
-    assert found.error == pytest.approx(np.sqrt(variance), rel=1e-9)
-    assert found.high - found.full == pytest.approx(1.959964 * found.error)
-    assert found.full - found.low == pytest.approx(1.959964 * found.error)
+    result = kernel.distance(real, fake)
+    assert result.error == pytest.approx(np.sqrt(variance), rel=1e-9)
+    assert result.high - result.full == pytest.approx(1.959964 * result.error)
+    assert result.full - result.low == pytest.approx(1.959964 * result.error)
 
 
 def test_the_interval_holds_the_truth_about_as_often_as_it_says():
     """Equal distributions are at 0, where the estimate's usual first-order error is 0 as well."""
     pairs = [(rows_of(60, seed=2 * i), rows_of(80, seed=2 * i + 1)) for i in range(100)]
-    found = [kernel.distance(*pair, subsets=1) for pair in pairs]
-    assert sum(each.low <= 0 <= each.high for each in found) >= 90
-    assert abs(np.mean([each.full for each in found])) < 0.01  # unbiased
-    assert any(each.full < 0 for each in found)
+    result = [kernel.distance(*pair, subsets=1) for pair in pairs]
+    assert sum(each.low <= 0 <= each.high for each in result) >= 90
+    assert abs(np.mean([each.full for each in result])) < 0.01  # unbiased
+    assert any(each.full < 0 for each in result)
 
 
-def test_the_mean_does_not_depend_on_the_number_of_pictures():
+def test_the_mean_does_not_depend_on_the_number_of_images():
     real, fake = rows_of(1000), rows_of(1000, seed=1, shift=0.3)
     few = kernel.distance(real, fake, subsets=200, size=50)
     many = kernel.distance(real, fake, subsets=20, size=500)
@@ -88,27 +88,27 @@ def test_the_mean_does_not_depend_on_the_number_of_pictures():
     assert few.std > 2 * many.std
 
 
-def test_neither_blocks_nor_the_order_of_rows_nor_of_sides_change_it(monkeypatch):
+def test_block_size_row_order_and_set_order_change_nothing(monkeypatch):
     real, fake = rows_of(50), rows_of(40, seed=1, shift=0.3)
-    found = kernel.distance(real, fake)
+    result = kernel.distance(real, fake)
     other = kernel.distance(real[::-1], fake[np.random.default_rng(0).permutation(40)])
-    turned = kernel.distance(fake, real)
+    rotated = kernel.distance(fake, real)
     monkeypatch.setattr(kernel, "MAX_BLOCK_VALUES", 100)
-    for each in (other, turned, kernel.distance(real, fake)):
-        assert each.full == pytest.approx(found.full, rel=1e-10)
-        assert each.error == pytest.approx(found.error, rel=1e-10)
-    assert kernel.distance(real, fake).mean == pytest.approx(found.mean, rel=1e-10)
+    for each in (other, rotated, kernel.distance(real, fake)):
+        assert each.full == pytest.approx(result.full, rel=1e-10)
+        assert each.error == pytest.approx(result.error, rel=1e-10)
+    assert kernel.distance(real, fake).mean == pytest.approx(result.mean, rel=1e-10)
 
 
 def test_the_same_rows_on_both_sides_are_two_sides():
     """Each row meets its copy across, so the estimate is below 0, as the definition has it."""
     rows = rows_of(15)
-    found = kernel.distance(rows, rows)
-    assert found.full == pytest.approx(by_definition(rows, rows), rel=1e-10)
-    assert found.mean == pytest.approx(found.full) and found.full < 0
+    result = kernel.distance(rows, rows)
+    assert result.full == pytest.approx(by_definition(rows, rows), rel=1e-10)
+    assert result.mean == pytest.approx(result.full) and result.full < 0
 
 
-def test_what_has_no_distance_is_named():
+def test_invalid_inputs_of_the_kernel_distance_are_rejected():
     with pytest.raises(BadData, match="at least 2 generated images are needed, not 1"):
         kernel.distance(rows_of(5), rows_of(1))
     with pytest.raises(BadData, match="at least 2 real images are needed, not 0"):

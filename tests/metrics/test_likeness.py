@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prodgen.metrics import likeness
-from tests.metrics.test_memorisation import blots, moved
+from tests.metrics.test_memorisation import blots, shift_image
 
 WERE = {
     (28, 28, 1): (
@@ -25,39 +25,39 @@ WERE = {
 }
 
 
-def asked(shape):
-    """(six pictures, 40 others): three fresh ones, then copies of others: mirrored and moved, with
-    noise, mirrored and moved by half a pixel."""
+def queries(shape):
+    """(six images, 40 others): three fresh ones, then copies of others: mirrored and shift_image, with
+    noise, mirrored and shift_image by half a pixel."""
     height, width, channels = shape
     others = blots(40, 80, channels)[:, :height, :width]
     fresh = blots(3, 80, channels, seed=1)[:, :height, :width]
     noise = np.random.default_rng(2).normal(0, 9, shape)
     noisy = np.clip(others[3] + noise, 0, 255).astype(np.uint8)
-    half = ((others[4].astype(int) + moved(others[4], 0, 1)) // 2).astype(np.uint8)
-    copies = [moved(others[7][:, ::-1], 2, -1), noisy, half[:, ::-1]]
+    half = ((others[4].astype(int) + shift_image(others[4], 0, 1)) // 2).astype(np.uint8)
+    copies = [shift_image(others[7][:, ::-1], 2, -1), noisy, half[:, ::-1]]
     return np.concatenate([fresh, copies]), others
 
 
 @pytest.mark.parametrize("shape", list(WERE))
 def test_distances_are_what_they_were(shape):
-    pictures, others = asked(shape)
-    found = likeness.find_matches(pictures, others, np.arange(6)[:, None])
+    images, others = queries(shape)
+    result = likeness.find_matches(images, others, np.arange(6)[:, None])
     index, distance, shift = WERE[shape]
-    assert found.index.tolist() == index and found.shift.tolist() == shift
-    np.testing.assert_allclose(found.distance, distance, atol=3e-6)
-    assert found.mirrored[[3, 5]].all() and not found.mirrored[4]
+    assert result.index.tolist() == index and result.shift.tolist() == shift
+    np.testing.assert_allclose(result.distance, distance, atol=3e-6)
+    assert result.mirrored[[3, 5]].all() and not result.mirrored[4]
 
 
-def test_softening_keeps_flat_pictures_and_colour_least():
+def test_softening_keeps_flat_images_and_blurs_colour_most():
     flat = np.full((1, 20, 20, 3), (10, 120, 240), np.uint8)
     np.testing.assert_allclose(likeness.soften(flat), flat, atol=1e-3)
     grain = np.random.default_rng(0).normal(0, 20, (1, 40, 40, 1)) * [1, -0.3, -1]
-    left = likeness.soften((128 + grain).astype(np.uint8)).std((1, 2)) / grain.std((1, 2))
-    assert (left < 0.35).all()
+    std_ratio = likeness.soften((128 + grain).astype(np.uint8)).std((1, 2)) / grain.std((1, 2))
+    assert (std_ratio < 0.35).all()
 
 
 def test_shrinking_takes_means_over_areas():
-    pictures = blots(2, 20, 3)[:, :, :12]
-    found = likeness.shrink(pictures, 4)
-    np.testing.assert_allclose(found, pictures.reshape(2, 4, 5, 4, 3, 3).mean((2, 4)), rtol=1e-5)
-    np.testing.assert_array_equal(likeness.shrink(pictures, 20), pictures)
+    images = blots(2, 20, 3)[:, :, :12]
+    result = likeness.shrink(images, 4)
+    np.testing.assert_allclose(result, images.reshape(2, 4, 5, 4, 3, 3).mean((2, 4)), rtol=1e-5)
+    np.testing.assert_array_equal(likeness.shrink(images, 20), images)

@@ -23,8 +23,8 @@ def test_by_hand():
     fake balls hold all reals, that of 20 the real at 7.
     """
     real, fake = np.array([[0.0], [1.0], [3.0], [7.0]]), np.array([[0.5], [3.5], [20.0]])
-    found = manifold.compute_prdc(real, fake, k=1)
-    assert found == pytest.approx(
+    result = manifold.compute_prdc(real, fake, k=1)
+    assert result == pytest.approx(
         {"precision": 2 / 3, "recall": 4 / 4, "density": 4 / 3, "coverage": 1.0}
     )
     far = manifold.compute_prdc(real, fake + 100, k=1)
@@ -34,8 +34,8 @@ def test_by_hand():
 def test_a_row_on_the_edge_of_a_ball_is_outside():
     """Reals at 0, 1, 10 with the radii 1, 1, 9: the fake at 2 touches the ball of 1."""
     real = np.array([[0.0], [1.0], [10.0]])
-    found = manifold.compute_prdc(real, np.array([[2.0], [2.0]]), k=1)
-    assert found == pytest.approx(
+    result = manifold.compute_prdc(real, np.array([[2.0], [2.0]]), k=1)
+    assert result == pytest.approx(
         {"precision": 1, "recall": 0, "density": 1.0, "coverage": 1 / 3}  # 8 from 10, within 9
     )
 
@@ -50,8 +50,8 @@ def test_it_agrees_with_prdc(k, n, m, shift):
 @pytest.mark.parametrize("k", [1, 3, 5])
 def test_it_agrees_with_prdc_where_ties_and_copies_abound(k):
     """Whole numbers, whose distances are exact in either package."""
-    dice = np.random.default_rng(k)
-    real, fake = dice.integers(0, 4, (80, 3)), dice.integers(0, 4, (70, 3))
+    rng = np.random.default_rng(k)
+    real, fake = rng.integers(0, 4, (80, 3)), rng.integers(0, 4, (70, 3))
     assert manifold.compute_prdc(real, fake, k) == pytest.approx(by_prdc(real, fake, k), rel=1e-6)
 
 
@@ -64,17 +64,17 @@ def test_the_reals_themselves_are_perfect():
 
 
 def test_other_reals_are_nearly_perfect():
-    found = manifold.compute_prdc(rows_of(1000, 4), rows_of(1000, 4, seed=1))
-    assert found["density"] == pytest.approx(1, abs=0.1)
-    assert found["coverage"] == pytest.approx(1 - 2**-5, abs=0.02)
-    assert min(found["precision"], found["recall"]) > 0.9
+    result = manifold.compute_prdc(rows_of(1000, 4), rows_of(1000, 4, seed=1))
+    assert result["density"] == pytest.approx(1, abs=0.1)
+    assert result["coverage"] == pytest.approx(1 - 2**-5, abs=0.02)
+    assert min(result["precision"], result["recall"]) > 0.9
 
 
 def test_a_collapsed_generator_is_precise_and_covers_nothing():
     real = rows_of(300)
-    found = manifold.compute_prdc(real, np.tile(real[np.abs(real).sum(1).argmin()], (300, 1)))
-    assert found["precision"] == 1 and found["recall"] == 0
-    assert found["coverage"] < 0.2 < found["density"]
+    result = manifold.compute_prdc(real, np.tile(real[np.abs(real).sum(1).argmin()], (300, 1)))
+    assert result["precision"] == 1 and result["recall"] == 0
+    assert result["coverage"] < 0.2 < result["density"]
 
 
 def test_precision_and_recall_swap_with_the_sides():
@@ -83,16 +83,16 @@ def test_precision_and_recall_swap_with_the_sides():
     assert (one["precision"], one["recall"]) == (other["recall"], other["precision"])
 
 
-def test_neither_blocks_nor_the_order_of_rows_change_anything():
+def test_block_size_and_row_order_change_nothing():
     real, fake = rows_of(90), np.concatenate([rows_of(60, seed=1), rows_of(90)[:10]])  # 10 copies
-    found = manifold.compute_prdc(real, fake)
+    result = manifold.compute_prdc(real, fake)
     for size in (1, 7, 90):
-        assert manifold.compute_prdc(real, fake, size=size) == found
+        assert manifold.compute_prdc(real, fake, size=size) == result
     order = np.random.default_rng(2).permutation(70)
-    assert manifold.compute_prdc(real[::-1], fake[order]) == found
+    assert manifold.compute_prdc(real[::-1], fake[order]) == result
 
 
-def test_what_has_no_manifold_is_named():
+def test_too_few_rows_for_a_manifold_are_rejected():
     with pytest.raises(BadData, match="at least 6 real images are needed, not 5"):
         manifold.compute_prdc(rows_of(5), rows_of(6))
     with pytest.raises(BadData, match="at least 4 generated images are needed, not 3"):
@@ -105,11 +105,11 @@ def test_what_has_no_manifold_is_named():
 def test_realism_by_hand():
     """On a line: reals at 0, 1, 3, 7; k = 1 makes radii 1, 1, 2, 4, of which 1 and 1 are kept."""
     real = np.float64([[0], [1], [3], [7]])
-    found = manifold.realism(real, np.float64([[0.5], [3.0], [-4.0], [1.0]]), k=1)
-    np.testing.assert_allclose(found, [2.0, 0.5, 0.25, np.inf])
+    result = manifold.realism(real, np.float64([[0.5], [3.0], [-4.0], [1.0]]), k=1)
+    np.testing.assert_allclose(result, [2.0, 0.5, 0.25, np.inf])
 
 
-def test_a_sample_far_from_every_real_picture_is_less_typical():
-    dice = np.random.default_rng(0)
-    real, near = dice.normal(size=(200, 3)), dice.normal(size=(50, 3))
+def test_a_sample_far_from_every_real_image_is_less_typical():
+    rng = np.random.default_rng(0)
+    real, near = rng.normal(size=(200, 3)), rng.normal(size=(50, 3))
     assert np.median(manifold.realism(real, near)) > 3 * np.median(manifold.realism(real, near + 9))

@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "clothing-white" / "images"
 
 MAIN, SQUARE, EVEN = (  # the same rules at 400 pixels
-    dataclasses.replace(profile, side=400, native=200) for profile in marketplace.PROFILES.values()
+    dataclasses.replace(profile, min_side=400, min_native=200)
+    for profile in marketplace.PROFILES.values()
 )
 
 
@@ -28,21 +29,21 @@ def packshot(side=400, radius=0.45, right=0, down=0, ground=255, shade=(60, 90, 
     place = np.arange(side) + 0.5 - side / 2
     distance = np.hypot(place[:, None] - down, place[None] - right)
     share = np.clip(radius * side - distance + 0.5, 0, 1)[..., None]
-    picture = np.rint(share * np.array(shade) + (1 - share) * ground).astype(np.uint8)
-    picture.flags.writeable = False  # it is shared by the tests
-    return picture
+    image = np.rint(share * np.array(shade) + (1 - share) * ground).astype(np.uint8)
+    image.flags.writeable = False  # it is shared by the tests
+    return image
 
 
-def with_alpha(picture, side=400, radius=0.45):
+def with_alpha(image, side=400, radius=0.45):
     """RGBA: the disc on nothing, its colour alone in RGB."""
     place = np.arange(side) + 0.5 - side / 2
     share = np.clip(radius * side - np.hypot(place[:, None], place[None]) + 0.5, 0, 1)
-    colour = np.broadcast_to(picture[side // 2, side // 2], picture.shape)
+    colour = np.broadcast_to(image[side // 2, side // 2], image.shape)
     return np.dstack([colour, np.rint(share * 255).astype(np.uint8)])
 
 
-def saved(path, picture, **options):
-    Image.fromarray(picture).save(path, **options)
+def save_image(path, image, **options):
+    Image.fromarray(image).save(path, **options)
     return path
 
 
@@ -75,8 +76,8 @@ def test_a_good_file_passes(tmp_path, suffix):
 def test_grey_and_sixteen_bits_pass(tmp_path):
     grey = packshot(shade=(90, 90, 90))[..., 0]
     assert check(grey[..., None], MAIN).passes
-    assert check(saved(tmp_path / "grey.png", grey), MAIN).passes
-    deep = saved(tmp_path / "deep.png", grey.astype(np.uint16) * 257)
+    assert check(save_image(tmp_path / "grey.png", grey), MAIN).passes
+    deep = save_image(tmp_path / "deep.png", grey.astype(np.uint16) * 257)
     np.testing.assert_array_equal(read_image(deep)[..., 0], grey)
     assert check(deep, MAIN).passes
 
@@ -121,7 +122,7 @@ def test_no_product():
 
 
 def test_transparent(tmp_path):
-    path = saved(tmp_path / "cut.png", with_alpha(packshot()))
+    path = save_image(tmp_path / "cut.png", with_alpha(packshot()))
     assert only(check(path, MAIN), "transparent", "36.", "none may be")
     opaque = np.dstack([packshot(), np.full((400, 400), 255, np.uint8)])
     assert check(opaque, MAIN).passes
@@ -131,7 +132,7 @@ def test_transparent(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["NEAREST", "BILINEAR", "BICUBIC", "LANCZOS"])
-def test_an_enlarged_picture_is_upscaled_not_blurred(tmp_path, how):
+def test_an_enlarged_image_is_upscaled_not_blurred(tmp_path, how):
     path = tmp_path / "large.jpg"
     large = Image.fromarray(packshot(300)).resize((1000, 1000), Image.Resampling[how])
     large.save(path, quality=90)
@@ -146,15 +147,15 @@ def test_an_honest_reduction_is_not_upscaled():
 
 
 def test_blurred_is_what_has_the_pixels_but_not_the_edges():
-    asked = dataclasses.replace(MAIN, native=20)
+    profile = dataclasses.replace(MAIN, min_native=20)
     soft = Image.fromarray(packshot(120)).resize((400, 400), Image.Resampling.BICUBIC)
-    assert only(check(np.asarray(soft), asked), "blurred", "px at 400 px", "at most 1.0")
-    # As blurred in a picture three times as large, it is sharp at the size that is asked for.
+    assert only(check(np.asarray(soft), profile), "blurred", "px at 400 px", "at most 1.0")
+    # As blurred in an image three times as large, it is sharp at the size that is asked for.
     soft = Image.fromarray(packshot(400)).resize((1200, 1200), Image.Resampling.BICUBIC)
-    assert check(np.asarray(soft), asked).passes
+    assert check(np.asarray(soft), profile).passes
 
 
-def test_several_reasons_are_all_said():
+def test_several_reasons_are_all_listed():
     verdict = check(packshot(300, radius=0.2, right=45, ground=230), MAIN)
     assert verdict.keys == ("size", "background", "fill", "off_centre")
 
@@ -166,7 +167,7 @@ def test_an_unknown_profile_names_the_known_ones():
         check(np.zeros((40, 40, 3)), MAIN)
 
 
-# --- files that are no pictures ----------------------------------------------------------------
+# --- files that are no images ----------------------------------------------------------------
 
 
 def unreadable(path, *words):
@@ -182,30 +183,30 @@ def test_files_that_cannot_be_read_are_verdicts(tmp_path):
     assert unreadable(tmp_path, "a folder")
     (tmp_path / "empty.jpg").write_bytes(b"")
     assert unreadable(tmp_path / "empty.jpg", "the file is empty")
-    (tmp_path / "text.png").write_text("this is no picture")
+    (tmp_path / "text.png").write_text("this is no image")
     assert unreadable(tmp_path / "text.png", "no JPEG, PNG")
-    whole = saved(tmp_path / "whole.jpg", packshot()).read_bytes()
+    whole = save_image(tmp_path / "whole.jpg", packshot()).read_bytes()
     (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
     assert unreadable(tmp_path / "cut.jpg", "truncated")
-    whole = saved(tmp_path / "whole.png", packshot()).read_bytes()
+    whole = save_image(tmp_path / "whole.png", packshot()).read_bytes()
     (tmp_path / "broken.png").write_bytes(whole[:2000] + b"\0" * 50 + whole[2050:])
     assert unreadable(tmp_path / "broken.png")
     os.mkfifo(tmp_path / "pipe.png")
     assert unreadable(tmp_path / "pipe.png", "not a regular file")
-    saved(tmp_path / "tiny.png", packshot()[:9, :9])
+    save_image(tmp_path / "tiny.png", packshot()[:9, :9])
     assert unreadable(tmp_path / "tiny.png", "9 x 9 px")
     Image.fromarray(np.zeros((40, 40), np.float32)).save(tmp_path / "float.tiff")
     assert unreadable(tmp_path / "float.tiff", "no JPEG, PNG")
 
 
-def test_too_many_pixels_are_refused_from_the_header(tmp_path, monkeypatch):
-    path = saved(tmp_path / "large.png", packshot())
+def test_too_many_pixels_are_rejected_from_the_header(tmp_path, monkeypatch):
+    path = save_image(tmp_path / "large.png", packshot())
     monkeypatch.setattr(marketplace, "MAX_PIXELS", 159_999)
     monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("it was decoded"))
     assert only(check(path, "white_main"), "unreadable", "160000 px > limit 159999")
 
 
-def test_an_animation_is_refused(tmp_path):
+def test_an_animation_is_rejected(tmp_path):
     frames = [Image.fromarray(packshot(200, right=k)) for k in range(3)]
     for suffix in (".gif", ".png", ".webp"):
         path = tmp_path / f"moving{suffix}"
@@ -217,10 +218,10 @@ def test_exif_orientation_is_applied(tmp_path):
     tall = np.pad(packshot(), ((0, 80), (0, 0), (0, 0)), constant_values=255)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be shown turned by 90 degrees, clockwise
-    path = saved(tmp_path / "turned.jpg", np.rot90(tall), exif=exif, quality=95)
+    path = save_image(tmp_path / "turned.jpg", np.rot90(tall), exif=exif, quality=95)
     assert Image.open(path).size == (480, 400)
-    picture = read_image(path)
-    assert picture.shape == tall.shape and np.abs(picture.astype(int) - tall).mean() < 1
+    image = read_image(path)
+    assert image.shape == tall.shape and np.abs(image.astype(int) - tall).mean() < 1
     (tmp_path / "odd.jpg").write_bytes(spoilt_exif(path))
     assert read_image(tmp_path / "odd.jpg").shape == (400, 480, 3)
 
@@ -235,28 +236,28 @@ def spoilt_exif(path):
 # --- repairs -----------------------------------------------------------------------------------
 
 
-def test_a_good_picture_is_left_alone():
+def test_a_good_image_is_not_changed():
     result = repair(packshot(), MAIN)
     assert result.image is packshot() and result.changes == () and result.refusal == ""
 
 
 def test_a_small_product_aside_is_centred_and_padded_without_resampling():
-    picture = packshot(800, radius=0.3, right=-100, down=45)
-    result = repair(picture, MAIN)
+    image = packshot(800, radius=0.3, right=-100, down=45)
+    result = repair(image, MAIN)
     assert result.image.shape == (533, 533, 3)  # 480 / 0.9
     assert len(result.changes) == 2
     assert "-12.5% right, +5.6% down" in result.changes[0]
     assert "800 x 800 px to 533 x 533, fill 60.0% to 90.1%" in result.changes[1]
     verdict = check(result.image, MAIN)
     assert verdict.passes and max(map(abs, verdict.measures.offset)) <= 1 / 533
-    top, left, bottom, right = product.measure(picture).box
-    moved = verdict.measures.box
+    top, left, bottom, right = product.measure(image).box
+    box = verdict.measures.box
     np.testing.assert_array_equal(
-        result.image[moved[0] : moved[2], moved[1] : moved[3]], picture[top:bottom, left:right]
+        result.image[box[0] : box[2], box[1] : box[3]], image[top:bottom, left:right]
     )
 
 
-def test_the_frame_grows_to_the_size_asked_for_but_not_the_product():
+def test_the_frame_grows_to_the_required_size_but_not_the_product():
     result = repair(packshot(800, radius=0.2175), MAIN)  # 348 px: 0.9 of 387, 0.87 of 400
     assert result.image.shape == (400, 400, 3) and check(result.image, MAIN).passes
     small = repair(packshot(250, radius=0.2), MAIN)
@@ -264,7 +265,7 @@ def test_the_frame_grows_to_the_size_asked_for_but_not_the_product():
     assert check(small.image, MAIN).keys == ("size",)
 
 
-def test_a_wide_picture_becomes_square():
+def test_a_wide_image_becomes_square():
     wide = np.pad(packshot(), ((0, 0), (120, 20), (0, 0)), constant_values=255)
     result = repair(wide, SQUARE)
     assert result.image.shape == (424, 424, 3)  # 360 / 0.85
@@ -272,9 +273,9 @@ def test_a_wide_picture_becomes_square():
 
 
 def test_a_nearly_white_background_becomes_white_without_a_seam():
-    picture = packshot(600, radius=0.34, right=20, ground=247).copy()
-    picture[300:302, 30:32] = 180  # dust
-    result = repair(picture, MAIN)
+    image = packshot(600, radius=0.34, right=20, ground=247).copy()
+    image[300:302, 30:32] = 180  # dust
+    result = repair(image, MAIN)
     assert any("set to (255, 255, 255)" in change for change in result.changes)
     verdict = check(result.image, MAIN)
     assert verdict.passes and verdict.measures.white_share == 1
@@ -284,9 +285,9 @@ def test_a_nearly_white_background_becomes_white_without_a_seam():
 
 
 def test_a_faint_shadow_on_white_survives():
-    picture = packshot(600, radius=0.3).copy()
-    picture[485:498, 200:400] = 250
-    result = repair(picture, MAIN)
+    image = packshot(600, radius=0.3).copy()
+    image[485:498, 200:400] = 250
+    result = repair(image, MAIN)
     assert result.image.shape == (400, 400, 3)
     assert (result.image[:, 200] == 250).all(axis=-1).sum() == 13
 
@@ -304,23 +305,23 @@ def test_transparency_is_composed():
     assert np.abs(result.image.astype(int) - packshot()).max() <= 1
 
 
-def test_what_cannot_be_mended_says_so_and_is_left_alone():
+def test_images_that_cannot_be_repaired_have_a_refusal_and_stay_unchanged():
     blank = np.full((200, 200, 3), 255, np.uint8)
-    cut = packshot(400, radius=0.3, right=150)
+    cropped_image = packshot(400, radius=0.3, right=150)
     ramp = 210 + np.linspace(0, 45, 400)[None, :, None]
     shaded = np.uint8(np.where(packshot() == 255, ramp, packshot()))
-    for picture, words in (
+    for image, words in (
         (blank, "no product"),
-        (cut, "cuts the product off"),
+        (cropped_image, "cuts the product off"),
         (shaded, "varies by"),
-        (packshot(ground=180), "75 levels from the asked colour"),
+        (packshot(ground=180), "75 levels from the required colour"),
     ):
-        result = repair(picture, MAIN)
+        result = repair(image, MAIN)
         assert words in result.refusal
-        assert result.image is picture and result.changes == ()
+        assert result.image is image and result.changes == ()
 
 
-# --- real pictures -----------------------------------------------------------------------------
+# --- real images -----------------------------------------------------------------------------
 
 
 def test_real_packshots_are_too_small_and_nothing_else():

@@ -1,4 +1,4 @@
-"""Like with like: numbers whose passports differ are not compared."""
+"""Like with like: numbers whose measurement specs differ are not compared."""
 
 import dataclasses
 import json
@@ -10,11 +10,11 @@ from prodgen.metrics.features import ExtractorIdentity
 from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec, difference
 
 WHO = ExtractorIdentity("classifier", "3", "ab" * 32, "none")
-PASS = MeasurementSpec("frechet", WHO, "d1", "test", 436, 1000, 0, (("k", 5),))
+SPEC = MeasurementSpec("frechet", WHO, "d1", "test", 436, 1000, 0, (("k", 5),))
 
 
-def test_numbers_of_one_passport_compare():
-    assert difference(Measurement(3.0, PASS), Measurement(5.0, PASS)) == -2.0
+def test_numbers_of_one_measurement_spec_compare():
+    assert difference(Measurement(3.0, SPEC), Measurement(5.0, SPEC)) == -2.0
 
 
 OTHERS = {
@@ -24,27 +24,25 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("field", [field.name for field in dataclasses.fields(MeasurementSpec)])
-def test_any_difference_is_refused_and_named(field):
-    other = dataclasses.replace(PASS, **{field: OTHERS[field]})
+def test_any_difference_of_specs_is_rejected_and_named(field):
+    other = dataclasses.replace(SPEC, **{field: OTHERS[field]})
     with pytest.raises(UsageError, match=f"{field}: ") as error:
-        difference(Measurement(3.0, PASS), Measurement(5.0, other))
+        difference(Measurement(3.0, SPEC), Measurement(5.0, other))
     assert str(OTHERS[field]) in str(error.value)
 
 
-def test_a_run_is_not_ranked_by_what_it_was_trained_with():
-    taught = Measurement(3.0, PASS, subject="runs/vaegan", trained_with=(WHO.sha256,))
+def test_a_run_is_not_ranked_by_an_extractor_used_in_training():
+    taught = Measurement(3.0, SPEC, subject="runs/vaegan", trained_with=(WHO.sha256,))
     assert not taught.is_rankable
     with pytest.raises(UsageError, match="runs/vaegan was trained with classifier-3-abababab"):
-        difference(taught, Measurement(5.0, PASS))
-    assert Measurement(3.0, PASS, trained_with=("cd" * 32,)).is_rankable
+        difference(taught, Measurement(5.0, SPEC))
+    assert Measurement(3.0, SPEC, trained_with=("cd" * 32,)).is_rankable
     assert Measurement(
-        3.0, dataclasses.replace(PASS, extractor=None), trained_with=("",)
+        3.0, dataclasses.replace(SPEC, extractor=None), trained_with=("",)
     ).is_rankable
 
 
 @pytest.mark.parametrize("who", [WHO, None])
-def test_a_passport_survives_json(who):
-    passport = dataclasses.replace(PASS, extractor=who)
-    assert (
-        MeasurementSpec.from_json(json.loads(json.dumps(dataclasses.asdict(passport)))) == passport
-    )
+def test_a_measurement_spec_survives_json(who):
+    spec = dataclasses.replace(SPEC, extractor=who)
+    assert MeasurementSpec.from_json(json.loads(json.dumps(dataclasses.asdict(spec)))) == spec

@@ -15,14 +15,14 @@ def direct(rows, others):
     return np.square(rows[:, None] - others[None]).sum(-1)
 
 
-def gathered(rows, others, size=None):
+def all_blocks(rows, others, size=None):
     return np.concatenate([block for _, block in neighbours.distance_blocks(rows, others, size)])
 
 
 def test_distances_are_those_of_the_definition_whatever_the_blocks():
     rows, others = rows_of(37), rows_of(23, seed=1)
     for size in (None, 1, 10, 37, 100):
-        np.testing.assert_allclose(gathered(rows, others, size), direct(rows, others), rtol=1e-12)
+        np.testing.assert_allclose(all_blocks(rows, others, size), direct(rows, others), rtol=1e-12)
 
 
 @pytest.mark.parametrize("offset", [0.0, 1e5])
@@ -30,25 +30,25 @@ def test_a_copy_lies_at_zero_and_a_near_copy_keeps_its_digits(offset):
     others = rows_of(50) * np.geomspace(1, 100, 50)[:, None] + offset
     rows = others.copy()
     rows[::2, 3] += np.geomspace(1e-7, 1e-1, 25)
-    found, expected = gathered(rows, others, 8), direct(rows, others)
-    assert (found[np.arange(1, 50, 2), np.arange(1, 50, 2)] == 0).all()
-    np.testing.assert_allclose(found, expected, rtol=1e-9 if not offset else 1e-3, atol=1e-20)
+    result, expected = all_blocks(rows, others, 8), direct(rows, others)
+    assert (result[np.arange(1, 50, 2), np.arange(1, 50, 2)] == 0).all()
+    np.testing.assert_allclose(result, expected, rtol=1e-9 if not offset else 1e-3, atol=1e-20)
 
 
 def test_rows_in_tight_heaps_within_heaps_keep_their_digits():
     """All pairs are close: the heaps' members a thousandth, their copies a billionth apart."""
     heaps, members, copies = rows_of(4) + 3, 1e-3 * rows_of(5, seed=1), 1e-9 * rows_of(3, seed=2)
     rows = (heaps[:, None, None] + members[:, None] + copies).reshape(-1, 12)
-    found, expected = gathered(rows, rows, 7), direct(rows, rows)
-    assert (np.diagonal(found) == 0).all()
-    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    result, expected = all_blocks(rows, rows, 7), direct(rows, rows)
+    assert (np.diagonal(result) == 0).all()
+    np.testing.assert_allclose(result, expected, rtol=1e-5)
     far = expected > 1e-8
-    np.testing.assert_allclose(found[far], expected[far], rtol=1e-11)
+    np.testing.assert_allclose(result[far], expected[far], rtol=1e-11)
 
 
 def test_many_copies_of_one_row_are_no_trouble():
     rows = np.tile(rows_of(1), (500, 1))
-    assert (gathered(rows, rows) == 0).all()
+    assert (all_blocks(rows, rows) == 0).all()
     assert (neighbours.squared_radii(rows, 5) == 0).all()
 
 
@@ -87,7 +87,7 @@ def test_memory_holds_a_block_not_the_table(monkeypatch):
     assert shapes == [(2, 40)] * 20
 
 
-def test_what_cannot_be_compared_is_named():
+def test_invalid_rows_are_rejected():
     with pytest.raises(BadData, match="at least 2 rows are needed, not 1"):
         neighbours.find_nearest(rows_of(1))
     with pytest.raises(BadData, match="at least 1 rows are needed, not 0"):

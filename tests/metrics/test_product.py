@@ -1,4 +1,4 @@
-"""Pictures drawn here, whose box, background, fringe, blur and true resolution are known."""
+"""Images drawn here, whose box, background, fringe, blur and true resolution are known."""
 
 import csv
 import functools
@@ -25,10 +25,10 @@ FILTERS = {
 
 def rectangle(box=(50, 80, 350, 320), size=(400, 400), ground=255, shade=(40, 90, 160)):
     """uint8 [H, W, 3]: a box (top, left, bottom, right) of one colour."""
-    picture = np.empty((*size, 3), np.uint8)
-    picture[:] = ground
-    picture[box[0] : box[2], box[1] : box[3]] = shade
-    return picture
+    image = np.empty((*size, 3), np.uint8)
+    image[:] = ground
+    image[box[0] : box[2], box[1] : box[3]] = shade
+    return image
 
 
 @functools.cache
@@ -53,29 +53,29 @@ def cloth(side=1000):
 
 
 def frozen(levels):
-    picture = np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
-    picture.flags.writeable = False  # it is shared by the tests
-    return picture
+    image = np.rint(np.clip(levels, 0, 255)).astype(np.uint8)
+    image.flags.writeable = False  # it is shared by the tests
+    return image
 
 
-def blurred(picture, deviation):
-    soft = ndimage.gaussian_filter(picture.astype(np.float64), (deviation, deviation, 0))
+def blur_image(image, deviation):
+    soft = ndimage.gaussian_filter(image.astype(np.float64), (deviation, deviation, 0))
     return np.rint(soft).astype(np.uint8)
 
 
-def jpeg(picture, quality=90):
+def jpeg(image, quality=90):
     out = io.BytesIO()
-    Image.fromarray(picture).save(out, "JPEG", quality=quality)
+    Image.fromarray(image).save(out, "JPEG", quality=quality)
     return np.asarray(Image.open(out))
 
 
-def enlarged(picture, small, side, how):
-    little = Image.fromarray(picture).resize((small, small), Image.Resampling.LANCZOS)
+def enlarge_image(image, small, side, how):
+    little = Image.fromarray(image).resize((small, small), Image.Resampling.LANCZOS)
     return np.asarray(little.resize((side, side), how))
 
 
-def native(picture):
-    return product.measure_native_share(product.to_luma(picture)) * max(picture.shape[:2])
+def native(image):
+    return product.measure_native_share(product.to_luma(image)) * max(image.shape[:2])
 
 
 # --- the product's place -----------------------------------------------------------------------
@@ -102,9 +102,9 @@ def test_box_fill_area_and_offset_of_a_rectangle(box, size):
     assert m.offset == pytest.approx((across, down))
 
 
-def test_grey_pictures_and_coloured_ones_measure_alike():
-    picture = disc(300)
-    grey, coloured = product.measure(picture[..., :1]), product.measure(picture)
+def test_grey_and_coloured_images_have_equal_measures():
+    image = disc(300)
+    grey, coloured = product.measure(image[..., :1]), product.measure(image)
     assert grey.background == (255,) and coloured.background == (255, 255, 255)
     assert (grey.box, grey.area, grey.white_share) == (
         coloured.box, coloured.area, coloured.white_share
@@ -121,25 +121,25 @@ def test_jpeg_and_grain_move_the_box_by_a_block_at_most():
 
 
 def test_dust_is_no_product_but_spoils_the_background():
-    picture = rectangle()
-    picture[20:24, 370:374] = 100
-    m = product.measure(picture)
+    image = rectangle()
+    image[20:24, 370:374] = 100
+    m = product.measure(image)
     assert m.box == (50, 80, 350, 320)
     assert m.white_worst == 155
     assert m.white_share == pytest.approx(1 - 16 / (400 * 400 - 306 * 246), abs=1e-5)
 
 
 def test_a_known_mask_is_used():
-    picture = rectangle()
+    image = rectangle()
     mask = np.zeros((400, 400), np.uint8)
     mask[100:200, 100:300] = 255
-    for given in (mask, mask > 0):
-        m = product.measure(picture, given)
+    for mask_image in (mask, mask > 0):
+        m = product.measure(image, mask_image)
         assert m.box == (100, 100, 200, 300) and m.fill == 0.5
 
 
 @pytest.mark.parametrize("level", [255, 128, 0])
-def test_a_blank_picture_is_an_outcome(level):
+def test_a_blank_image_has_measures(level):
     m = product.measure(np.full((60, 80, 3), level, np.uint8))
     assert m.blank and m.box is None and m.background == (level,) * 3
     assert m.white_mean == 255 - level and m.evenness == 0
@@ -156,7 +156,7 @@ def test_noise_alone_and_a_full_frame_are_no_crash():
     assert line.box == (200, 50, 202, 350) and math.isnan(line.halo)
 
 
-def test_what_is_no_picture_is_refused():
+def test_invalid_images_are_rejected():
     for wrong in (np.zeros((40, 40, 3)), np.zeros((40, 40), np.uint8), np.zeros((40, 40, 4), "u1")):
         with pytest.raises(ValueError, match="uint8"):
             product.measure(wrong)
@@ -168,7 +168,7 @@ def test_what_is_no_picture_is_refused():
         product.measure(np.zeros((2000, 2000, 1), np.float32))
 
 
-def test_a_large_picture_measures_like_a_smaller_one():
+def test_a_large_image_has_the_measures_of_a_smaller_one():
     small, large = product.measure(disc(800)), product.measure(disc(1600))
     assert large.fill == pytest.approx(small.fill, abs=2e-3)
     assert large.area == pytest.approx(small.area, abs=2e-3)
@@ -188,18 +188,18 @@ def test_a_tint_is_its_distance_from_white():
 
 
 def test_a_ramp_is_its_slope():
-    picture = np.repeat(np.linspace(200, 240, 500)[None, :, None], 500, axis=0)
-    picture = np.repeat(np.rint(picture), 3, axis=-1).astype(np.uint8)
-    assert product.measure(picture).slope == pytest.approx(40, rel=0.02)
-    assert product.measure(picture).evenness == pytest.approx(40 / math.sqrt(12), rel=0.02)
-    picture[150:350, 150:350] = 30
-    assert product.measure(picture).slope == pytest.approx(40, rel=0.02)
+    image = np.repeat(np.linspace(200, 240, 500)[None, :, None], 500, axis=0)
+    image = np.repeat(np.rint(image), 3, axis=-1).astype(np.uint8)
+    assert product.measure(image).slope == pytest.approx(40, rel=0.02)
+    assert product.measure(image).evenness == pytest.approx(40 / math.sqrt(12), rel=0.02)
+    image[150:350, 150:350] = 30
+    assert product.measure(image).slope == pytest.approx(40, rel=0.02)
 
 
 def test_exact_white_is_counted():
-    picture = rectangle()
-    picture[:, 360:] = 254  # 40 of the columns beside the product
-    m = product.measure(picture)
+    image = rectangle()
+    image[:, 360:] = 254  # 40 of the columns beside the product
+    m = product.measure(image)
     clear = 400 * 400 - 306 * 246
     assert m.white_share == pytest.approx(1 - 40 * 400 / clear, abs=1e-4)
     assert m.white_worst == 1 and m.white_mean == pytest.approx(40 * 400 / clear, abs=1e-4)
@@ -216,17 +216,17 @@ def test_exact_white_is_counted():
         (160, 255, 30, -130),  # a dark fringe on white: beyond the product
     ],
 )
-def test_a_painted_halo_has_its_width_strength_and_sign(width, side, shade, ground, rim, asked):
+def test_a_painted_halo_has_its_width_strength_and_sign(width, side, shade, ground, rim, target):
     m = product.measure(disc(side, 0.4, shade, ground, width, rim))
-    assert m.halo == pytest.approx(asked, rel=0.05)
+    assert m.halo == pytest.approx(target, rel=0.05)
     assert m.halo_width == pytest.approx(width, abs=0.35)
 
 
 def test_a_coloured_fringe_lies_off_the_line():
-    picture = rectangle((60, 60, 440, 440), (500, 500))
-    picture[57:443, 57:443] = (60, 200, 60)
-    picture[60:440, 60:440] = (200, 40, 40)
-    m = product.measure(picture)
+    image = rectangle((60, 60, 440, 440), (500, 500))
+    image[57:443, 57:443] = (60, 200, 60)
+    image[60:440, 60:440] = (200, 40, 40)
+    m = product.measure(image)
     b, f, p = (np.float64(x) for x in ((255, 255, 255), (200, 40, 40), (60, 200, 60)))
     t = np.clip((p - b) @ (f - b) / ((f - b) @ (f - b)), 0, 1)
     off = p - b - t * (f - b)
@@ -236,7 +236,7 @@ def test_a_coloured_fringe_lies_off_the_line():
 
 def test_clean_edges_have_no_halo():
     assert abs(product.measure(disc(500)).halo) < 0.5
-    assert abs(product.measure(blurred(disc(500), 1)).halo) < product.MIN_HALO_LEVELS
+    assert abs(product.measure(blur_image(disc(500), 1)).halo) < product.MIN_HALO_LEVELS
     textured = disc(500)
     grain = np.random.default_rng(0).normal(0, 20, (500, 500, 1)) * (textured < 200)
     m = product.measure(np.clip(textured + grain, 0, 255).astype(np.uint8))
@@ -250,35 +250,37 @@ def test_clean_edges_have_no_halo():
 
 def test_blur_is_the_gaussians_deviation():
     sharp = disc(500)
-    found = [product.measure_blur(product.to_luma(blurred(sharp, s))) for s in (1, 1.5, 2, 3, 4, 6)]
-    np.testing.assert_allclose(found, [1, 1.5, 2, 3, 4, 6], rtol=0.1)
+    result = [
+        product.measure_blur(product.to_luma(blur_image(sharp, s))) for s in (1, 1.5, 2, 3, 4, 6)
+    ]
+    np.testing.assert_allclose(result, [1, 1.5, 2, 3, 4, 6], rtol=0.1)
     assert product.measure_blur(product.to_luma(sharp)) < 0.3
 
 
 def test_blur_does_not_depend_on_contrast_or_direction():
-    faint, strong = (product.to_luma(blurred(disc(400, shade=s), 2)) for s in (180, 0))
+    faint, strong = (product.to_luma(blur_image(disc(400, shade=s), 2)) for s in (180, 0))
     assert product.measure_blur(faint) == pytest.approx(product.measure_blur(strong), rel=0.1)
     straight = rectangle((100, 100, 300, 300), shade=0)
     fine = Image.fromarray(rectangle((400, 400, 1200, 1200), (1600, 1600), shade=0))
-    turned = fine.rotate(30, Image.Resampling.BICUBIC, fillcolor=(255, 255, 255))
-    turned = np.asarray(turned.resize((400, 400), Image.Resampling.BOX))
-    straight, turned = (product.to_luma(blurred(p, 2)) for p in (straight, turned))
-    assert product.measure_blur(straight) == pytest.approx(product.measure_blur(turned), rel=0.1)
+    rotated = fine.rotate(30, Image.Resampling.BICUBIC, fillcolor=(255, 255, 255))
+    rotated = np.asarray(rotated.resize((400, 400), Image.Resampling.BOX))
+    straight, rotated = (product.to_luma(blur_image(p, 2)) for p in (straight, rotated))
+    assert product.measure_blur(straight) == pytest.approx(product.measure_blur(rotated), rel=0.1)
 
 
 def test_native_resolution_falls_with_every_step_of_blur():
-    for picture in (disc(500), cloth(500)):
-        sweep = [native(blurred(picture, s)) for s in (0.7, 1, 1.5, 2, 3, 5)]
+    for image in (disc(500), cloth(500)):
+        sweep = [native(blur_image(image, s)) for s in (0.7, 1, 1.5, 2, 3, 5)]
         assert (np.diff(sweep) < 0).all(), sweep
         assert sweep[-1] < 100
 
 
 @pytest.mark.parametrize("make", [disc, cloth])
 @pytest.mark.parametrize("side", [250, 1000])
-def test_a_sharp_picture_has_its_own_resolution(make, side):
-    picture = make(side)
-    assert native(picture) > 0.9 * side
-    assert native(jpeg(picture)) > 0.9 * side
+def test_a_sharp_image_has_its_own_resolution(make, side):
+    image = make(side)
+    assert native(image) > 0.9 * side
+    assert native(jpeg(image)) > 0.9 * side
     large = np.asarray(Image.fromarray(make(1000)).resize((400, 400), Image.Resampling.LANCZOS))
     assert native(large) > 0.9 * 400  # brought down, as a shop would
 
@@ -286,40 +288,40 @@ def test_a_sharp_picture_has_its_own_resolution(make, side):
 @pytest.mark.parametrize("make", [disc, cloth])
 @pytest.mark.parametrize("how", FILTERS)
 @pytest.mark.parametrize("small", [100, 200, 333, 500])
-def test_an_enlarged_picture_has_the_resolution_it_came_from(make, how, small):
-    picture = enlarged(make(1000), small, 1000, FILTERS[how])
-    assert native(picture) == pytest.approx(small, rel=0.25)
-    assert native(jpeg(picture)) == pytest.approx(small, rel=0.25)
+def test_an_enlarged_image_has_its_original_resolution(make, how, small):
+    image = enlarge_image(make(1000), small, 1000, FILTERS[how])
+    assert native(image) == pytest.approx(small, rel=0.25)
+    assert native(jpeg(image)) == pytest.approx(small, rel=0.25)
 
 
 @pytest.mark.parametrize("small", [100, 200, 333, 400])
 def test_repeated_pixels_are_counted(small):
-    for picture in (disc(1000), cloth(1000)):
-        large = enlarged(picture, small, 1000, Image.Resampling.NEAREST)
+    for image in (disc(1000), cloth(1000)):
+        large = enlarge_image(image, small, 1000, Image.Resampling.NEAREST)
         assert native(large) == pytest.approx(small, rel=0.05)
         assert native(jpeg(large)) == pytest.approx(small, rel=0.05)
 
 
 def test_measures_say_200_of_an_enlarged_200():
-    m = product.measure(jpeg(enlarged(cloth(1000), 200, 1000, Image.Resampling.BICUBIC)))
+    m = product.measure(jpeg(enlarge_image(cloth(1000), 200, 1000, Image.Resampling.BICUBIC)))
     assert m.native == pytest.approx(200, rel=0.25) and m.blur > 1.3
     m = product.measure(cloth(1000))
     assert m.native == 1000 and m.blur < 0.5
 
 
-def test_a_boxed_packaging_enlarged_is_not_called_sharp():
+def test_an_enlarged_box_is_not_measured_as_sharp():
     """Edges along the pixel grid without antialiasing hold more than their pixels: up to 1.6."""
-    large = enlarged(rectangle((14, 40, 186, 160), (200, 200)), 200, 1000, FILTERS["bicubic"])
+    large = enlarge_image(rectangle((14, 40, 186, 160), (200, 200)), 200, 1000, FILTERS["bicubic"])
     assert native(large) < 1.6 * 200
     assert native(rectangle((70, 200, 930, 800), (1000, 1000))) == 1000
 
 
-def test_a_flat_picture_has_no_resolution():
+def test_a_flat_image_has_no_resolution():
     flat = np.full((50, 50), 7.0, np.float32)
     assert math.isnan(product.measure_native_share(flat)) and math.isnan(product.measure_blur(flat))
 
 
-# --- real pictures -----------------------------------------------------------------------------
+# --- real images -----------------------------------------------------------------------------
 
 
 def test_real_packshots():
@@ -329,11 +331,11 @@ def test_real_packshots():
         rows = list(csv.DictReader(file))[::100][:50]
     measures, gaps = [], []
     for row in rows:
-        picture = np.asarray(Image.open(REAL / row["image"]).convert("RGB"))
-        measures.append(product.measure(picture))
-        mask = silhouette.find_silhouette(picture).mask
-        asked = [float(row[f"colour_{c}"]) for c in "rgb"]
-        gaps.append(colorimetry.mean_colour_difference(picture[mask], asked))
+        image = np.asarray(Image.open(REAL / row["image"]).convert("RGB"))
+        measures.append(product.measure(image))
+        mask = silhouette.find_silhouette(image).mask
+        target = [float(row[f"colour_{c}"]) for c in "rgb"]
+        gaps.append(colorimetry.mean_colour_difference(image[mask], target))
     assert len(measures) == 50 and not any(m.blank for m in measures)
     fill = np.array([m.fill for m in measures])
     assert np.abs(fill - 0.865).max() < 0.02  # 86 % and the rim of the cut-out

@@ -7,7 +7,7 @@ from scipy.ndimage import correlate1d
 from prodgen.metrics import reconstruction_quality
 
 
-def pictures(channels=3):
+def images(channels=3):
     rng = np.random.default_rng(channels)
     a = np.clip(rng.normal(0, 0.5, (2, 20, 24, channels)), -1, 1)
     return a.astype(np.float32), np.clip(a + rng.normal(0, 0.1, a.shape), -1, 1).astype(np.float32)
@@ -23,7 +23,7 @@ def test_psnr_by_hand():
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_ssim_against_a_reference_in_float64(channels):
-    a, b = pictures(channels)
+    a, b = images(channels)
     offsets = np.arange(-5, 6)
     window = np.exp(-(offsets**2) / (2 * 1.5**2))
     window /= window.sum()
@@ -40,6 +40,6 @@ def test_ssim_against_a_reference_in_float64(channels):
     np.testing.assert_allclose(reconstruction_quality.ssim(a, b), score.mean((1, 2, 3)), rtol=2e-4)
 
 
-def test_ssim_of_a_picture_with_itself_is_one():
-    a, _ = pictures()
+def test_ssim_of_an_image_with_itself_is_one():
+    a, _ = images()
     np.testing.assert_allclose(reconstruction_quality.ssim(a, a), 1.0, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Numbers with floors and intervals, on features made by hand."""
+"""Numbers with real baselines and intervals, on features made by hand."""
 
 import math
 
@@ -9,17 +9,17 @@ from prodgen.metrics import frechet, scores
 from prodgen.metrics.features import ExtractorIdentity
 from prodgen.metrics.measurement_spec import MeasurementSpec
 
-PASS = MeasurementSpec("", ExtractorIdentity("pixels", "1", "", "none"), "d1", "test", 0, 0, 0)
+SPEC = MeasurementSpec("", ExtractorIdentity("pixels", "1", "", "none"), "d1", "test", 0, 0, 0)
 
 
 def rows(count, seed, shift=0.0):
     return np.random.default_rng(seed).normal(shift, 1, (count, 4))
 
 
-def test_real_pictures_sit_at_the_floor_and_shifted_ones_do_not():
-    real, floor = rows(300, 0), rows(300, 1)
-    honest = scores.measure_distances(real, [rows(300, i) for i in (2, 3, 4)], floor, PASS)
-    shifted = scores.measure_distances(real, [rows(300, i, 2.0) for i in (2, 3, 4)], floor, PASS)
+def test_real_images_reach_the_real_baseline_and_shifted_ones_do_not():
+    real, baseline = rows(300, 0), rows(300, 1)
+    honest = scores.measure_distances(real, [rows(300, i) for i in (2, 3, 4)], baseline, SPEC)
+    shifted = scores.measure_distances(real, [rows(300, i, 2.0) for i in (2, 3, 4)], baseline, SPEC)
     assert set(honest) == set(scores.BETTER_DIRECTION)
     for name, better in scores.BETTER_DIRECTION.items():
         gap = shifted[name].value - honest[name].value
@@ -30,51 +30,51 @@ def test_real_pictures_sit_at_the_floor_and_shifted_ones_do_not():
     assert shifted["frechet"].value == pytest.approx(16, rel=0.2)  # 4 features, 2 apart
 
 
-def test_a_number_says_what_it_stands_on():
-    found = scores.measure_distances(
-        rows(30, 0), [rows(20, 1)], rows(10, 2), PASS, "runs/x", ("ab",)
+def test_a_measurement_holds_its_spec_subject_and_caution():
+    result = scores.measure_distances(
+        rows(30, 0), [rows(20, 1)], rows(10, 2), SPEC, "runs/x", ("ab",)
     )
-    passport = found["recall"].measurement_spec
-    assert (passport.metric, passport.real, passport.fake) == ("recall", 30, 20)
-    assert passport.options == (("k", 5),) and passport.extractor == PASS.extractor
-    assert found["recall"].subject == "runs/x" and found["recall"].trained_with == ("ab",)
-    assert found["recall"].caution == "the real baseline is that of 10 images, not of 20"
+    spec = result["recall"].measurement_spec
+    assert (spec.metric, spec.real, spec.fake) == ("recall", 30, 20)
+    assert spec.options == (("k", 5),) and spec.extractor == SPEC.extractor
+    assert result["recall"].subject == "runs/x" and result["recall"].trained_with == ("ab",)
+    assert result["recall"].caution == "the real baseline is that of 10 images, not of 20"
 
 
-def test_too_few_pictures_for_a_covariance_are_a_caution():
+def test_too_few_images_for_a_covariance_give_a_caution():
     wide = np.random.default_rng(0).normal(size=(3, 12, 20))
-    found = scores.measure_distances(wide[0], [wide[1]], wide[2], PASS)
-    assert "too few for 20 features" in found["frechet"].caution
-    assert found["kernel"].caution == ""
+    result = scores.measure_distances(wide[0], [wide[1]], wide[2], SPEC)
+    assert "too few for 20 features" in result["frechet"].caution
+    assert result["kernel"].caution == ""
 
 
-def test_sets_of_different_sizes_are_refused():
+def test_sets_of_different_sizes_are_rejected():
     with pytest.raises(ValueError, match="of one size"):
-        scores.measure_distances(rows(9, 0), [rows(9, 1), rows(8, 2)], rows(9, 3), PASS)
+        scores.measure_distances(rows(9, 0), [rows(9, 1), rows(8, 2)], rows(9, 3), SPEC)
 
 
-def test_one_set_alone_has_the_intervals_of_its_own_pictures():
-    found = scores.measure_distances(rows(300, 0), [rows(300, 1)], rows(300, 2), PASS)
-    kernel, precision = found["kernel"], found["precision"]
+def test_a_single_set_has_the_intervals_of_its_own_images():
+    result = scores.measure_distances(rows(300, 0), [rows(300, 1)], rows(300, 2), SPEC)
+    kernel, precision = result["kernel"], result["precision"]
     assert kernel.low < kernel.value < kernel.high
     assert 0 <= precision.low < precision.value < precision.high <= 1
-    assert math.isnan(found["frechet"].low) and math.isnan(found["density"].low)
+    assert math.isnan(result["frechet"].low) and math.isnan(result["density"].low)
 
 
-def test_the_floor_is_the_mean_of_several_sets_of_real_pictures():
+def test_the_real_baseline_is_the_mean_of_several_sets_of_real_images():
     real, others = rows(100, 0), rows(250, 1)
-    found = scores.measure_distances(real, [rows(100, 2)], others, PASS)["frechet"]
+    result = scores.measure_distances(real, [rows(100, 2)], others, SPEC)["frechet"]
     both = [
         frechet.feature_distance(real, others[:100]),
         frechet.feature_distance(real, others[100:200]),
     ]
-    assert found.real_baseline == pytest.approx(np.mean(both))
-    assert found.real_baseline_low < found.real_baseline < found.real_baseline_high
+    assert result.real_baseline == pytest.approx(np.mean(both))
+    assert result.real_baseline_low < result.real_baseline < result.real_baseline_high
 
 
-def test_equal_shares_of_few_sets_are_not_known_exactly():
+def test_equal_shares_of_few_sets_have_an_interval():
     real, far = rows(60, 0), rows(60, 1, 50.0)
-    precision = scores.measure_distances(real, [far, far], rows(60, 2), PASS)["precision"]
+    precision = scores.measure_distances(real, [far, far], rows(60, 2), SPEC)["precision"]
     assert precision.value == precision.low == 0 and precision.high == pytest.approx(
         0.031, abs=1e-3
     )

@@ -140,7 +140,7 @@ def test_derivatives_of_higher_order_are_lax_s_and_stay_fast(
     )
 
 
-def test_a_penalty_s_kernel_gradients_are_all_cut_into_parts(monkeypatch):
+def test_a_penalty_s_kernel_gradients_are_all_split_into_parts(monkeypatch):
     monkeypatch.setattr(blocks.jax, "device_count", lambda: 1)
     inner = lambda x, k: jnp.sum(blocks.convolve(x, k, "SAME") ** 2)  # noqa: E731
     penalty = lambda x, k: jnp.sum(jax.grad(inner)(x, k) ** 2)  # noqa: E731

@@ -13,10 +13,10 @@ def test_the_vector_by_hand():
         "attributes": np.float32([[0, 1, 2, 3, 4], [9, 9, 9, 9, 9]]),
         "known": np.array([[1, 1, 1, 0, 0], [0, 0, 0, 0, 0]], bool),
     }
-    found = np.asarray(conditioning.vector(batch, spec))
-    assert found.shape == (2, conditioning.vector_size(spec)) == (2, 13)
-    np.testing.assert_array_equal(found[0], [0, 1, 1, 0, 1, 2, 0, 0, 1, 1, 1, 0, 0])
-    np.testing.assert_array_equal(found[1], np.zeros(13))  # what is unknown cannot leak
+    result = np.asarray(conditioning.vector(batch, spec))
+    assert result.shape == (2, conditioning.vector_size(spec)) == (2, 13)
+    np.testing.assert_array_equal(result[0], [0, 1, 1, 0, 1, 2, 0, 0, 1, 1, 1, 0, 0])
+    np.testing.assert_array_equal(result[1], np.zeros(13))  # what is unknown cannot leak
 
 
 def test_hiding_makes_an_example_unknown():
@@ -25,6 +25,6 @@ def test_hiding_makes_an_example_unknown():
         "attributes": np.ones((2, 5), np.float32),
         "known": np.ones((2, 5), bool),
     }
-    hidden = conditioning.hide(batch, np.array([True, False]))
-    found = np.asarray(conditioning.vector(hidden, spec_of()))
-    assert not found[0].any() and found[1].any()
+    hidden_batch = conditioning.hide(batch, np.array([True, False]))
+    result = np.asarray(conditioning.vector(hidden_batch, spec_of()))
+    assert not result[0].any() and result[1].any()

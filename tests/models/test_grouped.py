@@ -47,8 +47,11 @@ def everything(layer):
 
 
 @pytest.mark.parametrize(("groups", "read", "written"), SHAPES)
-def test_packs_are_the_grouped_convolution(float64, groups, read, written):
-    arguments = random(2, 4, 3, groups * read), random(3, 3, read, groups * written)
+def test_packs_are_the_grouped_convolution(float64, groups, in_channels, out_channels):
+    arguments = (
+        random(2, 4, 3, groups * in_channels),
+        random(3, 3, in_channels, groups * out_channels),
+    )
     ours = lambda x, kernel: grouped.convolve_grouped(x, kernel, groups)  # noqa: E731
     mine, theirs = (jax.jit(everything(layer))(*arguments) for layer in (ours, reference(groups)))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), mine, theirs)
@@ -56,11 +59,11 @@ def test_packs_are_the_grouped_convolution(float64, groups, read, written):
 
 def test_a_pack_takes_as_many_groups_as_fit(monkeypatch):
     """Six groups of 16 in packs of at most 64 channels: four and two."""
-    seen = []
+    shapes = []
     monkeypatch.setattr(grouped, "PACK_CHANNELS", 64)
-    monkeypatch.setattr(grouped, "convolve", lambda x, k, p: seen.append((x.shape, k.shape)) or x)
+    monkeypatch.setattr(grouped, "convolve", lambda x, k, p: shapes.append((x.shape, k.shape)) or x)
     grouped.convolve_grouped(jnp.zeros((1, 4, 4, 96)), jnp.zeros((3, 3, 16, 96)), 6)
-    assert seen == [((1, 4, 4, 64), (3, 3, 64, 64)), ((1, 4, 4, 32), (3, 3, 32, 32))]
+    assert shapes == [((1, 4, 4, 64), (3, 3, 64, 64)), ((1, 4, 4, 32), (3, 3, 32, 32))]
 
 
 @pytest.mark.parametrize("groups", [1, 2, 5])

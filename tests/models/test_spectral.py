@@ -9,11 +9,11 @@ from prodgen.models import spectral
 
 
 def weights():
-    dice = np.random.default_rng(0)
+    rng = np.random.default_rng(0)
     return {
-        "conv": {"kernel": jnp.asarray(dice.normal(size=(3, 3, 4, 6)), jnp.float32),
+        "conv": {"kernel": jnp.asarray(rng.normal(size=(3, 3, 4, 6)), jnp.float32),
                  "bias": jnp.ones(6)},
-        "dense": {"kernel": jnp.asarray(dice.normal(size=(7, 5)), jnp.float32)},
+        "dense": {"kernel": jnp.asarray(rng.normal(size=(7, 5)), jnp.float32)},
     }  # fmt: skip
 
 
@@ -36,21 +36,21 @@ def test_the_gradient_treats_the_vectors_as_constants():
     vectors = spectral.init(params, jax.random.key(0))
     a = jnp.asarray(np.random.default_rng(1).normal(size=(7, 5)), jnp.float32)
     total = lambda p: jnp.sum(a * spectral.normalise(p, vectors)[0]["dense"]["kernel"])  # noqa: E731
-    found = jax.grad(total)(params)["dense"]["kernel"]
+    result = jax.grad(total)(params)["dense"]["kernel"]
     w = np.asarray(params["dense"]["kernel"], np.float64)
     u = np.asarray(next(iter(vectors.values())), np.float64)
     v = w @ u / np.linalg.norm(w @ u)
     u = w.T @ v / np.linalg.norm(w.T @ v)
     s = v @ w @ u
     expected = (a - (a * w).sum() / s * np.outer(v, u)) / s
-    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(result, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_kernel_of_zeros_is_left_alone_and_normalised_once_it_grows():
     params = {"dense": {"kernel": jnp.zeros((7, 5))}}
     divided, vectors = spectral.normalise(params, spectral.init(params, jax.random.key(0)))
     assert float(jnp.abs(divided["dense"]["kernel"]).max()) == 0
-    grown = {"dense": {"kernel": jnp.full((7, 5), 5e-3)}}
+    nonzero = {"dense": {"kernel": jnp.full((7, 5), 5e-3)}}
     for _ in range(3):
-        divided, vectors = spectral.normalise(grown, vectors)
+        divided, vectors = spectral.normalise(nonzero, vectors)
     assert np.linalg.svd(divided["dense"]["kernel"], compute_uv=False)[0] == pytest.approx(1.0)

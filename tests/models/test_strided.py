@@ -18,9 +18,9 @@ SHAPES = [(5, 1, 18), (5, 18, 1), (5, 3, 4), (5, 16, 17), (3, 3, 2), (3, 16, 16)
 DAILY = [(5, 1, 18), (5, 18, 1), (3, 3, 2), (4, 16, 16)]  # both forms at size 5; every size
 
 
-def daily(shapes, kept):
+def daily(shapes, daily_shapes):
     """All shapes, those marked slow that are not kept for every day."""
-    return [pytest.param(*s, marks=() if s in kept else pytest.mark.slow) for s in shapes]
+    return [pytest.param(*s, marks=() if s in daily_shapes else pytest.mark.slow) for s in shapes]
 
 
 def random(*shape):
@@ -35,7 +35,7 @@ def pair(kind, size, features, dtype):
     )
 
 
-def applied(module):
+def apply_fn(module):
     return lambda x, kernel, bias: module.apply({"params": {"kernel": kernel, "bias": bias}}, x)
 
 
@@ -62,7 +62,7 @@ def everything(layer):
 @pytest.mark.parametrize(("size", "i", "o"), daily(SHAPES, DAILY))
 def test_the_layers_are_flax_s(float64, kind, size, i, o):
     arguments = random(2, 6, 8, i), random(size, size, i, o), random(o)
-    ours, flax = (applied(module) for module in pair(kind, size, o, jnp.float64))
+    ours, flax = (apply_fn(module) for module in pair(kind, size, o, jnp.float64))
     mine, theirs = (jax.jit(everything(layer))(*arguments) for layer in (ours, flax))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-8, atol=1e-8), mine, theirs)
 
@@ -85,5 +85,5 @@ def test_the_parameters_are_laid_out_as_flax_s(kind):
 def test_no_strided_convolution_is_compiled(kind, i, o):
     module, _ = pair(kind, 5, o, jnp.float32)
     arguments = jnp.ones((2, 8, 8, i)), jnp.ones((5, 5, i, o)), jnp.ones(o)
-    step = jax.jit(jax.grad(penalty(applied(module)), (0, 1, 2)))
+    step = jax.jit(jax.grad(penalty(apply_fn(module)), (0, 1, 2)))
     assert not slow_convolutions(step.lower(*arguments).compile().as_text())
