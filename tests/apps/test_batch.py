@@ -18,7 +18,7 @@ from prodgen.editing import batch_requests, guard, photo_edits
 from prodgen.model import Model, load
 from tests import modes
 from tests.modes import run_mode
-from tests.tiny import shaded
+from tests.tiny import make_disc_photo
 
 TABLE = """\
 name,category,photo,attributes,seed,count,size,background,edit,strength,keep,colour,method
@@ -46,7 +46,7 @@ def shop(turned, tmp_path, monkeypatch):
     picture = turned.fetch(turned.ids("test")[:1])["image"][0]
     Image.fromarray(picture).save(tmp_path / "photo.png")
     (tmp_path / "shop").mkdir()
-    Image.fromarray(shaded(72, 96)).save(tmp_path / "shop" / "mug.png")
+    Image.fromarray(make_disc_photo(72, 96)).save(tmp_path / "shop" / "mug.png")
     Image.fromarray(np.full((40, 40, 3), (120, 80, 40), np.uint8)).save(tmp_path / "wood.png")
     (tmp_path / "requests.csv").write_text(TABLE)
     return tmp_path
@@ -325,7 +325,7 @@ def test_images_are_computed_again_where_their_input_files_change(run, shop):
     assert first["teal_000.png"] == second["teal_000.png"]
     assert first["wood_000.png"] != second["wood_000.png"]
     np.testing.assert_array_equal(open_rgb(shop, "wood_000.png")[0, 0], (20, 80, 140))
-    Image.fromarray(shaded(72, 96, (40, 160, 40))).save(shop / "shop" / "mug.png")
+    Image.fromarray(make_disc_photo(72, 96, (40, 160, 40))).save(shop / "shop" / "mug.png")
     run_batch(run, shop, "out")
     assert first["teal_000.png"] != read_files(shop / "out")["teal_000.png"]
 

@@ -14,13 +14,13 @@ from prodgen.editing import photo_edits
 from prodgen.model import Model
 from prodgen.photo import background_removal
 from tests.modes import run_mode
-from tests.tiny import shaded
+from tests.tiny import make_disc_photo
 
 TEAL = (40, 148, 146)
 
 
 def disc(rgb=(200, 40, 40)):
-    return shaded(96, 96, rgb)
+    return make_disc_photo(96, 96, rgb)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_a_background_is_replaced_without_a_run(shop):
 
 
 def test_opaque_pixels_are_unchanged_on_any_background():
-    photo = shaded(72, 96)
+    photo = make_disc_photo(72, 96)
     shot = photo_edits.ProductPhoto.from_image(photo, background_removal.load_segmenter("plain"))
     edited_photo = photo_edits.replace_background(shot, np.zeros_like(photo), 0.4)
     whole = shot.cutout.alpha == 255

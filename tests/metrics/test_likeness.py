@@ -26,8 +26,8 @@ WERE = {
 
 
 def queries(shape):
-    """(six images, 40 others): three fresh ones, then copies of others: mirrored and shift_image, with
-    noise, mirrored and shift_image by half a pixel."""
+    """(six images, 40 others): three new ones, then copies of others: mirrored and shifted, with
+    noise, mirrored and shifted by half a pixel."""
     height, width, channels = shape
     others = blots(40, 80, channels)[:, :height, :width]
     fresh = blots(3, 80, channels, seed=1)[:, :height, :width]

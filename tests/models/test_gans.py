@@ -60,7 +60,7 @@ def test_every_resolution_comes_out_right(module, resolution):
     assert image.shape == (2, *spec.shape)
     logits = jax.eval_shape(
         lambda: discriminator.init_with_output(
-            jax.random.key(0), jnp.zeros((2, *spec.shape)), conditions[1]
+            jax.random.key(0), jnp.zeros((2, *spec.shape)), inputs[1]
         )[0]
     )
     assert logits.shape == (2,)
