@@ -210,7 +210,7 @@ def test_exact_white_is_counted():
 
 @pytest.mark.parametrize(("width", "side"), [(2, 500), (3, 500), (5, 800)])
 @pytest.mark.parametrize(
-    ("shade", "ground", "rim", "asked"),
+    ("shade", "ground", "rim", "target"),
     [
         (40, 128, 255, 127),  # a white fringe on grey: beyond the background
         (160, 255, 30, -130),  # a dark fringe on white: beyond the product

@@ -67,7 +67,7 @@ def test_depthwise_is_the_grouped_convolution(float64, size, stride):
 
 
 @pytest.mark.parametrize(
-    ("read", "written", "size", "stride", "expansion", "side"),
+    ("in_channels", "out_channels", "size", "stride", "expansion", "side"),
     [(8, 8, 3, 1, 1, 7), (8, 8, 5, 1, 6, 7), (8, 12, 3, 2, 6, 8), (8, 8, 5, 2, 6, 14)],
 )
 def test_a_block_is_torch_s(in_channels, out_channels, size, stride, expansion, side):

@@ -46,7 +46,7 @@ def everything(layer):
     return run
 
 
-@pytest.mark.parametrize(("groups", "read", "written"), SHAPES)
+@pytest.mark.parametrize(("groups", "in_channels", "out_channels"), SHAPES)
 def test_packs_are_the_grouped_convolution(float64, groups, in_channels, out_channels):
     arguments = (
         random(2, 4, 3, groups * in_channels),
