@@ -1,4 +1,4 @@
-"""What the tests of adversarial families share: tiny configs, a home network, steps."""
+"""What the tests of adversarial families share: tiny configs, a reference classifier, steps."""
 
 import functools
 import itertools
@@ -37,7 +37,7 @@ def tiny_gan(**fields):
 
 
 def init_reference_classifier(spec) -> dict:
-    """An untrained home network: a judgement's arithmetic needs no better one.
+    """An untrained reference classifier: the arithmetic of an evaluation needs no better one.
 
     Where the data have no labels it is another data set's, as in a run.
     """

@@ -65,9 +65,9 @@ def test_every_number_has_its_measurement_spec_interval_and_real_baseline(
     assert {name.partition("-")[0] for name in evaluation["distances"]} == {"classifier", "pixels"}
     for numbers in evaluation["distances"].values():
         for metric, number in numbers.items():
-            passport = MeasurementSpec.from_json(number["measurement_spec"])
-            assert passport.metric == metric and passport.data == store.digest()
-            assert passport.split == "test" and passport.real == len(store.ids("test"))
+            spec = MeasurementSpec.from_json(number["measurement_spec"])
+            assert spec.metric == metric and spec.data == store.digest()
+            assert spec.split == "test" and spec.real == len(store.ids("test"))
             assert number["low"] <= number["value"] <= number["high"]
             assert number["real_baseline"] is not None and number["subject"].endswith("step 120")
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import pickle
 
+import jax
 import numpy as np
 import pytest
 
@@ -155,12 +156,12 @@ def test_damaged_bytes_give_arrays_or_an_error(tmp_path, seed):
         damaged_content = bytearray(content)
         for index in rng.integers(0, len(content), 3):
             damaged_content[index] = rng.integers(256)
+        path = write_pickle(tmp_path / "weights", bytes(damaged_content))
         try:
-            weights.read_pickled_arrays(
-                write_pickle(tmp_path / "weights", bytes(damaged_content)), None
-            )
+            arrays = weights.read_pickled_arrays(path, None)
         except BadData:
             continue
+        assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(arrays))
 
 
 def test_another_hash_is_refused(tmp_path):

@@ -61,7 +61,7 @@ def blots(n, side=16, channels=3, seed=0):
 
 @pytest.fixture(scope="module")
 def products():
-    """Renders of the catalogue: 320 for training, 128 held back, 96 fresh ones."""
+    """Renders of the catalogue: 320 for training, 128 held out, 96 new ones."""
     items = Catalogue(320 + 128 + FRESH, 32).stream(0, 320 + 128 + FRESH)
     return np.split(np.stack([item.image[..., :3] for item in items]), (320, 448))
 
