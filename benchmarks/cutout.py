@@ -103,12 +103,12 @@ def measure_quality(scene: Scene, cutter: Segmenter) -> tuple[float, bool]:
     """Intersection over union, and whether the cutout reports a finding."""
     image, mask = scene
     try:
-        cut = background_removal.cut_out(image, cutter)
+        result = background_removal.cut_out(image, cutter)
     except RejectedItem:
         return 0.0, True
-    predicted_mask = cut.alpha > 127
+    predicted_mask = result.alpha > 127
     iou = (predicted_mask & mask).sum() / (predicted_mask | mask).sum()
-    return float(iou), bool(cut.quality.findings)
+    return float(iou), bool(result.quality.findings)
 
 
 def measure_seconds(side: int, cutter: Segmenter) -> float:

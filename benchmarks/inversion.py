@@ -90,13 +90,13 @@ def main(argv: list[str]) -> None:
     real, lpips = store.fetch(ids)["image"], features.perceptual(Path(FLAGS.lpips))
     reconstructions = reconstruct(real)
     result = {"pictures": len(real), "steps": FLAGS.steps}
-    for name, (decoded, seconds) in reconstructions.items():
-        errors = measure_errors(real, decoded, lpips) | {"seconds_a_picture": seconds / len(real)}
+    for name, (images, seconds) in reconstructions.items():
+        errors = measure_errors(real, images, lpips) | {"seconds_a_picture": seconds / len(real)}
         result[name] = {key: round(value, 4) for key, value in errors.items()}
     print(json.dumps(result, indent=1))
     if FLAGS.out:
         columns = np.linspace(0, len(real) - 1, SHEET_COLUMNS).astype(int)
-        rows = [real[columns], *(decoded[columns] for decoded, _ in reconstructions.values())]
+        rows = [real[columns], *(images[columns] for images, _ in reconstructions.values())]
         names = ("photo", *reconstructions)
         pixels.draw_contact_sheet(
             np.concatenate(rows), SHEET_COLUMNS, row_names=names, side=96

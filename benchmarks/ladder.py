@@ -255,7 +255,7 @@ def measure_features(real: np.ndarray, fake: np.ndarray, training: np.ndarray) -
 def measure_images(
     extractor: CachedExtractor,
     split: Split,
-    degraded: DegradedImages,
+    damaged_images: DegradedImages,
     features: np.ndarray,
     threshold: float,
 ) -> dict[str, float]:
@@ -264,15 +264,15 @@ def measure_images(
     features: of all images. threshold: the distance below which two images are copies.
     """
     store, training = extractor.store, extractor.rows(split.training)
-    images, compared = degraded.fetch(store), slice(NUM_COMPARED)
-    hint = neighbours.find_nearest(features[compared], training)[0]
+    images, rows = damaged_images.fetch(store), slice(NUM_COMPARED)
+    hint = neighbours.find_nearest(features[rows], training)[0]
     copies = likeness.find_matches(
-        images[compared], store.fetch(split.training)["image"], hint[:, None]
+        images[rows], store.fetch(split.training)["image"], hint[:, None]
     )
     repeats = likeness.find_matches(
-        images[compared], images, neighbours.find_nearest(features)[0][compared, None], same=True
+        images[rows], images, neighbours.find_nearest(features)[0][rows, None], same=True
     )
-    blurs = [product.measure(image).blur for image in images[compared]]
+    blurs = [product.measure(image).blur for image in images[rows]]
     return {
         "copies": float((copies.distance < threshold).mean()),
         "repeats": float((repeats.distance < threshold).mean()),
@@ -302,12 +302,12 @@ def measure_ladders(
         real, training = extractor.rows(split.reference), extractor.rows(split.training)
         threshold = find_copy_threshold(extractor, split) if pixelwise else math.nan
 
-        def measure(degraded, split=split, real=real, training=training, threshold=threshold):
-            features = extractor(degraded)
+        def measure(images, split=split, real=real, training=training, threshold=threshold):
+            features = extractor(images)
             metrics = measure_features(real, features, training)
             rung = {f"{name}/{metric}": value for metric, value in metrics.items()}
             if pixelwise:
-                metrics = measure_images(extractor, split, degraded, features, threshold)
+                metrics = measure_images(extractor, split, images, features, threshold)
                 rung |= {f"pictures/{metric}": value for metric, value in metrics.items()}
             return rung
 
@@ -395,10 +395,10 @@ def _draw_images(axis, store: Store, split: Split, ladder: Ladder) -> None:
     count, step = len(ladder.levels), side + gap
     canvas = np.full((2 * step - gap, count * step - gap, 3), 255, np.uint8)
     for i, level in enumerate(ladder.levels):
-        degraded = ladder.degrade(split, level)
-        for j, image in enumerate(degraded.fetch(store, 2)):
+        damaged_images = ladder.degrade(split, level)
+        for j, image in enumerate(damaged_images.fetch(store, 2)):
             canvas[j * step : j * step + side, i * step : i * step + side] = image
-            if degraded.ids[j] in split.training:
+            if damaged_images.ids[j] in split.training:
                 corner = (i * step - 0.5, j * step - 0.5)
                 axis.add_patch(
                     plt.Rectangle(corner, side, side, fill=False, ec=WRONG_COLOUR, lw=1.2)

@@ -45,9 +45,11 @@ def main(argv: list[str]) -> None:
     result, rows = {"pictures": len(real["image"])}, []
     columns = np.linspace(0, len(real["image"]) - 1, SHEET_COLUMNS).astype(int)
     for name, model in models.items():
-        decoded = model.reconstruct(real["image"], real)
-        result[name] = {"step": model.run.step} | measure_errors(real["image"], decoded, lpips)
-        rows.append(decoded[columns])
+        reconstructions = model.reconstruct(real["image"], real)
+        result[name] = {"step": model.run.step} | measure_errors(
+            real["image"], reconstructions, lpips
+        )
+        rows.append(reconstructions[columns])
     print(json.dumps(result, indent=1))
     if FLAGS.out:
         images = np.concatenate([real["image"][columns], *rows])

@@ -64,11 +64,14 @@ def build_jax_step(config, store, mesh):
     The step's variants alternate as in a run.
     """
     family = get_step_module(config)
-    replicated, by_batch = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
+    on_all_devices, by_batch = (
+        device_mesh.replicated_sharding(mesh),
+        device_mesh.batch_sharding(mesh),
+    )
     state = compilation.jit_unoptimised(
-        lambda: family.init(config, store.spec, rng.key(0, "init")), replicated
+        lambda: family.init(config, store.spec, rng.key(0, "init")), on_all_devices
     )()
-    feed = resident.iterate_batches(store, 0, config.train.batch_size, 0, replicated, by_batch)
+    feed = resident.iterate_batches(store, 0, config.train.batch_size, 0, on_all_devices, by_batch)
     cycle, programs = family.variants(config), {}
 
     def next_batches():
@@ -191,9 +194,12 @@ def time_feeds(config, store, mesh) -> dict[str, float]:
     from prodgen.data import tfdata
 
     size = config.train.batch_size
-    replicated, by_batch = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
+    on_all_devices, by_batch = (
+        device_mesh.replicated_sharding(mesh),
+        device_mesh.batch_sharding(mesh),
+    )
     feeds = {
-        "resident": resident.iterate_batches(store, 0, size, 0, replicated, by_batch),
+        "resident": resident.iterate_batches(store, 0, size, 0, on_all_devices, by_batch),
         "tfdata": tfdata.iterate_batches(store, 0, size, np.arange(size, dtype=np.int32), 0),
     }
     seconds = {}

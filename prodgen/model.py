@@ -108,7 +108,11 @@ class Model:
 
     def reference_classifier(self, say: classifier.Say) -> ReferenceClassifier:
         """The run's reference classifier; a run that keeps none yet gets that of its data."""
-        return classifier.load_for_run(self.run.path, self.store, self.config.data, say)
+        reference = classifier.load_from_run(self.run.path, say)
+        if reference is None:
+            reference = classifier.load_or_train(self.store(), self.config.data, say)
+            classifier.save_to_run(self.run.path, *reference)
+        return reference
 
     @property
     def generator(self) -> tuple[Callable, Any]:

@@ -6,18 +6,26 @@ Calls are resolved from the source: functions of the same module, imported funct
 imported modules, methods of `self`, and classes (their __init__ or __post_init__). A call of an
 attribute of another object leads to the functions of that name in the modules and classes that a
 table of config/registry.py lists. Otherwise it leads to the one method of that name in prodgen,
-unless arrays have an attribute of the name, too. A function counts once in a chain.
+unless a field or an object of another library has the name, too. A function counts once in a chain.
 """
 
 import ast
 import functools
+import io
 import sys
 from pathlib import Path
 
 import numpy as np
+import optax
+from flax import linen as nn
+from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 MAX_HOPS = 12  # calls from a root to the deepest function
+# An attribute of one of them is meant rather than a method of prodgen with the same name.
+FOREIGN_TYPES = (
+    np.ndarray, io.BufferedReader, Path, dict, Image.Image, nn.Module, optax.GradientTransformation
+)  # fmt: skip
 
 
 def module_name(path: Path) -> str:
@@ -66,26 +74,34 @@ def registered_modules(modules: dict[str, ast.Module]) -> set[str]:
         for node in ast.walk(modules["prodgen.config.registry"])
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
-    listed = {text.replace(":", ".") for text in strings if text.startswith("prodgen.")}
-    return {name for name in listed if not name.startswith("prodgen.apps.")}
+    targets = {text.replace(":", ".") for text in strings if text.startswith("prodgen.")}
+    return {name for name in targets if not name.startswith("prodgen.apps.")}
 
 
 def call_graph() -> dict[str, set[str]]:
     """{function: functions that it calls}."""
     modules = read_modules()
     functions = definitions(modules)
-    registered = registered_modules(modules)
+    registry_targets = registered_modules(modules)
     by_name: dict[str, set[str]] = {}  # what a call of an attribute of an object may lead to
     methods: dict[str, set[str]] = {}
     for name, (function, module, owner) in functions.items():
-        if f"{module}.{owner}".rstrip(".") in registered:
+        if f"{module}.{owner}".rstrip(".") in registry_targets:
             by_name.setdefault(function.name, set()).add(name)
         if owner:
             methods.setdefault(function.name, set()).add(name)
     for name, candidates in methods.items():
         if len(candidates) == 1:
             by_name.setdefault(name, candidates)
-    by_name = {name: targets for name, targets in by_name.items() if not hasattr(np.ndarray, name)}
+    fields = {
+        node.target.id
+        for tree in modules.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    for name in list(by_name):
+        if name in fields or any(hasattr(foreign_type, name) for foreign_type in FOREIGN_TYPES):
+            del by_name[name]
 
     def member(target: str) -> set[str]:
         """A function, or what calling a class runs."""
@@ -96,18 +112,18 @@ def call_graph() -> dict[str, set[str]]:
     for name, (function, module, owner) in functions.items():
         names = imported_names(modules[module])
         callees: set[str] = set()
-        for call in (node for node in ast.walk(function) if isinstance(node, ast.Call)):
-            target = call.func
+        # A function that is passed on counts as called; a property, too.
+        for target in ast.walk(function):
             if isinstance(target, ast.Name):
                 callees |= member(names.get(target.id, f"{module}.{target.id}"))
             elif isinstance(target, ast.Attribute):
                 base = target.value.id if isinstance(target.value, ast.Name) else ""
                 if base == "self":
-                    resolved = member(f"{module}.{owner}.{target.attr}")
+                    callees_of_target = member(f"{module}.{owner}.{target.attr}")
                 else:
-                    resolved = member(f"{names.get(base, base)}.{target.attr}")
-                is_unknown = not resolved and base not in names
-                callees |= by_name.get(target.attr, set()) if is_unknown else resolved
+                    callees_of_target = member(f"{names.get(base, base)}.{target.attr}")
+                is_unknown = not callees_of_target and base not in names
+                callees |= by_name.get(target.attr, set()) if is_unknown else callees_of_target
         graph[name] = callees - {name}
     return graph
 

@@ -16,7 +16,7 @@ import pytest
 
 from prodgen.data import prepare
 from prodgen.evaluation import classifier
-from tests.tiny import Squares, Turned, tiny
+from tests.tiny import AzimuthSquares, Squares, tiny
 
 CLASSIFIER_BATCH = 32  # images: the reference classifier learns the squares in half the time
 GC_THRESHOLDS = (50_000, 20, 50)  # allocations before a collection of generations 0, 1 and 2
@@ -68,7 +68,7 @@ def prepare_source(source, tmp_path_factory):
     data = tiny().data
     with data.unlocked():
         data.cache_dir = str(tmp_path_factory.mktemp("cache"))
-    return prepare.prepare(source, data)
+    return prepare.open_or_prepare(data, source=source)
 
 
 @pytest.fixture(scope="session")
@@ -83,6 +83,6 @@ def grey_store(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def turned(tmp_path_factory):
+def azimuth_store(tmp_path_factory):
     """The squares with a camera's azimuth and elevation."""
-    return prepare_source(Turned(), tmp_path_factory)
+    return prepare_source(AzimuthSquares(), tmp_path_factory)

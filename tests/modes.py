@@ -17,9 +17,11 @@ def load_once(workdir: Path, step: str, fingerprint: bytes) -> Model:
 def run_mode(mode: str, workdir: Path | None = None, out: Path | None = None, **options):
     """The files that a mode writes, given its options by name."""
     module = modes.import_mode(mode)
-    built = module.Options(**options)
-    built.check(workdir)
+    parsed_options = module.Options(**options)
+    parsed_options.check(workdir)
     model = None
     if workdir:
-        model = load_once(Path(workdir), built.step, (Path(workdir) / "config.json").read_bytes())
-    return module.run(model, built, Output(model, mode, built, out, workdir))
+        model = load_once(
+            Path(workdir), parsed_options.step, (Path(workdir) / "config.json").read_bytes()
+        )
+    return module.run(model, parsed_options, Output(model, mode, parsed_options, out, workdir))

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+from tests import call_chain
 from tests.tiny import ROOT
 
 ARROWS = {  # the packages that each package imports; docs/architecture.md draws them
@@ -33,6 +34,16 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
 }
 FREE_OF_JAX = {"core", "catalogue", "config", "cli", "photo"}
 NEED_JAX = {"rng", "trees"}  # of core
+# Words that name an action and not a thing, beside those that end in "ed".
+PARTICIPLES = {
+    *("told", "found", "said", "taken", "heard", "drawn", "made", "seen", "given", "kept"),
+    *("shown", "known", "laid", "cut", "put", "left", "held", "gone", "done", "written"),
+    *("chosen", "brought", "bought", "sold", "learnt", "spelt", "begun", "met", "sent", "spent"),
+    *("built", "lost", "caught", "taught", "thought", "worn", "torn", "shot", "sunk", "split"),
+}
+# Those that are nouns or terms here: a side, a part of the data, which attributes are known, what a
+# test expects; and two Flax modules, whose names are part of every checkpoint.
+NOUNS = {"left", "split", "SPLIT", "Split", "known", "expected", "EXPECTED", "Grouped", "Phased"}
 
 
 def package(path):
@@ -61,14 +72,14 @@ def imports(path, top_level_only=False):
 
 
 def test_the_package_graph_is_the_one_that_is_drawn():
-    seen = {package(path): set() for path in modules()}
+    imported_packages = {package(path): set() for path in modules()}
     for path in modules():
         for module, _ in imports(path):
             parts = module.split(".")
             if parts[0] == "prodgen" and len(parts) > 1 and parts[1] != "__version__":
-                seen[package(path)].add(parts[1])
-    seen = {name: below - {name} for name, below in seen.items()}
-    assert seen == {name: set(below.split()) for name, below in ARROWS.items()}
+                imported_packages[package(path)].add(parts[1])
+    imported_packages = {name: below - {name} for name, below in imported_packages.items()}
+    assert imported_packages == {name: set(below.split()) for name, below in ARROWS.items()}
 
 
 def test_the_package_graph_has_no_circle():
@@ -137,6 +148,60 @@ def test_no_two_files_have_one_name():
     mirrors = {"vae", "classifier"}  # a network, and the module that trains it
     names = [path.stem for path in modules() if path.stem != "__init__"]
     assert {name for name in names if names.count(name) > 1} <= mirrors
+
+
+def bound_names(tree):
+    """Names of functions, classes, arguments and assignments of a file."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+        elif isinstance(node, (ast.alias, ast.ExceptHandler)):
+            yield (node.asname if isinstance(node, ast.alias) else node.name) or ""
+
+
+def is_participle(name):
+    word = name.strip("_").lower()
+    is_regular = word.isalpha() and len(word) > 4 and word.endswith("ed")
+    return word in PARTICIPLES or (is_regular and word not in {"embed", "speed"})
+
+
+def test_a_participle_is_no_name():
+    folders = (ROOT / name for name in ("prodgen", "configs", "tests", "benchmarks"))
+    for path in (path for folder in folders for path in sorted(folder.rglob("*.py"))):
+        names = set(bound_names(ast.parse(path.read_text())))
+        assert {name for name in names if is_participle(name)} <= NOUNS, path
+
+
+def test_no_import_has_another_name_because_a_variable_has_its_own():
+    """A module has another name only where the community writes it so."""
+    customary_names = {"np", "jnp", "nn", "ocp", "tf", "tfds", "plt"}
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                names = {alias.asname for alias in node.names if alias.asname != alias.name}
+                modules_only = {name for name in names if name and name.islower()}
+                assert modules_only <= customary_names, path
+
+
+def test_the_way_from_a_mode_or_a_step_to_its_numbers_is_short():
+    graph = call_chain.call_graph()
+    roots = call_chain.roots(graph)
+    assert {root.split(".")[1] for root in roots} == {"apps", "steps"}
+    for root in roots:
+        chain = call_chain.longest_chain(graph, root)
+        assert len(chain) - 1 <= call_chain.MAX_HOPS, "\n  ".join(chain)
+
+
+def test_call_chains_are_followed_through_the_registry_and_by_reference():
+    """The deepest chain is known to pass all of these."""
+    graph = call_chain.call_graph()
+    assert "prodgen.steps.gan.make_generate" in graph["prodgen.model.Model.generator"]
+    assert "prodgen.data.chunks._build_item" in graph["prodgen.data.chunks.build_parallel"]
+    assert "prodgen.photo.matte.refine" in graph["prodgen.photo.background_removal.cut_out"]
 
 
 def test_entry_points_hold_flags_only():

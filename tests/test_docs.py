@@ -8,7 +8,7 @@ from tests.tiny import ROOT
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 MAX_WORDS = 30  # a sentence
-BANNED = (
+OLD_WORDS = (
     "home network", "named as asked", "obedien", "sentinel", "passport", "held back", "twin",
     "out of reach", "packshot judge", "the house",
 )  # fmt: skip
@@ -29,7 +29,7 @@ def test_a_page_is_plain_english(page):
     text = page.read_text()
     long = [s for s in sentences(text) if len(re.findall(r"\w[\w'-]*", s)) > MAX_WORDS]
     assert not long, long
-    old = [word for word in BANNED if word in text.lower() and page.name != "CHANGELOG.md"]
+    old = [word for word in OLD_WORDS if word in text.lower() and page.name != "CHANGELOG.md"]
     assert not old, old
 
 

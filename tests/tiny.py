@@ -90,7 +90,7 @@ class Squares:
             yield Item(f"{i}", picture, ("disc", "square")[i % 2], values, f"thing {i}")
 
 
-class Turned(Squares):
+class AzimuthSquares(Squares):
     """The squares, of which a camera's azimuth and elevation are known."""
 
     def schema(self):

@@ -40,6 +40,7 @@ from prodgen.editing import FIT_STEPS
 from prodgen.photo import backdrop, background_removal
 
 if TYPE_CHECKING:
+    from prodgen.editing.inversion import Inverter
     from prodgen.editing.photo_edits import EditedPhoto, ProductPhoto
     from prodgen.model import Model
 
@@ -121,17 +122,22 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     paths = paths[: options.n or None]
     segmenter = background_removal.load_segmenter(options.cutout, options.model)
     target = out.locate(options.output)
+    # Classical edits need no run; `both` recolours with the run where one is given.
+    needs_run = options.edit in EDITS_WITH_RUN
+    needs_run |= options.edit == "recolour" and options.method == "generated"
+    needs_run |= options.edit == "recolour" and options.method == "both" and model is not None
+    inverter = model.open_inverter(say, options.steps) if needs_run else None
     if options.edit == "mix":
-        return mix_products(model, options, paths, segmenter, out)
-    edit_shot = choose_edit(model, options)
+        return mix_products(inverter, options, paths, segmenter, out)
+    edit_product = choose_edit(inverter, options)
     names = image_files.png_names([path.name for path in paths])
     check_overwrite(target, [TABLE, SHEET], out.mode)
 
     rows, columns, sources = [], [], set()
     for path, name in zip(paths, names, strict=True):
         try:
-            shot = open_shot(path, segmenter)
-            versions = edit_shot(shot)
+            product = open_shot(path, segmenter)
+            versions = edit_product(product)
         except (BadData, RejectedItem) as error:
             say(f"left out: {path.name}: {error}")
             rows.append({"file": path.name, "method": "", "problem": str(error)})
@@ -145,7 +151,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
             out.write_png(file, version.image, details | version.metrics, source)
             row = {"file": path.name, "method": version.method, "written": file}
             rows.append(row | version.metrics)
-        columns.append([shot.photo, *(version.image for version in versions)])
+        columns.append([product.photo, *(version.image for version in versions)])
 
     out.write(TABLE, format_table(rows), {"edit": options.edit})
     if not columns:
@@ -158,53 +164,53 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
 
 
 def choose_edit(
-    model: Model | None, options: Options
+    inverter: Inverter | None, options: Options
 ) -> Callable[[ProductPhoto], list[EditedPhoto]]:
     """The function that edits each photo; errors of options come before any photo is read."""
     from prodgen.editing import photo_edits
 
     match options.edit:
         case "recolour":
-            return choose_recolouring(model, options)
+            return choose_recolouring(inverter, options)
         case "background":
             background = backgrounds.parse_background(options.background)
             backgrounds.render_background(background, (16, 16))  # a broken file is an error now
 
-            def change_background(shot: ProductPhoto) -> list[EditedPhoto]:
-                background_image = backgrounds.render_background(background, shot.photo.shape[:2])
-                return [photo_edits.replace_background(shot, background_image, options.shadow)]
+            def change_background(product: ProductPhoto) -> list[EditedPhoto]:
+                background_image = backgrounds.render_background(
+                    background, product.photo.shape[:2]
+                )
+                return [photo_edits.replace_background(product, background_image, options.shadow)]
 
             return change_background
         case "attribute":
-            inverter = model.open_inverter(say, options.steps)
-            return lambda shot: [photo_edits.change_attributes(shot, inverter, options.attributes)]
+            return lambda product: [
+                photo_edits.change_attributes(product, inverter, options.attributes)
+            ]
         case "inpaint":
-            inverter, mask = model.open_inverter(say, options.steps), read_mask(options.mask)
-            return lambda shot: [photo_edits.inpaint(shot, inverter, mask)]
+            mask = read_mask(options.mask)
+            return lambda product: [photo_edits.inpaint(product, inverter, mask)]
     raise AssertionError(options.edit)
 
 
 def choose_recolouring(
-    model: Model | None, options: Options
+    inverter: Inverter | None, options: Options
 ) -> Callable[[ProductPhoto], list[EditedPhoto]]:
     """Recolouring by the methods of --method; `both` leaves out what the run cannot do."""
     from prodgen.editing import photo_edits
 
     target = named_colours.parse_colour(options.colour, "--colour")
-    inverter = None
-    if options.method == "generated" or (options.method == "both" and model):
-        inverter = model.open_inverter(say, options.steps)
 
-    def recolour(shot: ProductPhoto) -> list[EditedPhoto]:
+    def recolour(product: ProductPhoto) -> list[EditedPhoto]:
         results = []
         if options.method != "generated":
-            results.append(photo_edits.recolour_photo(shot, target, options.strength))
+            results.append(photo_edits.recolour_photo(product, target, options.strength))
         if inverter:
             swatches = named_colours.PRODUCT_COLOURS
             try:
                 results.append(
                     photo_edits.recolour_with_model(
-                        shot, inverter, target, swatches, options.strength
+                        product, inverter, target, swatches, options.strength
                     )
                 )
             except UsageError as error:
@@ -228,13 +234,12 @@ def read_mask(file: str) -> np.ndarray:
 
 
 def mix_products(
-    model: Model, options: Options, paths: list[Path], segmenter: Callable, out: Output
+    inverter: Inverter, options: Options, paths: list[Path], segmenter: Callable, out: Output
 ) -> list[Path]:
     """A row a product: from it to --other, at the run's own resolution."""
     from prodgen.editing import photo_edits
 
-    inverter = model.open_inverter(say, options.steps)
-    out.png_encoder.check_mark(model.spec.resolution)
+    out.png_encoder.check_mark(inverter.model.spec.resolution)
     try:
         other = open_shot(Path(options.other).expanduser(), segmenter)
     except RejectedItem as reason:

@@ -19,7 +19,7 @@ from prodgen.core import pixels
 from prodgen.core.csv_files import format_csv
 
 if TYPE_CHECKING:
-    from prodgen.apps.common.input_images import InvertedProducts
+    from prodgen.editing.inversion import InversionResult, Inverter
     from prodgen.model import Model
 
 COLUMNS = 8
@@ -41,8 +41,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.evaluation.sample_sheets import interleave_rows
 
     target = out.locate(options.output)
-    products = invert_inputs(model, options, options.n)
-    inversion, rows = products.inversion, measure(products, options)
+    inverter = model.open_inverter(say, options.steps)
+    products = invert_inputs(model, inverter, options, options.n)
+    inversion, rows = products.inversion, measure(inverter, products.inversion, options)
     cells = interleave_rows(inversion.images, inversion.reconstruction, COLUMNS)
     entries = [
         {"name": name, "latent": z.tolist()}
@@ -56,7 +57,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     out.write(TABLE, format_csv(["file", *rows[0]], lines), {})
 
     for name, row in zip(products.names, rows, strict=True):
-        if not row["within_reach"]:
+        if not row["in_distribution"]:
             share = 100 * (1 - row["p"])
             say(
                 f"{name} is out of this run's distribution: it is reconstructed worse than "
@@ -67,7 +68,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     return out.close()
 
 
-def measure(products: InvertedProducts, options: Options) -> list[dict[str, float]]:
+def measure(
+    inverter: Inverter, inversion: InversionResult, options: Options
+) -> list[dict[str, float]]:
     """The numbers of each product; with --extractors=lpips=FILE its LPIPS too.
 
     Other extractors add the cosine of their features, as "identity by NAME".
@@ -76,8 +79,7 @@ def measure(products: InvertedProducts, options: Options) -> list[dict[str, floa
     from prodgen.editing import inversion_calibration
     from prodgen.evaluation.offline import compare_images
 
-    inversion = products.inversion
-    rows = inversion_calibration.measure_inversions(products.inverter, inversion)
+    rows = inversion_calibration.measure_inversions(inverter, inversion)
     extractors, lpips = load_extractors(options.extractors)
     if lpips:
         distances = compare_images(inversion.images, inversion.reconstruction, lpips)["lpips"]
@@ -97,10 +99,10 @@ def measure(products: InvertedProducts, options: Options) -> list[dict[str, floa
 def summarise(rows: list[dict[str, float]]) -> str:
     """One line about all products."""
     psnr = np.mean([row["psnr"] for row in rows])
-    guess = np.mean([row["psnr_of_the_guess"] for row in rows])
+    initial = np.mean([row["initial_psnr"] for row in rows])
     same = sum(row["nearer_products"] == 0 for row in rows)
-    within = sum(row["within_reach"] for row in rows)
+    within = sum(row["in_distribution"] for row in rows)
     return (
-        f"{len(rows)} products: PSNR {psnr:.1f} dB (initial guess {guess:.1f}); {same} still "
+        f"{len(rows)} products: PSNR {psnr:.1f} dB (initial guess {initial:.1f}); {same} still "
         f"nearest to themselves; {within} within the run's distribution"
     )

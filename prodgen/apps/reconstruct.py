@@ -36,14 +36,14 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     originals, conditions, names = input_images.read_images(model, options.input, options.n)
     conditions = input_images.pick_conditions(model, options, len(originals)) or conditions
     mean = model.encode(originals, conditions)
-    decoded = model.decode(mean, conditions)
-    psnr = reconstruction_quality.psnr(pixels.to_float(originals), pixels.to_float(decoded))
+    reconstructions = model.decode(mean, conditions)
+    psnr = reconstruction_quality.psnr(pixels.to_float(originals), pixels.to_float(reconstructions))
     details = [
         {"name": name, "psnr": round(float(decibels), 3), "latent": z.tolist()}
         for name, decibels, z in zip(names, psnr, mean, strict=True)
     ]
     sheet = pixels.draw_contact_sheet(
-        interleave_rows(originals, decoded, COLUMNS), COLUMNS, side=96
+        interleave_rows(originals, reconstructions, COLUMNS), COLUMNS, side=96
     )
     out.write_png(target.name, sheet, {"pictures": details})
     return out.close()

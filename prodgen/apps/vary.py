@@ -48,14 +48,15 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
 
     out.locate(options.output)
     out.png_encoder.check_mark(model.spec.resolution)
-    products = invert_inputs(model, options, options.products)
+    inverter = model.open_inverter(say, options.steps)
+    products = invert_inputs(model, inverter, options, options.products)
     guard = Guard(model) if options.guard else None
     count, cells = options.n, []
     for i, name in enumerate(products.names):
         z, conditions = products.latent_and_conditions(i)
         photo = products.inversion.images[i]
         result = variations.vary(
-            products.inverter, z, conditions, count, options.strength, options.keep, options.seed,
+            inverter, z, conditions, count, options.strength, options.keep, options.seed,
             guard.refusal_fn(photo[None]) if guard else None,
         )  # fmt: skip
         for j, image in enumerate(result.images):

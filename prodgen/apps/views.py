@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prodgen.apps.common.option_groups import MAX_IMAGES, FitOptions, InputOptions, frames_option
-from prodgen.apps.common.output import Output
+from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.core import pixels
 
@@ -40,7 +40,8 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     azimuths = viewpoints.turntable_azimuths(azimuth, options.frames)
     elevations = viewpoints.sheet_elevations(elevation)
     out.locate(options.output)
-    products = invert_inputs(model, options, options.n)
+    inverter = model.open_inverter(say, options.steps)
+    products = invert_inputs(model, inverter, options, options.n)
     for i, name in enumerate(products.names):
         z, conditions = products.latent_and_conditions(i)
         conditions = viewpoints.set_viewpoints(

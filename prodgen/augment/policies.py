@@ -130,8 +130,8 @@ class Product:
         scale = jnp.where(is_zoomed, MAX_ZOOM ** _symmetric(zoom), 1.0)
         angle = jnp.where(is_rotated, MAX_ROTATION * _symmetric(rotation), 0.0)
 
-        def total_shift(size: int, whole: Array, fraction: Array) -> Array:
-            pixels = jnp.where(has_whole_shift, _whole_shift(size, whole), 0.0)
+        def total_shift(size: int, uniforms: Array, fraction: Array) -> Array:
+            pixels = jnp.where(has_whole_shift, _whole_shift(size, uniforms), 0.0)
             subpixel = jnp.where(has_subpixel_shift, MAX_SHIFT * size * _symmetric(fraction), 0.0)
             return pixels + subpixel
 

@@ -31,6 +31,16 @@ def read_checksummed(path: Path) -> bytes | None:
     return content if hashlib.sha256(content).digest() == checksum else None
 
 
+def sync_folder(folder: Path) -> None:
+    """Wait until the files of a folder, and the folder itself, are on the disk."""
+    for entry in (*folder.iterdir(), folder):
+        descriptor = os.open(entry, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def hash_file(path: Path) -> str:
     """sha256 of a file, in hex."""
     with open(path, "rb") as file:

@@ -233,17 +233,17 @@ def _load_pickle(stream: io.BytesIO, classes: Mapping[str, type]) -> tuple[Any, 
     # Read the instructions without executing them. A value is stored by the one after its own.
     start, shared_indices, previous = stream.tell(), set(), ""
     for count, (opcode, argument, position) in enumerate(pickletools.genops(stream)):
-        place = f"opcode {opcode.name} at byte {position}"
+        position = f"opcode {opcode.name} at byte {position}"
         if count >= MAX_OPCODES:
             raise ValueError(f"more than {MAX_OPCODES} instructions")
         if opcode.name not in OPCODES:
-            raise ValueError(f"{place}: plain data do not need it")
+            raise ValueError(f"{position}: plain data do not need it")
         if opcode.name in {"BINPUT", "LONG_BINPUT"}:
             if argument >= MAX_OPCODES:  # the unpickler allocates as many entries
-                raise ValueError(f"{place}: index {argument}")
+                raise ValueError(f"{position}: index {argument}")
             (shared_indices.add if previous in SHARED_OPCODES else shared_indices.discard)(argument)
         if opcode.name in {"BINGET", "LONG_BINGET"} and argument not in shared_indices:
-            raise ValueError(f"{place}: a container in two places")
+            raise ValueError(f"{position}: a container in two places")
         previous = opcode.name
     stream.seek(start)
     unpickler = _Unpickler(stream, classes)

@@ -46,6 +46,19 @@ class Job:
     stop: int
     path: Path
 
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return self.stop - self.start
+
+    def is_complete(self) -> bool:
+        """Whether an earlier build wrote the file; a zip file holds a checksum of every array."""
+        try:
+            with zipfile.ZipFile(self.path) as file:
+                return file.testzip() is None
+        except (OSError, zipfile.BadZipFile):
+            return False
+
 
 @dataclasses.dataclass(frozen=True)
 class Chunk:
@@ -78,69 +91,20 @@ def plan(count: int, folder: Path) -> list[Job]:
     ]
 
 
-def build(
+def build_parallel(
     source: Source, options: Options, jobs: list[Job], processes: int, report: ReportProgress
-) -> None:
-    """Write the file of every job that has none yet. processes: 0 for one a CPU core."""
-    pending = []
-    for job in jobs:
-        if _is_complete(job.path):
-            report(job.stop - job.start)
-        else:
-            pending.append(job)
-    count = sum(job.stop - job.start for job in pending)
+) -> list[Job]:
+    """Write the jobs' files in several processes; the jobs that they could not take.
+
+    processes: 0 for one a CPU core. All jobs are returned where one process does.
+    """
     # The cores that this process may use; macOS knows only how many there are.
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    processes = min(processes or cores, len(pending))
-    if source.parallel and processes > 1 and count >= MIN_PARALLEL_ITEMS:
-        _build_parallel(source, options, pending, processes, report)
-    elif pending:
-        _build_serially(source, options, pending, report)
-
-
-def read(path: Path) -> Chunk:
-    """The content of a chunk's file."""
-    with np.load(path, allow_pickle=False) as arrays:
-        fields = {name: arrays[name] for name in arrays.files}
-    return Chunk(**fields | {"items": json.loads(fields["items"].tobytes())})
-
-
-def _is_complete(path: Path) -> bool:
-    """Whether an earlier build finished this chunk; a zip file holds a checksum of every array."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return file.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False
-
-
-def _build_serially(
-    source: Source, options: Options, jobs: list[Job], report: ReportProgress
-) -> None:
-    """Read one stream from the first missing item to the last and cut it into chunks."""
-    stream = source.stream(jobs[0].start, jobs[-1].stop)
-    job_at = {job.start: job for job in jobs}
-    position, last = jobs[0].start, jobs[-1].stop
-    while position < last:
-        job = job_at.get(position)
-        if job is None:  # a finished chunk lies between two missing ones
-            next(stream, None)
-            position += 1
-            continue
-        # A source that ends early yields refused items for the rest.
-        end = RejectedItem("unreadable: the source ended early")
-        numbers = range(job.stop - job.start)
-        items = (next(stream, Item(f"item {number}", end)) for number in numbers)
-        _write(job, options, (_prepare_item(item, options) for item in items))
-        report(job.stop - job.start)
-        position = job.stop
-
-
-def _build_parallel(
-    source: Source, options: Options, jobs: list[Job], count: int, report: ReportProgress
-) -> None:
-    """Distribute the jobs over `count` processes."""
+    count = min(processes or cores, len(jobs))
+    is_small = sum(job.size for job in jobs) < MIN_PARALLEL_ITEMS
+    if not source.parallel or count < 2 or is_small:
+        return jobs
     remaining = {job.start: job for job in jobs}
     interrupted_jobs = []  # their process died
     with contextlib.suppress(workers.CannotStart):
@@ -149,19 +113,49 @@ def _build_parallel(
             if result is workers.PROCESS_DEATH:
                 interrupted_jobs.append(job)
             else:
-                report(job.stop - job.start)
+                report(job.size)
     # Such a job is repeated item by item in another process; the item that kills it is refused.
     for job in interrupted_jobs:
         indices = range(job.start, job.stop)
         results = dict(workers.run(_build_item, (source, options), indices, 1))
         for index, result in results.items():
             if result is workers.PROCESS_DEATH:
-                crash = RejectedItem("broken: the decoder crashed on it")
-                results[index] = _prepare_item(Item(f"item {index}", crash), options)
+                reason = "broken: the decoder crashed on it"
+                metadata = _describe_item(Item(f"item {index}", RejectedItem(reason)))
+                results[index] = metadata | {"refused": reason}, None
         _write(job, options, [results[index] for index in indices])
-        report(job.stop - job.start)
-    if remaining:
-        _build_serially(source, options, list(remaining.values()), report)
+        report(job.size)
+    return list(remaining.values())
+
+
+def build_serially(
+    source: Source, options: Options, jobs: list[Job], report: ReportProgress
+) -> None:
+    """Read one stream from the first job's first item to the last one's, and cut it into chunks."""
+    if not jobs:
+        return
+    position, last = jobs[0].start, jobs[-1].stop
+    stream = source.stream(position, last)
+    job_at = {job.start: job for job in jobs}
+    while position < last:
+        job = job_at.get(position)
+        if job is None:  # a finished chunk lies between two missing ones
+            next(stream, None)
+            position += 1
+            continue
+        # A source that ends early yields refused items for the rest.
+        end = RejectedItem("unreadable: the source ended early")
+        items = (next(stream, Item(f"item {number}", end)) for number in range(job.size))
+        _write(job, options, (_prepare_item(item, options) for item in items))
+        report(job.size)
+        position = job.stop
+
+
+def read(path: Path) -> Chunk:
+    """The content of a chunk's file."""
+    with np.load(path, allow_pickle=False) as arrays:
+        fields = {name: arrays[name] for name in arrays.files}
+    return Chunk(**fields | {"items": json.loads(fields["items"].tobytes())})
 
 
 def _build_job(common: tuple[Source, Options], job: Job) -> None:
@@ -186,22 +180,27 @@ def _limit_memory(options: Options) -> None:
             resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
 
 
-def _prepare_item(item: Item, options: Options) -> ItemResult:
-    """The item's metadata and its image, or None where the image is refused."""
-    metadata = {
+def _describe_item(item: Item) -> dict:
+    """The fields of an item that its chunk's file holds beside its image."""
+    return {
         "name": item.name,
         "category": item.category,
         "attributes": item.attributes,
         "caption": item.caption,
         "split": item.split,
     }
+
+
+def _prepare_item(item: Item, options: Options) -> ItemResult:
+    """The item's metadata and its image, or None where the image is refused."""
+    metadata = _describe_item(item)
     try:
         if isinstance(item.image, RejectedItem):
             raise item.image
         photo = preprocess.prepare_photo(item.image, options.fit)
         return metadata | {"refused": None, "findings": photo.findings}, photo.image
-    except RejectedItem as refused:
-        reason = str(refused)
+    except RejectedItem as rejection:
+        reason = str(rejection)
     except MissingInput:  # the method itself lacks something: no image is at fault
         raise
     except MemoryError:

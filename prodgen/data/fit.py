@@ -90,27 +90,22 @@ def _fit_square(
     image: Image.Image, side: int, fit: str, background: tuple[int, ...]
 ) -> Image.Image:
     width, height = image.size
-    if fit == "stretch":
-        return _resize(image, (side, side))
+    size = (side, side)
     if fit == "crop":
         short = min(width, height)
         left, top = (width - short) // 2, (height - short) // 2
-        return _resize(image.crop((left, top, left + short, top + short)), (side, side))
-    scale = side / max(width, height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    resized_image = _resize(image, size)
+        image = image.crop((left, top, left + short, top + short))
+    elif fit == "pad":
+        scale = side / max(width, height)
+        size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # With antialiasing; an image of the right size keeps its exact pixels.
+    if image.size != size:
+        is_reduced = size[0] < image.size[0] or size[1] < image.size[1]
+        resample = Image.Resampling.LANCZOS if is_reduced else Image.Resampling.BICUBIC
+        image = image.resize(size, resample, reducing_gap=3.0)
     if size == (side, side):
-        return resized_image
+        return image
     fill = background if len(background) > 1 else background[0]
     canvas = Image.new(image.mode, (side, side), fill)
-    canvas.paste(resized_image, ((side - size[0]) // 2, (side - size[1]) // 2))
+    canvas.paste(image, ((side - size[0]) // 2, (side - size[1]) // 2))
     return canvas
-
-
-def _resize(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """Resize with antialiasing; an image of the right size keeps its exact pixels."""
-    if image.size == size:
-        return image
-    is_reduced = size[0] < image.size[0] or size[1] < image.size[1]
-    resample = Image.Resampling.LANCZOS if is_reduced else Image.Resampling.BICUBIC
-    return image.resize(size, resample, reducing_gap=3.0)

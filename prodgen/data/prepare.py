@@ -13,13 +13,12 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
-import itertools
 import json
 import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,7 @@ from ml_collections import ConfigDict
 
 from prodgen.config import registry
 from prodgen.core.errors import BadData, StorageError
-from prodgen.core.files import hash_file
+from prodgen.core.files import hash_file, sync_folder
 from prodgen.core.types import Spec
 from prodgen.data import chunks, data_report, encode, fit, preprocess, splits
 from prodgen.data.source import Source
@@ -42,53 +41,78 @@ KEY_OPTIONS = ("resolution", "channels", "fit", "validation", "test", "max_pixel
 KEY_COLUMNS = ("image_column", "category_column")
 
 
-def open_or_prepare(data: ConfigDict, say: Say = lambda text: None) -> Store:
-    """The store that config.data describes, prepared now if it does not exist yet."""
-    return prepare(source_from_config(data), data, say)
-
-
 def source_from_config(data: ConfigDict) -> Source:
     """The source that config.data names."""
     return registry.resolve(registry.SOURCES, data.source, "config.data.source").from_config(data)
 
 
-def prepare(
-    source: Source,
-    data: ConfigDict,
-    say: Say = lambda text: None,
-    workdir: Path | None = None,
+def open_or_prepare(
+    data: ConfigDict, say: Say = lambda text: None, source: Source | None = None
 ) -> Store:
-    """The store of `source` under data.cache_dir; with `workdir`, its report is copied there.
+    """The store that config.data describes, under data.cache_dir, prepared now if it is not there.
 
-    say: receives a line of progress a few times a second. Raises BadData where fewer than
-    MIN_TRAINING_IMAGES are usable, StorageError where the cache cannot be written.
+    say: receives a line of progress a few times a second. source: another than `data` names.
+    Raises BadData where fewer than MIN_TRAINING_IMAGES are usable, StorageError where the cache
+    cannot be written.
     """
+    if source is None:
+        source = source_from_config(data)
     key = compute_key(source, data)
-    cache = Path(data.cache_dir).expanduser()
-    path = cache / f"{data.source}-{key}"
-    if not (path / "meta.json").exists():
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            # The system releases the lock when its holder dies, so none is stale.
-            with open(cache / f"{key}.lock", "w") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    say("another process is preparing the same data; waiting for it")
-                    fcntl.flock(file, fcntl.LOCK_EX)
-                # Another process may have built it while this one waited.
-                if not (path / "meta.json").exists():
-                    _build(source, data, key, path, say)
-        except OSError as error:
-            raise StorageError(
-                f"the data cannot be prepared in {cache}: {error}",
-                "free disk space there or set --config.data.cache_dir, and repeat the command; it "
-                "continues",
-            ) from error
-    store = Store.open(path)
-    if workdir is not None:
-        store.copy_report(workdir)
-    return store
+    path = Path(data.cache_dir).expanduser() / f"{data.source}-{key}"
+    if (path / "meta.json").exists():
+        return Store.open(path)
+    with _lock_cache(path.parent, key, say):
+        # Another process may have built it while this one waited for the lock.
+        if (path / "meta.json").exists():
+            return Store.open(path)
+        # The slow part first: chunks, which a new start after an interruption keeps.
+        building = path.with_name(path.name + ".building")
+        building.mkdir(exist_ok=True)
+        is_composited = getattr(source, "is_composited", False)
+        fit_options = preprocess.FitOptions.from_config(data, is_composited)
+        preprocess.check_method(fit_options)  # once here, not in every process
+        options = chunks.Options(fit_options, data.channels, data.max_pixels)
+        jobs = chunks.plan(len(source), building)
+        progress = Progress(say, data.source, len(source))
+        pending = [job for job in jobs if not job.is_complete()]
+        progress(len(source) - sum(job.size for job in pending))
+        pending = chunks.build_parallel(source, options, pending, data.workers, progress)
+        chunks.build_serially(source, options, pending, progress)
+        # The store is written beside them, then its report.
+        say("writing the store")
+        folder = building / "store"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        contents = _write_store(source, data, [job.path for job in jobs], folder)
+        _write_meta(folder, key, contents)
+        say("writing the data report")
+        data_report.write(Store.open(folder), contents.report_inputs(data))
+        # Everything is on the disk before the rename makes the store valid.
+        sync_folder(folder)
+        os.rename(folder, path)
+        shutil.rmtree(building, ignore_errors=True)
+    return Store.open(path)
+
+
+@contextlib.contextmanager
+def _lock_cache(cache: Path, key: str, say: Say) -> Iterator[None]:
+    """Hold the lock of the store `key`; StorageError where the folder cannot be written."""
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        # The system releases the lock when its holder dies, so none is stale.
+        with open(cache / f"{key}.lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say("another process is preparing the same data; waiting for it")
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise StorageError(
+            f"the data cannot be prepared in {cache}: {error}",
+            "free disk space there or set --config.data.cache_dir, and repeat the command; it "
+            "continues",
+        ) from error
 
 
 def compute_key(source: Source, data: ConfigDict) -> str:
@@ -97,34 +121,6 @@ def compute_key(source: Source, data: ConfigDict) -> str:
     options |= preprocess.describe_cutout(preprocess.FitOptions.from_config(data))
     text = json.dumps([FORMAT, options, source.content()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _build(source: Source, data: ConfigDict, key: str, path: Path, say: Say) -> None:
-    """Write the chunks, the store beside them and its report, then rename the store to `path`."""
-    building = path.with_name(path.name + ".building")
-    building.mkdir(exist_ok=True)
-    jobs = chunks.plan(len(source), building)
-    fit_options = preprocess.FitOptions.from_config(data, getattr(source, "is_composited", False))
-    preprocess.check_method(fit_options)  # once here, not in every process
-    options = chunks.Options(fit_options, data.channels, data.max_pixels)
-    chunks.build(source, options, jobs, data.workers, Progress(say, data.source, len(source)))
-    say("writing the store")
-    folder = building / "store"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    contents = _write_store(source, data, [job.path for job in jobs], folder)
-    _write_meta(folder, key, contents)
-    say("writing the data report")
-    data_report.write(Store.open(folder), contents.report_inputs(data))
-    # Everything is on the disk before the rename makes the store valid.
-    for entry in itertools.chain(folder.iterdir(), [folder]):
-        descriptor = os.open(entry, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    os.rename(folder, path)
-    shutil.rmtree(building, ignore_errors=True)
 
 
 class Progress:

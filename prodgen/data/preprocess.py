@@ -7,7 +7,6 @@ trained run can read. Decoding has turned the photo upright already (core/decode
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,9 +16,9 @@ from ml_collections import ConfigDict
 
 from prodgen.core.errors import RejectedItem
 from prodgen.data import fit
-from prodgen.photo import background_removal, neural, square
+from prodgen.photo import background_removal, neural
 from prodgen.photo.background_removal import Cutout
-from prodgen.photo.mask_estimate import Segmenter
+from prodgen.photo.square import Square
 
 VERSION = 1  # part of a store's key: raise it with every change of the bytes
 WHITE = (255, 255, 255)
@@ -64,32 +63,19 @@ def prepare_photo(
 ) -> PreparedPhoto:
     """A photo uint8 [h, w, 1 | 3 | 4] in the model's format.
 
-    It becomes a packshot on `background` where the options name a cut-out method. Otherwise it is
-    fitted with the background that it has. Raises RejectedItem and MissingInput as `make_packshot`.
+    It becomes a packshot on `background`, one level or three, where the options name a cut-out
+    method; the mask is then the product's alpha. Otherwise it is fitted with the background that it
+    has. RejectedItem: too small, no product, or a mask that is not fit for training. MissingInput
+    where the method lacks its package or file.
     """
-    if options.cutout != "none":
-        return make_packshot(photo, options.resolution, options.cutout, options.model, background)
-    image = fit.fit_image(photo, options.resolution, options.fit, options.is_composited)
-    return PreparedPhoto(image)
-
-
-def make_packshot(
-    photo: np.ndarray,
-    resolution: int,
-    method: str,
-    model: str = "",
-    background: tuple[int, ...] = WHITE,
-) -> PreparedPhoto:
-    """A photo uint8 [h, w, 1 | 3 | 4] as a packshot of `resolution` pixels a side.
-
-    method: of registry.CUTOUTS; model: its file. background: one level, or three. The mask is the
-    product's alpha. RejectedItem: too small, no product, or a mask that is not fit for training.
-    MissingInput where the method lacks its package or file.
-    """
-    product = background_removal.cut_out(photo, _load_cutter(method, model))
+    if options.cutout == "none":
+        image = fit.fit_image(photo, options.resolution, options.fit, options.is_composited)
+        return PreparedPhoto(image)
+    segmenter = background_removal.load_segmenter(options.cutout, options.model)
+    product = background_removal.cut_out(photo, segmenter)
     if product.quality.failure:
         raise RejectedItem(product.quality.failure)
-    image = centre_on_square(product, resolution, background)
+    image = centre_on_square(product, options.resolution, background)
     image = dataclasses.replace(image, original_size=photo.shape[:2])
     return PreparedPhoto(image, product.quality.keys)
 
@@ -98,21 +84,19 @@ def centre_on_square(
     product: Cutout, resolution: int, background: tuple[int, ...] = WHITE
 ) -> fit.FittedImage:
     """A cut-out in the middle of a square of one colour, `resolution` pixels a side."""
-    centred_product = square.centre_cutout(product)
+    frame = Square.around(product.alpha)
+    centred_product = dataclasses.replace(
+        product, colour=frame.crop(product.colour), alpha=frame.crop(product.alpha)
+    )
     rgb = tuple(int(level) for level in np.broadcast_to(background, 3))
     rgba = np.dstack([centred_product.flatten(rgb), centred_product.alpha])
     return fit.fit_image(rgba, resolution, is_composited=True)
 
 
-@functools.lru_cache(maxsize=2)
-def _load_cutter(method: str, model: str) -> Segmenter:
-    return background_removal.load_segmenter(method, model)
-
-
 def check_method(options: FitOptions) -> None:
     """Raise MissingInput or BadData where the cut-out method cannot work on this machine."""
     if options.cutout != "none":
-        _load_cutter(options.cutout, options.model)
+        background_removal.load_segmenter(options.cutout, options.model)
 
 
 def describe_cutout(options: FitOptions) -> dict[str, Any]:

@@ -193,8 +193,8 @@ def _check_edit(request: BatchRequest, row: Mapping[str, str]) -> None:
         raise UsageError(f"it {problem}")
     for column in COLUMNS_WITHOUT_EFFECT[edit]:
         if row[column]:
-            place = f"with edit {edit}" if edit else "in a row without an edit"
-            raise UsageError(f"{column} has no effect {place}")
+            condition = f"with edit {edit}" if edit else "in a row without an edit"
+            raise UsageError(f"{column} has no effect {condition}")
     if edit in SINGLE_IMAGE_EDITS and request.count > 1:
         raise UsageError(f"count {request.count}: edit {edit} makes one image of a photo")
     if edit == "recolour" and not request.colour:

@@ -47,9 +47,9 @@ def interpolate_products(
     linear = (1 - t)[:, None] * first + t[:, None] * second
     nearer = np.where(is_second[:, None], second, first)
     both_known = conditions["known"].all(axis=0)
-    between = {
+    new_conditions = {
         "label": label.astype(np.int32),
         "attributes": np.where(both_known, linear, nearer).astype(np.float32),
         "known": known,
     }
-    return slerp(z[0], z[1], t, linear_norm=True), between
+    return slerp(z[0], z[1], t, linear_norm=True), new_conditions

@@ -114,12 +114,12 @@ def measure_inversions(
     return [
         {
             "psnr": round(float(psnr), 2),
-            "psnr_of_the_guess": round(float(initial_psnr), 2),
+            "initial_psnr": round(float(initial_psnr), 2),
             "perceptual": round(float(distance), 4),
             "identity": round(float(similarity), 3),
             "nearer_products": int(num_nearer),
             "p": round(float(p), 3),
-            "within_reach": bool(p > SIGNIFICANCE_LEVEL),
+            "in_distribution": bool(p > SIGNIFICANCE_LEVEL),
         }
         for psnr, initial_psnr, distance, similarity, num_nearer, p in columns
     ]

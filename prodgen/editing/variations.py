@@ -54,22 +54,29 @@ def perturb_latent(z: np.ndarray, strength: float, seed: int, indices: np.ndarra
 
 
 def resample_conditions(
-    conditions: Batch, fresh: Batch, keep: Sequence[str], strength: float, seed: int, spec: Spec
+    conditions: Batch,
+    random_conditions: Batch,
+    keep: Sequence[str],
+    strength: float,
+    seed: int,
+    spec: Spec,
 ) -> Batch:
     """Conditions [N]: each either that of one row [1], or with chance `strength` the fresh one."""
-    n = len(fresh["label"])
+    n = len(random_conditions["label"])
     uniforms = np.random.default_rng([seed, 7]).random((n, 1 + len(spec.attributes)))
     new_conditions = {name: np.repeat(rows, n, axis=0) for name, rows in conditions.items()}
     if "category" not in keep:
         is_fresh = uniforms[:, 0] < strength
-        new_conditions["label"] = np.where(is_fresh, fresh["label"], new_conditions["label"])
+        new_conditions["label"] = np.where(
+            is_fresh, random_conditions["label"], new_conditions["label"]
+        )
     for i, attribute in enumerate(spec.attributes):
         columns = spec.column_slices()[attribute.name]
         is_colour = any(word in attribute.name.lower() for word in COLOUR_WORDS)
         is_free = ("colour" if is_colour else "shape") not in keep
         is_fresh = (uniforms[:, i + 1] < strength) & is_free
         for name in ("attributes", "known"):
-            new_conditions[name][is_fresh, columns] = fresh[name][is_fresh, columns]
+            new_conditions[name][is_fresh, columns] = random_conditions[name][is_fresh, columns]
     return new_conditions
 
 
@@ -146,8 +153,12 @@ def _draw_candidates(
     model, label = inverter.model, int(conditions["label"][0])
     indices = np.arange(CANDIDATES_PER_ROUND) + CANDIDATES_PER_ROUND * turn
     keeps_label = "category" in keep and label >= 0 and bool(model.conditions.spec.classes)
-    fresh = model.conditions.pick(seed, indices, model.spec.classes[label] if keeps_label else "")
-    new_conditions = resample_conditions(conditions, fresh, keep, strength, seed + turn, model.spec)
+    random_conditions = model.conditions.pick(
+        seed, indices, model.spec.classes[label] if keeps_label else ""
+    )
+    new_conditions = resample_conditions(
+        conditions, random_conditions, keep, strength, seed + turn, model.spec
+    )
     latents = perturb_latent(z, strength, seed, indices)
     images = model.decode(latents, new_conditions)
     return {

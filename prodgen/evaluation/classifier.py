@@ -65,26 +65,20 @@ def load_frozen_networks(
         if name != "classifier":
             path = Path(config.loss.perceptual_path).expanduser()
             params[name], records[name] = lpips.load(path), {"sha256": hash_file(path)}
-        elif run:
-            params[name], records[name] = load_for_run(run, lambda: store, config.data, say)
-        else:
-            params[name], records[name] = load_or_train(store, config.data, say)
+            continue
+        reference = load_from_run(run, say) if run else None
+        if reference is None:
+            reference = load_or_train(store, config.data, say)
+            if run:
+                save_to_run(run, *reference)
+        params[name], records[name] = reference
     return params, records
 
 
-def load_for_run(
-    run: Path, open_store: Callable[[], Store], data: ConfigDict, say: Say
-) -> ReferenceClassifier:
-    """The classifier in a run's folder; where there is none yet, the data's, which is put there.
-
-    open_store() is called only where the folder has none.
-    """
+def load_from_run(run: Path, say: Say) -> ReferenceClassifier | None:
+    """The classifier in a run's folder; None where there is none yet."""
     content = _read_file(renames.find_file(run, FILE_NAME), say)
-    if content is not None:
-        return ReferenceClassifier(**content)
-    reference = load_or_train(open_store(), data, say)
-    save_to_run(run, *reference)
-    return reference
+    return None if content is None else ReferenceClassifier(**content)
 
 
 def save_to_run(run: Path, params: Tree, record: dict) -> None:

@@ -97,8 +97,8 @@ def _make_extractor(
     identity: ExtractorIdentity, apply: Callable[[Any, Array], Array], params: Any
 ) -> Extractor:
     """Weights stay an argument of the compiled function: as constants they would slow it down."""
-    jitted = jax.jit(lambda params, x: apply(params, to_float(x)))
-    return Extractor(identity, lambda batch: jitted(params, batch))
+    extract = jax.jit(lambda params, x: apply(params, to_float(x)))
+    return Extractor(identity, lambda batch: extract(params, batch))
 
 
 def pixels() -> Extractor:

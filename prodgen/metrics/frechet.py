@@ -137,10 +137,10 @@ def _fit_gaussian(rows: np.ndarray) -> _Gaussian:
     require_two_rows(len(rows))
     rows = np.asarray(rows, np.float64)
     mean = rows.mean(axis=0)
-    centred = (rows - mean) / np.sqrt(len(rows) - 1)
+    deviations = (rows - mean) / np.sqrt(len(rows) - 1)
     is_wide = len(rows) <= rows.shape[1]
-    factor = centred.T if is_wide else _factorise(centred.T @ centred)
-    return _Gaussian(mean, float(np.square(centred).sum()), factor)
+    factor = deviations.T if is_wide else _factorise(deviations.T @ deviations)
+    return _Gaussian(mean, float(np.square(deviations).sum()), factor)
 
 
 def _gaussian_distance(one: _Gaussian, other: _Gaussian) -> float:

@@ -33,14 +33,14 @@ BLOCK_IMAGES, BLOCK_ROWS, BLOCK_VALUES = 32, 1024, 10**5  # processed at a time:
 class Matches:
     """The partner of least distance of each of N images.
 
-    `index` int [N] of the partner; `distance` float64 [N], 0 for the same image; `mirrored` bool
+    `index` int [N] of the partner; `distance` float64 [N], 0 for the same image; `is_mirrored` bool
     [N]; `shift` int [N, 2], the pixels (down, right) by which the image, mirrored back where it
     is mirrored, has moved against its partner.
     """
 
     index: np.ndarray
     distance: np.ndarray
-    mirrored: np.ndarray
+    is_mirrored: np.ndarray
     shift: np.ndarray
 
 
@@ -48,12 +48,12 @@ class Matches:
 class Pairs:
     """F pairs for each of N images.
 
-    `partner` int [N, F]; `mirrored` bool [N, F]; `square`, the mean squared difference, and
+    `partner` int [N, F]; `is_mirrored` bool [N, F]; `square`, the mean squared difference, and
     `scale`, its unit, float [N, F] in squared levels; `move` float [N, F, 2] in sides.
     """
 
     partner: np.ndarray
-    mirrored: np.ndarray
+    is_mirrored: np.ndarray
     square: np.ndarray
     scale: np.ndarray
     move: np.ndarray
@@ -188,13 +188,13 @@ def select_finalists(
     image = np.arange(len(small))[:, None]
     distance = (square / scale[:, None]).swapaxes(1, 2).reshape(len(small), -1)
     order = np.argsort(distance, axis=1, kind="stable")[:, :count]
-    partner, mirrored = np.divmod(order, 2)
+    partner, is_mirrored = np.divmod(order, 2)
     return Pairs(
         index[image, partner],
-        mirrored == 1,
-        square[image, mirrored, partner],
+        is_mirrored == 1,
+        square[image, is_mirrored, partner],
         scale[image, partner],
-        move[image, mirrored, partner] / sides,
+        move[image, is_mirrored, partner] / sides,
     )
 
 
@@ -216,8 +216,8 @@ def refine_pairs(
     positions, count = np.argwhere(selection), BLOCK_VALUES // images[0].size + 1
     for start in range(0, len(positions), count):
         position = tuple(positions[start : start + count].T)
-        block, mirrored = images[position[0]], pairs.mirrored[position]
-        block[mirrored] = block[mirrored, :, ::-1]
+        block, is_mirrored = images[position[0]], pairs.is_mirrored[position]
+        block[is_mirrored] = block[is_mirrored, :, ::-1]
         centre = np.clip(pairs.move[position] * sides, -max_shift, max_shift)
         low = np.maximum(np.ceil(centre - tolerance), -max_shift).astype(int)
         high = np.minimum(np.floor(centre + tolerance), max_shift).astype(int)
@@ -231,7 +231,7 @@ def select_best(pairs: Pairs, sides: tuple[int, ...]) -> Matches:
     distance = pairs.square / pairs.scale
     position = np.arange(len(distance)), distance.argmin(1)
     shift = (pairs.move[position] * sides).round().astype(np.int64)
-    return Matches(pairs.partner[position], distance[position], pairs.mirrored[position], shift)
+    return Matches(pairs.partner[position], distance[position], pairs.is_mirrored[position], shift)
 
 
 def variance(images: np.ndarray) -> np.ndarray:

@@ -173,7 +173,7 @@ def _describe_pair(
     sample: int, match: likeness.Matches, by_features: int, threshold: float
 ) -> MatchedPair:
     down, right = (int(x) for x in match.shift[sample])
-    changes = ["mirrored"] if match.mirrored[sample] else []
+    changes = ["mirrored"] if match.is_mirrored[sample] else []
     changes += [f"shifted by ({down}, {right})"] if down or right else []
     return MatchedPair(
         sample=sample,

@@ -72,8 +72,8 @@ def measure_distances(
             if len(fakes) == 1:
                 low, high = _single_set_interval(name, mean, real, fakes[0])
             elif name in SHARE_METRICS:  # a few equal shares have no variance, but are not exact
-                pooled = _single_set_interval(name, mean, real, np.concatenate(fakes))
-                low, high = max(min(low, pooled[0]), 0.0), min(max(high, pooled[1]), 1.0)
+                all_sets = _single_set_interval(name, mean, real, np.concatenate(fakes))
+                low, high = max(min(low, all_sets[0]), 0.0), min(max(high, all_sets[1]), 1.0)
             cautions = []
             words = frechet.sample_size_caution(min(len(real), size), real.shape[1])
             if name == "frechet" and words:

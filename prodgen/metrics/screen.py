@@ -52,7 +52,7 @@ class Screen:
         soft, small = likeness.soften(images), likeness.shrink(images, COARSE_SIDE)
         pairs = self._select_finalists(small, soft)
         max_root, side = np.sqrt(threshold * pairs.scale), min(soft.shape[1:3])
-        is_near, refined = np.ones(max_root.shape, bool), pairs
+        is_near, near_pairs = np.ones(max_root.shape, bool), pairs
         # Small images rule pairs out, unless they are as large as the images, and not softened.
         if side >= 2 * COARSE_SIDE:
             noise = NOISE_LEVELS * COARSE_SIDE / side
@@ -61,23 +61,23 @@ class Screen:
         # So do images of middle size.
         if side > MIDDLE_SIDE:
             middle = likeness.shrink(soft, MIDDLE_SIDE)
-            refined = likeness.refine_pairs(
+            near_pairs = likeness.refine_pairs(
                 pairs,
                 is_near,
                 middle,
                 lambda position: self._middle[pairs.partner[position]].astype(np.float32),
             )
             bound = BOUND_MARGIN * (max_root + _tangent_error(middle)[:, None])
-            is_near &= np.sqrt(refined.square) <= bound
-            refined = dataclasses.replace(refined, move=pairs.move)
+            is_near &= np.sqrt(near_pairs.square) <= bound
+            near_pairs = dataclasses.replace(near_pairs, move=pairs.move)
         # The pairs left are compared in full.
-        refined = likeness.refine_pairs(
-            refined,
+        near_pairs = likeness.refine_pairs(
+            near_pairs,
             is_near,
             soft,
             lambda position: likeness.soften(self._references[pairs.partner[position]]),
         )
-        return likeness.select_best(refined, images.shape[1:3])
+        return likeness.select_best(near_pairs, images.shape[1:3])
 
     def _select_finalists(self, small: np.ndarray, soft: np.ndarray) -> Pairs:
         """The pairs that are nearest when small; their scale is that of the softened images."""

@@ -65,8 +65,8 @@ def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: P
     Padding by at least the image's own size is as slow, so it is done beforehand.
     """
     if gradient.shape[-1] < min(x.shape[-1], MIN_WIDE_CHANNELS):
-        rotated = kernel_gradient(gradient, x, size, transpose_padding(size, padding))
-        return rotated[::-1, ::-1].swapaxes(2, 3)
+        flipped_gradient = kernel_gradient(gradient, x, size, transpose_padding(size, padding))
+        return flipped_gradient[::-1, ::-1].swapaxes(2, 3)
     rows_columns = explicit_padding(size, padding)
     if any(sum(pair) >= n for pair, n in zip(rows_columns, size, strict=True)):
         x = lax.optimization_barrier(jnp.pad(x, ((0, 0), *rows_columns, (0, 0))))
@@ -81,8 +81,8 @@ def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: P
 
 def input_gradient(gradient: Array, kernel: Array, padding: Padding) -> Array:
     """The gradient [B, H, W, I] to the input of `convolve`: a `convolve` by the rotated kernel."""
-    rotated = kernel[::-1, ::-1].swapaxes(2, 3)
-    return convolve(gradient, rotated, transpose_padding(kernel.shape[:2], padding))
+    flipped_gradient = kernel[::-1, ::-1].swapaxes(2, 3)
+    return convolve(gradient, flipped_gradient, transpose_padding(kernel.shape[:2], padding))
 
 
 def transpose_padding(size: tuple[int, int], padding: Padding) -> Padding:

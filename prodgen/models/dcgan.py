@@ -82,9 +82,9 @@ class Discriminator(nn.Module):
 def build(config: ConfigDict, spec: Spec) -> tuple[Generator, Discriminator]:
     """The two networks of a config."""
     model, resolutions = config.model, stage_resolutions(spec.resolution)
-    shared = {"condition": is_conditional(model, spec), "dtype": jnp.dtype(model.dtype)}
+    options = {"condition": is_conditional(model, spec), "dtype": jnp.dtype(model.dtype)}
     # The discriminator has half the generator's width, and no stage at the smallest resolution.
     generator_widths = stage_widths(model.width, model.max_width, len(resolutions))[::-1]
     widths = stage_widths(model.width // 2, model.max_width, len(resolutions) - 1)
-    generator = Generator(generator_widths, resolutions[-1], spec.channels, **shared)
-    return generator, Discriminator(widths, **shared)
+    generator = Generator(generator_widths, resolutions[-1], spec.channels, **options)
+    return generator, Discriminator(widths, **options)

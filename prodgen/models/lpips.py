@@ -164,8 +164,8 @@ def extract_features(params: Params, image: Array) -> list[Array]:
     (name,) = NETWORKS.keys() & params.keys()
     image = upsample_to_min_side(image)
     image = jnp.broadcast_to(image, (*image.shape[:3], 3))
-    scaled = (image - jnp.asarray(INPUT_SHIFT, image.dtype)) / jnp.asarray(INPUT_SCALE, image.dtype)
-    return NETWORKS[name](image.dtype).apply({"params": params[name]}, scaled)
+    inputs = (image - jnp.asarray(INPUT_SHIFT, image.dtype)) / jnp.asarray(INPUT_SCALE, image.dtype)
+    return NETWORKS[name](image.dtype).apply({"params": params[name]}, inputs)
 
 
 def upsample_to_min_side(image: Array) -> Array:

@@ -188,7 +188,7 @@ def build(config: ConfigDict, spec: Spec) -> tuple[Generator, Discriminator]:
     model = config.model
     # Listed from the smallest stage to the largest.
     sides = stage_resolutions(spec.resolution // 2 if model.half else spec.resolution)[::-1]
-    shared = {
+    options = {
         "widths": stage_widths(model.width, model.max_width, len(sides))[::-1],
         "blocks": tuple(model.blocks if side <= model.block_side else 0 for side in sides),
         "half": model.half,
@@ -196,5 +196,5 @@ def build(config: ConfigDict, spec: Spec) -> tuple[Generator, Discriminator]:
         "condition": is_conditional(model, spec),
         "dtype": jnp.dtype(model.dtype),
     }
-    generator = Generator(side=sides[0], channels=spec.channels, **shared)
-    return generator, Discriminator(**shared)
+    generator = Generator(side=sides[0], channels=spec.channels, **options)
+    return generator, Discriminator(**options)

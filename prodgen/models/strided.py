@@ -49,8 +49,8 @@ def merge_phases(parts: Phases, axis: int) -> tuple[Array, Padding]:
     for kernel, phase_padding in parts:
         # Zeros around a phase's taps, up to the padding of the widest phase.
         zeros = [
-            (whole[0] - own[0], whole[1] - own[1])
-            for whole, own in zip(padding, phase_padding, strict=True)
+            (total[0] - own[0], total[1] - own[1])
+            for total, own in zip(padding, phase_padding, strict=True)
         ]
         kernels.append(jnp.pad(kernel, (*zeros, (0, 0), (0, 0))))
     return jnp.concatenate(kernels, axis), padding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -40,8 +41,12 @@ class Cutout:
         return np.uint8(np.rint(blend))
 
 
+@functools.lru_cache(maxsize=2)
 def load_segmenter(name: str, model: str = "") -> Segmenter:
-    """A method by its name in registry.CUTOUTS; MissingInput where a package or file is missing."""
+    """A method by its name in registry.CUTOUTS, loaded once.
+
+    MissingInput where a package or a file is missing.
+    """
     return registry.resolve(registry.CUTOUTS, name, "cutout")(model)
 
 
@@ -54,26 +59,22 @@ def cut_out(image: np.ndarray, segmenter: Segmenter) -> Cutout:
     height, width = image.shape[:2]
     if min(height, width) < MIN_SIDE:
         raise RejectedItem(f"too small: {width} x {height} px, at least {MIN_SIDE} a side")
-    if image.shape[-1] == 4 and image[..., 3].min() < 255:
-        # The user has removed the background already.
-        quality = _require_product(MaskEstimate(image[..., 3] / np.float32(255)))
-        colour, alpha = (np.ascontiguousarray(part) for part in (image[..., :3], image[..., 3]))
-        return Cutout(colour, alpha, quality)
     rgb = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image[..., :3]
     rgb = np.ascontiguousarray(rgb)
     small = resize(rgb, limit_shape((height, width), SEARCH_SIDE))
-    estimate = _remove_dust(segmenter(small))
-    quality = _require_product(estimate)
-    refined_matte = matte.refine(rgb, small, estimate)
-    return Cutout(refined_matte.colour, refined_matte.alpha, quality)
-
-
-def _require_product(estimate: MaskEstimate) -> CutoutQuality:
-    """The quality of an estimate; RejectedItem where it has no product."""
+    # A photo with transparent pixels is cut out already.
+    is_transparent = image.shape[-1] == 4 and image[..., 3].min() < 255
+    if is_transparent:
+        estimate = MaskEstimate(image[..., 3] / np.float32(255))
+    else:
+        estimate = _remove_dust(segmenter(small))
     quality = cutout_quality.assess_mask(estimate)
     if quality.empty:
         raise RejectedItem(quality.failure)
-    return quality
+    if is_transparent:
+        return Cutout(rgb, np.ascontiguousarray(image[..., 3]), quality)
+    refined_matte = matte.refine(rgb, small, estimate)
+    return Cutout(refined_matte.colour, refined_matte.alpha, quality)
 
 
 def _remove_dust(estimate: MaskEstimate) -> MaskEstimate:

@@ -27,9 +27,16 @@ Segmenter = Callable[[np.ndarray], MaskEstimate]  # of an image uint8 [h, w, 3]
 
 
 def resize(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """float32 or uint8 [h, w(, 3)] at another size (rows, columns), bilinear with antialiasing."""
+    """float32 [h, w(, C)] or uint8 [h, w(, 3)] at another size (rows, columns).
+
+    Bilinear with antialiasing.
+    """
     if values.shape[:2] == tuple(shape):
         return values
+    # Pillow takes no float image of several channels: each is resized by itself.
+    if values.ndim == 3 and values.dtype == np.float32:
+        channels = np.moveaxis(values, -1, 0)
+        return np.stack([resize(np.ascontiguousarray(c), shape) for c in channels], axis=-1)
     image = Image.fromarray(values)
     return np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR))
 

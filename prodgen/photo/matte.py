@@ -126,26 +126,21 @@ def estimate_local_colour(image: np.ndarray, region: np.ndarray) -> LocalColour:
     # Colour, mean square, weight; zero outside the region.
     sums = np.concatenate([levels, mean_square, np.ones_like(mean_square)], axis=-1)
     sums *= region[..., None]
-    moments = _resize_channels(_pull_coarse_means(_average_pool(sums, CELL_SIDE)), image.shape[:2])
+    # Push: sums over larger and larger cells, down to a single one.
+    pyramid = [_average_pool(sums, CELL_SIDE)]
+    while max(pyramid[-1].shape[:2]) > 1:
+        pyramid.append(_average_pool(pyramid[-1], 2))
+    # Pull: from the coarsest level on, cells without enough of the region take the coarser mean.
+    means = pyramid[-1][..., :4] / np.maximum(pyramid[-1][..., 4:], 1e-6)
+    for level in reversed(pyramid[:-1]):
+        weight = level[..., 4:]
+        confidence = np.minimum(1, weight * 4)
+        coarse_means = resize(means, level.shape[:2])
+        means = confidence * (level[..., :4] / np.maximum(weight, 1e-6))
+        means += (1 - confidence) * coarse_means
+    moments = resize(means, image.shape[:2])
     variance = moments[..., 3] - np.square(moments[..., :3]).mean(axis=-1)
     return LocalColour(moments[..., :3], np.maximum(variance, 0))
-
-
-def _pull_coarse_means(sums: np.ndarray) -> np.ndarray:
-    """Means [h, w, 4] of weighted sums [h, w, 5]; empty cells take the next coarser level's."""
-    weight = sums[..., 4:]
-    means = sums[..., :4] / np.maximum(weight, 1e-6)
-    if max(sums.shape[:2]) == 1:
-        return means
-    coarse_means = _resize_channels(_pull_coarse_means(_average_pool(sums, 2)), sums.shape[:2])
-    confidence = np.minimum(1, weight * 4)
-    return confidence * means + (1 - confidence) * coarse_means
-
-
-def _resize_channels(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """float32 [h, w, C] at another size (rows, columns), each channel by itself."""
-    channels = np.moveaxis(values, -1, 0)
-    return np.stack([resize(np.ascontiguousarray(c), shape) for c in channels], axis=-1)
 
 
 def _average_pool(values: np.ndarray, factor: int) -> np.ndarray:

@@ -200,14 +200,14 @@ def _map_colours(
     # The deviation of a*, b* from the mean. In several colours it is the print, and stays. In one
     # it is a little more or less chroma, or JPEG's blocks: it turns with the hue, and shrinks with
     # the chroma.
-    deviation = before[:, 1:] - old_tint
+    tint_offset = before[:, 1:] - old_tint
     old_hue, new_hue = complex(*source.tint), complex(*aim[1:])
     if source.is_single and abs(old_hue) >= MIN_HUE_CHROMA:
         factor = new_hue / old_hue
         factor *= np.clip(abs(factor), 0.25, 1) / max(abs(factor), 1e-9)
-        product = (deviation[:, 0] + 1j * deviation[:, 1]) * factor
-        deviation = np.stack([product.real, product.imag], axis=1)
-    after = np.concatenate([lightness[:, None], deviation + new_tint], axis=1)
+        product = (tint_offset[:, 0] + 1j * tint_offset[:, 1]) * factor
+        tint_offset = np.stack([product.real, product.imag], axis=1)
+    after = np.concatenate([lightness[:, None], tint_offset + new_tint], axis=1)
     light = _clip_to_gamut(before + strength * (after - before))
     return 255 * colorimetry.linear_to_srgb(light)
 

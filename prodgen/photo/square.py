@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 
-from prodgen.photo.background_removal import Cutout
 from prodgen.photo.morphology import bounding_box
 
 FILL_FRACTION = 0.86  # of the square's side: the middle of what marketplaces require
@@ -38,15 +37,6 @@ class Square:
     def paste_back(self, values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
         """Values [side, side(, C)] at their place in a photo of `shape`, zeros outside."""
         return _translate(values, shape, -self.row_offset, -self.column_offset)
-
-
-def centre_cutout(cutout: Cutout, fill: float = FILL_FRACTION) -> Cutout:
-    """The product's box in the middle of a transparent square whose side it fills to `fill`.
-
-    Pixels are moved, never resampled. `quality` stays that of the photo.
-    """
-    square = Square.around(cutout.alpha, fill)
-    return Cutout(square.crop(cutout.colour), square.crop(cutout.alpha), cutout.quality)
 
 
 def _translate(values: np.ndarray, shape: tuple[int, int], dy: int, dx: int) -> np.ndarray:

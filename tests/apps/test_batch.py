@@ -35,15 +35,15 @@ wood,,shop/mug.png,,,,,wood.png,background,,,,
 
 
 @pytest.fixture(scope="module")
-def run(turned_run):
-    return turned_run
+def run(azimuth_run):
+    return azimuth_run
 
 
 @pytest.fixture
-def shop(turned, tmp_path, monkeypatch):
+def shop(azimuth_store, tmp_path, monkeypatch):
     """A folder with a table and the images that it names."""
-    monkeypatch.setattr(Model, "store", lambda self: turned)
-    picture = turned.fetch(turned.ids("test")[:1])["image"][0]
+    monkeypatch.setattr(Model, "store", lambda self: azimuth_store)
+    picture = azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"][0]
     Image.fromarray(picture).save(tmp_path / "photo.png")
     (tmp_path / "shop").mkdir()
     Image.fromarray(make_disc_photo(72, 96)).save(tmp_path / "shop" / "mug.png")
@@ -151,8 +151,8 @@ def test_only_a_changed_row_is_computed_again(run, shop):
     assert (shop / "out" / "b_000.png").stat().st_mtime_ns == times
 
 
-def test_copies_of_training_images_are_refused(run, shop, turned, monkeypatch):
-    copy = turned.fetch(turned.ids("train")[:1])["image"][0]
+def test_copies_of_training_images_are_refused(run, shop, azimuth_store, monkeypatch):
+    copy = azimuth_store.fetch(azimuth_store.ids("train")[:1])["image"][0]
     decode = Model.decode
 
     def decode_with_a_copy(self, z, conditions=None):
@@ -371,10 +371,10 @@ def parse_cells(shop, conditions, **cells):
     )
 
 
-def test_a_product_is_composed_on_the_background_of_its_row(turned, shop):
-    picture = turned.fetch(turned.ids("test")[:1])["image"][0]
+def test_a_product_is_composed_on_the_background_of_its_row(azimuth_store, shop):
+    picture = azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"][0]
     large = np.repeat(np.repeat(picture, 4, 0), 4, 1)
-    conditions = Conditions.from_store(turned)
+    conditions = Conditions.from_store(azimuth_store)
     for ground, rgb in (("#203a5f", (0x20, 0x3A, 0x5F)), ("wood.png", (120, 80, 40))):
         finished_image = batch_rows.finish_image(
             large, parse_cells(shop, conditions, background=ground), shop

@@ -24,13 +24,13 @@ def disc(rgb=(200, 40, 40)):
 
 
 @pytest.fixture(scope="module")
-def run(turned_run):
-    return turned_run
+def run(azimuth_run):
+    return azimuth_run
 
 
 @pytest.fixture
-def shop(turned, tmp_path, monkeypatch):
-    monkeypatch.setattr(Model, "store", lambda self: turned)
+def shop(azimuth_store, tmp_path, monkeypatch):
+    monkeypatch.setattr(Model, "store", lambda self: azimuth_store)
     folder = tmp_path / "photos"
     folder.mkdir()
     Image.fromarray(disc()).save(folder / "a.png")
@@ -64,9 +64,9 @@ def test_a_background_is_replaced_without_a_run(shop):
 
 def test_opaque_pixels_are_unchanged_on_any_background():
     photo = make_disc_photo(72, 96)
-    shot = photo_edits.ProductPhoto.from_image(photo, background_removal.load_segmenter("plain"))
-    edited_photo = photo_edits.replace_background(shot, np.zeros_like(photo), 0.4)
-    whole = shot.cutout.alpha == 255
+    product = photo_edits.ProductPhoto.from_image(photo, background_removal.load_segmenter("plain"))
+    edited_photo = photo_edits.replace_background(product, np.zeros_like(photo), 0.4)
+    whole = product.cutout.alpha == 255
     np.testing.assert_array_equal(edited_photo.image[whole], photo[whole])
     assert edited_photo.metrics == {"outside_largest": 0, "outside_mean": 0}
 
@@ -160,10 +160,12 @@ def test_nothing_to_edit_is_an_error(shop):
 
 
 def test_a_shot_has_a_cut_out_and_a_square_around_it():
-    shot = photo_edits.ProductPhoto.from_image(disc(), background_removal.load_segmenter("plain"))
-    assert shot.square.side in {round(n / 0.86) for n in (63, 64, 65)}
-    assert shot.cutout.alpha[48, 48] == 255 and shot.cutout.alpha[2, 2] == 0
-    np.testing.assert_array_equal(shot.photo, disc())
+    product = photo_edits.ProductPhoto.from_image(
+        disc(), background_removal.load_segmenter("plain")
+    )
+    assert product.square.side in {round(n / 0.86) for n in (63, 64, 65)}
+    assert product.cutout.alpha[48, 48] == 255 and product.cutout.alpha[2, 2] == 0
+    np.testing.assert_array_equal(product.photo, disc())
 
 
 def test_the_sheet_of_many_photos_has_rows_of_eight():

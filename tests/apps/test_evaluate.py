@@ -23,7 +23,7 @@ def store_and_data(tmp_path_factory):
     data = tiny(data__test=0.2).data
     with data.unlocked():
         data.cache_dir = str(tmp_path_factory.mktemp("cache"))
-    return prepare.prepare(Squares(400), data), data
+    return prepare.open_or_prepare(data, source=Squares(400)), data
 
 
 @pytest.fixture(scope="module")

@@ -52,8 +52,10 @@ def shop(tmp_path_factory):
     path = tmp_path_factory.mktemp("shop") / "pictures"
     save(path / "good.png", packshot(1000, 450))
     save(path / "small.png", packshot(200, 90))
-    upscaled = Image.fromarray(packshot(250, 112)).resize((1000, 1000), Image.Resampling.BICUBIC)
-    save(path / "upscaled.png", np.asarray(upscaled))
+    enlarged_image = Image.fromarray(packshot(250, 112)).resize(
+        (1000, 1000), Image.Resampling.BICUBIC
+    )
+    save(path / "upscaled.png", np.asarray(enlarged_image))
     clear = np.uint8(np.rint(disc(1000, 450) * 255))
     save(path / "clear.png", np.dstack([packshot(1000, 450), clear]))
     save(path / "aside.jpg", packshot(1200, 450, right=-140), quality=95)

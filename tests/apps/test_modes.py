@@ -16,8 +16,8 @@ from tests.modes import load_once, run_mode
 
 
 @pytest.fixture(scope="module")
-def run(turned_run):
-    return turned_run
+def run(azimuth_run):
+    return azimuth_run
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,9 @@ def test_the_manifest_keeps_other_files_of_the_folder(run, tmp_path):
      pytest.param("sweep", {"n": 2, "attributes": {"colour": "*"}}, marks=pytest.mark.slow),
      pytest.param("reconstruct", {"n": 2}, marks=pytest.mark.slow)],
 )  # fmt: skip
-def test_every_png_states_that_it_is_generated(run, turned, tmp_path, mode, options):
+def test_every_png_states_that_it_is_generated(run, azimuth_store, tmp_path, mode, options):
     if mode == "reconstruct":
-        image = turned.fetch(turned.ids("test")[:1])["image"][0]
+        image = azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"][0]
         Image.fromarray(image).save(tmp_path / "mine.png")
         options = options | {"input": str(tmp_path / "mine.png")}
 
@@ -141,9 +141,9 @@ def test_a_traversal_begins_with_the_most_active_latent(run, model, tmp_path):
     assert entry["latents"][0] == int(np.argmax(activity))
 
 
-def test_the_users_images_are_reconstructed(run, turned, tmp_path):
+def test_the_users_images_are_reconstructed(run, azimuth_store, tmp_path):
     (tmp_path / "mine").mkdir()
-    for i, picture in enumerate(turned.fetch(turned.ids("test")[:3])["image"]):
+    for i, picture in enumerate(azimuth_store.fetch(azimuth_store.ids("test")[:3])["image"]):
         Image.fromarray(picture).resize((40, 30)).save(tmp_path / "mine" / f"{i}.jpg")
     files = run_mode_on(run, tmp_path / "r.png", "reconstruct", input=str(tmp_path / "mine"))
     entry = json.loads(files[-1].read_text())["files"]["r.png"]
@@ -151,8 +151,8 @@ def test_the_users_images_are_reconstructed(run, turned, tmp_path):
     assert all(5 < p["psnr"] < 60 for p in entry["pictures"])
 
 
-def test_a_model_encodes_decodes_and_samples(model, turned):
-    pictures = turned.fetch(turned.ids("test"))
+def test_a_model_encodes_decodes_and_samples(model, azimuth_store):
+    pictures = azimuth_store.fetch(azimuth_store.ids("test"))
     z = model.encode(pictures["image"], pictures)
     assert z.shape == (len(pictures["image"]), 4) and z.dtype == np.float32
     back = model.reconstruct(pictures["image"], pictures)

@@ -23,14 +23,14 @@ from tests.tiny_gan import start, tiny_gan
 
 
 @pytest.fixture(scope="module")
-def run(turned_run):
-    return turned_run
+def run(azimuth_run):
+    return azimuth_run
 
 
 @pytest.fixture(autouse=True)
-def own_pictures(turned, monkeypatch):
+def own_pictures(azimuth_store, monkeypatch):
     """The source of the tests cannot be built from a config."""
-    monkeypatch.setattr(Model, "store", lambda self: turned)
+    monkeypatch.setattr(Model, "store", lambda self: azimuth_store)
 
 
 def run_mode_on(run, out, mode, **options):
@@ -42,9 +42,9 @@ def silent(text):
 
 
 @pytest.fixture(scope="module")
-def inverter(run, turned):
+def inverter(run, azimuth_store):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Model, "store", lambda self: turned)
+        patch.setattr(Model, "store", lambda self: azimuth_store)
         model = load_once(run, "best", (run / "config.json").read_bytes())
         yield model.open_inverter(silent, 4)
 
@@ -55,7 +55,7 @@ def test_inversion_writes_a_table_and_the_latents(run, tmp_path):
     rows = list(csv.DictReader(io.StringIO(table)))
     assert len(rows) == 5 and len(files) == 3
     assert all(float(row["psnr"]) > 5 for row in rows)
-    assert {row["within_reach"] for row in rows} <= {"True", "False"}
+    assert {row["in_distribution"] for row in rows} <= {"True", "False"}
     entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
     model, entry = prodgen.load(run), entries["invert.png"]["pictures"][0]
     assert entry["name"] == rows[0]["file"] and len(entry["latent"]) == 4
@@ -63,8 +63,8 @@ def test_inversion_writes_a_table_and_the_latents(run, tmp_path):
     assert model.decode(np.float32([entry["latent"]])).shape == (1, 16, 16, 3)
 
 
-def test_an_inversion_does_not_depend_on_the_rest_of_the_batch(inverter, turned):
-    pictures = turned.fetch(turned.ids("test"))["image"]
+def test_an_inversion_does_not_depend_on_the_rest_of_the_batch(inverter, azimuth_store):
+    pictures = azimuth_store.fetch(azimuth_store.ids("test"))["image"]
     together, two, alone = (inverter(pictures[:n]) for n in (len(pictures), 2, 1))
     np.testing.assert_array_equal(together.z[:2], two.z)
     np.testing.assert_allclose(together.z[:1], alone.z, atol=1e-5)  # a program of its own
@@ -75,7 +75,7 @@ def test_an_inversion_does_not_depend_on_the_rest_of_the_batch(inverter, turned)
 
 @pytest.mark.parametrize(("label", "is_known", "starts"), [(1, 0, 2), (-1, 1, 2), (-1, 0, 1)])
 def test_a_descent_starts_from_predicted_and_from_unknown_conditions(
-    inverter, turned, monkeypatch, label, is_known, starts
+    inverter, azimuth_store, monkeypatch, label, is_known, starts
 ):
     def read(pictures):
         conditions = inverter.model.unknown(len(pictures))
@@ -89,7 +89,7 @@ def test_a_descent_starts_from_predicted_and_from_unknown_conditions(
     initial_conditions = []
     monkeypatch.setattr(inverter, "read_conditions", read)
     monkeypatch.setattr(inverter, "initial_latents", latents)
-    picture = turned.fetch(turned.ids("test")[:1])["image"]
+    picture = azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"]
     inverter(picture)
     assert len(initial_conditions) == starts and initial_conditions[0]["label"][0] == label
     assert (initial_conditions[-1]["label"] < 0).all() and not initial_conditions[-1]["known"].any()
@@ -97,13 +97,13 @@ def test_a_descent_starts_from_predicted_and_from_unknown_conditions(
     assert len(initial_conditions) == starts + 1  # given conditions have no alternative
 
 
-def test_products_unlike_the_runs_own_are_out_of_distribution(inverter, turned):
+def test_products_unlike_the_runs_own_are_out_of_distribution(inverter, azimuth_store):
     noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
-    own = turned.fetch(turned.ids("validation")[:2])["image"]
+    own = azimuth_store.fetch(azimuth_store.ids("validation")[:2])["image"]
     rows_of_table = inversion_calibration.measure_inversions(
         inverter, inverter(np.concatenate([noise, own]))
     )
-    assert [row["within_reach"] for row in rows_of_table] == [False, False, True, True]
+    assert [row["in_distribution"] for row in rows_of_table] == [False, False, True, True]
     assert rows_of_table[0]["perceptual"] > rows_of_table[2]["perceptual"]
 
 
@@ -137,16 +137,18 @@ def test_identity_counts_the_products_that_are_nearer():
     )
 
 
-def test_a_family_without_an_encoder_trains_a_latent_regressor(turned, tmp_path, monkeypatch):
+def test_a_family_without_an_encoder_trains_a_latent_regressor(
+    azimuth_store, tmp_path, monkeypatch
+):
     path = tmp_path / "gan"
     config = tiny_gan()
     with config.unlocked():
-        config.data.cache_dir = str(turned.path.parent)
-    state = start(config, turned.spec)
+        config.data.cache_dir = str(azimuth_store.path.parent)
+    state = start(config, azimuth_store.spec)
     wave = lambda leaf: leaf + 0.1 * np.sin(np.arange(leaf.size)).reshape(leaf.shape)  # noqa: E731
     g = state.nets["g"]
     state = state.replace(nets=state.nets | {"g": g.replace(ema=jax.tree.map(wave, g.ema))})
-    write_run(path, turned, config, state, 1)
+    write_run(path, azimuth_store, config, state, 1)
     monkeypatch.setattr(initialisation, "NUM_STEPS", 8)
     model, messages = prodgen.load(path), []
     inverter = Inverter(
@@ -188,8 +190,8 @@ def test_variations_too_small_for_a_mark_are_not_made(run, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("keep", [(), ("category", "shape", "colour")])
-def test_variations_differ_and_keep_the_given_properties(inverter, turned, keep):
-    inversion = inverter(turned.fetch(turned.ids("test")[:1])["image"])
+def test_variations_differ_and_keep_the_given_properties(inverter, azimuth_store, keep):
+    inversion = inverter(azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"])
     z, conditions = inversion.z[0], {name: rows[:1] for name, rows in inversion.conditions.items()}
     result = variations.vary(inverter, z, conditions, 4, 0.7, keep)
     assert len({picture.tobytes() for picture in result.images}) == 4
@@ -204,9 +206,9 @@ def test_variations_differ_and_keep_the_given_properties(inverter, turned, keep)
         )
 
 
-def test_the_guard_detects_copies_except_of_the_users_own_image(inverter, turned):
+def test_the_guard_detects_copies_except_of_the_users_own_image(inverter, azimuth_store):
     guard = Guard(inverter.model)
-    training_images = turned.fetch(turned.ids("train")[:3])["image"]
+    training_images = azimuth_store.fetch(azimuth_store.ids("train")[:3])["image"]
     noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), np.uint8)
     matches = guard(np.concatenate([training_images[:1, :, ::-1], training_images[1:], noise]))
     np.testing.assert_array_equal(matches.is_copy, [True, True, True, False, False])
@@ -215,19 +217,19 @@ def test_the_guard_detects_copies_except_of_the_users_own_image(inverter, turned
     assert own.is_copy[0] and not own.is_copy[1]
 
 
-def test_the_copy_threshold_is_computed_once(inverter, turned, monkeypatch):
+def test_the_copy_threshold_is_computed_once(inverter, azimuth_store, monkeypatch):
     threshold, calls = Guard(inverter.model).threshold, []
     monkeypatch.setattr(
         memorisation, "copy_threshold", lambda distance: (calls.append(1) or threshold, 0.0)
     )
     assert Guard(inverter.model).threshold == threshold and not calls
-    for file in (turned.path.parent / "lines").iterdir():
+    for file in (azimuth_store.path.parent / "lines").iterdir():
         file.write_bytes(file.read_bytes() + b"0")
     assert Guard(inverter.model).threshold == threshold and calls
 
 
-def test_refused_variations_are_never_returned(inverter, turned):
-    inversion = inverter(turned.fetch(turned.ids("test")[:1])["image"])
+def test_refused_variations_are_never_returned(inverter, azimuth_store):
+    inversion = inverter(azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"])
     z, conditions = inversion.z[0], {name: rows[:1] for name, rows in inversion.conditions.items()}
     free = variations.vary(inverter, z, conditions, 3, 0.7)
     first = free.images[0].tobytes()
@@ -280,10 +282,10 @@ def test_a_run_without_an_azimuth_names_its_attributes():
         viewpoints.camera_attributes(Spec(16, 3, (), Squares().schema()))
 
 
-def test_a_model_varies_and_turns_a_photo(run, turned, tmp_path):
+def test_a_model_varies_and_turns_a_photo(run, azimuth_store, tmp_path):
     model = prodgen.load(run)
     model.inverter.steps = 3
-    picture = turned.fetch(turned.ids("test")[:1])["image"][0]
+    picture = azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"][0]
     Image.fromarray(picture).save(tmp_path / "photo.png")
     np.testing.assert_array_equal(model.read(tmp_path / "photo.png"), picture)
     same = model.vary(picture, 2, strength=0.0)

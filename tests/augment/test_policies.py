@@ -190,9 +190,9 @@ def test_product_erases_with_half_the_probability():
     """A square in the middle, where the box covers it whole: gone below p / 2, there above."""
     image = jnp.zeros((1, 16, 16, 1)).at[:, 4:12, 4:12].set(1.0)
     uniforms = uniforms_for(PRODUCT, 11, 1).at[:, 12:14].set(0.5)
-    for number, gone in ((0.2, True), (0.3, False)):
+    for number, is_erased in ((0.2, True), (0.3, False)):
         result = apply(PRODUCT, image, uniforms.at[:, 11].set(number), 0.5, np.zeros(1, np.float32))
-        assert (float(result.sum()) == 0) == gone
+        assert (float(result.sum()) == 0) == is_erased
 
 
 @BOTH

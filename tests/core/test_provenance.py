@@ -12,16 +12,16 @@ from prodgen.core import pixels, provenance
 PICTURE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 
 
-@pytest.mark.parametrize("done", provenance.DIGITAL_SOURCE_TYPES)
-def test_a_file_says_whether_a_model_had_a_part_in_it(tmp_path, done):
+@pytest.mark.parametrize("source", provenance.DIGITAL_SOURCE_TYPES)
+def test_a_file_says_whether_a_model_had_a_part_in_it(tmp_path, source):
     path = tmp_path / "a.png"
     path.write_bytes(
-        pixels.encode_png(PICTURE, provenance.build_png_text(done, "run 1a2b, step 3, seed 4"))
+        pixels.encode_png(PICTURE, provenance.build_png_text(source, "run 1a2b, step 3, seed 4"))
     )
     with Image.open(path) as image:
-        assert image.text["prodgen"] == f"{done}; run 1a2b, step 3, seed 4"
+        assert image.text["prodgen"] == f"{source}; run 1a2b, step 3, seed 4"
         assert image.text["Software"] == "prodgen"
-        kind = provenance.DIGITAL_SOURCE_TYPES[done]
+        kind = provenance.DIGITAL_SOURCE_TYPES[source]
         if kind:  # as programs that know XMP read it
             (description,) = ElementTree.fromstring(image.info["xmp"].strip())[0]
             source_type = description.get(

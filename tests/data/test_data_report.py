@@ -45,7 +45,7 @@ def shop(fill, draw, tmp_path):
 
 
 def prepare_report(data, source):
-    store = prepare.prepare(source, data)
+    store = prepare.open_or_prepare(data, source=source)
     page = PageParser()
     page.feed((store.path / "data_report.html").read_text())
     return store, json.loads((store.path / "data_report.json").read_text()), page

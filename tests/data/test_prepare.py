@@ -73,7 +73,7 @@ def test_a_store_holds_each_image_fitted(data, draw, tmp_path):
     images = [draw(n, side=20 + n) for n in range(30)]
     source = make_source(images)
     source.items[7] = Item("bad", RejectedItem("broken: for the test"))
-    store = prepare.prepare(source, data)
+    store = prepare.open_or_prepare(data, source=source)
     assert store.size == 29 and store.counts["refused"] == 1
     expected_images = [fit.fit_image(image, 16).pixels for n, image in enumerate(images) if n != 7]
     np.testing.assert_array_equal(store.fetch(np.arange(29))["image"], expected_images)
@@ -81,14 +81,14 @@ def test_a_store_holds_each_image_fitted(data, draw, tmp_path):
     assert sum(store.counts[name] for name in ("train", "validation", "test")) == 29
     assert min(len(store.ids(name)) for name in ("train", "validation", "test")) >= 1
     np.testing.assert_array_equal(store.background, (255, 255, 255))
-    prepare.prepare(source, data, workdir=tmp_path)
+    store.copy_report(tmp_path)
     assert "broken: for the test" in (tmp_path / "data_report.html").read_text()
-    assert prepare.prepare(source, data).path == store.path
+    assert prepare.open_or_prepare(data, source=source).path == store.path
 
 
 def test_exact_copies_share_a_split(data):
     images = make_noise(60)
-    store = prepare.prepare(make_source(images + images[:30]), data)
+    store = prepare.open_or_prepare(data, source=make_source(images + images[:30]))
     np.testing.assert_array_equal(store.split[60:], store.split[:30])
     np.testing.assert_array_equal(store.hash[60:], store.hash[:30])
 
@@ -97,7 +97,7 @@ def test_left_out_images_are_not_stored(data):
     images = make_noise(30)
     items = [Item(f"a{n}", image, split="train") for n, image in enumerate(images[:24])]
     items += [Item(f"b{n}", image, split="test") for n, image in enumerate(images[20:])]
-    store = prepare.prepare(ListSource(items), data)
+    store = prepare.open_or_prepare(data, source=ListSource(items))
     assert store.counts["test"] == 10 and store.counts["left_out"] == 4
     assert store.size == 30
     assert not {"a20", "a21", "a22", "a23"} & set(store.names(np.arange(30)))
@@ -106,18 +106,22 @@ def test_left_out_images_are_not_stored(data):
 
 def test_the_number_of_channels_follows_the_images_or_the_config(data):
     grey_images = [image[..., :1] for image in make_noise(12)]
-    assert prepare.prepare(make_source(grey_images), data).spec.channels == 1
-    mixed_store = prepare.prepare(make_source(grey_images + make_noise(1, seed=5)), data)
+    assert prepare.open_or_prepare(data, source=make_source(grey_images)).spec.channels == 1
+    mixed_store = prepare.open_or_prepare(
+        data, source=make_source(grey_images + make_noise(1, seed=5))
+    )
     assert mixed_store.spec.channels == 3
     np.testing.assert_array_equal(mixed_store.fetch([3])["image"][0], grey_images[3].repeat(3, 2))
     data.channels = 1
     colour_images = make_noise(12, seed=5)
-    grey_store = prepare.prepare(make_source(colour_images), data)
+    grey_store = prepare.open_or_prepare(data, source=make_source(colour_images))
     np.testing.assert_array_equal(
         grey_store.fetch([3])["image"][0], fit.set_channels(colour_images[3], 1)
     )
     data.channels = 3
-    assert prepare.prepare(make_source(grey_images), data).fetch([0])["image"].shape == (
+    assert prepare.open_or_prepare(data, source=make_source(grey_images)).fetch([0])[
+        "image"
+    ].shape == (
         1,
         16,
         16,
@@ -126,9 +130,9 @@ def test_the_number_of_channels_follows_the_images_or_the_config(data):
 
 
 def test_masks_only_where_there_is_alpha(data):
-    assert prepare.prepare(make_source(make_noise(12)), data).masks([0]) is None
+    assert prepare.open_or_prepare(data, source=make_source(make_noise(12))).masks([0]) is None
     transparent_image = np.zeros((16, 16, 4), np.uint8)
-    store = prepare.prepare(make_source([*make_noise(12), transparent_image]), data)
+    store = prepare.open_or_prepare(data, source=make_source([*make_noise(12), transparent_image]))
     assert store.masks([12, 0])[0].max() == 0 and store.masks([12, 0])[1].min() == 255
 
 
@@ -142,7 +146,7 @@ def test_numbers_are_standardised_on_the_training_split(data):
         item.category = None if n == 4 else ("bag", "shoe")[n % 2]
         item.attributes = {"height": n * 2.0, "same": 7.0, "hue": 90.0, "material": "wood"}
     source.items[3].attributes = {"height": None, "material": "glass", "same": "much"}
-    store = prepare.prepare(source, data)
+    store = prepare.open_or_prepare(data, source=source)
     height, same, *_ = store.spec.attributes
     train = store.ids("train")
     rows = store.fetch(train[train != 3])
@@ -158,16 +162,16 @@ def test_numbers_are_standardised_on_the_training_split(data):
 
 def test_too_few_images_are_bad_data_with_counts_and_reasons(data):
     with pytest.raises(BadData, match="0 usable images of 0"):
-        prepare.prepare(make_source([]), data)
+        prepare.open_or_prepare(data, source=make_source([]))
     bad = [
         Item("x.png", RejectedItem("truncated: early")),
         Item("y.png", RejectedItem("broken: late")),
     ]
     with pytest.raises(BadData, match="0 usable images of 2.*1 truncated.*'x.png': truncated"):
-        prepare.prepare(ListSource(bad), data)
+        prepare.open_or_prepare(data, source=ListSource(bad))
     with pytest.raises(BadData, match="1 usable images of 1, at least 2"):
-        prepare.prepare(make_source(make_noise(1)), data)
-    assert prepare.prepare(make_source(make_noise(2)), data).counts["train"] == 2
+        prepare.open_or_prepare(data, source=make_source(make_noise(1)))
+    assert prepare.open_or_prepare(data, source=make_source(make_noise(2))).counts["train"] == 2
 
 
 def test_the_key_depends_on_options_and_content(data):
@@ -187,12 +191,12 @@ def test_a_cache_that_cannot_be_written_is_a_storage_error(data, tmp_path):
     (tmp_path / "file").touch()
     data.cache_dir = str(tmp_path / "file")
     with pytest.raises(StorageError, match="config.data.cache_dir|cannot be prepared"):
-        prepare.prepare(make_source(make_noise(12)), data)
+        prepare.open_or_prepare(data, source=make_source(make_noise(12)))
 
 
 def test_progress_is_reported(data):
     lines = []
-    prepare.prepare(make_source(make_noise(12)), data, lines.append)
+    prepare.open_or_prepare(data, lines.append, make_source(make_noise(12)))
     assert any("12/12 images" in text for text in lines)
 
 
@@ -208,9 +212,9 @@ def make_folder(fill, tmp_path, count=150):
 
 def test_the_number_of_workers_changes_no_byte(data, fill, tmp_path):
     source = make_folder(fill, tmp_path)
-    alone = prepare.prepare(source, data)
+    alone = prepare.open_or_prepare(data, source=source)
     data.workers, data.cache_dir = 2, str(tmp_path / "other")
-    pair = prepare.prepare(source, data)
+    pair = prepare.open_or_prepare(data, source=source)
     assert read_files(alone.path) == read_files(pair.path)
     assert alone.spec.classes == ("bags", "shoes") and alone.counts["refused"] == 1
 
@@ -235,7 +239,7 @@ def test_an_image_that_kills_its_process_is_refused(data, monkeypatch):
         chunks.Job(0, 66, path / "chunk-0.npz"), chunks.Job(66, 72, path / "chunk-1.npz"),
         chunks.Job(72, 80, path / "chunk-2.npz"),
     ])  # fmt: skip
-    store = prepare.prepare(source, data)
+    store = prepare.open_or_prepare(data, source=source)
     assert store.size == 79 and store.counts["refused"] == 1
     assert "the decoder crashed" in (store.path / "data_report.json").read_text()
 

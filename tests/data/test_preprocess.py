@@ -34,7 +34,9 @@ def shop(data, tmp_path):
 
 def test_a_packshot_is_centred_on_the_requested_background():
     for background in ((255, 255, 255), (240, 230, 220), (128,)):
-        packshot = preprocess.make_packshot(scene(right=35), 64, "plain", background=background)
+        packshot = preprocess.prepare_photo(
+            scene(right=35), preprocess.FitOptions(64, cutout="plain"), background
+        )
         pixels = np.broadcast_to(packshot.image.pixels, (64, 64, 3))
         rgb = np.broadcast_to(background, 3)
         np.testing.assert_array_equal(pixels[0, 0], rgb)
@@ -58,7 +60,10 @@ def test_a_photo_with_an_unsure_cutout_is_refused():
     rng = np.random.default_rng(0)
     clutter = np.kron(rng.integers(0, 255, (10, 10, 3)), np.ones((16, 16, 1)))
     with pytest.raises(RejectedItem, match="^unsure: "):
-        preprocess.make_packshot(photo(cloth(160, (9, 9, 9)), disc(160, 40), clutter), 32, "plain")
+        preprocess.prepare_photo(
+            photo(cloth(160, (9, 9, 9)), disc(160, 40), clutter),
+            preprocess.FitOptions(32, cutout="plain"),
+        )
 
 
 def test_phone_photos_give_packshots_and_a_report(shop):

@@ -20,7 +20,7 @@ def store(data, fill, tmp_path, monkeypatch):
     monkeypatch.setattr(prepare, "SHARD_BYTES", 7 * 16 * 16 * 3 + 5)
     for number, name in enumerate(("bags", "shoes")):
         fill(tmp_path / "shop" / name, 15, start=100 * number)
-    return prepare.prepare(folder.Folder(tmp_path / "shop", 10**7), data)
+    return prepare.open_or_prepare(data, source=folder.Folder(tmp_path / "shop", 10**7))
 
 
 def test_rows_are_fetched_in_any_order_with_repeats(store):

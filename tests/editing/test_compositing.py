@@ -37,8 +37,8 @@ def test_generated_pixels_replace_a_region_and_nothing_else():
     photo, _, square = make_scene()
     region = np.zeros((60, 80), np.float32)
     region[25:50, 35:60] = 1
-    generated = np.full((16, 16, 3), 250, np.uint8)
-    composite = compositing.replace_region(photo, region, square, generated)
+    sample = np.full((16, 16, 3), 250, np.uint8)
+    composite = compositing.replace_region(photo, region, square, sample)
     np.testing.assert_array_equal(composite.image[region == 0], photo[region == 0])
     assert (composite.image[30:45, 40:55] == 250).all()
     assert (composite.mask[region == 0] == 0).all()

@@ -42,11 +42,11 @@ def test_a_colour_is_set_by_its_nearest_name():
     after = condition_edits.set_colour(unknown_conditions(1), SPEC, (255, 0, 0), swatches)
     assert SPEC.attributes[0].decode(after["attributes"][0, :2]) == "red"
     nearer = swatches | {"crimson": (255, 0, 0)}  # which the run does not know
-    edited = condition_edits.set_colour(unknown_conditions(1), SPEC, (255, 0, 0), nearer)
-    assert edited["known"].any()
-    for spec, named in ((Spec(16, 3), swatches), (SPEC, {"crimson": (255, 0, 0)})):
+    conditions = condition_edits.set_colour(unknown_conditions(1), SPEC, (255, 0, 0), nearer)
+    assert conditions["known"].any()
+    for spec, colours in ((Spec(16, 3), swatches), (SPEC, {"crimson": (255, 0, 0)})):
         with pytest.raises(UsageError, match="trained without colours"):
-            condition_edits.set_colour(unknown_conditions(1, spec), spec, (255, 0, 0), named)
+            condition_edits.set_colour(unknown_conditions(1, spec), spec, (255, 0, 0), colours)
 
 
 @pytest.mark.parametrize(("mean", "std", "factor"), [(120.0, 60.0, 1), (0.5, 0.2, 255)])

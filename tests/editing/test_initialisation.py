@@ -32,5 +32,5 @@ def test_columns_of_numbers_and_angles_are_free():
 def test_angles_return_to_the_circle_and_unknown_ones_stay_zero():
     attributes = np.float32([[0, 1, 2, 3, 4], [0, 1, 2, 0.3, 0.4]])
     known = np.array([[True] * 5, [True] * 3 + [False] * 2])
-    normalised = initialisation.normalise_angles(attributes, known, SPEC)
-    np.testing.assert_allclose(normalised, [[0, 1, 2, 0.6, 0.8], [0, 1, 2, 0, 0]], atol=1e-6)
+    unit_attributes = initialisation.normalise_angles(attributes, known, SPEC)
+    np.testing.assert_allclose(unit_attributes, [[0, 1, 2, 0.6, 0.8], [0, 1, 2, 0, 0]], atol=1e-6)

@@ -52,11 +52,11 @@ def test_more_samples_than_unconditional_candidates_can_be_drawn(maker, red_rows
 
 def test_red_products_bought_give_more_red_and_returned_ones_less(maker, red_rows):
     usual = np.mean(maker.unconditional.conditions["attributes"][:, 1])
-    bought = maker(red_rows, np.ones(12), 24, exploration=0.0, min_diversity=0.0)
-    returned = maker(red_rows, -np.ones(12), 24, exploration=0.0, min_diversity=0.0)
-    assert red_share(bought) > usual + 0.25 and red_share(returned) < usual - 0.25
+    after_purchases = maker(red_rows, np.ones(12), 24, exploration=0.0, min_diversity=0.0)
+    after_returns = maker(red_rows, -np.ones(12), 24, exploration=0.0, min_diversity=0.0)
+    assert red_share(after_purchases) > usual + 0.25 and red_share(after_returns) < usual - 0.25
     # What is not red is liked by the person who returns red products.
-    assert bought.utility.mean() > 0.2 and returned.utility.mean() > 0.2
+    assert after_purchases.utility.mean() > 0.2 and after_returns.utility.mean() > 0.2
 
 
 def test_the_same_seed_gives_the_same_samples(maker, red_rows):

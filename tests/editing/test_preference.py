@@ -68,13 +68,15 @@ def test_an_average_product_has_a_prior_variance_of_one(store, space):
 
 def test_buying_red_gives_a_preference_for_red_and_returning_it_the_opposite(store, space):
     rows = space.rows(select_products(store, lambda label, red: red))[:12]
-    bought = preference.list_preferences(preference.fit_posterior(rows, np.ones(12)), space)
-    red = find_preference(bought, "colour", "red")
-    blue = find_preference(bought, "colour", "blue")
+    after_purchases = preference.list_preferences(
+        preference.fit_posterior(rows, np.ones(12)), space
+    )
+    red = find_preference(after_purchases, "colour", "red")
+    blue = find_preference(after_purchases, "colour", "blue")
     assert red.strength > 0.2 and red.probability > 0.95 and blue.strength < 0
-    assert bought[0].attribute == "colour"  # the most probable comes first
-    returned = preference.list_preferences(preference.fit_posterior(rows, -np.ones(12)), space)
-    opposite = find_preference(returned, "colour", "red")
+    assert after_purchases[0].attribute == "colour"  # the most probable comes first
+    after_returns = preference.list_preferences(preference.fit_posterior(rows, -np.ones(12)), space)
+    opposite = find_preference(after_returns, "colour", "red")
     assert opposite.strength == pytest.approx(-red.strength)
 
 

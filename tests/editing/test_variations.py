@@ -32,22 +32,22 @@ def test_strength_leads_from_the_product_to_the_prior():
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, 1.0])
 def test_free_conditions_are_resampled_with_probability_strength(strength):
-    resampled = variations.resample_conditions(
+    conditions = variations.resample_conditions(
         make_conditions(1, 0, 1.0), make_conditions(4000, 1, 2.0), ("colour",), strength, 0, SPEC
     )
-    assert (resampled["attributes"][:, :2] == 1).all()  # the colour's columns
-    np.testing.assert_allclose((resampled["attributes"][:, 2] == 2).mean(), strength, atol=0.03)
-    np.testing.assert_allclose((resampled["label"] == 1).mean(), strength, atol=0.03)
-    angle = resampled["attributes"][:, 3:] == 2
+    assert (conditions["attributes"][:, :2] == 1).all()  # the colour's columns
+    np.testing.assert_allclose((conditions["attributes"][:, 2] == 2).mean(), strength, atol=0.03)
+    np.testing.assert_allclose((conditions["label"] == 1).mean(), strength, atol=0.03)
+    angle = conditions["attributes"][:, 3:] == 2
     assert (angle[:, 0] == angle[:, 1]).all()  # an angle changes as a whole
 
 
 def test_a_category_and_a_shape_to_keep_are_not_resampled():
-    resampled = variations.resample_conditions(
+    conditions = variations.resample_conditions(
         make_conditions(1, 0, 1.0), make_conditions(50, 1, 2.0), ("category", "shape"), 1.0, 0, SPEC
     )
-    assert (resampled["label"] == 0).all() and (resampled["attributes"][:, 2:] == 1).all()
-    assert (resampled["attributes"][:, :2] == 2).all()
+    assert (conditions["label"] == 0).all() and (conditions["attributes"][:, 2:] == 1).all()
+    assert (conditions["attributes"][:, :2] == 2).all()
 
 
 def test_near_duplicates_are_passed_over():
@@ -61,12 +61,12 @@ def test_near_duplicates_are_passed_over():
 
 def test_filling_up_prefers_rows_that_keep_the_request_and_never_takes_refused_ones():
     keeps_request, is_allowed = np.array([True, False, True, True]), np.ones(4, bool)
-    chosen = np.array([2])
+    choice = np.array([2])
     fill_up = variations.fill_up
-    np.testing.assert_array_equal(fill_up(chosen, keeps_request, 3, is_allowed), [2, 0, 3])
-    np.testing.assert_array_equal(fill_up(chosen, keeps_request, 4, is_allowed), [2, 0, 3, 1])
+    np.testing.assert_array_equal(fill_up(choice, keeps_request, 3, is_allowed), [2, 0, 3])
+    np.testing.assert_array_equal(fill_up(choice, keeps_request, 4, is_allowed), [2, 0, 3, 1])
     is_allowed[0] = False
-    np.testing.assert_array_equal(fill_up(chosen, keeps_request, 4, is_allowed), [2, 3, 1])
+    np.testing.assert_array_equal(fill_up(choice, keeps_request, 4, is_allowed), [2, 3, 1])
 
 
 def test_mask_iou_equals_the_hand_computed_value():

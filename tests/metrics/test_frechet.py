@@ -22,8 +22,8 @@ def accumulate(rows):
 def of_rows(a, b):
     """The distance of two sets of rows without any covariance: exact also where it is singular."""
     left_rows, right = ((x - x.mean(0)) / np.sqrt(len(x) - 1) for x in (a, b))
-    shared = np.linalg.svd(left_rows @ right.T, compute_uv=False).sum()
-    spread = np.square(left_rows).sum() + np.square(right).sum() - 2 * shared
+    overlap = np.linalg.svd(left_rows @ right.T, compute_uv=False).sum()
+    spread = np.square(left_rows).sum() + np.square(right).sum() - 2 * overlap
     return np.square(a.mean(0) - b.mean(0)).sum() + spread
 
 
@@ -48,8 +48,8 @@ def test_it_is_symmetric_and_does_not_care_about_a_rotation():
     turn = np.linalg.qr(rng.normal(size=(5, 5)))[0]
     here = frechet.distance(m, a, n, b)
     assert frechet.distance(n, b, m, a) == pytest.approx(here)
-    rotated = frechet.distance(turn @ m, turn @ a @ turn.T, turn @ n, turn @ b @ turn.T)
-    assert rotated == pytest.approx(here)
+    after_rotation = frechet.distance(turn @ m, turn @ a @ turn.T, turn @ n, turn @ b @ turn.T)
+    assert after_rotation == pytest.approx(here)
 
 
 def test_a_covariance_without_full_rank_is_no_trouble():

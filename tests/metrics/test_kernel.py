@@ -92,9 +92,9 @@ def test_block_size_row_order_and_set_order_change_nothing(monkeypatch):
     real, fake = rows_of(50), rows_of(40, seed=1, shift=0.3)
     result = kernel.distance(real, fake)
     other = kernel.distance(real[::-1], fake[np.random.default_rng(0).permutation(40)])
-    rotated = kernel.distance(fake, real)
+    swapped_order = kernel.distance(fake, real)
     monkeypatch.setattr(kernel, "MAX_BLOCK_VALUES", 100)
-    for each in (other, rotated, kernel.distance(real, fake)):
+    for each in (other, swapped_order, kernel.distance(real, fake)):
         assert each.full == pytest.approx(result.full, rel=1e-10)
         assert each.error == pytest.approx(result.error, rel=1e-10)
     assert kernel.distance(real, fake).mean == pytest.approx(result.mean, rel=1e-10)

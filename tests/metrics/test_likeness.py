@@ -45,7 +45,7 @@ def test_distances_are_what_they_were(shape):
     index, distance, shift = WERE[shape]
     assert result.index.tolist() == index and result.shift.tolist() == shift
     np.testing.assert_allclose(result.distance, distance, atol=3e-6)
-    assert result.mirrored[[3, 5]].all() and not result.mirrored[4]
+    assert result.is_mirrored[[3, 5]].all() and not result.is_mirrored[4]
 
 
 def test_softening_keeps_flat_images_and_blurs_colour_most():

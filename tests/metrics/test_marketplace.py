@@ -103,8 +103,8 @@ def test_background_with_a_logo_or_a_gradient():
     logo[10:18, 10:26] = 0
     assert only(check(logo, MAIN), "background", "up to 255 levels", "at most 24")
     ramp = 220 + np.linspace(0, 30, 400)[None, :, None]
-    shaded = np.uint8(np.where(packshot() == 255, ramp, packshot()))
-    assert only(check(shaded, EVEN), "background", "varies by", "at most 4")
+    uneven_image = np.uint8(np.where(packshot() == 255, ramp, packshot()))
+    assert only(check(uneven_image, EVEN), "background", "varies by", "at most 4")
 
 
 def test_fill_and_off_centre():
@@ -309,11 +309,11 @@ def test_images_that_cannot_be_repaired_have_a_refusal_and_stay_unchanged():
     blank = np.full((200, 200, 3), 255, np.uint8)
     cropped_image = packshot(400, radius=0.3, right=150)
     ramp = 210 + np.linspace(0, 45, 400)[None, :, None]
-    shaded = np.uint8(np.where(packshot() == 255, ramp, packshot()))
+    uneven_image = np.uint8(np.where(packshot() == 255, ramp, packshot()))
     for image, words in (
         (blank, "no product"),
         (cropped_image, "cuts the product off"),
-        (shaded, "varies by"),
+        (uneven_image, "varies by"),
         (packshot(ground=180), "75 levels from the required colour"),
     ):
         result = repair(image, MAIN)

@@ -32,10 +32,10 @@ def test_any_difference_of_specs_is_rejected_and_named(field):
 
 
 def test_a_run_is_not_ranked_by_an_extractor_used_in_training():
-    taught = Measurement(3.0, SPEC, subject="runs/vaegan", trained_with=(WHO.sha256,))
-    assert not taught.is_rankable
+    trained_measurement = Measurement(3.0, SPEC, subject="runs/vaegan", trained_with=(WHO.sha256,))
+    assert not trained_measurement.is_rankable
     with pytest.raises(UsageError, match="runs/vaegan was trained with classifier-3-abababab"):
-        difference(taught, Measurement(5.0, SPEC))
+        difference(trained_measurement, Measurement(5.0, SPEC))
     assert Measurement(3.0, SPEC, trained_with=("cd" * 32,)).is_rankable
     assert Measurement(
         3.0, dataclasses.replace(SPEC, extractor=None), trained_with=("",)

@@ -22,9 +22,9 @@ def jpeg(image):
 
 
 def shift_image(image, down=2, right=-3):
-    padded = np.pad(image, ((4, 4), (4, 4), (0, 0)), "edge")
+    canvas = np.pad(image, ((4, 4), (4, 4), (0, 0)), "edge")
     height, width = image.shape[:2]
-    return padded[4 - down : 4 - down + height, 4 - right : 4 - right + width]
+    return canvas[4 - down : 4 - down + height, 4 - right : 4 - right + width]
 
 
 def brighter(levels):
@@ -123,8 +123,10 @@ def test_a_matched_pair_states_how_a_copy_was_changed(report_with_copies):
     for sample, (_, name) in where.items():
         if name.startswith("shifted") or name == "as is":
             assert how[sample] == name
-    mirrored = [how[sample] for sample, (_, name) in where.items() if name == "mirrored"]
-    assert mirrored.count("mirrored") >= len(mirrored) - 1  # one may be as good as symmetric
+    mirror_descriptions = [how[sample] for sample, (_, name) in where.items() if name == "mirrored"]
+    assert (
+        mirror_descriptions.count("mirrored") >= len(mirror_descriptions) - 1
+    )  # one may be as good as symmetric
 
 
 def test_the_sheet_shows_each_sample_above_its_training_image(report_with_copies, products):
@@ -155,7 +157,7 @@ def test_likeness_at_any_size(shape):
     down = round(0.05 * height)
     copies = np.stack([shift_image(image, down, -1) for image in others[:4, :, ::-1]])
     result = likeness.find_matches(copies, others, np.zeros((4, 0), int))
-    assert result.index.tolist() == [0, 1, 2, 3] and result.mirrored.all()
+    assert result.index.tolist() == [0, 1, 2, 3] and result.is_mirrored.all()
     assert np.abs(result.shift - (down, 1)).max() <= max(shape) // 64  # to the right, mirrored back
     assert result.distance.max() < 0.02
 
@@ -171,14 +173,14 @@ def test_the_distance_is_that_of_the_definition():
 
 def test_a_generator_that_repeats_itself_is_detected():
     real, few = blots(200), blots(8, seed=1)
-    repeated = np.stack([brighter(i % 3 - 1)(few[i % 8]) for i in range(48)])
-    report = memorisation.examine(*map(image_set_of, (repeated, real[:140], real[140:])))
+    copies = np.stack([brighter(i % 3 - 1)(few[i % 8]) for i in range(48)])
+    report = memorisation.examine(*map(image_set_of, (copies, real[:140], real[140:])))
     assert report.repeats == 1 and report.training_repeats == 0 and report.copies == 0
     assert (
         "repeats itself: 100.0% of the samples have a near duplicate"
         in memorisation.describe_verdict(report)
     )
-    assert report == memorisation.examine(*map(image_set_of, (repeated, real[:140], real[140:])))
+    assert report == memorisation.examine(*map(image_set_of, (copies, real[:140], real[140:])))
 
 
 def test_duplicates_in_the_data_are_not_attributed_to_the_generator():

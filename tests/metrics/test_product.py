@@ -104,13 +104,13 @@ def test_box_fill_area_and_offset_of_a_rectangle(box, size):
 
 def test_grey_and_coloured_images_have_equal_measures():
     image = disc(300)
-    grey, coloured = product.measure(image[..., :1]), product.measure(image)
-    assert grey.background == (255,) and coloured.background == (255, 255, 255)
+    grey, rgb = product.measure(image[..., :1]), product.measure(image)
+    assert grey.background == (255,) and rgb.background == (255, 255, 255)
     assert (grey.box, grey.area, grey.white_share) == (
-        coloured.box, coloured.area, coloured.white_share
+        rgb.box, rgb.area, rgb.white_share
     )  # fmt: skip
-    assert grey.halo == pytest.approx(coloured.halo, abs=0.01)
-    assert grey.blur == pytest.approx(coloured.blur, rel=1e-3)
+    assert grey.halo == pytest.approx(rgb.halo, abs=0.01)
+    assert grey.blur == pytest.approx(rgb.blur, rel=1e-3)
 
 
 def test_jpeg_and_grain_move_the_box_by_a_block_at_most():
@@ -237,9 +237,9 @@ def test_a_coloured_fringe_lies_off_the_line():
 def test_clean_edges_have_no_halo():
     assert abs(product.measure(disc(500)).halo) < 0.5
     assert abs(product.measure(blur_image(disc(500), 1)).halo) < product.MIN_HALO_LEVELS
-    textured = disc(500)
-    grain = np.random.default_rng(0).normal(0, 20, (500, 500, 1)) * (textured < 200)
-    m = product.measure(np.clip(textured + grain, 0, 255).astype(np.uint8))
+    texture = disc(500)
+    grain = np.random.default_rng(0).normal(0, 20, (500, 500, 1)) * (texture < 200)
+    m = product.measure(np.clip(texture + grain, 0, 255).astype(np.uint8))
     assert abs(m.halo) < product.MIN_HALO_LEVELS and m.halo_width == 0
     between = product.measure(disc(500, rim=3, rim_shade=180))  # only as a soft edge would be
     assert abs(between.halo) < product.MIN_HALO_LEVELS
@@ -262,10 +262,12 @@ def test_blur_does_not_depend_on_contrast_or_direction():
     assert product.measure_blur(faint) == pytest.approx(product.measure_blur(strong), rel=0.1)
     straight = rectangle((100, 100, 300, 300), shade=0)
     fine = Image.fromarray(rectangle((400, 400, 1200, 1200), (1600, 1600), shade=0))
-    rotated = fine.rotate(30, Image.Resampling.BICUBIC, fillcolor=(255, 255, 255))
-    rotated = np.asarray(rotated.resize((400, 400), Image.Resampling.BOX))
-    straight, rotated = (product.to_luma(blur_image(p, 2)) for p in (straight, rotated))
-    assert product.measure_blur(straight) == pytest.approx(product.measure_blur(rotated), rel=0.1)
+    tilted_image = fine.rotate(30, Image.Resampling.BICUBIC, fillcolor=(255, 255, 255))
+    tilted_image = np.asarray(tilted_image.resize((400, 400), Image.Resampling.BOX))
+    straight, tilted_image = (product.to_luma(blur_image(p, 2)) for p in (straight, tilted_image))
+    assert product.measure_blur(straight) == pytest.approx(
+        product.measure_blur(tilted_image), rel=0.1
+    )
 
 
 def test_native_resolution_falls_with_every_step_of_blur():

@@ -19,15 +19,17 @@ def rows(count, seed, shift=0.0):
 def test_real_images_reach_the_real_baseline_and_shifted_ones_do_not():
     real, baseline = rows(300, 0), rows(300, 1)
     honest = scores.measure_distances(real, [rows(300, i) for i in (2, 3, 4)], baseline, SPEC)
-    shifted = scores.measure_distances(real, [rows(300, i, 2.0) for i in (2, 3, 4)], baseline, SPEC)
+    shift_scores = scores.measure_distances(
+        real, [rows(300, i, 2.0) for i in (2, 3, 4)], baseline, SPEC
+    )
     assert set(honest) == set(scores.BETTER_DIRECTION)
     for name, better in scores.BETTER_DIRECTION.items():
-        gap = shifted[name].value - honest[name].value
+        gap = shift_scores[name].value - honest[name].value
         assert gap > 0 if better == scores.LOWER else gap < 0, name
-        assert honest[name].real_baseline == shifted[name].real_baseline
+        assert honest[name].real_baseline == shift_scores[name].real_baseline
     assert honest["frechet"].value == pytest.approx(honest["frechet"].real_baseline, abs=0.1)
     assert honest["frechet"].low < honest["frechet"].value < honest["frechet"].high
-    assert shifted["frechet"].value == pytest.approx(16, rel=0.2)  # 4 features, 2 apart
+    assert shift_scores["frechet"].value == pytest.approx(16, rel=0.2)  # 4 features, 2 apart
 
 
 def test_a_measurement_holds_its_spec_subject_and_caution():

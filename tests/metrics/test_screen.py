@@ -85,7 +85,7 @@ def test_every_copy_of_the_full_comparison_is_detected(images, margin, monkeypat
         result = look(queries, line)
         copy = result.distance < line
         assert copy[full.distance < line].all() and copy.sum() > 5 and not copy.all()
-        same = copy & (result.index == full.index) & (result.mirrored == full.mirrored)
+        same = copy & (result.index == full.index) & (result.is_mirrored == full.is_mirrored)
         assert same.sum() > 0.9 * copy.sum()
         np.testing.assert_allclose(result.distance[same], full.distance[same], atol=1e-6)
         np.testing.assert_array_equal(result.shift[same], full.shift[same])

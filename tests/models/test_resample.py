@@ -67,5 +67,5 @@ def test_a_flat_image_stays_flat_inside():
 
 @pytest.mark.parametrize("layer", [resample.up, resample.down])
 def test_no_convolution_is_compiled(layer):
-    compiled = jax.jit(jax.grad(penalty(layer))).lower(jnp.ones((2, 8, 8, 3))).compile()
-    assert not convolutions(compiled.as_text())
+    program = jax.jit(jax.grad(penalty(layer))).lower(jnp.ones((2, 8, 8, 3))).compile()
+    assert not convolutions(program.as_text())

@@ -21,13 +21,15 @@ def test_after_some_iterations_the_largest_singular_value_is_one():
     params = weights()
     vectors = spectral.init(params, jax.random.key(0))
     for _ in range(200):
-        divided, vectors = spectral.normalise(params, vectors)
+        normalised_params, vectors = spectral.normalise(params, vectors)
     for name in ("conv", "dense"):
-        matrix = np.asarray(divided[name]["kernel"]).reshape(-1, divided[name]["kernel"].shape[-1])
+        matrix = np.asarray(normalised_params[name]["kernel"]).reshape(
+            -1, normalised_params[name]["kernel"].shape[-1]
+        )
         assert np.linalg.svd(matrix, compute_uv=False)[0] == np.float32(1) or np.isclose(
             np.linalg.svd(matrix, compute_uv=False)[0], 1, rtol=1e-4
         )
-    np.testing.assert_array_equal(divided["conv"]["bias"], 1.0)
+    np.testing.assert_array_equal(normalised_params["conv"]["bias"], 1.0)
 
 
 def test_the_gradient_treats_the_vectors_as_constants():
@@ -48,9 +50,13 @@ def test_the_gradient_treats_the_vectors_as_constants():
 
 def test_a_kernel_of_zeros_is_left_alone_and_normalised_once_it_grows():
     params = {"dense": {"kernel": jnp.zeros((7, 5))}}
-    divided, vectors = spectral.normalise(params, spectral.init(params, jax.random.key(0)))
-    assert float(jnp.abs(divided["dense"]["kernel"]).max()) == 0
+    normalised_params, vectors = spectral.normalise(
+        params, spectral.init(params, jax.random.key(0))
+    )
+    assert float(jnp.abs(normalised_params["dense"]["kernel"]).max()) == 0
     nonzero = {"dense": {"kernel": jnp.full((7, 5), 5e-3)}}
     for _ in range(3):
-        divided, vectors = spectral.normalise(nonzero, vectors)
-    assert np.linalg.svd(divided["dense"]["kernel"], compute_uv=False)[0] == pytest.approx(1.0)
+        normalised_params, vectors = spectral.normalise(nonzero, vectors)
+    assert np.linalg.svd(normalised_params["dense"]["kernel"], compute_uv=False)[
+        0
+    ] == pytest.approx(1.0)

@@ -1,5 +1,6 @@
 """One contract for all methods: findings, refusals, centring, missing packages and files."""
 
+import dataclasses
 import os
 import sys
 
@@ -13,9 +14,9 @@ from prodgen.photo.mask_estimate import MaskEstimate
 from tests.photo.scenes import cloth, disc, lit_background, overlap, photo
 from tests.tiny import ROOT
 
-SHARED = ROOT.parent / "shared"
-WEIGHTS = SHARED / "weights" / "u2netp.onnx"
-PHONE, WHITE = SHARED / "data" / "clothing-phone", SHARED / "data" / "clothing-white"
+SHARED_FOLDER = ROOT.parent / "shared"
+WEIGHTS = SHARED_FOLDER / "weights" / "u2netp.onnx"
+PHONE, WHITE = SHARED_FOLDER / "data" / "clothing-phone", SHARED_FOLDER / "data" / "clothing-white"
 
 
 def scene(alpha, colour=(60, 90, 150), ground=(240, 240, 240)):
@@ -74,15 +75,17 @@ def test_grey_and_transparent_photos():
 def test_centring_moves_pixels_and_never_resamples():
     alpha = disc(200, 30, right=50, down=-20)
     cutout = background_removal.cut_out(scene(alpha), background_removal.load_segmenter("plain"))
-    centred_cutout = square.centre_cutout(cutout)
-    side = centred_cutout.alpha.shape[0]
+    frame = square.Square.around(cutout.alpha)
+    alpha, side = frame.crop(cutout.alpha), frame.side
     assert side == pytest.approx(60 / square.FILL_FRACTION, abs=2)
-    rows, columns = np.nonzero(centred_cutout.alpha > 127)
+    rows, columns = np.nonzero(alpha > 127)
     assert abs(rows.min() + rows.max() + 1 - side) <= 1
     assert abs(columns.min() + columns.max() + 1 - side) <= 1
-    a, b = cutout.colour[cutout.alpha == 255], centred_cutout.colour[centred_cutout.alpha == 255]
-    np.testing.assert_array_equal(a, b)
-    assert centred_cutout.flatten((255, 255, 255))[0, 0].tolist() == [255, 255, 255]
+    colour = frame.crop(cutout.colour)
+    np.testing.assert_array_equal(cutout.colour[cutout.alpha == 255], colour[alpha == 255])
+    assert dataclasses.replace(cutout, colour=colour, alpha=alpha).flatten((255, 255, 255))[
+        0, 0
+    ].tolist() == [255, 255, 255]
 
 
 def test_an_unknown_method_lists_the_known():
@@ -130,9 +133,9 @@ def test_the_network_agrees_with_masks_of_real_phone_photos():
     segmenter, overlaps = background_removal.load_segmenter("neural", str(WEIGHTS)), []
     for name in sorted(os.listdir(WHITE / "images"))[:200:40]:
         white = np.asarray(Image.open(WHITE / "images" / name).convert("RGB"))
-        centred_cutout = square.centre_cutout(
-            background_removal.cut_out(np.asarray(Image.open(PHONE / "images" / name)), segmenter)
-        )
-        alpha = np.asarray(Image.fromarray(centred_cutout.alpha).resize((256, 256)))
+        image = np.asarray(Image.open(PHONE / "images" / name))
+        alpha = background_removal.cut_out(image, segmenter).alpha
+        alpha = square.Square.around(alpha).crop(alpha)
+        alpha = np.asarray(Image.fromarray(alpha).resize((256, 256)))
         overlaps.append(overlap(alpha, np.uint8(white.min(axis=-1) < 245) * np.uint8(255)))
     assert np.mean(overlaps) > 0.85 and min(overlaps) > 0.6, overlaps

@@ -46,12 +46,12 @@ def test_the_contrast_ratio_equals_wcags():
 @pytest.mark.parametrize("name", banner.PRESET_SIZES)
 @pytest.mark.parametrize("count", [1, 3])
 def test_everything_is_inside_and_nothing_overlaps(name, count):
-    reserved = banner.RESERVED_FRACTIONS.get(name, (0.0, 0.0))
-    result = banner.make(PRODUCTS[:count], background(name), TEXT, reserved_fractions=reserved)
+    fractions = banner.RESERVED_FRACTIONS.get(name, (0.0, 0.0))
+    result = banner.make(PRODUCTS[:count], background(name), TEXT, reserved_fractions=fractions)
     width, height = banner.PRESET_SIZES[name]
     assert result.image.shape == (height, width, 3)
     margin = max(4, round(banner.MARGIN_FRACTION * min(width, height)))
-    top, bottom = (max(margin, round(share * height)) for share in reserved)
+    top, bottom = (max(margin, round(share * height)) for share in fractions)
     for box in [result.text_box, *(one.box for one in result.products)]:
         assert margin <= box[0] < box[2] <= width - margin
         assert top <= box[1] < box[3] <= height - bottom

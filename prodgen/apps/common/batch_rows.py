@@ -164,18 +164,20 @@ def invert_photo(context: Context, request: BatchRequest) -> InversionResult:
 def change_photo(context: Context, request: BatchRequest) -> BatchImage:
     """The photo on another background, or in another colour."""
     path = context.folder / request.photo
-    shot = edited_photos.open_shot(path, background_removal.load_segmenter("plain"))
+    product = edited_photos.open_shot(path, background_removal.load_segmenter("plain"))
     if request.edit == "background":
         background = choose_background(request, context.folder)
-        background_image = backgrounds.render_background(background, shot.photo.shape[:2])
-        edited_photo = photo_edits.replace_background(shot, background_image, SHADOW_STRENGTH)
+        background_image = backgrounds.render_background(background, product.photo.shape[:2])
+        edited_photo = photo_edits.replace_background(product, background_image, SHADOW_STRENGTH)
     else:
         target = named_colours.parse_colour(request.colour, "colour")
         if request.method == "generated":
             swatches = named_colours.PRODUCT_COLOURS
-            edited_photo = photo_edits.recolour_with_model(shot, context.inverter, target, swatches)
+            edited_photo = photo_edits.recolour_with_model(
+                product, context.inverter, target, swatches
+            )
         else:
-            edited_photo = photo_edits.recolour_photo(shot, target)
+            edited_photo = photo_edits.recolour_photo(product, target)
     details = {
         "of": request.photo,
         "edit": request.edit,

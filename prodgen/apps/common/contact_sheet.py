@@ -62,8 +62,8 @@ class ContactSheet:
         rest = f"; {len(cells)} of {self._total} are shown" if len(cells) < self._total else ""
         draw.text((gap, 26), f"{self._note}{rest}", fill=FAINT, font=load_font(11))
         for i, cell in enumerate(cells):
-            place = gap + i % columns * step_x, HEADER_HEIGHT + i // columns * step_y
-            sheet.paste(cell, place)
+            corner = gap + i % columns * step_x, HEADER_HEIGHT + i // columns * step_y
+            sheet.paste(cell, corner)
         return sheet
 
 
@@ -80,8 +80,8 @@ def draw_captions(
     draw.text((0, height + 4), fit_text(file, load_font(11), width), fill=INK, font=load_font(11))
     lines = wrap_keys(keys) if keys else [pass_text]
     for i, line in enumerate(lines[:max_lines]):
-        place = (0, height + 4 + LINE_HEIGHT * (i + 1))
-        draw.text(place, line, fill=RED if keys else GREEN, font=load_font(12))
+        corner = (0, height + 4 + LINE_HEIGHT * (i + 1))
+        draw.text(corner, line, fill=RED if keys else GREEN, font=load_font(12))
 
 
 def resize_to_square(image: np.ndarray, side: int) -> Image.Image:

@@ -57,12 +57,12 @@ def render_cell(
             continue
         thumbnail = resize_to_square(image, SIDE - 4)
         left, top = (SIDE - thumbnail.width) // 2, (SIDE - thumbnail.height) // 2
-        place = column * SIDE + left, top
+        corner = column * SIDE + left, top
         if thumbnail.mode == "RGBA":
-            cell.paste(render_checkerboard(thumbnail.size), place)
-            cell.paste(thumbnail, place, thumbnail)
+            cell.paste(render_checkerboard(thumbnail.size), corner)
+            cell.paste(thumbnail, corner, thumbnail)
         else:
-            cell.paste(thumbnail, place)
+            cell.paste(thumbnail, corner)
     draw_captions(draw, (2 * SIDE, SIDE), file, keys, "clean", MAX_FINDING_LINES)
     return cell
 

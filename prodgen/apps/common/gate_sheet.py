@@ -51,8 +51,8 @@ def render_cell(file: str, image: np.ndarray | None, keys: Sequence[str]) -> Ima
         draw.text((SIDE // 2, SIDE // 2), "?", fill=FAINT, font=load_font(40), anchor="mm")
     else:
         thumbnail = resize_to_square(image, SIDE)
-        place = (SIDE - thumbnail.width) // 2, (SIDE - thumbnail.height) // 2
-        cell.paste(thumbnail, place, thumbnail if thumbnail.mode == "RGBA" else None)
+        corner = (SIDE - thumbnail.width) // 2, (SIDE - thumbnail.height) // 2
+        cell.paste(thumbnail, corner, thumbnail if thumbnail.mode == "RGBA" else None)
     # A green tick or a red cross in the corner: the shape tells them apart as well.
     x, y, r = SIDE - 13, 12, 10
     draw.ellipse((x - r, y - r, x + r, y + r), fill=RED if keys else GREEN, outline="white")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from prodgen.apps.common.image_files import list_image_files
-from prodgen.apps.common.option_groups import ConditionOptions
-from prodgen.apps.common.output import say
+from prodgen.apps.common.option_groups import ConditionOptions, InputOptions
 from prodgen.core.errors import MissingInput
 from prodgen.core.types import Batch
 from prodgen.editing.inversion import InversionResult, Inverter
@@ -46,11 +44,10 @@ def pick_conditions(model: Model, options: ConditionOptions, n: int) -> Batch | 
 
 @dataclasses.dataclass(frozen=True)
 class InvertedProducts:
-    """N products: the names of their files, their inversion, and the inverter."""
+    """N products: the names of their files, and their inversion."""
 
     names: list[str]
     inversion: InversionResult
-    inverter: Inverter
 
     def latent_and_conditions(self, row: int) -> tuple[np.ndarray, Batch]:
         """The latent [Z] of one product, and its conditions as a batch of one row."""
@@ -60,13 +57,13 @@ class InvertedProducts:
         }
 
 
-def invert_inputs(model: Model, options: Any, n: int) -> InvertedProducts:
-    """Up to n images of --input, or of the run's test split, inverted in --steps steps.
+def invert_inputs(
+    model: Model, inverter: Inverter, options: InputOptions, n: int
+) -> InvertedProducts:
+    """Up to n images of --input, or of the run's test split, inverted.
 
     --label and --attributes name the conditions, else the reference classifier predicts them.
-    options: InputOptions with FitOptions.
     """
     images, _, names = read_images(model, options.input, n)
-    inverter = model.open_inverter(say, options.steps)
     conditions = pick_conditions(model, options, len(images))
-    return InvertedProducts(names, inverter(images, conditions), inverter)
+    return InvertedProducts(names, inverter(images, conditions))

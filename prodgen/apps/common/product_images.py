@@ -34,8 +34,12 @@ def list_product_files(images: str, own_files: Collection[Path] = ()) -> list[Pa
     where no file is left.
     """
     # A path that exists may itself contain a comma.
-    whole = Path(images).expanduser()
-    parts = [whole] if whole.exists() else [Path(x).expanduser() for x in images.split(",") if x]
+    single_path = Path(images).expanduser()
+    parts = (
+        [single_path]
+        if single_path.exists()
+        else [Path(x).expanduser() for x in images.split(",") if x]
+    )
     files = [path for part in parts for path in list_image_files(part, "--images")]
     files = [path for path in files if path.resolve() not in own_files]
     if not files:
