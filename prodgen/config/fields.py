@@ -72,6 +72,24 @@ FIELDS: dict[str, Field] = {
         "", TEXT, "The table's column with the category; empty: detected.",
         ({"data.source": ("table",)},),
     ),
+    "data.root": Field(
+        "", TEXT,
+        "The folder that the table's paths are relative to, also those with a leading slash; empty: "
+        "the table's folder.",
+        ({"data.source": ("table",)},),
+    ),
+    "data.columns": Field(
+        "", TEXT,
+        "What columns of the table are, as in `price=number,sku=group,notes=ignore`; the others are "
+        "detected.",
+        ({"data.source": ("table",)},),
+    ),
+    "data.split_by": Field(
+        "product", one_of("product", "image"),
+        "`product`: images of one group, and near duplicates, are in the same split; `image`: only "
+        "exact copies are.",
+        (FILE_SOURCES,),
+    ),
     "data.validation": Field(
         0.1, Rule(float, 0.0, 0.5), "Share of the images held out to choose checkpoints."
     ),

@@ -31,19 +31,22 @@ CHANGEABLE_FIELDS = frozenset(
 
 # Fields that older versions lack, and the values that reproduce the older behaviour. At these
 # values a field is left out of the fingerprint, so that older runs keep theirs.
-NEW_FIELD_DEFAULTS: dict[str, Any] = {"data.cutout": "none", "data.cutout_model": ""}
+NEW_FIELD_DEFAULTS: dict[str, Any] = {
+    "data.cutout": "none", "data.cutout_model": "", "data.root": "", "data.columns": "",
+    "data.split_by": "image",
+}  # fmt: skip
 
 
 def compute_fingerprint(config: ConfigDict) -> str:
     """The run's fingerprint: 8 hex digits over all fields except those that may change."""
     # data.path may change when a folder is moved, but it separates the runs of two folders.
     changeable = find_changeable_fields(config) - {"data.path"}
-    values = {
-        path: value
-        for path, value in flatten(config).items()
-        if path not in changeable
-        and not (path in NEW_FIELD_DEFAULTS and value == NEW_FIELD_DEFAULTS[path])
-    }
+    all_values = flatten(config)
+    values = {path: value for path, value in all_values.items() if path not in changeable}
+    # A new field changes nothing where the run does not read it, or has what older runs had.
+    for path, old_default in NEW_FIELD_DEFAULTS.items():
+        if path in values and (values[path] == old_default or not is_read(path, all_values)):
+            del values[path]
     text = json.dumps(renames.restore_first_names(values), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 

@@ -58,6 +58,7 @@ h3 span{color:var(--soft);font-weight:normal}
 table{border-collapse:collapse;width:100%;font-size:.88rem}
 td,th{text-align:left;padding:5px 8px;border-bottom:1px solid var(--line);vertical-align:top;
 overflow-wrap:anywhere}
+ul{margin:6px 0;padding-left:20px}pre{margin:8px 0;font-size:.85rem;line-height:1.4}
 .swatch{display:inline-block;width:1em;height:1em;border-radius:4px;border:1px solid var(--line);
 vertical-align:-2px}
 """
@@ -74,6 +75,7 @@ def render_page(store: Store, summary: dict[str, Any]) -> str:
     sections = [
         _render_cards(summary),
         remarks,
+        _render_reading(summary["reading"]),
         _render_samples(store, summary),
         _render_classes(summary),
         _render_attributes(summary["attributes"]),
@@ -115,6 +117,26 @@ def _render_cards(summary: dict[str, Any]) -> str:
     ]
     cells = "".join(f"<div><b>{count:,}</b><span>{name}</span></div>" for count, name in cards)
     return f'<div class="cards">{cells}</div>'
+
+
+def _render_reading(reading: dict[str, Any] | None) -> str:
+    """How the folder or the table was read: its tree or columns, and what was decided."""
+    if reading is None:
+        return ""
+    body = "".join(f"<li>{_escape(sentence)}</li>" for sentence in reading["sentences"])
+    body = f"<ul>{body}</ul>" if body else ""
+    if reading["tree"]:
+        tree = "\n".join(map(_escape, reading["tree"]))
+        body += f'<div class="scroll"><pre>{tree}</pre></div>'
+    if reading["columns"]:
+        names = ("name", "kind", "unit", "content", "reason")
+        heads = "".join(f"<th>{name}</th>" for name in ("column", *names[1:]))
+        rows = "".join(
+            "<tr>" + "".join(f"<td>{_escape(column[name])}</td>" for name in names) + "</tr>"
+            for column in reading["columns"]
+        )
+        body += f'<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
+    return _render_section(_escape(reading["title"]), "", body)
 
 
 def _render_samples(store: Store, summary: dict[str, Any]) -> str:

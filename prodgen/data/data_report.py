@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from prodgen.data import data_page, duplicates
+from prodgen.data.source import SourceDescription
 from prodgen.data.store import SPLITS, Store
 
 MAX_NAMES = 300  # of refused or left-out images, and of groups of duplicates, in the report
@@ -37,7 +38,7 @@ class ReportInputs:
     refusals: (name, reason), the reason's kind before a colon. left_out_names: images whose content
     is also in an official held-out split. original_size: int [N, 2], height and width in pixels.
     white_fraction: float [N], share of white border pixels. difference_hash: uint64 [N]. notes: the
-    source's remarks.
+    source's remarks. description: how the source was read.
     """
 
     title: str
@@ -47,6 +48,7 @@ class ReportInputs:
     white_fraction: np.ndarray
     difference_hash: np.ndarray
     notes: list[str]
+    description: SourceDescription | None = None
 
 
 def write(store: Store, inputs: ReportInputs) -> None:
@@ -94,8 +96,24 @@ def summarise(store: Store, inputs: ReportInputs) -> dict[str, Any]:
         },
         "left_out": [make_printable(name) for name in inputs.left_out_names[:MAX_NAMES]],
         "notes": [make_printable(note) for note in inputs.notes],
+        "reading": _summarise_reading(inputs.description),
     }
     return summary | {"remarks": _make_remarks(summary)}
+
+
+def _summarise_reading(description: SourceDescription | None) -> dict[str, Any] | None:
+    """How the source was read, with names made printable."""
+    if description is None:
+        return None
+    return {
+        "title": description.title,
+        "sentences": [make_printable(sentence) for sentence in description.sentences],
+        "tree": [make_printable(line) for line in description.tree],
+        "columns": [
+            {name: make_printable(text) for name, text in dataclasses.asdict(column).items()}
+            for column in description.columns
+        ],
+    }
 
 
 def make_printable(name: str) -> str:

@@ -30,7 +30,7 @@ from prodgen.core.errors import BadData, StorageError
 from prodgen.core.files import hash_file, sync_folder
 from prodgen.core.types import Spec
 from prodgen.data import chunks, data_report, encode, fit, preprocess, splits
-from prodgen.data.source import Source
+from prodgen.data.source import Source, SourceDescription
 from prodgen.data.store import FORMAT, SPLITS, Store, seal
 
 Say = Callable[[str], None]
@@ -158,6 +158,7 @@ class StoreContents:
     arrays: dict[str, np.ndarray]
     spec: Spec
     notes: tuple[str, ...]
+    description: SourceDescription | None
     has_masks: bool
     rows_per_shard: int
 
@@ -190,6 +191,7 @@ class StoreContents:
             white_fraction=self.arrays["white_fraction"][self.is_stored],
             difference_hash=self.arrays["difference_hash"][self.is_stored],
             notes=list(self.notes),
+            description=self.description,
         )
 
 
@@ -247,6 +249,7 @@ def _read_metadata(source: Source, data: ConfigDict, paths: list[Path]) -> Store
         arrays=arrays,
         spec=Spec(data.resolution, channels, tuple(source.classes())),
         notes=tuple(getattr(source, "notes", ())) + tuple(preprocess.describe_findings(items)),
+        description=source.describe() if hasattr(source, "describe") else None,
         has_masks=has_masks,
         rows_per_shard=max(1, SHARD_BYTES // (data.resolution**2 * channels)),
     )

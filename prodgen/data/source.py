@@ -25,7 +25,8 @@ class Item:
 
     image: uint8 [h, w, c], c of 1 (grey), 3 (RGB) or 4 (RGBA), upright; or the `RejectedItem` that
     gives the reason why there is none. category: None when unknown. attributes: by name; None when
-    unknown. split: set where the source has official splits, else None.
+    unknown. split: set where the source has official splits, else None. group: the product that it
+    shows, where the source knows it; all images of one group stay in one split.
     """
 
     name: str
@@ -34,6 +35,36 @@ class Item:
     attributes: dict[str, Value] = dataclasses.field(default_factory=dict)
     caption: str = ""
     split: SplitName | None = None
+    group: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class ColumnDescription:
+    """What was decided for one column of a table, as text for the report.
+
+    kind: image, category, group, caption, split, number, angle, categorical or ignored. content:
+    its range or its values. reason: why it is ignored, or what was changed in it.
+    """
+
+    name: str
+    kind: str
+    unit: str = ""
+    content: str = ""
+    reason: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class SourceDescription:
+    """How a source was read, for the report.
+
+    title: such as "How the folder was read". sentences: what was taken as what, what was left out
+    and why. tree: lines of a folder's tree. columns: of a table, in its order.
+    """
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    tree: tuple[str, ...] = ()
+    columns: tuple[ColumnDescription, ...] = ()
 
 
 class Source(Protocol):
@@ -52,6 +83,9 @@ class Source(Protocol):
 
     def content(self) -> dict[str, Any]:
         """What identifies the content (JSON): hashed into the store's key."""
+
+    def describe(self) -> SourceDescription:
+        """How the source was read, for the report. A source without decisions lacks it."""
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
         """The images of a range, in order; a RejectedItem is yielded, never raised."""
