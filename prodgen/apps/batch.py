@@ -1,8 +1,8 @@
 """--mode=batch: a catalogue's missing images, a row of --table a request.
 
-Writes the images into a folder, manifest.jsonl with a line an image, and problems.csv with the
-rows that could not be fulfilled and why; these do not stop the others. An interrupted batch that is
-started again computes what is missing, and ends with the same bytes.
+Writes the images into a folder, manifest.jsonl with one line for each image, and problems.csv with
+the rows that could not be fulfilled and why; these do not stop the others. An interrupted batch
+that is started again computes what is missing, and ends with the same bytes.
 """
 
 from __future__ import annotations

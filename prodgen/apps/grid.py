@@ -1,4 +1,4 @@
-"""--mode=grid: one sheet of new images, a row a category."""
+"""--mode=grid: one sheet of new images, one row for each category."""
 
 from __future__ import annotations
 

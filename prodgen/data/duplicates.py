@@ -73,6 +73,7 @@ def _find_candidates(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarra
         starts = np.flatnonzero(np.diff(key[order], prepend=key[order[:1]] + np.uint64(1)))
         for start, stop in zip(starts, np.append(starts[1:], len(order)), strict=True):
             rows = order[start:stop]
+            # Each block with itself and the later ones: no comparison exceeds BLOCK_SIZE squared.
             blocks = [rows[low : low + BLOCK_SIZE] for low in range(0, len(rows), BLOCK_SIZE)]
             for number, block in enumerate(blocks if len(rows) > 1 else []):
                 for other in blocks[number:]:

@@ -106,6 +106,7 @@ def _lock_cache(cache: Path, key: str, say: Say) -> Iterator[None]:
             except BlockingIOError:
                 say("another process is preparing the same data; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
+            # An OSError of the caller, such as a full disk, is raised here and reported below.
             yield
     except OSError as error:
         raise StorageError(
