@@ -65,7 +65,7 @@ class SampleSheets:
 def sheet_conditions(
     conditions: Conditions, seed: int, columns: int
 ) -> tuple[Batch, tuple[str, ...]]:
-    """Conditions of a sheet and its row names: a row for each category, or a square without names."""
+    """Conditions of a sheet and its row names: one category a row, or a square."""
     names: tuple[str, ...] = conditions.spec.classes[:MAX_CATEGORY_ROWS]
     if not names:
         return conditions.pick(seed, np.arange(columns**2)), ()
