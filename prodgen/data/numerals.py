@@ -148,12 +148,12 @@ def find_rule(
     wrong = [text for text, value in values.items() if value is None]
     if wrong:
         return None, f"{wrong[0]!r} is no number with the decimal mark {decimal!r} of the others"
-    grouped = [text for text, numeral in numerals.items() if _other(decimal) in numeral.digits]
+    with_groups = [text for text, numeral in numerals.items() if _other(decimal) in numeral.digits]
     remarks = [DECIMAL_REMARK[","]] if decimal == "," and is_proven else []
     if unsure and not is_proven:
         remarks.append(f"taken as likely: {unsure!r} is {values[unsure]:g}")
-    elif grouped:
-        remarks.append(f"thousands: {grouped[0]!r} is {values[grouped[0]]:g}")
+    elif with_groups:
+        remarks.append(f"thousands: {with_groups[0]!r} is {values[with_groups[0]]:g}")
     return NumberRule(decimal, unit), "; ".join([*remarks, remark] if remark else remarks)
 
 

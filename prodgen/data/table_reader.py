@@ -215,10 +215,10 @@ def _repair_record(text: str, line: int, delimiter: str, error: csv.Error) -> Re
     return line, [], f"bad row: {reason}"
 
 
-def _find_delimiter(lines: Sequence[str], preferred: str) -> str:
+def _find_delimiter(lines: Sequence[str], default: str) -> str:
     """The delimiter with which most of the rows have one number of cells, of two or more."""
     scores = {}
-    for delimiter in dict.fromkeys([*preferred, *DELIMITERS]):
+    for delimiter in dict.fromkeys([*default, *DELIMITERS]):
         sizes = [len(cells) for _, cells, _ in _read_records(lines, 0, delimiter) if cells]
         counts = collections.Counter(size for size in sizes if size > 1)
         # Of equal shares the larger number of cells: "3,5;2" has two cells with either mark.
