@@ -22,7 +22,7 @@ from flax import linen as nn
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
-DOTTED = re.compile(r"[\w.]+")
+NAME_PATH = re.compile(r"[\w.]+")
 MAX_HOPS = 12  # calls from a root to the deepest function
 # An attribute of one of them is meant rather than a method of prodgen with the same name.
 FOREIGN_TYPES = (
@@ -121,7 +121,7 @@ def call_graph() -> dict[str, set[str]]:
             elif isinstance(target, ast.Attribute):
                 # The result of a call, as in f(x).g, is an unknown object.
                 path = ast.unparse(target.value)
-                root, _, rest = path.partition(".") if DOTTED.fullmatch(path) else ("", "", "")
+                root, _, rest = path.partition(".") if NAME_PATH.fullmatch(path) else ("", "", "")
                 base = (
                     f"{module}.{owner}" if root == "self" else names.get(root, f"{module}.{root}")
                 )

@@ -142,3 +142,28 @@ def test_an_unconditional_run_has_no_categories(store, tmp_path):
     row = EMPTY_ROW | {"category": "disc"}
     with pytest.raises(UsageError, match="there are none"):
         batch_requests.parse_request(2, row, hidden, ImagePaths(tmp_path))
+
+
+def test_tables_of_spreadsheets_and_pandas_are_read_as_they_are(tmp_path, conditions):
+    (tmp_path / "Mug.PNG").write_bytes(b"x")
+    text = (
+        "Requests of May;;;;;\n Name ;Category;PHOTO;Edit;Strength;Count;Seed\n"
+        'discs;disc;;;;2.0;3.0\nlike;;mug.png;vary;0,5;1;\nlong;disc;;;;1;1;x;y\n'
+    )  # fmt: skip
+    (tmp_path / "requests.csv").write_bytes(text.encode("utf-16"))
+    table = batch_requests.read_requests(tmp_path / "requests.csv")
+    assert [line for line, _ in table.rows] == [3, 4]
+    ((line, problem),) = table.problems
+    assert line == 5 and problem.startswith("bad row: 9 cells under 7 column names; quote cells")
+    assert table.notes == ("line 1 above the column names is not used",)
+    paths = ImagePaths(tmp_path)
+    discs, like = (batch_requests.parse_request(n, row, conditions, paths) for n, row in table.rows)
+    assert (discs.name, discs.count, discs.seed) == ("discs", 2, 3)
+    assert (like.photo, like.strength, like.count) == ("Mug.PNG", 0.5, 1)
+
+
+@pytest.mark.parametrize("name", ["a:b?*", "two\nlines", "con", "Lpt1.png", "end.", "x\\y"])
+def test_a_name_that_is_no_file_everywhere_is_refused(conditions, tmp_path, name):
+    row = EMPTY_ROW | {"name": name, "category": "disc"}
+    with pytest.raises(UsageError, match="^name "):
+        batch_requests.parse_request(2, row, conditions, ImagePaths(tmp_path))
