@@ -122,6 +122,7 @@ def change_attributes(
     # Refuse before the work.
     for name, text in attributes.items():
         condition_edits.set_attribute(model.unknown(1), model.spec, name, text)
+    model.conditions.check_values({name: attributes[name] for name in visible})
     for attribute in hidden:
         attribute_direction.require_matching_classifier(inverter, attribute.name)
     inversion = inverter(product.to_model_input(model.spec)[None])

@@ -72,6 +72,27 @@ def test_conditions_are_equal_after_saving_and_loading(store, conditions, tmp_pa
     np.testing.assert_array_equal(again.known, conditions.known)
 
 
+def test_what_has_no_training_image_is_refused(store, conditions, tmp_path):
+    disc, red = store.spec.classes.index("disc"), store.spec.column_slices()["colour"].start
+    train = store.ids("train")
+    assert conditions.label_counts[disc] == (store.label[train] == disc).sum() > 0
+    assert conditions.column_counts[red] == store.attributes[train, red].sum() > 0
+    conditions.label_counts[disc] = conditions.column_counts[red] = 0
+    conditions.save(tmp_path)
+    loaded = Conditions.load(tmp_path, store.spec)
+    assert "disc" not in loaded.trained_classes() and "square" in loaded.trained_classes()
+    with pytest.raises(UsageError, match="label='disc' has no training image.*images: .*square"):
+        loaded.pick(0, np.arange(2), "disc")
+    value = store.spec.attributes[0].values[0]
+    with pytest.raises(UsageError, match=f"colour='{value}' has no training image"):
+        loaded.pick(0, np.arange(2), "square", {"colour": value})
+    # Runs that did not store the counts refuse nothing.
+    loaded.label_counts = loaded.column_counts = None
+    assert (loaded.pick(0, np.arange(2), "disc", {"colour": value})["label"] == disc).all()
+    loaded.save(tmp_path)
+    assert Conditions.load(tmp_path, store.spec).label_counts is None
+
+
 def test_unconditional_rows_are_unknown_and_refuse_a_label(store):
     unconditional = Conditions.from_store(store).to_unconditional()
     rows = unconditional.pick(0, np.arange(4))
