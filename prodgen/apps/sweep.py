@@ -43,8 +43,8 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     attribute, constants = split_attributes(model.conditions.spec, options.attributes)
     trained_values = model.conditions.trained_values(attribute)
     if len(trained_values) < len(attribute.values):
-        untrained = [value for value in attribute.values if value not in trained_values]
-        say(f"values without a training image are left out: {', '.join(untrained)}")
+        untrained_values = [value for value in attribute.values if value not in trained_values]
+        say(f"values without a training image are left out: {', '.join(untrained_values)}")
     values = list(trained_values) or sweep_values(attribute, options.frames)
     indices = np.arange(options.n)
     conditions = model.conditions.pick(options.seed, indices, options.label, constants)

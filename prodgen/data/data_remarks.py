@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from prodgen.core.spelling import find_case_variants
-from prodgen.data.products import MAX_JOINED_PRODUCTS
+from prodgen.data.product_groups import MAX_JOINED_PRODUCTS
 from prodgen.data.store import SPLITS
 
 MIN_CLASS_SIZE = 20  # training images; the report warns of smaller classes
@@ -45,14 +45,14 @@ def make_remarks(summary: dict[str, Any]) -> list[str]:
 
 
 def _remark_on_classes(classes: list[dict[str, Any]]) -> list[str]:
-    """Remarks on classes that are small, untrained, unequal, or spelt in two ways."""
+    """Remarks on classes that are small, without training images, unequal, or spelt in two ways."""
     remarks = []
-    untrained = [row["name"] for row in classes if not row["train"]]
-    if untrained:
-        verb = "has" if len(untrained) == 1 else "have"
-        count = _count(len(untrained), "category", "categories")
+    absent_names = [row["name"] for row in classes if not row["train"]]
+    if absent_names:
+        verb = "has" if len(absent_names) == 1 else "have"
+        count = _count(len(absent_names), "category", "categories")
         remarks.append(
-            f"{count} {verb} no training image: {_list(untrained)}; a run refuses to draw them"
+            f"{count} {verb} no training image: {_list(absent_names)}; a run refuses to draw them"
         )
     small = [row["name"] for row in classes if 0 < row["train"] < MIN_CLASS_SIZE]
     if small:

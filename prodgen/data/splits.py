@@ -1,7 +1,7 @@
 """Which split each image belongs to: a function of its content, or of the product that it shows.
 
 By image, exact copies stay together. By product, all images of a product do, and so do products
-that are joined (products.py). An official split of the source is never changed.
+that are joined (product_groups.py). An official split of the source is never changed.
 
 From MIN_SIZE_FOR_THRESHOLDS on, a split follows from one hash alone, and adding images moves none.
 A smaller set is ranked by hash and cut at the requested fractions, so that every split has images
@@ -23,7 +23,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.data.duplicates import NearDuplicates
-from prodgen.data.products import Products, find_products, join_products
+from prodgen.data.product_groups import Products, find_products, join_products
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 LEFT_OUT = 255  # the content is also in another split

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from prodgen.data import splits
-from prodgen.data.products import find_products
+from prodgen.data.product_groups import find_products
 
 
 def make_hashes(count):

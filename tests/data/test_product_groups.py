@@ -3,7 +3,7 @@
 import numpy as np
 
 from prodgen.data.duplicates import NearDuplicates
-from prodgen.data.products import MAX_JOINED_PRODUCTS, find_products, join_products
+from prodgen.data.product_groups import MAX_JOINED_PRODUCTS, find_products, join_products
 
 
 def make_hashes(count):
