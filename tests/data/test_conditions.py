@@ -79,17 +79,20 @@ def test_what_has_no_training_image_is_refused(store, conditions, tmp_path):
     assert conditions.column_counts[red] == store.attributes[train, red].sum() > 0
     conditions.label_counts[disc] = conditions.column_counts[red] = 0
     conditions.save(tmp_path)
-    loaded = Conditions.load(tmp_path, store.spec)
-    assert "disc" not in loaded.trained_classes() and "square" in loaded.trained_classes()
+    run_conditions = Conditions.load(tmp_path, store.spec)
+    assert (
+        "disc" not in run_conditions.trained_classes()
+        and "square" in run_conditions.trained_classes()
+    )
     with pytest.raises(UsageError, match="label='disc' has no training image.*images: .*square"):
-        loaded.pick(0, np.arange(2), "disc")
+        run_conditions.pick(0, np.arange(2), "disc")
     value = store.spec.attributes[0].values[0]
     with pytest.raises(UsageError, match=f"colour='{value}' has no training image"):
-        loaded.pick(0, np.arange(2), "square", {"colour": value})
+        run_conditions.pick(0, np.arange(2), "square", {"colour": value})
     # Runs that did not store the counts refuse nothing.
-    loaded.label_counts = loaded.column_counts = None
-    assert (loaded.pick(0, np.arange(2), "disc", {"colour": value})["label"] == disc).all()
-    loaded.save(tmp_path)
+    run_conditions.label_counts = run_conditions.column_counts = None
+    assert (run_conditions.pick(0, np.arange(2), "disc", {"colour": value})["label"] == disc).all()
+    run_conditions.save(tmp_path)
     assert Conditions.load(tmp_path, store.spec).label_counts is None
 
 
