@@ -127,7 +127,7 @@ class Conditions:
             if name not in self.trained_classes():
                 raise UsageError(
                     f"--label={name!r} has no training image, so this run cannot draw it; "
-                    f"{_suggest_trained_names(name, self.trained_classes())}"
+                    f"{_list_trained_names(self.trained_classes())}"
                 )
         rows = self._candidate_rows(class_index, columns)
         # One raw Philox draw a sample: a sample's row does not depend on the other indices.
@@ -181,7 +181,7 @@ class Conditions:
         if attribute.kind == "categorical":
             values = self.trained_values(attribute)
             is_trained = find_spelling(text, attribute.values) in values
-            hint = _suggest_trained_names(text, values)
+            hint = _list_trained_names(values)
         if not is_trained:
             raise UsageError(
                 f"--attributes: {name}={text!r} has no training image, so this run cannot draw it; "
@@ -208,5 +208,5 @@ class Conditions:
         return rows[order[:NUM_NEAREST]]
 
 
-def _suggest_trained_names(name: str, names: tuple[str, ...]) -> str:
-    return suggest_names(name, list(names)).replace("known:", "with training images:")
+def _list_trained_names(names: tuple[str, ...]) -> str:
+    return suggest_names("", list(names)).replace("known:", "it has training images of")

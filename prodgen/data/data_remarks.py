@@ -82,9 +82,10 @@ def _remark_on_splits(summary: dict[str, Any]) -> list[str]:
         count = _count(products["across"], "product")
         remarks.append(f"{count} {verb} images in several splits: {names}{hint}")
     if near["held_out"]:
+        example = ", such as " + " and ".join(near["names"][0]) if official else ""
         remarks.append(
             f"{_count(near['held_out'], 'held-out image')} with a near duplicate in another "
-            "split: scores will be slightly too good"
+            f"split{example}: scores will be slightly too good"
         )
     if products["joins_skipped"]:
         count = _count(products["joins_skipped"], "pair")

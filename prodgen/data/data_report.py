@@ -206,9 +206,9 @@ def _summarise_near_duplicates(store: Store, near: NearDuplicates) -> dict[str, 
 
     held_out: validation and test images with a near duplicate in another split.
     """
-    # The report lists the nearest pairs first.
-    nearest = near.pairs[np.argsort(near.difference, kind="stable")][:MAX_NAMES]
+    # The report lists pairs across splits first, the nearest ones first.
     across = store.split[near.pairs[:, 0]] != store.split[near.pairs[:, 1]]
+    nearest = near.pairs[np.lexsort((near.difference, ~across))][:MAX_NAMES]
     across_ids = np.unique(near.pairs[across])
     return {
         "pairs": len(near.pairs),

@@ -220,6 +220,8 @@ def _split_groups(
         has_others = all(num_training[category] > 1 for category in categories[group])
         return split[group] == TRAIN and has_others
 
+    # An uneven set of few groups leaves at least half of the training share to training.
+    num_left, min_left = num_images, (1 - validation - test) * num_images / 2
     low = 0.0
     for index, share in ((TEST, test), (VALIDATION, validation)):
         size, total = _split_size(num_images, count, share), 0
@@ -229,14 +231,17 @@ def _split_groups(
                 is_member = low <= position[group] < low + share and weight[group] <= size
             else:
                 is_member = total + weight[group] / 2 <= size
+            is_member = is_member and num_left - weight[group] >= min_left
             if is_member and may_be_held_out(group):
                 split[group], total = index, total + weight[group]
+                num_left -= weight[group]
                 num_training.subtract(categories[group])
         # No split is empty where a group can be held out at all: the smallest one.
         others = [group for group in order if may_be_held_out(group)] if not total else []
         if size and others and count >= MIN_SIZE_FOR_ALL_SPLITS:
             group = min(others, key=lambda group: weight[group])
             split[group] = index
+            num_left -= weight[group]
             num_training.subtract(categories[group])
         low += share
     return split

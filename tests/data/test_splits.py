@@ -131,3 +131,11 @@ def test_a_picture_that_many_products_share_is_never_in_two_splits():
     assert all(
         len(indices) == 1 for indices in splits_of_groups(split[~left_out], stored_groups).values()
     )
+
+
+def test_an_uneven_set_of_few_products_keeps_training_images():
+    groups = ["a"] * 10 + ["b"] * 10 + ["c"] * 10 + ["d"]
+    for seed in range(8):
+        hashes = np.roll(make_hashes(31), seed, axis=1)
+        split, _ = split_products(hashes, groups, validation=0.3, test=0.5)
+        assert (split == splits.TRAIN).sum() >= 10
