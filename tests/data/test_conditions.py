@@ -5,6 +5,8 @@ import pytest
 
 from prodgen.core.errors import UsageError
 from prodgen.data.conditions import Conditions
+from prodgen.editing.condition_edits import select_trained_swatches
+from prodgen.evaluation.sample_sheets import sheet_conditions
 
 
 @pytest.fixture
@@ -89,6 +91,10 @@ def test_what_has_no_training_image_is_refused(store, conditions, tmp_path):
     value = store.spec.attributes[0].values[0]
     with pytest.raises(UsageError, match=f"colour='{value}' has no training image"):
         run_conditions.pick(0, np.arange(2), "square", {"colour": value})
+    # Sheets of all categories leave it out, and no colour without training images is chosen.
+    assert sheet_conditions(run_conditions, 0, 2)[1] == ("square",)
+    swatches = {name: (0, 0, 0) for name in (*store.spec.attributes[0].values, "other")}
+    assert select_trained_swatches(swatches, run_conditions).keys() == swatches.keys() - {value}
     # Runs that did not store the counts refuse nothing.
     run_conditions.label_counts = run_conditions.column_counts = None
     assert (run_conditions.pick(0, np.arange(2), "disc", {"colour": value})["label"] == disc).all()
