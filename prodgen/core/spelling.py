@@ -1,8 +1,9 @@
-"""British and American spelling, of which the program accepts both; names that may be the same."""
+"""Spellings of a name: British and American, composed; and names that may mean the same."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 BRITISH_SPELLINGS = {
@@ -33,7 +34,7 @@ def find_variants(counts: Mapping[str, int]) -> list[tuple[str, str]]:
     by an abbreviation ("blk", "black"), or by one letter where one of them is rare.
     """
     names = sorted(counts, key=lambda name: (-counts[name], name))
-    keys = {name: "".join(filter(str.isalnum, name.casefold())) for name in names}
+    keys = {n: "".join(filter(str.isalnum, compose(compose(n).casefold()))) for n in names}
     first_of_key: dict[str, str] = {}
     pairs = []
     for name in names:
@@ -73,3 +74,8 @@ def _is_variant(a: str, b: str, is_rare: bool) -> bool:
         return short[start:] == long[start + 1 :]
     exchange = short[:start] + short[start : start + 2][::-1] + short[start + 2 :]
     return short[start + 1 :] == long[start + 1 :] or exchange == long
+
+
+def compose(name: str) -> str:
+    """The name in Unicode NFC: names that look the same and differ in code points become equal."""
+    return unicodedata.normalize("NFC", name)

@@ -160,8 +160,8 @@ def find_roles(
             attributes += [column] if column else []
             if column is None:
                 notes.append(f"column {name!r} is not used: {description.reason}")
-        if description.kind in ("category", "categorical"):
-            counts = collections.Counter(categories.get(c, c) for c in cells[name] if c)
+        if description.kind == "categorical":  # the report remarks on categories itself
+            counts = collections.Counter(cell for cell in cells[name] if cell)
             notes += [
                 f"column {name!r}: {rare!r} ({counts[rare]}) and {frequent!r} ({counts[frequent]}) "
                 "may be the same"

@@ -3,7 +3,6 @@
 import pytest
 
 from prodgen.core.errors import UsageError
-from prodgen.core.spelling import find_variants
 from prodgen.data import columns
 from prodgen.data.table_reader import Row, TableText
 
@@ -89,16 +88,10 @@ def test_the_image_column_is_the_one_whose_cells_are_files():
 def test_values_that_may_be_the_same_get_a_remark():
     roles = roles_of(
         60, image=lambda n: f"{n}.png",
-        category=lambda n: ["T-Shirt", "t shirt", "Hat", "Hats", "Skirt"][n % 5],
+        type__of=lambda n: ["T-Shirt", "t shirt", "Hat", "Hats", "Skirt"][n % 5],
         colour=lambda n: "blk" if n == 3 else "black" if n % 2 else "white",
     )  # fmt: skip
     remarks = [note for note in roles.notes if "may be the same" in note]
     assert len(remarks) == 3
     assert "'t shirt' (12) and 'T-Shirt' (12)" in remarks[0]
     assert "'blk' (1) and 'black' (29)" in remarks[2]
-
-
-def test_variants_are_not_invented():
-    counts = {"S": 5, "M": 9, "L": 4, "XL": 2, "Size 38": 20, "Size 39": 2, "Boots": 9, "Roots": 8,
-              "Shirt": 50, "Skirt": 40, "Jacket": 60, "Jakcet": 1, "Jackett": 2}  # fmt: skip
-    assert sorted(find_variants(counts)) == [("Jackett", "Jacket"), ("Jakcet", "Jacket")]
