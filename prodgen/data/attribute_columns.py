@@ -20,6 +20,7 @@ DECIMALS = {"number_point": ".", "number_comma": ","}  # of a kind in config.dat
 MAX_CATEGORIES = 64  # of an attribute; with more values it is free text or an identifier
 MAX_INTEGER_CATEGORIES = 10  # whole numbers with more distinct values are a number
 MAX_LISTED_VALUES = 6
+MAX_NAME_CHARACTERS = 200  # of a column; longer ones are broken tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,8 @@ def infer_attribute(
     problem = ""
     if kind == "ignore":
         problem = "config.data.columns says so"
+    elif len(name) > MAX_NAME_CHARACTERS:
+        problem = f"its name has {len(name)} characters"
     elif not counts:
         problem = "it is empty"
     elif not kind and ID_PATTERN.match(name.strip().lower()):

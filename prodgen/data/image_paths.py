@@ -63,7 +63,7 @@ class ImagePaths:
         is_address = bool(WEB_ADDRESS.match(path))
         is_absolute = is_address or path.startswith("/") or bool(DRIVE.match(path))
         if is_address:
-            path = urllib.parse.unquote(urllib.parse.urlsplit(path).path)
+            path = urllib.parse.unquote(re.split("[?#]", path[WEB_ADDRESS.match(path).end() :])[0])
         key = _make_key(DRIVE.sub("", path))
         parts = key.split("/")
         # The whole path first; then, where its root is another system's, its last parts.

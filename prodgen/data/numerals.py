@@ -21,6 +21,7 @@ CURRENCY_CODES = {
 }
 CURRENCY_NAMES = {*CURRENCIES.values(), *(code.upper() for code in CURRENCY_CODES)}
 MAX_UNIT_CHARACTERS = 8
+MAX_CHARACTERS = 60  # of a number with its unit
 MAX_TEXT_FRACTION = 0.05  # of the cells: so few texts among numbers count as missing
 DECIMAL_REMARK = {".": "decimal mark '.'", ",": "decimal mark ','"}
 NUMBER = re.compile(
@@ -89,7 +90,7 @@ class NumberRule:
 
 def parse_numeral(text: str) -> Numeral | None:
     """The number with a sign, a currency or a unit in a text; None where there is another text."""
-    match = NUMBER.fullmatch(text.strip())
+    match = NUMBER.fullmatch(text.strip()) if len(text) <= MAX_CHARACTERS else None
     if match is None or bool(match["open"]) != bool(match["close"]):
         return None
     digits = match["digits"]

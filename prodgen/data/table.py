@@ -175,7 +175,7 @@ def _list_paths(row: Row, roles: columns.Roles, paths: ImagePaths) -> list[str]:
     for column in roles.images:
         cell = str(row.cells.get(column) or "").strip()
         # A cell that is a file is one path, whatever marks are in its name.
-        is_single = bool(cell) and (paths.root / cell.replace("\0", "")).is_file()
+        is_single = bool(cell) and os.path.isfile(paths.root / cell)  # no error for any text
         names |= dict.fromkeys([cell] if is_single else shop_exports.split_images(column, cell))
     return list(names)
 

@@ -120,12 +120,19 @@ def decode_text(content: bytes) -> tuple[str, list[str]]:
         except UnicodeDecodeError:
             text = line.decode("cp1252", "replace")
             num_guesses += 1
-            example = example or next(iter(re.findall(r"\w*[^\x00-\x7f]\w*", text)), "")
+            example = example or _find_foreign_word(text)
         lines.append(text)
     which = f"{num_guesses} of its lines are" if num_unicode else "it is"
     guess = f"not in UTF-8 and {'are' if num_unicode else 'is'} read as Windows-1252 (Latin-1)"
     advice = "if that is wrong, save the table in UTF-8"
     return "".join(lines), [f"{which} {guess}, as in {example!r}; {advice}"]
+
+
+def _find_foreign_word(text: str) -> str:
+    """The first word with a letter that is not ASCII, of at most 40 characters."""
+    start = next((number for number, c in enumerate(text) if not c.isascii()), 0)
+    before = re.search(r"\w{0,20}$", text[max(0, start - 20) : start])[0]
+    return before + re.match(r".\w{0,19}", text[start:] or " ")[0]
 
 
 def _parse_csv(text: str, notes: list[str], is_tsv: bool) -> TableText:

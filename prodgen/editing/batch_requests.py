@@ -234,5 +234,5 @@ def _find_file(row: Mapping[str, str], column: str, paths: ImagePaths) -> str:
     if not os.access(real_path, os.R_OK):
         raise UsageError(f"{column} {file!r} cannot be read")
     # The path as it was written, where it leads to the file.
-    is_path = (paths.root / file).is_file()
+    is_path = os.path.isfile(paths.root / file)
     return file if is_path else os.path.relpath(real_path, paths.real_root)
