@@ -1,16 +1,18 @@
 """Decoding of image files to upright uint8 pixels; every fault of a file is a `RejectedItem`.
 
-Files come from shops, phones and strangers. Only regular files are opened, the size is checked in
-the header before any pixel is decoded, and only five formats with well-maintained decoders are
-accepted. Alpha is kept, the first frame of an animation counts unless the caller wants a single
-frame, 16 bits are scaled by 1 / 257, CMYK becomes RGB, embedded colour profiles are converted to
-sRGB, EXIF rotation is applied. A reason starts with its kind and a colon, so that a report can
-count the kinds.
+Files come from shops, phones and strangers. Only regular files are opened, the format is that of
+the first bytes (core/formats.py), and the size is checked in the header before any pixel is
+decoded. Alpha is kept, the first frame of an animation and the first page of a TIFF count unless
+the caller wants a single frame, 16 bits are scaled by 1 / 257, CMYK becomes RGB, embedded colour
+profiles are converted to sRGB, EXIF rotation is applied. A file without its last bytes is decoded
+where all its pixels are there (core/file_ends.py). A reason starts with its kind and a colon, so
+that a report can count the kinds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import stat
@@ -20,12 +22,16 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from prodgen.core import file_ends, formats
 from prodgen.core.errors import RejectedItem
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+VERSION = 2  # of what is decoded, and how: part of a store's key
 MAX_FILE_BYTES = 200_000_000  # no product image is larger, and a larger file could fill the memory
 MAX_ASPECT_RATIO = 20  # a narrower image would become a line of one or two pixels
 MAX_PROFILE_BYTES = 4_000_000  # of a colour profile that the colour library may parse
+MAX_SCANS = 1000  # of a JPEG: each costs the time of decoding all pixels
+SUBFILE_TAG, BITS_TAG, PHOTOMETRIC_TAG, DNG_TAG = 254, 258, 262, 50706  # of a TIFF
+TILE_WIDTH_TAG, TILE_HEIGHT_TAG = 322, 323
 
 
 def decode_file(
@@ -38,15 +44,18 @@ def decode_file(
     return decode_bytes(read_regular(path), max_pixels, single_frame=single_frame)
 
 
-def read_regular(path: str | os.PathLike[str]) -> bytes:
-    """The bytes of a regular file of at most MAX_FILE_BYTES. A FIFO or device is never opened."""
+def read_regular(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES + 1) -> bytes:
+    """The first bytes of a regular file of at most MAX_FILE_BYTES, all of them by default.
+
+    RejectedItem where there is none. A FIFO or device is never opened.
+    """
     try:
         _check_regular(os.stat(path))
         # Non-blocking, and checked again: the file may be swapped for a FIFO in between.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(descriptor, "rb") as file:
+        with open(descriptor, "rb", buffering=0 if max_bytes <= formats.HEAD_BYTES else -1) as file:
             _check_regular(os.fstat(descriptor))
-            return file.read(MAX_FILE_BYTES + 1)
+            return file.read(max_bytes)
     except FileNotFoundError:
         reason = "missing: a broken link" if os.path.islink(path) else "missing: no such file"
         raise RejectedItem(reason) from None
@@ -67,17 +76,19 @@ def _check_regular(status: os.stat_result) -> None:
 
 def decode_bytes(data: bytes, max_pixels: int, *, single_frame: bool = False) -> np.ndarray:
     """As `decode_file`, from the bytes of a file."""
+    name = formats.identify_format(data[: formats.HEAD_BYTES])
+    refusal = formats.explain_refusal(data[: formats.HEAD_BYTES])
+    if refusal:
+        raise RejectedItem(refusal)
     with _disable_pillow_limits():
         try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            _check_header(image, max_pixels, single_frame)
-            # PNG: check the checksum of every chunk, and that the last chunk exists.
-            if image.format == "PNG":
-                Image.open(io.BytesIO(data), formats=("PNG",)).verify()
-            image.load()
+            try:
+                image = _load_image(data, name, max_pixels, single_frame)
+            except OSError as error:
+                image = _load_without_end(data, name, max_pixels, error)
             # Apply the EXIF rotation. Unreadable EXIF data are no reason to reject the image.
             try:
-                image = ImageOps.exif_transpose(image)
+                ImageOps.exif_transpose(image, in_place=True)
             except Exception:
                 image.getexif().clear()
             return _to_array(image)
@@ -86,11 +97,43 @@ def decode_bytes(data: bytes, max_pixels: int, *, single_frame: bool = False) ->
         except MemoryError:
             raise RejectedItem("too large: not enough memory to decode it") from None
         except Image.UnidentifiedImageError:
-            raise RejectedItem(f"not a picture: no {', '.join(FORMATS)} file") from None
+            raise RejectedItem(f"broken: the header of the {name} file") from None
         except Exception as error:  # a decoder may raise anything on hostile bytes
             reason = " ".join(str(error).split())[:120] or type(error).__name__
             kind = "truncated" if "truncated" in reason.lower() else "broken"
             raise RejectedItem(f"{kind}: {reason}") from None
+
+
+def _load_image(data: bytes, name: str, max_pixels: int, single_frame: bool) -> Image.Image:
+    """The decoded image. RejectedItem or any exception of a decoder where it is damaged."""
+    pillow_name = formats.get_pillow_name(name)
+    image = Image.open(io.BytesIO(data), formats=(pillow_name,))
+    _check_header(image, max_pixels, single_frame)
+    if name == "PNG":
+        image = Image.open(io.BytesIO(file_ends.check_png(data, max_pixels)), formats=("PNG",))
+    elif name == "TIFF":
+        _check_tiff(image, data, max_pixels)
+    elif name == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
+        raise RejectedItem(f"broken: more than {MAX_SCANS} scans")
+    size = image.size
+    image.load()
+    if image.size != size:  # the header declares another size than the compressed pixels
+        _check_header(image, max_pixels, single_frame=False)
+    return image
+
+
+def _load_without_end(data: bytes, name: str, max_pixels: int, error: OSError) -> Image.Image:
+    """The image of a file without its last bytes; `error` is raised where pixels are missing."""
+    image, digests = None, set()
+    # A byte FF at the end is the first half of a marker.
+    body = data.rstrip(b"\xff") if name == "JPEG" else data
+    is_truncated = "truncated" in str(error)
+    for tail in file_ends.make_tails(name, data) if is_truncated else ():
+        image = _load_image(body + tail, name, max_pixels, single_frame=False)
+        digests.add(hashlib.sha256(image.tobytes()).digest())
+    if image is None or len(digests) > 1:
+        raise error
+    return image
 
 
 @contextlib.contextmanager
@@ -115,22 +158,36 @@ def _check_header(image: Image.Image, max_pixels: int, single_frame: bool) -> No
         raise RejectedItem(f"too large: {width * height} px > limit {max_pixels}")
     if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
         raise RejectedItem(f"too narrow: {width} x {height} is beyond {MAX_ASPECT_RATIO} to 1")
-    # The further frames of an MPO, a phone's JPEG, are its previews.
-    num_frames = getattr(image, "n_frames", 1) if single_frame else 1
-    if num_frames > 1 and image.format != "MPO":
+    # The further frames of an MPO, a phone's JPEG, are its previews. Those of a TIFF are pages.
+    can_be_animated = single_frame and image.format not in ("MPO", "TIFF", "HEIF")
+    num_frames = getattr(image, "n_frames", 1) if can_be_animated else 1
+    if num_frames > 1:
         raise RejectedItem(f"animated: {num_frames} frames")
+
+
+def _check_tiff(image: Image.Image, data: bytes, max_pixels: int) -> None:
+    """RejectedItem for a TIFF that is a camera's raw file, lacks tiles, or has huge ones."""
+    tags = image.tag_v2
+    is_preview = isinstance(tags.get(SUBFILE_TAG), int) and tags[SUBFILE_TAG] & 1
+    if is_preview or DNG_TAG in tags or data[8:10] == b"CR":
+        raise RejectedItem("unsupported: a camera's raw file, export as JPEG")
+    tile_width, tile_height = tags.get(TILE_WIDTH_TAG, 1), tags.get(TILE_HEIGHT_TAG, 1)
+    if tile_width * tile_height > max_pixels:
+        raise RejectedItem(f"too large: a tile of {tile_width * tile_height} px > {max_pixels}")
+    # Pixels of no tile would be black. A separate plane of each channel has its own tiles.
+    areas = [(right - left) * (bottom - top) for _, (left, top, right, bottom), *_ in image.tile]
+    if sum(areas) < image.width * image.height:
+        raise RejectedItem("truncated: parts of the image are missing")
 
 
 def _to_array(image: Image.Image) -> np.ndarray:
     """uint8 [h, w, 1 | 3 | 4] of a decoded image of any mode."""
     if image.mode.startswith("I"):
-        # Scale 16-bit grey values by 1 / 257 = 255 / 65535, so that white stays white.
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise RejectedItem("unsupported: grey values beyond 16 bits")
-        return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)[..., None]
+        return _scale_grey(image)
     if image.mode == "F":
         raise RejectedItem("unsupported: floating-point pixels")
+    if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
+        image = image.convert(image.mode.upper())
     if image.has_transparency_data:
         # Keep the alpha channel unless it is opaque everywhere.
         alpha = image.convert("RGBA").getchannel("A")
@@ -142,9 +199,29 @@ def _to_array(image: Image.Image) -> np.ndarray:
     return np.asarray(_to_srgb(image))
 
 
+def _scale_grey(image: Image.Image) -> np.ndarray:
+    """uint8 [h, w, 1] of grey values of 16 bits, or of the 12 that a TIFF can have.
+
+    16 bits are scaled by 1 / 257 = 255 / 65535, so that white stays white.
+    """
+    values = np.asarray(image)
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(BITS_TAG, (16,))[0]
+    white = 4095 if bits == 12 else 65535
+    if values.min() < 0 or values.max() > white:
+        raise RejectedItem("unsupported: grey values beyond 16 bits")
+    levels = ((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
+    # 0 is white in some TIFFs, and Pillow inverts them up to 8 bits only.
+    is_inverted = image.format == "TIFF" and tags.get(PHOTOMETRIC_TAG, 0) == 0
+    return (255 - levels if is_inverted else levels)[..., None]
+
+
 def _to_srgb(image: Image.Image) -> Image.Image:
     """The image as RGB in sRGB, converted from its embedded colour profile if it has one."""
     profile = image.info.get("icc_profile") or b""
+    if image.mode == "LAB":
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
     rgb = image.convert("RGB")
     is_srgb = b"sRGB" in profile or b"s\0R\0G\0B" in profile
     if not profile or len(profile) > MAX_PROFILE_BYTES or is_srgb:
