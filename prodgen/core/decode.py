@@ -41,7 +41,15 @@ def decode_file(
 
     single_frame: reject animations, of which otherwise the first frame is decoded.
     """
+    check_head(path)  # however large a file of another content is, it is not read
     return decode_bytes(read_regular(path), max_pixels, single_frame=single_frame)
+
+
+def check_head(path: str | os.PathLike[str]) -> None:
+    """RejectedItem where the first bytes of a file are not those of an image that can be read."""
+    refusal = formats.explain_refusal(read_regular(path, formats.HEAD_BYTES))
+    if refusal:
+        raise RejectedItem(refusal)
 
 
 def read_regular(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES + 1) -> bytes:

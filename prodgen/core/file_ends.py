@@ -60,7 +60,10 @@ def has_all_scans(data: bytes) -> bool:
             if position < 0:
                 break
             continue
-        marker, length = data[position + 1], int.from_bytes(data[position + 2 : position + 4], "big")
+        marker, length = (
+            data[position + 1],
+            int.from_bytes(data[position + 2 : position + 4], "big"),
+        )
         body = data[position + 4 : position + 2 + length]
         if len(body) < max(length - 2, 1):
             break
@@ -80,8 +83,8 @@ def has_all_scans(data: bytes) -> bool:
 def check_png(data: bytes, max_pixels: int) -> bytes:
     """A PNG without its damaged remarks; RejectedItem where a checksum of its pixels is wrong.
 
-    max_pixels: what the header declares at most. The compressed pixels have a checksum of their own: where it is right, a wrong one of a chunk,
-    or a missing end, does not matter.
+    max_pixels: what the header declares at most. The compressed pixels have a checksum of their
+    own. Where it is right, a wrong one of a chunk, or a missing end, does not matter.
     """
     kept_bytes, pixels = [data[:8]], []
     is_sound, position = True, 8

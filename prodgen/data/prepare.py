@@ -268,7 +268,7 @@ def _check_size(contents: StoreContents) -> None:
     raise BadData(
         f"{num_usable} usable images of {total}, at least {MIN_TRAINING_IMAGES} are needed to "
         "train on" + (f"; refused: {counts}; first: {examples}" if refused_items else ""),
-        "point config.data at JPEG, PNG, WebP, BMP or GIF images",
+        "point config.data at JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF images",
     )
 
 
