@@ -29,6 +29,7 @@ VERSION = 2  # of what is decoded, and how: part of a store's key
 MAX_FILE_BYTES = 200_000_000  # no product image is larger, and a larger file could fill the memory
 MAX_ASPECT_RATIO = 20  # a narrower image would become a line of one or two pixels
 MAX_PROFILE_BYTES = 4_000_000  # of a colour profile that the colour library may parse
+STRIP_PIXELS = 2**20  # of an image that are converted at a time
 MAX_SCANS = 1000  # of a JPEG: each costs the time of decoding all pixels
 SUBFILE_TAG, BITS_TAG, PHOTOMETRIC_TAG, DNG_TAG = 254, 258, 262, 50706  # of a TIFF
 TILE_WIDTH_TAG, TILE_HEIGHT_TAG = 322, 323
@@ -114,12 +115,11 @@ def decode_bytes(data: bytes, max_pixels: int, *, single_frame: bool = False) ->
 
 def _load_image(data: bytes, name: str, max_pixels: int, single_frame: bool) -> Image.Image:
     """The decoded image. RejectedItem or any exception of a decoder where it is damaged."""
-    pillow_name = formats.get_pillow_name(name)
-    image = Image.open(io.BytesIO(data), formats=(pillow_name,))
-    _check_header(image, max_pixels, single_frame)
     if name == "PNG":
-        image = Image.open(io.BytesIO(file_ends.check_png(data, max_pixels)), formats=("PNG",))
-    elif name == "TIFF":
+        data = file_ends.check_png(data, max_pixels)
+    image = Image.open(io.BytesIO(data), formats=(formats.get_pillow_name(name),))
+    _check_header(image, max_pixels, single_frame)
+    if name == "TIFF":
         _check_tiff(image, data, max_pixels)
     elif name == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
         raise RejectedItem(f"broken: more than {MAX_SCANS} scans")
@@ -189,38 +189,54 @@ def _check_tiff(image: Image.Image, data: bytes, max_pixels: int) -> None:
 
 
 def _to_array(image: Image.Image) -> np.ndarray:
-    """uint8 [h, w, 1 | 3 | 4] of a decoded image of any mode."""
-    if image.mode.startswith("I"):
-        return _scale_grey(image)
+    """uint8 [h, w, 1 | 3 | 4] of a decoded image of any mode.
+
+    The rows are converted a few at a time: a second copy of a large image would fill the memory.
+    """
+    tags, is_tiff = getattr(image, "tag_v2", {}), image.format == "TIFF"
+    num_rows, array = max(1, STRIP_PIXELS // image.width), np.zeros((0, 0, 0), np.uint8)
+    for top in range(0, image.height, num_rows):
+        strip = image.crop((0, top, image.width, min(top + num_rows, image.height)))
+        if image.mode.startswith("I"):
+            bits = tags.get(BITS_TAG, (16,))[0]
+            # 0 is white in some TIFFs, and Pillow inverts them up to 8 bits only.
+            is_inverted = is_tiff and tags.get(PHOTOMETRIC_TAG, 0) == 0
+            rows = _scale_grey(np.asarray(strip), bits, is_inverted)
+        else:
+            rows = _convert_strip(strip)
+        if not array.size:
+            array = np.empty((image.height, image.width, rows.shape[-1]), np.uint8)
+        array[top : top + num_rows] = rows
+    # Keep the alpha channel unless it is opaque everywhere.
+    if array.shape[-1] == 4 and array[..., 3].min() == 255:
+        return np.ascontiguousarray(array[..., :3])
+    return array
+
+
+def _convert_strip(image: Image.Image) -> np.ndarray:
+    """uint8 [h, w, 1 | 3 | 4] of an image of 8 bits a channel."""
     if image.mode == "F":
         raise RejectedItem("unsupported: floating-point pixels")
     if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
         image = image.convert(image.mode.upper())
     if image.has_transparency_data:
-        # Keep the alpha channel unless it is opaque everywhere.
         alpha = image.convert("RGBA").getchannel("A")
         colour = _to_srgb(image.convert("RGB") if image.mode != "RGBA" else image)
-        is_opaque = alpha.getextrema()[0] == 255
-        return np.asarray(colour if is_opaque else Image.merge("RGBA", (*colour.split(), alpha)))
+        return np.asarray(Image.merge("RGBA", (*colour.split(), alpha)))
     if image.mode in ("1", "L"):
         return np.asarray(image.convert("L"))[..., None]
     return np.asarray(_to_srgb(image))
 
 
-def _scale_grey(image: Image.Image) -> np.ndarray:
+def _scale_grey(values: np.ndarray, bits: int, is_inverted: bool) -> np.ndarray:
     """uint8 [h, w, 1] of grey values of 16 bits, or of the 12 that a TIFF can have.
 
     16 bits are scaled by 1 / 257 = 255 / 65535, so that white stays white.
     """
-    values = np.asarray(image)
-    tags = getattr(image, "tag_v2", {})
-    bits = tags.get(BITS_TAG, (16,))[0]
     white = 4095 if bits == 12 else 65535
     if values.min() < 0 or values.max() > white:
         raise RejectedItem("unsupported: grey values beyond 16 bits")
     levels = ((values.astype(np.uint32) * 255 + white // 2) // white).astype(np.uint8)
-    # 0 is white in some TIFFs, and Pillow inverts them up to 8 bits only.
-    is_inverted = image.format == "TIFF" and tags.get(PHOTOMETRIC_TAG, 0) == 0
     return (255 - levels if is_inverted else levels)[..., None]
 
 

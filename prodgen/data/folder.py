@@ -209,17 +209,14 @@ class Folder:
 
     def _describe_categories(self) -> Iterator[str]:
         names = self.classes()
-        images = self._list_folders(is_image=True)
-        placements = [self.layout.place(path) for path in images]
-        num_without_category = sum(
-            place.category is None and not place.is_outside for place in placements
-        )
+        placements = [self.layout.place(path) for path in self._list_folders(is_image=True)]
+        num_loose = sum(place.category is None and not place.is_outside for place in placements)
         if not names:
             yield "It has no categories: no folder names one."
             return
         yield f"{_count(len(names), 'category', 'categories')}: {list_names(names, MAX_PARTS)}."
-        if num_without_category:
-            yield f"{_count(num_without_category, 'image')} without a category: beside the categories' folders."
+        if num_loose:
+            yield f"{_count(num_loose, 'image')} without a category, in no folder that names one."
         # Folders whose names differ in their Unicode form alone are one category.
         spellings = collections.defaultdict(set)
         for entry, refusal in zip(self.entries, self.refusals, strict=True):
