@@ -137,7 +137,8 @@ def _is_split_level(counts: dict[Folders, int], inside: dict[Folders, int], leve
     if len(splits) == 1 and has_held_out[0]:
         names = next(iter(splits))
         is_wrapper = all(name.casefold() in WRAPPER_NAMES for name in names)
-        return is_wrapper or num_inside > MIN_WRAPPER_SHARE * num_images
+        are_loose = all(path == names[: len(path)] for path in counts if path not in inside)
+        return is_wrapper or are_loose or num_inside > MIN_WRAPPER_SHARE * num_images
     return 2 * num_inside > num_images and 2 * sum(has_held_out) > len(splits)
 
 
@@ -171,12 +172,10 @@ def _is_skippable(path: Folders, level: int) -> bool:
 def _count_shared(paths: Iterable[Folders], limit: int) -> int:
     """How many outermost folders all paths share, at most `limit`."""
     paths = list(paths)
-    shared = 0
-    while shared < limit and all(
-        len(path) > shared and path[shared] == paths[0][shared] for path in paths
-    ):
-        shared += 1
-    return shared
+    depth = 0
+    while depth < limit and all(len(p) > depth and p[depth] == paths[0][depth] for p in paths):
+        depth += 1
+    return depth
 
 
 def _find_wrapper(counts: dict[Folders, int]) -> Folders:

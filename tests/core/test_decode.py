@@ -207,12 +207,12 @@ def test_a_png_is_complete_where_its_compressed_pixels_are():
     whole = decode.decode_bytes(data, LIMIT)
     no_end, half_end = data[:-12], data[:-4]  # the chunk IEND, or its checksum
     no_sum = data[:-16]  # nor the checksum of the pixels' chunk
-    damaged_comment = data.replace(b"hello", b"hallo")
-    for damaged in (no_end, half_end, no_sum, damaged_comment):
-        np.testing.assert_array_equal(decode.decode_bytes(damaged, LIMIT), whole)
-    flipped = bytearray(data)
-    flipped[data.index(b"IDAT") + 8] ^= 1
-    for broken in (bytes(flipped), data[:-17]):  # the last byte of the pixels' own checksum
+    wrong_comment = data.replace(b"hello", b"hallo")
+    for content in (no_end, half_end, no_sum, wrong_comment):
+        np.testing.assert_array_equal(decode.decode_bytes(content, LIMIT), whole)
+    wrong_pixels = bytearray(data)
+    wrong_pixels[data.index(b"IDAT") + 8] ^= 1
+    for broken in (bytes(wrong_pixels), data[:-17]):  # the last byte of the pixels' own checksum
         with pytest.raises(RejectedItem, match="broken|truncated"):
             decode.decode_bytes(broken, LIMIT)
 
@@ -233,13 +233,13 @@ def test_a_jpeg_without_its_end_marker_is_read_and_a_truncated_one_is_not(option
     for complete in (data[:-1], data[:-2], data + b"\0" * 999):
         np.testing.assert_array_equal(decode.decode_bytes(complete, LIMIT), whole)
     # Also between two restart intervals, and between two scans of a progressive file.
-    cuts = [
+    lengths = [
         *range(4, 60),
         *(len(data) - m.start() for m in re.finditer(rb"\xff[\xc4\xd0-\xd7\xda]", data)),
     ]
-    for cut in cuts:
+    for n in lengths:
         with pytest.raises(RejectedItem, match="truncated|broken"):
-            decode.decode_bytes(data[:-cut], LIMIT)
+            decode.decode_bytes(data[:-n], LIMIT)
 
 
 def test_a_bmp_without_its_last_padding_is_read():
@@ -306,8 +306,8 @@ def test_the_first_page_of_a_tiff_is_read(compression):
     data = encode(image, "TIFF", save_all=True, append_images=[Image.new("L", (9, 9))], **options)
     pixels = decode.decode_bytes(data, LIMIT, single_frame=True)
     np.testing.assert_array_equal(pixels, quarters())
-    turned = encode_and_decode(image, "TIFF", exif=exif, **options)
-    np.testing.assert_array_equal(turned, UPRIGHT[6](quarters()))
+    upright = encode_and_decode(image, "TIFF", exif=exif, **options)
+    np.testing.assert_array_equal(upright, UPRIGHT[6](quarters()))
     alpha = Image.fromarray(np.full((32, 64), 99, np.uint8))
     image.putalpha(alpha)
     assert (encode_and_decode(image, "TIFF", **options)[..., 3] == 99).all()
@@ -317,8 +317,8 @@ def test_grey_tiffs_have_white_where_it_is():
     values = np.array([[0, 257, 65535]], np.uint16)
     image = Image.fromarray(values)
     np.testing.assert_array_equal(encode_and_decode(image, "TIFF")[0, :, 0], [0, 1, 255])
-    inverted = encode_and_decode(image, "TIFF", tiffinfo={262: 0})  # 0 is white
-    np.testing.assert_array_equal(inverted[0, :, 0], [255, 254, 0])
+    negative = encode_and_decode(image, "TIFF", tiffinfo={262: 0})  # 0 is white
+    np.testing.assert_array_equal(negative[0, :, 0], [255, 254, 0])
     twelve_bits = Image.open(io.BytesIO(tiff_of_12_bits((0, 2048, 4095, 1))))
     assert twelve_bits.mode == "I;16"
     levels = decode.decode_bytes(tiff_of_12_bits((0, 2048, 4095, 1)), LIMIT)
