@@ -121,8 +121,8 @@ def test_the_tree_of_many_folders_is_bounded():
     paths = [(f"a{i}", f"b{j}") for i in range(40) for j in range(40)]
     tree = folder_tree.render_tree("shop", Layout(), paths, [])
     assert tree[0] == "shop/  1,600 images" and tree[-1] == "  ... and 28 more folders"
-    nested = [("train" if i % 2 else "test", *p) for i, p in enumerate(paths)]
-    assert len(folder_tree.render_tree("shop", Layout(split_level=2), nested, [])) == 60
+    deep_paths = [("train" if i % 2 else "test", *p) for i, p in enumerate(paths)]
+    assert len(folder_tree.render_tree("shop", Layout(split_level=2), deep_paths, [])) == 60
 
 
 def test_categories_that_are_equal_in_nfc_are_one(fill, tmp_path):
