@@ -1,6 +1,7 @@
 """The look at the data before training: what is printed, and that nothing else is done."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_a_look_prints_the_reading_the_counts_and_the_remarks(look, fill, tmp_pa
         assert "  hats: 4 train, 0 validation, 2 test" in lines
         assert any(re.match(r"remark: .*outside the splits.*extra/ \(1\)", line) for line in lines)
         report = lines[-1].removeprefix("data report: ")
-        assert "How the folder was read" in open(report).read()
+        assert "How the folder was read" in Path(report).read_text()
 
 
 def test_the_reading_is_printed_also_where_the_images_do_not_suffice(look, tmp_path, capsys):
