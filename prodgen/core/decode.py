@@ -124,7 +124,8 @@ def _load_image(data: bytes, name: str, max_pixels: int, single_frame: bool) -> 
     elif name == "JPEG" and data.count(b"\xff\xda") > MAX_SCANS:
         raise RejectedItem(f"broken: more than {MAX_SCANS} scans")
     size = image.size
-    image.load()
+    with _discard_stderr() if name == "TIFF" else contextlib.nullcontext():
+        image.load()
     if image.size != size:  # the header declares another size than the compressed pixels
         _check_header(image, max_pixels, single_frame=False)
     return image
@@ -155,6 +156,23 @@ def _disable_pillow_limits() -> Iterator[None]:
             yield
     finally:
         Image.MAX_IMAGE_PIXELS = max_pixels
+
+
+@contextlib.contextmanager
+def _discard_stderr() -> Iterator[None]:
+    """Discard what is written to file descriptor 2: libtiff prints errors there, without a name."""
+    try:
+        descriptor, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    except OSError:  # no standard error, or too many open files
+        yield
+        return
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(descriptor, 2)
+        os.close(descriptor)
+        os.close(null)
 
 
 def _check_header(image: Image.Image, max_pixels: int, single_frame: bool) -> None:
