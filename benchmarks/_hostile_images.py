@@ -159,7 +159,7 @@ def declare_size(rng, seed, seeds):
         struct.pack_into("<II", data, 18, width, height)
     elif seed.format == "WEBP":
         position = {b"VP8X": 24, b"VP8L": 21}.get(bytes(data[12:16]), 26)
-        data[position : position + 6] = struct.pack("<II", width << 8, height)[1:7]
+        data[position : position + 6] = struct.pack("<II", (width & 0xFFFFFF) << 8, height)[1:7]
     elif seed.format == "AVIF":
         struct.pack_into(">II", data, data.index(b"ispe") + 8, width, height)
     elif seed.format == "TIFF":
@@ -214,7 +214,9 @@ def equals_seed(folder: Path, task: tuple[str, str]) -> bool:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # warnings of Pillow and libtiff
     resource.setrlimit(resource.RLIMIT_AS, (CHECK_MEMORY_BYTES, CHECK_MEMORY_BYTES))
     try:
-        images = [Image.open(folder / name, formats=FORMATS).convert("RGBA") for name in task]
-        return images[0].size == images[1].size and images[0].tobytes() == images[1].tobytes()
+        images = [Image.open(folder / name, formats=FORMATS) for name in task]
+        if not images[0].mode.startswith("I"):  # 16 bits become RGBA with a loss
+            images = [image.convert("RGBA") for image in images]
+        return np.array_equal(*map(np.asarray, images))
     except Exception:
         return False

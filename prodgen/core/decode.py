@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import logging
 import os
 import stat
 import warnings
@@ -25,6 +26,7 @@ from PIL import Image, ImageCms, ImageOps
 from prodgen.core import file_ends, formats
 from prodgen.core.errors import RejectedItem
 
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # it prints errors of files otherwise
 VERSION = 2  # of what is decoded, and how: part of a store's key
 MAX_FILE_BYTES = 200_000_000  # no product image is larger, and a larger file could fill the memory
 MAX_ASPECT_RATIO = 20  # a narrower image would become a line of one or two pixels
@@ -200,9 +202,11 @@ def _check_tiff(image: Image.Image, data: bytes, max_pixels: int) -> None:
     tile_width, tile_height = tags.get(TILE_WIDTH_TAG, 1), tags.get(TILE_HEIGHT_TAG, 1)
     if tile_width * tile_height > max_pixels:
         raise RejectedItem(f"too large: a tile of {tile_width * tile_height} px > {max_pixels}")
-    # Pixels of no tile would be black. A separate plane of each channel has its own tiles.
-    areas = [(right - left) * (bottom - top) for _, (left, top, right, bottom), *_ in image.tile]
-    if sum(areas) < image.width * image.height:
+    # Pixels of no tile would be black. A tile without rows, of a wrong tag, is the whole image.
+    extents = [tile.extents for tile in image.tile]
+    has_whole = any(top == bottom for _, top, _, bottom in extents)
+    area = sum((right - left) * (bottom - top) for left, top, right, bottom in extents)
+    if area < image.width * image.height and not has_whole:
         raise RejectedItem("truncated: parts of the image are missing")
 
 

@@ -65,7 +65,7 @@ def explain_refusal(head: bytes) -> str:
                 return f"unsupported: {description}, export as JPEG"
         return f"not a picture: no {', '.join(FORMATS[:-1])} or {FORMATS[-1]} file"
     if name == "HEIC" and not has_heic():
-        return "unsupported: a HEIC image, export as JPEG or install the package pillow-heif"
+        return "unsupported: a HEIC image, export as JPEG or pip install pillow-heif"
     if name == "AVIF" and not has_avif():
         return "unsupported: an AVIF image, export as JPEG"
     return ""

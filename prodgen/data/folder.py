@@ -25,6 +25,7 @@ from prodgen.data import folder_tree
 from prodgen.data.layout import (
     Folders,
     Layout,
+    Placement,
     describe_categories,
     find_layout,
     list_names,
@@ -80,15 +81,12 @@ class Folder:
     @functools.cached_property
     def notes(self) -> tuple[str, ...]:
         """Remarks on what could be read in another way, and on images that are left out."""
-        outside, layout = self._group_outside(), self.layout
-        remarks = [*layout.remarks, *describe_categories(self.classes())]
-        if outside:
-            total = _count(sum(outside.values()), "image")
-            wrapper = "/".join(layout.wrapper)
-            reason = f"beside {wrapper}/, without a category"
-            if layout.split_level is not None:
-                reason = f"left out, {OUTSIDE}"
-            remarks.insert(0, f"{total} {reason}: {_list_counts(outside)}")
+        remarks = [*self.layout.remarks, *describe_categories(self.classes())]
+        for reason, counts in (("without a category", self._group_loose()),
+                               (f"left out, {OUTSIDE}", self._group_outside())):  # fmt: skip
+            if counts:
+                total = _count(sum(counts.values()), "image")
+                remarks.insert(0, f"{total} {reason}: {_list_counts(counts)}")
         return tuple(remarks)
 
     def classes(self) -> tuple[str, ...]:
@@ -139,7 +137,7 @@ class Folder:
             )
         sentences += [*self._describe_splits(), *self._describe_categories()]
         outside = self._group_outside()
-        if outside and layout.split_level is not None:
+        if outside:
             total = _count(sum(outside.values()), "image")
             sentences.append(f"{total} left out ({OUTSIDE}): {_list_counts(outside)}.")
         sentences += self._describe_refusals()
@@ -164,19 +162,25 @@ class Folder:
             if is_image == (not refusal)
         ]
 
-    def _group_outside(self) -> dict[str, int]:
-        """How many images outside the splits, or beside the wrapper, each folder holds.
-
-        Loose images are listed by name.
-        """
-        layout, depth = self.layout, len(self.layout.wrapper)
-        names = []
+    def _place_images(self) -> Iterator[tuple[str, Placement]]:
+        """The name and the placement of each image."""
         for entry, refusal in zip(self.entries, self.refusals, strict=True):
-            folders = normalise_folders(entry.name)
-            is_beside = layout.split_level is None and folders[:depth] != layout.wrapper
-            if not refusal and (is_beside or layout.place(folders).is_outside):
-                names.append(entry.name)
-        return _group(names)
+            if not refusal:
+                yield entry.name, self.layout.place(normalise_folders(entry.name))
+
+    def _group_outside(self) -> dict[str, int]:
+        """How many images outside the splits each outermost folder holds; loose ones by name."""
+        return _group(name for name, place in self._place_images() if place.is_outside)
+
+    def _group_loose(self) -> dict[str, int]:
+        """As above, of images without a category, where others have one."""
+        if not self.classes():
+            return {}
+        return _group(
+            name
+            for name, place in self._place_images()
+            if place.category is None and not place.is_outside
+        )
 
     def _describe_refusals(self) -> Iterator[str]:
         """A sentence for each reason why files are no images, for files named as images first."""
@@ -209,14 +213,14 @@ class Folder:
 
     def _describe_categories(self) -> Iterator[str]:
         names = self.classes()
-        placements = [self.layout.place(path) for path in self._list_folders(is_image=True)]
-        num_loose = sum(place.category is None and not place.is_outside for place in placements)
         if not names:
             yield "It has no categories: no folder names one."
             return
         yield f"{_count(len(names), 'category', 'categories')}: {list_names(names, MAX_PARTS)}."
-        if num_loose:
-            yield f"{_count(num_loose, 'image')} without a category, in no folder that names one."
+        loose = self._group_loose()
+        if loose:
+            total = _count(sum(loose.values()), "image")
+            yield f"{total} without a category, in no folder that names one: {_list_counts(loose)}."
         # Folders whose names differ in their Unicode form alone are one category.
         spellings = collections.defaultdict(set)
         for entry, refusal in zip(self.entries, self.refusals, strict=True):

@@ -40,6 +40,7 @@ def test_the_first_folder_level_is_the_class(fill, tmp_path):
     assert items_by_name["bags/0000.png"].category == "bags"
     assert items_by_name["0009.png"].category is None
     assert list(items_by_name) == sorted(items_by_name)
+    assert folder.Folder(root, MAX_PIXELS).notes == ("1 image without a category: 0009.png",)
 
 
 def test_a_single_outer_folder_is_skipped(fill, tmp_path):
