@@ -122,7 +122,8 @@ def build_parallel(
         for index, result in results.items():
             if result is workers.PROCESS_DEATH:
                 reason = "broken: the decoder crashed on it"
-                metadata = _describe_item(Item(f"item {index}", RejectedItem(reason)))
+                name = source.item_name(index) if hasattr(source, "item_name") else f"item {index}"
+                metadata = _describe_item(Item(name, RejectedItem(reason)))
                 results[index] = metadata | {"refused": reason}, None
         _write(job, options, [results[index] for index in indices])
         report(job.size)

@@ -278,7 +278,7 @@ def _make_size_error(items: list[dict], refused_items: list[dict]) -> BadData:
     return BadData(
         f"{len(items)} usable images of {total}, at least {MIN_TRAINING_IMAGES} are needed to "
         "train on" + (f"; refused: {counts}; first: {examples}" if refused_items else ""),
-        "point config.data at JPEG, PNG, WebP, BMP or GIF images",
+        "point config.data at JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF images",
     )
 
 
