@@ -1,13 +1,15 @@
 """Damaged image files and tables through the real preparing path: what is read, what is refused.
 
-python benchmarks/hostile.py --images=10000 [--tables=2000] [--seconds=0] [--seed=0]
+python benchmarks/hostile.py --images=10000 --tables=2000 [--seconds=0] [--seed=0]
 
 Image files of seven formats get flipped bits, lost ends, spliced headers and huge declared sizes.
 `prepare` reads them in processes of its own, batch after batch. Checked: it ends with exit code 0
 and without a traceback; every file is either in the store or refused with a reason; the resident
 memory of all its processes together stays below 2 GB; a file that is read although its end is
 missing has the pixels of the original; a refused file is none that Pillow alone decodes to those
-pixels. --seconds ends a campaign early. Prints one line of JSON; exit code 1 where a check fails.
+pixels. Every damaged table is read as products, as a history and as batch requests, or is refused
+by an error of one line. --seconds ends a campaign early. Prints one line of JSON; exit code 1 where
+a check fails.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import _hostile_images
+from benchmarks import _hostile_images, _hostile_tables
 from configs import base
 from prodgen.cli import commandline
 from prodgen.data import data_report, prepare, workers
@@ -36,7 +38,7 @@ from prodgen.data.store import Store
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("images", 10_000, "Damaged image files.")
-flags.DEFINE_integer("tables", 0, "Damaged tables.")
+flags.DEFINE_integer("tables", 2000, "Damaged tables.")
 flags.DEFINE_float("seconds", 0.0, "End each campaign after so many seconds; 0: when it is done.")
 flags.DEFINE_integer("seed", 0, "Seed of the damage.")
 
@@ -45,6 +47,7 @@ BATCH_SIZE = 500  # files that are prepared at once
 MAX_MEMORY_BYTES = 2 * 10**9  # resident, of the parent and its processes together
 SAMPLE_INTERVAL_S = 0.02
 NUM_WORKERS = 2
+READ_TABLES = "import sys; from benchmarks import _hostile_tables as t; t.read_batch(sys.argv[1])"
 PREPARE = "from benchmarks import hostile; import sys; hostile.prepare_data(*sys.argv[1:])"
 
 
@@ -93,11 +96,11 @@ def _read_memory(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS")), 0)
 
 
-def run_prepare(source: str, path: Path, cache: Path) -> tuple[Path | None, list[str], dict]:
-    """(the store's folder, problems, peaks of memory in bytes) of preparing in another process."""
+def run_process(program: str, *arguments: str) -> tuple[str, list[str], dict]:
+    """(the output, problems, peaks of memory in bytes) of a program in another process."""
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-c", PREPARE, source, str(path), str(cache)],
+            [sys.executable, "-c", program, *arguments],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True,
         )  # fmt: skip
         monitor = MemoryMonitor(process.pid)
@@ -112,7 +115,7 @@ def run_prepare(source: str, path: Path, cache: Path) -> tuple[Path | None, list
         problems.append(f"exit code {process.returncode}: {' | '.join(lines[-3:])}")
     if monitor.peaks["sum"] > MAX_MEMORY_BYTES:
         problems.append(f"{monitor.peaks['sum'] / 1e6:.0f} MB of memory")
-    return (Path(output.strip()) if output else None), problems, monitor.peaks
+    return output.strip(), problems, monitor.peaks
 
 
 def run_campaign(name: str, count: int, seconds: float, seed: int) -> dict[str, Any]:
@@ -145,9 +148,12 @@ def run_images(folder: Path, count: int, rng: np.random.Generator) -> tuple[dict
     """A batch of damaged images in one folder."""
     seeds = _hostile_images.make_seeds()
     files = _hostile_images.write_batch(folder / "images", seeds, count, rng)
-    path, problems, peaks = run_prepare("folder", folder / "images", folder / "cache")
-    if path is None:
+    output, problems, peaks = run_process(
+        PREPARE, "folder", str(folder / "images"), str(folder / "cache")
+    )
+    if not output:
         return {}, problems, peaks
+    path = Path(output)
     # The store's rows by name, and the seed of each file: equal hashes are equal pixels.
     store = Store.open(path)
     rows = dict(zip(store.names(np.arange(store.size)), store.hash, strict=True))
@@ -175,8 +181,13 @@ def run_images(folder: Path, count: int, rng: np.random.Generator) -> tuple[dict
 
 
 def run_tables(folder: Path, count: int, rng: np.random.Generator) -> tuple[dict, list, dict]:
-    """A batch of damaged tables."""
-    raise NotImplementedError("tables")
+    """A batch of damaged tables, each read as products, as a history and as batch requests."""
+    _hostile_tables.write_batch(folder / "tables", count, rng)
+    output, problems, peaks = run_process(READ_TABLES, str(folder / "tables"))
+    if not output:
+        return {}, problems, peaks
+    result = json.loads(output)
+    return result["counts"], problems + result["problems"], peaks
 
 
 CAMPAIGNS = {"images": run_images, "tables": run_tables}

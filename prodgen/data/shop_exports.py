@@ -96,7 +96,7 @@ def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dic
         cell: path[-1] if len(parents[path[-1]]) == 1 or len(path) == 1 else " > ".join(path[-2:])
         for cell, path in paths.items()
     }
-    cell, category = next((c, k) for c, k in categories.items() if c != k)
+    cell, category = max(categories.items(), key=lambda item: item[0] != item[1])
     return categories, f"the last part of the longest path: {category!r} of {cell!r}"
 
 
