@@ -35,7 +35,8 @@ SEEDS = {  # by file name: the content, and how many of its images are found
     "spreadsheet.csv": (f"sep=,\nimage,category,a,b,c,d,e\n{ROWS}".encode("utf-16"), 30),
     "latin.csv": ("image;título\n1.png;\"Größe &reg; 5\"\n2.png;Häkel\n".encode("cp1252"), 2),
     "shopify.csv": (
-        f"Handle,Title,Product Category,Option1 Name,Option1 Value,Image Src\n{SHOPIFY}".encode(), 30
+        f"Handle,Title,Product Category,Option1 Name,Option1 Value,Image Src\n"
+        f"{SHOPIFY}".encode(), 30
     ),
     "woocommerce.csv": (
         "ID,Type,Categories,Images,Attribute 1 name,Attribute 1 value(s)\n"

@@ -8,6 +8,7 @@ from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data.conditions import Conditions
 from prodgen.data.image_paths import ImagePaths
 from prodgen.editing import batch_requests
+from tests.shared_cases import make_case
 
 EMPTY_ROW = dict.fromkeys(batch_requests.COLUMNS, "")
 MUG = {"photo": "mug.png"}
@@ -167,3 +168,34 @@ def test_a_name_that_is_no_file_everywhere_is_refused(conditions, tmp_path, name
     row = EMPTY_ROW | {"name": name, "category": "disc"}
     with pytest.raises(UsageError, match="^name "):
         batch_requests.parse_request(2, row, conditions, ImagePaths(tmp_path))
+
+
+def test_the_cases_of_requests(tmp_path, conditions):
+    folder = make_case("requests", tmp_path)
+    paths = ImagePaths(folder)
+
+    def read(name):
+        table = batch_requests.read_requests(folder / name)
+        return table, [
+            {name: cell.replace("Hat", "disc") for name, cell in row.items()}
+            if row["category"]
+            else row
+            for _, row in table.rows
+        ]
+
+    commas, rows = read("commas.csv")
+    assert not rows and commas.problems[0][0] == 2
+    assert commas.problems[0][1].startswith("bad row: 8 cells under 6 column names; quote cells")
+    hats, like = (
+        batch_requests.parse_request(2, row, conditions, paths) for row in read("pandas.csv")[1]
+    )
+    assert (hats.seed, hats.count, like.strength, like.count) == (3, 2, 0.5, 2)
+    (request,) = (
+        batch_requests.parse_request(2, row, conditions, paths) for row in read("titles.csv")[1]
+    )
+    assert (request.name, request.category, request.count) == ("hats", "disc", 2)
+    names = [row["name"] for row in read("names.csv")[1]]
+    assert names == ["shoes é", "a:b?*", "two\nlines", "con"]
+    for name in names[1:]:
+        with pytest.raises(UsageError, match="^name "):
+            batch_requests.parse_request(2, EMPTY_ROW | {"name": name}, conditions, paths)
