@@ -100,8 +100,9 @@ class Table:
         }
 
     def describe(self) -> SourceDescription:
+        sentences = tuple(f"{text[0].upper()}{text[1:]}." for text in self._sentences)
         columns = self.roles.descriptions
-        return SourceDescription("How the table was read", self._sentences, columns=columns)
+        return SourceDescription("How the table was read", sentences, columns=columns)
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
         for product in self.images[start:stop]:

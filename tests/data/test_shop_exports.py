@@ -68,7 +68,7 @@ def test_shopify(read):
     assert [i.attributes["Colour"] for i in source.images] == ["red", "blue", None]
     assert [i.attributes["Vendor"] for i in source.images] == ["Acme"] * 3
     assert [i.caption for i in source.images] == ["Cap", "Cap", "Mug"]
-    assert any("1 rows without an image" in s for s in source.describe().sentences)
+    assert any(s.startswith("1 rows without an image") for s in source.describe().sentences)
 
 
 def test_woocommerce(read):
