@@ -20,6 +20,7 @@ from prodgen.apps.common.output import Output, PngEncoder, say
 from prodgen.cli.options import option
 from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, ProdgenError, RejectedItem, UsageError
+from prodgen.core.file_names import casefold_name
 from prodgen.core.files import write_atomically
 from prodgen.editing import FIT_STEPS, batch_requests
 from prodgen.editing.batch_requests import BatchRequest
@@ -110,10 +111,10 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
     for line, row in batch_requests.read_table(table):
         try:
             request = batch_requests.parse_request(line, row, model.conditions, table.parent)
-            if request.name.casefold() in names:
+            if casefold_name(request.name) in names:
                 raise UsageError(f"another row has the name {request.name!r} already")
             batch_rows.check_request(request, model, table.parent)
-            names.add(request.name.casefold())
+            names.add(casefold_name(request.name))
             requests.append(request)
         except ProdgenError as error:
             # Columns have no dashes: the message speaks of the table, not of flags.

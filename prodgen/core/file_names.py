@@ -32,10 +32,10 @@ def check_file_name(name: str, max_bytes: int = MAX_STEM_BYTES) -> str:
         return "is empty"
     if SURROGATE.search(name):
         return "has bytes that are not UTF-8"
-    if control := CONTROL.search(name):
-        return f"has the control character {format_name(control[0])}"
-    if reserved := RESERVED_CHARACTERS.search(name):
-        return f"has the character {reserved[0]}, which no file name on Windows may have"
+    if match := CONTROL.search(name):
+        return f"has the control character {format_name(match[0])}"
+    if match := RESERVED_CHARACTERS.search(name):
+        return f"has the character {match[0]}, which no file name on Windows may have"
     if name[0] == ".":
         return "begins with a dot, as hidden files do"
     if name[-1] in ". ":

@@ -40,7 +40,7 @@ def shop(azimuth_store, tmp_path, monkeypatch):
 
 
 def run_edit(run, shop, **options):
-    return run_mode("edit", run, shop.parent / "out", images=str(shop), steps=4, **options)
+    return run_mode("edit", run, shop.parent / "out", images=(str(shop),), steps=4, **options)
 
 
 def read_table(shop):

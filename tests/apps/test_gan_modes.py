@@ -98,7 +98,7 @@ def test_a_sweep_varies_one_attribute_in_order(run, tmp_path):
 
 
 def test_the_augmentation_is_previewed_on_the_users_images(run, pictures, tmp_path):
-    files = run_mode_on(run, tmp_path / "p.png", "augment_preview", input=str(pictures))
+    files = run_mode_on(run, tmp_path / "p.png", "augment_preview", input=(str(pictures),))
     entry = json.loads(files[-1].read_text())["files"]["p.png"]
     assert entry["policy"] == "product" and entry["p"] == 0.5
     assert entry["pictures"] == ["0.png", "1.png", "2.png"]
@@ -110,7 +110,7 @@ def test_the_augmentation_is_previewed_on_the_users_images(run, pictures, tmp_pa
 
 def test_errors_name_what_an_adversarial_run_cannot_do(run, pictures, tmp_path):
     with pytest.raises(UsageError, match="has no encoder") as error:
-        run_mode_on(run, tmp_path / "r.png", "reconstruct", input=str(pictures))
+        run_mode_on(run, tmp_path / "r.png", "reconstruct", input=(str(pictures),))
     assert "vae, vaegan" in error.value.next_step
     with pytest.raises(UsageError, match="exactly one attribute"):
         run_mode_on(run, tmp_path / "s.png", "sweep", attributes={"colour": "red"})

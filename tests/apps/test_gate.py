@@ -34,7 +34,7 @@ def save(path, picture, **options):
 
 
 def run_gate(images, out, **options):
-    return run_mode("gate", out=out, images=str(images), **options)
+    return run_mode("gate", out=out, images=(str(images),), **options)
 
 
 def read_table(out):

@@ -15,6 +15,7 @@ from PIL import Image
 from prodgen.cli import modes
 from prodgen.core import pixels, provenance
 from prodgen.core.errors import UsageError
+from prodgen.core.file_names import decode_names, format_name
 from prodgen.core.files import write_atomically
 from prodgen.runs.workdir import collect_versions
 
@@ -26,8 +27,8 @@ MANIFEST = "manifest.json"
 
 
 def say(text: str) -> None:
-    """Print progress on standard error: standard output lists the files."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line on standard error: standard output lists the files."""
+    print(format_name(text), file=sys.stderr, flush=True)
 
 
 class PngEncoder:
@@ -116,6 +117,21 @@ class Output:
         read_manifest(self._folder / MANIFEST)
         return target
 
+    def list_own_files(self) -> set[Path]:
+        """The resolved paths of what this mode wrote into the folder before."""
+        entries = read_manifest(self._folder / MANIFEST).items()
+        names = [name for name, entry in entries if entry.get("mode") == self.mode]
+        return {(self._folder / name).resolve() for name in names}
+
+    def list_earlier_outputs(self, subfolder: str = "") -> dict[str, str]:
+        """By a user's file, the path below `subfolder` of an image that was made from it before."""
+        prefix = f"{subfolder}/" if subfolder else ""
+        return {
+            str(entry.get("file", entry.get("of"))): name.removeprefix(prefix)
+            for name, entry in read_manifest(self._folder / MANIFEST).items()
+            if entry.get("mode") == self.mode and name.startswith(prefix)
+        }
+
     def write_png(
         self,
         name: str,
@@ -145,7 +161,7 @@ class Output:
         entries = {name: e for name, e in earlier.items() if (self._folder / name).is_file()}
         record = {"files": entries | self._entries}
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(record, indent=1, sort_keys=True).encode())
+        write_atomically(path, json.dumps(decode_names(record), indent=1, sort_keys=True).encode())
         return [*self._paths, path]
 
 
