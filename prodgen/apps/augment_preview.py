@@ -34,7 +34,7 @@ class Options(RunOptions, SeedOptions, PngOptions):
     output = "augment_preview.png"
 
     n: int = option(8, "Rows: images.", low=1, high=MAX_IMAGES)
-    input: tuple[str, ...] = images_option("images; default: the run's test split")
+    input: tuple[str, ...] = images_option("image", "the run's test split")
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:

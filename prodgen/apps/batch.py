@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
@@ -67,7 +68,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.apps.common.batch_rows import Context
     from prodgen.editing.guard import Guard
 
-    table = Path(options.table).expanduser()
+    table = Path(os.path.expanduser(options.table))
     requests, problems = read_requests(table, model)
     for request in requests:
         side = batch_rows.min_side(request, model)

@@ -31,7 +31,7 @@ BANNER, SPRITES = {"layout": ("banner",)}, {"layout": ("sprites",)}
 class Options(PngOptions):
     """Of --mode=compose."""
 
-    images: tuple[str, ...] = images_option("images")
+    images: tuple[str, ...] = images_option("image")
     n: int = option(0, "Products; 0: 4 on a banner, 256 on a sprite sheet.", low=0, high=MAX_IMAGES)
     layout: str = option("banner", "What is composed.", choices=("banner", "sprites"))
     size: str = option("square", "A name, as story, or WIDTHxHEIGHT.", read_with=BANNER)

@@ -36,7 +36,7 @@ class Options(CutoutOptions):
 
     output = "cutout"
 
-    images: tuple[str, ...] = images_option("photos")
+    images: tuple[str, ...] = images_option("photo")
     n: int = option(MAX_SHEET_PHOTOS, "Photos on the sheet, at most.", low=1, high=MAX_IMAGES)
     background: str = option("", "transparent, a colour's name or #rrggbb; default: transparent.")
 

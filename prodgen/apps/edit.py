@@ -13,6 +13,7 @@ with the measures of each edit, and a sheet: photos above, edits below.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,7 +64,7 @@ class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
     run = "optional"
     read_with_run = ("step", "steps")
 
-    images: tuple[str, ...] = images_option("photos")
+    images: tuple[str, ...] = images_option("photo")
     n: int = option(0, "Photos, at most; 0: all.", low=0, high=MAX_IMAGES)
     edit: str = option("", "What is changed.", choices=registry.EDITS)
     colour: str = option("", "The colour: its name or #rrggbb.", read_with=RECOLOUR)
@@ -121,9 +122,13 @@ class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
 def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     """Edit every photo of --images, --n at most."""
     target = out.locate(options.output)
-    earlier_outputs, own_files = out.list_earlier_outputs(), out.list_own_files()
-    files = image_files.list_images(options.images, "--images", earlier_outputs, own_files)
-    files = files[: options.n or None]
+    # What this mode wrote before is no photo, unless the user names its folder.
+    sources = [path.resolve() for path in image_files.split_paths(options.images, "--images")]
+    is_source = target.resolve() in sources
+    own_files = {target.resolve() / SHEET} if is_source else out.list_own_files()
+    files = image_files.list_images(
+        options.images, "--images", out.list_earlier_outputs(), own_files
+    )[: options.n or None]
     segmenter = background_removal.load_segmenter(options.cutout, options.model)
     # Classical edits need no run; `both` recolours with the run where one is given.
     needs_run = options.edit in EDITS_WITH_RUN
@@ -227,8 +232,8 @@ def choose_recolouring(
 
 def read_mask(file: str) -> np.ndarray:
     """The region float [H, W] in [0, 1] that is white in the image of --mask."""
-    path = Path(file).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(file))
+    if not os.path.isfile(path):
         raise MissingInput(f"--mask={file} does not exist", "name an image of the photo's size")
     try:
         return decode.decode_file(path, image_files.MAX_PIXELS)[..., 0] / np.float32(255)
@@ -248,7 +253,7 @@ def mix_products(
 
     out.png_encoder.check_mark(inverter.model.spec.resolution)
     try:
-        other = open_shot(Path(options.other).expanduser(), segmenter)
+        other = open_shot(Path(os.path.expanduser(options.other)), segmenter)
     except RejectedItem as reason:
         raise BadData(f"--other={options.other}: {reason}", "name another photo") from None
     rows = []

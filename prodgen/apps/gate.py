@@ -37,7 +37,7 @@ class Options(CommonOptions):
 
     output = "gate"
 
-    images: tuple[str, ...] = images_option("images")
+    images: tuple[str, ...] = images_option("image")
     n: int = option(MAX_SHEET_IMAGES, "Images on the sheet, at most.", low=1, high=MAX_IMAGES)
     profile: str = option(
         "white_main", "The rules that an image must meet.", choices=registry.PROFILES

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -67,14 +66,14 @@ def read_manifest(folder):
     return json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
 
 
-def printed(name):
+def as_printed(name):
     """A name in tables and manifests: a byte that is not UTF-8 stands as \\xff."""
     return name.decode("utf-8", "backslashreplace")
 
 
 def assert_one_output_each(folder, outputs, names=NAMES):
     """outputs: the name of the picture -> the paths made from it, below the folder."""
-    assert set(outputs) == {printed(name) for name in names}
+    assert set(outputs) == {as_printed(name) for name in names}
     paths = [path for paths in outputs.values() for path in paths]
     assert len({casefold_name(path) for path in paths}) == len(paths)
     for path in paths:
@@ -125,7 +124,7 @@ def test_modes_of_a_run_make_files_of_each_picture(run, tmp_path, capsys):
         assert_one_output_each(tmp_path / mode, outputs, FEW_NAMES)
     run_mode("invert", run, tmp_path / "invert.png", input=images, n=99, steps=1)
     run_mode("reconstruct", run, tmp_path / "reconstruct.png", input=images, n=99)
-    names = {printed(name) for name in FEW_NAMES}
+    names = {as_printed(name) for name in FEW_NAMES}
     for mode in ("invert", "reconstruct"):
         entry = read_manifest(tmp_path)[f"{mode}.png"]
         assert {picture["name"] for picture in entry["pictures"]} == names
@@ -165,7 +164,7 @@ def test_sprites_of_any_name_have_a_frame_each(odd_folder, tmp_path):
         "compose", None, target, images=(str(odd_folder),), layout="sprites", cell=16, padding=0
     )
     frames = json.loads((tmp_path / "sheet.json").read_text())["frames"]
-    assert sorted(frame["file"] for frame in frames.values()) == sorted(map(printed, NAMES))
+    assert sorted(frame["file"] for frame in frames.values()) == sorted(map(as_printed, NAMES))
     assert frames["sub/ordinary"]["file"] == "sub/ordinary.png"
 
 
@@ -178,7 +177,7 @@ def test_the_commands_print_any_name(odd_folder, tmp_path):
     process = subprocess.run(command, capture_output=True, env=environment, text=True)
     assert (process.returncode, process.stderr) == (0, "2 of 2 cut out\n")
     assert sorted(path.name for path in (out / "cut").iterdir()) == ["--out=x.png", "red,blue.png"]
-    command[3:-1] = [f"--images={tmp_path / os.fsdecode(b'none-%s-')}\xff\n"]
+    command[3:-1] = ["--images=none-%s-{0}" + os.fsdecode(b"\xff\n")]
     process = subprocess.run(command, capture_output=True, env=environment, text=True)
     assert process.returncode == 66 and process.stderr.count("\n") == 1
 
@@ -210,10 +209,30 @@ def test_a_new_picture_renames_no_other():
     assert name_outputs(["A.jpg", "a.jpg", "a.png"])[1:] == ["a.jpg", "a"]
 
 
-def test_a_frame_is_named_by_its_own_file_alone():
-    names = ["01-2.png", "idle/01.png", "idle/02.png", "walk/01.jpg", "walk/01.png", "walk/02.png"]
-    frames = ["01-2", "idle/01", "idle/02", "walk/01.jpg", "walk/01", "walk/02"]
-    assert [name_frame(name) for name in names] == frames
+def test_a_frame_is_named_by_its_own_file_alone(tmp_path):
+    """Each frame shows the colour of its file; new pictures rename none."""
+    files = {
+        "01-2": "01-2.png", "idle/01": "idle/01.png", "idle/02": "idle/02.png",
+        "walk/01.jpg": "walk/01.jpg", "walk/01": "walk/01.png", "walk/02": "walk/02.png",
+    }  # fmt: skip
+    later_files = {"01": "01.png", "idle/01.jpg": "idle/01.jpg", "IDLE/01": "IDLE/01.png"}
+
+    def compose_sheet(files):
+        for i, file in enumerate(files.values()):
+            (tmp_path / "in" / file).parent.mkdir(parents=True, exist_ok=True)
+            image = make_disc_photo(40, 40, (20 * i, 90, 200 - 20 * i))
+            Image.fromarray(image).save(tmp_path / "in" / file, quality=95)
+        target, images = tmp_path / "sheet.png", (str(tmp_path / "in"),)
+        run_mode("compose", None, target, images=images, layout="sprites", cell=64)
+        frames = json.loads((tmp_path / "sheet.json").read_text())["frames"]
+        assert {name: frame["file"] for name, frame in frames.items()} == files
+        for i, name in enumerate(files):
+            box = frames[name]["frame"]
+            middle = box["x"] + box["w"] // 2, box["y"] + box["h"] // 2
+            assert Image.open(target).getpixel(middle)[0] == pytest.approx(20 * i, abs=4)
+
+    compose_sheet(files)
+    compose_sheet(files | later_files)
     odd_names = ["a", "a.png", "a.PNG", "a.jpg", "a.jpg.png", "a.jpg.jpg", "/../a.png", "a//b.png"]
     assert len({name_frame(name) for name in odd_names}) == len(odd_names)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
@@ -20,7 +21,7 @@ from prodgen.data.folder import SUFFIXES, Entry, Folder
 
 MAX_PIXELS = 50_000_000
 PROGRESS_SECONDS = 5.0  # between two lines of progress
-SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")  # of image formats
+SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8|RIFF....WEBP", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +34,9 @@ class ImageFile:
 
     path: Path
     name: str
-    stem: str
-    refusal: str
-    is_image: bool
+    refusal: str = ""
+    is_image: bool = True
+    stem: str = ""
 
     def check(self) -> None:
         """RejectedItem with the reason for a file that cannot be read."""
@@ -71,30 +72,39 @@ def list_files(
 
     A file's name is its path below the folder; with several paths, below the folder that contains
     all of them. earlier_outputs: `Output.list_earlier_outputs`. own_paths: resolved files and
-    folders that the mode wrote; they are left out. MissingInput where no file is an image.
+    folders that the mode wrote; they are left out of folders. MissingInput where no file is an
+    image.
     """
     paths = split_paths(values, flag)
     folders = [os.path.abspath(path if path.is_dir() else path.parent) for path in paths]
     root = os.path.commonpath(folders) if folders else ""
-    files: dict[str, tuple[Path, str, bool]] = {}
+    files: dict[str, ImageFile] = {}
     for path, folder in zip(paths, folders, strict=True):
         prefix = "" if folder == root else f"{Path(os.path.relpath(folder, root)).as_posix()}/"
-        if not path.is_dir():
-            files[prefix + path.name] = path, "", True
-            continue
         real_folder = Path(os.path.realpath(folder))
-        for entry in Folder(path, MAX_PIXELS).entries:
-            real_path = real_folder / entry.name
-            if real_path not in own_paths and own_paths.isdisjoint(real_path.parents):
-                file = path / entry.name
-                files[prefix + entry.name] = file, entry.refusal, is_image(file, entry)
-    if not any(is_image for _, _, is_image in files.values()):
+        for file in find_files(path):
+            real_path = real_folder / file.name
+            is_own = real_path in own_paths or not own_paths.isdisjoint(real_path.parents)
+            if path == file.path or not is_own:
+                files[prefix + file.name] = dataclasses.replace(file, name=prefix + file.name)
+    if not any(file.is_image for file in files.values()):
         text = ",".join(map(str, paths))
         raise MissingInput(f"{flag}={text} holds no images", "name an image or a folder of images")
     stems = name_outputs(list(files), earlier_outputs)
     return [
-        ImageFile(path, name, stem, refusal, is_image)
-        for (name, (path, refusal, is_image)), stem in zip(files.items(), stems, strict=True)
+        dataclasses.replace(file, stem=stem)
+        for file, stem in zip(files.values(), stems, strict=True)
+    ]
+
+
+def find_files(path: Path) -> list[ImageFile]:
+    """The file itself, or every visible file below the folder."""
+    if not path.is_dir():
+        return [ImageFile(path, path.name)]
+    return [
+        ImageFile(file, entry.name, entry.refusal, is_image(file, entry))
+        for entry in Folder(path, MAX_PIXELS).entries
+        for file in [path / entry.name]
     ]
 
 
@@ -117,7 +127,7 @@ def is_image(path: Path, entry: Entry) -> bool:
         return False
     try:
         with open(path, "rb") as file:
-            return file.read(8).startswith(SIGNATURES)
+            return bool(SIGNATURE.match(file.read(12)))
     except OSError:
         return False
 
@@ -127,7 +137,11 @@ def list_image_files(path: Path, flag: str) -> list[Path]:
 
     BadData where one of them cannot be opened, or lies outside the folder.
     """
-    files = list_images([str(path)], flag)
+    if not os.path.exists(path):
+        raise MissingInput(f"{flag}={path} does not exist", "name an image or a folder of images")
+    files = [file for file in find_files(path) if file.is_image]
+    if not files:
+        raise MissingInput(f"{flag}={path} holds no images", "name an image or a folder of images")
     for file in files:
         if file.refusal:
             raise BadData(f"{file.path}: {file.refusal}", "take it out")
