@@ -138,7 +138,9 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     if options.edit == "mix":
         return mix_products(inverter, options, files, segmenter, out)
     edit_product = choose_edit(inverter, options)
-    check_overwrite(target, [TABLE, SHEET], out.mode)
+    endings = [f"_{options.edit}_{method}.png" for method in ("classical", "generated")]
+    names = [file.stem + ending for file in files for ending in endings]
+    check_overwrite(target, [TABLE, SHEET, *names], out.mode)
 
     rows, columns, sources = [], [], set()
     for file in files:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from prodgen.apps.common.output_names import name_frame, name_outputs
+from prodgen.core.errors import UsageError
 from prodgen.core.file_names import casefold_name, check_file_name
 from prodgen.data import prepare
 from prodgen.model import Model
@@ -182,6 +183,21 @@ def test_the_commands_print_any_name(odd_folder, tmp_path):
     assert process.returncode == 66 and process.stderr.count("\n") == 1
 
 
+def test_a_file_of_the_user_with_the_name_of_an_output_stays(run, odd_folder):
+    """--out is the folder of the pictures, in which one is called as an output would be."""
+    images, before = (str(odd_folder),), (odd_folder / "ordinary_000.png").read_bytes()
+    for mode, workdir, options in (
+        ("edit", None, {"edit": "background"}),
+        ("vary", run, {"n": 1, "products": 99}),
+        ("views", run, {"n": 99}),
+    ):
+        option = "images" if mode == "edit" else "input"
+        with pytest.raises(UsageError, match="exists, and this mode did not write it"):
+            run_mode(mode, workdir, odd_folder, **{option: images}, **options)
+    assert (odd_folder / "ordinary_000.png").read_bytes() == before
+    assert not (odd_folder / "manifest.json").exists()
+
+
 def test_a_new_picture_renames_no_other():
     before = ["a.jpg", "b.webp", "Case.jpg", "sub/a.jpg", "c", "d.png"]
     names = name_outputs(before)
@@ -233,8 +249,10 @@ def test_a_frame_is_named_by_its_own_file_alone(tmp_path):
 
     compose_sheet(files)
     compose_sheet(files | later_files)
-    odd_names = ["a", "a.png", "a.PNG", "a.jpg", "a.jpg.png", "a.jpg.jpg", "/../a.png", "a//b.png"]
-    assert len({name_frame(name) for name in odd_names}) == len(odd_names)
+    odd_names = ["a", "a.png", "a.PNG", "a.jpg", "a.jpg.png", "a.jpg.jpg", "/../a.png", "a//b.png",
+                 f"{'d' * 250}/" * 9 + "e.png", f"{'d' * 250}/" * 8 + "e.png"]  # fmt: skip
+    frames = {name_frame(name) for name in odd_names}
+    assert len(frames) == len(odd_names) and max(map(len, frames)) < 1000
 
 
 def test_several_paths_are_named_below_the_folder_that_they_share(tmp_path):

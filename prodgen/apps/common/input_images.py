@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
@@ -10,7 +11,7 @@ import numpy as np
 
 from prodgen.apps.common.image_files import list_images
 from prodgen.apps.common.option_groups import ConditionOptions, InputOptions
-from prodgen.apps.common.output import Output, say
+from prodgen.apps.common.output import Output, check_overwrite, say
 from prodgen.apps.common.output_names import name_outputs
 from prodgen.core.errors import BadData, MissingInput, RejectedItem
 from prodgen.core.types import Batch
@@ -40,7 +41,12 @@ def read_images(
             )
         batch = store.fetch(ids)
         names = store.names(ids)
-        return batch["image"], batch, names, name_outputs(names, earlier_outputs)
+        counts = collections.Counter(names)  # a source may give several images one name
+        sources = [
+            f"{name}#{id}" if counts[name] > 1 else name
+            for name, id in zip(names, ids, strict=True)
+        ]
+        return batch["image"], batch, names, name_outputs(sources, earlier_outputs)
     images, files, reasons = [], [], []
     for file in list_images(paths, "--input", earlier_outputs):
         if len(files) == n:
@@ -81,12 +87,20 @@ class InvertedProducts:
 
 
 def invert_inputs(
-    model: Model, inverter: Inverter, options: InputOptions, n: int, out: Output
+    model: Model,
+    inverter: Inverter,
+    options: InputOptions,
+    n: int,
+    out: Output,
+    endings: Sequence[str] = (),
 ) -> InvertedProducts:
     """Up to n images of --input, or of the run's test split, inverted.
 
     --label and --attributes name the conditions, else the reference classifier predicts them.
+    endings: of the names that the mode gives to what it makes of a product; UsageError where a file
+    of the user has such a name.
     """
     images, _, names, stems = read_images(model, options.input, n, out.list_earlier_outputs())
+    check_overwrite(out.folder, [stem + ending for stem in stems for ending in endings], out.mode)
     conditions = pick_conditions(model, options, len(images))
     return InvertedProducts(names, stems, inverter(images, conditions))

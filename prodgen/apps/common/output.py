@@ -95,7 +95,7 @@ class Output:
 
     def __post_init__(self) -> None:
         self.png_encoder = PngEncoder(self.model, self.mode, self.options)
-        self._folder, self._entries, self._paths = Path(), {}, []
+        self.folder, self._entries, self._paths = Path(), {}, []
         run = self.model.run if self.model else None
         self._origin = {
             "mode": self.mode,
@@ -113,22 +113,22 @@ class Output:
         manifest there: before the work rather than after it.
         """
         target = modes.resolve_out_path(self.mode, default, self.out, self.workdir)
-        self._folder = target.parent if Path(default).suffix else target
-        read_manifest(self._folder / MANIFEST)
+        self.folder = target.parent if Path(default).suffix else target
+        read_manifest(self.folder / MANIFEST)
         return target
 
     def list_own_files(self) -> set[Path]:
         """The resolved paths of what this mode wrote into the folder before."""
-        entries = read_manifest(self._folder / MANIFEST).items()
+        entries = read_manifest(self.folder / MANIFEST).items()
         names = [name for name, entry in entries if entry.get("mode") == self.mode]
-        return {(self._folder / name).resolve() for name in names}
+        return {(self.folder / name).resolve() for name in names}
 
     def list_earlier_outputs(self, subfolder: str = "") -> dict[str, str]:
         """By a user's file, the path below `subfolder` of an image that was made from it before."""
         prefix = f"{subfolder}/" if subfolder else ""
         return {
             str(entry.get("file", entry.get("of"))): name.removeprefix(prefix)
-            for name, entry in read_manifest(self._folder / MANIFEST).items()
+            for name, entry in read_manifest(self.folder / MANIFEST).items()
             if entry.get("mode") == self.mode and name.startswith(prefix)
         }
 
@@ -148,19 +148,19 @@ class Output:
 
     def write(self, name: str, content: bytes, details: dict[str, Any]) -> None:
         """One file, whole or not at all, and its entry; `name` may lie in a folder below."""
-        (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._folder / name, content)
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / name, content)
         self._entries[name] = self._origin | details
-        self._paths.append(self._folder / name)
+        self._paths.append(self.folder / name)
 
     def close(self) -> list[Path]:
         """Write manifest.json; the files written, it included."""
-        path = self._folder / MANIFEST
+        path = self.folder / MANIFEST
         # Entries of earlier commands stay while their files exist.
         earlier = read_manifest(path)
-        entries = {name: e for name, e in earlier.items() if (self._folder / name).is_file()}
+        entries = {name: e for name, e in earlier.items() if (self.folder / name).is_file()}
         record = {"files": entries | self._entries}
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(decode_names(record), indent=1, sort_keys=True).encode())
         return [*self._paths, path]
 

@@ -22,6 +22,7 @@ from prodgen.core.file_names import (
 )
 from prodgen.data.folder import SUFFIXES
 
+MAX_FOLDER_BYTES = 1000  # a system allows 4096 for a whole path; deeper folders become one
 # Suffixes that a name loses: of the formats that are read or that are named in a refusal.
 IMAGE_SUFFIXES = (*SUFFIXES, ".tif", ".tiff", ".avif", ".heic", ".heif", ".jxl")
 
@@ -73,6 +74,8 @@ def list_forms(name: str) -> tuple[str, str, str]:
         add_hash(part) if part.lower().endswith(".png") else make_file_name(part)
         for part in filter(None, folder.split("/"))
     ]
+    if len(os.fsencode(folder)) > MAX_FOLDER_BYTES:
+        parts = [add_hash(parts[-1], folder)]
     with_hash = add_hash(stem, name)
     plain = with_hash if _has_image_suffix(stem) else make_file_name(stem, name)
     is_valid = plain == stem and not check_file_name(f"{stem}{suffix}")
