@@ -132,6 +132,7 @@ def test_modes_of_a_run_make_files_of_each_picture(run, tmp_path, capsys):
     assert {row["file"].removeprefix("'") for row in read_table(tmp_path / "invert.csv")} == names
     lines = capsys.readouterr().err.splitlines()
     assert sum(line.startswith(r"left out: broken\xff.png: ") for line in lines) == 4
+    assert lines.count("left out, no images: notes.txt") == 4
 
 
 def test_tables_name_any_photo(run, odd_folder, tmp_path):
@@ -223,6 +224,22 @@ def test_a_new_picture_renames_no_other():
     assert name_outputs(after[1:], earlier_outputs) == new_names[1:]
     # Without an earlier command, PNG files come first and lower case comes before upper case.
     assert name_outputs(["A.jpg", "a.jpg", "a.png"])[1:] == ["a.jpg", "a"]
+
+
+def test_a_new_picture_renames_no_output_of_an_earlier_command(tmp_path):
+    (tmp_path / "in").mkdir()
+    image = Image.fromarray(make_disc_photo(72, 72))
+    for names in (("a.jpg", "Shoe.jpg"), ("a.png", "shoe.jpg", "b.webp")):
+        for name in names:
+            image.save(tmp_path / "in" / name)
+        run_mode("cutout", None, tmp_path / "cutout", images=(str(tmp_path / "in"),))
+    rows = {row["file"]: row["written"] for row in read_table(tmp_path / "cutout" / "cutout.csv")}
+    assert rows == {
+        "a.jpg": "cut/a.png", "Shoe.jpg": "cut/Shoe.png", "a.png": "cut/a.png.png",
+        "shoe.jpg": "cut/shoe.jpg.png", "b.webp": "cut/b.png",
+    }  # fmt: skip
+    entries = read_manifest(tmp_path / "cutout")
+    assert {entries[path]["file"]: path for path in rows.values()} == rows
 
 
 def test_a_frame_is_named_by_its_own_file_alone(tmp_path):

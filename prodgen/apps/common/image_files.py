@@ -21,6 +21,7 @@ from prodgen.data.folder import SUFFIXES, Entry, Folder
 
 MAX_PIXELS = 50_000_000
 PROGRESS_SECONDS = 5.0  # between two lines of progress
+MAX_LISTED = 4  # names that a message lists
 SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8|RIFF....WEBP", re.DOTALL)
 
 
@@ -114,8 +115,13 @@ def list_images(
     earlier_outputs: Mapping[str, str] = MappingProxyType({}),
     own_paths: Set[Path] = frozenset(),
 ) -> list[ImageFile]:
-    """The files of `list_files` that are images, also those that cannot be read."""
+    """The files of `list_files` that are images, also those that cannot be read; reports others."""
     files = list_files(values, flag, earlier_outputs, own_paths)
+    other_names = [file.name for file in files if not file.is_image]
+    if other_names:
+        rest = len(other_names) - MAX_LISTED
+        more = f" and {rest} more" if rest > 0 else ""
+        say(f"left out, no images: {', '.join(other_names[:MAX_LISTED])}{more}")
     return [file for file in files if file.is_image]
 
 

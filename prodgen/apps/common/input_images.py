@@ -48,8 +48,10 @@ def read_images(
         ]
         return batch["image"], batch, names, name_outputs(sources, earlier_outputs)
     images, files, reasons = [], [], []
-    for file in list_images(paths, "--input", earlier_outputs):
+    listed_files = list_images(paths, "--input", earlier_outputs)
+    for file in listed_files:
         if len(files) == n:
+            say(f"the first {n} of {len(listed_files)} images are used")
             break
         try:
             file.check()

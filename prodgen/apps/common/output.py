@@ -121,7 +121,7 @@ class Output:
         """The resolved paths of what this mode wrote into the folder before."""
         entries = read_manifest(self.folder / MANIFEST).items()
         names = [name for name, entry in entries if entry.get("mode") == self.mode]
-        return {(self.folder / name).resolve() for name in names}
+        return {(self.folder / name).resolve() for name in (*names, MANIFEST)}
 
     def list_earlier_outputs(self, subfolder: str = "") -> dict[str, str]:
         """By a user's file, the path below `subfolder` of an image that was made from it before."""
