@@ -108,7 +108,7 @@ def recolour_product(
         rgb, alpha = product.pixels[..., :3], product.pixels[..., 3]
         result = recolour.recolour(rgb, alpha > 0, target, region="dominant")
         change = f"{result.delta_e_before:.1f} to {result.delta_e_after:.1f}"
-        say(f"{product.name} in {name}: CIEDE2000 {change}")
+        say(f"{product.file} in {name}: CIEDE2000 {change}")
         details = {
             "name": f"{product.name}-{name.lstrip('#')}",
             "file": product.file,
@@ -155,7 +155,7 @@ def write_banner(
         )
         if placement.scale > SOFT_SCALE:
             times = f"{placement.scale:.1f} times"
-            say(f"{product.name}: its {own_pixels} px are enlarged {times} and look soft")
+            say(f"{product.file}: its {own_pixels} px are enlarged {times} and look soft")
     entry = {
         "layout": "banner",
         "size": [width, height],

@@ -86,7 +86,7 @@ class SampleOptions(RunOptions, ConditionOptions, PngOptions):
 
 def images_option(word: str, default: str = "") -> Any:
     """The option of several paths. word: what a file is; default: what is taken otherwise."""
-    help_text = f"A folder of {word}s, {word} or several. {SEVERAL_HELP}"
+    help_text = f"A folder of {word}s, a single {word}, or several. {SEVERAL_HELP}"
     return option((), f"{help_text} Default: {default}." if default else help_text, repeat=True)
 
 
