@@ -33,7 +33,7 @@ from prodgen.apps.common.option_groups import (
     RunOptions,
     images_option,
 )
-from prodgen.apps.common.output import Output, check_overwrite, say
+from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.config import registry
 from prodgen.core import decode, pixels
@@ -140,7 +140,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     edit_product = choose_edit(inverter, options)
     endings = [f"_{options.edit}_{method}.png" for method in ("classical", "generated")]
     names = [file.stem + ending for file in files for ending in endings]
-    check_overwrite(target, [TABLE, SHEET, *names], out.mode)
+    out.claim([TABLE, SHEET, *names])
 
     rows, columns, sources = [], [], set()
     for file in files:
@@ -258,6 +258,8 @@ def mix_products(
         other = open_shot(Path(os.path.expanduser(options.other)), segmenter)
     except RejectedItem as reason:
         raise BadData(f"--other={options.other}: {reason}", "name another photo") from None
+    numbers = range(options.frames)
+    out.claim([SHEET, *(f"{file.stem}_mix_{k:02d}.png" for file in files for k in numbers)])
     rows = []
     for file in files:
         try:

@@ -62,6 +62,23 @@ def test_a_background_is_replaced_without_a_run(shop):
     assert "no_product" in rows["nothing.png"]["problem"] and rows["broken.png"]["problem"]
 
 
+def test_an_interrupted_edit_is_started_again(shop, monkeypatch):
+    Image.fromarray(disc()).save(shop / "b.png")
+
+    def interrupt(path, segmenter, open_shot=edit.open_shot):
+        if path.name == "b.png":
+            raise KeyboardInterrupt
+        return open_shot(path, segmenter)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(edit, "open_shot", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_edit(None, shop, edit="background")
+    assert (shop.parent / "out" / "a_background_classical.png").exists()
+    run_edit(None, shop, edit="background")
+    assert (shop.parent / "out" / "b_background_classical.png").exists()
+
+
 def test_opaque_pixels_are_unchanged_on_any_background():
     photo = make_disc_photo(72, 96)
     product = photo_edits.ProductPhoto.from_image(photo, background_removal.load_segmenter("plain"))

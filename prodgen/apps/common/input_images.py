@@ -11,7 +11,7 @@ import numpy as np
 
 from prodgen.apps.common.image_files import list_images
 from prodgen.apps.common.option_groups import ConditionOptions, InputOptions
-from prodgen.apps.common.output import Output, check_overwrite, say
+from prodgen.apps.common.output import Output, say
 from prodgen.apps.common.output_names import name_outputs
 from prodgen.core.errors import BadData, MissingInput, RejectedItem
 from prodgen.core.types import Batch
@@ -103,6 +103,7 @@ def invert_inputs(
     of the user has such a name.
     """
     images, _, names, stems = read_images(model, options.input, n, out.list_earlier_outputs())
-    check_overwrite(out.folder, [stem + ending for stem in stems for ending in endings], out.mode)
+    if endings:
+        out.claim([stem + ending for stem in stems for ending in endings])
     conditions = pick_conditions(model, options, len(images))
     return InvertedProducts(names, stems, inverter(images, conditions))

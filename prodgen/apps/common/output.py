@@ -127,9 +127,10 @@ class Output:
         """By a user's file, the path below `subfolder` of an image that was made from it before."""
         prefix = f"{subfolder}/" if subfolder else ""
         return {
-            str(entry.get("file", entry.get("of"))): name.removeprefix(prefix)
+            entry.get("file") or entry["of"]: name.removeprefix(prefix)
             for name, entry in read_manifest(self.folder / MANIFEST).items()
             if entry.get("mode") == self.mode and name.startswith(prefix)
+            if entry.get("file") or entry.get("of")
         }
 
     def write_png(
@@ -153,16 +154,27 @@ class Output:
         self._entries[name] = self._origin | details
         self._paths.append(self.folder / name)
 
+    def claim(self, names: Sequence[str]) -> None:
+        """Mark the names of the files to come as this mode's, should the command end early.
+
+        UsageError where one of them is a file that this mode did not write.
+        """
+        check_overwrite(self.folder, names, self.mode)
+        earlier = read_manifest(self.folder / MANIFEST)
+        self._write_manifest(dict.fromkeys(names, self._origin) | earlier)
+
     def close(self) -> list[Path]:
         """Write manifest.json; the files written, it included."""
-        path = self.folder / MANIFEST
         # Entries of earlier commands stay while their files exist.
-        earlier = read_manifest(path)
+        earlier = read_manifest(self.folder / MANIFEST)
         entries = {name: e for name, e in earlier.items() if (self.folder / name).is_file()}
-        record = {"files": entries | self._entries}
+        return [*self._paths, self._write_manifest(entries | self._entries)]
+
+    def _write_manifest(self, entries: dict[str, dict[str, Any]]) -> Path:
+        text = json.dumps(decode_names({"files": entries}), indent=1, sort_keys=True)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(decode_names(record), indent=1, sort_keys=True).encode())
-        return [*self._paths, path]
+        write_atomically(self.folder / MANIFEST, text.encode())
+        return self.folder / MANIFEST
 
 
 def check_overwrite(folder: Path, names: Sequence[str], mode: str) -> None:
