@@ -37,16 +37,19 @@ def name_outputs(
     first by `_precedence` gets a, the others a.jpg or a hash. earlier_outputs: by file, something
     that was made from it before; it keeps that name, also where a file with precedence is new.
     """
-    earlier_stems = {name: _find_form(name, earlier_outputs) for name in names}
+    forms = {name: list_forms(name) for name in names}
+    earlier_stems = {
+        name: _find_form(forms[name], earlier_outputs.get(decode_name(name), "")) for name in names
+    }
     namesakes: dict[str, list[str]] = {}
     for name in names:
-        namesakes.setdefault(casefold_name(list_forms(name)[0]), []).append(name)
+        namesakes.setdefault(casefold_name(forms[name][0]), []).append(name)
     stems: dict[str, str] = {}
     for group in namesakes.values():
         keys: set[str] = set()
         for name in sorted(group, key=lambda name: (not earlier_stems[name], *_precedence(name))):
-            forms = filter(None, (earlier_stems[name], *list_forms(name)))
-            stems[name] = next(form for form in forms if casefold_name(form) not in keys)
+            candidates = filter(None, (earlier_stems[name], *forms[name]))
+            stems[name] = next(form for form in candidates if casefold_name(form) not in keys)
             keys.add(casefold_name(stems[name]))
     return [stems[name] for name in names]
 
@@ -89,10 +92,10 @@ def split_suffix(name: str) -> tuple[str, str]:
     return (base, suffix) if suffix.lower() in IMAGE_SUFFIXES else (name, "")
 
 
-def _find_form(name: str, earlier_outputs: Mapping[str, str]) -> str:
+def _find_form(forms: Sequence[str], output: str) -> str:
     """The form that begins what was made from a file before; "" where there is none."""
-    output = earlier_outputs.get(decode_name(name), "").removesuffix(".png")
-    longest_first = sorted(list_forms(name), key=len, reverse=True)
+    longest_first = sorted(forms, key=len, reverse=True)
+    output = output.removesuffix(".png")
     return next((form for form in longest_first if output.startswith(form)), "")
 
 
