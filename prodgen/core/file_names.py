@@ -85,7 +85,7 @@ def format_name(name: str) -> str:
 
 def decode_name(name: str) -> str:
     r"""A name as valid Unicode, for tables and JSON: a byte that is not UTF-8 becomes \xff."""
-    return SURROGATE.sub(lambda match: f"\\x{ord(match[0]) & 0xFF:02x}", name)
+    return SURROGATE.sub(lambda match: ascii(match[0])[1:-1].replace(r"\udc", r"\x"), name)
 
 
 def decode_names(value: Any) -> Any:
