@@ -42,7 +42,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
 
     target = out.locate(options.output)
     inverter = model.open_inverter(say, options.steps)
-    products = invert_inputs(model, inverter, options, options.n)
+    products = invert_inputs(model, inverter, options, options.n, out)
     inversion, rows = products.inversion, measure(inverter, products.inversion, options)
     cells = interleave_rows(inversion.images, inversion.reconstruction, COLUMNS)
     entries = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import io
 import os
 import re
 import signal
@@ -28,6 +29,7 @@ from prodgen.config.identity import compute_fingerprint
 from prodgen.config.lookup import flatten, is_read, refuse_unread_fields
 from prodgen.config.overrides import parse_value, set_field, validate
 from prodgen.core.errors import ProdgenError, StorageError, UsageError
+from prodgen.core.file_names import format_name
 
 HELP_FLAGS = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 START_TIME_S = time.monotonic()  # about when the command began: this module is imported first
@@ -36,6 +38,10 @@ START_TIME_S = time.monotonic()  # about when the command began: this module is 
 def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
     """Run a command and return its exit code; every error ends in one line on standard error."""
     quiet_platform()
+    # A path that standard output cannot encode is no error: its bytes stay, else it is escaped.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_utf_8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf_8 else "backslashreplace")
     try:
         main(list(argv))
         return 0
@@ -58,7 +64,7 @@ def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
 
 def _print_error(error: ProdgenError) -> int:
     """Print the error's line and return its exit code."""
-    print(error.format_line(), file=sys.stderr, flush=True)
+    print(format_name(error.format_line()), file=sys.stderr, flush=True)
     return error.code
 
 
