@@ -18,13 +18,14 @@ END_OF_IMAGE = b"\xff\xd9"  # the last marker of a JPEG
 NUM_TAILS = 3  # with random bytes
 TAIL_BYTES = 512  # of random bytes that stand for the missing rest of a JPEG
 BMP_PADDING_BYTES = 3  # at the end of a row, at most
+EXIF_FLAG = 0x08  # of a WebP's extended header
 READ_BYTES = 2**20  # that are decompressed at a time
 MAX_PIXEL_BYTES = 10  # of a PNG's pixel: four channels of 16 bits, and the filters of its row
 # Markers of a JPEG without a length, and those of its frame: sizes, and how it is compressed.
 BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
 FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Chunks of a PNG that change no pixel.
-REMARK_CHUNKS = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"eXIf", b"hIST", b"sPLT", b"bKGD"}
+REMARK_CHUNKS = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"hIST", b"sPLT", b"bKGD"}
 
 
 def make_tails(name: str, data: bytes) -> list[bytes]:
@@ -80,6 +81,30 @@ def has_all_scans(data: bytes) -> bool:
     )
 
 
+def complete_webp(data: bytes) -> bytes:
+    """A WebP that is shorter than it declares, of its complete chunks; as it is without pixels.
+
+    Its last byte may be padding, and remarks may follow the pixels. The EXIF data, which can turn
+    the image, must be there where the header announces them.
+    """
+    if int.from_bytes(data[4:8], "little") + 8 <= len(data):
+        return data
+    chunks, position = [], 12
+    while position + 8 <= len(data):
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        end = position + 8 + length
+        if end > len(data):
+            break
+        chunks.append(data[position:end] + b"\0" * (length % 2))
+        position = end + length % 2
+    names = {chunk[:4] for chunk in chunks}
+    lacks_exif = data[12:16] == b"VP8X" and data[20] & EXIF_FLAG and b"EXIF" not in names
+    if lacks_exif or not names & {b"VP8 ", b"VP8L", b"ANMF"}:
+        return data
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
 def check_png(data: bytes, max_pixels: int) -> bytes:
     """A PNG without its damaged remarks; RejectedItem where a checksum of its pixels is wrong.
 
@@ -96,7 +121,7 @@ def check_png(data: bytes, max_pixels: int) -> bytes:
         if name == b"IDAT":
             pixels.append(body[:length])
             is_sound &= is_right
-        is_remark = name in REMARK_CHUNKS or (pixels and name != b"IDAT")
+        is_remark = name in REMARK_CHUNKS or (pixels and name not in (b"IDAT", b"eXIf"))
         if not is_right and not is_remark and name != b"IDAT":
             raise RejectedItem(f"broken: a wrong checksum in {name!r}")
         if is_right or not is_remark:
