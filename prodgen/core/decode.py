@@ -144,6 +144,8 @@ def _load_without_end(data: bytes, name: str, max_pixels: int, error: OSError) -
     for tail in file_ends.make_tails(name, data) if is_truncated else ():
         image = _load_image(body + tail, name, max_pixels, single_frame=False)
         digests.add(hashlib.sha256(image.tobytes()).digest())
+        if len(digests) > 1:
+            break
     if image is None or len(digests) > 1:
         raise error
     return image

@@ -24,6 +24,8 @@ MAX_PIXEL_BYTES = 10  # of a PNG's pixel: four channels of 16 bits, and the filt
 # Markers of a JPEG without a length, and those of its frame: sizes, and how it is compressed.
 BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
 FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+START_OF_SCAN = 0xDA
+MIN_SEGMENT_BYTES = dict.fromkeys(FRAME_MARKERS, 6) | {START_OF_SCAN: 6}
 # Chunks of a PNG that change no pixel.
 REMARK_CHUNKS = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"hIST", b"sPLT", b"bKGD"}
 
@@ -54,27 +56,23 @@ def has_all_scans(data: bytes) -> bool:
     components: set[int] = set()
     remaining: dict[tuple[int, int], int] = {}  # (component, frequency): bits to come
     position = 2
-    while position + 4 <= len(data):
-        if data[position] != 0xFF or data[position + 1] in (0x00, 0xFF, *BARE_MARKERS):
+    while 0 <= position <= len(data) - 4:
+        marker = data[position + 1]
+        if data[position] != 0xFF or marker in (0x00, 0xFF, *BARE_MARKERS):
             # Entropy-coded bytes, in which only a marker that is no stuffing ends the scan.
             position = data.find(b"\xff", position + 1)
-            if position < 0:
-                break
             continue
-        marker, length = (
-            data[position + 1],
-            int.from_bytes(data[position + 2 : position + 4], "big"),
-        )
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
         body = data[position + 4 : position + 2 + length]
-        if len(body) < max(length - 2, 1):
+        if len(body) < max(length - 2, MIN_SEGMENT_BYTES.get(marker, 1)):
             break
         if marker in FRAME_MARKERS:
             components = set(body[6 : 6 + 3 * body[5] : 3])
-        elif marker == 0xDA:
-            names = body[1 : 1 + 2 * body[0] : 2]
-            first, last, bits = body[1 + 2 * body[0] :][:3]
+        elif marker == START_OF_SCAN:
+            names = body[1:-3:2]
+            first, last, bits = body[-3:]
             for name in names:
-                remaining |= {(name, k): bits & 15 for k in range(first, last + 1)}
+                remaining |= {(name, k): bits & 15 for k in range(first, min(last, 63) + 1)}
         position += 2 + length
     return bool(components) and all(
         remaining.get((name, k)) == 0 for name in components for k in range(64)
