@@ -21,8 +21,9 @@ BMP_PADDING_BYTES = 3  # at the end of a row, at most
 EXIF_FLAG = 0x08  # of a WebP's extended header
 READ_BYTES = 2**20  # that are decompressed at a time
 MAX_PIXEL_BYTES = 10  # of a PNG's pixel: four channels of 16 bits, and the filters of its row
-# Markers of a JPEG without a length, and those of its frame: sizes, and how it is compressed.
-BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
+# A JPEG's marker and length: no stuffed byte, and no marker without a length.
+SEGMENT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]..", re.DOTALL)
+# Markers of its frame, which holds the sizes.
 FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 START_OF_SCAN = 0xDA
 MIN_SEGMENT_BYTES = dict.fromkeys(FRAME_MARKERS, 6) | {START_OF_SCAN: 6}
@@ -55,13 +56,10 @@ def has_all_scans(data: bytes) -> bool:
     """
     components: set[int] = set()
     remaining: dict[tuple[int, int], int] = {}  # (component, frequency): bits to come
+    # A segment begins with a marker; entropy-coded bytes, up to the next one, follow a scan's.
     position = 2
-    while 0 <= position <= len(data) - 4:
-        marker = data[position + 1]
-        if data[position] != 0xFF or marker in (0x00, 0xFF, *BARE_MARKERS):
-            # Entropy-coded bytes, in which only a marker that is no stuffing ends the scan.
-            position = data.find(b"\xff", position + 1)
-            continue
+    while match := SEGMENT_MARKER.search(data, position):
+        position, marker = match.start(), data[match.start() + 1]
         length = int.from_bytes(data[position + 2 : position + 4], "big")
         body = data[position + 4 : position + 2 + length]
         if len(body) < max(length - 2, MIN_SEGMENT_BYTES.get(marker, 1)):
