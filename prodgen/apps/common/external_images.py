@@ -156,7 +156,9 @@ def check_sizes(external: FittedImages) -> None:
     if external.num_enlarged > MAX_ENLARGED_SHARE * len(external.sizes):
         size = np.median(external.sizes, axis=0).astype(int)
         raise BadData(
-            f"the images are {size[1]} x {size[0]} px, the reference is {external.resolution} a side",
+            f"{external.num_enlarged} of {len(external.sizes)} images are smaller than the "
+            f"reference; typical are {size[1]} x {size[0]} px, the reference is "
+            f"{external.resolution} a side",
             "compare with a reference of their size: enlarged images would be blurred",
         )
 

@@ -26,6 +26,7 @@ from prodgen.data.store import Store
 
 MAX_RESOLUTION = 128  # pixels a side that images of a folder are compared at
 MAX_PIXELS = 50_000_000
+COMMON_RESOLUTIONS = (16, 32, 64, 128)  # of which images of several sizes get one
 SIZE_SAMPLE = 64  # images of a side, evenly spaced, whose sizes decide the resolution
 MAX_ENLARGED_SHARE = 0.1  # of the images of either side: the others reach the resolution
 DATA_DEFAULTS = {
@@ -146,8 +147,10 @@ def sample_sizes(source: Source) -> list[tuple[int, int]]:
 
 
 def choose_resolution(images: Path, *sizes: list[tuple[int, int]]) -> int:
-    """The largest resolution of a config, MAX_RESOLUTION at most, that nine of ten images of each
-    side reach with their longer side: enlarged images would be blurred.
+    """The largest resolution that nine of ten images of each side reach with their longer side.
+
+    Enlarged images would be blurred. It is one of COMMON_RESOLUTIONS; where each side has one size,
+    one of a config, MAX_RESOLUTION at most.
 
     sizes: of each side, (height, width). BadData where that is less than the smallest one.
     """
@@ -157,7 +160,9 @@ def choose_resolution(images: Path, *sizes: list[tuple[int, int]]) -> int:
         if side
     ]
     reach = min([MAX_RESOLUTION, *sides])
-    resolutions = [r for r in RESOLUTIONS if r <= reach]
+    # Of several sizes, few resolutions are taken: each needs a reference classifier of its own.
+    has_several = any(len(set(side)) > 1 for side in sizes)
+    resolutions = [r for r in (COMMON_RESOLUTIONS if has_several else RESOLUTIONS) if r <= reach]
     if not resolutions:
         raise BadData(
             f"--images={images} and its reference: images of {reach} px, at least "
