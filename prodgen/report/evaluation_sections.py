@@ -90,7 +90,7 @@ def _describe_images(subject: Row) -> Iterator[str]:
     for name, side in sides.items():
         files = [(file["name"], file["reason"]) for file in side["left_out"]["files"]]
         if files:
-            summary = f"{side['left_out']['total']} files of the {name} were left out"
+            summary = f"Files of the {name} that were left out: {side['left_out']['total']}"
             table = build_table(files, ("file", "reason"))
             yield f"<details><summary>{summary}</summary>{table}</details>"
 

@@ -203,14 +203,14 @@ def test_enough_external_images_make_several_sets():
 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
-    [("broken", BadData, "0 readable images, .*100 files were left out .0000.png: truncated"),
-     ("few", BadData, "10 readable images, at least 20 are needed"),
+    [("broken", BadData, "0 of 100 files are readable .*left out .0000.png: truncated"),
+     ("few", BadData, "10 of 10 files are readable images, at least 20 are needed"),
      ("empty", MissingInput, "--images=.* holds no images"),
      ("file", UsageError, "is a file"),
      ("inside", UsageError, "one folder lies inside the other"),
      ("out", UsageError, "its sheets would be judged as images"),
      ("one real", UsageError, "is one image"),
-     ("no pictures", BadData, "--reference=.*table.csv: 0 usable images of 2.*missing"),
+     ("no pictures", BadData, "table.csv: 0 of 2 files are readable .*a.png: missing"),
      ("none", MissingInput, "--images=.*does not exist"),
      ("reference", MissingInput, "--reference=.*does not exist"),
      ("nothing", UsageError, "needs real images"),
@@ -326,6 +326,23 @@ def test_the_resolution_is_one_that_nine_of_ten_images_reach():
     assert reference_images.choose_resolution(folder, sizes[:18] + [(20, 30)] * 3) == 16
     assert reference_images.choose_resolution(folder, [(28, 28)] * 9, [(30, 30)] * 9) == 28
     assert reference_images.choose_resolution(folder, [(900, 300)], [(400, 400)]) == 128
+
+
+def test_the_page_says_how_images_were_fitted_and_what_was_left_out(evaluated_run):
+    subject = evaluated_run[1]["subject"]
+    plain = "".join(build_sections(evaluated_run[1]))
+    assert "The split was by image" in plain and "were left out" not in plain
+    images = {
+        "smallest": [12, 12], "largest": [16, 32], "fitting": "cropped", "total": 3,
+        "left_out": {"total": 1, "files": [{"name": "<a>.jpg", "reason": "truncated"}]},
+    }  # fmt: skip
+    more = {"images": images, "cautions": ["one side is grey"], "split_by": "product"}
+    page = "".join(build_sections(evaluated_run[1] | {"subject": subject | more}))
+    assert "12 x 12 to 32 x 16 pixels. Each was fitted: cropped." in page
+    assert "One side is grey." in page and "The split was by product" in page
+    assert "Files of the images that were left out: 1" in page and "&lt;a&gt;.jpg" in page
+    older = {name: value for name, value in subject.items() if name not in ("split_by", "cautions")}
+    assert "The split was" not in "".join(build_sections(evaluated_run[1] | {"subject": older}))
 
 
 def test_judging_a_folder_by_itself_is_remarked(store_and_data, image_folders):

@@ -109,9 +109,11 @@ def read_images(folder: Path, source: Source, resolution: int, method: str) -> F
     if len(images) < offline.MIN_IMAGES:
         reasons = external.describe_refusals(MAX_PRINTED_NAMES)
         raise BadData(
-            f"--images={folder}: {len(images)} readable images, at least {offline.MIN_IMAGES} are "
-            "needed" + (f"; {reasons}" if reasons else ""),
-            "give more images; a Frechet distance that can rank models needs thousands",
+            f"--images={folder}: {len(images)} of {len(source)} files are readable images, "
+            f"at least {offline.MIN_IMAGES} are needed" + (f"; {reasons}" if reasons else ""),
+            "export them again as JPEG or PNG"
+            if refusals
+            else "give more images; a Frechet distance that can rank models needs thousands",
         )
     return external
 
@@ -121,7 +123,7 @@ def make_source(
     store: Store,
     data: ConfigDict,
     seed: int,
-    reference_sizes: list[tuple[int, int]],
+    reference_sizes: reference_images.Sizes,
 ) -> offline.SampleSource:
     """The images in the colour of the store's, with all that a reader must know about both.
 
@@ -229,7 +231,7 @@ def describe_colours(grey_share: float, real_grey_share: float) -> list[str]:
 
 
 def describe_padding(
-    external: FittedImages, method: str, reference_sizes: list[tuple[int, int]]
+    external: FittedImages, method: str, reference_sizes: reference_images.Sizes
 ) -> list[str]:
     """The caution where padding covers much more of one side's images than of the other's."""
     if method != "pad" or not reference_sizes:

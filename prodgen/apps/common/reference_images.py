@@ -21,14 +21,18 @@ from prodgen.cli import commandline
 from prodgen.config import RESOLUTIONS, build_default_config
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.data import folder, prepare
+from prodgen.data.data_report import make_printable
 from prodgen.data.source import Source
 from prodgen.data.store import Store
 
 MAX_RESOLUTION = 128  # pixels a side that images of a folder are compared at
+MIN_HELD_OUT = 20  # images, as evaluation/offline.py needs; of a folder, half are held out
 MAX_PIXELS = 50_000_000
 COMMON_RESOLUTIONS = (16, 32, 64, 128)  # of which images of several sizes get one
 SIZE_SAMPLE = 64  # images of a side, evenly spaced, whose sizes decide the resolution
 MAX_ENLARGED_SHARE = 0.1  # of the images of either side: the others reach the resolution
+MAX_REASONS = 3  # of files that are left out, in an error
+Sizes = list[tuple[int, int]]  # (height, width) of images
 DATA_DEFAULTS = {
     "cache_dir": "~/.cache/prodgen/data", "validation": 0.0, "test": 0.5, "max_pixels": MAX_PIXELS
 }  # fmt: skip
@@ -139,14 +143,32 @@ def with_flag(open_data: Callable[[], Any], flag: str, advice: str) -> Any:
         raise type(error)(f"{flag}: {error.message}", next_step) from error
 
 
-def sample_sizes(source: Source) -> list[tuple[int, int]]:
-    """(height, width) of at most SIZE_SAMPLE readable images, evenly spaced."""
+def sample_sizes(source: Source) -> tuple[Sizes, list[str]]:
+    """(height, width) of at most SIZE_SAMPLE readable images, evenly spaced; why others are not."""
     ids = np.unique(np.linspace(0, len(source) - 1, min(len(source), SIZE_SAMPLE)).astype(int))
-    items = (item for i in ids for item in source.stream(int(i), int(i) + 1))
-    return [item.image.shape[:2] for item in items if not isinstance(item.image, RejectedItem)]
+    sizes, refusals = [], []
+    for i in ids:
+        for item in source.stream(int(i), int(i) + 1):
+            if isinstance(item.image, RejectedItem):
+                refusals.append(f"{make_printable(item.name)}: {item.image}")
+            else:
+                sizes.append(item.image.shape[:2])
+    return sizes, refusals
 
 
-def choose_resolution(images: Path, *sizes: list[tuple[int, int]]) -> int:
+def check_sample(reference: str, source: Source, sizes: Sizes, refusals: list[str]) -> None:
+    """BadData where a sample shows that too few images of --reference are readable."""
+    if len(sizes) >= MIN_HELD_OUT or (sizes and len(source) > SIZE_SAMPLE):
+        return
+    reasons = f"; left out: {'; '.join(refusals[:MAX_REASONS])}" if refusals else ""
+    raise BadData(
+        f"--reference={reference}: {len(sizes)} of {len(sizes) + len(refusals)} files are readable "
+        f"images, at least {2 * MIN_HELD_OUT} are needed{reasons}",
+        _advise(reference) if refusals else "give more real images",
+    )
+
+
+def choose_resolution(images: Path, *sizes: Sizes) -> int:
     """The largest resolution that nine of ten images of each side reach with their longer side.
 
     Enlarged images would be blurred. It is one of COMMON_RESOLUTIONS; where each side has one size,
