@@ -134,7 +134,7 @@ def gather_inputs(
             "set a higher --n"
             if num_held_out >= MIN_IMAGES
             else "give more real images: of a folder or a table without splits, half are held out; "
-            "of a run, as many as run_train.py --config.data.test says",
+            "of a run, the share config.data.test",
         )
     say(f"gathering {len(ids)} real images, and as many in each set of samples")
     sets = source.generate(len(ids))

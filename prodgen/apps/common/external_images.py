@@ -30,7 +30,7 @@ MAX_SETS = 3  # that the images are split into where there are enough: an interv
 MAX_NAMES = 300  # of left-out files in evaluation.json
 MAX_PRINTED_NAMES = 3  # of left-out files on the console
 MAX_GREY_SPREAD = 4  # levels between the channels of a grey pixel: compression adds a few
-GREY_SAMPLE = 300  # real images that are checked for colour
+GREY_SAMPLE = 300  # real images of a split that are checked for colour
 MAX_ENLARGED_SHARE = 0.5  # of the images, where the reference's resolution cannot be lower
 MAX_PADDING_DIFFERENCE = 0.1  # of an image's area, between both sides
 
@@ -131,11 +131,13 @@ def make_source(
     where most images are smaller than the store's.
     """
     check_sizes(external)
-    real_pixels = store.fetch(store.evenly_spaced_ids("test", GREY_SAMPLE))["image"]
+    ids = [store.evenly_spaced_ids(split, GREY_SAMPLE) for split in ("test", "train")]
+    real_pixels = store.fetch(np.concatenate(ids))["image"]
     grey_share, real_grey_share = is_grey(external.pixels).mean(), is_grey(real_pixels).mean()
     as_grey = (grey_share == 1) != (real_grey_share == 1)
-    pixels = fit.set_channels(external.pixels, 1) if as_grey else external.pixels
-    pixels = fit.set_channels(pixels, store.spec.channels)
+    pixels, channels = external.pixels, store.spec.channels
+    if as_grey or channels == 1:
+        pixels = np.ascontiguousarray(fit.remove_colour(pixels)[..., :channels])
     cautions = [
         *describe_enlarged(external),
         *describe_colours(grey_share, real_grey_share),

@@ -9,6 +9,7 @@ Half of the images of a folder or a table stand for training images: they give t
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
 from prodgen.config import RESOLUTIONS, build_default_config
+from prodgen.core.cache import cached_bytes
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.data import folder, prepare
 from prodgen.data.data_report import make_printable
@@ -143,17 +145,28 @@ def with_flag(open_data: Callable[[], Any], flag: str, advice: str) -> Any:
         raise type(error)(f"{flag}: {error.message}", next_step) from error
 
 
-def sample_sizes(source: Source) -> tuple[Sizes, list[str]]:
-    """(height, width) of at most SIZE_SAMPLE readable images, evenly spaced; why others are not."""
-    ids = np.unique(np.linspace(0, len(source) - 1, min(len(source), SIZE_SAMPLE)).astype(int))
-    sizes, refusals = [], []
-    for i in ids:
-        for item in source.stream(int(i), int(i) + 1):
-            if isinstance(item.image, RejectedItem):
-                refusals.append(f"{make_printable(item.name)}: {item.image}")
-            else:
-                sizes.append(item.image.shape[:2])
-    return sizes, refusals
+def sample_sizes(source: Source, data: ConfigDict) -> tuple[Sizes, list[str]]:
+    """(height, width) of at most SIZE_SAMPLE readable images, evenly spaced; why others are not.
+
+    Kept in data.cache_dir: decoding large photos twice takes seconds.
+    """
+    content = json.dumps([source.content(), SIZE_SAMPLE], sort_keys=True)
+    name = f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"
+
+    def measure() -> bytes:
+        num_samples = min(len(source), SIZE_SAMPLE)
+        sizes, refusals = [], []
+        for i in np.unique(np.linspace(0, len(source) - 1, num_samples).astype(int)):
+            for item in source.stream(int(i), int(i) + 1):
+                if isinstance(item.image, RejectedItem):
+                    refusals.append(f"{make_printable(item.name)}: {item.image}")
+                else:
+                    sizes.append(item.image.shape[:2])
+        return json.dumps([sizes, refusals]).encode()
+
+    folder = Path(data.cache_dir).expanduser() / "sizes"
+    sizes, refusals = json.loads(cached_bytes(folder / name, measure))
+    return [tuple(size) for size in sizes], refusals
 
 
 def check_sample(reference: str, source: Source, sizes: Sizes, refusals: list[str]) -> None:

@@ -34,9 +34,9 @@ def open_source(
         data = model.config.data
     # Folders and tables have no resolution of their own: it follows from the files on both sides.
     if real_source is not None:
-        real_sizes, refusals = reference_images.sample_sizes(real_source)
+        real_sizes, refusals = reference_images.sample_sizes(real_source, data)
         reference_images.check_sample(options.reference, real_source, real_sizes, refusals)
-        sizes, _ = reference_images.sample_sizes(images)
+        sizes, _ = reference_images.sample_sizes(images, data)
         data.resolution = reference_images.choose_resolution(folder, sizes, real_sizes)
     # The images come first: too few of them end the command before the reference is prepared.
     external = external_images.read_images(folder, images, data.resolution, data.fit)
