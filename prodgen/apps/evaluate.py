@@ -97,6 +97,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     cache = Path(data.cache_dir).expanduser() / "features"
     for sentence in describe_images(source):
         say(sentence)
+    say(f"the data were split by {store.meta.get('split_by', 'image')}")
     inputs = offline.gather_inputs(source, store, SPLIT, options.seed, options.n, cache, say)
     params, record = classifier.load_or_train(store, data, say, CLASSIFIER_SEED)
     own_extractor = features.classifier_features(params, record["sha256"])

@@ -17,10 +17,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.apps.common import reference_images
-from prodgen.apps.common.image_files import PROGRESS_SECONDS, printable_name
+from prodgen.apps.common.image_files import PROGRESS_SECONDS
 from prodgen.apps.common.output import say
 from prodgen.core.errors import BadData, MissingInput, RejectedItem
 from prodgen.data import fit, prepare
+from prodgen.data.data_report import make_printable
 from prodgen.data.source import Source
 from prodgen.data.store import Store, hash_content
 from prodgen.evaluation import offline
@@ -93,9 +94,9 @@ def read_images(folder: Path, source: Source, resolution: int, method: str) -> F
             images.append(fit.set_channels(pixels, 3))
             sizes.append(item.image.shape[:2])
         except RejectedItem as reason:
-            refusals.append((printable_name(item.name), str(reason)))
+            refusals.append((make_printable(item.name), str(reason)))
         except MemoryError:
-            refusals.append((printable_name(item.name), "too large: not enough memory"))
+            refusals.append((make_printable(item.name), "too large: not enough memory"))
         if time.monotonic() - last_print > PROGRESS_SECONDS:
             last_print = time.monotonic()
             say(f"reading {folder.name}: {i + 1} of {len(source)} files")
@@ -143,10 +144,11 @@ def make_source(
         *describe_colours(grey_share, real_grey_share),
         *describe_padding(external, data.fit, reference_sizes),
         *describe_overlap(external, store, data),
+        *describe_cutout(data),
     ]
     fitting = describe_fitting(data.fit, external.resolution, external.is_resized, as_grey)
     return offline.SampleSource(
-        f"{len(pixels)} pictures of {external.folder.resolve().name}",
+        f"{len(pixels)} pictures of {make_printable(external.folder.resolve().name)}",
         split_into_sets(pixels, seed),
         fitting=fitting,
         is_grey=as_grey,
@@ -219,11 +221,10 @@ def describe_enlarged(external: FittedImages) -> list[str]:
 def describe_colours(grey_share: float, real_grey_share: float) -> list[str]:
     """The caution where one side is grey and the other in colour."""
     if (grey_share == 1) != (real_grey_share == 1):
-        grey, colour = ("images", "reference") if grey_share == 1 else ("reference", "images")
-        return [
-            f"the {grey} side is grey and the {colour} side is in colour: both were compared as "
-            "grey, so no number describes colour"
-        ]
+        sides = "the images are grey and the reference is in colour"
+        if real_grey_share == 1:
+            sides = "the reference is grey and the images are in colour"
+        return [f"{sides}: both were compared as grey, so no number describes colour"]
     if abs(grey_share - real_grey_share) > 0.5:
         return [
             f"{grey_share:.0%} of the images are grey, and {real_grey_share:.0%} of the "
@@ -262,6 +263,16 @@ def describe_overlap(external: FittedImages, store: Store, data: ConfigDict) -> 
     if not count:
         return []
     return [f"{count} of {len(external.pixels)} images are equal to images of the reference"]
+
+
+def describe_cutout(data: ConfigDict) -> list[str]:
+    """The caution where the products of the reference alone were cut out."""
+    if data.get("cutout", "none") == "none":
+        return []
+    return [
+        "the reference's products were cut out and centred, the images were fitted with their own "
+        "backgrounds: distances measure backgrounds too"
+    ]
 
 
 def _content(image: np.ndarray) -> np.ndarray:
