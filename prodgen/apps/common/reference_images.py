@@ -181,23 +181,22 @@ def check_sample(reference: str, source: Source, sizes: Sizes, refusals: list[st
     )
 
 
-def choose_resolution(images: Path, *sizes: Sizes) -> int:
+def choose_resolution(images: Path, sizes: Sizes, real_sizes: Sizes) -> int:
     """The largest resolution that nine of ten images of each side reach with their longer side.
 
-    Enlarged images would be blurred. It is one of COMMON_RESOLUTIONS; where each side has one size,
-    one of a config, MAX_RESOLUTION at most.
-
-    sizes: of each side, (height, width). BadData where that is less than the smallest one.
+    Enlarged images would be blurred. sizes, real_sizes: of either side. It is one of a config,
+    MAX_RESOLUTION at most; for images of several sizes, one of COMMON_RESOLUTIONS. BadData where
+    the images reach none.
     """
     sides = [
         int(np.sort(np.max(side, axis=1))[int(MAX_ENLARGED_SHARE * len(side))])
-        for side in sizes
+        for side in (sizes, real_sizes)
         if side
     ]
     reach = min([MAX_RESOLUTION, *sides])
-    # Of several sizes, few resolutions are taken: each needs a reference classifier of its own.
-    has_several = any(len(set(side)) > 1 for side in sizes)
-    resolutions = [r for r in (COMMON_RESOLUTIONS if has_several else RESOLUTIONS) if r <= reach]
+    # Few resolutions where any will do: each needs a reference classifier of its own.
+    candidates = COMMON_RESOLUTIONS if len(set(sizes)) > 1 else RESOLUTIONS
+    resolutions = [r for r in candidates if r <= reach]
     if not resolutions:
         raise BadData(
             f"--images={images} and its reference: images of {reach} px, at least "
