@@ -130,6 +130,7 @@ def _announce_catalogue(data: ConfigDict, say: Say) -> None:
     store = f"{data.source}-{prepare.compute_key(source, data)}"
     if (Path(data.cache_dir).expanduser() / store / "meta.json").exists():
         return
+    say("the data have no labels; timing the embedded catalogue and the training on it")
     # The first image loads what the others use; the next ones are timed, and then a step.
     next(source.stream(0, 1))
     start = time.monotonic()
@@ -139,9 +140,9 @@ def _announce_catalogue(data: ConfigDict, say: Say) -> None:
     steps = _count_steps(round(len(source) * (1 - data.validation - data.test)))
     seconds += steps * _time_step(*_start_training(spec, 0, steps), _dummy_batch(spec))
     say(
-        "the data have no labels, so the reference classifier is that of the embedded catalogue; "
-        f"it is made once for {data.resolution} px: {len(source):,} images are rendered and a "
-        f"network is trained, in about {format_duration(seconds)} (min:s)"
+        "the reference classifier is that of the embedded catalogue, made once for "
+        f"{data.resolution} px: {len(source):,} images are rendered and a network is trained, in "
+        f"about {format_duration(seconds)} (min:s)"
     )
 
 
@@ -200,6 +201,7 @@ def _train(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
     ids = store.ids("train")
     size, steps = min(BATCH_SIZE, len(ids)), _count_steps(len(ids))
     update, params, opt = _start_training(store.spec, seed, steps)
+    say("compiling the training of the reference classifier")
     step_seconds = _time_step(update, params, opt, store.fetch(ids[:size]))
     say(
         f"training the reference classifier, {steps} steps, about "
