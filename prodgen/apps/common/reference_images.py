@@ -188,20 +188,20 @@ def choose_resolution(images: Path, sizes: Sizes, real_sizes: Sizes) -> int:
     MAX_RESOLUTION at most; for images of several sizes, one of COMMON_RESOLUTIONS. BadData where
     the images reach none.
     """
-    sides = [
-        int(np.sort(np.max(side, axis=1))[int(MAX_ENLARGED_SHARE * len(side))])
-        for side in (sizes, real_sizes)
+    reaches = {
+        flag: int(np.sort(np.max(side, axis=1))[int(MAX_ENLARGED_SHARE * len(side))])
+        for flag, side in ((f"--images={images}", sizes), ("--reference", real_sizes))
         if side
-    ]
-    reach = min([MAX_RESOLUTION, *sides])
+    }
+    reach = min([MAX_RESOLUTION, *reaches.values()])
     # Few resolutions where any will do: each needs a reference classifier of its own.
     candidates = COMMON_RESOLUTIONS if len(set(sizes)) > 1 else RESOLUTIONS
     resolutions = [r for r in candidates if r <= reach]
     if not resolutions:
         raise BadData(
-            f"--images={images} and its reference: images of {reach} px, at least "
+            f"{min(reaches, key=reaches.get)}: images of {reach} px a side, at least "
             f"{min(RESOLUTIONS)} are needed",
-            "give larger images on both sides",
+            "give larger images",
         )
     return max(resolutions)
 
