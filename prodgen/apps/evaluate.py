@@ -12,12 +12,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
 
+from prodgen.apps.common import reference_images
 from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     ExtractorOptions,
@@ -65,6 +67,8 @@ class Options(RunOptions, SeedOptions, ExtractorOptions):
             raise UsageError("--reference has no effect without --images", "add --images=FOLDER")
         if workdir is None and not self.images:
             raise UsageError("no --workdir was given", "name a run, or --images")
+        if self.images:
+            reference_images.check_paths(Path(self.images), self.reference)
 
 
 def run(model: Model | None, options: Options, out: Output) -> list[Path]:
@@ -80,6 +84,8 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     if options.images:  # the run's folder is for evaluations of the run itself
         out = dataclasses.replace(out, model=None, workdir=None)
     target = out.locate(options.output)
+    if options.images:
+        reference_images.check_out(target, Path(options.images), options.reference)
     extractors, lpips = load_extractors(options.extractors)
     if lpips and not (generator and generator.encodes):
         raise UsageError(
@@ -90,6 +96,9 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     # The samples, the held-out images and the reference classifier that measures both.
     source, store, data = open_source(model, options)
     cache = Path(data.cache_dir).expanduser() / "features"
+    for sentence in describe_images(source):
+        say(sentence)
+    say(f"the data were split by {store.meta.get('split_by', 'image')}")
     inputs = offline.gather_inputs(source, store, SPLIT, options.seed, options.n, cache, say)
     params, record = classifier.load_or_train(store, data, say, CLASSIFIER_SEED)
     own_extractor = features.classifier_features(params, record["sha256"])
@@ -97,7 +106,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     say("comparing with the training images")
     copies = offline.find_copies(inputs, own_extractor)
     evaluation = {
-        "subject": describe_subject(generator, inputs),
+        "subject": describe_subject(generator, inputs, store),
         "classifier": record,
         "distances": {
             str(extractor.identity): offline.measure_distances(inputs, extractor, say)
@@ -110,6 +119,8 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
         "packshots": offline.measure_packshots(inputs, store.spec),
     }
     out.write(target.name, encode_json(evaluation), {})
+    for caution in collect_cautions(evaluation["distances"]):
+        say(f"caution: {caution}")
 
     # The sheets: typical samples, and samples beside their nearest training images.
     samples = inputs.fakes[0]
@@ -125,7 +136,28 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     return out.close()
 
 
-def describe_subject(generator: Model | None, inputs: offline.EvaluationInputs) -> dict[str, Any]:
+def describe_images(source: offline.SampleSource) -> Iterator[str]:
+    """How images of another program were read, and the cautions about them, for the console."""
+    if "images" in source.record:
+        images = source.record["images"]
+        yield f"{images['total']} images; fitting: {images['fitting'] or 'none'}"
+        for side in ("images", "reference"):
+            left_out = source.record[side]["left_out"]
+            if left_out["total"]:
+                first = "; ".join(f"{f['name']} ({f['reason']})" for f in left_out["files"][:3])
+                yield f"--{side}: {left_out['total']} files were left out, such as {first}"
+    yield from (f"caution: {caution}" for caution in source.cautions)
+
+
+def collect_cautions(distances: dict[str, dict[str, Measurement]]) -> list[str]:
+    """The different cautions of all numbers, in their order."""
+    numbers = [number for metrics in distances.values() for number in metrics.values()]
+    return list(dict.fromkeys(number.caution for number in numbers if number.caution))
+
+
+def describe_subject(
+    generator: Model | None, inputs: offline.EvaluationInputs, store: Store
+) -> dict[str, Any]:
     """What was evaluated, and with which images."""
     return {
         "name": inputs.source.name,
@@ -133,11 +165,13 @@ def describe_subject(generator: Model | None, inputs: offline.EvaluationInputs) 
         "step": generator.run.step if generator else None,
         "data": inputs.digest,
         "split": inputs.split,
+        "split_by": store.meta.get("split_by", "image"),
         "real": len(inputs.real["image"]),
         "training": len(inputs.training["image"]),
         "sets": [len(samples) for samples in inputs.fakes],
         "seed": inputs.seed,
-    }
+        "cautions": list(inputs.source.cautions),
+    } | inputs.source.record
 
 
 def measure_reconstruction(

@@ -69,6 +69,14 @@ def set_channels(image: np.ndarray, channels: int) -> np.ndarray:
     return ((image @ weights + 32768) >> 16).astype(np.uint8)[..., None]
 
 
+def remove_colour(images: np.ndarray) -> np.ndarray:
+    """Images uint8 [N, H, W, 1 | 3] as grey in as many channels."""
+    out = np.empty_like(images)
+    for i, image in enumerate(images):  # one by one: luma takes more memory than the image
+        out[i] = set_channels(set_channels(image, 1), images.shape[-1])
+    return out
+
+
 def _split_alpha(image: np.ndarray, is_composited: bool) -> tuple[Image.Image, Image.Image | None]:
     """The opaque image (mode L or RGB) and its alpha; None where alpha is 255 throughout."""
     if image.shape[-1] == 1:

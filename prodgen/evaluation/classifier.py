@@ -9,6 +9,8 @@ classifier evaluated it.
 from __future__ import annotations
 
 import hashlib
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +30,7 @@ from prodgen.core.types import Array, Batch, Spec
 from prodgen.data import order, prepare
 from prodgen.data.store import Store
 from prodgen.models import classifier, lpips
+from prodgen.report.clock import format_duration
 
 TRAINING_VERSION = 3  # of the network and its training: part of every file's name
 FILE_NAME = "classifier.msgpack"  # in the folder of a run
@@ -38,8 +41,16 @@ IMAGES_PER_STEP = 5  # training images for each step of training
 MIN_STEPS, MAX_STEPS = 200, 500
 ATTRIBUTE_LOSS_WEIGHT = 0.2  # at 1 a short training does not learn shapes
 MAX_SHIFT_PX = 2  # random shift of the training images
+CATALOGUE_SIZE = 4096  # images of the embedded catalogue, where data have no labels
+# Fields that change no image of the catalogue, but the key of its store: all data share one.
+TABLE_DEFAULTS = {
+    "image_column": "", "category_column": "", "root": "", "columns": "", "split_by": "image"
+}  # fmt: skip
+NUM_TIMED_IMAGES = 4  # of the catalogue, for the estimate of its time
+PROGRESS_SECONDS = 5.0  # between two lines of progress
 Say = Callable[[str], None]
 Tree = Any
+UpdateFn = Callable[[Tree, Tree, Batch], tuple[Tree, Tree]]
 
 
 class ReferenceClassifier(NamedTuple):
@@ -94,9 +105,10 @@ def load_or_train(
     spec = store.spec
     if len(spec.classes) <= 1 and not spec.attributes:
         # Nothing to learn: take the embedded catalogue in the shape of this data set.
-        catalogue = ConfigDict(data.to_dict())
-        catalogue.source, catalogue.size = "catalogue", 4096
+        catalogue = ConfigDict(data.to_dict() | TABLE_DEFAULTS)
+        catalogue.source, catalogue.size = "catalogue", CATALOGUE_SIZE
         catalogue.resolution, catalogue.channels = spec.resolution, spec.channels
+        _announce_catalogue(catalogue, say)
         store = prepare.open_or_prepare(catalogue, say)
     path = store.path.parent / f"classifier{TRAINING_VERSION}-{store.digest()}-{seed}.msgpack"
     content = _read_file(path, say)
@@ -112,6 +124,39 @@ def load_or_train(
     return ReferenceClassifier(**content)
 
 
+def _announce_catalogue(data: ConfigDict, say: Say) -> None:
+    """Before the catalogue is rendered for the first time: the time until its classifier exists."""
+    source = prepare.source_from_config(data)
+    store = f"{data.source}-{prepare.compute_key(source, data)}"
+    if (Path(data.cache_dir).expanduser() / store / "meta.json").exists():
+        return
+    say("the data have no labels; timing the embedded catalogue and the training on it")
+    # The first image loads what the others use; the next ones are timed, and then a step.
+    next(source.stream(0, 1))
+    start = time.monotonic()
+    count = len(list(source.stream(1, 1 + NUM_TIMED_IMAGES)))
+    seconds = (time.monotonic() - start) / count * len(source) / (os.cpu_count() or 1)
+    spec = Spec(data.resolution, data.channels, source.classes(), source.schema())
+    steps = _count_steps(round(len(source) * (1 - data.validation - data.test)))
+    seconds += steps * _time_step(*_start_training(spec, 0, steps), _dummy_batch(spec))
+    say(
+        "the reference classifier is that of the embedded catalogue, made once for "
+        f"{data.resolution} px: {len(source):,} images are rendered and a network is trained, in "
+        f"about {format_duration(seconds)} (min:s)"
+    )
+
+
+def _dummy_batch(spec: Spec) -> Batch:
+    """A batch of BATCH_SIZE empty images, to time a step with."""
+    return {
+        "image": np.zeros((BATCH_SIZE, *spec.shape), np.uint8),
+        "label": np.zeros(BATCH_SIZE, np.int32),
+        "attributes": np.zeros((BATCH_SIZE, spec.num_columns), np.float32),
+        "known": np.zeros((BATCH_SIZE, spec.num_columns), bool),
+        "id": np.zeros(BATCH_SIZE, np.int32),
+    }
+
+
 def _read_file(path: Path, say: Say) -> dict | None:
     """The content {"params", "record"} of a file; None where there is none or it is damaged."""
     content = read_checksummed(path)
@@ -120,34 +165,65 @@ def _read_file(path: Path, say: Say) -> dict | None:
     return None if content is None else flax.serialization.msgpack_restore(content)
 
 
-def _train(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
-    """Train on the training split: the weights, and the accuracy on the validation split."""
-    net, ids = classifier.build(store.spec), store.ids("train")
-    size = min(BATCH_SIZE, len(ids))
-    steps = int(np.clip(len(ids) // IMAGES_PER_STEP, MIN_STEPS, MAX_STEPS))
-    params = net.init(jax.random.key(seed), classifier.dummy_image(store.spec))["params"]
+def _count_steps(num_images: int) -> int:
+    """The steps of a training on so many images."""
+    return int(np.clip(num_images // IMAGES_PER_STEP, MIN_STEPS, MAX_STEPS))
+
+
+def _start_training(spec: Spec, seed: int, steps: int) -> tuple[UpdateFn, Tree, Tree]:
+    """The compiled update (params, opt, batch) -> (params, opt), and the first params and opt."""
+    net = classifier.build(spec)
+    params = net.init(jax.random.key(seed), classifier.dummy_image(spec))["params"]
     optimiser = optax.adam(optax.cosine_decay_schedule(LEARNING_RATE, steps))
 
     @jax.jit
     def update(params: Tree, opt: Tree, batch: Batch) -> tuple[Tree, Tree]:
         def mean_loss(params: Tree) -> Array:
             outputs, _, _ = net.apply({"params": params}, pixels.to_float(batch["image"]))
-            return jnp.mean(loss(outputs, batch, store.spec))
+            return jnp.mean(loss(outputs, batch, spec))
 
         updates, opt = optimiser.update(jax.grad(mean_loss)(params), opt)
         return optax.apply_updates(params, updates), opt
 
-    opt = optimiser.init(params)
+    return update, params, optimiser.init(params)
+
+
+def _time_step(update: UpdateFn, params: Tree, opt: Tree, batch: Batch) -> float:
+    """The seconds of one step after its compilation; the results are dropped."""
+    jax.block_until_ready(update(params, opt, batch))
+    start = time.monotonic()
+    jax.block_until_ready(update(params, opt, batch))
+    return time.monotonic() - start
+
+
+def _train(store: Store, seed: int, say: Say) -> tuple[Tree, dict[str, float]]:
+    """Train on the training split: the weights, and the accuracy on the validation split."""
+    ids = store.ids("train")
+    size, steps = min(BATCH_SIZE, len(ids)), _count_steps(len(ids))
+    update, params, opt = _start_training(store.spec, seed, steps)
+    say("compiling the training of the reference classifier")
+    step_seconds = _time_step(update, params, opt, store.fetch(ids[:size]))
+    say(
+        f"training the reference classifier, {steps} steps, about "
+        f"{format_duration(steps * step_seconds)} (min:s); it is kept for later commands"
+    )
+    start = last_say = time.monotonic()
     for t in range(steps):
         rows = store.fetch(ids[order.select_batch(seed, t, len(ids), size)])
         # One shift for the whole batch, a function of (seed, t).
         bits = np.random.Philox(key=np.array([seed, t], np.uint64)).random_raw(2)
         shift = [int(b % np.uint64(2 * MAX_SHIFT_PX + 1)) - MAX_SHIFT_PX for b in bits]
         params, opt = update(params, opt, rows | {"image": np.roll(rows["image"], shift, (1, 2))})
-        if t % 20 == 0:
-            say(f"reference classifier: step {t} of {steps}")
+        if time.monotonic() - last_say > PROGRESS_SECONDS:
+            jax.block_until_ready(params)  # steps are queued: only finished ones count
+            last_say = time.monotonic()
+            seconds_left = (last_say - start) / (t + 1) * (steps - t - 1)
+            say(
+                f"reference classifier: step {t + 1} of {steps}, "
+                f"{format_duration(seconds_left)} left"
+            )
     params = jax.device_get(params)
-    return params, _measure_accuracy(net, params, store)
+    return params, _measure_accuracy(classifier.build(store.spec), params, store)
 
 
 def loss(outputs: Array, batch: Batch, spec: Spec) -> Array:

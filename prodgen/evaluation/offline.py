@@ -22,6 +22,7 @@ import numpy as np
 from prodgen.core import pixels
 from prodgen.core.errors import BadData
 from prodgen.core.types import Batch, Spec
+from prodgen.data import fit
 from prodgen.data.store import Store
 from prodgen.metrics import (
     condition_accuracy,
@@ -50,12 +51,18 @@ class SampleSource:
     """Where samples come from. name: in reports, such as "runs/gan-1a2b3c4d, step 5000".
 
     generate(N): sets of at most N images, all of one size, and their conditions (None: unknown).
-    trained_with: the sha256 of the extractors used in training, which must not rank it.
+    trained_with: the sha256 of the extractors used in training, which must not rank it. Of images
+    of another program: fitting, see MeasurementSpec; is_grey: real images, too, are compared as
+    grey; cautions: what a reader must know of all numbers; record: more for evaluation.json.
     """
 
     name: str
     generate: Callable[[int], list[SampleSet]]
     trained_with: tuple[str, ...] = ()
+    fitting: str = ""
+    is_grey: bool = False
+    cautions: tuple[str, ...] = ()
+    record: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +89,9 @@ class EvaluationInputs:
     def measurement_spec(self, metric: str, extractor: Extractor | None) -> MeasurementSpec:
         """Of a number measured on real and generated images in equal count."""
         identity, n = (extractor.identity if extractor else None), len(self.real["image"])
-        return MeasurementSpec(metric, identity, self.digest, self.split, n, n, self.seed)
+        return MeasurementSpec(
+            metric, identity, self.digest, self.split, n, n, self.seed, fitting=self.source.fitting
+        )
 
     def real_features(self, extractor: Extractor, rows: Batch) -> np.ndarray:
         """Features [N, F] of real images, computed once and kept in files."""
@@ -124,7 +133,8 @@ def gather_inputs(
             "needed",
             "set a higher --n"
             if num_held_out >= MIN_IMAGES
-            else "give more real images: the reference holds too few, or config.data.test does",
+            else "give more real images: of a folder or a table without splits, half are held out; "
+            "of a run, the share config.data.test",
         )
     say(f"gathering {len(ids)} real images, and as many in each set of samples")
     sets = source.generate(len(ids))
@@ -135,6 +145,9 @@ def gather_inputs(
         )
     limit = min(MAX_TRAINING_IMAGES, MAX_TRAINING_BYTES // int(np.prod(store.spec.shape)))
     real, training = store.fetch(ids), store.fetch(store.evenly_spaced_ids("train", limit))
+    if source.is_grey:
+        for rows in (real, training):
+            rows["image"] = fit.remove_colour(rows["image"])
     fakes = tuple(samples for samples, _ in sets)
     return EvaluationInputs(
         source, split, store.digest(), seed, cache_dir, real, training, fakes, sets[0][1]
@@ -206,7 +219,7 @@ def measure_packshots(inputs: EvaluationInputs, spec: Spec) -> dict[str, dict[st
         "real": packshot.summarise(inputs.real["image"]),
         "real_baseline": packshot.summarise(baseline["image"]),
     }
-    if spec.channels == 3:
+    if spec.channels == 3 and not inputs.source.is_grey:
         sides = {
             "samples": (inputs.fakes[0], inputs.conditions),
             "real_baseline": (baseline["image"], baseline),

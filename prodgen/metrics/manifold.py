@@ -12,6 +12,9 @@ import numpy as np
 
 from prodgen.metrics.neighbours import check_rows, distance_blocks, squared_radii
 
+# Images of the smaller set. Below it, recall without half of the categories was measured too high,
+# with a standard deviation of 0.04 and more (docs/results/judging.md).
+MIN_SAMPLE_SIZE = 300
 RADIUS_TOLERANCE = 1 - 1e-11  # of a squared radius: excludes rows inside by rounding only
 
 
@@ -49,6 +52,20 @@ def compute_prdc(
         "density": num_pairs / (k * len(fake)),
         "coverage": num_covered / len(real),
     }
+
+
+def sample_size_caution(n: int) -> str:
+    """The caution for numbers whose smaller set has n images; "" from MIN_SAMPLE_SIZE on.
+
+    The balls of few images are wide: they hold images that are not like them.
+    """
+    if n >= MIN_SAMPLE_SIZE:
+        return ""
+    return (
+        f"{n} images are few for precision, recall, density and coverage: their balls are wide and "
+        f"hide missing kinds of products; below {MIN_SAMPLE_SIZE}, compare only with the real "
+        "baseline"
+    )
 
 
 def realism(real: np.ndarray, fake: np.ndarray, k: int = 3, size: int | None = None) -> np.ndarray:

@@ -16,6 +16,14 @@ from typing import Any
 from prodgen.core.errors import UsageError
 from prodgen.metrics.features import ExtractorIdentity
 
+FITTINGS = {  # a method of data.fit -> how it makes an image square
+    "pad": "longer side resized to {side} px with antialiasing, padded to a square with the median "
+    "colour of the border",
+    "crop": "cropped to the central square, resized to {side} px with antialiasing",
+    "stretch": "stretched to a square of {side} px with antialiasing",
+}
+AS_GREY = "both sides as grey (ITU-R 601 luma)"
+
 
 @dataclasses.dataclass(frozen=True)
 class MeasurementSpec:
@@ -23,7 +31,8 @@ class MeasurementSpec:
 
     metric: its name. extractor: of the features, None without any. data: the digest of the real
     images' store, or of a folder; split: of these images; real and fake: the images in either set;
-    seed: of all random draws. options: of the metric, such as ("k", 5).
+    seed: of all random draws. options: of the metric, such as ("k", 5). fitting: the rule that gave
+    images the size, shape and colour of the real ones (`describe_fitting`); "" where they had them.
     """
 
     metric: str
@@ -34,6 +43,7 @@ class MeasurementSpec:
     fake: int
     seed: int
     options: tuple[tuple[str, Any], ...] = ()
+    fitting: str = ""
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> MeasurementSpec:
@@ -74,6 +84,15 @@ class Measurement:
         if extractor is None or not extractor.sha256:
             return True
         return extractor.sha256 not in self.trained_with
+
+
+def describe_fitting(method: str, side: int, is_resized: bool, is_grey: bool) -> str:
+    """The rule by which images became comparable with real ones, for `MeasurementSpec.fitting`.
+
+    method: of data.fit. side: pixels a side of the real images. "" where nothing was changed.
+    """
+    rules = [FITTINGS[method].format(side=side)] if is_resized else []
+    return "; ".join(rules + [AS_GREY] if is_grey else rules)
 
 
 def describe_differences(one: MeasurementSpec, other: MeasurementSpec) -> str:

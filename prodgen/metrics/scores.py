@@ -20,6 +20,7 @@ from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec
 NUM_BASELINE_SETS = 3  # sets of real images that a real baseline is the mean of
 NUM_NEIGHBOURS = 5  # of precision, recall, density and coverage
 LOWER, HIGHER = "lower", "higher"
+MANIFOLD_METRICS = ("precision", "recall", "density", "coverage")
 SHARE_METRICS = ("precision", "recall", "coverage")
 BETTER_DIRECTION = {
     "frechet": LOWER, "kernel": LOWER,
@@ -76,8 +77,7 @@ def measure_distances(
                 all_sets = _single_set_interval(name, mean, real, np.concatenate(fakes))
                 low, high = max(min(low, all_sets[0]), 0.0), min(max(high, all_sets[1]), 1.0)
             cautions = []
-            words = frechet.sample_size_caution(min(len(real), size), real.shape[1])
-            if name == "frechet" and words:
+            if words := _sample_size_caution(name, min(len(real), size), real.shape[1]):
                 cautions.append(words)
             if len(baseline) < size:
                 cautions.append(
@@ -101,6 +101,13 @@ def measure_distances(
                 real_baseline_high=baseline_high,
             )
     return measurements
+
+
+def _sample_size_caution(name: str, n: int, features: int) -> str:
+    """The caution of a metric whose smaller set has n images; "" where they are enough."""
+    if name == "frechet":
+        return frechet.sample_size_caution(n, features)
+    return manifold.sample_size_caution(n) if name in MANIFOLD_METRICS else ""
 
 
 def _single_set_interval(

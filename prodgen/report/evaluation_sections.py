@@ -6,7 +6,7 @@ Nothing is measured here.
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prodgen.report.tables import build_table
@@ -19,6 +19,12 @@ DISTANCES = {  # the metric -> (description, whether less or more is better, dig
     "recall": ("Recall: real images that lie among samples", "more", 3),
     "density": ("Density: how deep among real images samples lie", "more", 2),
     "coverage": ("Coverage: real images that have a sample near them", "more", 3),
+}
+SPLITS = {  # split_by -> what it says about the held-out images
+    "product": "The split was by product: no product has images on both sides, held out and "
+    "in training.",
+    "image": "The split was by image: a product may have images on both sides, held out and in "
+    "training.",
 }
 RECONSTRUCTION_METRICS = {  # the metric -> (description, unit, digits)
     "psnr": ("PSNR", "dB", 2),
@@ -52,6 +58,7 @@ def build_sections(evaluation: Mapping[str, Any]) -> list[str]:
     verdict = html.escape(evaluation["memorisation"]["verdict"])
     return [
         f"<h2>Evaluation</h2><p class=sub>{title}</p>",
+        *_describe_images(subject),
         "<p>The real baseline is the value that real training images get in place of the samples: "
         "no distance can be expected to fall below it. Two numbers are comparable only if both "
         "runs were evaluated with the same extractor, the same images and as many of them.</p>",
@@ -62,6 +69,30 @@ def build_sections(evaluation: Mapping[str, Any]) -> list[str]:
         _build_packshots(evaluation["packshots"]),
         f"<h2>Copies of training images</h2><p>{verdict}</p>",
     ]
+
+
+def _describe_images(subject: Row) -> Iterator[str]:
+    """How the data were split, how images were fitted, what was left out, and the cautions.
+
+    An older evaluation lacks some of it.
+    """
+    if "split_by" in subject:
+        yield f"<p class=sub>{SPLITS[subject['split_by']]}</p>"
+    sides = {name: subject[name] for name in ("images", "reference") if name in subject}
+    if "images" in sides:
+        images = sides["images"]
+        sizes = [f"{width} x {height}" for height, width in (images["smallest"], images["largest"])]
+        rule = f"Each was fitted: {images['fitting']}." if images["fitting"] else ""
+        text = f"The images have {' to '.join(dict.fromkeys(sizes))} pixels. {rule}"
+        yield f"<p class=sub>{html.escape(text)}</p>"
+    for caution in subject.get("cautions", ()):
+        yield f"<p class=note>{html.escape(caution[:1].upper() + caution[1:])}.</p>"
+    for name, side in sides.items():
+        files = [(file["name"], file["reason"]) for file in side["left_out"]["files"]]
+        if files:
+            summary = f"Files of the {name} that were left out: {side['left_out']['total']}"
+            table = build_table(files, ("file", "reason"))
+            yield f"<details><summary>{summary}</summary>{table}</details>"
 
 
 def build_cards(evaluation: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -2,15 +2,16 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps.common import external_images, sample_sources
+from prodgen.apps.common import external_images, reference_images, sample_sources
 from prodgen.apps.common.extractors import load_extractors
 from prodgen.core.errors import BadData, MissingInput, UsageError
-from prodgen.data import prepare
+from prodgen.data import fit, prepare
 from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec, difference
 from prodgen.model import Model
 from prodgen.report.evaluation_sections import build_sections
@@ -62,6 +63,7 @@ def test_every_number_has_its_measurement_spec_interval_and_real_baseline(
 ):
     store, evaluation = store_and_data[0], evaluated_run[1]
     assert evaluation["subject"]["real"] == len(store.ids("test"))
+    assert evaluation["subject"]["split_by"] == "image" and not evaluation["subject"]["cautions"]
     assert evaluation["subject"]["sets"] == [len(store.ids("test"))] * sample_sources.NUM_SEEDS
     assert {name.partition("-")[0] for name in evaluation["distances"]} == {"classifier", "pixels"}
     for numbers in evaluation["distances"].values():
@@ -142,7 +144,7 @@ def image_folders(store_and_data, tmp_path, monkeypatch):
     write_images(tmp_path / "good", pictures[200:300])
     noise = np.random.default_rng(0).integers(0, 256, (100, 16, 16, 3), np.uint8)
     write_images(tmp_path / "bad", noise)
-    monkeypatch.setitem(external_images.DATA_DEFAULTS, "cache_dir", str(tmp_path / "cache"))
+    monkeypatch.setitem(reference_images.DATA_DEFAULTS, "cache_dir", str(tmp_path / "cache"))
     return tmp_path
 
 
@@ -153,17 +155,17 @@ def test_external_images_are_compared_with_a_folder(image_folders):
         files = run_evaluate(
             images=str(image_folders / name),
             reference=str(image_folders / "real"),
-            out=image_folders / name / "out" / "e.json",
+            out=image_folders / f"{name}-judged" / "e.json",
         )
         assert any(path.name == "e.html" for path in files)
-        evaluations[name] = json.loads((image_folders / name / "out" / "e.json").read_text())
+        evaluations[name] = json.loads((image_folders / f"{name}-judged" / "e.json").read_text())
     good, bad = (evaluations[name]["distances"] for name in ("good", "bad"))
     assert evaluations["good"]["subject"]["real"] > 80 and good.keys() == bad.keys()
     for who in good:
         assert bad[who]["frechet"]["value"] > 5 * good[who]["frechet"]["value"]
         assert good[who]["coverage"]["value"] > 0.8 and bad[who]["coverage"]["value"] < 0.2
         assert good[who]["frechet"]["low"] is None  # one set of pictures has no interval
-    page = (image_folders / "good" / "out" / "e.html").read_text()
+    page = (image_folders / "good-judged" / "e.html").read_text()
     assert "100 pictures of good" in page and "Frechet distance" in page
 
 
@@ -206,9 +208,14 @@ def test_enough_external_images_make_several_sets():
 
 @pytest.mark.parametrize(
     ("change", "error", "words"),
-    [("size", BadData, "images of one generator have one size"),
-     ("broken", BadData, "0000.png: truncated"),
-     ("few", BadData, "at least 20 are needed"),
+    [("broken", BadData, "0 of 100 files are readable .*left out .0000.png: truncated"),
+     ("few", BadData, "10 of 10 files are readable images, at least 20 are needed"),
+     ("empty", MissingInput, "--images=.* holds no images"),
+     ("file", UsageError, "is a file"),
+     ("inside", UsageError, "one folder lies inside the other"),
+     ("out", UsageError, "its sheets would be judged as images"),
+     ("one real", UsageError, "is one image"),
+     ("no pictures", BadData, "table.csv: 0 of 2 files are readable .*a.png: missing"),
      ("none", MissingInput, "--images=.*does not exist"),
      ("reference", MissingInput, "--reference=.*does not exist"),
      ("nothing", UsageError, "needs real images"),
@@ -216,12 +223,26 @@ def test_enough_external_images_make_several_sets():
 )  # fmt: skip
 def test_errors_name_the_invalid_images(image_folders, change, error, words):
     folder, reference = image_folders / "good", str(image_folders / "real")
+    out = image_folders / "x"
     first = folder / "0000.png"
     match change:
-        case "size":
-            Image.open(first).resize((20, 20)).save(folder / "0007.png")
         case "broken":
-            first.write_bytes(first.read_bytes()[:-30])
+            for path in folder.iterdir():
+                path.write_bytes(path.read_bytes()[:-30])
+        case "empty":
+            folder = image_folders / "empty"
+            folder.mkdir()
+        case "file":
+            folder = first
+        case "inside":
+            reference = str(image_folders)
+        case "out":
+            out = folder / "x"
+        case "one real":
+            reference = str(first)
+        case "no pictures":
+            reference = str(image_folders / "table.csv")
+            (image_folders / "table.csv").write_text("image,category\na.png,mug\nb.png,mug\n")
         case "few":
             for path in sorted(folder.iterdir())[10:]:
                 path.unlink()
@@ -234,22 +255,107 @@ def test_errors_name_the_invalid_images(image_folders, change, error, words):
         case "small":
             for path in folder.iterdir():
                 Image.open(path).resize((12, 12)).save(path)
-    with pytest.raises(error, match=words):
-        run_evaluate(images=str(folder), reference=reference, out=image_folders / "x" / "e.json")
-    assert not (image_folders / "x").exists()
+    with pytest.raises(error, match=words) as error_info:
+        run_evaluate(images=str(folder), reference=reference, out=out / "e.json")
+    assert not out.exists() and error_info.value.next_step
+    assert "config." not in error_info.value.next_step  # run_sample.py has no such flag
 
 
-def test_errors_name_images_that_do_not_fit_the_reference(
+def read_folder(folder, resolution=16, method="pad"):
+    source = external_images.open_folder(folder)
+    return external_images.read_images(folder, source, resolution, method)
+
+
+def test_images_that_are_mostly_smaller_than_a_run_are_refused(store_and_data, image_folders):
+    store, data = store_and_data
+    small = write_images(image_folders / "small", np.zeros((30, 12, 12, 3), np.uint8))
+    with pytest.raises(BadData, match="12 x 12 px, the reference is 16"):
+        external_images.make_source(read_folder(small), store, data, 0, [])
+
+
+def test_images_of_several_sizes_are_brought_to_one_and_unreadable_ones_are_named(
+    store_and_data, image_folders
+):
+    """30 wide images of 32 x 16 become bands between stripes of their own background."""
+    store, data = store_and_data
+    wide = np.full((30, 16, 32, 3), 200, np.uint8)
+    wide[:, 4:12, 8:24] = [90, 20, 20]
+    folder = write_images(image_folders / "several", wide)
+    Image.new("RGB", (12, 12), (0, 0, 255)).save(folder / "tiny.png")
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff nothing")
+    images = read_folder(folder)
+    assert images.pixels.shape == (31, 16, 16, 3) and images.num_enlarged == 1
+    assert (images.pixels[0, [0, 3, 12, 15]] == 200).all()  # padding: 4 rows above and below
+    assert np.abs(images.pixels[0, 7:9, 6:10] - np.int16([90, 20, 20])).max() <= 3
+    assert [name for name, _ in images.refusals] == ["broken.jpg"]
+    source = external_images.make_source(images, store, data, 0, [(16, 16)] * 9)
+    assert source.fitting.startswith("longer side resized to 16 px")
+    record = source.record["images"]
+    assert (record["smallest"], record["largest"]) == ([12, 12], [16, 32])
+    assert record["resized"] == 31 and record["left_out"]["total"] == 1
+    assert any("1 of 31 images are smaller than 16 px" in text for text in source.cautions)
+    assert any("padding covers 48% of an image and 0% of a" in text for text in source.cautions)
+
+
+def test_images_of_the_size_of_the_run_are_taken_as_they_are(store_and_data, image_folders):
+    store, data = store_and_data
+    source = external_images.make_source(read_folder(image_folders / "good"), store, data, 0, [])
+    ((images, _),) = source.generate(100)
+    expected = store.fetch(np.arange(200, 300))["image"]
+    np.testing.assert_array_equal(np.sort(images, axis=0), np.sort(expected, axis=0))
+    assert source.fitting == "" and not source.is_grey
+    assert source.cautions == ("100 of 100 images are equal to images of the reference",)
+
+
+def test_where_one_side_is_grey_both_are_compared_as_grey(
     store_and_data, grey_store, image_folders
 ):
-    data, small = (
-        store_and_data[1],
-        write_images(image_folders / "small", np.zeros((30, 12, 12, 3), np.uint8)),
+    store, data = store_and_data
+    noise = np.random.default_rng(0).integers(0, 256, (30, 16, 16), np.uint8)
+    grey = read_folder(write_images(image_folders / "grey", noise))
+    colour = read_folder(image_folders / "bad")
+    for images, real, channels in ((grey, store, 3), (colour, grey_store, 1)):
+        source = external_images.make_source(images, real, data, 0, [])
+        assert source.is_grey and source.fitting == "both sides as grey (ITU-R 601 luma)"
+        assert any("no number describes colour" in text for text in source.cautions)
+        assert source.generate(30)[0][0].shape[-1] == channels
+    red = np.full((1, 2, 2, 3), [255, 0, 0], np.uint8)
+    assert (fit.remove_colour(red) == 76).all()  # 0.299 of 255
+    assert not external_images.make_source(grey, grey_store, data, 0, []).is_grey
+
+
+def test_the_resolution_is_one_that_nine_of_ten_images_reach():
+    sizes = [(40, 70)] * 18 + [(20, 30)] * 2
+    folder = Path("made")
+    assert reference_images.choose_resolution(folder, sizes, [(500, 500)]) == 64
+    assert reference_images.choose_resolution(folder, sizes[:18] + [(20, 30)] * 3, []) == 16
+    assert reference_images.choose_resolution(folder, [(28, 28)] * 9, [(30, 40), (50, 50)]) == 28
+    assert reference_images.choose_resolution(folder, [(900, 300)], [(400, 400)]) == 128
+
+
+def test_the_page_says_how_images_were_fitted_and_what_was_left_out(evaluated_run):
+    subject = evaluated_run[1]["subject"]
+    plain = "".join(build_sections(evaluated_run[1]))
+    assert "The split was by image" in plain and "were left out" not in plain
+    images = {
+        "smallest": [12, 12], "largest": [16, 32], "fitting": "cropped", "total": 3,
+        "left_out": {"total": 1, "files": [{"name": "<a>.jpg", "reason": "truncated"}]},
+    }  # fmt: skip
+    more = {"images": images, "cautions": ["one side is grey"], "split_by": "product"}
+    page = "".join(build_sections(evaluated_run[1] | {"subject": subject | more}))
+    assert "12 x 12 to 32 x 16 pixels. Each was fitted: cropped." in page
+    assert "One side is grey." in page and "The split was by product" in page
+    assert "Files of the images that were left out: 1" in page and "&lt;a&gt;.jpg" in page
+    older = {name: value for name, value in subject.items() if name not in ("split_by", "cautions")}
+    assert "The split was" not in "".join(build_sections(evaluated_run[1] | {"subject": older}))
+
+
+def test_judging_a_folder_by_itself_is_remarked(store_and_data, image_folders):
+    data = reference_images.data_section("folder", image_folders / "good")
+    source = external_images.make_source(
+        read_folder(image_folders / "good"), store_and_data[0], data, 0, []
     )
-    with pytest.raises(BadData, match="12 x 12 px, the reference is 16"):
-        external_images.source_of_folder(small, store_and_data[0], data, 0)
-    with pytest.raises(BadData, match="is in colour, the reference is grey"):
-        external_images.source_of_folder(image_folders / "good", grey_store, data, 0)
+    assert any("are the same folder" in text for text in source.cautions)
 
 
 def test_missing_extractors_name_their_source(monkeypatch, tmp_path):

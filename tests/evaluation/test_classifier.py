@@ -1,5 +1,6 @@
 """The reference classifier: trained once for a data set, kept with its hash."""
 
+import re
 import types
 
 import numpy as np
@@ -44,6 +45,7 @@ def test_a_damaged_file_is_trained_again_to_the_same_weights(store, short_traini
     messages = []
     _, after = classifier.load_or_train(store, tiny().data, messages.append)
     assert after == record and "damaged" in messages[0]
+    assert re.match("training the reference classifier, 5 steps, about 0:0", messages[-1])
 
 
 def test_another_seed_gives_another_classifier(store, short_training):
@@ -90,7 +92,7 @@ def test_unknown_labels_and_attributes_add_no_loss():
     assert np.asarray(classifier.loss(outputs, batch, spec))[0] > 0
 
 
-def test_data_without_labels_take_the_catalogues_classifier(store, monkeypatch):
+def test_data_without_labels_take_the_catalogues_classifier(store, monkeypatch, tmp_path):
     """The catalogue is prepared with images of the same shape."""
     calls = []
 
@@ -100,7 +102,10 @@ def test_data_without_labels_take_the_catalogues_classifier(store, monkeypatch):
 
     monkeypatch.setattr(classifier.prepare, "open_or_prepare", open_catalogue)
     unlabelled_store = types.SimpleNamespace(spec=store.spec.__class__(16, 3, ("only one",)))
-    _, record = classifier.load_or_train(unlabelled_store, tiny().data, discard)
+    messages = []
+    data = tiny(data__cache_dir=str(tmp_path)).data
+    _, record = classifier.load_or_train(unlabelled_store, data, messages.append)
+    assert re.search("4,096 images are rendered and a network is .*about \\d+:", messages[1])
     assert calls == [("catalogue", 16, 3)] and record["data"] == store.digest()
 
 

@@ -7,7 +7,12 @@ import pytest
 
 from prodgen.core.errors import UsageError
 from prodgen.metrics.features import ExtractorIdentity
-from prodgen.metrics.measurement_spec import Measurement, MeasurementSpec, difference
+from prodgen.metrics.measurement_spec import (
+    Measurement,
+    MeasurementSpec,
+    describe_fitting,
+    difference,
+)
 
 WHO = ExtractorIdentity("classifier", "3", "ab" * 32, "none")
 SPEC = MeasurementSpec("frechet", WHO, "d1", "test", 436, 1000, 0, (("k", 5),))
@@ -20,6 +25,7 @@ def test_numbers_of_one_measurement_spec_compare():
 OTHERS = {
     "metric": "kernel", "extractor": dataclasses.replace(WHO, sha256="cd" * 32), "data": "d2",
     "split": "validation", "real": 435, "fake": 999, "seed": 1, "options": (("k", 3),),
+    "fitting": describe_fitting("pad", 64, True, False),
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ def test_real_images_reach_the_real_baseline_and_shifted_ones_do_not():
         real, [rows(300, i, 2.0) for i in (2, 3, 4)], baseline, SPEC
     )
     assert set(honest) == set(scores.BETTER_DIRECTION)
+    assert not any(number.caution for number in honest.values())  # 300 are enough
     for name, better in scores.BETTER_DIRECTION.items():
         gap = shift_scores[name].value - honest[name].value
         assert gap > 0 if better == scores.LOWER else gap < 0, name
@@ -40,7 +41,9 @@ def test_a_measurement_holds_its_spec_subject_and_caution():
     assert (spec.metric, spec.real, spec.fake) == ("recall", 30, 20)
     assert spec.options == (("k", 5),) and spec.extractor == SPEC.extractor
     assert result["recall"].subject == "runs/x" and result["recall"].trained_with == ("ab",)
-    assert result["recall"].caution == "the real baseline is that of 10 images, not of 20"
+    assert result["kernel"].caution == "the real baseline is that of 10 images, not of 20"
+    for name in ("precision", "recall", "density", "coverage"):
+        assert result[name].caution.startswith("20 images are few")
 
 
 def test_too_few_images_for_a_covariance_give_a_caution():

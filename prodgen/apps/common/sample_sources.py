@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from prodgen.apps.common import external_images
+from prodgen.apps.common import external_images, reference_images
 from prodgen.apps.common.output import say
-from prodgen.data import prepare
 from prodgen.data.store import Store
 from prodgen.evaluation import offline
 from prodgen.model import Model
@@ -28,12 +27,25 @@ def open_source(
     if not options.images:
         return source_of_run(model, options.seed), model.store(), model.config.data
     folder = Path(options.images)
+    images, real_source, real_sizes = external_images.open_folder(folder), None, []
     if options.reference or model is None:
-        data = external_images.reference_data_config(options.reference, folder)
-        store = prepare.open_or_prepare(data, say)
+        data, real_source = reference_images.open_reference(options.reference)
     else:
-        data, store = model.config.data, model.store()
-    return external_images.source_of_folder(folder, store, data, options.seed), store, data
+        data = model.config.data
+    # Folders and tables have no resolution of their own: it follows from the files on both sides.
+    if real_source is not None:
+        real_sizes, refusals = reference_images.sample_sizes(real_source, data)
+        reference_images.check_sample(options.reference, real_source, real_sizes, refusals)
+        sizes, _ = reference_images.sample_sizes(images, data)
+        data.resolution = reference_images.choose_resolution(folder, sizes, real_sizes)
+    # The images come first: too few of them end the command before the reference is prepared.
+    external = external_images.read_images(folder, images, data.resolution, data.fit)
+    if options.reference or model is None:
+        store = reference_images.open_store(options.reference, data, real_source, say)
+    else:
+        store = model.store()
+    source = external_images.make_source(external, store, data, options.seed, real_sizes)
+    return source, store, data
 
 
 def source_of_run(model: Model, seed: int) -> offline.SampleSource:
