@@ -149,7 +149,7 @@ def test_the_store_of_a_folder_without_strays_keeps_its_digest(data, fill, tmp_p
     assert store.digest() == "0ca1db9d3bf4609e"
 
 
-CASES = Path("/work/shared/cases/make_cases.py")
+CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "make_cases.py"
 
 
 @pytest.fixture(scope="module")
