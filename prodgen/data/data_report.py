@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from prodgen.core.file_names import format_name
 from prodgen.data import data_page, data_remarks
 from prodgen.data.duplicates import NearDuplicates
 from prodgen.data.source import SourceDescription
@@ -65,11 +66,11 @@ def summarise(store: Store, inputs: ReportInputs) -> dict[str, Any]:
     # Kinds of refusal reasons, and the first refused images by name.
     kinds = Counter(reason.split(":")[0] for _, reason in inputs.refusals)
     examples = [
-        {"name": make_printable(name), "reason": make_printable(reason)}
+        {"name": format_name(name), "reason": format_name(reason)}
         for name, reason in inputs.refusals[:MAX_NAMES]
     ]
     summary = {
-        "title": make_printable(inputs.title),
+        "title": format_name(inputs.title),
         "key": store.key,
         "resolution": store.spec.resolution,
         "channels": store.spec.channels,
@@ -93,8 +94,8 @@ def summarise(store: Store, inputs: ReportInputs) -> dict[str, Any]:
             "kinds": dict(kinds.most_common()),
             "examples": examples,
         },
-        "left_out": [make_printable(name) for name in inputs.left_out_names[:MAX_NAMES]],
-        "notes": [make_printable(note) for note in inputs.notes],
+        "left_out": [format_name(name) for name in inputs.left_out_names[:MAX_NAMES]],
+        "notes": [format_name(note) for note in inputs.notes],
         "reading": _summarise_reading(inputs.description),
     }
     return summary | {"remarks": data_remarks.make_remarks(summary)}
@@ -106,22 +107,13 @@ def _summarise_reading(description: SourceDescription | None) -> dict[str, Any] 
         return None
     return {
         "title": description.title,
-        "sentences": [make_printable(sentence) for sentence in description.sentences],
-        "tree": [make_printable(line) for line in description.tree],
+        "sentences": [format_name(sentence) for sentence in description.sentences],
+        "tree": [format_name(line) for line in description.tree],
         "columns": [
-            {name: make_printable(text) for name, text in dataclasses.asdict(column).items()}
+            {name: format_name(text) for name, text in dataclasses.asdict(column).items()}
             for column in description.columns
         ],
     }
-
-
-def make_printable(name: str) -> str:
-    """A name fit for reading: bytes that are not UTF-8 and control characters as escapes."""
-    text = name.encode("utf-8", "backslashreplace").decode()
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
 
 
 def _summarise_sizes(original_size: np.ndarray, resolution: int) -> dict[str, Any]:
@@ -148,7 +140,7 @@ def _summarise_classes(store: Store) -> list[dict[str, Any]]:
     for label, name in enumerate(store.spec.classes):
         split = store.split[store.label == label]
         counts = {each: int((split == index).sum()) for index, each in enumerate(SPLITS)}
-        rows.append({"name": make_printable(name), "total": len(split)} | counts)
+        rows.append({"name": format_name(name), "total": len(split)} | counts)
     return rows
 
 
@@ -160,14 +152,14 @@ def _summarise_attributes(store: Store) -> list[dict[str, Any]]:
         known = store.known[:, attribute_slice].all(axis=1)
         columns = store.attributes[known, attribute_slice]
         row = {
-            "name": make_printable(attribute.name),
+            "name": format_name(attribute.name),
             "kind": attribute.kind,
-            "unit": make_printable(attribute.unit),
+            "unit": format_name(attribute.unit),
             "known": round(float(known.mean()), 4),
         }
         if attribute.kind == "categorical":
             counts = columns.sum(axis=0).astype(int).tolist()
-            names = [make_printable(value) for value in attribute.values]
+            names = [format_name(value) for value in attribute.values]
             row["values"] = dict(zip(names, counts, strict=True))
         elif not len(columns):
             row["range"] = None
@@ -197,7 +189,7 @@ def _summarise_exact_duplicates(store: Store) -> dict[str, Any]:
         "groups": len(copied_hashes),
         "unique": len(unique),
         "rows": [group.tolist() for group in groups],
-        "names": [[make_printable(name) for name in store.names(group)] for group in groups],
+        "names": [[format_name(name) for name in store.names(group)] for group in groups],
     }
 
 
@@ -217,7 +209,7 @@ def _summarise_near_duplicates(store: Store, near: NearDuplicates) -> dict[str, 
         "held_out": int((store.split[across_ids] > 0).sum()),
         "complete": near.complete,
         "rows": nearest.tolist(),
-        "names": [[make_printable(name) for name in store.names(pair)] for pair in nearest],
+        "names": [[format_name(name) for name in store.names(pair)] for pair in nearest],
     }
 
 
@@ -241,9 +233,9 @@ def _summarise_products(store: Store, inputs: ReportInputs) -> dict[str, Any]:
         # One image of each of its splits.
         ids = ids[np.unique(store.split[ids], return_index=True)[1]]
         names = zip(store.split[ids], store.names(ids), strict=True)
-        images = {SPLITS[index]: make_printable(name) for index, name in names}
+        images = {SPLITS[index]: format_name(name) for index, name in names}
         group = inputs.groups[ids[0]]
-        examples.append({"product": make_printable(group or store.names(ids)[0])} | images)
+        examples.append({"product": format_name(group or store.names(ids)[0])} | images)
     across = split.is_own[pairs].all(axis=1) & (
         store.split[pairs[:, 0]] != store.split[pairs[:, 1]]
     )

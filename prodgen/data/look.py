@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 from ml_collections import ConfigDict
 
+from prodgen.core.file_names import format_name
 from prodgen.data import prepare
-from prodgen.data.data_report import make_printable
 from prodgen.data.source import SourceDescription
 from prodgen.data.store import SPLITS
 
@@ -25,7 +25,7 @@ def print_data(data: ConfigDict, print_line: PrintLine, say: PrintLine) -> None:
     source = prepare.source_from_config(data)
     if hasattr(source, "describe"):
         for line in format_description(source.describe()):
-            print_line(make_printable(line))
+            print_line(format_name(line))
     store = prepare.open_or_prepare(data, say, source)
     report = json.loads((store.path / "data_report.json").read_text(encoding="utf-8"))
     counts = ", ".join(f"{report['counts'][name]:,} {name}" for name in SPLITS)

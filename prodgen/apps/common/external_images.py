@@ -20,8 +20,8 @@ from prodgen.apps.common import reference_images
 from prodgen.apps.common.image_files import PROGRESS_SECONDS
 from prodgen.apps.common.output import say
 from prodgen.core.errors import BadData, MissingInput, RejectedItem
+from prodgen.core.file_names import format_name
 from prodgen.data import fit, prepare
-from prodgen.data.data_report import make_printable
 from prodgen.data.source import Source
 from prodgen.data.store import Store, hash_content
 from prodgen.evaluation import offline
@@ -94,9 +94,9 @@ def read_images(folder: Path, source: Source, resolution: int, method: str) -> F
             images.append(fit.set_channels(pixels, 3))
             sizes.append(item.image.shape[:2])
         except RejectedItem as reason:
-            refusals.append((make_printable(item.name), str(reason)))
+            refusals.append((format_name(item.name), str(reason)))
         except MemoryError:
-            refusals.append((make_printable(item.name), "too large: not enough memory"))
+            refusals.append((format_name(item.name), "too large: not enough memory"))
         if time.monotonic() - last_print > PROGRESS_SECONDS:
             last_print = time.monotonic()
             say(f"reading {folder.name}: {i + 1} of {len(source)} files")
@@ -148,7 +148,7 @@ def make_source(
     ]
     fitting = describe_fitting(data.fit, external.resolution, external.is_resized, as_grey)
     return offline.SampleSource(
-        f"{len(pixels)} pictures of {make_printable(external.folder.resolve().name)}",
+        f"{len(pixels)} pictures of {format_name(external.folder.resolve().name)}",
         split_into_sets(pixels, seed),
         fitting=fitting,
         is_grey=as_grey,

@@ -22,8 +22,8 @@ from prodgen.cli import commandline
 from prodgen.config import RESOLUTIONS, build_default_config
 from prodgen.core.cache import cached_bytes
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
+from prodgen.core.file_names import format_name
 from prodgen.data import folder, prepare
-from prodgen.data.data_report import make_printable
 from prodgen.data.source import Source
 from prodgen.data.store import Store
 
@@ -159,7 +159,7 @@ def sample_sizes(source: Source, data: ConfigDict) -> tuple[Sizes, list[str]]:
         for i in np.unique(np.linspace(0, len(source) - 1, num_samples).astype(int)):
             for item in source.stream(int(i), int(i) + 1):
                 if isinstance(item.image, RejectedItem):
-                    refusals.append(f"{make_printable(item.name)}: {item.image}")
+                    refusals.append(f"{format_name(item.name)}: {item.image}")
                 else:
                     sizes.append(item.image.shape[:2])
         return json.dumps([sizes, refusals]).encode()
