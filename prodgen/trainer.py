@@ -62,7 +62,8 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
             error.saved_state = error.saved_state or trainer.checkpoints.describe_last_good()
             raise
         except OSError as error:
-            storage_error = errors.StorageError.from_os_error(error, "give the same command again")
+            error.filename = error.filename or str(path)
+            storage_error = errors.StorageError.from_os_error(error)
             storage_error.saved_state = trainer.checkpoints.describe_last_good()
             raise storage_error from error
         finally:

@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -28,38 +28,81 @@ from prodgen.config.identity import compute_fingerprint
 from prodgen.config.lookup import flatten, is_read, refuse_unread_fields
 from prodgen.config.overrides import parse_value, set_field, validate
 from prodgen.core.errors import ProdgenError, StorageError, UsageError
+from prodgen.core.thread_errors import collect_thread_errors
 
 HELP_FLAGS = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 START_TIME_S = time.monotonic()  # about when the command began: this module is imported first
 
 
-def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
-    """Run a command and return its exit code; every error ends in one line on standard error."""
+def run_program(main: Callable[[list[str]], None], argv: Sequence[str]) -> NoReturn:
+    """Run a command as `run` does, and end the process with its exit code.
+
+    Nothing follows an error's line: what other threads print after it goes nowhere.
+    """
+    with collect_thread_errors() as tracebacks:
+        code = run(main, argv, tracebacks)
+        if code == 0:  # no error has named the cause of these
+            print(*tracebacks, sep="", end="", file=sys.stderr, flush=True)
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            _discard(sys.stdout)
+            if code == 0 and not isinstance(error, BrokenPipeError):
+                code = _print_error(StorageError.from_os_error(error))
+        if code:
+            _discard(sys.stderr)
+    sys.exit(code)
+
+
+def run(
+    main: Callable[[list[str]], None], argv: Sequence[str], tracebacks: Sequence[str] = ()
+) -> int:
+    """Run a command and return its exit code; every error ends in one line on standard error.
+
+    tracebacks: of other threads; they are printed where the error is a defect of prodgen.
+    """
     quiet_platform()
+    has_config = any(argument.startswith(("--config", "-config")) for argument in argv[1:])
     try:
         main(list(argv))
         return 0
     except ProdgenError as error:
+        if has_config:
+            error.next_step = write_fields_as_flags(error.next_step)
         return _print_error(error)
     except KeyboardInterrupt:
         print("prodgen: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reading program ended, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         return 0
     except OSError as error:
         return _print_error(StorageError.from_os_error(error))
     except Exception as error:  # a defect of prodgen: its traceback, then the one line
+        print(*tracebacks, sep="", end="", file=sys.stderr)
         traceback.print_exc()
         return _print_error(
             ProdgenError(f"{type(error).__name__}: {error}", "report it with the above")
         )
 
 
+def write_fields_as_flags(advice: str) -> str:
+    """An advice for a command that has a config, where fields are set with flags.
+
+    "set config.a.b=1" becomes "set --config.a.b=1". Other programs read fields from a file.
+    """
+    return re.sub(r"(?<![\w.-])config\.(?=[\w.]+=)", "--config.", advice)
+
+
 def _print_error(error: ProdgenError) -> int:
     """Print the error's line and return its exit code."""
     print(error.format_line(), file=sys.stderr, flush=True)
     return error.code
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what is still written to a standard stream go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def quiet_platform() -> None:

@@ -8,8 +8,8 @@ without that manifest does not count: the process ended before the checkpoint wa
 from __future__ import annotations
 
 import concurrent.futures
-import errno
 import json
+import logging
 import os
 import re
 import shutil
@@ -21,7 +21,14 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from prodgen.core import trees
-from prodgen.core.errors import BadCheckpoint, MissingInput, StorageError
+from prodgen.core.errors import (
+    NO_PERMISSION,
+    NO_SPACE,
+    BadCheckpoint,
+    MissingInput,
+    StorageError,
+    advise_on_os_error,
+)
 from prodgen.core.files import hash_file, write_atomically
 
 Tree = Any
@@ -141,6 +148,8 @@ class CheckpointManager:
     def __init__(self, run: Path, keep: int, keep_best: int):
         """`keep` newest and `keep_best` best checkpoints stay. Removes unfinished ones."""
         self.run, self.keep, self.keep_best = run, keep, keep_best
+        # Orbax logs the traceback of a failed write; `wait` raises the error itself.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._checkpointer = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
         self._executor = concurrent.futures.ThreadPoolExecutor(1)
         self._pending_save: concurrent.futures.Future | None = None
@@ -224,12 +233,15 @@ class CheckpointManager:
 
     def _storage_error(self, subject: str, error: Exception) -> StorageError:
         free_mb = shutil.disk_usage(self.run).free / 2**20
-        disk_full = os.strerror(errno.ENOSPC)
-        reason = disk_full if disk_full in str(error) else (str(error).strip() or repr(error))
+        reason = str(error).strip() or repr(error)
+        # The C++ library that writes the arrays has the system's message in a longer text.
+        number = getattr(error, "errno", None) or next(
+            (n for n in NO_SPACE | NO_PERMISSION if os.strerror(n) in reason), 0
+        )
+        reason = os.strerror(number) if number else reason.splitlines()[0][:300]
         return StorageError(
-            f"{subject} could not be written ({free_mb:.0f} MB free): "
-            f"{reason.splitlines()[0][:300]}",
-            "make room and give the same command again",
+            f"{subject} could not be written ({free_mb:.0f} MB free): {reason}",
+            advise_on_os_error(OSError(number, reason)),
         )
 
     def describe_last_good(self) -> str:
