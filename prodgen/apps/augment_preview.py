@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.option_groups import MAX_IMAGES, PngOptions, RunOptions, SeedOptions
+from prodgen.apps.common.option_groups import MAX_IMAGES, PngOptions, RunDataOptions, SeedOptions
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.core import pixels
@@ -22,7 +22,7 @@ MIN_P = 0.5  # shown, at least: an adaptive p may be near 0, where nothing would
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, SeedOptions, PngOptions):
+class Options(RunDataOptions, SeedOptions, PngOptions):
     """Of --mode=augment_preview."""
 
     output = "augment_preview.png"

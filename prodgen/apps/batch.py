@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodgen.apps.common.batch_progress import BatchProgress
-from prodgen.apps.common.option_groups import FitOptions, PngOptions, RunOptions
+from prodgen.apps.common.option_groups import FitOptions, PngOptions, RunDataOptions
 from prodgen.apps.common.output import Output, PngEncoder, say
 from prodgen.cli.options import option
 from prodgen.core.csv_files import format_csv
@@ -36,7 +36,7 @@ Problem = tuple[int, str]  # line of the table, reason
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, FitOptions, PngOptions):
+class Options(RunDataOptions, FitOptions, PngOptions):
     """Of --mode=batch."""
 
     output = "batch"

@@ -21,7 +21,7 @@ from PIL import Image
 from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     ExtractorOptions,
-    RunOptions,
+    RunDataOptions,
     SeedOptions,
 )
 from prodgen.apps.common.output import Output, say
@@ -43,7 +43,7 @@ SPLIT = "test"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, SeedOptions, ExtractorOptions):
+class Options(RunDataOptions, SeedOptions, ExtractorOptions):
     """Of --mode=evaluate."""
 
     run = "optional"

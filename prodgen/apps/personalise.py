@@ -18,7 +18,7 @@ from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     FitOptions,
     PngOptions,
-    RunOptions,
+    RunDataOptions,
     SeedOptions,
 )
 from prodgen.apps.common.output import Output, describe_conditions, say
@@ -44,7 +44,7 @@ BATCH_KEYS = ("image", "label", "attributes", "known")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, SeedOptions, FitOptions, PngOptions):
+class Options(RunDataOptions, SeedOptions, FitOptions, PngOptions):
     """Of --mode=personalise."""
 
     output = "personalise"

@@ -48,9 +48,10 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
 
     out.locate(options.output)
     out.png_encoder.check_mark(model.spec.resolution)
+    # The guard comes first: where the run's own images are gone, it is said before any work.
+    guard = Guard(model) if options.guard else None
     inverter = model.open_inverter(say, options.steps)
     products = invert_inputs(model, inverter, options, options.products)
-    guard = Guard(model) if options.guard else None
     count, cells = options.n, []
     for i, name in enumerate(products.names):
         z, conditions = products.latent_and_conditions(i)

@@ -197,25 +197,25 @@ def test_each_latent_depends_on_its_seed_and_index_alone():
 def test_pretrained_weights_are_loaded_where_they_fit_and_the_others_are_listed(store):
     config = tiny()
     donor = start(config, store.spec, seed=1)
-    state, differences = load_pretrained(start(config, store.spec), donor, store.spec, store.spec)
-    assert differences == []
+    state, transfer = load_pretrained(start(config, store.spec), donor, store.spec, store.spec)
+    assert transfer.differences == []
     close(state.nets["vae"].params, donor.nets["vae"].ema, 0.0)
     close(state.nets["vae"].ema, donor.nets["vae"].ema, 0.0)
 
     unconditional = spec_of(conditional=False)
-    state, differences = load_pretrained(
+    state, transfer = load_pretrained(
         start(config, unconditional), donor, unconditional, store.spec
     )
-    assert any(line.startswith("vae/encoder/head/kernel: [") for line in differences)
+    assert any(line.startswith("vae/encoder/head/kernel: [") for line in transfer.differences)
     stem = state.nets["vae"].params["encoder"]["stem"]["kernel"]
     close(stem, donor.nets["vae"].ema["encoder"]["stem"]["kernel"], 0.0)
 
     other_classes = dataclasses.replace(store.spec, classes=("ring", "star"))
-    state, differences = load_pretrained(
+    state, transfer = load_pretrained(
         start(config, other_classes), donor, other_classes, store.spec
     )
-    assert differences[0] == "categories: ('disc', 'square') there, ('ring', 'star') here"
-    assert "vae/prior/Dense_0/kernel: reads other conditions there" in differences
+    assert transfer.differences[0] == "categories: ('disc', 'square') there, ('ring', 'star') here"
+    assert "vae/prior/Dense_0/kernel: reads other conditions there" in transfer.differences
     initial_params = start(config, other_classes).nets["vae"].params
     close(state.nets["vae"].params["prior"], initial_params["prior"], 0.0)
     close(state.nets["vae"].params["encoder"], donor.nets["vae"].ema["encoder"], 0.0)

@@ -46,6 +46,17 @@ class RunOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RunDataOptions(RunOptions):
+    """Of a mode that may read the images that the run was trained on."""
+
+    read_with_run = ("step", "data_path")
+
+    data_path: str = option(
+        "", "The folder or table where the run's own images are now; default: where they were."
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PngOptions(Options):
     """Of a mode whose PNG files say where their images come from."""
 
@@ -81,7 +92,7 @@ class SampleOptions(RunOptions, ConditionOptions, PngOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InputOptions(RunOptions, ConditionOptions, PngOptions):
+class InputOptions(RunDataOptions, ConditionOptions, PngOptions):
     """Of a mode that takes a user's images, or those of the run's test split."""
 
     input: str = option("", "An image or a folder of images; default: the run's test split.")

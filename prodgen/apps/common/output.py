@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from prodgen.cli import modes
 from prodgen.core import pixels, provenance
-from prodgen.core.errors import UsageError
+from prodgen.core.errors import UsageError, WorkdirError
 from prodgen.core.files import write_atomically
 from prodgen.runs.workdir import collect_versions
 
@@ -109,11 +110,12 @@ class Output:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one.
 
         UsageError where --out does not fit (cli/modes.py), and where another program wrote a
-        manifest there: before the work rather than after it.
+        manifest there; WorkdirError for a read-only folder: before the work, not after it.
         """
         target = modes.resolve_out_path(self.mode, default, self.out, self.workdir)
         self._folder = target.parent if Path(default).suffix else target
         read_manifest(self._folder / MANIFEST)
+        refuse_read_only(self._folder)
         return target
 
     def write_png(
@@ -147,6 +149,15 @@ class Output:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(record, indent=1, sort_keys=True).encode())
         return [*self._paths, path]
+
+
+def refuse_read_only(folder: Path) -> None:
+    """WorkdirError where `folder`, or the nearest one above that exists, cannot be written."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise WorkdirError(
+            f"{nearest} cannot be written", "make it writable, or name another place with --out"
+        )
 
 
 def check_overwrite(folder: Path, names: Sequence[str], mode: str) -> None:
