@@ -122,18 +122,19 @@ class Model:
             raise self._missing_data(f"are gone: {error.message}") from None
         record = self.run.record["data"]
         if len(source) < sum(record["counts"].values()):
-            raise self._missing_data(f"have changed: {len(source)} are there now")
+            raise self._missing_data(f"have changed: {len(source)} are there now", True)
         store = prepare.open_or_prepare(self.config.data, lambda text: None, source)
         if store.digest() != record["digest"]:
-            raise self._missing_data("have changed since it was trained")
+            raise self._missing_data("have changed since it was trained", True)
         return store
 
-    def _missing_data(self, reason: str) -> MissingRunData:
-        """The error for images that are not those of the run; run_sample.py names its own flag."""
-        return MissingRunData(
-            f"the images of the run {self.run.path} {reason}",
-            "put them back, or open the run with prodgen.load(workdir, data_path=FOLDER_OR_TABLE)",
-        )
+    def _missing_data(self, reason: str, has_others: bool = False) -> MissingRunData:
+        """The error for images that are not those of the run. has_others: others are there."""
+        path = self.run.path
+        advice = f"put them back, or say where they are with {MissingRunData.DATA_PATH_CALL}"
+        if has_others:
+            advice += f"; a new run on the present ones: run_train.py with --init_from={path}"
+        return MissingRunData(f"the images of the run {path} {reason}", advice)
 
     def reference_classifier(self, say: classifier.Say) -> ReferenceClassifier:
         """The run's reference classifier; a run that keeps none yet gets that of its data."""

@@ -65,7 +65,12 @@ class MissingInput(ProdgenError):
 
 
 class MissingRunData(MissingInput):
-    """The images that a run was trained on are not where its config says, or have changed."""
+    """The images that a run was trained on are not where its config says, or have changed.
+
+    The next step names DATA_PATH_CALL, in whose place a program writes its own flag.
+    """
+
+    DATA_PATH_CALL = "prodgen.load(workdir, data_path=FOLDER_OR_TABLE)"
 
 
 class SelfTestError(ProdgenError):

@@ -108,7 +108,7 @@ def advise_on_moved_images(path: Path, field: str | None) -> Iterator[None]:
     except MissingInput as error:
         if field and (path / CONFIG_FILE).exists():
             error.next_step = (
-                "put the images back; or, where they are now, continue the run with "
+                "put the images back, or add, for the folder or table where they are now, "
                 f"--workdir={path} --config.data.{field}=FOLDER_OR_TABLE"
             )
         raise

@@ -26,8 +26,6 @@ def run(command: Command) -> list[Path]:
     try:
         return modes.import_mode(command.mode).run(model, command.options, out)
     except MissingRunData as error:
-        error.next_step = (
-            "put them back, or name the folder or table where they are now with --data_path; a new "
-            f"run on changed images: run_train.py with --init_from={command.workdir}"
-        )
+        call, flag = MissingRunData.DATA_PATH_CALL, "--data_path=FOLDER_OR_TABLE"
+        error.next_step = error.next_step.replace(call, flag)
         raise
