@@ -290,7 +290,7 @@ class Trainer:
         if num_skipped >= options.max_bad_steps:
             raise errors.DivergenceError(
                 f"{num_skipped} steps in a row, up to {step}, had a loss or gradient not finite",
-                "lower config.optim.lr, or look at the images of the last batches",
+                "train a new run with a smaller config.optim.lr=VALUE",
             )
 
     def _evaluate(self) -> None:
@@ -326,7 +326,8 @@ class Trainer:
             leaf = trees.find_non_finite(self.state)
             if leaf is not None:
                 raise errors.DivergenceError(
-                    f"step {self.step}: {leaf} is not finite; the state was not saved"
+                    f"step {self.step}: {leaf} is not finite; the state was not saved",
+                    "train a new run with a smaller config.optim.lr=VALUE",
                 )
             self.checkpoints.save(self.step, self.state, self.score)
         totals = self.clock.totals() | device_mesh.device_stats(self.mesh)

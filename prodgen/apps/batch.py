@@ -116,9 +116,7 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
             names.add(request.name.casefold())
             requests.append(request)
         except ProdgenError as error:
-            # Columns have no dashes: the message speaks of the table, not of flags.
-            text = str(error).replace("--label=", "category ")
-            problems.append((line, text.replace("--attributes", "attributes")))
+            problems.append((line, str(error)))
     return requests, problems
 
 

@@ -65,7 +65,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
             say(
                 f"{name} is out of this run's distribution: it is reconstructed worse than "
                 f"{share:.0f} % of the run's own held-out images; train on images of its kind, or "
-                "fine-tune with --init_from"
+                f"fine-tune this run: run_train.py with --init_from={model.run.path}"
             )
     say(summarise(rows))
     return out.close()

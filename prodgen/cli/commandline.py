@@ -62,13 +62,11 @@ def run(
     tracebacks: of other threads; they are printed where the error is a defect of prodgen.
     """
     quiet_platform()
-    has_config = any(argument.startswith(("--config", "-config")) for argument in argv[1:])
     try:
         main(list(argv))
         return 0
     except ProdgenError as error:
-        if has_config:
-            error.next_step = write_fields_as_flags(error.next_step)
+        error.next_step = fit_advice(error.next_step, argv)
         return _print_error(error)
     except KeyboardInterrupt:
         print("prodgen: interrupted", file=sys.stderr)
@@ -86,12 +84,17 @@ def run(
         )
 
 
-def write_fields_as_flags(advice: str) -> str:
-    """An advice for a command that has a config, where fields are set with flags.
+def fit_advice(advice: str, argv: Sequence[str]) -> str:
+    """An advice as the user of the command `argv` can follow it.
 
-    "set config.a.b=1" becomes "set --config.a.b=1". Other programs read fields from a file.
+    Code that several programs share separates alternatives by "; or ", and writes the setting of a
+    field as config.a.b=VALUE. A command that has a config takes that as a flag. Others have no
+    fields: such an alternative is left out, unless there is no other.
     """
-    return re.sub(r"(?<![\w.-])config\.(?=[\w.]+=)", "--config.", advice)
+    if any(argument.startswith(("--config", "-config")) for argument in argv[1:]):
+        return re.sub(r"(?<![\w.-])config\.(?=[\w.]+=)", "--config.", advice)
+    ways = advice.split("; or ")
+    return "; or ".join(way for way in ways if not re.search(r"\bconfig\.\w", way)) or advice
 
 
 def _print_error(error: ProdgenError) -> int:
@@ -136,7 +139,7 @@ def parse_flags(argv: Sequence[str]) -> None:
             str(error).replace("\n", " "), f"{argv[0]} --help lists the flags"
         ) from None
     if len(rest) > 1:
-        raise UsageError(f"unexpected argument {rest[1]!r}", "write flags as --name=value")
+        raise UsageError(f"unexpected argument {rest[1]!r}", "write flags as --NAME=VALUE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,8 +162,6 @@ def parse_training(
     if HELP_FLAGS & set(argv):
         print(help_text, flag_values.get_help(), sep="\n")
         raise SystemExit(0)
-    from ml_collections import config_flags  # slow to import, and run_sample.py does not need it
-
     try:
         argv = flag_values.read_flags_from_files(list(argv))  # --flagfile
     except flags.Error as error:
@@ -168,10 +169,30 @@ def parse_training(
     name, overrides, rest = split_config_flags(argv)
     if not name:
         raise UsageError("no --config was given", "add --config=configs/vae.py")
+    return Experiment(name, _parse_config(name, overrides, rest, flag_values))
+
+
+def read_config(name: str, overrides: Sequence[tuple[str, str]] = ()) -> ConfigDict:
+    """The validated, locked config of FILE[:PRESET] with overrides (dotted path, text) applied."""
+    return _parse_config(name, overrides, [""], flags.FlagValues())
+
+
+def _parse_config(
+    name: str,
+    overrides: Sequence[tuple[str, str]],
+    rest: Sequence[str],
+    flag_values: flags.FlagValues,
+) -> ConfigDict:
+    """The config of FILE[:PRESET] with overrides; `rest`, the other arguments, are parsed too."""
+    from ml_collections import config_flags  # slow to import, and run_sample.py does not need it
+
     path, _, preset = name.partition(":")
     if not Path(path).is_file():
         files = sorted(str(p) for p in Path("configs").glob("*.py") if p.name != "base.py")
-        raise UsageError(f"--config={path} is not a file", f"try one of {', '.join(files)}")
+        raise UsageError(
+            f"the config {path or name!r} is not a file",
+            f"name a config, as {', '.join(files)}" if files else "name a file FILE.py[:PRESET]",
+        )
     for field, text in overrides:
         parse_value(field, text)  # UsageError for an unknown field or an invalid value
     # config_flags needs --config before its overrides, and a preset, "" for none.
@@ -180,16 +201,9 @@ def parse_training(
     config_flags.DEFINE_config_file("config", sys_argv=argv, flag_values=flag_values)
     positionals = _parse_flag_values(flag_values, argv, path)
     if len(positionals) > 1:
-        raise UsageError(f"unexpected argument {positionals[1]!r}", "write flags as --name=value")
+        raise UsageError(f"unexpected argument {positionals[1]!r}", "write flags as --NAME=VALUE")
     file_values = {field: flag_values[f"config.{field}"].default for field, _ in overrides}
-    config = _apply_overrides(flag_values.config, path, dict(overrides), file_values)
-    return Experiment(name, config)
-
-
-def read_config(name: str, overrides: Sequence[tuple[str, str]] = ()) -> ConfigDict:
-    """The validated, locked config of FILE[:PRESET] with overrides (dotted path, text) applied."""
-    argv = ["", f"--config={name}", *(f"--config.{path}={text}" for path, text in overrides)]
-    return parse_training(argv, flags.FlagValues(), "").config
+    return _apply_overrides(flag_values.config, path, dict(overrides), file_values)
 
 
 def _parse_flag_values(flag_values: flags.FlagValues, argv: list[str], path: str) -> list[str]:
@@ -209,7 +223,7 @@ def _parse_flag_values(flag_values: flags.FlagValues, argv: list[str], path: str
             cause = cause.__context__
         if isinstance(error, flags.Error) and cause is None:
             raise UsageError(
-                str(error).replace("\n", " "), f"{argv[0]} --help lists the flags"
+                str(error).replace("\n", " "), f"{argv[0] or 'run_train.py'} --help lists the flags"
             ) from None
         raise _make_config_error(path, cause or error) from None
 

@@ -61,7 +61,7 @@ def describe_refusal(path: str, value: Any) -> UsageError:
     new_value = renames.RENAMED_VALUES.get((path, value))
     return UsageError(
         f"config.{path}={value!r} is not allowed: it must be {find_field(path).rule}",
-        f"write --config.{path}={new_value}, its new name" if new_value
+        f"write config.{path}={new_value}, its new name" if new_value
         else "docs/configs.md lists the fields",
     )  # fmt: skip
 

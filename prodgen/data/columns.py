@@ -74,7 +74,7 @@ def find_roles(
     if image is None:
         raise UsageError(
             f"no column of the table holds the images' paths; columns: {', '.join(header)}",
-            "set --config.data.image_column to one of them",
+            "name the column of the paths image; or set config.data.image_column=COLUMN",
         )
     rest = [name for name in header if name != image]
     category = _find_column(rest, category, CATEGORY_NAMES, "category_column")

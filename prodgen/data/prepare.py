@@ -26,7 +26,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.config import registry
-from prodgen.core.errors import BadData, StorageError
+from prodgen.core.errors import BadData, StorageError, advise_on_os_error
 from prodgen.core.files import hash_file, sync_folder
 from prodgen.core.types import Spec
 from prodgen.data import chunks, data_report, encode, fit, preprocess, splits
@@ -110,8 +110,7 @@ def _lock_cache(cache: Path, key: str, say: Say) -> Iterator[None]:
     except OSError as error:
         raise StorageError(
             f"the data cannot be prepared in {cache}: {error}",
-            "free disk space there or set --config.data.cache_dir, and repeat the command; it "
-            "continues",
+            f"{advise_on_os_error(error)}: it continues; or set config.data.cache_dir=FOLDER",
         ) from error
 
 
@@ -267,7 +266,7 @@ def _check_size(contents: StoreContents) -> None:
     raise BadData(
         f"{num_usable} usable images of {total}, at least {MIN_TRAINING_IMAGES} are needed to "
         "train on" + (f"; refused: {counts}; first: {examples}" if refused_items else ""),
-        "point config.data at JPEG, PNG, WebP, BMP or GIF images",
+        "give more images: JPEG, PNG, WebP, BMP or GIF files",
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from prodgen.config import renames
-from prodgen.core.errors import BadData, MissingInput, StorageError
+from prodgen.core.errors import BadData, MissingInput, StorageError, advise_on_os_error
 from prodgen.core.files import hash_file
 from prodgen.core.types import Spec
 
@@ -132,7 +132,9 @@ class Store:
             for name in REPORT_FILES:
                 shutil.copyfile(self.path / name, Path(workdir) / name)
         except OSError as error:
-            raise StorageError(f"the data report cannot be copied to {workdir}: {error}") from error
+            raise StorageError(
+                f"the data report cannot be copied to {workdir}: {error}", advise_on_os_error(error)
+            ) from error
 
     def _validate_ids(self, ids: np.ndarray) -> np.ndarray:
         ids = np.asarray(ids, np.int64).reshape(-1)

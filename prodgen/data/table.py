@@ -94,14 +94,20 @@ class Table:
 def from_config(data: ConfigDict) -> Table:
     """The source that config.data describes. MissingInput where the table does not exist."""
     if not data.path:
-        raise UsageError("config.data.path is empty", "add --config.data.path=TABLE.csv")
+        raise UsageError(
+            "config.data.path is empty", "name a table; or set config.data.path=TABLE.csv"
+        )
     path = Path(data.path).expanduser()
     if not path.exists():
-        raise MissingInput(f"there is no table {path}", "set --config.data.path")
+        raise MissingInput(
+            f"there is no table {path}", "put it there; or set config.data.path=TABLE.csv"
+        )
     if path.is_dir():
         tables = sorted(file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-        hint = f"--config.data.path={path / tables[0]}" if tables else "--config.data.source=folder"
-        raise UsageError(f"config.data.path={path} is a folder, not a table", f"try {hint}")
+        hint = f"config.data.path={path / tables[0]}" if tables else "config.data.source=folder"
+        raise UsageError(
+            f"config.data.path={path} is a folder, not a table", f"name a table; or set {hint}"
+        )
     return Table(path, data.max_pixels, data.image_column, data.category_column)
 
 
@@ -111,7 +117,7 @@ def read_text(path: Path) -> str:
         content = decode.read_regular(path)
     except RejectedItem as refusal:
         reason = str(refusal).split(": ", 1)[-1]
-        raise BadData(f"the table {path} cannot be read: {reason}") from None
+        raise BadData(f"the table {path} cannot be read: {reason}", "name a file of text") from None
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16", "replace")
     try:

@@ -28,6 +28,7 @@ from prodgen.data import packages
 from prodgen.data.source import Item, SplitName
 
 MAX_LISTED_FILES = 8
+DOWNLOADS_ADVICE = "put the files into the folder of downloads; or set config.data.downloads=FOLDER"
 SPLIT_NAMES: dict[str, SplitName] = {"train": "train", "validation": "validation", "test": "test"}
 
 
@@ -126,10 +127,14 @@ class TensorflowDataset:
 def from_config(data: ConfigDict) -> TensorflowDataset:
     """The source that config.data describes."""
     if not data.name:
-        raise UsageError("config.data.name is empty", "add --config.data.name=fashion_mnist")
+        raise UsageError(
+            "config.data.name is empty", "name a data set; or set config.data.name=NAME"
+        )
     downloads = Path(data.downloads).expanduser() if data.downloads else None
     if downloads is not None and not downloads.is_dir():
-        raise MissingInput(f"there is no folder {downloads}", "set --config.data.downloads")
+        raise MissingInput(
+            f"there is no folder {downloads}", "put it there; or set config.data.downloads=FOLDER"
+        )
     folder = Path(data.cache_dir).expanduser() / "tensorflow_datasets"
     return TensorflowDataset(data.name, folder, downloads, data.max_pixels)
 
@@ -234,6 +239,6 @@ def _missing_files_error(builder: Any, name: str, error: Exception) -> MissingIn
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return MissingInput(
             f"{name} cannot be downloaded ({reason}); its files: {listed_files or 'unknown'}",
-            "put these files into a folder and set --config.data.downloads to it",
+            DOWNLOADS_ADVICE,
         )
-    return MissingInput(f"{name} cannot be downloaded: {error}", "set --config.data.downloads")
+    return MissingInput(f"{name} cannot be downloaded: {error}", DOWNLOADS_ADVICE)

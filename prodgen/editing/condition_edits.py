@@ -63,7 +63,8 @@ def set_colour(conditions: Batch, spec: Spec, rgb: Sequence[int], swatches: dict
     if not swatches:
         raise UsageError(
             "this run was trained without colours: it cannot draw a product in another one",
-            f"use --method=classical, or train with an attribute {packshot.COLOUR_ATTRIBUTES[0]}",
+            "choose the method classical, or a run that was trained with the attribute "
+            f"{packshot.COLOUR_ATTRIBUTES[0]}",
         )
     target = colorimetry.srgb_to_lab(np.asarray(rgb) / 255)
     delta_e = {

@@ -112,7 +112,7 @@ def restore_step(run: Path, step: int, abstract_state: Tree) -> Tree:
         raise BadCheckpoint(
             f"checkpoint {step} of {run} has other leaves than this config: "
             + "; ".join(differences[:8]),
-            "use the version of prodgen that wrote it, or another --workdir",
+            "use the version of prodgen that wrote it, or another run",
         )
     with ocp.StandardCheckpointer() as checkpointer:
         state = checkpointer.restore(get_checkpoint_dir(run) / str(step), abstract_state)
@@ -138,7 +138,11 @@ def open_step(run: Path, selector: str | int | None, abstract_state: Tree) -> tu
     damage = find_damage(run, step)
     if damage:
         others = [s for s in steps if s != step]
-        raise BadCheckpoint(f"checkpoint failed verification: {damage}", f"--step=... of {others}")
+        raise BadCheckpoint(
+            f"checkpoint failed verification: {damage}",
+            f"choose another step: {', '.join(map(str, others))}" if others
+            else "restore the run's folder from a backup",
+        )  # fmt: skip
     return step, restore_step(run, step, abstract_state)
 
 
@@ -183,7 +187,7 @@ class CheckpointManager:
         if corrupt_names:
             raise BadCheckpoint(
                 f"no checkpoint in {root} passes verification: {', '.join(corrupt_names)}",
-                "restore the folder from a backup, or choose another --workdir to start over",
+                "restore the folder from a backup, or start over with run_train.py --workdir=FOLDER",
             )
         return None
 

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 
 from prodgen.cli.options import option
 from prodgen.config import registry
-from prodgen.core.errors import UsageError
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.editing import FIT_STEPS
 
 MAX_SEED = 2**31 - 2  # the evaluation takes the two seeds after it as well
@@ -115,6 +115,13 @@ class CutoutOptions(Options):
     )  # fmt: skip
     model: str = option("", "The file u2netp.onnx.", read_with={"cutout": ("neural",)})
 
+    def check(self, workdir: Path | None) -> None:
+        super().check(workdir)
+        if self.cutout == "neural" and not self.model:
+            raise MissingInput(
+                "--cutout=neural needs its model file", "name the file u2netp.onnx with --model"
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExtractorOptions(Options):
@@ -130,7 +137,7 @@ class ExtractorOptions(Options):
             name = text.partition("=")[0]
             if name not in registry.EXTRACTORS:
                 hint = registry.suggest_names(name, registry.EXTRACTORS)
-                raise UsageError(f"--extractors={text} is not known; {hint}")
+                raise UsageError(f"--extractors={text} is not known; {hint}", "write a known name")
 
 
 def frames_option(default: int = 12):

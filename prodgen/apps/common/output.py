@@ -63,9 +63,9 @@ class PngEncoder:
         """
         if self._mark and side < pixels.MIN_LABEL_SIDE:
             raise UsageError(
-                f"--mark: {prefix}an image of {side} px is too small for a mark, which takes at "
+                f"{prefix}an image of {side} px is too small for a mark, which takes at "
                 f"least {pixels.MIN_LABEL_SIDE} px a side",
-                "leave it out, or choose larger images",
+                "leave the mark out, or choose larger images",
             )
 
     def _add_mark(self, image: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
