@@ -14,7 +14,7 @@ from tests.tiny import ROOT
 
 MODE_MODULES = set(registry.MODES.values())
 SAMPLING = ("prodgen.apps.common.output.", "prodgen.cli.modes.")  # code of run_sample.py itself
-SHARED_PACKAGES = ("data", "photo", "parallel")  # run_sample.py and run_train.py reach them
+SHARED_PACKAGES = ("data", "photo")  # run_sample.py and run_train.py reach them
 ERRORS = {
     name
     for name, member in vars(errors).items()
@@ -196,7 +196,10 @@ def test_code_that_two_programs_share_has_an_advice_that_sets_no_field():
             continue
         for call in (node for node in nodes if isinstance(node, ast.Call) and len(node.args) > 1):
             for text in list(texts_of(call.args[1], constants))[:1]:
-                assert any(not FIELD.search(way) for way in text.split("; or ")), (function, text)
+                assert any(not commandline.SETTING.search(way) for way in text.split("; or ")), (
+                    function,
+                    text,
+                )
 
 
 def test_the_walk_finds_what_it_must_find():
@@ -212,11 +215,16 @@ def test_the_walk_finds_what_it_must_find():
 
 
 def test_every_mode_that_reads_the_images_of_a_run_takes_their_present_place():
-    reading = {
-        mode
-        for mode in registry.MODES
-        if "prodgen.model.Model.store" in programs()[f"mode {mode}"][1]
+    functions = call_chain.definitions(call_chain.read_modules())
+    readers = {
+        name
+        for name, (function, _, _) in functions.items()
+        if any(
+            isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "store"
+            for node in ast.walk(function)
+        )
     }
+    reading = {mode for mode in registry.MODES if readers & programs()[f"mode {mode}"][1]}
     assert reading >= {"vary", "invert", "views", "reconstruct", "evaluate", "personalise", "batch"}
     assert all("data_path" in option_names(mode) for mode in reading)
     assert "data_path" not in option_names("grid") | option_names("gate")

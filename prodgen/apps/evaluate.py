@@ -158,6 +158,7 @@ def measure_reconstruction(
     # Bits per dimension need a likelihood of discrete levels.
     run, config = generator.run, generator.config.copy_and_resolve_references()
     config.train.evaluate_examples = len(reconstructions)
+    config.parallel.devices = 1  # the run may have been trained on more than there are here
     frozen_nets, _ = classifier.load_frozen_networks(run.step_module, config, store, say, run.path)
     evaluate = Evaluator(run.step_module, config, store, device_mesh.make_mesh(config), SPLIT)
     bits = evaluate(run.state, frozen_nets)["bits_per_dim"]

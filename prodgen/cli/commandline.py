@@ -31,6 +31,7 @@ from prodgen.core.errors import ProdgenError, StorageError, UsageError
 from prodgen.core.thread_errors import collect_thread_errors
 
 HELP_FLAGS = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
+SETTING = re.compile(r"(?<![\w.-])config\.(?=[\w.]+=)")  # in an advice, as in config.a.b=VALUE
 START_TIME_S = time.monotonic()  # about when the command began: this module is imported first
 
 
@@ -92,9 +93,9 @@ def fit_advice(advice: str, argv: Sequence[str]) -> str:
     fields: such an alternative is left out, unless there is no other.
     """
     if any(argument.startswith(("--config", "-config")) for argument in argv[1:]):
-        return re.sub(r"(?<![\w.-])config\.(?=[\w.]+=)", "--config.", advice)
+        return SETTING.sub("--config.", advice)
     ways = advice.split("; or ")
-    return "; or ".join(way for way in ways if not re.search(r"\bconfig\.\w", way)) or advice
+    return "; or ".join(way for way in ways if not SETTING.search(way)) or advice
 
 
 def _print_error(error: ProdgenError) -> int:

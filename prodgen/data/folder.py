@@ -110,7 +110,7 @@ def from_config(data: ConfigDict) -> Folder:
     if not path.is_dir():
         raise UsageError(
             f"config.data.path={path} is not a folder",
-            "name a folder; or, for a .csv or .jsonl file, set config.data.source=table",
+            "name a folder; or set config.data.source=table for a .csv or .jsonl file",
         )
     return Folder(path, data.max_pixels)
 

@@ -113,7 +113,7 @@ class TensorBoardFile:
         self._file.write_event(Event(step=step + 1, file_version="brain.Event:2"))
         self._file.write_event(Event(step=step + 1, session_log=start))
 
-    def append(self, step: int, values: Mapping[str, float]) -> None:
+    def write_scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write the values of one step, and flush them."""
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.summary import scalar
@@ -154,7 +154,7 @@ class MetricsWriter:
         self._files[name].write(json.dumps({"step": step, **values}) + "\n")
         self._files[name].flush()
         if self._tensorboard:
-            self._tensorboard.append(step, values)
+            self._tensorboard.write_scalars(step, values)
 
     def close(self) -> None:
         for file in self._files.values():

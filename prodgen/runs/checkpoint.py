@@ -187,7 +187,7 @@ class CheckpointManager:
         if corrupt_names:
             raise BadCheckpoint(
                 f"no checkpoint in {root} passes verification: {', '.join(corrupt_names)}",
-                "restore the folder from a backup, or start over with run_train.py --workdir=FOLDER",
+                "restore the folder from a backup, or start over: run_train.py --workdir=FOLDER",
             )
         return None
 
