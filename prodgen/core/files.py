@@ -19,7 +19,8 @@ def write_atomically(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
-    except OSError:
+    except OSError as error:
+        error.filename = str(path)  # a failed write has none, and a draft's name helps nobody
         with contextlib.suppress(OSError):
             draft.unlink()
         raise
