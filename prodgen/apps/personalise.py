@@ -143,7 +143,10 @@ def collect_products(
         except BadData as error:
             problems.append(f"line {interaction.line}: {error.message}")
     if not interactions and not own:
-        raise BadData(f"no product of the history can be used: {'; '.join(problems[:8])}")
+        raise BadData(
+            f"no product of the history can be used: {'; '.join(problems[:8])}",
+            "correct these lines of --history",
+        )
     if own:
         inversion = inverter(np.stack(photos))
         own_products = {"image": inversion.images} | inversion.conditions

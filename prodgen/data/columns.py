@@ -121,7 +121,10 @@ def _find_column(
         return _first_match(header, usual_names)
     if name not in header:
         hint = registry.suggest_names(name, header).replace("known:", "the table's columns:")
-        raise UsageError(f"config.data.{field}={name!r} is no column of the table; {hint}")
+        raise UsageError(
+            f"config.data.{field}={name!r} is no column of the table; {hint}",
+            f"give the table this column; or set config.data.{field}=COLUMN",
+        )
     return name
 
 

@@ -77,7 +77,9 @@ class Conditions:
             name, classes = find_spelling(label, self.spec.classes), list(self.spec.classes)
             if name not in classes:
                 hint = suggest_names(name, classes) if classes else "there are none"
-                raise UsageError(f"{name!r} is not a category of this run; {hint}")
+                raise UsageError(
+                    f"{name!r} is not a category of this run; {hint}", "choose a known category"
+                )
             class_index = classes.index(name)
         rows = self._candidate_rows(class_index, columns)
         # One raw Philox draw a sample: a sample's row does not depend on the other indices.
@@ -105,12 +107,14 @@ class Conditions:
         schema = {attribute.name: attribute for attribute in self.spec.attributes}
         texts = {find_spelling(name, list(schema)): text for name, text in values.items()}
         if len(texts) < len(values):
-            raise UsageError("an attribute is named twice, in two spellings")
+            raise UsageError("an attribute is named twice, in two spellings", "name it once")
         columns = {}
         for name, text in texts.items():
             if name not in schema:
                 hint = suggest_names(name, schema)
-                raise UsageError(f"{name!r} is not an attribute of this run; {hint}")
+                raise UsageError(
+                    f"{name!r} is not an attribute of this run; {hint}", "choose a known attribute"
+                )
             attribute = schema[name]
             try:
                 columns[name] = attribute.encode(find_spelling(text, attribute.values))
@@ -118,7 +122,7 @@ class Conditions:
                 categorical = attribute.kind == "categorical"
                 hint = suggest_names(text, list(attribute.values)) if categorical else "a number"
                 message = f"{name}={text!r}: this is not a value of the attribute; {hint}"
-                raise UsageError(message) from None
+                raise UsageError(message, "choose a known value") from None
         return columns
 
     def _candidate_rows(

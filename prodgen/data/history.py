@@ -91,7 +91,10 @@ def _select_person(
     """The rows of one person; all rows where the table is about one."""
     if "person" not in header:
         if person:
-            raise UsageError("--person is given, but the history has no column person")
+            raise UsageError(
+                "--person is given, but the history has no column person",
+                "leave --person out: all rows are of one person",
+            )
         return rows
     people = list(dict.fromkeys(_text(row, "person") for _, row, problem in rows if not problem))
     if person in people or (not person and len(people) == 1):

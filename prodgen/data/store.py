@@ -56,7 +56,9 @@ class Store:
         try:
             meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise MissingInput(f"there is no prepared data in {path}") from None
+            raise MissingInput(
+                f"there is no prepared data in {path}", "prepare it: give the same command again"
+            ) from None
         except (OSError, ValueError) as error:
             raise _damage_error(path, "meta.json", str(error)) from error
         if not isinstance(meta, dict) or seal(meta).get("seal") != meta.get("seal"):

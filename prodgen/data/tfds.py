@@ -28,6 +28,7 @@ from prodgen.data import packages
 from prodgen.data.source import Item, SplitName
 
 MAX_LISTED_FILES = 8
+OTHER_DATA_ADVICE = "choose another data set of images; or set config.data.name=NAME"
 DOWNLOADS_ADVICE = "put the files into the folder of downloads; or set config.data.downloads=FOLDER"
 SPLIT_NAMES: dict[str, SplitName] = {"train": "train", "validation": "validation", "test": "test"}
 
@@ -81,7 +82,9 @@ class TensorflowDataset:
         infos = self.builder.info.splits
         sizes = [(name, infos[name].num_examples) for name in SPLIT_NAMES if name in infos]
         if not sizes:
-            raise BadData(f"{self.name} has no split train, but {', '.join(infos)}")
+            raise BadData(
+                f"{self.name} has no split train, but {', '.join(infos)}", OTHER_DATA_ADVICE
+            )
         return sizes
 
     def _label_key(self) -> str | None:
@@ -99,7 +102,9 @@ class TensorflowDataset:
         keys = [key for key, feature in features.items() if isinstance(feature, image_feature)]
         if not keys:
             raise UsageError(
-                f"config.data.name={self.name!r} has no images; its features: {', '.join(features)}"
+                f"config.data.name={self.name!r} has no images; its features: "
+                f"{', '.join(features)}",
+                OTHER_DATA_ADVICE,
             )
         image_key, label_key, names = keys[0], self._label_key(), self.classes()
         # A set with a single split has no official division.
@@ -183,7 +188,9 @@ def _prepare_builder(name: str, folder: Path, downloads: Path | None) -> Any:
         close = difflib.get_close_matches(name, names, n=5, cutoff=0.4)
         hint = "tensorflow.org/datasets lists the names"
         hint = registry.suggest_names(name, close) if close else hint
-        raise UsageError(f"config.data.name={name!r} is not known; {hint}") from error
+        raise UsageError(
+            f"config.data.name={name!r} is not known; {hint}", OTHER_DATA_ADVICE
+        ) from error
     if not Path(builder.data_dir).exists():
         _check_reachable(builder, name, manual, has_downloads=downloads is not None)
     try:

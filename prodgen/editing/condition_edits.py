@@ -25,7 +25,8 @@ def set_attribute(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
     except ValueError:
         hint = suggest_names(text, list(attribute.values)) if attribute.values else "a number"
         raise UsageError(
-            f"{attribute.name}={text!r} is not a value this run knows; {hint}"
+            f"{attribute.name}={text!r} is not a value this run knows; {hint}",
+            "choose a known value",
         ) from None
     new_conditions = {key: rows.copy() for key, rows in conditions.items()}
     columns = spec.column_slices()[attribute.name]
@@ -39,7 +40,9 @@ def find_attribute(spec: Spec, name: str) -> Attribute:
     name = find_spelling(name, attributes)
     if name not in attributes:
         hint = suggest_names(name, attributes) if attributes else "it knows none"
-        raise UsageError(f"{name!r} is not an attribute of this run; {hint}")
+        raise UsageError(
+            f"{name!r} is not an attribute of this run; {hint}", "choose a known attribute"
+        )
     return attributes[name]
 
 

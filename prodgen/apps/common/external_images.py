@@ -62,7 +62,10 @@ def reference_data_config(reference: str, images: Path) -> ConfigDict:
         side = min(side, max(decode_image(first).shape[:2]))
     resolutions = [r for r in RESOLUTIONS if r <= min(side, MAX_RESOLUTION)]
     if not resolutions:
-        raise BadData(f"--images={images} holds images of {side} px: at least 16 are needed")
+        raise BadData(
+            f"--images={images} holds images of {side} px: at least 16 are needed",
+            "name a folder of larger images",
+        )
     section = {"source": source, "path": reference, "resolution": max(resolutions)}
     return ConfigDict(DATA_DEFAULTS | section)
 

