@@ -10,6 +10,7 @@ from prodgen.cli.options import list_options
 from prodgen.config import FIELDS, registry
 from prodgen.core import errors
 from tests import call_chain
+from tests.call_chain import imported_names
 from tests.tiny import ROOT
 
 MODE_MODULES = set(registry.MODES.values())
@@ -107,7 +108,7 @@ def benchmark_flags(tree):
 def called_functions(path, graph):
     """The tree of a program's file, and the functions of prodgen that it names."""
     tree = ast.parse(path.read_text())
-    names = call_chain.imported_names(tree)
+    names = imported_names(tree)
     targets = set(names.values())
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
@@ -179,6 +180,24 @@ def test_every_flag_that_an_error_names_exists_in_every_program_that_can_raise_i
         if (bad := lacks(flag[1], text, flag.start(), function))
     }
     assert not problems
+
+
+def test_every_flag_that_a_benchmark_names_is_its_own():
+    trees = {path: ast.parse(path.read_text()) for path in (ROOT / "benchmarks").glob("*.py")}
+    for path, tree in trees.items():
+        # What one benchmark takes from another is raised in either.
+        module = f"benchmarks.{path.stem}"
+        importers = [
+            other
+            for other in trees.values()
+            if any(f"{n}.".startswith(f"{module}.") for n in imported_names(other).values())
+        ]
+        flags = set.intersection(*map(benchmark_flags, importers or [tree]))
+        for node in ast.walk(tree):
+            for text in texts_of(node, {}) if is_error(node) else ():
+                named = {match[1].partition(".")[0] for match in FLAG.finditer(text)}
+                is_complete = "run_sample.py" in text or named <= flags
+                assert is_complete, (path.name, text)
 
 
 def test_every_field_and_file_that_an_error_names_exists():
