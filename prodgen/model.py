@@ -18,7 +18,7 @@ import numpy as np
 
 from prodgen.core import pixels
 from prodgen.core.batches import BATCH_SIZE, split_padded
-from prodgen.core.errors import MissingInput, MissingRunData, UsageError
+from prodgen.core.errors import MissingInput, MissingRunData, TooFewImages, UsageError
 from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
@@ -123,7 +123,10 @@ class Model:
         record = self.run.record["data"]
         if len(source) < sum(record["counts"].values()):
             raise self._missing_data(f"have changed: {len(source)} are there now", True)
-        store = prepare.open_or_prepare(self.config.data, lambda text: None, source)
+        try:
+            store = prepare.open_or_prepare(self.config.data, lambda text: None, source)
+        except TooFewImages as error:
+            raise self._missing_data(f"are gone: {error.message}") from None
         if store.digest() != record["digest"]:
             raise self._missing_data("have changed since it was trained", True)
         return store

@@ -49,9 +49,11 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
     with handle_signals(stop_at_once):
         mesh = device_mesh.initialise_jax(config)
         selftest.run()
-        with workdir.advise_on_moved_images(path, SOURCE_PATHS.get(config.data.source)):
+        field = SOURCE_PATHS.get(config.data.source)
+        with workdir.advise_on_moved_images(path, field):
             source = prepare.source_from_config(config.data)
-        store = prepare.open_or_prepare(config.data, console.throttle_progress(), source)
+        with workdir.advise_on_moved_images(path, field, errors.TooFewImages):
+            store = prepare.open_or_prepare(config.data, console.throttle_progress(), source)
         workdir.check_data(path, store.digest())
         order.check_batch_size(len(store.ids("train")), config.train.batch_size)
         # A feed that cannot be opened is an error now, before the step is compiled.

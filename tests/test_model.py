@@ -65,6 +65,10 @@ def test_other_images_are_refused_and_too_few_before_they_are_prepared(shop_run,
     with pytest.raises(MissingRunData, match="have changed since it was trained") as error:
         prodgen.load(shop_run, data_path=tmp_path / "other").store()
     assert error.value.next_step.endswith(f"run_train.py with --init_from={shop_run}")
+    for path in (tmp_path / "other").rglob("*.png"):  # the files are there, but no images
+        path.write_text("moved")
+    with pytest.raises(MissingRunData, match="are gone: 0 usable images of 24"):
+        prodgen.load(shop_run, data_path=tmp_path / "other").store()
     first.unlink()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(MissingRunData, match="23 are there"):
         patch.setattr(prepare, "open_or_prepare", None)

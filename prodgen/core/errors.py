@@ -46,6 +46,10 @@ class BadData(ProdgenError):
     code, name = 65, "bad-data"
 
 
+class TooFewImages(BadData):
+    """Hardly any image can be used, for example because a table's files were moved."""
+
+
 class DivergenceError(ProdgenError):
     """Training produced non-finite numbers step after step."""
 

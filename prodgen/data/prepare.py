@@ -26,7 +26,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.config import registry
-from prodgen.core.errors import BadData, StorageError, advise_on_os_error
+from prodgen.core.errors import StorageError, TooFewImages, advise_on_os_error
 from prodgen.core.files import hash_file, sync_folder
 from prodgen.core.types import Spec
 from prodgen.data import chunks, data_report, encode, fit, preprocess, splits
@@ -52,8 +52,8 @@ def open_or_prepare(
     """The store that config.data describes, under data.cache_dir, prepared now if it is not there.
 
     say: receives a line of progress a few times a second. source: another than `data` names.
-    Raises BadData where fewer than MIN_TRAINING_IMAGES are usable, StorageError where the cache
-    cannot be written.
+    Raises TooFewImages where fewer than MIN_TRAINING_IMAGES are usable, StorageError where the
+    cache cannot be written.
     """
     if source is None:
         source = source_from_config(data)
@@ -255,7 +255,7 @@ def _read_metadata(source: Source, data: ConfigDict, paths: list[Path]) -> Store
 
 
 def _check_size(contents: StoreContents) -> None:
-    """Raise BadData, with counts and the first reasons, where there are too few images."""
+    """Raise TooFewImages, with counts and the first reasons, where there are too few images."""
     if int((contents.split == splits.TRAIN).sum()) >= MIN_TRAINING_IMAGES:
         return
     num_usable, refused_items = len(contents.items), contents.refused_items
@@ -263,7 +263,7 @@ def _check_size(contents: StoreContents) -> None:
     examples = "; ".join(f"{item['name']!a}: {item['refused']}" for item in refused_items[:3])
     kinds = Counter(item["refused"].split(":")[0] for item in refused_items).most_common()
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds)
-    raise BadData(
+    raise TooFewImages(
         f"{num_usable} usable images of {total}, at least {MIN_TRAINING_IMAGES} are needed to "
         "train on" + (f"; refused: {counts}; first: {examples}" if refused_items else ""),
         "give more images: JPEG, PNG, WebP, BMP or GIF files",

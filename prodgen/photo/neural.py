@@ -76,7 +76,7 @@ def read_model(model: str) -> bytes:
     if not path.is_file():
         raise MissingInput(
             f"there is no model file {model}",
-            "put the file u2netp.onnx there: nothing is downloaded",
+            "put the file u2netp.onnx there; or set config.data.cutout_model=FILE",
         )
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()

@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.config import compute_fingerprint, find_differences, renames
-from prodgen.core.errors import MissingInput, UsageError, WorkdirError
+from prodgen.core.errors import MissingInput, ProdgenError, UsageError, WorkdirError
 from prodgen.core.files import write_atomically
 
 CONFIG_FILE = "config.json"
@@ -97,15 +97,17 @@ def check_data(path: Path, digest: str) -> None:
 
 
 @contextlib.contextmanager
-def advise_on_moved_images(path: Path, field: str | None) -> Iterator[None]:
-    """Within the context, MissingInput says how the folder's run goes on with moved images.
+def advise_on_moved_images(
+    path: Path, field: str | None, kind: type[ProdgenError] = MissingInput
+) -> Iterator[None]:
+    """Within the context, an error of one kind says how the folder's run goes on with moved images.
 
     field: of config.data, it says where the images are. The folder that a config names by default
     depends on it, so that the command names both.
     """
     try:
         yield
-    except MissingInput as error:
+    except kind as error:
         if field and (path / CONFIG_FILE).exists():
             error.next_step = (
                 "put the images back, or add, for the folder or table where they are now, "
