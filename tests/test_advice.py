@@ -195,8 +195,8 @@ def test_every_flag_that_a_benchmark_names_is_its_own():
         flags = set.intersection(*map(benchmark_flags, importers or [tree]))
         for node in ast.walk(tree):
             for text in texts_of(node, {}) if is_error(node) else ():
-                named = {match[1].partition(".")[0] for match in FLAG.finditer(text)}
-                is_complete = "run_sample.py" in text or named <= flags
+                names = {match[1].partition(".")[0] for match in FLAG.finditer(text)}
+                is_complete = "run_sample.py" in text or names <= flags
                 assert is_complete, (path.name, text)
 
 
