@@ -12,6 +12,7 @@ unless a field or an object of another library has the name, too. A function cou
 import ast
 import functools
 import io
+import re
 import sys
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from flax import linen as nn
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+NAME_PATH = re.compile(r"[\w.]+")
 MAX_HOPS = 12  # calls from a root to the deepest function
 # An attribute of one of them is meant rather than a method of prodgen with the same name.
 FOREIGN_TYPES = (
@@ -117,12 +119,14 @@ def call_graph() -> dict[str, set[str]]:
             if isinstance(target, ast.Name):
                 callees |= member(names.get(target.id, f"{module}.{target.id}"))
             elif isinstance(target, ast.Attribute):
-                base = target.value.id if isinstance(target.value, ast.Name) else ""
-                if base == "self":
-                    callees_of_target = member(f"{module}.{owner}.{target.attr}")
-                else:
-                    callees_of_target = member(f"{names.get(base, base)}.{target.attr}")
-                is_unknown = not callees_of_target and base not in names
+                # The result of a call, as in f(x).g, is an unknown object.
+                path = ast.unparse(target.value)
+                root, _, rest = path.partition(".") if NAME_PATH.fullmatch(path) else ("", "", "")
+                base = (
+                    f"{module}.{owner}" if root == "self" else names.get(root, f"{module}.{root}")
+                )
+                callees_of_target = member(".".join(filter(None, (base, rest, target.attr))))
+                is_unknown = not callees_of_target and root not in names
                 callees |= by_name.get(target.attr, set()) if is_unknown else callees_of_target
         graph[name] = callees - {name}
     return graph

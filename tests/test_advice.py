@@ -142,7 +142,7 @@ def programs():
         roots = {f"{cls.__module__}.{cls.__qualname__}.check" for cls in options.__mro__}
         roots |= {f"{module}.run", "prodgen.apps.common.runner.run"} | starting_with(*SAMPLING)
         result[f"mode {mode}"] = (SAMPLING_FLAGS | option_names(mode), reach(roots))
-    for path in sorted((ROOT / "benchmarks").glob("*.py")):
+    for path in sorted((ROOT / "benchmarks").glob("[!_]*.py")):
         tree, targets = called_functions(path, graph)
         # A benchmark that runs a whole mode gives it its flags.
         targets = {name for name in targets if name.removesuffix(".run") not in MODE_MODULES}
@@ -183,7 +183,7 @@ def test_every_flag_that_an_error_names_exists_in_every_program_that_can_raise_i
 
 
 def test_every_flag_that_a_benchmark_names_is_its_own():
-    trees = {path: ast.parse(path.read_text()) for path in (ROOT / "benchmarks").glob("*.py")}
+    trees = {path: ast.parse(path.read_text()) for path in (ROOT / "benchmarks").glob("[!_]*.py")}
     for path, tree in trees.items():
         # What one benchmark takes from another is raised in either.
         module = f"benchmarks.{path.stem}"

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from prodgen.apps.common.option_groups import Options, RunOptions
+from prodgen.apps.common.option_groups import CommonOptions, RunOptions
 from prodgen.cli import commandline, modes, reference
 from prodgen.cli.options import list_options
 from prodgen.config import registry
@@ -96,6 +96,7 @@ TRAIN_ERRORS = [
      "config.loss.gamma is not read with config.model.name=vae; it is read with model.name dcgan"),
     (["--config=configs/gan.py", "--config.augment.travel=9"], 2, "config.augment.ada_images"),
     (["--config=configs/vae.py", "--init_from=nowhere"], 66, "holds no run"),
+    (["--config=configs/vae.py:folder", "--config.data.path=nowhere", "--look"], 66, "no folder"),
     (["--config=configs/vae.py", "--workdir=LICENSE"], 73, "not writable"),
     (["--config=configs/vae.py", "--workdir=/proc/nowhere"], 73, "not writable"),
     (["--config=configs/vae.py", "--config.data.source=catalog", "--workdir=LICENSE"], 73, "not"),
@@ -208,7 +209,7 @@ NEW_MODE = '''"""--mode=count: how many images a folder holds."""
 
 import dataclasses
 
-from prodgen.apps.common.option_groups import Options as CommonOptions
+from prodgen.apps.common.option_groups import CommonOptions
 from prodgen.cli.options import option
 
 
@@ -242,7 +243,7 @@ def test_a_new_mode_is_one_file_and_one_line_of_the_registry(tmp_path, monkeypat
 def test_every_option_of_a_mode_has_a_help_text_and_an_allowed_default():
     for name in registry.MODES:
         module = modes.import_mode(name)
-        assert issubclass(module.Options, Options) and callable(module.run)
+        assert issubclass(module.Options, CommonOptions) and callable(module.run)
         assert module.__doc__.startswith(f"--mode={name}: ")
         assert issubclass(module.Options, RunOptions) == (module.Options.run != "none")
         for opt in list_options(module.Options):

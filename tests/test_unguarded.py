@@ -48,7 +48,7 @@ OPEN = """
 """
 USE = """
     inverted = model.invert(store.fetch([0])["image"])
-    print(inverted.decoded.shape)
+    print(inverted.reconstruction.shape)
     sys.argv = ["run_sample.py", "--workdir=" + {run!r}, "--mode=batch", "--table=" + {table!r}]
     sys.argv += ["--out=" + {out!r}]
     runpy.run_path({root!r} + "/run_sample.py", run_name="__main__")

@@ -1,8 +1,8 @@
 """--mode=batch: a catalogue's missing images, a row of --table a request.
 
-Writes the images into a folder, manifest.jsonl with a line an image, and problems.csv with the
-rows that could not be fulfilled and why; these do not stop the others. An interrupted batch that is
-started again computes what is missing, and ends with the same bytes.
+Writes the images into a folder, manifest.jsonl with one line for each image, and problems.csv with
+the rows that could not be fulfilled and why; these do not stop the others. An interrupted batch
+that is started again computes what is missing, and ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from prodgen.cli.options import option
 from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, ProdgenError, RejectedItem, UsageError
 from prodgen.core.files import write_atomically
+from prodgen.data.image_paths import ImagePaths
 from prodgen.editing import FIT_STEPS, batch_requests
 from prodgen.editing.batch_requests import BatchRequest
 
@@ -106,10 +107,14 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
     """The requests that can be fulfilled, and the problems of the other rows."""
     from prodgen.apps.common import batch_rows
 
-    requests, problems, names = [], [], set()
-    for line, row in batch_requests.read_table(table):
+    request_table = batch_requests.read_requests(table)
+    for note in request_table.notes:
+        say(f"the table: {note}")
+    requests, problems, names = [], list(request_table.problems), set()
+    paths = ImagePaths(table.parent)
+    for line, row in request_table.rows:
         try:
-            request = batch_requests.parse_request(line, row, model.conditions, table.parent)
+            request = batch_requests.parse_request(line, row, model.conditions, paths)
             if request.name.casefold() in names:
                 raise UsageError(f"another row has the name {request.name!r} already")
             batch_rows.check_request(request, model, table.parent)

@@ -106,6 +106,7 @@ class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions):
             "inpaint": ("mask", "a black image, white where to fill"),
             "mix": ("other", "name the photo of another product"),
         }
+        # An edit that is not listed looks up "edit" itself, which is always set here.
         name, advice = required_options.get(self.edit, ("edit", ""))
         if not getattr(self, name):
             raise UsageError(f"--edit={self.edit} needs --{name}", advice)

@@ -15,8 +15,7 @@ import numpy as np
 
 from prodgen.apps.common import image_files
 from prodgen.apps.common.gate_sheet import GateSheet
-from prodgen.apps.common.option_groups import MAX_IMAGES
-from prodgen.apps.common.option_groups import Options as CommonOptions
+from prodgen.apps.common.option_groups import MAX_IMAGES, CommonOptions
 from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.config import registry

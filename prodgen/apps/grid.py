@@ -1,4 +1,4 @@
-"""--mode=grid: one sheet of new images, a row a category."""
+"""--mode=grid: one sheet of new images, one row for each category."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prodgen.apps.common.option_groups import MAX_IMAGES, SampleOptions
-from prodgen.apps.common.output import Output, describe_conditions
+from prodgen.apps.common.output import Output, describe_conditions, say
 from prodgen.cli.options import option
 from prodgen.core import pixels
 from prodgen.core.types import Batch
@@ -36,6 +36,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write the sheet; --n images, or 8 of each category (8 x 8 where there are none)."""
     target = out.locate(options.output)
     conditions, row_names = choose_conditions(model.conditions, options)
+    num_untrained = len(model.conditions.spec.classes) - len(row_names)
+    if row_names and num_untrained:
+        say(f"{num_untrained} categories have no training image and are left out")
     n = len(conditions["label"])
     z = model.latents(np.arange(n), options.seed, options.temperature)
     samples = model.decode(z, conditions)
@@ -50,7 +53,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
 
 def choose_conditions(conditions: Conditions, options: Options) -> tuple[Batch, tuple[str, ...]]:
     """The conditions of the sheet's images in reading order, and the names of its rows."""
-    classes = conditions.spec.classes
+    classes = conditions.trained_classes()
     if options.label or options.n or options.attributes or not classes:
         indices = np.arange(options.n or COLUMNS * COLUMNS)
         return conditions.pick(options.seed, indices, options.label, options.attributes), ()

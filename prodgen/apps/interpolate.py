@@ -13,6 +13,7 @@ from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.core import pixels
 from prodgen.core.types import Batch
+from prodgen.editing.interpolation import slerp
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -45,20 +46,6 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     ]
     out.write_apng(target.stem + "_moving.png", forward + forward[-2:0:-1], details)
     return out.close()
-
-
-def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Points [T, Z] on the great arc from a to b [Z] at t [T] in [0, 1] (Shoemake 1985).
-
-    In many dimensions a straight line passes through lengths that a normal prior never has.
-    """
-    cosine = np.dot(a, b) / max(np.linalg.norm(a) * np.linalg.norm(b), 1e-12)
-    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
-    t = t[:, None]
-    if np.sin(angle) < 1e-6:  # parallel vectors
-        return ((1 - t) * a + t * b).astype(np.float32)
-    weights = np.sin((1 - t) * angle), np.sin(t * angle)
-    return ((weights[0] * a + weights[1] * b) / np.sin(angle)).astype(np.float32)
 
 
 def interpolate_conditions(model: Model, options: Options, rows: int, t: np.ndarray) -> Batch:

@@ -79,6 +79,8 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     person_history = history.read(Path(options.history), EVENT_WEIGHTS, ids, options.person)
     inverter = model.open_inverter(say, options.steps)
     interactions, products, problems = collect_products(inverter, store, person_history)
+    for note in person_history.notes:
+        say(f"the history: {note}")
     for problem in problems:
         say(f"left out: {problem}")
     if person_history.unused_columns:

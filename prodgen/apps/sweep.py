@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prodgen.apps.common.option_groups import MAX_IMAGES, SampleOptions, frames_option
-from prodgen.apps.common.output import Output
+from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.config.registry import suggest_names
 from prodgen.core import pixels
@@ -41,7 +41,11 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write a sheet of --n products, a row each; the columns are the attribute's values."""
     target = out.locate(options.output)
     attribute, constants = split_attributes(model.conditions.spec, options.attributes)
-    values = sweep_values(attribute, options.frames)
+    trained_values = model.conditions.trained_values(attribute)
+    if len(trained_values) < len(attribute.values):
+        untrained_values = [value for value in attribute.values if value not in trained_values]
+        say(f"values without a training image are left out: {', '.join(untrained_values)}")
+    values = list(trained_values) or sweep_values(attribute, options.frames)
     indices = np.arange(options.n)
     conditions = model.conditions.pick(options.seed, indices, options.label, constants)
     z = model.latents(indices, options.seed, options.temperature).repeat(len(values), axis=0)

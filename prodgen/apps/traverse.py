@@ -37,6 +37,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     rows = min(options.n, len(activity))
     order = np.argsort(-activity, kind="stable")[:rows]
     values = np.linspace(-MAX_Z, MAX_Z, options.frames, dtype=np.float32)
+    # The base is drawn at half the temperature: it lies nearer to the prior's mean.
     base = model.latents(np.zeros(1, np.int64), options.seed, 0.5 * options.temperature)[0]
     # Each row of the sheet replaces one latent of the same base.
     z = np.repeat(base[None], rows * len(values), axis=0)

@@ -1,6 +1,6 @@
 """--mode=views: the same product from other sides, where the training images have an azimuth.
 
-A sheet with a row an elevation, and a turntable as an animated PNG.
+A sheet with one row for each elevation, and a turntable as an animated PNG.
 """
 
 from __future__ import annotations

@@ -57,6 +57,7 @@ def rotate(image: Array, angle: Array, max_angle: float) -> Array:
     x = jnp.arange(-x_margin, width + x_margin, dtype=angle.dtype) - (width - 1) / 2
     y_margin = math.ceil(math.sin(max_angle) * ((width - 1) / 2 + x_margin))
     x_shift, y_shift = -jnp.tan(angle / 2) * y, jnp.sin(angle) * x
+    # Each shear removes its margin at both ends, and there are two shears along x.
     image = jnp.pad(image, ((0, 0), (0, 0), (2 * x_margin, 2 * x_margin), (0, 0)))
     image = _shear(image, x_shift[:, :, None, None], x_margin, axis=2)
     image = jnp.pad(image, ((0, 0), (y_margin, y_margin), (0, 0), (0, 0)))

@@ -74,6 +74,7 @@ class DiffAugment:
         ) = uniform_columns[7:]  # fmt: skip
         height, width = image.shape[1:3]
         is_mirrored = _sample_mirrors(self.flip, flip_u, p)
+        # Each transform is active with probability p, and each has strengths of its own.
         is_shifted, is_erased = shift_u < p, erase_u < p
 
         def transform(image: Array) -> Array:
@@ -127,6 +128,7 @@ class Product:
         is_mirrored = _sample_mirrors(self.flip, flip_u, p)
         has_whole_shift, has_subpixel_shift = whole_u < p, subpixel_u < p
         is_zoomed, is_rotated, is_erased = zoom_u < p, rotation_u < p, erase_u < p / 2
+        # Strengths are neutral (scale 1, angle 0, shift 0) where a transform is not active.
         scale = jnp.where(is_zoomed, MAX_ZOOM ** _symmetric(zoom), 1.0)
         angle = jnp.where(is_rotated, MAX_ROTATION * _symmetric(rotation), 0.0)
 

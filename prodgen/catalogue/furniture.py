@@ -253,7 +253,8 @@ def build_sofa(v: Shape, variant: int) -> Body:
         sides = translate(mirror(p, "x"), w + arm, (feet + arm_top) / 2, 0.02)
         sides = box(sides, (arm, (arm_top - feet) / 2, d), min(arm * 0.8, 0.12))
         # Cushions and pillows, repeated for each seat.
-        along = x  # from the middle of the nearest seat
+        # Domain repetition: one cushion, evaluated in the coordinates of the nearest seat.
+        along = x
         if seats == 2:
             along = abs(x) - seat_half
         elif seats == 3:

@@ -120,6 +120,7 @@ class UniformStream:
 def sample_product(seed: int, id: int) -> Product:
     """Sample the description of product `id`. Kinds alternate with the id, all in turn."""
     kind, stream = KINDS[id % len(KINDS)], UniformStream(seed, id)
+    # Each draw takes the next number: a new order of the draws changes every product.
     colour = stream.choice(tuple(COLOURS))
     base = stream.choice(COLOURS[colour])
     bright = stream.uniform(-0.025, 0.025)

@@ -187,6 +187,7 @@ def frame_product(body: Body, camera: Camera, fill: float) -> tuple[Window, Wind
     half = 0.53 * max(max(us) - min(us), max(vs) - min(vs))
     coarse = Window((max(us) + min(us)) / 2, (max(vs) + min(vs)) / 2, half)
     rays = camera.rays(*coarse.grid(COARSE_CELLS))
+    # Half the diagonal of a cell is 1.42 half / COARSE_CELLS: the cone covers its cell.
     cone = 1.5 * half / COARSE_CELLS
     start = np.full(rays[0].shape, camera.distance - 1.02 * body.radius, np.float32)
     depth, cover = sphere_trace(body, camera, rays, start, cone, cone, 40)
@@ -292,6 +293,7 @@ def shade_floor(body: Body, camera: Camera, window: Window, n: int) -> Field:
     fade = fade * lighting.smoothstep(side, 0.985, 0.74)
     index = np.flatnonzero(fade * (rays[1] < -1e-3) > 0.0)
     p = (x[index], np.zeros(index.size, np.float32), z[index])
+    # The two shadows reduce the floor's linear light; the root makes it a display value.
     key = lighting.to_world(lighting.FLOOR_KEY_DIRECTION, camera.axes)
     wide = lighting.cone_shadow(body.shadow_distance, p, key, body.radius)
     contact = 1.0 - lighting.occlusion(body.shadow_distance, p, (0.0, 1.0, 0.0), 0.7 * body.radius)

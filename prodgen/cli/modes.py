@@ -101,20 +101,21 @@ def resolve_out_path(mode: str, default: str, out: Path | None, workdir: Path | 
     that name exists, or where it has no suffix of letters. UsageError where --out does not fit.
     """
     default_path, path = Path(default), out or (workdir or Path()) / default
-    is_file = path.suffix[1:].isalpha() and not path.is_dir()
+    has_file_name = path.suffix[1:].isalpha() and not path.is_dir()
     if not default_path.suffix:
-        if is_file or path.is_file():
+        if has_file_name or path.is_file():
             raise UsageError(
                 f"--out={path} is a file; --mode={mode} writes a folder",
                 f"name one, as --out={path.with_suffix('')}_{mode}",
             )
         return path
-    if path.is_file() if not is_file else path.suffix.lower() != default_path.suffix:
+    has_other_suffix = has_file_name and path.suffix.lower() != default_path.suffix
+    if has_other_suffix or (path.is_file() and not has_file_name):
         raise UsageError(
             f"--out={path} is not a {default_path.suffix} file",
             f"name one, as --out={path.with_suffix(default_path.suffix)}, or a folder",
         )
-    return path if is_file else path / default_path.name
+    return path if has_file_name else path / default_path.name
 
 
 def _make_value_error(message: str, cls: type, mode: str) -> UsageError:

@@ -74,14 +74,14 @@ FIELDS: dict[str, Field] = {
     ),
     "data.root": Field(
         "", TEXT,
-        "The folder that the table's paths are relative to, also those with a leading slash; empty: "
-        "the table's folder.",
+        "The folder that the table's paths are relative to, also those with a leading slash; "
+        "empty: the table's folder.",
         ({"data.source": ("table",)},),
     ),
     "data.columns": Field(
         "", TEXT,
-        "What columns of the table are, as in `price=number,sku=group,notes=ignore`; the others are "
-        "detected.",
+        "What columns of the table are, as in `price=number,sku=group,notes=ignore`; the others "
+        "are detected.",
         ({"data.source": ("table",)},),
     ),
     "data.split_by": Field(
@@ -126,7 +126,7 @@ FIELDS: dict[str, Field] = {
     "model.blocks": Field(1, Rule(int, 1, 16), "Residual blocks of a stage.", (RESIDUAL_NETS,)),
     "model.block_side": Field(
         16, Rule(int, 4, 256),
-        "Stages of more pixels per side have no residual blocks, where they cost most.",
+        "Stages with more pixels per side have no residual blocks, which cost most there.",
         (RESIDUAL_NETS,),
     ),
     "model.latent": Field(32, Rule(int, 1, 4096), "Dimension of the latent."),
@@ -175,7 +175,8 @@ FIELDS: dict[str, Field] = {
     ),
     "loss.free_bits": Field(
         0.0, Rule(float, 0.0, 100.0),
-        "Nats per latent dimension below which the KL term is not minimised further.", (VAES,),
+        "If the KL of a latent dimension is below this number of nats, it is not reduced further.",
+        (VAES,),
     ),
     "loss.adversarial": Field(
         "relativistic", one_of(*registry.ADVERSARIAL), "The adversarial loss ([gans.md](gans.md)).",
@@ -194,7 +195,7 @@ FIELDS: dict[str, Field] = {
     ),
     "loss.penalty_every": Field(
         1, COUNT,
-        "Discriminator updates per penalty (lazy regularisation); the penalty is multiplied by it.",
+        "Training steps per penalty (lazy regularisation); the penalty is multiplied by it.",
         (PENALTY,),
     ),
     "loss.gamma": Field(
@@ -214,7 +215,8 @@ FIELDS: dict[str, Field] = {
     ),
     "loss.perceptual_weight": Field(
         1.0, Rule(float, 0.0, 1e3),
-        "Gradient norm of the perceptual term, as a share of the reconstruction's.", (VAEGAN,),
+        "Weight of the perceptual term: its gradient norm as a share of the reconstruction's.",
+        (VAEGAN,),
     ),
     "loss.gan_weight": Field(
         0.5, Rule(float, 0.0, 1e3),
@@ -262,7 +264,8 @@ FIELDS: dict[str, Field] = {
     ),
     "optim.burn_in": Field(
         0.2, Rule(float, 0.0, 1.0),
-        "Share of the run over which every value with an `_end` changes to it.",
+        "Burn-in: the share of the run during which a field, such as `gamma`, changes to the "
+        "value that `gamma_end` gives.",
         (
             {"optim.schedule": ("burn_in",)},
             ADAM | {"optim.b2_end": Not(0.0)},

@@ -99,11 +99,15 @@ CUTOUTS = {  # methods that separate a product from its background
 PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
 
 
+MAX_LISTED_NAMES = 40  # in an error message
+
+
 def suggest_names(name: str, known: Mapping[str, Any] | list[str]) -> str:
-    """For error messages: the most similar known name, if any, and all known names."""
+    """For error messages: the most similar known name, if any, and the first known names."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     hint = f"did you mean {matches[0]}? " if matches else ""
-    return f"{hint}known: {', '.join(sorted(known))}"
+    more = f" and {len(known) - MAX_LISTED_NAMES:,} more" if len(known) > MAX_LISTED_NAMES else ""
+    return f"{hint}known: {', '.join(sorted(known)[:MAX_LISTED_NAMES])}{more}"
 
 
 def resolve(table: Mapping[str, str], name: str, field: str) -> Any:

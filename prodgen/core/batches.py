@@ -21,11 +21,9 @@ def split_padded(batch: Batch, size: int = BATCH_SIZE) -> Iterator[tuple[Batch, 
     total = len(rows["label"])
     for start in range(0, total, size):
         part = {name: value[start : start + size] for name, value in rows.items()}
-        n = len(part["label"])
-        yield (
-            {
-                name: np.concatenate([value, np.repeat(value[-1:], size - n, axis=0)])
-                for name, value in part.items()
-            },
-            n,
-        )
+        num_real = len(part["label"])
+        padded_part = {
+            name: np.concatenate([value, np.repeat(value[-1:], size - num_real, axis=0)])
+            for name, value in part.items()
+        }
+        yield padded_part, num_real

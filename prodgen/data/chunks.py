@@ -25,7 +25,7 @@ from prodgen.data.source import Item, Source
 
 ItemResult = tuple[dict, fit.FittedImage | None]  # an item's metadata, and its image if it has one
 ReportProgress = Callable[[int], None]  # receives a number of finished items
-FORMAT = 2  # of the files: a build continues only with files of its own format
+FORMAT = 3  # of the files: a build continues only with files of its own format
 MIN_PARALLEL_ITEMS = 64  # for fewer items, starting processes takes longer than the work
 
 
@@ -65,9 +65,9 @@ class Chunk:
     """What a chunk's file holds: n usable images, and the metadata of all items.
 
     images: uint8 [n, R, R, c]; masks: uint8 [n, R, R] or [0]; grey: bool [n]; hash: uint8 [n, 32];
-    difference_hash: uint64 [n]; original_size: int32 [n, 2], height and width; background: uint8
-    [n, 3]; white_fraction: float32 [n]. items: one dict an item in order; "refused" is the reason
-    where there is no image.
+    difference_hash: uint64 [n]; cells: uint8 [n, 192], means of 8 x 8 cells; original_size: int32
+    [n, 2], height and width; background: uint8 [n, 3]; white_fraction: float32 [n]. items: one dict
+    an item in order; "refused" is the reason where there is no image.
     """
 
     images: np.ndarray
@@ -75,6 +75,7 @@ class Chunk:
     grey: np.ndarray
     hash: np.ndarray
     difference_hash: np.ndarray
+    cells: np.ndarray
     original_size: np.ndarray
     background: np.ndarray
     white_fraction: np.ndarray
@@ -121,7 +122,8 @@ def build_parallel(
         for index, result in results.items():
             if result is workers.PROCESS_DEATH:
                 reason = "broken: the decoder crashed on it"
-                metadata = _describe_item(Item(f"item {index}", RejectedItem(reason)))
+                name = source.item_name(index) if hasattr(source, "item_name") else f"item {index}"
+                metadata = _describe_item(Item(name, RejectedItem(reason)))
                 results[index] = metadata | {"refused": reason}, None
         _write(job, options, [results[index] for index in indices])
         report(job.size)
@@ -188,6 +190,7 @@ def _describe_item(item: Item) -> dict:
         "attributes": item.attributes,
         "caption": item.caption,
         "split": item.split,
+        "group": item.group,
     }
 
 
@@ -250,6 +253,7 @@ def _stack(fitted_images: list[fit.FittedImage], options: Options) -> dict[str, 
         "grey": grey,
         "hash": np.frombuffer(hashes, np.uint8).reshape(-1, 32),
         "difference_hash": duplicates.compute_difference_hashes(images),
+        "cells": duplicates.compute_cells(images),
         "original_size": np.array(sizes, np.int32).reshape(-1, 2),
         "background": np.array(backgrounds, np.uint8).reshape(-1, 3),
         "white_fraction": np.array([image.white_fraction for image in fitted_images], np.float32),

@@ -1,175 +1,228 @@
-"""The roles of a product table's columns: image, category, attribute, caption, split."""
+"""The roles of a product table's columns: images, category, group, caption, split, attributes."""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
-import math
-import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 from prodgen.config import registry
 from prodgen.core.errors import UsageError
-from prodgen.core.types import Attribute
-from prodgen.data.source import SplitName, Value
+from prodgen.core.spelling import find_variants
+from prodgen.data import numerals, shop_exports
+from prodgen.data.attribute_columns import (
+    MAX_CATEGORIES,
+    MAX_LISTED_VALUES,
+    Column,
+    describe_counts,
+    infer_attribute,
+)
+from prodgen.data.source import ColumnDescription, SplitName
+from prodgen.data.table_reader import Cells, TableText, read_cell
 
-IMAGE_NAMES = ("path", "image", "file", "filename", "image_path", "file_name", "filepath",
-               "picture", "photo", "img")  # fmt: skip
-CATEGORY_NAMES = ("category", "label", "class", "type")
-CAPTION_NAMES = ("caption", "description", "title")
-ID_PATTERN = re.compile(r"(.*[_ -])?(id|ids|uuid|guid|sku|ean|gtin|upc|asin|index)$|unnamed: \d+$")
-UNIT_PATTERN = re.compile(r"^(.+?)\s*[(\[]([^)\]]+)[)\]]$")  # as in "height (cm)"
-DEGREES = ("deg", "degree", "degrees", "°")
-MISSING_VALUES = ("", "nan", "na", "n/a", "null", "<na>")
-BOOLEANS = {"true", "false"}
+IMAGE_NAMES = (
+    "path", "image", "file", "filename", "image_path", "file_name", "filepath", "picture", "photo",
+    "img", "base_image", "image src", "image_src", "images", "image_link", "image link",
+    "image_url", "image url", "img_url", "image_file", "image file", "image_name", "image name",
+    "main_image", "main image", "main_image_url", "primary image", "primary_image", "bild", "foto",
+    "imagen", "photos", "pictures", "image_1", "image 1", "image1",
+)  # fmt: skip
+CATEGORY_NAMES = (
+    "category", "label", "class", "articletype", "article_type", "article type",
+    "product_type", "product type", "product_category", "product category", "categories",
+    "category_name", "category name", "google_product_category", "google product category", "type",
+    "subcategory", "mastercategory", "master_category", "kategorie", "categoría", "catégorie",
+)  # fmt: skip
+CAPTION_NAMES = (
+    "caption", "description", "title", "name", "product_name", "product name",
+    "productdisplayname", "product_title",
+)  # fmt: skip
+GROUP_NAMES = (
+    "item_group_id", "item group id", "parent", "parent_sku", "parent sku", "handle", "style",
+    "style_id", "style id", "styleid", "style_code", "style code", "product_id", "product id",
+    "productid", "product_code", "product code", "product", "model", "model_id", "article",
+    "article_id", "article id", "sku", "variant sku", "asin", "ean", "gtin", "id",
+)  # fmt: skip
+IDENTIFIER_WORDS = ("id", "sku", "code", "handle", "parent", "asin", "ean", "gtin")
+KINDS = (
+    "image", "category", "group", "caption", "split", "number", "number_point", "number_comma",
+    "angle", "categorical", "ignore",
+)  # fmt: skip
 SPLIT_NAMES: dict[str, SplitName] = {
     "train": "train", "training": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
     "test": "test", "testing": "test",
 }  # fmt: skip
-MAX_CATEGORIES = 64  # of an attribute; with more values it is free text or an identifier
-MAX_INTEGER_CATEGORIES = 10  # whole numbers with more distinct values are a number
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """A column that holds an attribute; is_boolean: its values are compared in lower case."""
-
-    header: str
-    attribute: Attribute
-    is_boolean: bool = False
-
-    def value(self, row: dict[str, Any]) -> Value:
-        """The row's value: a category as text, a number or angle as float, None if unknown."""
-        text = read_cell(row.get(self.header))
-        if text is None:
-            return None
-        if self.attribute.kind == "categorical":
-            return text.lower() if self.is_boolean else text
-        return float(text)
+MAX_GROUP_ROWS = 20.0  # rows of a product, on average: a column of larger groups is a category
+MAX_FEW_GROUP_ROWS = 6.0  # the same where so few values could also be a category, such as a style
+IMAGE_TRIALS = 40  # cells of a column that are tried as paths
+MIN_PATH_FRACTION = 0.5  # of these that must be files
 
 
 @dataclasses.dataclass(frozen=True)
 class Roles:
-    """The column of each role; None where the table has no such column. notes: unused columns."""
+    """The column of each role; None where the table has none.
 
-    image: str
+    images: the columns with paths, the main one first. categories: {cell: category} where the
+    cells are paths of categories. descriptions: one of each column, in the table's order. notes:
+    remarks for the report.
+    """
+
+    images: tuple[str, ...]
     category: str | None
+    categories: dict[str, str]
     caption: str | None
     split: str | None
+    group: str | None
     attributes: tuple[Column, ...]
+    descriptions: tuple[ColumnDescription, ...]
     notes: tuple[str, ...]
+
+    def read_category(self, row: Cells) -> str | None:
+        """The category of a row."""
+        cell = read_cell(row.get(self.category)) if self.category else None
+        return self.categories.get(cell, cell)
+
+
+def parse_kinds(text: str, header: Sequence[str]) -> dict[str, str]:
+    """{column: kind} of config.data.columns, as in price=number,sku=group,notes=ignore.
+
+    UsageError names an unknown column or kind.
+    """
+    kinds = {}
+    by_lower_name = {name.lower(): name for name in reversed(header)}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, equals, kind = (piece.strip() for piece in part.rpartition("="))
+        if not equals or kind not in KINDS:
+            raise UsageError(
+                f"config.data.columns: {part!r} is not COLUMN=KIND",
+                f"the kinds are {', '.join(KINDS)}",
+            )
+        kinds[_require_column(by_lower_name.get(name.lower(), name), header, "columns")] = kind
+    return kinds
 
 
 def find_roles(
-    header: Sequence[str], rows: Sequence[dict[str, Any]], image: str = "", category: str = ""
-) -> Roles:
-    """The roles of the columns `header`, from their names and the values in `rows`.
+    table: TableText, image: str = "", category: str = "", kinds: dict[str, str] | None = None,
+    is_file: Callable[[str], bool] = lambda path: False,
+) -> Roles:  # fmt: skip
+    """The roles of a table's columns, from their names and cells.
 
-    image, category: the columns that the config names, or "". UsageError names the field and lists
-    the columns where a column of the config does not exist or none has a usual name for images.
+    image, category: the columns that the config names, or "". kinds: of single columns, as
+    `parse_kinds` gives them. is_file(path) says whether a cell names a file. UsageError where a
+    column does not exist, or none has images.
     """
-    header = list(dict.fromkeys(name for name in header if name))
-    image = _find_column(header, image, IMAGE_NAMES, "image_column")
-    if image is None:
-        raise UsageError(
-            f"no column of the table holds the images' paths; columns: {', '.join(header)}",
-            "name the column of the paths image; or set config.data.image_column=COLUMN",
-        )
-    rest = [name for name in header if name != image]
-    category = _find_column(rest, category, CATEGORY_NAMES, "category_column")
-    rest = [name for name in rest if name != category]
-    caption = _first_match(rest, CAPTION_NAMES)
+    header, kinds = table.header, dict(kinds or {})
+    rows = [row.cells for row in table.rows if not row.problem]
+    cells = {name: [read_cell(row.get(name)) for row in rows] for name in header}
+    for name, kind in ((image, "image"), (category, "category")):
+        if name:
+            kinds[_require_column(name, header, f"{kind}_column")] = kind
+    by_kind = {kind: [name for name in header if kinds.get(name) == kind] for kind in KINDS}
+    rest = [name for name in header if name not in kinds]
+
+    images = by_kind["image"] or [_find_image_column(rest, cells, is_file)]
+    rest = [name for name in rest if name not in images]
+    extra_images = (
+        [] if by_kind["image"] else shop_exports.find_extra_image_columns(rest, images[0])
+    )
+    category = (by_kind["category"] or [_first_match(rest, CATEGORY_NAMES)])[0]
+    categories, category_remark = {}, ""
+    if category:
+        categories, category_remark = shop_exports.shorten_category_paths(category, cells[category])
     # A column "split" counts where its only values are train, validation and test.
-    split = _first_match(rest, ("split",))
-    splits = {read_cell(row.get(split)) for row in rows} - {None} if split else set()
-    if not splits or not {value.lower() for value in splits} <= set(SPLIT_NAMES):
+    split = (by_kind["split"] or [_first_match(rest, ("split", "partition", "subset"))])[0]
+    values = {value.lower() for value in set(cells.get(split, ())) - {None}}
+    if not values or not values <= set(SPLIT_NAMES):
         split = None
-    attributes, notes = [], []
-    for name in (name for name in rest if name not in (caption, split)):
-        column, reason = _infer_attribute(name, [read_cell(row.get(name)) for row in rows])
-        if column is None:
-            notes.append(f"column {name!r} is not used: {reason}")
+    group = (by_kind["group"] or [_find_group_column(rest, cells, len(rows))])[0]
+    caption = (by_kind["caption"] or [_first_match(rest, CAPTION_NAMES)])[0]
+
+    roles = {name: "image" for name in (*images, *extra_images)}
+    roles |= {category: "category", split: "split", group: "group", caption: "caption"}
+    reasons = {category: category_remark}
+    reasons |= {group: "" if by_kind["group"] else "found by its name and its repeated values"}
+    reasons |= dict.fromkeys(extra_images, "further images of the row")
+    hint = numerals.find_decimal_mark(
+        collections.Counter(cell for cell in cells[name] if cell) for name in rest
+    )
+    hint = hint or ("," if table.delimiter == ";" else "")
+    attributes, descriptions, notes = [], [], []
+    for name in header:
+        if name in roles:
+            counts = collections.Counter(cell for cell in cells[name] if cell is not None)
+            content = {"group": f"{len(counts)} products"}.get(roles[name], "")
+            if roles[name] in ("category", "split"):
+                content = describe_counts(counts)
+            description = ColumnDescription(name, roles[name], "", content, reasons.get(name) or "")
         else:
-            attributes.append(column)
-    return Roles(image, category, caption, split, tuple(attributes), tuple(notes))
+            column, description = infer_attribute(name, cells[name], kinds.get(name, ""), hint)
+            attributes += [column] if column else []
+            if column is None:
+                notes.append(f"column {name!r} is not used: {description.reason}")
+        if description.kind == "categorical":  # the report remarks on categories itself
+            counts = collections.Counter(cell for cell in cells[name] if cell)
+            notes += [
+                f"column {name!r}: {rare!r} ({counts[rare]}) and {frequent!r} ({counts[frequent]}) "
+                "may be the same"
+                for rare, frequent in find_variants(counts)[:MAX_LISTED_VALUES]
+            ]
+        descriptions.append(description)
+    return Roles(
+        tuple(images + extra_images), category, categories, caption, split, group,
+        tuple(attributes), tuple(descriptions), tuple(notes),
+    )  # fmt: skip
 
 
-def read_cell(value: Any) -> str | None:
-    """The text of a cell, None where it is missing."""
-    if value is None or isinstance(value, (list, dict)):
-        return None
-    text = str(value).strip()
-    return None if text.lower() in MISSING_VALUES else text
-
-
-def to_cell(value: Any) -> Any:
-    """A JSON value as a cell: booleans as text, lists and objects unchanged (they are not used)."""
-    return str(value).lower() if isinstance(value, bool) else value
-
-
-def normalise_decimal(cell: str) -> str:
-    """ "3,5" as "3.5": tables with semicolons usually have decimal commas."""
-    return cell.replace(",", ".") if re.fullmatch(r"[+-]?\d+,\d+", cell) else cell
-
-
-def _find_column(
-    header: list[str], name: str, usual_names: tuple[str, ...], field: str
-) -> str | None:
-    """The column that config.data.`field` names, or without a name the first with a usual one."""
-    if not name:
-        return _first_match(header, usual_names)
+def _require_column(name: str, header: Sequence[str], field: str) -> str:
+    """`name`; UsageError lists the columns where it is none of them."""
     if name not in header:
-        hint = registry.suggest_names(name, header).replace("known:", "the table's columns:")
+        hint = registry.suggest_names(name, list(header)).replace("known:", "the table's columns:")
         raise UsageError(
             f"config.data.{field}={name!r} is no column of the table; {hint}",
-            f"give the table this column; or set config.data.{field}=COLUMN",
+            "name a column of the table",
         )
     return name
 
 
-def _first_match(header: list[str], usual_names: tuple[str, ...]) -> str | None:
+def _first_match(header: Sequence[str], usual_names: Sequence[str]) -> str | None:
     by_lower_name = {name.lower(): name for name in reversed(header)}
     return next((by_lower_name[name] for name in usual_names if name in by_lower_name), None)
 
 
-def _infer_attribute(name: str, cells: list[str | None]) -> tuple[Column | None, str]:
-    """(the attribute that a column holds, "") or (None, the reason why it holds none)."""
-    values = [cell for cell in cells if cell is not None]
-    categories = sorted(set(values))
-    if not values:
-        return None, "it is empty"
-    if ID_PATTERN.match(name.strip().lower()):
-        return None, "its name is that of an identifier"
-    numbers = [_parse_finite(value) for value in categories]
-    if None not in numbers:
-        all_whole = all(number.is_integer() for number in numbers)
-        if all_whole and len(numbers) > MAX_INTEGER_CATEGORIES:
-            row_numbers = [float(value) for value in values]
-            steps = zip(row_numbers, row_numbers[1:], strict=False)
-            if all(after - before == 1 for before, after in steps):
-                return None, "it numbers the rows"
-        if not all_whole or len(numbers) > MAX_INTEGER_CATEGORIES:
-            # The unit comes from a name like "height (cm)"; degrees make an angle.
-            match = UNIT_PATTERN.match(name)
-            unit = match.group(2).strip() if match else ""
-            is_angle = unit.lower() in DEGREES or name.lower().endswith("_deg")
-            kind = "angle" if is_angle else "number"
-            unit = unit or ("deg" if is_angle else "")
-            return Column(name, Attribute(name, kind, unit=unit)), ""
-        categories = sorted(categories, key=float)
-    is_boolean = {value.lower() for value in categories} <= BOOLEANS
-    if is_boolean:
-        categories = sorted({value.lower() for value in categories})
-    if len(categories) > MAX_CATEGORIES:
-        reason = f"{len(categories)} different values, at most {MAX_CATEGORIES} make a category"
-        return None, reason
-    return Column(name, Attribute(name, "categorical", tuple(categories)), is_boolean), ""
+def _find_image_column(
+    header: Sequence[str], cells: dict[str, list[str | None]], is_file: Callable[[str], bool]
+) -> str:
+    """The column with the images' paths: by its name, else the one whose cells are files."""
+    name = _first_match(header, IMAGE_NAMES)
+    if name:
+        return name
+    fractions = {}
+    for column in header:
+        values = [value for value in dict.fromkeys(cells[column]) if value][:IMAGE_TRIALS]
+        if values:
+            fractions[column] = sum(map(is_file, values)) / len(values)
+    best = max(fractions, key=lambda column: fractions[column], default=None)
+    if best is None or fractions[best] < MIN_PATH_FRACTION:
+        raise UsageError(
+            f"no column of the table holds the images' paths; columns: {', '.join(header)}",
+            "name the column of the paths image; or set config.data.image_column=COLUMN",
+        )
+    return best
 
 
-def _parse_finite(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
+def _find_group_column(
+    header: Sequence[str], cells: dict[str, list[str | None]], num_rows: int
+) -> str | None:
+    """The column that says which product a row shows: the one with the largest groups."""
+    names = {name.lower() for name in header} & set(GROUP_NAMES)
+    sizes = {}
+    for name in (name for name in header if name.lower() in names):
+        values = [value for value in cells[name] if value]
+        size = len(values) / max(1, len(set(values)))
+        is_identifier = any(word in name.lower() for word in IDENTIFIER_WORDS)
+        is_certain = is_identifier or len(set(values)) > MAX_CATEGORIES
+        limit = MAX_GROUP_ROWS if is_certain else MAX_FEW_GROUP_ROWS
+        if 1 < size <= limit and 2 * len(values) >= num_rows:
+            sizes[name] = size
+    return max(sizes, key=lambda name: sizes[name], default=None)

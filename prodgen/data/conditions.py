@@ -18,7 +18,7 @@ from prodgen.config.registry import suggest_names
 from prodgen.core.errors import UsageError
 from prodgen.core.files import write_atomically
 from prodgen.core.spelling import find_spelling
-from prodgen.core.types import Batch, Spec
+from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.data.store import Store
 
 FILE = "conditions.npz"
@@ -28,24 +28,51 @@ UNKNOWN_DISTANCE = 4.0  # squared, in units of the encoded columns
 
 
 class Conditions:
-    """Rows label int32 [N], attributes float32 [N, A], known bool [N, A] of training images."""
+    """Rows label int32 [N], attributes float32 [N, A], known bool [N, A] of training images.
 
-    def __init__(self, spec: Spec, label: np.ndarray, attributes: np.ndarray, known: np.ndarray):
+    label_counts int64 [K] and column_counts int64 [A]: the number of training images of each class,
+    of each category's column and with each number known. None in runs that did not store them.
+    """
+
+    def __init__(
+        self,
+        spec: Spec,
+        label: np.ndarray,
+        attributes: np.ndarray,
+        known: np.ndarray,
+        label_counts: np.ndarray | None = None,
+        column_counts: np.ndarray | None = None,
+    ):
         self.spec, self.label, self.attributes, self.known = spec, label, attributes, known
+        self.label_counts, self.column_counts = label_counts, column_counts
 
     @staticmethod
     def from_store(store: Store) -> Conditions:
+        spec, train = store.spec, store.ids("train")
+        label = store.label[train]
+        label_counts = np.bincount(label[label >= 0], minlength=len(spec.classes))
+        column_counts = store.known[train].sum(axis=0)
+        for attribute in spec.attributes:
+            if attribute.kind == "categorical":
+                columns = spec.column_slices()[attribute.name]
+                column_counts[columns] = store.attributes[train, columns].sum(axis=0, dtype=float)
         ids = store.evenly_spaced_ids("train", MAX_ROWS)
-        return Conditions(store.spec, store.label[ids], store.attributes[ids], store.known[ids])
+        rows = store.label[ids], store.attributes[ids], store.known[ids]
+        return Conditions(spec, *rows, label_counts, column_counts)
 
     @staticmethod
     def load(run: Path, spec: Spec) -> Conditions:
         with np.load(run / FILE, allow_pickle=False) as rows:
-            return Conditions(spec, rows["label"], rows["attributes"], rows["known"])
+            names = ("label_counts", "column_counts")
+            counts = [rows[name] if name in rows.files else None for name in names]
+            return Conditions(spec, rows["label"], rows["attributes"], rows["known"], *counts)
 
     def save(self, run: Path) -> None:
         out = io.BytesIO()
-        np.savez(out, label=self.label, attributes=self.attributes, known=self.known)
+        rows = {"label": self.label, "attributes": self.attributes, "known": self.known}
+        if self.label_counts is not None:
+            rows |= {"label_counts": self.label_counts, "column_counts": self.column_counts}
+        np.savez(out, **rows)
         write_atomically(run / FILE, out.getvalue())
 
     def visible_to(self, config: ConfigDict) -> Conditions:
@@ -58,6 +85,24 @@ class Conditions:
         label, known = np.full_like(self.label, -1), np.zeros_like(self.known)
         return Conditions(spec, label, np.zeros_like(self.attributes), known)
 
+    def trained_classes(self) -> tuple[str, ...]:
+        """The classes that have training images; all of them where that is not known."""
+        if self.label_counts is None or not self.spec.classes:
+            return self.spec.classes
+        pairs = zip(self.spec.classes, self.label_counts, strict=True)
+        return tuple(name for name, count in pairs if count)
+
+    def trained_values(self, attribute: Attribute) -> tuple[str, ...]:
+        """The values of a categorical attribute that have training images, or all."""
+        if self.column_counts is None or attribute.kind != "categorical":
+            return attribute.values
+        counts = self.column_counts[self.spec.column_slices()[attribute.name]]
+        return tuple(name for name, count in zip(attribute.values, counts, strict=True) if count)
+
+    def check_values(self, values: Mapping[str, str]) -> None:
+        """UsageError where a name or value of attributes is unknown or has no training image."""
+        self._encode_values(values)
+
     def pick(
         self,
         seed: int,
@@ -69,7 +114,7 @@ class Conditions:
 
         `label` sets the category and `values` sets attributes, given as text. The pairing is then
         among the rows nearest to these values, and the values replace those of the row. UsageError
-        where the run does not know a name or value.
+        where the run does not know a name or value, or has no training image of it.
         """
         columns = self._encode_values(values or {})
         class_index = None
@@ -81,6 +126,12 @@ class Conditions:
                     f"{name!r} is not a category of this run; {hint}", "choose a known category"
                 )
             class_index = classes.index(name)
+            if name not in self.trained_classes():
+                raise UsageError(
+                    f"{name!r} has no training image, so this run cannot draw it; "
+                    f"{_list_trained_names(self.trained_classes())}",
+                    "choose another category",
+                )
         rows = self._candidate_rows(class_index, columns)
         # One raw Philox draw a sample: a sample's row does not depend on the other indices.
         keys = [np.array([seed, int(i)], np.uint64) for i in indices]
@@ -123,7 +174,24 @@ class Conditions:
                 hint = suggest_names(text, list(attribute.values)) if categorical else "a number"
                 message = f"{name}={text!r}: this is not a value of the attribute; {hint}"
                 raise UsageError(message, "choose a known value") from None
+            self._check_training_images(attribute, text)
         return columns
+
+    def _check_training_images(self, attribute: Attribute, text: str) -> None:
+        """UsageError where no training image has this value, or any value of a number."""
+        if self.column_counts is None:
+            return
+        name, hint = attribute.name, "it is known for none"
+        is_trained = self.column_counts[self.spec.column_slices()[name]].any()
+        if attribute.kind == "categorical":
+            values = self.trained_values(attribute)
+            is_trained = find_spelling(text, attribute.values) in values
+            hint = _list_trained_names(values)
+        if not is_trained:
+            raise UsageError(
+                f"{name}={text!r} has no training image, so this run cannot draw it; {hint}",
+                "choose another value",
+            )
 
     def _candidate_rows(
         self, class_index: int | None, columns: Mapping[str, np.ndarray]
@@ -143,3 +211,7 @@ class Conditions:
             distance += np.where(known, gap, UNKNOWN_DISTANCE)
         order = np.argsort(distance, kind="stable")
         return rows[order[:NUM_NEAREST]]
+
+
+def _list_trained_names(names: tuple[str, ...]) -> str:
+    return suggest_names("", list(names)).replace("known:", "it has training images of")

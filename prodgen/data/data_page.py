@@ -78,6 +78,7 @@ def render_page(store: Store, summary: dict[str, Any]) -> str:
         _render_reading(summary["reading"]),
         _render_samples(store, summary),
         _render_classes(summary),
+        _render_products(summary["products"]),
         _render_attributes(summary["attributes"]),
         _render_sizes(summary["sizes"]),
         _render_background(summary["background"]),
@@ -130,12 +131,8 @@ def _render_reading(reading: dict[str, Any] | None) -> str:
         body += f'<div class="scroll"><pre>{tree}</pre></div>'
     if reading["columns"]:
         names = ("name", "kind", "unit", "content", "reason")
-        heads = "".join(f"<th>{name}</th>" for name in ("column", *names[1:]))
-        rows = "".join(
-            "<tr>" + "".join(f"<td>{_escape(column[name])}</td>" for name in names) + "</tr>"
-            for column in reading["columns"]
-        )
-        body += f'<div class="scroll"><table><tr>{heads}</tr>{rows}</table></div>'
+        rows = ([column[name] for name in names] for column in reading["columns"])
+        body += _render_table(("column", *names[1:]), rows)
     return _render_section(_escape(reading["title"]), "", body)
 
 
@@ -208,6 +205,50 @@ def _render_classes(summary: dict[str, Any]) -> str:
         for number, name in zip((0, 2, 3), SPLITS, strict=True)
     )
     return _render_section("Classes", f"Images of each class:{legend}", _render_bars(rows))
+
+
+def _render_products(products: dict[str, Any]) -> str:
+    """Images, products and joined groups of each split, and what lies across splits."""
+    official, is_by_product = products["official_splits"], products["split_by"] == "product"
+    if not (is_by_product or products["has_groups"]):
+        return ""
+    note = "Split by image: only exact copies of an image are always in the same split."
+    if is_by_product:
+        note = (
+            "Split by product: all images of a product, and products that look alike, are in the "
+            f"same split. {products['joined']:,} groups of products are joined, of at most "
+            f"{products['most_joined']:,}. Near duplicates across these splits: "
+            f"{products['near_duplicates_across_own_splits']:,}."
+        )
+    if official:
+        note += f" The source's own splits are not changed: {', '.join(official)}."
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in products["requested"].items())
+    note += f" Requested: {shares} of the images."
+    rows = [
+        (name, row["images"], row["products"], row["joined_groups"])
+        for name, row in products["splits"].items()
+    ]
+    body = _render_table(("split", "images", "products", "joined groups"), rows)
+    if products["examples"]:
+        rows = [
+            (example["product"], *(example.get(split, "") for split in SPLITS))
+            for example in products["examples"]
+        ]
+        body += f"<h3>Products in several splits <span>{products['across']:,}</span></h3>"
+        body += _render_table(("product", *SPLITS), rows)
+    return _render_section("Products", note, body)
+
+
+def _render_table(heads: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    head = "".join(f"<th>{_escape(name)}</th>" for name in heads)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_format_cell(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return f'<div class="scroll"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _format_cell(cell: int | str) -> str:
+    return f"{cell:,}" if isinstance(cell, int) else _escape(cell)
 
 
 def _render_attributes(attributes: list[dict[str, Any]]) -> str:
@@ -287,9 +328,7 @@ def _render_refusals(refusals: dict[str, Any], left_out_names: list[str]) -> str
         return ""
     rows = [(name, [count], f"{count:,}") for name, count in refusals["kinds"].items()]
     lines = [(row["name"], row["reason"]) for row in refusals["examples"]]
-    lines += [(name, "left out: equal to an official held-out image") for name in left_out_names]
-    cells = "".join(f"<tr><td>{_escape(a)}</td><td>{_escape(b)}</td></tr>" for a, b in lines)
+    lines += [(name, "left out: the same as an image of another split") for name in left_out_names]
     note = f"The first {len(lines)} by name." if refusals["total"] > len(lines) else ""
-    table = f"<table><tr><th>file</th><th>reason</th></tr>{cells}</table>"
-    body = f'{_render_bars(rows)}<div class="scroll">{table}</div>'
+    body = _render_bars(rows) + _render_table(("file", "reason"), lines)
     return _render_section("Refused", note, body)

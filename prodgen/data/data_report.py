@@ -13,22 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from prodgen.data import data_page, duplicates
+from prodgen.data import data_page, data_remarks
+from prodgen.data.duplicates import NearDuplicates
 from prodgen.data.source import SourceDescription
+from prodgen.data.splits import Splits
 from prodgen.data.store import SPLITS, Store
 
 MAX_NAMES = 300  # of refused or left-out images, and of groups of duplicates, in the report
 MAX_GROUP_SIZE = 50  # copies of one image that the report names
 SIZE_EDGES = (64, 128, 256, 512, 1024, 2048)  # pixels of the shorter side
-# Near duplicates differ by at most so many grey levels, over their 64 cells on average and at most.
-# Above, a print or a pocket may be another one.
-MAX_MEAN_DIFFERENCE = 5.0
-MAX_CELL_DIFFERENCE = 32
 MIN_WHITE_BORDER = 0.98  # white fraction from which a border counts as all white
-MIN_CLASS_SIZE = 20  # training images; the report warns of smaller classes
-MAX_CLASS_RATIO = 20  # of the largest class to the smallest; the report warns of larger ratios
-MIN_IMAGES = 1000  # the report warns of fewer
-READ_SIZE = 1024  # images read from the store at a time
+MAX_EXAMPLES = 12  # of products and categories that the report names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +32,8 @@ class ReportInputs:
 
     refusals: (name, reason), the reason's kind before a colon. left_out_names: images whose content
     is also in an official held-out split. original_size: int [N, 2], height and width in pixels.
-    white_fraction: float [N], share of white border pixels. difference_hash: uint64 [N]. notes: the
+    white_fraction: float [N], share of white border pixels. near: their near duplicates. split:
+    their splits and products. groups: the source's name of each product, or None. notes: the
     source's remarks. description: how the source was read.
     """
 
@@ -46,7 +42,9 @@ class ReportInputs:
     left_out_names: list[str]
     original_size: np.ndarray
     white_fraction: np.ndarray
-    difference_hash: np.ndarray
+    near: NearDuplicates
+    split: Splits
+    groups: list[str | None]
     notes: list[str]
     description: SourceDescription | None = None
 
@@ -88,7 +86,8 @@ def summarise(store: Store, inputs: ReportInputs) -> dict[str, Any]:
         "unlabelled": int((store.label < 0).sum()) if store.spec.classes else 0,
         "attributes": _summarise_attributes(store),
         "duplicates": _summarise_exact_duplicates(store),
-        "near_duplicates": _summarise_near_duplicates(store, inputs.difference_hash),
+        "near_duplicates": _summarise_near_duplicates(store, inputs.near),
+        "products": _summarise_products(store, inputs),
         "refused": {
             "total": len(inputs.refusals),
             "kinds": dict(kinds.most_common()),
@@ -98,7 +97,7 @@ def summarise(store: Store, inputs: ReportInputs) -> dict[str, Any]:
         "notes": [make_printable(note) for note in inputs.notes],
         "reading": _summarise_reading(inputs.description),
     }
-    return summary | {"remarks": _make_remarks(summary)}
+    return summary | {"remarks": data_remarks.make_remarks(summary)}
 
 
 def _summarise_reading(description: SourceDescription | None) -> dict[str, Any] | None:
@@ -202,83 +201,64 @@ def _summarise_exact_duplicates(store: Store) -> dict[str, Any]:
     }
 
 
-def _summarise_near_duplicates(store: Store, difference_hash: np.ndarray) -> dict[str, Any]:
+def _summarise_near_duplicates(store: Store, near: NearDuplicates) -> dict[str, Any]:
     """Pairs that look the same without being equal; `across` of them are in different splits.
 
     held_out: validation and test images with a near duplicate in another split.
     """
-    # uint8 [N, 64 C]: the means of 8 x 8 cells of every image, read from the store in order.
-    blocks = []
-    for start in range(0, store.size, READ_SIZE):
-        images = store.fetch(np.arange(start, min(start + READ_SIZE, store.size)))["image"]
-        means = duplicates.average_cells(duplicates.average_cells(images, 8, axis=1), 8, axis=2)
-        blocks.append(means.round().astype(np.uint8).reshape(len(images), -1))
-    cells = np.concatenate(blocks)
-
-    def is_pair(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        difference = np.abs(cells[left].astype(np.int16) - cells[right])
-        is_equal = (store.hash[left] == store.hash[right]).all(axis=1)
-        is_near = difference.mean(axis=1) <= MAX_MEAN_DIFFERENCE
-        return is_near & (difference.max(axis=1) <= MAX_CELL_DIFFERENCE) & ~is_equal
-
-    pairs, complete = duplicates.find_near_pairs(difference_hash, is_pair)
-    # The report lists the nearest pairs first.
-    left, right = pairs[:, 0], pairs[:, 1]
-    difference = np.abs(cells[left].astype(np.int16) - cells[right]).mean(axis=1)
-    nearest = pairs[np.argsort(difference, kind="stable")][:MAX_NAMES]
-    across = store.split[left] != store.split[right]
-    across_ids = np.unique(pairs[across])
+    # The report lists pairs across splits first, the nearest ones first.
+    across = store.split[near.pairs[:, 0]] != store.split[near.pairs[:, 1]]
+    nearest = near.pairs[np.lexsort((near.difference, ~across))][:MAX_NAMES]
+    across_ids = np.unique(near.pairs[across])
     return {
-        "pairs": len(pairs),
-        "pictures": len(np.unique(pairs)),
+        "pairs": len(near.pairs),
+        "pictures": len(np.unique(near.pairs)),
         "across": int(across.sum()),
         "held_out": int((store.split[across_ids] > 0).sum()),
-        "complete": complete,
+        "complete": near.complete,
         "rows": nearest.tolist(),
         "names": [[make_printable(name) for name in store.names(pair)] for pair in nearest],
     }
 
 
-def _make_remarks(summary: dict[str, Any]) -> list[str]:
-    """Sentences on what needs attention, the most serious first."""
-    remarks = []
-    near, sizes, classes = summary["near_duplicates"], summary["sizes"], summary["classes"]
-    num_stored = sum(summary["counts"][name] for name in SPLITS)
-    if summary["refused"]["total"]:
-        remarks.append(f"{_count(summary['refused']['total'], 'file')} refused; see why below")
-    if summary["counts"]["left_out"]:
-        remarks.append(
-            f"{_count(summary['counts']['left_out'], 'image')} left out: the same as an official "
-            "test or validation image"
-        )
-    if num_stored < MIN_IMAGES:
-        remarks.append(f"{num_stored} images are few: expect blurry or repetitive results")
-    small = [row["name"] for row in classes if 0 < row["train"] < MIN_CLASS_SIZE]
-    if small:
-        names = ", ".join(small[:12])
-        remarks.append(f"classes with fewer than {MIN_CLASS_SIZE} training images: {names}")
-    totals = [row["total"] for row in classes if row["total"]]
-    if totals and max(totals) > MAX_CLASS_RATIO * min(totals):
-        ratio = f"{max(totals) / min(totals):.0f}"
-        remarks.append(f"the largest class has {ratio} times as many images as the smallest")
-    if summary["duplicates"]["pictures"]:
-        remarks.append(
-            f"{_count(summary['duplicates']['pictures'], 'exact copy', 'exact copies')}; "
-            "a copy is always in the same split as its original"
-        )
-    if near["held_out"]:
-        remarks.append(
-            f"{_count(near['held_out'], 'held-out image')} with a near duplicate in another "
-            "split: scores will be slightly too good"
-        )
-    if sizes["enlarged"]:
-        count = _count(sizes["enlarged"], "image")
-        remarks.append(f"{count} smaller than {summary['resolution']} px, enlarged")
-    for row in summary["attributes"]:
-        if row["known"] < 0.5:
-            remarks.append(f"{row['name']} is known for only {row['known']:.0%} of the images")
-    return remarks
-
-
-def _count(number: int, singular: str, plural: str = "") -> str:
-    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+def _summarise_products(store: Store, inputs: ReportInputs) -> dict[str, Any]:
+    """Images, products and joined groups of each split, and the products that are in several."""
+    split, products, pairs = inputs.split, inputs.split.products, inputs.near.pairs
+    rows = {}
+    for index, name in enumerate(SPLITS):
+        members = store.split == index
+        rows[name] = {
+            "images": int(members.sum()),
+            "products": len(np.unique(products.number[members])),
+            "joined_groups": len(np.unique(products.cluster[members])),
+        }
+    # Products with images in more than one split: of an official split, or of one by image.
+    number_and_split = np.unique(np.stack([products.number, store.split], axis=1), axis=0)
+    counts = np.bincount(number_and_split[:, 0])
+    examples = []
+    for number in np.flatnonzero(counts > 1)[:MAX_EXAMPLES]:
+        ids = np.flatnonzero(products.number == number)
+        # One image of each of its splits.
+        ids = ids[np.unique(store.split[ids], return_index=True)[1]]
+        names = zip(store.split[ids], store.names(ids), strict=True)
+        images = {SPLITS[index]: make_printable(name) for index, name in names}
+        group = inputs.groups[ids[0]]
+        examples.append({"product": make_printable(group or store.names(ids)[0])} | images)
+    across = split.is_own[pairs].all(axis=1) & (
+        store.split[pairs[:, 0]] != store.split[pairs[:, 1]]
+    )
+    sizes = np.bincount(np.unique(np.stack([products.cluster, products.number]), axis=1)[0])
+    return {
+        "split_by": split.split_by,
+        "official_splits": list(split.official),
+        "requested": split.shares,
+        "has_groups": any(inputs.groups),
+        "splits": rows,
+        "joined": int((sizes > 1).sum()),
+        "most_joined": int(sizes.max()),
+        "joins_skipped": products.num_skipped_joins,
+        "only_of_a_category": split.num_only_products,
+        "near_duplicates_across_own_splits": int(across.sum()),
+        "across": int((counts > 1).sum()),
+        "examples": examples,
+    }

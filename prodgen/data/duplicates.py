@@ -1,7 +1,9 @@
-"""Near duplicates: difference hashes of images, and pairs of hashes that differ in a few bits."""
+"""Near duplicates: images that look the same without being equal, whose difference hashes differ
+in a few bits, and whose cells differ by a few grey levels."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -13,6 +15,65 @@ MAX_COMPARISONS = 1_000_000_000  # after which the search of a huge set stops
 MAX_PAIRS = 100_000
 BLOCK_SIZE = 2048  # rows compared at a time
 MIN_BRIGHTNESS_STEP = 1.0  # grey levels; a flat background has no direction
+# Near duplicates differ by at most so many grey levels, over their 64 cells on average and at most.
+# Above, a print or a pocket may be another one.
+MAX_MEAN_DIFFERENCE = 5.0
+MAX_CELL_DIFFERENCE = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class NearDuplicates:
+    """Pairs of near duplicates among N images.
+
+    pairs: int64 [p, 2], sorted rows, the left one smaller; difference: float64 [p], the mean
+    difference of their cells in grey levels; complete: whether the search saw all images.
+    """
+
+    pairs: np.ndarray
+    difference: np.ndarray
+    complete: bool
+
+    def restrict(self, is_selected: np.ndarray) -> NearDuplicates:
+        """The pairs of the selected images, bool [N], with rows counted among these."""
+        is_kept = is_selected[self.pairs].all(axis=1)
+        pairs = (np.cumsum(is_selected) - 1)[self.pairs[is_kept]]
+        return NearDuplicates(pairs, self.difference[is_kept], self.complete)
+
+
+def find_near_duplicates(
+    difference_hash: np.ndarray, cells: np.ndarray, content_hash: np.ndarray
+) -> NearDuplicates:
+    """The near duplicates of images: hashes uint64 [N], cells uint8 [N, c], content uint8 [N, 32].
+
+    Images of equal content are exact copies, and no near duplicates.
+    """
+
+    def is_pair(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        mean, largest = compare_cells(cells, left, right)
+        is_equal = (content_hash[left] == content_hash[right]).all(axis=1)
+        return (mean <= MAX_MEAN_DIFFERENCE) & (largest <= MAX_CELL_DIFFERENCE) & ~is_equal
+
+    pairs, complete = find_near_pairs(difference_hash, is_pair)
+    return NearDuplicates(pairs, compare_cells(cells, *pairs.T)[0], complete)
+
+
+def compare_cells(
+    cells: np.ndarray, left: np.ndarray, right: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The mean and the largest difference [p] between the cells of rows `left` and `right` [p]."""
+    mean, largest = np.zeros(len(left)), np.zeros(len(left))
+    # In parts, because equal-looking images make millions of pairs.
+    for start in range(0, len(left), MAX_PAIRS):
+        part = slice(start, start + MAX_PAIRS)
+        difference = np.abs(cells[left[part]].astype(np.int16) - cells[right[part]])
+        mean[part], largest[part] = difference.mean(axis=1), difference.max(axis=1)
+    return mean, largest
+
+
+def compute_cells(images: np.ndarray) -> np.ndarray:
+    """uint8 [n, 192]: the mean colours of 8 x 8 cells of images uint8 [n, R, R, C]."""
+    means = average_cells(average_cells(set_channels(images, 3), 8, axis=1), 8, axis=2)
+    return means.round().astype(np.uint8).reshape(len(images), 192)
 
 
 def compute_difference_hashes(images: np.ndarray) -> np.ndarray:
@@ -73,6 +134,7 @@ def _find_candidates(hashes: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarra
         starts = np.flatnonzero(np.diff(key[order], prepend=key[order[:1]] + np.uint64(1)))
         for start, stop in zip(starts, np.append(starts[1:], len(order)), strict=True):
             rows = order[start:stop]
+            # Each block with itself and the later ones: no comparison exceeds BLOCK_SIZE squared.
             blocks = [rows[low : low + BLOCK_SIZE] for low in range(0, len(rows), BLOCK_SIZE)]
             for number, block in enumerate(blocks if len(rows) > 1 else []):
                 for other in blocks[number:]:

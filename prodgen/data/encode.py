@@ -40,6 +40,7 @@ def encode_attributes(
             numbers = np.array([_parse_number(cell) for cell in cells], np.float64)
             is_known = np.isfinite(numbers)
             if attribute.kind == "number":
+                # Standardised by the training split alone; a constant column is only centred.
                 train_numbers = numbers[is_known & train]
                 mean, std = 0.0, 1.0
                 if len(train_numbers):

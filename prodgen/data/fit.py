@@ -91,6 +91,7 @@ def _fit_square(
 ) -> Image.Image:
     width, height = image.size
     size = (side, side)
+    # "stretch" needs no step of its own: the resize below changes the aspect ratio.
     if fit == "crop":
         short = min(width, height)
         left, top = (width - short) // 2, (height - short) // 2
@@ -105,6 +106,7 @@ def _fit_square(
         image = image.resize(size, resample, reducing_gap=3.0)
     if size == (side, side):
         return image
+    # Pillow takes a plain number where a mode has one channel.
     fill = background if len(background) > 1 else background[0]
     canvas = Image.new(image.mode, (side, side), fill)
     canvas.paste(image, ((side - size[0]) // 2, (side - size[1]) // 2))

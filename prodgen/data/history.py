@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
-import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
-from prodgen.data import table
+from prodgen.data.image_paths import ImagePaths
+from prodgen.data.numerals import parse_number
+from prodgen.data.table_reader import Cells, Row, TableText, read_cell, read_table
 
 COLUMNS = ("product", "picture", "weight", "event", "person")
 MAX_WEIGHT = 100.0  # a purchase has weight 1
@@ -37,11 +38,13 @@ class Interaction:
 @dataclasses.dataclass(frozen=True)
 class History:
     """One person's interactions in the table's order; `refusals`: the reason of each refused row,
-    by line; `unused_columns`: columns that have no meaning here."""
+    by line; `unused_columns`: columns that have no meaning here; `notes`: what was guessed when the
+    table was read."""
 
     interactions: tuple[Interaction, ...]
     refusals: tuple[str, ...]
     unused_columns: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def read(path: Path, events: Mapping[str, float], names: Mapping[str, int], person: str) -> History:
@@ -54,7 +57,8 @@ def read(path: Path, events: Mapping[str, float], names: Mapping[str, int], pers
     """
     if not path.is_file():
         raise MissingInput(f"--history={path} is not a file", "name a CSV of products and events")
-    header, rows = table.parse(table.read_text(path), path)
+    table = read_table(path)
+    header, rows = _rename_columns(table)
     for pair in (("product", "picture"), ("weight", "event")):
         if not set(pair) & set(header):
             raise UsageError(
@@ -63,14 +67,14 @@ def read(path: Path, events: Mapping[str, float], names: Mapping[str, int], pers
                 f"name its columns {', '.join(COLUMNS)}",
             )
     rows = _select_person(rows, header, person)
-    root, refusals, interactions = path.resolve().parent, [], {}
-    for line, row, problem in rows:
+    paths, refusals, interactions = ImagePaths(path.resolve().parent), [], {}
+    for row in rows:
         try:
-            if problem:
-                raise RejectedItem(problem)
-            interaction = _parse_row(line, row, root, events, names)
+            if row.problem:
+                raise RejectedItem(row.problem)
+            interaction = _parse_row(row, paths, events, names)
         except RejectedItem as reason:
-            refusals.append(f"line {line}: {reason}")
+            refusals.append(f"line {row.line}: {reason}")
             continue
         key = (interaction.id, interaction.file)
         earlier = interactions.get(key)
@@ -82,12 +86,20 @@ def read(path: Path, events: Mapping[str, float], names: Mapping[str, int], pers
             "name products as the run's store does, and events or weights",
         )
     unused_columns = tuple(name for name in header if name and name not in COLUMNS)
-    return History(tuple(interactions.values()), tuple(refusals), unused_columns)
+    return History(tuple(interactions.values()), tuple(refusals), unused_columns, table.notes)
 
 
-def _select_person(
-    rows: list[table.NumberedRow], header: list[str], person: str
-) -> list[table.NumberedRow]:
+def _rename_columns(table: TableText) -> tuple[list[str], list[Row]]:
+    """The header and the rows with the names of COLUMNS, which may be written in capitals."""
+    names = {name: name.lower() if name.lower() in COLUMNS else name for name in table.header}
+    rows = [
+        dataclasses.replace(row, cells={names[name]: cell for name, cell in row.cells.items()})
+        for row in table.rows
+    ]
+    return [names[name] for name in table.header], rows
+
+
+def _select_person(rows: list[Row], header: list[str], person: str) -> list[Row]:
     """The rows of one person; all rows where the table is about one."""
     if "person" not in header:
         if person:
@@ -96,58 +108,54 @@ def _select_person(
                 "leave --person out: all rows are of one person",
             )
         return rows
-    people = list(dict.fromkeys(_text(row, "person") for _, row, problem in rows if not problem))
+    people = list(dict.fromkeys(_text(row.cells, "person") for row in rows if not row.problem))
     if person in people or (not person and len(people) == 1):
         person = person or people[0]
-        return [
-            (line, row, problem)
-            for line, row, problem in rows
-            if problem or _text(row, "person") == person
-        ]
+        return [row for row in rows if row.problem or _text(row.cells, "person") == person]
     hint = ", ".join(people[:MAX_LISTED]) + (", ..." if len(people) > MAX_LISTED else "")
     what = f"--person={person!r} is not in the history" if person else "it is about several people"
     raise UsageError(what, f"choose one with --person: {hint}")
 
 
 def _parse_row(
-    line: int, row: table.Row, root: Path, events: Mapping[str, float], names: Mapping[str, int]
+    row: Row, paths: ImagePaths, events: Mapping[str, float], names: Mapping[str, int]
 ) -> Interaction:
     """The interaction of one row. `RejectedItem` gives the reason where there is none."""
-    weight, product = _parse_weight(row, events), _text(row, "product")
+    line, cells = row.line, row.cells
+    weight, product = _parse_weight(cells, events), _text(cells, "product")
     if product:
         id = names.get(product)
-        if id is None and product.isdecimal() and int(product) in names.values():
-            id = int(product)
+        number = re.fullmatch(r"(\d{1,9})(\.0*)?", product)  # spreadsheets write 7.0
+        if id is None and number and int(number[1]) in names.values():
+            id = int(number[1])
         if id is None:
             close = difflib.get_close_matches(product, list(names), n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             raise RejectedItem(f"the run has no product {product!r}{hint}")
         return Interaction(line, product, id, "", weight)
-    image = _text(row, "picture")
+    image = str(cells.get("picture") or "").strip()
     if not image:
         raise RejectedItem("it names neither a product nor a picture")
-    file, reason = table.locate(root, os.path.realpath(root), image)
+    file, reason = paths.find(image)
     if reason:
         raise RejectedItem(f"picture {image!r}: {reason}")
     return Interaction(line, image, -1, file, weight)
 
 
-def _parse_weight(row: table.Row, events: Mapping[str, float]) -> float:
+def _parse_weight(row: Cells, events: Mapping[str, float]) -> float:
     """The number in `weight`, or the weight of the event."""
     text, event = _text(row, "weight"), _text(row, "event").lower()
     if not text and event not in events:
         raise RejectedItem(
             f"event {event!r} is none of {', '.join(events)}" if event else "no weight and no event"
         )
-    try:
-        weight = float(text) if text else events[event]
-    except ValueError:
-        raise RejectedItem(f"weight {text!r} is not a number") from None
-    if not math.isfinite(weight) or abs(weight) > MAX_WEIGHT:
+    weight = parse_number(text) if text else events[event]
+    if weight is None:
+        raise RejectedItem(f"weight {text!r} is not a number")
+    if abs(weight) > MAX_WEIGHT:
         raise RejectedItem(f"weight {text} is not within {MAX_WEIGHT:g} of 0")
     return weight
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
-    value = row.get(name)
-    return "" if value is None else str(value).strip()
+    return read_cell(row.get(name)) or ""

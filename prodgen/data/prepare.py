@@ -29,7 +29,7 @@ from prodgen.config import registry
 from prodgen.core.errors import StorageError, TooFewImages, advise_on_os_error
 from prodgen.core.files import hash_file, sync_folder
 from prodgen.core.types import Spec
-from prodgen.data import chunks, data_report, encode, fit, preprocess, splits
+from prodgen.data import chunks, data_report, duplicates, encode, fit, preprocess, splits
 from prodgen.data.source import Source, SourceDescription
 from prodgen.data.store import FORMAT, SPLITS, Store, seal
 
@@ -106,6 +106,7 @@ def _lock_cache(cache: Path, key: str, say: Say) -> Iterator[None]:
             except BlockingIOError:
                 say("another process is preparing the same data; waiting for it")
                 fcntl.flock(file, fcntl.LOCK_EX)
+            # An OSError of the caller, such as a full disk, is raised here and reported below.
             yield
     except OSError as error:
         raise StorageError(
@@ -118,6 +119,9 @@ def compute_key(source: Source, data: ConfigDict) -> str:
     """16 hex digits: a hash of everything that determines the bytes of the store."""
     options = {name: data.get(name) for name in KEY_OPTIONS + KEY_COLUMNS}
     options |= preprocess.describe_cutout(preprocess.FitOptions.from_config(data))
+    # Older stores, split by image, keep their key.
+    if splits.get_split_unit(data) == "product":
+        options["split_by"] = "product"
     text = json.dumps([FORMAT, options, source.content()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -148,12 +152,14 @@ class Progress:
 class StoreContents:
     """What a new store holds, all rows in order: for meta.json and the report.
 
-    items: the metadata of the usable images, left-out ones included; split: uint8, one each.
+    items: the metadata of the usable images, left-out ones included; label, split, near: theirs.
     """
 
     items: list[dict]
     refused_items: list[dict]
-    split: np.ndarray
+    label: np.ndarray
+    split: splits.Splits
+    near: duplicates.NearDuplicates
     arrays: dict[str, np.ndarray]
     spec: Spec
     notes: tuple[str, ...]
@@ -164,10 +170,10 @@ class StoreContents:
     @property
     def is_stored(self) -> np.ndarray:
         """bool [N], false for left-out images."""
-        return self.split != splits.LEFT_OUT
+        return self.split.is_stored
 
     def counts(self) -> dict[str, int]:
-        sizes = {name: int((self.split == index).sum()) for index, name in enumerate(SPLITS)}
+        sizes = {name: int((self.split.index == index).sum()) for index, name in enumerate(SPLITS)}
         left_out = int((~self.is_stored).sum())
         return sizes | {"refused": len(self.refused_items), "left_out": left_out}
 
@@ -188,7 +194,9 @@ class StoreContents:
             left_out_names=[self.items[row]["name"] for row in np.flatnonzero(~self.is_stored)],
             original_size=self.arrays["original_size"][self.is_stored],
             white_fraction=self.arrays["white_fraction"][self.is_stored],
-            difference_hash=self.arrays["difference_hash"][self.is_stored],
+            near=self.near.restrict(self.is_stored),
+            split=self.split.restrict_to_stored(),
+            groups=[self.items[row]["group"] for row in np.flatnonzero(self.is_stored)],
             notes=list(self.notes),
             description=self.description,
         )
@@ -199,11 +207,11 @@ def _write_store(
 ) -> StoreContents:
     """Write the shards, table.npz and items.jsonl into `folder`. paths: the chunks' files."""
     contents = _read_metadata(source, data, paths)
-    _check_size(contents)
+    if contents.counts()["train"] < MIN_TRAINING_IMAGES:
+        raise _make_size_error(contents.items, contents.refused_items)
     is_stored = contents.is_stored
     items = [contents.items[row] for row in np.flatnonzero(is_stored)]
-    label = encode.encode_labels(items, contents.spec.classes)
-    split = contents.split[is_stored]
+    label, split = contents.label[is_stored], contents.split.index[is_stored]
     attributes, values, known = encode.encode_attributes(
         source.schema(), items, split == splits.TRAIN
     )
@@ -225,7 +233,8 @@ def _read_metadata(source: Source, data: ConfigDict, paths: list[Path]) -> Store
     items: list[dict] = []
     parts: dict[str, list[np.ndarray]] = {}
     has_masks = False
-    names = ("hash", "difference_hash", "original_size", "background", "white_fraction", "grey")
+    names = ("hash", "difference_hash", "cells", "original_size", "background", "white_fraction",
+             "grey")  # fmt: skip
     for path in paths:
         chunk = chunks.read(path)
         items += chunk.items
@@ -235,18 +244,23 @@ def _read_metadata(source: Source, data: ConfigDict, paths: list[Path]) -> Store
     arrays = {name: np.concatenate(values) for name, values in parts.items()}
     refused_items = [item for item in items if item["refused"] is not None]
     items = [item for item in items if item["refused"] is None]
+    if not items:
+        raise _make_size_error(items, refused_items)
     # One channel where the config asks for it, or where every image is grey.
-    channels = data.channels or (1 if items and arrays["grey"].all() else 3)
-    official = [item["split"] for item in items]
-    split = np.zeros(0, np.uint8)
-    if items:
-        split = splits.assign_splits(arrays["hash"], official, data.validation, data.test)
+    channels = data.channels or (1 if arrays["grey"].all() else 3)
+    classes = tuple(source.classes())
+    label = encode.encode_labels(items, classes)
+    near = duplicates.find_near_duplicates(
+        arrays["difference_hash"], arrays.pop("cells"), arrays["hash"]
+    )
     return StoreContents(
         items=items,
         refused_items=refused_items,
-        split=split,
+        label=label,
+        split=splits.decide_splits(items, arrays["hash"], label, near, data),
+        near=near,
         arrays=arrays,
-        spec=Spec(data.resolution, channels, tuple(source.classes())),
+        spec=Spec(data.resolution, channels, classes),
         notes=tuple(getattr(source, "notes", ())) + tuple(preprocess.describe_findings(items)),
         description=source.describe() if hasattr(source, "describe") else None,
         has_masks=has_masks,
@@ -254,19 +268,16 @@ def _read_metadata(source: Source, data: ConfigDict, paths: list[Path]) -> Store
     )
 
 
-def _check_size(contents: StoreContents) -> None:
-    """Raise TooFewImages, with counts and the first reasons, where there are too few images."""
-    if int((contents.split == splits.TRAIN).sum()) >= MIN_TRAINING_IMAGES:
-        return
-    num_usable, refused_items = len(contents.items), contents.refused_items
-    total = num_usable + len(refused_items)
+def _make_size_error(items: list[dict], refused_items: list[dict]) -> TooFewImages:
+    """The error of too few images, with counts and the first reasons."""
+    total = len(items) + len(refused_items)
     examples = "; ".join(f"{item['name']!a}: {item['refused']}" for item in refused_items[:3])
     kinds = Counter(item["refused"].split(":")[0] for item in refused_items).most_common()
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds)
-    raise TooFewImages(
-        f"{num_usable} usable images of {total}, at least {MIN_TRAINING_IMAGES} are needed to "
+    return TooFewImages(
+        f"{len(items)} usable images of {total}, at least {MIN_TRAINING_IMAGES} are needed to "
         "train on" + (f"; refused: {counts}; first: {examples}" if refused_items else ""),
-        "give more images: JPEG, PNG, WebP, BMP or GIF files",
+        "give more images: JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF files",
     )
 
 
@@ -317,5 +328,7 @@ def _write_meta(folder: Path, key: str, contents: StoreContents) -> None:
         "rows_per_shard": contents.rows_per_shard,
         "files": files,
     }
+    if contents.split.is_by_product:
+        meta["split_by"] = "product"
     text = json.dumps(seal(meta), indent=1, sort_keys=True)
     (folder / "meta.json").write_text(text + "\n", encoding="utf-8")

@@ -89,5 +89,8 @@ class Source(Protocol):
     def describe(self) -> SourceDescription:
         """How the source was read, for the report. A source without decisions lacks it."""
 
+    def item_name(self, index: int) -> str:
+        """The name of an item whose image cannot be decoded. A source without files lacks it."""
+
     def stream(self, start: int, stop: int) -> Iterator[Item]:
         """The images of a range, in order; a RejectedItem is yielded, never raised."""

@@ -66,6 +66,7 @@ class Store:
         if meta.get("format") != FORMAT:
             reason = f"format {meta.get('format')}, this program has {FORMAT}"
             raise _damage_error(path, "meta.json", reason)
+        # Of the large files only the size is checked here; `verify` hashes them.
         for shard in meta["files"]:
             _check_size(path, shard)
             if not shard["name"].endswith(".bin"):  # hashing the small files takes no time

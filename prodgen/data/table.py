@@ -1,17 +1,14 @@
-"""A table of products: CSV, TSV or JSONL with an image's path, a category, any attributes.
+"""A table of products: CSV, TSV or JSONL with images' paths, a category, any attributes.
 
-The role of each column follows from its content (columns.py). Paths are relative to the table's
-folder and never leave it; a folder `images` beside the table is tried as well. A bad row is refused
-like a bad image and never stops the others.
+The role of each column follows from its name and cells (columns.py), or from config.data.columns.
+Paths are relative to config.data.root, by default the table's folder, and never leave it; a folder
+`images` there is tried as well. A bad row is refused like a bad image and never stops the others.
 """
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import dataclasses
 import hashlib
-import io
 import json
 import os
 from collections.abc import Iterator
@@ -21,18 +18,19 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.core import decode
-from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
+from prodgen.core.errors import MissingInput, RejectedItem, UsageError
 from prodgen.core.types import Attribute
-from prodgen.data import columns
-from prodgen.data.source import Item, SplitName, Value
+from prodgen.data import columns, shop_exports
+from prodgen.data.image_paths import ImagePaths
+from prodgen.data.source import Item, SourceDescription, SplitName, Value
+from prodgen.data.table_reader import SUFFIXES, Row, TableText, read_cell, read_table
 
-SUFFIXES = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json")
-Row = dict[str, Any]
+READER_VERSION = 2  # part of a store's key: raise it where the same table is read differently
 
 
 @dataclasses.dataclass(frozen=True)
-class ProductRow:
-    """One row of the table: `file` is its image, or `refusal` the reason why there is none."""
+class ProductImage:
+    """One image of a row: `file`, or `refusal` with the reason why there is none."""
 
     name: str
     file: str = ""
@@ -41,26 +39,48 @@ class ProductRow:
     attributes: dict[str, Value] = dataclasses.field(default_factory=dict)
     caption: str = ""
     split: SplitName | None = None
+    group: str | None = None
 
 
 class Table:
-    """The products of a table. `notes` names the unused columns, each with the reason."""
+    """The images of a table's products.
+
+    root: the folder of the paths, "" for the table's. image, category: columns that the config
+    names, or "". kinds: what columns are, as config.data.columns has it. `notes` names the unused
+    columns, each with the reason, and what else has to be known.
+    """
 
     parallel = True
 
-    def __init__(self, path: Path, max_pixels: int, image: str = "", category: str = ""):
+    def __init__(
+        self, path: Path, max_pixels: int, image: str = "", category: str = "", kinds: str = "",
+        root: str = "",
+    ):  # fmt: skip
         self.max_pixels = max_pixels
-        text = read_text(path)
-        self.digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-        header, rows = parse(text, path)
-        self.roles = columns.find_roles(header, [row for _, row, _ in rows], image, category)
-        self.products, self.index = _read_products(path.resolve().parent, rows, self.roles)
-        names = {product.category for product in self.products} - {None}
+        table = shop_exports.unfold(read_table(path))
+        folder = Path(root).expanduser() if root else path.resolve().parent
+        if not folder.is_dir():
+            raise MissingInput(f"config.data.root={root} is no folder", "name that of the images")
+        paths = ImagePaths(folder)
+        self.roles = columns.find_roles(
+            table, image, category, columns.parse_kinds(kinds, table.header),
+            lambda text: bool(paths.find(text)[0]),
+        )  # fmt: skip
+        paths.matches.clear()
+        self.images, self._index, num_imageless = _read_images(table, self.roles, paths)
+        names = {product.category for product in self.images} - {None}
         self._classes = tuple(sorted(names))
-        self.notes = self.roles.notes
+        # What a change of the table changes: its cells, not how the file writes them.
+        cells = json.dumps([dataclasses.astuple(row) for row in table.rows], default=str)
+        self._digest = hashlib.sha256(cells.encode("utf-8", "surrogatepass")).hexdigest()
+        self._sentences = (*table.notes, *_describe_paths(self.images, paths, folder))
+        if num_imageless:
+            left_out = f"{num_imageless} rows without an image are left out"
+            self._sentences += (f"{left_out}: other rows of the same products have one",)
+        self.notes = (*table.notes, *self.roles.notes)
 
     def __len__(self) -> int:
-        return len(self.products)
+        return len(self.images)
 
     def classes(self) -> tuple[str, ...]:
         return self._classes
@@ -69,12 +89,23 @@ class Table:
         return tuple(column.attribute for column in self.roles.attributes)
 
     def content(self) -> dict[str, Any]:
-        index = hashlib.sha256(json.dumps(self.index).encode("ascii")).hexdigest()
-        roles = [self.roles.image, self.roles.category or ""]
-        return {"source": "table", "table": self.digest, "index": index, "roles": roles}
+        index = hashlib.sha256(json.dumps(self._index).encode("ascii")).hexdigest()
+        roles = [dataclasses.astuple(description) for description in self.roles.descriptions]
+        return {
+            "source": "table",
+            "reader": READER_VERSION,
+            "table": self._digest,
+            "index": index,
+            "roles": roles,
+        }
+
+    def describe(self) -> SourceDescription:
+        sentences = tuple(f"{text[0].upper()}{text[1:]}." for text in self._sentences)
+        columns = self.roles.descriptions
+        return SourceDescription("How the table was read", sentences, columns=columns)
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
-        for product in self.products[start:stop]:
+        for product in self.images[start:stop]:
             try:
                 if product.refusal:
                     raise RejectedItem(product.refusal)
@@ -88,6 +119,7 @@ class Table:
                 attributes=product.attributes,
                 caption=product.caption,
                 split=product.split,
+                group=product.group,
             )
 
 
@@ -108,153 +140,70 @@ def from_config(data: ConfigDict) -> Table:
         raise UsageError(
             f"config.data.path={path} is a folder, not a table", f"name a table; or set {hint}"
         )
-    return Table(path, data.max_pixels, data.image_column, data.category_column)
+    return Table(
+        path, data.max_pixels, data.image_column, data.category_column, data.columns, data.root
+    )
 
 
-def read_text(path: Path) -> str:
-    """The table's text: UTF-8, UTF-16 with a byte order mark, or else Windows-1252."""
-    try:
-        content = decode.read_regular(path)
-    except RejectedItem as refusal:
-        reason = str(refusal).split(": ", 1)[-1]
-        raise BadData(f"the table {path} cannot be read: {reason}", "name a file of text") from None
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return content.decode("utf-16", "replace")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("cp1252", "replace")
-
-
-NumberedRow = tuple[int, Row, str]  # line number, row, reason of a refusal or ""
-
-
-def parse(text: str, path: Path) -> tuple[list[str], list[NumberedRow]]:
-    """The column names and the rows with their line numbers. BadData where there are no rows."""
-    suffix = path.suffix.lower()
-    if suffix in (".jsonl", ".ndjson", ".json"):
-        header, rows = _parse_json(text)
-    else:
-        header, rows = _parse_csv(text, suffix)
-    if not header or not rows:
-        raise BadData(f"the table {path} has no rows", "its first line must name the columns")
-    return header, rows
-
-
-def _parse_csv(text: str, suffix: str) -> tuple[list[str], list[NumberedRow]]:
-    # The delimiter is the most frequent mark in the first line, outside quotes.
-    first_line = next((line for line in text.splitlines() if line.strip()), "")
-    unquoted_text = "".join(first_line.split('"')[::2])
-    delimiter = max(",;\t|", key=lambda mark: (unquoted_text.count(mark), mark == ","))
-    delimiter = "\t" if suffix == ".tsv" else delimiter
-    reader = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), delimiter=delimiter)
-    header: list[str] = []
-    rows: list[NumberedRow] = []
-    while True:
-        line = reader.line_num + 1
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return header, rows
-        except csv.Error as error:
-            rows.append((line, {}, f"bad row: {error}"))
-            continue
-        if not any(cell.strip() for cell in cells):
-            continue
-        if not header:
-            header = [cell.strip() for cell in cells]
-            continue
-        # More cells than columns: an unquoted delimiter has shifted the cells.
-        if any(cell.strip() for cell in cells[len(header) :]):
-            reason = f"bad row: {len(cells)} cells under {len(header)} column names"
-            rows.append((line, {}, reason))
-            continue
-        row: Row = {}
-        for name, cell in zip(header, cells, strict=False):
-            if name and name not in row:
-                cell = cell.strip()
-                row[name] = columns.normalise_decimal(cell) if delimiter == ";" else cell
-        rows.append((line, row, ""))
-
-
-def _parse_json(text: str) -> tuple[list[str], list[NumberedRow]]:
-    """One JSON object a line, or a single array of objects."""
-    lines = list(enumerate(text.splitlines(), start=1))
-    if text.lstrip()[:1] == "[":
-        with contextlib.suppress(ValueError, RecursionError):  # else each line is refused
-            lines = [(n, json.dumps(row)) for n, row in enumerate(json.loads(text), start=1)]
-    header: dict[str, None] = {}
-    rows: list[NumberedRow] = []
-    for line, content in lines:
-        if not content.strip():
-            continue
-        try:
-            row = json.loads(content)
-        except (ValueError, RecursionError):
-            rows.append((line, {}, "bad row: not JSON"))
-            continue
-        if not isinstance(row, dict):
-            rows.append((line, {}, "bad row: not a JSON object"))
-            continue
-        header |= dict.fromkeys(row)
-        rows.append((line, {name: columns.to_cell(value) for name, value in row.items()}, ""))
-    return list(header), rows
-
-
-def _read_products(
-    root: Path, rows: list[NumberedRow], roles: columns.Roles
-) -> tuple[list[ProductRow], list[list[Any]]]:
-    """Every row as a product, and [file, size, time] of each file, which show a change."""
-    products, index = [], []
+def _read_images(
+    table: TableText, roles: columns.Roles, paths: ImagePaths
+) -> tuple[list[ProductImage], list[list[Any]], int]:
+    """(every image of every row; [file, size, time] of each file, which show a change; the number
+    of rows, such as variants, that have no image although their product has one)."""
+    images, index, num_imageless = [], [], 0
+    groups = {row.cells.get(roles.group) for row in table.rows if _list_paths(row, roles, paths)}
     first_lines: dict[str, int] = {}  # the line that names each file first
-    real_root = os.path.realpath(root)
-    for line, row, refusal in rows:
-        path = str(row.get(roles.image) or "").strip()
-        name = path or f"line {line}"
-        file = ""
-        if not refusal:
-            file, refusal = locate(root, real_root, path)
-        if file and file in first_lines:
-            refusal = f"repeated: the image of line {first_lines[file]} again"
-        elif file:
-            first_lines[file] = line
-            stat = os.stat(file)
-            index.append([os.path.relpath(file, real_root), stat.st_size, stat.st_mtime_ns])
-        if refusal:
-            products.append(ProductRow(name, refusal=refusal))
-            continue
-        split = columns.read_cell(row.get(roles.split)) if roles.split else None
-        product = ProductRow(
-            name,
-            file,
-            category=columns.read_cell(row.get(roles.category)) if roles.category else None,
-            attributes={column.attribute.name: column.value(row) for column in roles.attributes},
-            caption=(columns.read_cell(row.get(roles.caption)) if roles.caption else None) or "",
-            split=columns.SPLIT_NAMES[split.lower()] if split else None,
-        )
-        products.append(product)
-    return products, index
+    for row in table.rows:
+        names = _list_paths(row, roles, paths)
+        if not names and roles.group and row.cells.get(roles.group) in groups:
+            num_imageless += 1
+        elif not names:
+            refusal = row.problem or "missing: no path in the row"
+            images.append(ProductImage(f"line {row.line}", refusal=refusal))
+        for name in names:
+            file, refusal = paths.find(name)
+            if file and file in first_lines:
+                refusal = f"repeated: the image of line {first_lines[file]} again"
+            elif file:
+                first_lines[file] = row.line
+                stat = os.stat(file)
+                path = os.path.relpath(file, paths.real_root)
+                index.append([path, stat.st_size, stat.st_mtime_ns])
+            if refusal:
+                images.append(ProductImage(name, refusal=refusal))
+            else:
+                images.append(_make_image(name, file, row, roles))
+    return images, index, num_imageless
 
 
-def locate(root: Path, real_root: str, path: str) -> tuple[str, str]:
-    """(the file that a path in the table names, "") or ("", the reason why it is refused).
+def _list_paths(row: Row, roles: columns.Roles, paths: ImagePaths) -> list[str]:
+    """The paths of a row's images, each once, the main image first."""
+    names: dict[str, None] = {}
+    for column in roles.images:
+        cell = str(row.cells.get(column) or "").strip()
+        # A cell that is a file is one path, whatever marks are in its name.
+        is_single = bool(cell) and os.path.isfile(paths.root / cell)  # no error for any text
+        names |= dict.fromkeys([cell] if is_single else shop_exports.split_images(column, cell))
+    return list(names)
 
-    real_root: `root` with symbolic links resolved.
-    """
-    if not path:
-        return "", "missing: no path in the row"
-    if "://" in path:
-        return "", "missing: a web address; download the images first"
-    if "\0" in path:
-        return "", "missing: no such file"
-    is_outside = False
-    for spelling in dict.fromkeys((path, path.replace("\\", "/"))):
-        for candidate in (root / spelling, root / "images" / spelling):
-            real_path = os.path.realpath(candidate)
-            if os.path.commonpath([real_path, real_root]) != real_root:
-                is_outside = True
-            elif os.path.lexists(candidate) and os.path.exists(real_path):
-                return real_path, ""
-    if is_outside:
-        return "", "outside: the path leaves the table's folder"
-    return "", "missing: no such file"
+
+def _make_image(name: str, file: str, row: Row, roles: columns.Roles) -> ProductImage:
+    cells = row.cells
+    split = read_cell(cells.get(roles.split)) if roles.split else None
+    return ProductImage(
+        name,
+        file,
+        category=roles.read_category(cells),
+        attributes={column.attribute.name: column.value(cells) for column in roles.attributes},
+        caption=(read_cell(cells.get(roles.caption)) if roles.caption else None) or "",
+        split=columns.SPLIT_NAMES.get(split.lower()) if split else None,
+        group=read_cell(cells.get(roles.group)) if roles.group else None,
+    )
+
+
+def _describe_paths(images: list[ProductImage], paths: ImagePaths, folder: Path) -> list[str]:
+    """Sentences on how the images' paths were matched."""
+    num_files = sum(not image.refusal for image in images)
+    sentences = [f"{num_files} of {len(images)} images were found in {folder.name or folder}"]
+    sentences += [f"{count} paths were matched {how}" for how, count in paths.matches.most_common()]
+    return sentences

@@ -50,6 +50,7 @@ def move_attribute(
     line_conditions = {
         name: np.repeat(rows, NUM_LATENTS, axis=0) for name, rows in conditions.items()
     }
+    # The latent whose decoded image the classifier reads as nearest to the target.
     outputs = inverter.classify(model.decode(line, line_conditions))[:, columns]
     if attribute.kind == "categorical":  # the cross-entropy
         highest = outputs.max(axis=1)

@@ -8,7 +8,6 @@ name, of the files. Every cell may be empty.
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import hashlib
 import json
@@ -20,9 +19,13 @@ import numpy as np
 
 from prodgen.config import registry
 from prodgen.core.errors import BadData, MissingInput, UsageError
+from prodgen.core.file_names import check_file_name, format_name
 from prodgen.core.files import hash_file
 from prodgen.core.spelling import find_spelling
 from prodgen.data.conditions import Conditions
+from prodgen.data.image_paths import ImagePaths
+from prodgen.data.numerals import parse_number
+from prodgen.data.table_reader import read_cell, read_table
 from prodgen.editing import STRENGTH
 
 COLUMNS = (
@@ -38,7 +41,7 @@ COLUMNS_WITHOUT_EFFECT = {  # by edit; "" is a row without a photo
 }
 SINGLE_IMAGE_EDITS = ("recolour", "background")  # one image, at the photo's own resolution
 RECOLOUR_METHODS = ("classical", "generated")  # the first by default
-MAX_TABLE_BYTES, MAX_COUNT, MAX_SIZE_PX, MAX_NAME_CHARACTERS = 50_000_000, 10_000, 4096, 100
+MAX_TABLE_BYTES, MAX_COUNT, MAX_SIZE_PX, MAX_NAME_BYTES = 50_000_000, 10_000, 4096, 200
 OPTIONAL_KEY_COLUMNS = ("colour", "method")  # not in a key where empty: so older keys still hold
 
 
@@ -94,8 +97,18 @@ class BatchRequest:
         return hashlib.sha256(json.dumps(row, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_table(path: Path) -> list[tuple[int, Mapping[str, str]]]:
-    """The rows of a table with their line numbers.
+@dataclasses.dataclass(frozen=True)
+class RequestTable:
+    """rows: (line, cells by the names of COLUMNS, "" where empty). problems: (line, reason) of the
+    rows that cannot be read. notes: what was guessed when the table was read."""
+
+    rows: tuple[tuple[int, Mapping[str, str]], ...]
+    problems: tuple[tuple[int, str], ...]
+    notes: tuple[str, ...]
+
+
+def read_requests(path: Path) -> RequestTable:
+    """The rows of a table of requests.
 
     MissingInput, BadData or UsageError, each with the next step, for a file that is no such table.
     """
@@ -103,43 +116,41 @@ def read_table(path: Path) -> list[tuple[int, Mapping[str, str]]]:
         raise MissingInput(f"--table={path} does not exist", "name a .csv file")
     if path.stat().st_size > MAX_TABLE_BYTES:
         raise BadData(f"--table={path} has more than {MAX_TABLE_BYTES} bytes", "split it")
-    rows = []
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            reader.fieldnames = _read_heading(reader, path)
-            for row in reader:
-                if any(row.values()):
-                    cells = {name: (row.get(name) or "").strip() for name in COLUMNS}
-                    rows.append((reader.line_num, cells))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"--table={path} is no CSV in UTF-8: {error}", "save it as one") from None
-    if not rows:
-        raise BadData(f"--table={path} holds no rows", "add a row for each request")
-    return rows
-
-
-def _read_heading(reader: csv.DictReader, path: Path) -> list[str]:
-    """The column names, spelt as in COLUMNS; UsageError for unknown or repeated ones."""
-    names = [find_spelling(name, COLUMNS) for name in reader.fieldnames or ()]
-    unknown = [name for name in names if name not in COLUMNS]
-    if len(set(names)) < len(names):
-        raise UsageError(f"--table={path} has a column twice: {', '.join(names)}", "leave one out")
-    if unknown or not names:
+    table = read_table(path)
+    names = {name: find_spelling(name.lower().replace(" ", "_"), COLUMNS) for name in table.header}
+    unknown = [name for name, column in names.items() if column not in COLUMNS]
+    if unknown:
         raise UsageError(
-            f"--table={path}: column {unknown[0]!r} is not known" if unknown else
-            f"--table={path} has no heading", f"the columns are {', '.join(COLUMNS)}",
-        )  # fmt: skip
-    return names
+            f"--table={path}: column {unknown[0]!r} is not known",
+            f"the columns are {', '.join(COLUMNS)}",
+        )
+    if len(set(names.values())) < len(names):
+        raise UsageError(f"--table={path} has a column twice: {', '.join(names)}", "leave one out")
+    rows, problems = [], []
+    for row in table.rows:
+        if row.problem:
+            problems.append((row.line, row.problem))
+            continue
+        cells = dict.fromkeys(COLUMNS, "")
+        for name, cell in row.cells.items():
+            # A path may have entities of HTML in its own name; other cells are read as text.
+            is_path = names[name] in ("photo", "background")
+            cells[names[name]] = str(cell or "").strip() if is_path else read_cell(cell) or ""
+        if any(cells.values()):
+            rows.append((row.line, cells))
+    if not rows and not problems:
+        raise BadData(f"--table={path} holds no rows", "add a row for each request")
+    return RequestTable(tuple(rows), tuple(problems), table.notes)
 
 
 def parse_request(
-    line: int, row: Mapping[str, str], conditions: Conditions, folder: Path
+    line: int, row: Mapping[str, str], conditions: Conditions, paths: ImagePaths
 ) -> BatchRequest:
-    """The request of one row; UsageError says what is wrong with it."""
+    """The request of one row; UsageError says what is wrong. paths: of the table's folder."""
     name = row["name"]
-    if len(name) > MAX_NAME_CHARACTERS or any(c in name for c in "/\\\0") or name[:1] == ".":
-        raise UsageError(f"name {name!r} is no name for a file")
+    problem = name and check_file_name(name, MAX_NAME_BYTES)
+    if problem:
+        raise UsageError(f"name {format_name(name)!r} {problem}")
     attributes = []
     for pair in filter(None, (x.strip() for x in row["attributes"].replace(",", ";").split(";"))):
         key, equals, value = pair.partition("=")
@@ -149,16 +160,17 @@ def parse_request(
     edit = find_spelling(row["edit"], COLUMNS_WITHOUT_EFFECT)
     keep = row["keep"].replace("|", " ").replace(",", " ").split()
     request = BatchRequest(
-        line, name or f"line{line:05d}", row["category"], row["photo"], tuple(attributes),
+        line, name or f"line{line:05d}", row["category"], _find_file(row, "photo", paths),
+        tuple(attributes),
         _parse_number(row, "seed", int, 0, 2**31 - 2, 0),
         _parse_number(row, "count", int, 1, MAX_COUNT, 1),
-        _parse_number(row, "size", int, 16, MAX_SIZE_PX, 0), row["background"], edit,
+        _parse_number(row, "size", int, 16, MAX_SIZE_PX, 0),
+        _find_file(row, "background", paths), edit,
         _parse_number(row, "strength", float, 0, 1, STRENGTH),
         tuple(find_spelling(word, registry.KEEP_CHOICES) for word in keep) or ("category",),
         row["colour"], row["method"] or (RECOLOUR_METHODS[0] if edit == "recolour" else ""),
     )  # fmt: skip
     _check_edit(request, row)
-    _check_files(request, folder)
     for word in request.keep:
         if word not in registry.KEEP_CHOICES:
             raise UsageError(
@@ -173,10 +185,11 @@ def _parse_number(row: Mapping[str, str], name: str, kind: type, low: float, hig
     """The number in a cell, within low and high; the default where it is empty."""
     if not row[name]:
         return default
-    try:
-        value = kind(row[name])
-    except ValueError:
-        raise UsageError(f"{name} {row[name]!r} is not a number") from None
+    number = parse_number(row[name])
+    if number is None or (kind is int and not number.is_integer()):
+        kind_name = "a number" if number is None else "a whole number"
+        raise UsageError(f"{name} {row[name]!r} is not {kind_name}")
+    value = kind(number)
     if not low <= value <= high:
         raise UsageError(f"{name} {value} is not from {low} to {high}")
     return value
@@ -204,15 +217,22 @@ def _check_edit(request: BatchRequest, row: Mapping[str, str]) -> None:
         raise UsageError(f"method {request.method!r} is not known; known: {choices}")
 
 
-def _check_files(request: BatchRequest, folder: Path) -> None:
-    """UsageError for a file outside the table's folder, or for one that cannot be read."""
-    for column, file in (("photo", request.photo), ("background", request.background_file)):
-        if not file:
-            continue
-        path = folder / file
-        if "\0" not in file and not path.resolve().is_relative_to(folder.resolve()):
-            raise UsageError(f"{column} {file!r} lies outside the table's folder")
-        if not os.path.isfile(path):  # no error for what can be no file's name
-            raise UsageError(f"{column} {file!r} does not exist")
-        if not os.access(path, os.R_OK):
-            raise UsageError(f"{column} {file!r} cannot be read")
+def _find_file(row: Mapping[str, str], column: str, paths: ImagePaths) -> str:
+    """The path of a photo, or of a background that is a file, from the table's folder.
+
+    UsageError for a file outside the folder, or for one that cannot be read.
+    """
+    file = row[column]
+    if not file or (column == "background" and not Path(file).suffix):
+        return file
+    real_path, reason = paths.find(file)
+    if reason.startswith("outside"):
+        raise UsageError(f"{column} {file!r} lies outside the table's folder")
+    if reason:
+        hint = reason.partition("; ")[2]
+        raise UsageError(f"{column} {file!r} does not exist" + (f"; {hint}" if hint else ""))
+    if not os.access(real_path, os.R_OK):
+        raise UsageError(f"{column} {file!r} cannot be read")
+    # The path as it was written, where it leads to the file.
+    is_path = os.path.isfile(paths.root / file)
+    return file if is_path else os.path.relpath(real_path, paths.real_root)

@@ -76,6 +76,7 @@ def feather(region: np.ndarray, pixels: int) -> np.ndarray:
             np.take(sums, range(i, sums.shape[axis] - width + i), axis) for i in (0, width)
         )
         smooth = (last - first) / width
+    # The mean is 1/2 at a straight edge, so that the feathered region starts from 0 there.
     return region * np.clip(2 * smooth - 1, 0, 1)
 
 

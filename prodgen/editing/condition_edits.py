@@ -13,6 +13,7 @@ from prodgen.config.registry import suggest_names
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Attribute, Batch, Spec
+from prodgen.data.conditions import Conditions
 from prodgen.metrics import packshot
 from prodgen.photo import colorimetry
 
@@ -44,6 +45,15 @@ def find_attribute(spec: Spec, name: str) -> Attribute:
             f"{name!r} is not an attribute of this run; {hint}", "choose a known attribute"
         )
     return attributes[name]
+
+
+def select_trained_swatches(swatches: dict, conditions: Conditions) -> dict:
+    """The swatches {name: rgb} without those that a run knows and has no training image of."""
+    attributes = [a for a in conditions.spec.attributes if a.name in packshot.COLOUR_ATTRIBUTES]
+    known_names = {name for attribute in attributes for name in attribute.values}
+    trained_names = {name for one in attributes for name in conditions.trained_values(one)}
+    absent_names = known_names - trained_names
+    return {name: rgb for name, rgb in swatches.items() if name not in absent_names}
 
 
 def set_colour(conditions: Batch, spec: Spec, rgb: Sequence[int], swatches: dict) -> Batch:

@@ -118,6 +118,7 @@ def make_descent(
         (_, per_example), grads = value_and_grad(
             search.variables, weights, frozen, targets, conditions, search.scale
         )
+        # One-hot columns keep their values: only numbers and angles are optimised.
         grads["attributes"] = grads["attributes"] * free
         # Keep the variables of the lowest loss, example by example.
         is_better = (per_example < search.best_loss)[:, None]

@@ -1,4 +1,4 @@
-"""The copy guard: generated images compared with all training images of a run.
+"""The copy guard: generated images compared with up to MAX_TRAINING_IMAGES of a run's own.
 
 The threshold is that of metrics/memorisation.py: a likeness that hardly any held-out image reaches.
 An image that is a copy only of what the user brought in is the user's own, and passes.

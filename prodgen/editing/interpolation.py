@@ -41,6 +41,7 @@ def interpolate_products(
     """
     t = np.asarray(share, np.float32)
     is_second = t >= 0.5
+    # The rows are (first, second); reversed, because np.where takes the second one first.
     label = np.where(is_second, *conditions["label"][::-1])
     known = np.where(is_second[:, None], *conditions["known"][::-1])
     first, second = conditions["attributes"]

@@ -122,11 +122,13 @@ class Inverter:
             search = self._step(self._weights, params, targets, conditions, search)
             if t % PROGRESS_INTERVAL_STEPS == 0:
                 self.say(f"inverting {n} images: step {t} of {self.steps}")
+        # The variables of the lowest loss, their angles scaled back to the unit circle.
         best = {name: np.asarray(value) for name, value in search.best.items()}
         attributes = initialisation.normalise_angles(
             best["attributes"], conditions["known"], self.model.spec
         )
         best_conditions = {**conditions, "attributes": attributes}
+        # Measured again, because scaling the angles has changed the conditions.
         initial_mse, _ = self._measure(self._weights, params, targets, z, conditions)
         mse, distance = self._measure(self._weights, params, targets, best["z"], best_conditions)
         return {

@@ -133,6 +133,7 @@ class Personaliser:
         pool_rows = self.space.rows(pool.conditions, pool.features)
         picks = np.arange(n)
         if posterior.num_interactions:
+            # Weights of its own for each pick (Thompson sampling); Gumbel noise: a softmax draw.
             score = PICK_SHARPNESS_NATS * posterior.sample(n, exploration, rng) @ pool_rows.T
             score = score + rng.gumbel(size=score.shape)
             picks = pick_diverse(score, pool.features, self.unit_distance, min_diversity)
@@ -211,6 +212,7 @@ def pick_diverse(
     picks = pick(low)
     if len(score) < 2 or is_diverse(picks):
         return picks
+    # Double the weight until the picks are diverse enough, then bisect.
     while not is_diverse(pick(high)) and high < MAX_DIVERSITY_WEIGHT:
         low, high = high, 2 * high
     for _ in range(BISECTION_STEPS):

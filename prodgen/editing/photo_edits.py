@@ -91,6 +91,7 @@ def recolour_with_model(
     """
     model, alpha = inverter.model, product.cutout.alpha
     spec = model.conditions.spec
+    swatches = condition_edits.select_trained_swatches(swatches, model.conditions)
     condition_edits.set_colour(model.unknown(1), spec, target, swatches)  # refused before the work
     inversion = inverter(product.to_model_input(model.spec)[None])
     conditions = condition_edits.set_colour(inversion.conditions, spec, target, swatches)
@@ -122,6 +123,7 @@ def change_attributes(
     # Refuse before the work.
     for name, text in attributes.items():
         condition_edits.set_attribute(model.unknown(1), model.spec, name, text)
+    model.conditions.check_values({name: attributes[name] for name in visible})
     for attribute in hidden:
         attribute_direction.require_matching_classifier(inverter, attribute.name)
     inversion = inverter(product.to_model_input(model.spec)[None])

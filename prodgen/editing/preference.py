@@ -114,6 +114,7 @@ class FeatureSpace:
             else:
                 # A number one standard deviation up, or down.
                 number = self._centred[:, start]
+                # Regression of all columns on it: what changes along with one unit of the number.
                 slope = number @ self._centred / max(float(number @ number), 1e-12)
                 slope = self._to_features(slope)
                 is_high = float(slope @ mean) >= 0

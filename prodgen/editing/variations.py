@@ -153,10 +153,10 @@ def _draw_candidates(
     must; and is_allowed, true until the image is refused."""
     model, label = inverter.model, int(conditions["label"][0])
     indices = np.arange(CANDIDATES_PER_ROUND) + CANDIDATES_PER_ROUND * turn
-    keeps_label = "category" in keep and label >= 0 and bool(model.conditions.spec.classes)
-    random_conditions = model.conditions.pick(
-        seed, indices, model.spec.classes[label] if keeps_label else ""
-    )
+    # A held-out photo may be of a category that has no training images.
+    name = model.spec.classes[label] if "category" in keep and label >= 0 else ""
+    name = name if name in model.conditions.trained_classes() else ""
+    random_conditions = model.conditions.pick(seed, indices, name)
     new_conditions = resample_conditions(
         conditions, random_conditions, keep, strength, seed + turn, model.spec
     )

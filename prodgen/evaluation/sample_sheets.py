@@ -65,8 +65,9 @@ class SampleSheets:
 def sheet_conditions(
     conditions: Conditions, seed: int, columns: int
 ) -> tuple[Batch, tuple[str, ...]]:
-    """Conditions of a sheet and its row names: one row a category, or a square without names."""
-    names: tuple[str, ...] = conditions.spec.classes[:MAX_CATEGORY_ROWS]
+    """Conditions of a sheet and its row names: a row for each category that has training images, or
+    a square without names."""
+    names = conditions.trained_classes()[:MAX_CATEGORY_ROWS]
     if not names:
         return conditions.pick(seed, np.arange(columns**2)), ()
     return conditions.pick_per_category(seed, names, columns), names

@@ -121,6 +121,7 @@ class LogisticMixture:
         """Log weights, means and log scales [B, H, W, C, M]."""
         parameters = output.reshape(*output.shape[:3], -1, self.components, 3)
         log_weights = jax.nn.log_softmax(parameters[..., 0], axis=-1)
+        # An output of 0 gives the scale e^-2; the bounds keep the exponentials finite.
         return log_weights, parameters[..., 1], jnp.clip(parameters[..., 2] - 2.0, -7.0, 5.0)
 
     def mean(self, output: Array) -> Array:

@@ -3,6 +3,7 @@
 A discriminator function maps images [N, H, W, C] to logits [N] without mixing examples. The
 gradient of the *sum* of its logits therefore holds each example's own gradient: one reverse pass,
 which the update differentiates once more. Squares are summed over one image's values, in float32.
+The weight gamma and its schedule are in steps/discriminator.py.
 """
 
 from __future__ import annotations

@@ -83,7 +83,9 @@ def _differences_by_shift(
     columns = _is_inside(np.arange(steps[1] + width - 1) - right, width).repeat(channels, 1)
     sums = (frame * frame[:, :, :1]).reshape(*frame.shape[:4], -1)
     sums = (rows @ sums @ columns.T)[:, :, :, None]  # [G, V, 3, 1, S, T]
-    sums = sums - (1 + (np.arange(3) == 0))[:, None, None, None] * _window_products(frame, b, steps)
+    # Layer 0 is |a|^2 - 2 a.b; layers 1 and 2 are the slopes times (a - b).
+    factor = np.array([2, 1, 1])
+    sums = sums - factor[:, None, None, None] * _window_products(frame, b, steps)
     sums = np.moveaxis(sums, 2, 0) / count[:, None, None]
     return sums[0] + b_squares[:, None] / count[:, None, None], sums[1:]
 
@@ -91,6 +93,7 @@ def _differences_by_shift(
 def _window_products(frame: np.ndarray, b: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """float32 [G, V, 3, K, S, T]: sums of products of b with each window on the frames."""
     width, row = b.shape[3], b[0, 0, 0].size
+    # One strip for each shift to the right; each shift down is then a slice of its rows.
     strips = np.stack([frame[..., t : t + width, :] for t in range(steps[1])], 1)
     strips = strips.reshape(len(b), -1, frame.shape[3] * row)  # [G, T V 3, (H + S - 1) W C]
     partners = b.reshape(*b.shape[:2], -1).swapaxes(1, 2)

@@ -1,5 +1,7 @@
 """The Frechet distance of two normal distributions, in float64 on the host.
 
+In Inception features it is called FID. kernel.py is the unbiased alternative for few images.
+
 A distance of features estimates that of their distributions, and is biased upwards by about
 1 / n: two distances compare only between the same numbers of images.
 """

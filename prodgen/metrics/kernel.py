@@ -76,6 +76,7 @@ def distance(
         + fake_sums.sum() / (len(fake) * (len(fake) - 1))
         - 2 * across_real.sum() / (len(real) * len(fake))
     )
+    # The standard error, by the jackknife over the rows of both sets.
     error = np.sqrt(
         _jackknife_variance(real_sums, across_real, len(fake))
         + _jackknife_variance(fake_sums, across_fake, len(real))

@@ -107,16 +107,19 @@ def examine(
     differ.
     """
     rng = np.random.Generator(np.random.Philox(seed))
+    # By features: the nearest training image of each image, and the distance to it.
     nearest, distance = neighbours.find_nearest(samples.features, training.features)
     held_out_nearest, held_out_distance = neighbours.find_nearest(
         held_out.features, training.features
     )
     _, spacing = neighbours.find_nearest(training.features)
+    # By pixels: the most similar training image, shifted and mirrored ones included.
     match = likeness.find_matches(samples.image, training.image, nearest[:, None])
     held_out_match = likeness.find_matches(
         held_out.image, training.image, held_out_nearest[:, None]
     )
     threshold, false_alarms = copy_threshold(held_out_match.distance)
+    # As many as samples, because a larger set holds more repeats.
     subset = rng.permutation(len(training))[: len(samples)]
     gap, low, high = nearness.generalisation_gap(
         samples.features, training.features, held_out.features, rng

@@ -77,6 +77,7 @@ def measure(image: np.ndarray, mask: np.ndarray | None = None) -> Measures:
     """
     silhouette.check_image(image, mask)
     height, width = image.shape[:2]
+    # Ceiling division: the least whole factor that leaves at most MAX_MEASURED_SIDE pixels.
     factor = -(-max(height, width) // MAX_MEASURED_SIDE)
     small = _reduce(image, factor)
     region = silhouette.find_silhouette(small, mask if mask is None else _reduce(mask, factor))
@@ -91,6 +92,7 @@ def measure(image: np.ndarray, mask: np.ndarray | None = None) -> Measures:
     box = bounding_box(region.mask)
     top, left, bottom, right = (edge * factor for edge in box)
     bottom, right = min(bottom, height), min(right, width)
+    # The halo in the reduced copy; blur and native size around the product at full size.
     crop = _crop_around(box, region.mask.shape)
     strength, thickness = measure_halo(small[crop], region.background[crop], region.mask[crop])
     y = to_luma(image[_crop_around((top, left, bottom, right), (height, width))])
@@ -302,6 +304,7 @@ def _spectrum(y: np.ndarray) -> np.ndarray:
         # A window that rises over a twentieth of the line at both ends.
         rise = np.minimum(np.arange(n) + 0.5, np.arange(n)[::-1] + 0.5) / (0.05 * n)
         power = np.square(np.abs(np.fft.rfft(steps * np.minimum(rise, 1), axis=1))).mean(axis=0)
+        # Smoothed by a moving average of odd width, then read at the centres of the bands.
         width = max(3, len(power) // 48 | 1)
         smooth = np.convolve(np.pad(power, width // 2, "edge"), np.ones(width) / width, "valid")
         total += np.interp(centres, np.arange(len(power)) * 2 / n, smooth / n)

@@ -69,6 +69,7 @@ def measure_distances(
         baselines = [measure(real, rows) for rows in baseline_sets]
         for name in values[0]:
             mean, low, high = interval.student_interval([value[name] for value in values])
+            # The t interval needs several sets; one set has an interval for some metrics only.
             if len(fakes) == 1:
                 low, high = _single_set_interval(name, mean, real, fakes[0])
             elif name in SHARE_METRICS:  # a few equal shares have no variance, but are not exact

@@ -119,6 +119,7 @@ class Generator(nn.Module):
             name="first",
         )
         shape = (self.side, self.side, self.widths[0])
+        # A learned constant, whose channels are scaled by a linear map of the latent.
         start = self.param("start", nn.initializers.normal(1.0), shape, jnp.float32)
         x = start.astype(self.dtype) * first(z)[:, None, None, :]
         for stage, features in enumerate(self.widths):
@@ -174,6 +175,7 @@ class Discriminator(nn.Module):
         )(x)
         if not self.condition:
             return features[:, 0]
+        # Projection: the logit is the inner product of the features and the conditions.
         e = Embedding(c, name="embedding")(conditions)
         return jnp.sum(features * e, axis=-1) / math.sqrt(c)
 

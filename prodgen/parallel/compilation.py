@@ -104,6 +104,7 @@ def _pmap(step: Callable, mesh: Mesh, axes: tuple, donate: tuple) -> Callable:
 
     def compile_run(*arguments: Any) -> Callable:
         program = pmapped_step.lower(*shard(arguments)).compile()
+        # A compiled program takes divided arguments; this one takes global ones, as `run` does.
         run_program = lambda *later: program(*shard(later))  # noqa: E731
         run_program.as_text = program.as_text
         return run_program

@@ -101,6 +101,7 @@ def _solve_matting(
         PRIOR_STD**2 + projection_var
     )
     alpha *= _smoothstep(prior_alpha / MIN_PRIOR_ALPHA)
+    # Alpha within 0.02 of 0 or 1 becomes exactly 0 or 1.
     alpha = np.clip((alpha - 0.02) / 0.96, 0, 1)
     # F: the pixel without B where alpha is large and the pixel lies on the line, else the local F.
     foreground_colour = (pixels - (1 - alpha[:, None]) * b) / np.maximum(alpha[:, None], 0.1)

@@ -226,6 +226,7 @@ def _lightness_map(source: _RegionColour, aim: float) -> tuple[np.ndarray, np.nd
     top = min(100.0, aim + contrast_above + MAX_LIGHTNESS_SLOPE * (100 - high))
     knots = np.array([0, low, middle, high, 100.0])
     values = np.array([bottom, aim - contrast_below, aim, aim + contrast_above, top])
+    # np.interp needs increasing knots, and two of these may be equal.
     return knots + 1e-9 * np.arange(5), values
 
 

@@ -158,6 +158,7 @@ def draw_text(
     behind = image[y0:y1, x0:x1]
     text_colour = max(TEXT_COLOURS, key=lambda colour: _low_contrast(behind, colour))
     panel_colour = TEXT_COLOURS[1 - TEXT_COLOURS.index(text_colour)]
+    # The lowest opacity of the panel that gives enough contrast; 0 draws no panel.
     for opacity in np.arange(0, 1.01, 0.05):
         panel = np.rint(behind + opacity * (np.array(panel_colour) - behind)).astype(np.uint8)
         contrast = _low_contrast(panel, text_colour)

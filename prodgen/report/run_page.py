@@ -180,7 +180,7 @@ def _build_warnings(warnings: Sequence[str]) -> str:
 
 
 def _build_sheets(folder: Path) -> list[str]:
-    """The newest sample and reconstruction sheets; four earlier sample sheets, folded."""
+    """The newest sample and reconstruction sheets; folded, a few earlier sample sheets."""
     sections = []
     for prefix, title in (
         ("step", "Samples"),
@@ -209,6 +209,7 @@ def _embed_image(path: Path, alt_text: str) -> str:
 
 def _sum_costs(timing: list) -> dict[str, Any]:
     """The last totals of each session, summed over the sessions of a run."""
+    # Totals grow during a session, and a later entry replaces an earlier one in the dict.
     sessions = {entry["session"]: entry for entry in timing if "session" in entry}.values()
     if not sessions:
         return {}

@@ -31,6 +31,7 @@ def lock_workdir(path: Path) -> Iterator[Path]:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+        # Mode a+ keeps the content, which names the holder, until this process has the lock.
         lock = open(path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)

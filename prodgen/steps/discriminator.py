@@ -213,6 +213,7 @@ def _make_loss(
                 group_logits, group_norms = penalties.logits_and_grad_sq_norm(
                     discriminator_fn, group_images
                 )
+                # [B * S] -> [S, B]: one row for each name.
                 columns = group_norms.reshape(-1, len(names)).T
                 grad_sq_norms |= dict(zip(names, columns, strict=True))
             else:
@@ -224,6 +225,7 @@ def _make_loss(
         params: Tree, vectors: Tree, inputs: dict[str, Array], uniforms: Array, conditions: Array,
         step: Array, p: Array,
     ) -> tuple[Array, tuple[Metrics, Tree]]:  # fmt: skip
+        # One step of the power iteration; the state keeps the new vectors.
         if vectors:
             params, vectors = spectral.normalise(params, vectors)
         logits, grad_sq_norms = apply_discriminator(params, inputs, uniforms, conditions, p)

@@ -83,7 +83,9 @@ def make_sums(config: ConfigDict, spec: Spec, discriminator: Any) -> Callable:
         sums = {name: jnp.tensordot(is_example, row, axes=1) for name, row in rows.items()}
         sums |= {"examples": jnp.sum(is_example), "group": jnp.sum(group, axis=0)}
         # Moments of the features, over all examples and by group; the first images' own features.
+        # Indices of MAX_STORED_IMAGES and more, such as those of padding, are dropped.
         index = jnp.where(batch["slot"] < 0, MAX_STORED_IMAGES, batch["slot"])
+        # Label + 1, because 0 marks a row that holds no image.
         sums["each_group"] = _scatter_rows(1.0 + label, index)
         for name, features in (("real", real_features), ("fake", fake_features)):
             masked_features = features * is_example[:, None]

@@ -141,6 +141,7 @@ def _make_generator_update(
     def update(net: Net, d: Net, batch: Batch, step: Array, p: Array) -> tuple[Net, Metrics]:
         key = rng.key(config.seed, "generator", step)
         conditions, z = _draw_conditions_and_latents(config, spec, batch, key)
+        # fold_in 0 and 1 are taken by the dropped conditions and by the latents.
         discriminate_real, discriminate_fake = augmented_discriminator.bind_real_and_fake(
             d, jax.random.fold_in(key, 2), batch["slot"], conditions, p
         )

@@ -14,6 +14,7 @@ from prodgen.apps.common import batch_progress, batch_rows
 from prodgen.core import provenance
 from prodgen.core.errors import BadData, UsageError
 from prodgen.data.conditions import Conditions
+from prodgen.data.image_paths import ImagePaths
 from prodgen.editing import batch_requests, guard, photo_edits
 from prodgen.model import Model, load
 from tests import modes
@@ -306,7 +307,7 @@ def test_a_run_without_an_azimuth_has_no_views(run, shop, store):
     row = dict.fromkeys(batch_requests.COLUMNS, "") | {"photo": "photo.png", "edit": "views"}
     with pytest.raises(UsageError, match="from which side .* it knows colour, radius, turn"):
         batch_rows.check_request(
-            batch_requests.parse_request(2, row, model.conditions, shop), model, shop
+            batch_requests.parse_request(2, row, model.conditions, ImagePaths(shop)), model, shop
         )
 
 
@@ -367,7 +368,7 @@ def test_mark_and_nometadata_change_the_images_and_their_key(run, shop):
 
 def parse_cells(shop, conditions, **cells):
     return batch_requests.parse_request(
-        2, dict.fromkeys(batch_requests.COLUMNS, "") | cells, conditions, shop
+        2, dict.fromkeys(batch_requests.COLUMNS, "") | cells, conditions, ImagePaths(shop)
     )
 
 

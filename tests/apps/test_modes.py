@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prodgen.apps import interpolate, traverse
+from prodgen.apps import traverse
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import parse_pairs
 from prodgen.config import registry
@@ -124,13 +124,6 @@ def test_every_png_states_that_it_is_generated(run, azimuth_store, tmp_path, mod
 def test_an_interpolation_is_animated_there_and_back(run, tmp_path):
     files = run_mode_on(run, tmp_path / "i.png", "interpolate", n=1, frames=6)
     assert Image.open(files[1]).n_frames == 10  # there and back, the ends once
-
-
-def test_slerp_keeps_the_ends_and_the_norm():
-    a, b = np.float32([3, 0, 0]), np.float32([0, 3, 0])
-    points = interpolate.slerp(a, b, np.array([0.0, 0.5, 1.0]))
-    np.testing.assert_allclose(points, [a, np.float32([1, 1, 0]) * 3 / np.sqrt(2), b], atol=1e-6)
-    np.testing.assert_allclose(interpolate.slerp(a, 2 * a, np.array([0.5])), [[4.5, 0, 0]])
 
 
 def test_a_traversal_begins_with_the_most_active_latent(run, model, tmp_path):

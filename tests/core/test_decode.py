@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import resource
 import struct
 import time
@@ -10,8 +11,9 @@ import zlib
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
+from PIL.PngImagePlugin import PngInfo
 
-from prodgen.core import decode
+from prodgen.core import decode, formats
 from prodgen.core.errors import RejectedItem
 
 LIMIT = 50_000_000
@@ -143,14 +145,14 @@ def test_colour_profiles_are_converted_to_srgb():
 
 def test_first_frame_of_animations():
     frames = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200)]
-    for kind, options in (("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {})):
+    for kind, options in (("GIF", {}), ("WEBP", {"lossless": True}), ("PNG", {}), ("AVIF", {})):
         data = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
         assert abs(int(decode.decode_bytes(data, LIMIT).max()) - 40) <= 1, kind
 
 
 def test_a_still_is_asked_for():
     frames = [Image.fromarray(np.full((16, 16, 3), value, np.uint8)) for value in (40, 200)]
-    for kind in ("GIF", "WEBP", "PNG"):
+    for kind in ("GIF", "WEBP", "PNG", "AVIF"):
         data = encode(frames[0], kind, save_all=True, append_images=frames[1:])
         with pytest.raises(RejectedItem, match="animated: 2 frames"):
             decode.decode_bytes(data, LIMIT, single_frame=True)
@@ -191,7 +193,7 @@ def test_strips_are_refused_and_one_pixel_is_not():
 
 
 @pytest.mark.parametrize("percent", [1, 10, 50, 90, 99])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
 def test_truncated_files_are_refused(percent, kind):
     rng = np.random.default_rng(0)
     image = Image.fromarray(rng.integers(0, 255, (64, 64, 3), dtype=np.uint8))
@@ -200,13 +202,52 @@ def test_truncated_files_are_refused(percent, kind):
         decode.decode_bytes(data[: len(data) * percent // 100], LIMIT)
 
 
-def test_png_with_a_wrong_sum_or_no_end():
-    data = bytearray(encode(Image.fromarray(quarters()), "PNG"))
-    with pytest.raises(RejectedItem):
-        decode.decode_bytes(bytes(data[:-12]), LIMIT)
-    data[data.index(b"IDAT") + 8] ^= 1
-    with pytest.raises(RejectedItem):
-        decode.decode_bytes(bytes(data), LIMIT)
+def test_a_png_is_complete_where_its_compressed_pixels_are():
+    data = encode(Image.fromarray(quarters()), "PNG", pnginfo=make_comment())
+    whole = decode.decode_bytes(data, LIMIT)
+    no_end, half_end = data[:-12], data[:-4]  # the chunk IEND, or its checksum
+    no_sum = data[:-16]  # nor the checksum of the pixels' chunk
+    wrong_comment = data.replace(b"hello", b"hallo")
+    for content in (no_end, half_end, no_sum, wrong_comment):
+        np.testing.assert_array_equal(decode.decode_bytes(content, LIMIT), whole)
+    wrong_pixels = bytearray(data)
+    wrong_pixels[data.index(b"IDAT") + 8] ^= 1
+    for broken in (bytes(wrong_pixels), data[:-17]):  # the last byte of the pixels' own checksum
+        with pytest.raises(RejectedItem, match="broken|truncated"):
+            decode.decode_bytes(broken, LIMIT)
+
+
+def make_comment():
+    comment = PngInfo()
+    comment.add_text("Title", "hello")
+    return comment
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"progressive": True}, {"restart_marker_blocks": 3}, {"quality": 95, "subsampling": 0}],
+)
+def test_a_jpeg_without_its_end_marker_is_read_and_a_truncated_one_is_not(options):
+    data = encode(Image.fromarray(quarters(40)).resize((93, 57)), "JPEG", **options)
+    whole = decode.decode_bytes(data, LIMIT)
+    for complete in (data[:-1], data[:-2], data + b"\0" * 999):
+        np.testing.assert_array_equal(decode.decode_bytes(complete, LIMIT), whole)
+    # Also between two restart intervals, and between two scans of a progressive file.
+    lengths = [
+        *range(4, 60),
+        *(len(data) - m.start() for m in re.finditer(rb"\xff[\xc4\xd0-\xd7\xda]", data)),
+    ]
+    for n in lengths:
+        with pytest.raises(RejectedItem, match="truncated|broken"):
+            decode.decode_bytes(data[:-n], LIMIT)
+
+
+def test_a_bmp_without_its_last_padding_is_read():
+    data = encode(Image.fromarray(quarters(6)[:, :5]), "BMP")  # 15 bytes a row, and 1 of padding
+    whole = decode.decode_bytes(data, LIMIT)
+    np.testing.assert_array_equal(decode.decode_bytes(data[:-1], LIMIT), whole)
+    with pytest.raises(RejectedItem, match="truncated"):
+        decode.decode_bytes(data[:-2], LIMIT)
 
 
 @pytest.mark.parametrize(
@@ -221,9 +262,99 @@ def test_what_is_no_picture_is_refused(content, tmp_path):
         decode.decode_file(path, LIMIT)
 
 
-def test_other_formats_are_refused():
-    with pytest.raises(RejectedItem, match="not a picture"):
-        encode_and_decode(Image.fromarray(quarters()), "TIFF")
+def test_a_format_is_that_of_the_first_bytes():
+    image = Image.fromarray(quarters())
+    for kind in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"):
+        assert formats.identify_format(encode(image, kind)[:64]) == kind
+    assert formats.identify_format(encode(image, "AVIF", save_all=True, append_images=[image])[:64])
+    assert formats.identify_format(b"BM, a brand of the shop, writes a letter") == ""
+    assert formats.identify_format(b"\0\0\0\x18ftypmp42\0\0\0\0isommp42") == ""
+
+
+def test_what_cannot_be_decoded_is_named_with_the_way_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(formats, "has_heic", lambda: False)
+    monkeypatch.setattr(formats, "has_avif", lambda: False)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 3000
+    mif1 = b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic" + b"\0" * 3000
+    avif = encode(Image.fromarray(quarters()), "AVIF")
+    names = {
+        "a HEIC image": (heic, mif1),
+        "an AVIF image": (avif,),
+        "a Photoshop file": (b"8BPS\0",),
+    }
+    for name, files in names.items():
+        for content in files:
+            (tmp_path / "renamed.jpg").write_bytes(content)
+            with pytest.raises(RejectedItem, match=f"unsupported: {name}, export as JPEG"):
+                decode.decode_file(tmp_path / "renamed.jpg", LIMIT)
+
+
+def test_heic_is_read_where_its_package_is_installed():
+    pytest.importorskip("pillow_heif", reason="pillow-heif is not installed").register_heif_opener()
+    data = encode(Image.fromarray(quarters()), "HEIF", quality=95)
+    pixels = decode.decode_bytes(data, LIMIT, single_frame=True)
+    assert np.abs(pixels.astype(int) - quarters()).mean() < 4
+    with pytest.raises(RejectedItem, match="too large"):
+        decode.decode_bytes(data, 100)
+
+
+@pytest.mark.parametrize("compression", [None, "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_the_first_page_of_a_tiff_is_read(compression):
+    options = {"compression": compression} if compression else {}
+    image, exif = Image.fromarray(quarters()), Image.Exif()
+    exif[0x0112] = 6
+    data = encode(image, "TIFF", save_all=True, append_images=[Image.new("L", (9, 9))], **options)
+    pixels = decode.decode_bytes(data, LIMIT, single_frame=True)
+    np.testing.assert_array_equal(pixels, quarters())
+    upright = encode_and_decode(image, "TIFF", exif=exif, **options)
+    np.testing.assert_array_equal(upright, UPRIGHT[6](quarters()))
+    alpha = Image.fromarray(np.full((32, 64), 99, np.uint8))
+    image.putalpha(alpha)
+    assert (encode_and_decode(image, "TIFF", **options)[..., 3] == 99).all()
+
+
+def test_grey_tiffs_have_white_where_it_is():
+    values = np.array([[0, 257, 65535]], np.uint16)
+    image = Image.fromarray(values)
+    np.testing.assert_array_equal(encode_and_decode(image, "TIFF")[0, :, 0], [0, 1, 255])
+    negative = encode_and_decode(image, "TIFF", tiffinfo={262: 0})  # 0 is white
+    np.testing.assert_array_equal(negative[0, :, 0], [255, 254, 0])
+    twelve_bits = Image.open(io.BytesIO(tiff_of_12_bits((0, 2048, 4095, 1))))
+    assert twelve_bits.mode == "I;16"
+    levels = decode.decode_bytes(tiff_of_12_bits((0, 2048, 4095, 1)), LIMIT)
+    np.testing.assert_array_equal(levels[0, :, 0], [0, 128, 255, 0])
+    with pytest.raises(RejectedItem, match="floating-point"):
+        encode_and_decode(Image.fromarray(np.zeros((4, 4), np.float32)), "TIFF")
+
+
+def make_tiff(tags, content):
+    """A little-endian TIFF: 12 bytes a tag of one number (LONG), then the pixels."""
+    offset = 8 + 2 + 12 * len(tags) + 4
+    rows = [struct.pack("<HHII", tag, 4, 1, value + offset * (tag in (273, 324)))
+            for tag, value in sorted(tags.items())]  # fmt: skip
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + b"".join(rows) + b"\0" * 4 + content
+
+
+def tiff_of_12_bits(values):
+    bits = "".join(f"{value:012b}" for value in values)
+    content = int(bits, 2).to_bytes(len(bits) // 8, "big")
+    tags = {256: len(values), 257: 1, 258: 12, 259: 1, 262: 1, 273: 0, 277: 1, 278: 1}
+    return make_tiff(tags | {279: len(content)}, content)
+
+
+def test_tiffs_of_cameras_with_huge_tiles_or_without_strips_are_refused():
+    tags = {256: 8, 257: 8, 258: 8, 259: 1, 262: 1, 277: 1}
+    strips = tags | {273: 0, 278: 8, 279: 64}
+    assert decode.decode_bytes(make_tiff(strips, b"\x80" * 64), LIMIT).shape == (8, 8, 1)
+    refusals = {
+        "camera's raw file": strips | {254: 1},
+        "parts of the image are missing": strips | {278: 4},
+        "a tile of 10000000000 px": tags | {259: 8, 322: 100_000, 323: 100_000, 324: 0, 325: 64},
+        "too large: 2500000000 px": strips | {256: 50_000, 257: 50_000},
+    }
+    for reason, tags in refusals.items():
+        with pytest.raises(RejectedItem, match=reason):
+            decode.decode_bytes(make_tiff(tags, b"\x80" * 64), LIMIT)
 
 
 def test_what_is_no_regular_file_is_refused_unopened(tmp_path):

@@ -5,6 +5,8 @@ import pytest
 
 from prodgen.core.errors import UsageError
 from prodgen.data.conditions import Conditions
+from prodgen.editing.condition_edits import select_trained_swatches
+from prodgen.evaluation.sample_sheets import sheet_conditions
 
 
 @pytest.fixture
@@ -70,6 +72,34 @@ def test_conditions_are_equal_after_saving_and_loading(store, conditions, tmp_pa
     again = Conditions.load(tmp_path, store.spec)
     np.testing.assert_array_equal(again.attributes, conditions.attributes)
     np.testing.assert_array_equal(again.known, conditions.known)
+
+
+def test_what_has_no_training_image_is_refused(store, conditions, tmp_path):
+    disc, red = store.spec.classes.index("disc"), store.spec.column_slices()["colour"].start
+    train = store.ids("train")
+    assert conditions.label_counts[disc] == (store.label[train] == disc).sum() > 0
+    assert conditions.column_counts[red] == store.attributes[train, red].sum() > 0
+    conditions.label_counts[disc] = conditions.column_counts[red] = 0
+    conditions.save(tmp_path)
+    run_conditions = Conditions.load(tmp_path, store.spec)
+    assert (
+        "disc" not in run_conditions.trained_classes()
+        and "square" in run_conditions.trained_classes()
+    )
+    with pytest.raises(UsageError, match="label='disc' has no training image.*images of square"):
+        run_conditions.pick(0, np.arange(2), "disc")
+    value = store.spec.attributes[0].values[0]
+    with pytest.raises(UsageError, match=f"colour='{value}' has no training image"):
+        run_conditions.pick(0, np.arange(2), "square", {"colour": value})
+    # Sheets of all categories leave it out, and no colour without training images is chosen.
+    assert sheet_conditions(run_conditions, 0, 2)[1] == ("square",)
+    swatches = {name: (0, 0, 0) for name in (*store.spec.attributes[0].values, "other")}
+    assert select_trained_swatches(swatches, run_conditions).keys() == swatches.keys() - {value}
+    # Runs that did not store the counts refuse nothing.
+    run_conditions.label_counts = run_conditions.column_counts = None
+    assert (run_conditions.pick(0, np.arange(2), "disc", {"colour": value})["label"] == disc).all()
+    run_conditions.save(tmp_path)
+    assert Conditions.load(tmp_path, store.spec).label_counts is None
 
 
 def test_unconditional_rows_are_unknown_and_refuse_a_label(store):

@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from prodgen.data import duplicates, folder, prepare, table
+from prodgen.data.source import Item
+from tests.data.test_prepare import ListSource, make_noise, make_product_source
 
 
 class PageParser(HTMLParser):
@@ -72,6 +74,61 @@ def test_report_of_a_shop(data, shop):
     assert len(page.sources) == 8 + 8 + 2 + 2
     text = "".join(page.text)
     assert "shoes/page.jpg" in text and "<script>alert(1)<" in text
+
+
+def test_products_across_splits_are_reported(data, draw):
+    source = make_product_source(draw, products=20, views=2)
+    for row, item in enumerate(source.items):
+        item.split = "test" if row in (1, 3) else "train"
+    data.source, data.validation = "table", 0.0
+    _, report, page = prepare_report(data, source)
+    assert report["products"]["across"] == 2
+    assert report["products"]["examples"][0]["product"] == "sku0"
+    assert report["products"]["splits"]["test"] == {
+        "images": 2, "products": 2, "joined_groups": 2
+    }  # fmt: skip
+    # The first picture of the last product nearly repeats the first one's, both in training.
+    assert report["products"]["splits"]["train"]["joined_groups"] == 19
+    remark = "2 products have images in several splits: sku0, sku1; the splits of the source"
+    assert any(text.startswith(remark) for text in report["remarks"])
+    text = "".join(page.text)
+    assert "Products in several splits" in text and "not changed: train, test" in text
+
+
+def test_splits_by_product_have_no_near_duplicates_across(data, draw):
+    data.source = "table"
+    _, report, page = prepare_report(data, make_product_source(draw))
+    products = report["products"]
+    assert sum(row["products"] for row in products["splits"].values()) == 30
+    assert sum(row["images"] for row in products["splits"].values()) == 90
+    assert sum(row["joined_groups"] for row in products["splits"].values()) == 29
+    assert products["joined"] == 1 and products["most_joined"] == 2
+    assert report["near_duplicates"]["pairs"] == 1 and report["near_duplicates"]["across"] == 0
+    assert "Near duplicates across these splits: 0." in "".join(page.text)
+    data.split_by = "image"
+    _, report, _ = prepare_report(data, make_product_source(draw))
+    assert report["products"]["across"] > 5
+    assert any("--config.data.split_by=product" in text for text in report["remarks"])
+
+
+def test_categories_without_a_training_image_are_named(data):
+    images = make_noise(40)
+    source = ListSource([Item(f"{n}", image, f"c{n:02d}") for n, image in enumerate(images)])
+    source.names = tuple(item.category for item in source.items)
+    data.source = "folder"
+    store, report, _ = prepare_report(data, source)
+    assert store.counts["train"] == 40
+    assert "40 products stay in training: no other product has the category" in report["remarks"]
+    assert any("no image is held out for validation and test" in r for r in report["remarks"])
+    for number, item in enumerate(source.items):
+        item.split = "test" if number < 14 else "train"
+    source.items[20].category = source.items[21].category = "C22"
+    source.names += ("C22",)
+    _, report, _ = prepare_report(data, source)
+    remarks = "\n".join(report["remarks"])
+    assert "16 categories have no training image: c00, c01, c02," in remarks
+    assert "c11 and 4 more; a run refuses to draw them" in remarks
+    assert "'C22' (" in remarks and "may be the same; each is a category of its own" in remarks
 
 
 def test_attributes_are_reported_in_their_own_units(data, fill, tmp_path):

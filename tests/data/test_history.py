@@ -36,7 +36,7 @@ def test_products_are_names_or_ids_and_weights_are_events_or_numbers(read):
         ("mug-1,,stolen,", "event 'stolen' is none of viewed, bought, returned"),
         ("mug-1,,,", "no weight and no event"),
         ("mug-1,,,much", "weight 'much' is not a number"),
-        ("mug-1,,,nan", "weight nan is not within 100 of 0"),
+        ("mug-1,,,nan", "no weight and no event"),
         ("mug-1,,,1e9", "weight 1e9 is not within 100 of 0"),
         (",,bought,", "neither a product nor a picture"),
         (",gone.png,bought,", "picture 'gone.png': missing"),

@@ -200,6 +200,54 @@ def test_progress_is_reported(data):
     assert any("12/12 images" in text for text in lines)
 
 
+# --- splits by product -----------------------------------------------------------------------
+
+
+def make_product_source(draw, products=30, views=3, names=()):
+    """Products of several views; the last product's first view nearly repeats the first one's."""
+    items = []
+    for number in range(products):
+        for view in range(views):
+            image = draw(views * number + view)
+            if (number, view) == (products - 1, 0):
+                image = (draw(0).astype(int) - 2).clip(0, 255).astype(np.uint8)
+            items.append(Item(f"{number}/{view}.jpg", image, group=f"sku{number}"))
+    return ListSource(items, names)
+
+
+def test_a_table_is_split_by_product_and_the_catalogue_by_image(data, draw):
+    source = make_product_source(draw)
+    by_image = prepare.open_or_prepare(data, source=source)
+    assert data.source == "catalogue" and "split_by" not in by_image.meta
+    data.source = "table"
+    by_product = prepare.open_or_prepare(data, source=source)
+    assert by_product.meta["split_by"] == "product" and by_product.key != by_image.key
+    split = by_product.split.reshape(30, 3)
+    assert (split == split[:, :1]).all() and split[0, 0] == split[29, 0]
+    assert (np.bincount(by_product.split, minlength=3) >= 6).all()
+    assert not (by_image.split.reshape(30, 3) == by_image.split.reshape(30, 3)[:, :1]).all()
+    # The older behaviour gives the older store, byte for byte.
+    data.split_by = "image"
+    assert prepare.compute_key(source, data) == by_image.key
+    again = prepare.open_or_prepare(data, source=source)
+    assert read_files(again.path)["table.npz"] == read_files(by_image.path)["table.npz"]
+    assert again.meta == by_image.meta
+
+
+def test_official_splits_are_not_changed_by_products(data, draw):
+    source = make_product_source(draw)
+    for row, item in enumerate(source.items):
+        item.split = "test" if row % 3 == 2 and row < 30 else "train"
+    data.source = "table"
+    store = prepare.open_or_prepare(data, source=source)
+    assert "split_by" not in store.meta
+    assert store.ids("test").tolist() == list(range(2, 30, 3))
+    rest = np.delete(store.split, store.ids("test"))
+    # Validation is drawn from the official training images, by product.
+    assert (rest == 1).sum() in (6, 8, 9)
+    assert (store.split[30:].reshape(20, 3) == store.split[30:].reshape(20, 3)[:, :1]).all()
+
+
 # --- processes -------------------------------------------------------------------------------
 
 

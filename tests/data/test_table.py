@@ -7,6 +7,7 @@ import pytest
 
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.data import table
+from tests.shared_cases import make_case
 
 MAX_PIXELS = 10_000_000
 REAL = Path(__file__).parents[2].parent / "shared" / "data"
@@ -118,7 +119,7 @@ def test_only_bad_and_repeated_rows_are_refused(shop):
                if isinstance(item.image, RejectedItem)]  # fmt: skip
     assert len(source) == 5
     assert reasons[0] == reasons[1] == "repeated: the image of line 2 again"
-    assert reasons[2] == "bad row: 4 cells under 2 column names"
+    assert reasons[2] == "bad row: 4 cells under 2 column names; quote cells that contain ','"
 
 
 def test_jsonl_and_json_tables_are_read(shop):
@@ -152,8 +153,8 @@ def test_wrong_columns_name_the_field_and_the_columns(shop):
     with pytest.raises(UsageError, match="config.data.category_column"):
         open_table(shop / "a.csv", "image,price\n0000.png,1\n", category="kind")
     with pytest.raises(UsageError, match="columns: where, price"):
-        open_table(shop / "a.csv", "where,price\n0000.png,1\n")
-    assert len(open_table(shop / "a.csv", "where,price\n0000.png,1\n", image="where")) == 1
+        open_table(shop / "a.csv", "where,price\nhere,1\n")
+    assert len(open_table(shop / "a.csv", "where,price\nhere,1\n", image="where")) == 1
 
 
 def test_content_depends_on_the_table_and_the_images(shop):
@@ -190,3 +191,32 @@ def test_a_real_table_is_read():
     item = next(source.stream(1, 2))
     assert item.category is None and item.attributes["kids"] is None
     assert item.attributes["colour_r"] == 206 and item.image.shape == (256, 256, 3)
+
+
+def test_the_case_of_a_table_and_files_in_two_unicode_forms(tmp_path):
+    source = table.Table(
+        make_case("unicode_names", tmp_path) / "table" / "products.csv", MAX_PIXELS
+    )
+    assert len(source) == 24 and not any(image.refusal for image in source.images)
+    assert source.classes() == ("Hüte", "Röcke", "Überhemd")
+
+
+def test_the_case_of_numbers_as_spreadsheets_write_them(tmp_path):
+    source = table.Table(make_case("numbers", tmp_path) / "products.csv", MAX_PIXELS)
+    units = {one.name: (one.kind, one.unit) for one in source.schema()}
+    assert units == {
+        "weight (kg)": ("number", "kg"), "discount": ("number", "%"), "price": ("number", "EUR"),
+    }  # fmt: skip
+    fifth = source.images[5].attributes
+    assert fifth == {"weight (kg)": 1.21, "discount": 5.0, "price": 24.9}
+    (note,) = source.notes  # 1,000 to 4,293 beside decimal commas is a thousand, or one
+    assert note.startswith("column 'stock' is not used: 90 values look like numbers, but '")
+
+
+def test_the_case_of_images_that_are_named_by_number(tmp_path):
+    source = table.Table(make_case("ids", tmp_path) / "styles.csv", MAX_PIXELS)
+    assert source.classes() == ("Hat", "Pants", "Skirt") and len(source) == 31
+    (missing,) = (image for image in source.images if image.refusal)
+    assert (missing.name, missing.refusal) == ("99999", "missing: no such file")
+    source = table.Table(tmp_path / "ids" / "styles.csv", MAX_PIXELS, image="id")
+    assert sum(not image.refusal for image in source.images) == 30

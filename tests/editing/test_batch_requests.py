@@ -6,7 +6,9 @@ import pytest
 
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data.conditions import Conditions
+from prodgen.data.image_paths import ImagePaths
 from prodgen.editing import batch_requests
+from tests.shared_cases import make_case
 
 EMPTY_ROW = dict.fromkeys(batch_requests.COLUMNS, "")
 MUG = {"photo": "mug.png"}
@@ -27,8 +29,8 @@ def write_table(tmp_path, text, encoding="utf-8"):
 def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
     text = "category,attributes,count\ndisc,colour=red; radius=4,2\n\n,,\n"
     path = write_table(tmp_path, text, "utf-8-sig")
-    ((line, row),) = batch_requests.read_table(path)
-    request = batch_requests.parse_request(line, row, conditions, tmp_path)
+    ((line, row),) = batch_requests.read_requests(path).rows
+    request = batch_requests.parse_request(line, row, conditions, ImagePaths(tmp_path))
     assert (request.line, request.name, request.count, request.seed) == (2, "line00002", 2, 0)
     assert request.attributes == (("colour", "red"), ("radius", "4"))
     assert request.keep == ("category",) and request.strength == batch_requests.STRENGTH
@@ -46,7 +48,7 @@ def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
         ({"size": "9999"}, "size 9999 is not from 16 to 4096"),
         ({"edit": "polish"}, "known: vary, views, recolour, background"),
         ({"edit": "vary"}, "names no photo"),
-        ({"photo": "a.png"}, "names no edit"),
+        ({"photo": "mug.png"}, "names no edit"),
         ({"photo": "a.png", "edit": "vary"}, "does not exist"),
         ({"photo": "../a.png", "edit": "vary"}, "outside the table's folder"),
         ({"photo": "a\0.png", "edit": "vary"}, "does not exist"),
@@ -62,34 +64,31 @@ def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
         (RECOLOUR | {"edit": "vary", "colour": "", "method": "generated"}, "method has no effect"),
         (MUG | {"edit": "background", "count": "3"}, "count 3: edit background makes one"),
         (MUG | {"edit": "views", "strength": "0.5"}, "strength has no effect with edit views"),
-        ({"name": "../a"}, "no name for a file"),
+        ({"name": "../a"}, "which no file name on Windows may have|begins with a dot"),
         ({"keep": "smell"}, "shape, colour, category"),
     ],
 )
 def test_a_wrong_row_is_an_error_that_says_what_is_wrong(conditions, tmp_path, row, message):
     (tmp_path / "mug.png").write_bytes(b"")
     with pytest.raises(UsageError, match=message):
-        batch_requests.parse_request(2, EMPTY_ROW | row, conditions, tmp_path)
+        batch_requests.parse_request(2, EMPTY_ROW | row, conditions, ImagePaths(tmp_path))
 
 
 def test_files_that_are_no_table_are_errors(tmp_path):
     with pytest.raises(MissingInput, match="does not exist"):
-        batch_requests.read_table(tmp_path / "nothing.csv")
+        batch_requests.read_requests(tmp_path / "nothing.csv")
     with pytest.raises(UsageError, match="column 'kategory' is not known"):
-        batch_requests.read_table(write_table(tmp_path, "kategory\nmug\n"))
-    with pytest.raises(UsageError, match="no heading"):
-        batch_requests.read_table(write_table(tmp_path, ""))
+        batch_requests.read_requests(write_table(tmp_path, "kategory\nmug\n"))
+    with pytest.raises(BadData, match="the file is empty"):
+        batch_requests.read_requests(write_table(tmp_path, ""))
     with pytest.raises(BadData, match="no rows"):
-        batch_requests.read_table(write_table(tmp_path, "category\n\n"))
-    (tmp_path / "latin.csv").write_bytes(b"category\nt\xe9\n")
-    with pytest.raises(BadData, match="UTF-8"):
-        batch_requests.read_table(tmp_path / "latin.csv")
+        batch_requests.read_requests(write_table(tmp_path, "category\n\n"))
 
 
 def test_a_key_depends_on_the_row_and_the_run_and_not_on_the_line(conditions, tmp_path):
-    row = EMPTY_ROW | {"name": "a", "category": "disc"}
+    row, paths = EMPTY_ROW | {"name": "a", "category": "disc"}, ImagePaths(tmp_path)
     keys = {
-        batch_requests.parse_request(line, row | change, conditions, tmp_path).key(origin)
+        batch_requests.parse_request(line, row | change, conditions, paths).key(origin)
         for line, change, origin in (
             (2, {}, "run"), (9, {}, "run"), (2, {"seed": "1"}, "run"), (2, {}, "other"),
             (2, {"background": "teal"}, "run"),
@@ -107,7 +106,9 @@ def test_keys_equal_those_in_existing_folders(conditions, tmp_path):
          "strength": "0.6", "keep": "category shape"},
     )  # fmt: skip
     keys = [
-        batch_requests.parse_request(7, EMPTY_ROW | row, conditions, tmp_path).key("ab 60")
+        batch_requests.parse_request(7, EMPTY_ROW | row, conditions, ImagePaths(tmp_path)).key(
+            "ab 60"
+        )
         for row in rows
     ]
     assert keys == ["5e0b98ae6b8c6ad8", "34b6bcf5b7aaca35"]
@@ -118,7 +119,7 @@ def test_every_column_of_an_edit_is_part_of_its_key(conditions, tmp_path):
     changes = ({}, {"colour": "red"}, {"method": "generated"}, {"size": "64"})
     row = EMPTY_ROW | RECOLOUR | {"name": "a"}
     keys = {
-        batch_requests.parse_request(2, row | change, conditions, tmp_path).key("run")
+        batch_requests.parse_request(2, row | change, conditions, ImagePaths(tmp_path)).key("run")
         for change in changes
     }
     assert len(keys) == len(changes)
@@ -128,12 +129,12 @@ def test_input_hashes_are_those_of_a_requests_files(conditions, tmp_path):
     (tmp_path / "mug.png").write_bytes(b"")
     (tmp_path / "wood.png").write_bytes(b"wood")
     row = EMPTY_ROW | MUG | {"edit": "background", "background": "wood.png"}
-    request = batch_requests.parse_request(2, row, conditions, tmp_path)
+    request = batch_requests.parse_request(2, row, conditions, ImagePaths(tmp_path))
     assert request.input_hashes(tmp_path) == {
         "mug.png": hashlib.sha256(b"").hexdigest(), "wood.png": hashlib.sha256(b"wood").hexdigest()
     }  # fmt: skip
     row = EMPTY_ROW | {"background": "#f2f2f2"}
-    request = batch_requests.parse_request(2, row, conditions, tmp_path)
+    request = batch_requests.parse_request(2, row, conditions, ImagePaths(tmp_path))
     assert request.input_hashes(tmp_path) == {}
 
 
@@ -141,4 +142,60 @@ def test_an_unconditional_run_has_no_categories(store, tmp_path):
     hidden = Conditions.from_store(store).to_unconditional()
     row = EMPTY_ROW | {"category": "disc"}
     with pytest.raises(UsageError, match="there are none"):
-        batch_requests.parse_request(2, row, hidden, tmp_path)
+        batch_requests.parse_request(2, row, hidden, ImagePaths(tmp_path))
+
+
+def test_tables_of_spreadsheets_and_pandas_are_read_as_they_are(tmp_path, conditions):
+    (tmp_path / "Mug.PNG").write_bytes(b"x")
+    text = (
+        "Requests of May;;;;;\n Name ;Category;PHOTO;Edit;Strength;Count;Seed\n"
+        'discs;disc;;;;2.0;3.0\nlike;;mug.png;vary;0,5;1;\nlong;disc;;;;1;1;x;y\n'
+    )  # fmt: skip
+    (tmp_path / "requests.csv").write_bytes(text.encode("utf-16"))
+    table = batch_requests.read_requests(tmp_path / "requests.csv")
+    assert [line for line, _ in table.rows] == [3, 4]
+    ((line, problem),) = table.problems
+    assert line == 5 and problem.startswith("bad row: 9 cells under 7 column names; quote cells")
+    assert table.notes == ("line 1 above the column names is not used",)
+    paths = ImagePaths(tmp_path)
+    discs, like = (batch_requests.parse_request(n, row, conditions, paths) for n, row in table.rows)
+    assert (discs.name, discs.count, discs.seed) == ("discs", 2, 3)
+    assert (like.photo, like.strength, like.count) == ("Mug.PNG", 0.5, 1)
+
+
+@pytest.mark.parametrize("name", ["a:b?*", "two\nlines", "con", "Lpt1.png", "end.", "x\\y"])
+def test_a_name_that_is_no_file_everywhere_is_refused(conditions, tmp_path, name):
+    row = EMPTY_ROW | {"name": name, "category": "disc"}
+    with pytest.raises(UsageError, match="^name "):
+        batch_requests.parse_request(2, row, conditions, ImagePaths(tmp_path))
+
+
+def test_the_cases_of_requests(tmp_path, conditions):
+    folder = make_case("requests", tmp_path)
+    paths = ImagePaths(folder)
+
+    def read(name):
+        table = batch_requests.read_requests(folder / name)
+        return table, [
+            {name: cell.replace("Hat", "disc") for name, cell in row.items()}
+            if row["category"]
+            else row
+            for _, row in table.rows
+        ]
+
+    commas, rows = read("commas.csv")
+    assert not rows and commas.problems[0][0] == 2
+    assert commas.problems[0][1].startswith("bad row: 8 cells under 6 column names; quote cells")
+    hats, like = (
+        batch_requests.parse_request(2, row, conditions, paths) for row in read("pandas.csv")[1]
+    )
+    assert (hats.seed, hats.count, like.strength, like.count) == (3, 2, 0.5, 2)
+    (request,) = (
+        batch_requests.parse_request(2, row, conditions, paths) for row in read("titles.csv")[1]
+    )
+    assert (request.name, request.category, request.count) == ("hats", "disc", 2)
+    names = [row["name"] for row in read("names.csv")[1]]
+    assert names == ["shoes é", "a:b?*", "two\nlines", "con"]
+    for name in names[1:]:
+        with pytest.raises(UsageError, match="^name "):
+            batch_requests.parse_request(2, EMPTY_ROW | {"name": name}, conditions, paths)

@@ -1,4 +1,4 @@
-"""Which images of a batch are done, a line an image, so that an interrupted batch continues.
+"""Which images of a batch are done, a line for each image, so that an interrupted batch continues.
 
 An image counts as done when its line is there and its file has the hash of that line. Lines are
 appended as images are finished. At the end they are sorted as the table is, so that an interrupted

@@ -65,10 +65,11 @@ def check_request(request: BatchRequest, model: Model, folder: Path) -> None:
     if request.edit == "recolour":
         target = named_colours.parse_colour(request.colour, "colour")
         if request.method == "generated":
-            spec = model.conditions.spec
-            condition_edits.set_colour(
-                model.unknown(1), spec, target, named_colours.PRODUCT_COLOURS
+            swatches = condition_edits.select_trained_swatches(
+                named_colours.PRODUCT_COLOURS, model.conditions
             )
+            spec = model.conditions.spec
+            condition_edits.set_colour(model.unknown(1), spec, target, swatches)
 
 
 def min_side(request: BatchRequest, model: Model) -> int:

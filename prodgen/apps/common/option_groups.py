@@ -18,7 +18,7 @@ ATTRIBUTES_HELP = "Attributes, as in colour=red,azimuth=30."
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class CommonOptions:
     """The base of every mode's Options. run: whether the mode needs, may take or takes no run."""
 
     run: ClassVar[Literal["needed", "optional", "none"]] = "none"
@@ -30,7 +30,7 @@ class Options:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions(Options):
+class RunOptions(CommonOptions):
     """Of a mode that opens a run."""
 
     run = "needed"
@@ -57,7 +57,7 @@ class RunDataOptions(RunOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PngOptions(Options):
+class PngOptions(CommonOptions):
     """Of a mode whose PNG files say where their images come from."""
 
     metadata: bool = option(True, "Write into each PNG where the image comes from.")
@@ -65,7 +65,7 @@ class PngOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SeedOptions(Options):
+class SeedOptions(CommonOptions):
     """Of a mode that draws samples."""
 
     seed: int = option(0, "Seed of the latents and conditions.", low=0, high=MAX_SEED)
@@ -99,14 +99,14 @@ class InputOptions(RunDataOptions, ConditionOptions, PngOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FitOptions(Options):
+class FitOptions(CommonOptions):
     """Of a mode that inverts photos."""
 
     steps: int = option(FIT_STEPS, "Optimisation steps of an inversion.", low=1, high=10_000)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class CutoutOptions(Options):
+class CutoutOptions(CommonOptions):
     """Of a mode that cuts the product out of a photo."""
 
     cutout: str = option(
@@ -124,7 +124,7 @@ class CutoutOptions(Options):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ExtractorOptions(Options):
+class ExtractorOptions(CommonOptions):
     """Of a mode that takes more extractors than its own."""
 
     extractors: tuple[str, ...] = option(

@@ -1,0 +1,153 @@
+"""What exports of shop systems have that other tables have not.
+
+Shopify writes a product's data into its first row only and one row for each further image; its
+options are pairs of columns, a name and a value, as WooCommerce's attributes are. WooCommerce,
+Magento and Google Merchant list several images in one cell, and categories as paths.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+
+from prodgen.data.table_reader import Cells, Row, TableText, read_cell
+
+HANDLE, IMAGE_SRC = "handle", "image src"  # of Shopify
+PAIRS = (  # columns of a name and of its value
+    (re.compile(r"option(\d+) name"), "option{} value"),
+    (re.compile(r"attribute (\d+) name"), "attribute {} value(s)"),
+)
+# Shopify's columns that belong to one row, an image or a variant, and not to the product.
+ROW_COLUMNS = re.compile(r"variant .*|image .*|option\d+ value.*|gift card")
+EXTRA_IMAGE_NAMES = (
+    "additional_images", "additional images", "additional_image_link", "additional image link",
+    "additional_image_links", "additional image links", "gallery", "media_gallery", "other images",
+)  # fmt: skip
+NUMBERED_IMAGE = re.compile(
+    r"(additional |extra )?(image|picture|photo|img)[ _-]?(url|link|src)?[ _-]?\d{1,2}"
+)
+LIST_NAMES = (*EXTRA_IMAGE_NAMES, "images", "photos", "pictures", "image_urls", "image urls")
+PATH_CATEGORY_NAMES = (
+    "categories", "product_type", "product type", "product category", "google_product_category",
+    "google product category", "category_path", "category path", "taxonomy",
+)  # fmt: skip
+UNINFORMATIVE_VALUES = ("default title", "default category")
+
+
+def unfold(table: TableText) -> TableText:
+    """The table with a product's data in each of its rows, and pairs of columns as columns."""
+    by_name = {name.lower(): name for name in reversed(table.header)}
+    rows, notes = list(table.rows), list(table.notes)
+    if HANDLE in by_name and IMAGE_SRC in by_name:
+        rows = _fill_down(rows, by_name[HANDLE])
+        notes.append("Shopify: a row without data of its own has those of its product's first row")
+    pairs = _find_pairs(by_name)
+    if pairs:
+        rows = [dataclasses.replace(row, cells=_resolve_pairs(row.cells, pairs)) for row in rows]
+        paired_names = {name for pair in pairs for name in pair}
+        header = dict.fromkeys(name for name in table.header if name not in paired_names)
+        header |= dict.fromkeys(name for row in rows for name in row.cells if name not in by_name)
+        header = dict.fromkeys(name for name in header if name not in paired_names)
+        return dataclasses.replace(
+            table, header=tuple(header), rows=tuple(rows), notes=tuple(notes)
+        )
+    return dataclasses.replace(table, rows=tuple(rows), notes=tuple(notes))
+
+
+def split_images(name: str, cell: str) -> list[str]:
+    """The paths in a cell of an image column: several where such a column lists them."""
+    if name.lower() not in LIST_NAMES:
+        return [cell] if cell else []
+    mark = next((mark for mark in ("|", ";", ",", "\n") if mark in cell), None)
+    return [path.strip() for path in (cell.split(mark) if mark else [cell]) if path.strip()]
+
+
+def find_extra_image_columns(header: Iterable[str], image: str) -> list[str]:
+    """The columns of further images of a row."""
+    return [
+        name
+        for name in header
+        if name != image
+        and (name.lower() in EXTRA_IMAGE_NAMES or NUMBERED_IMAGE.fullmatch(name.lower()))
+    ]
+
+
+def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dict[str, str], str]:
+    """({cell: category}, a remark) of a column of category paths; ({}, "") for another column.
+
+    A path's category is its last part, with the part before where the last is not unique. Of
+    several paths in a cell the longest counts, the first of equally long ones.
+    """
+    cells = collections.Counter(value for value in values if value)
+    if name.lower() not in PATH_CATEGORY_NAMES and not (
+        cells and all(" > " in cell for cell in cells)
+    ):
+        return {}, ""
+    paths = {cell: _longest_path(cell) for cell in cells}
+    paths = {cell: path for cell, path in paths.items() if path}
+    if all(path == [cell] for cell, path in paths.items()):
+        return {}, ""
+    parents = collections.defaultdict(set)
+    for path in paths.values():
+        parents[path[-1]].add(path[-2] if len(path) > 1 else "")
+    categories = {
+        cell: path[-1] if len(parents[path[-1]]) == 1 or len(path) == 1 else " > ".join(path[-2:])
+        for cell, path in paths.items()
+    }
+    cell, category = max(categories.items(), key=lambda item: item[0] != item[1])
+    return categories, f"the last part of the longest path: {category!r} of {cell!r}"
+
+
+def _longest_path(cell: str) -> list[str]:
+    """The parts of the longest path in a cell such as "Clothing > Hats, Sale"."""
+    mark = ">" if ">" in cell else "/"
+    pieces = re.split(r"[,|;](?=\s*\S)" if mark in cell or "," in cell else "$", cell)
+    # A comma can belong to a name ("Bags, Cases > Wallets"): then a piece is no path of its own.
+    paths = [[part.strip() for part in piece.split(mark) if part.strip()] for piece in pieces]
+    paths = [[p for p in path if p.lower() not in UNINFORMATIVE_VALUES] for path in paths]
+    return max((path for path in paths if path), key=len, default=[])
+
+
+def _fill_down(rows: list[Row], handle: str) -> list[Row]:
+    """Each row with the product's cells that it leaves empty, from the product's first row."""
+    first_rows: dict[str, Cells] = {}
+    filled_rows = []
+    for row in rows:
+        product = read_cell(row.cells.get(handle))
+        if row.problem or product is None:
+            filled_rows.append(row)
+            continue
+        first = first_rows.setdefault(product, row.cells)
+        cells = {
+            name: first.get(name, "")
+            if not cell and not ROW_COLUMNS.fullmatch(name.lower())
+            else cell
+            for name, cell in row.cells.items()
+        }
+        filled_rows.append(dataclasses.replace(row, cells=cells))
+    return filled_rows
+
+
+def _find_pairs(by_name: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(column of the name, column of the value) of every pair in a table."""
+    pairs = []
+    for pattern, value_name in PAIRS:
+        for lower_name, name in by_name.items():
+            match = pattern.fullmatch(lower_name)
+            value = by_name.get(value_name.format(match[1])) if match else None
+            if value:
+                pairs.append((name, value))
+    return pairs
+
+
+def _resolve_pairs(cells: Cells, pairs: list[tuple[str, str]]) -> Cells:
+    """The cells with a column for each name of a pair. A name that is a column already is kept."""
+    paired_names = {name for pair in pairs for name in pair}
+    result = {name: cell for name, cell in cells.items() if name not in paired_names}
+    for name_column, value_column in pairs:
+        name, value = read_cell(cells.get(name_column)), read_cell(cells.get(value_column))
+        if name and value and value.lower() not in UNINFORMATIVE_VALUES:
+            result.setdefault(name, value)
+    return result

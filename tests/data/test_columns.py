@@ -1,0 +1,97 @@
+"""What each column of a table is: found from names and cells, or as the config says."""
+
+import pytest
+
+from prodgen.core.errors import UsageError
+from prodgen.data import columns
+from prodgen.data.table_reader import Row, TableText
+
+
+def roles_of(count=24, kinds="", is_file=lambda path: False, **cells):
+    """The roles of a table with the given columns, each a function of the row's number."""
+    names = {name.replace("__", " "): make for name, make in cells.items()}
+    rows = [Row(n + 2, {name: make(n) for name, make in names.items()}) for n in range(count)]
+    table = TableText(tuple(names), tuple(rows), ",", ())
+    kinds = columns.parse_kinds(kinds, table.header)
+    return columns.find_roles(table, kinds=kinds, is_file=is_file)
+
+
+def kinds_of(roles):
+    return {d.name: d.kind for d in roles.descriptions}
+
+
+def test_numbers_in_any_notation_are_numbers_with_their_unit():
+    roles = roles_of(
+        90, image=lambda n: f"{n}.png", 
+        weight=lambda n: f"{n % 40 / 7 + 0.5:.2f}".replace(".", ","),
+        discount=lambda n: f"{n % 50} %", price=lambda n: f"€ {n % 60 + 9},90",
+        stock=lambda n: f"{1000 + n * 37:,}", size=lambda n: str(36 + n % 8) + ".0",
+    )  # fmt: skip
+    assert kinds_of(roles) == {
+        "image": "image", "weight": "number", "discount": "number", "price": "number",
+        "stock": "ignored", "size": "categorical",
+    }  # fmt: skip
+    descriptions = {d.name: d for d in roles.descriptions}
+    assert (descriptions["discount"].unit, descriptions["price"].unit) == ("%", "EUR")
+    assert descriptions["price"].content == "from 9.9 to 68.9"
+    # 1,000 to 4,293 beside decimal commas: either a thousand or one.
+    assert "look like numbers, but '4,293' can be 4293 or 4.293" in descriptions["stock"].reason
+    assert any(note.startswith("column 'stock' is not used") for note in roles.notes)
+    (size,) = (column for column in roles.attributes if column.header == "size")
+    assert size.attribute.values == tuple(str(36 + n) for n in range(8))  # "36.0" is "36"
+    assert size.value({"size": "37.0"}) == "37" and size.value({"size": ""}) is None
+
+
+def test_the_config_says_what_a_column_is():
+    cells = {
+        "image": lambda n: f"{n}.png", "stock": lambda n: f"{1000 + n * 37:,}",
+        "year": lambda n: str(2000 + n), "style": lambda n: f"s{n // 2}", "note": lambda n: "x",
+        "kind": lambda n: "ab"[n % 2],
+    }  # fmt: skip
+    kinds = "stock=number_point, Year=categorical,style=group,note=ignore,kind=category"
+    roles = roles_of(kinds=kinds, **cells)
+    assert kinds_of(roles) == {
+        "image": "image", "stock": "number", "year": "categorical", "style": "group",
+        "note": "ignored", "kind": "category",
+    }  # fmt: skip
+    assert roles.attributes[0].value({"stock": "1,037"}) == 1037
+    assert (
+        roles_of(kinds="stock=number_comma", **cells).attributes[0].value({"stock": "1,037"})
+        == 1.037
+    )
+    with pytest.raises(UsageError, match="config.data.columns='yaer' is no column.*mean year"):
+        roles_of(kinds="yaer=number", **cells)
+    with pytest.raises(UsageError, match="'stock=nummer' is not COLUMN=KIND"):
+        roles_of(kinds="stock=nummer", **cells)
+
+
+def test_a_column_of_products_is_found_by_its_name_and_its_repeats():
+    def group(**cells):
+        return roles_of(60, image=lambda n: f"{n}.png", **cells).group
+
+    assert group(sku=lambda n: f"a{n}") is None  # one image each
+    assert group(sku=lambda n: f"a{n // 3}") == "sku"
+    assert group(sku=lambda n: f"a{n // 3}", parent=lambda n: f"p{n // 6}") == "parent"
+    assert group(style=lambda n: ["casual", "formal", "sport"][n % 3]) is None  # a category
+    assert group(style__id=lambda n: str(n // 15)) == "style id"
+    assert group(colour=lambda n: f"c{n // 3}") is None
+
+
+def test_the_image_column_is_the_one_whose_cells_are_files():
+    roles = roles_of(id=lambda n: str(15000 + n), gender=lambda n: "wm"[n % 2],
+                     is_file=lambda path: path.startswith("15"))  # fmt: skip
+    assert roles.images == ("id",)
+    roles = roles_of(base_image=lambda n: "a", image_2=lambda n: "b", small=lambda n: "c")
+    assert roles.images == ("base_image", "image_2")
+
+
+def test_values_that_may_be_the_same_get_a_remark():
+    roles = roles_of(
+        60, image=lambda n: f"{n}.png",
+        type__of=lambda n: ["T-Shirt", "t shirt", "Hat", "Hats", "Skirt"][n % 5],
+        colour=lambda n: "blk" if n == 3 else "black" if n % 2 else "white",
+    )  # fmt: skip
+    remarks = [note for note in roles.notes if "may be the same" in note]
+    assert len(remarks) == 3
+    assert "'t shirt' (12) and 'T-Shirt' (12)" in remarks[0]
+    assert "'blk' (1) and 'black' (29)" in remarks[2]

@@ -1,0 +1,103 @@
+"""Exports of shop systems are read as they are: images, categories, options, products."""
+# ruff: noqa: E501 (lines of the exports)
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prodgen.data import shop_exports, table
+
+MAGENTO = """sku,categories,name,price,base_image,additional_images
+WB01,"Default Category/Gear/Bags,Default Category/Sale",Bag,45.00,/w/b/wb01.jpg,"/w/b/wb01_back.jpg,/w/b/wb01_top.jpg"
+WB02,Default Category/Gear/Bags,Bag 2,32.00,/w/b/wb02.jpg,
+WT01,Default Category/Women/Tops,Top,29.00,/w/t/wt01.jpg,
+"""
+SHOPIFY = """Handle,Title,Body (HTML),Vendor,Product Category,Tags,Option1 Name,Option1 Value,Variant Price,Image Src,Image Position
+cap,Cap,<p>x</p>,Acme,Apparel > Hats,a,Colour,red,9.90,https://cdn.shopify.com/s/files/1/cap-1.jpg?v=1,1
+cap,,,,,,,blue,9.90,https://cdn.shopify.com/s/files/1/cap-2.jpg?v=1,2
+cap,,,,,,,green,9.90,,
+mug,Mug,,Acme,Home > Mugs,,Title,Default Title,5.00,https://cdn.shopify.com/s/files/1/mug.jpg?v=1,1
+"""
+WOOCOMMERCE = """ID,Type,SKU,Name,Categories,Images,Attribute 1 name,Attribute 1 value(s),Regular price
+1,simple,H1,Hoodie,"Clothing > Hoodies, Sale","https://x.com/h1.jpg, https://x.com/h2.jpg",Colour,Blue,45
+2,simple,T1,Tee,Clothing > T-shirts,https://x.com/t1.jpg,Colour,Red,18
+"""
+GOOGLE = """id\ttitle\timage_link\tadditional_image_link\tprice\tgoogle_product_category\titem_group_id
+a1\tBoot\thttps://x.com/a1.jpg\thttps://x.com/a1b.jpg,https://x.com/a1c.jpg\t15.00 USD\tApparel > Shoes > Boots\tG1
+a2\tBoot\thttps://x.com/a2.jpg\t\t15.00 USD\tApparel > Shoes > Boots\tG1
+b1\tSandal\thttps://x.com/b1.jpg\t\t9.50 USD\tApparel > Shoes > Sandals\tG2
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    """read(text, files) -> [(name of the file, item)] of the images that are found."""
+
+    def read(text, files, name="export.csv"):
+        for number, file in enumerate(files):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.full((8, 8, 3), number, np.uint8)).save(tmp_path / file)
+        (tmp_path / name).write_text(text)
+        source = table.Table(tmp_path / name, 1000)
+        assert not [image.refusal for image in source.images if image.refusal]
+        return source, [(i.file.rsplit("/", 1)[-1], i.category, i.group) for i in source.images]
+
+    return read
+
+
+def test_magento(read):
+    files = [
+        "w/b/wb01.jpg",
+        "w/b/wb01_back.jpg",
+        "w/b/wb01_top.jpg",
+        "w/b/wb02.jpg",
+        "w/t/wt01.jpg",
+    ]
+    source, images = read(MAGENTO, files)
+    assert images == [
+        ("wb01.jpg", "Bags", None), ("wb01_back.jpg", "Bags", None), ("wb01_top.jpg", "Bags", None),
+        ("wb02.jpg", "Bags", None), ("wt01.jpg", "Tops", None),
+    ]  # fmt: skip
+
+
+def test_shopify(read):
+    source, images = read(SHOPIFY, [f"images/{name}.jpg" for name in ("cap-1", "cap-2", "mug")])
+    assert images == [
+        ("cap-1.jpg", "Hats", "cap"), ("cap-2.jpg", "Hats", "cap"), ("mug.jpg", "Mugs", "mug")
+    ]  # fmt: skip
+    assert [i.attributes["Colour"] for i in source.images] == ["red", "blue", None]
+    assert [i.attributes["Vendor"] for i in source.images] == ["Acme"] * 3
+    assert [i.caption for i in source.images] == ["Cap", "Cap", "Mug"]
+    assert any(s.startswith("1 rows without an image") for s in source.describe().sentences)
+
+
+def test_woocommerce(read):
+    source, images = read(WOOCOMMERCE, ["h1.jpg", "h2.jpg", "t1.jpg"])
+    assert images == [
+        ("h1.jpg", "Hoodies", None), ("h2.jpg", "Hoodies", None), ("t1.jpg", "T-shirts", None)
+    ]  # fmt: skip
+    assert [i.attributes["Colour"] for i in source.images] == ["Blue", "Blue", "Red"]
+
+
+def test_google_merchant(read):
+    files = [f"{name}.jpg" for name in ("a1", "a1b", "a1c", "a2", "b1")]
+    source, images = read(GOOGLE, files, "feed.txt")
+    assert images == [
+        *((f"{name}.jpg", "Boots", "G1") for name in ("a1", "a1b", "a1c", "a2")),
+        ("b1.jpg", "Sandals", "G2"),
+    ]
+    price = next(a for a in source.schema() if a.name == "price")
+    assert (price.kind, price.unit) == ("number", "USD")
+    assert source.images[0].attributes["price"] == 15
+
+
+def test_a_category_of_two_parents_keeps_the_parent():
+    categories, remark = shop_exports.shorten_category_paths(
+        "categories", ["Men > Shoes", "Women > Shoes", "Women > Hats", "Sale"]
+    )
+    assert categories == {
+        "Men > Shoes": "Men > Shoes", "Women > Shoes": "Women > Shoes", "Women > Hats": "Hats",
+        "Sale": "Sale",
+    }  # fmt: skip
+    assert remark == "the last part of the longest path: 'Hats' of 'Women > Hats'"
+    assert shop_exports.shorten_category_paths("category", ["T-Shirt/Top", "Bag"]) == ({}, "")
