@@ -26,7 +26,7 @@ NAME_PATH = re.compile(r"[\w.]+")
 MAX_HOPS = 12  # calls from a root to the deepest function
 # An attribute of one of them is meant rather than a method of prodgen with the same name.
 FOREIGN_TYPES = (
-    np.ndarray, io.BufferedReader, Path, dict, Image.Image, nn.Module, optax.GradientTransformation
+    np.ndarray, io.BufferedReader, Path, dict, str, bytes, Image.Image, nn.Module, optax.GradientTransformation
 )  # fmt: skip
 
 

@@ -120,6 +120,7 @@ SAMPLE_ERRORS = [
     (["--mode=compose"], 2, "name images"),
     (["--mode=compose", "--images=x", "--layout=poster"], 2, "sprites"),
     (["--mode=compose", "--images=x", "--cell=64"], 2, "it is read with --layout=sprites"),
+    (["--mode=evaluate", "--images=x", "--images=y"], 2, "--images is there twice"),
     (["--mode=gate", "--images=x", "--mark"], 2, "--mark is not read by --mode=gate"),
     (["--mode=edit", "--images=x", "--edit=mix", "--other=y"], 2, "add --workdir=RUN"),
     (["--mode=edit", "--images=x", "--edit=background", "--color=red"], 2,
@@ -269,6 +270,9 @@ def test_choices_and_pairs_are_accepted_in_both_spellings():
         ["run_sample.py", "--mode=compose", "--images=x", "--recolor=red,gray"]
     )
     assert command.options.recolour == ("red", "gray")
+    flags = ["--images=a,b.jpg", "--images", "-gray,100%.jpg"]  # values stay as they are
+    command = modes.parse_command(["run_sample.py", "--mode=compose", *flags])
+    assert command.options.images == ("a,b.jpg", "-gray,100%.jpg")
     assert dataclasses.asdict(parse()) == dataclasses.asdict(modes.import_mode("grid").Options())
 
 

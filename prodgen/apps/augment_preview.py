@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.option_groups import MAX_IMAGES, PngOptions, RunDataOptions, SeedOptions
+from prodgen.apps.common.option_groups import (
+    MAX_IMAGES,
+    PngOptions,
+    RunDataOptions,
+    SeedOptions,
+    images_option,
+)
 from prodgen.apps.common.output import Output
 from prodgen.cli.options import option
 from prodgen.core import pixels
@@ -28,7 +34,7 @@ class Options(RunDataOptions, SeedOptions, PngOptions):
     output = "augment_preview.png"
 
     n: int = option(8, "Rows: images.", low=1, high=MAX_IMAGES)
-    input: str = option("", "An image or a folder of images; default: the run's test split.")
+    input: tuple[str, ...] = images_option("image", "the run's test split")
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
@@ -41,7 +47,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
             "the run was trained without augmentation",
             "choose a run with a config.augment.policy other than none",
         )
-    real, _, names = input_images.read_images(model, options.input, options.n)
+    real, _, names, _ = input_images.read_images(model, options.input, options.n)
     # The fixed p of the run, or the adaptive one of the checkpoint.
     extras, p = model.run.state.extras, float(augment.p)
     if "augment_p" in extras:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 from collections.abc import Iterator, Sequence
 from concurrent import futures
 from pathlib import Path
@@ -20,6 +21,7 @@ from prodgen.apps.common.output import Output, PngEncoder, say
 from prodgen.cli.options import option
 from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, ProdgenError, RejectedItem, UsageError
+from prodgen.core.file_names import casefold_name
 from prodgen.core.files import write_atomically
 from prodgen.data.image_paths import ImagePaths
 from prodgen.editing import FIT_STEPS, batch_requests
@@ -67,7 +69,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.apps.common.batch_rows import Context
     from prodgen.editing.guard import Guard
 
-    table = Path(options.table).expanduser()
+    table = Path(os.path.expanduser(options.table))
     requests, problems = read_requests(table, model)
     for request in requests:
         side = batch_rows.min_side(request, model)
@@ -115,10 +117,10 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
     for line, row in request_table.rows:
         try:
             request = batch_requests.parse_request(line, row, model.conditions, paths)
-            if request.name.casefold() in names:
+            if casefold_name(request.name) in names:
                 raise UsageError(f"another row has the name {request.name!r} already")
             batch_rows.check_request(request, model, table.parent)
-            names.add(request.name.casefold())
+            names.add(casefold_name(request.name))
             requests.append(request)
         except ProdgenError as error:
             problems.append((line, str(error)))

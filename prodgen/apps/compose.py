@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from prodgen.apps.common import backgrounds, named_colours, product_images
-from prodgen.apps.common.option_groups import MAX_IMAGES, PngOptions
-from prodgen.apps.common.output import MANIFEST, Output, check_overwrite, read_manifest, say
+from prodgen.apps.common import backgrounds, image_files, named_colours, product_images
+from prodgen.apps.common.option_groups import MAX_IMAGES, PngOptions, images_option
+from prodgen.apps.common.output import Output, check_overwrite, say
 from prodgen.apps.common.product_images import ProductImage
 from prodgen.cli.options import option
 from prodgen.core.errors import UsageError
+from prodgen.core.file_names import add_hash, decode_name
 from prodgen.photo import banner, recolour, sprites, text_layout
 
 MAX_PRODUCTS = {"banner": 4, "sprites": 256}  # unless --n gives another number
@@ -30,7 +31,7 @@ BANNER, SPRITES = {"layout": ("banner",)}, {"layout": ("sprites",)}
 class Options(PngOptions):
     """Of --mode=compose."""
 
-    images: str = option("", "A folder of images, an image, or several separated by commas.")
+    images: tuple[str, ...] = images_option("image")
     n: int = option(0, "Products; 0: 4 on a banner, 256 on a sprite sheet.", low=0, high=MAX_IMAGES)
     layout: str = option("banner", "What is composed.", choices=("banner", "sprites"))
     size: str = option("square", "A name, as story, or WIDTHxHEIGHT.", read_with=BANNER)
@@ -53,7 +54,7 @@ class Options(PngOptions):
 
     def check(self, workdir: Path | None) -> None:
         """Everything about the flags that can be wrong, before an image is read."""
-        if not self.images:
+        if not any(self.images):
             raise UsageError("--mode=compose needs --images", "name images or a folder of them")
         banner.parse_size(self.size)
         for name in set(self.recolour) - {ORIGINAL}:
@@ -72,14 +73,12 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     check_overwrite(target.parent, names, out.mode)
 
     # What this mode has written beside the target before is no product image.
-    entries = read_manifest(target.parent / MANIFEST).items()
-    own_names = [name for name, entry in entries if entry.get("mode") == "compose"]
-    own_files = {(target.parent / name).resolve() for name in own_names}
-    paths = product_images.list_product_files(options.images, own_files)
+    own_files = out.list_own_files()
+    files = image_files.list_images(options.images, "--images", own_paths=own_files)
     limit = options.n or MAX_PRODUCTS[options.layout]
-    products = product_images.read_products(paths, limit)
-    if len(paths) > limit:
-        say(f"the first {limit} of {len(paths)} images are used; --n sets another number")
+    products = product_images.read_products(files, limit)
+    if len(files) > limit:
+        say(f"the first {limit} of {len(files)} images are used; --n sets another number")
 
     colourways = [
         way for product in products for way in recolour_product(product, options.recolour)
@@ -96,24 +95,31 @@ def recolour_product(
 ) -> list[tuple[ProductImage, dict[str, Any]]]:
     """The product in each colour, or as it is without names, with its entry of the manifest."""
     colourways = []
+    # A file called shoe-red would have the name of shoe in red.
+    colours = tuple(f"-{name.lstrip('#')}" for name in names)
+    own_name = add_hash(product.name) if product.name.endswith(colours) else product.name
+    product = dataclasses.replace(product, name=own_name)
     for name in names or [ORIGINAL]:
         if name == ORIGINAL:
-            colourways.append((product, {"name": product.name}))
+            details = {"name": product.name, "file": product.file}
+            colourways.append((product, details))
             continue
         target = named_colours.parse_colour(name, "--recolour")
         rgb, alpha = product.pixels[..., :3], product.pixels[..., 3]
         result = recolour.recolour(rgb, alpha > 0, target, region="dominant")
         change = f"{result.delta_e_before:.1f} to {result.delta_e_after:.1f}"
-        say(f"{product.name} in {name}: CIEDE2000 {change}")
+        say(f"{product.file} in {name}: CIEDE2000 {change}")
         details = {
             "name": f"{product.name}-{name.lstrip('#')}",
+            "file": product.file,
             "recolour": name,
             "ciede2000": round(result.delta_e_after, 3),
             "share": round(result.region_fraction, 4),
             "outside": round(result.outside_change.largest, 3),
         }
         pixels = np.dstack([result.image, alpha])
-        colourways.append((ProductImage(details["name"], pixels, product.is_generated), details))
+        colourway = dataclasses.replace(product, name=details["name"], pixels=pixels)
+        colourways.append((colourway, details))
     return colourways
 
 
@@ -149,7 +155,7 @@ def write_banner(
         )
         if placement.scale > SOFT_SCALE:
             times = f"{placement.scale:.1f} times"
-            say(f"{product.name}: its {own_pixels} px are enlarged {times} and look soft")
+            say(f"{product.file}: its {own_pixels} px are enlarged {times} and look soft")
     entry = {
         "layout": "banner",
         "size": [width, height],
@@ -179,25 +185,13 @@ def write_sprites(
     border = options.padding + options.extrude
     cells = [sprites.fit_to_cell(product.pixels, options.cell, border) for product, _ in colourways]
     sheet, boxes = sprites.pack_sheet(cells, options.cell, options.extrude)
-    names = number_namesakes([details["name"] for _, details in colourways])
     entries = [
-        entry | {"name": sprite, "box": list(box)}
-        for (_, entry), sprite, box in zip(colourways, names, boxes, strict=True)
+        entry | {"box": list(box)} for (_, entry), box in zip(colourways, boxes, strict=True)
     ]
+    names = [product.name for product, _ in colourways]
+    files = [decode_name(product.file) for product, _ in colourways]
     details = {"layout": "sprites", "cell": options.cell, "sprites": entries}
     size = sheet.shape[1], sheet.shape[0]
-    atlas = sprites.encode_atlas(names, boxes, options.cell, name, size)
+    atlas = sprites.encode_atlas(names, files, boxes, options.cell, decode_name(name), size)
     out.write_png(name, sheet, details, source)
     out.write(f"{Path(name).stem}.json", atlas, {"layout": "sprites", "atlas_of": name})
-
-
-def number_namesakes(names: Sequence[str]) -> list[str]:
-    """The names, later ones of the same name with a number: a.png and a.jpg are two sprites."""
-    unique: list[str] = []
-    for name in names:
-        count, candidate = 1, name
-        while candidate in unique:
-            count += 1
-            candidate = f"{name}-{count}"
-        unique.append(candidate)
-    return unique

@@ -14,14 +14,14 @@ import numpy as np
 
 from prodgen.apps.common import image_files, named_colours
 from prodgen.apps.common.cutout_sheet import CutoutSheet
+from prodgen.apps.common.image_files import ImageFile
 from prodgen.apps.common.named_colours import Rgb
-from prodgen.apps.common.option_groups import MAX_IMAGES, CutoutOptions
+from prodgen.apps.common.option_groups import MAX_IMAGES, CutoutOptions, images_option
 from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.core import decode, pixels
 from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import BadData, RejectedItem, UsageError
-from prodgen.data.folder import Entry
 from prodgen.photo import background_removal
 from prodgen.photo.background_removal import Cutout
 from prodgen.photo.mask_estimate import Segmenter
@@ -36,12 +36,12 @@ class Options(CutoutOptions):
 
     output = "cutout"
 
-    images: str = option("", "A folder of photos, or one photo.")
+    images: tuple[str, ...] = images_option("photo")
     n: int = option(MAX_SHEET_PHOTOS, "Photos on the sheet, at most.", low=1, high=MAX_IMAGES)
     background: str = option("", "transparent, a colour's name or #rrggbb; default: transparent.")
 
     def check(self, workdir: Path | None) -> None:
-        if not self.images:
+        if not any(self.images):
             raise UsageError("--mode=cutout needs --images", "name an image or a folder of images")
         parse_background(self.background)
 
@@ -73,27 +73,26 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write a PNG of each photo, cutout.csv and the sheet cutout.png; needs no run."""
     background = parse_background(options.background)
     segmenter = background_removal.load_segmenter(options.cutout, options.model)
-    source, target = Path(options.images).expanduser(), out.locate(options.output)
-    image_files.check_folders(source, target, (TABLE, SHEET), FOLDER)
-    entries = image_files.list_entries(source, target, (TABLE, SHEET), FOLDER)
+    target = out.locate(options.output)
+    files = image_files.list_every_file(options.images, out, target, (TABLE, SHEET), FOLDER)
     out.close()  # the manifest marks the folder as ours, should this end early
 
     sheet, rows = CutoutSheet(options.n), []
 
     def format_progress(n: int) -> str:
-        return f"{n} of {len(entries)} read, {sum(not row.reason for row in rows)} cut out"
+        return f"{n} of {len(files)} read, {sum(not row.reason for row in rows)} cut out"
 
-    for path, entry, file, png in image_files.each_file(source, entries, format_progress):
-        photo, result = cut_out_file(path, entry, segmenter)
+    for file in image_files.each_file(files, format_progress):
+        photo, result = cut_out_file(file, segmenter)
         if isinstance(result, RejectedItem):
-            row = Row(file, reason=str(result))
-            sheet.add_photo(file, photo, None, (row.reason.partition(":")[0],))
+            row = Row(file.name, reason=str(result))
+            sheet.add_photo(file.name, photo, None, (row.reason.partition(":")[0],))
         else:
-            row = describe_cutout(file, f"{FOLDER}/{png}", result)
+            row = describe_cutout(file.name, f"{FOLDER}/{file.stem}.png", result)
             image = result.rgba if background is None else result.flatten(background)
-            details = {"file": file, "findings": row.findings, "background": background}
+            details = {"file": file.name, "findings": row.findings, "background": background}
             out.write(row.path, pixels.encode_png(image), details)
-            sheet.add_photo(file, photo, result.rgba, row.keys)
+            sheet.add_photo(file.name, photo, result.rgba, row.keys)
         rows.append(row)
 
     origin = {"images": options.images, "cutout": options.cutout, "background": options.background}
@@ -103,7 +102,8 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     say(summary)
     paths = out.close()
     if all(row.reason for row in rows):
-        raise BadData(f"no image of --images={source} could be cut out: {summary}", f"see {TABLE}")
+        sources = ",".join(options.images)
+        raise BadData(f"no image of --images={sources} could be cut out: {summary}", f"see {TABLE}")
     return paths
 
 
@@ -115,14 +115,13 @@ def parse_background(text: str) -> Rgb | None:
 
 
 def cut_out_file(
-    path: Path, entry: Entry, segmenter: Segmenter
+    file: ImageFile, segmenter: Segmenter
 ) -> tuple[np.ndarray | None, Cutout | RejectedItem]:
     """The image in a file, uint8 [H, W, C], if there is one; its cut-out, or why there is none."""
     image = None
     try:
-        if entry.refusal:
-            raise RejectedItem(entry.refusal)
-        image = decode.decode_file(path, image_files.MAX_PIXELS, single_frame=True)
+        file.check()
+        image = decode.decode_file(file.path, image_files.MAX_PIXELS, single_frame=True)
         return image, background_removal.cut_out(image, segmenter)
     except RejectedItem as refusal:
         return image, refusal
@@ -155,8 +154,7 @@ def format_table(rows: Sequence[Row]) -> bytes:
         findings = row.reason or "; ".join(row.findings)
         size, box = row.size or ("", ""), row.box or ("", "", "", "")
         coverage = "" if row.coverage is None else row.coverage
-        file = image_files.escape_formula(row.file)
-        lines.append([file, row.verdict, findings, *size, *box, coverage, row.path])
+        lines.append([row.file, row.verdict, findings, *size, *box, coverage, row.path])
     return format_csv(columns, lines)
 
 

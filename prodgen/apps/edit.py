@@ -13,6 +13,7 @@ with the measures of each edit, and a sheet: photos above, edits below.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from PIL import Image
 
 from prodgen.apps.common import backgrounds, edited_photos, image_files, named_colours
 from prodgen.apps.common.edited_photos import SYNTHETIC, open_shot
+from prodgen.apps.common.image_files import ImageFile
 from prodgen.apps.common.option_groups import (
     ATTRIBUTES_HELP,
     MAX_IMAGES,
@@ -29,8 +31,9 @@ from prodgen.apps.common.option_groups import (
     FitOptions,
     PngOptions,
     RunDataOptions,
+    images_option,
 )
-from prodgen.apps.common.output import Output, check_overwrite, say
+from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.config import registry
 from prodgen.core import decode, pixels
@@ -61,7 +64,7 @@ class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions):
     run = "optional"
     read_with_run = ("step", "steps", "data_path")
 
-    images: str = option("", "A folder of photos, or one photo.")
+    images: tuple[str, ...] = images_option("photo")
     n: int = option(0, "Photos, at most; 0: all.", low=0, high=MAX_IMAGES)
     edit: str = option("", "What is changed.", choices=registry.EDITS)
     colour: str = option("", "The colour: its name or #rrggbb.", read_with=RECOLOUR)
@@ -94,7 +97,7 @@ class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions):
 
     def check(self, workdir: Path | None) -> None:
         super().check(workdir)
-        if not self.images:
+        if not any(self.images):
             raise UsageError("--mode=edit needs --images", "name a photo or a folder of them")
         if not self.edit:
             raise UsageError(
@@ -119,48 +122,55 @@ class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions):
 
 def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     """Edit every photo of --images, --n at most."""
-    paths = image_files.list_image_files(Path(options.images).expanduser(), "--images")
-    paths = paths[: options.n or None]
-    segmenter = background_removal.load_segmenter(options.cutout, options.model)
     target = out.locate(options.output)
+    # What this mode wrote before is no photo, unless the user names its folder.
+    sources = [path.resolve() for path in image_files.split_paths(options.images, "--images")]
+    is_source = target.resolve() in sources
+    own_files = {target.resolve() / SHEET} if is_source else out.list_own_files()
+    files = image_files.list_images(
+        options.images, "--images", out.list_earlier_outputs(), own_files
+    )[: options.n or None]
+    segmenter = background_removal.load_segmenter(options.cutout, options.model)
     # Classical edits need no run; `both` recolours with the run where one is given.
     needs_run = options.edit in EDITS_WITH_RUN
     needs_run |= options.edit == "recolour" and options.method == "generated"
     needs_run |= options.edit == "recolour" and options.method == "both" and model is not None
     inverter = model.open_inverter(say, options.steps) if needs_run else None
     if options.edit == "mix":
-        return mix_products(inverter, options, paths, segmenter, out)
+        return mix_products(inverter, options, files, segmenter, out)
     edit_product = choose_edit(inverter, options)
-    names = image_files.png_names([path.name for path in paths])
-    check_overwrite(target, [TABLE, SHEET], out.mode)
+    endings = [f"_{options.edit}_{method}.png" for method in ("classical", "generated")]
+    names = [file.stem + ending for file in files for ending in endings]
+    out.claim([TABLE, SHEET, *names])
 
     rows, columns, sources = [], [], set()
-    for path, name in zip(paths, names, strict=True):
+    for file in files:
         try:
-            product = open_shot(path, segmenter)
+            file.check()
+            product = open_shot(file.path, segmenter)
             versions = edit_product(product)
         except (BadData, RejectedItem) as error:
-            say(f"left out: {path.name}: {error}")
-            rows.append({"file": path.name, "method": "", "problem": str(error)})
+            say(f"left out: {file.name}: {error}")
+            rows.append({"file": file.name, "method": "", "problem": str(error)})
             continue
         # One file a method, with the measures of the edit in the table and in the manifest.
         for version in versions:
-            file = f"{Path(name).stem}_{options.edit}_{version.method}.png"
-            details = {"of": path.name, "edit": options.edit, "method": version.method}
-            source = edited_photos.source_of_edit(version, path)
+            png = f"{file.stem}_{options.edit}_{version.method}.png"
+            details = {"of": file.name, "edit": options.edit, "method": version.method}
+            source = edited_photos.source_of_edit(version, file.path)
             sources.add(source)
-            out.write_png(file, version.image, details | version.metrics, source)
-            row = {"file": path.name, "method": version.method, "written": file}
+            out.write_png(png, version.image, details | version.metrics, source)
+            row = {"file": file.name, "method": version.method, "written": png}
             rows.append(row | version.metrics)
         columns.append([product.photo, *(version.image for version in versions)])
 
     out.write(TABLE, format_table(rows), {"edit": options.edit})
     if not columns:
-        raise BadData(f"none of {len(paths)} photos could be edited", f"see {target / TABLE}")
+        raise BadData(f"none of {len(files)} photos could be edited", f"see {target / TABLE}")
     source = SYNTHETIC if SYNTHETIC in sources else "composed"
     sheet = draw_sheet(columns[:MAX_SHEET_PHOTOS])
     out.write_png(SHEET, sheet, {"edit": options.edit}, source)
-    say(f"{len(columns)} of {len(paths)} photos edited; the measures: {target / TABLE}")
+    say(f"{len(columns)} of {len(files)} photos edited; the measures: {target / TABLE}")
     return out.close()
 
 
@@ -225,8 +235,8 @@ def choose_recolouring(
 
 def read_mask(file: str) -> np.ndarray:
     """The region float [H, W] in [0, 1] that is white in the image of --mask."""
-    path = Path(file).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(file))
+    if not os.path.isfile(path):
         raise MissingInput(f"--mask={file} does not exist", "name an image of the photo's size")
     try:
         return decode.decode_file(path, image_files.MAX_PIXELS)[..., 0] / np.float32(255)
@@ -235,33 +245,37 @@ def read_mask(file: str) -> np.ndarray:
 
 
 def mix_products(
-    inverter: Inverter, options: Options, paths: list[Path], segmenter: Callable, out: Output
+    inverter: Inverter,
+    options: Options,
+    files: list[ImageFile],
+    segmenter: Callable,
+    out: Output,
 ) -> list[Path]:
     """A row a product: from it to --other, at the run's own resolution."""
     from prodgen.editing import photo_edits
 
     out.png_encoder.check_mark(inverter.model.spec.resolution)
     try:
-        other = open_shot(Path(options.other).expanduser(), segmenter)
+        other = open_shot(Path(os.path.expanduser(options.other)), segmenter)
     except RejectedItem as reason:
         raise BadData(f"--other={options.other}: {reason}", "name another photo") from None
+    numbers = range(options.frames)
+    out.claim([SHEET, *(f"{file.stem}_mix_{k:02d}.png" for file in files for k in numbers)])
     rows = []
-    for path in paths:
+    for file in files:
         try:
-            rows.append(
-                photo_edits.interpolate_photos(
-                    [open_shot(path, segmenter), other], inverter, options.frames
-                )
-            )
-        except RejectedItem as reason:
-            say(f"left out: {path.name}: {reason}")
+            file.check()
+            product = open_shot(file.path, segmenter)
+            rows.append(photo_edits.interpolate_photos([product, other], inverter, options.frames))
+        except (BadData, RejectedItem) as reason:
+            say(f"left out: {file.name}: {reason}")
             continue
         for k, image in enumerate(rows[-1]):
             share = round(k / (options.frames - 1), 4)
-            details = {"of": path.name, "share": share}
-            out.write_png(f"{path.stem}_mix_{k:02d}.png", image, details)
+            details = {"of": file.name, "share": share}
+            out.write_png(f"{file.stem}_mix_{k:02d}.png", image, details)
     if not rows:
-        raise BadData(f"none of {len(paths)} photos shows a product", "name others")
+        raise BadData(f"none of {len(files)} photos shows a product", "name others")
     sheet = pixels.draw_contact_sheet(np.concatenate(rows), options.frames, side=96)
     out.write_png(SHEET, sheet, {"edit": "mix", "other": options.other})
     return out.close()
@@ -295,5 +309,4 @@ def centre_on_white(image: np.ndarray) -> np.ndarray:
 def format_table(rows: list[dict]) -> bytes:
     """The content of edit.csv; its columns are the fields of all rows."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    rows = [row | {"file": image_files.escape_formula(row["file"])} for row in rows]
     return format_csv(names, ([row.get(name, "") for name in names] for row in rows))

@@ -28,6 +28,7 @@ from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.core import pixels
 from prodgen.core.errors import UsageError
+from prodgen.core.file_names import decode_names
 
 if TYPE_CHECKING:
     from prodgen.data.store import Store
@@ -177,7 +178,7 @@ def draw_typical_sheet(typicality: np.ndarray, samples: np.ndarray) -> Image.Ima
 
 def encode_json(evaluation: dict[str, Any]) -> bytes:
     """As JSON; nan and infinity become null."""
-    return json.dumps(to_plain(evaluation), indent=1, allow_nan=False).encode()
+    return json.dumps(decode_names(to_plain(evaluation)), indent=1, allow_nan=False).encode()
 
 
 def to_plain(value: Any) -> Any:

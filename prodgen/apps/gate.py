@@ -15,14 +15,14 @@ import numpy as np
 
 from prodgen.apps.common import image_files
 from prodgen.apps.common.gate_sheet import GateSheet
-from prodgen.apps.common.option_groups import MAX_IMAGES, CommonOptions
+from prodgen.apps.common.image_files import ImageFile
+from prodgen.apps.common.option_groups import MAX_IMAGES, CommonOptions, images_option
 from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.config import registry
 from prodgen.core import pixels, provenance
 from prodgen.core.csv_files import format_csv
 from prodgen.core.errors import RejectedItem, UsageError
-from prodgen.data.folder import Entry
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Repair, Verdict
 
@@ -36,7 +36,7 @@ class Options(CommonOptions):
 
     output = "gate"
 
-    images: str = option("", "A folder of images, or one image.")
+    images: tuple[str, ...] = images_option("image")
     n: int = option(MAX_SHEET_IMAGES, "Images on the sheet, at most.", low=1, high=MAX_IMAGES)
     profile: str = option(
         "white_main", "The rules that an image must meet.", choices=registry.PROFILES
@@ -44,7 +44,7 @@ class Options(CommonOptions):
     repair: bool = option(False, "Write a repaired copy of each image that can be repaired.")
 
     def check(self, workdir: Path | None) -> None:
-        if not self.images:
+        if not any(self.images):
             raise UsageError("--mode=gate needs --images", "name an image or a folder of images")
 
 
@@ -66,24 +66,24 @@ class Row:
 
 def run(model: None, options: Options, out: Output) -> list[Path]:
     """Write gate.csv, the sheet gate.png and, with --repair, repaired images; needs no run."""
-    source, target = Path(options.images).expanduser(), out.locate(options.output)
-    image_files.check_folders(source, target, (TABLE, SHEET), FOLDER)
-    entries = image_files.list_entries(source, target, (TABLE, SHEET), FOLDER)
+    target = out.locate(options.output)
+    files = image_files.list_every_file(options.images, out, target, (TABLE, SHEET), FOLDER)
     out.close()  # the manifest marks the folder as ours, should this end early
 
     sheet, rows = GateSheet(options.n), []
 
     def format_progress(n: int) -> str:
-        return f"{n} of {len(entries)} checked, {sum(row.verdict.passes for row in rows)} pass"
+        return f"{n} of {len(files)} checked, {sum(row.verdict.passes for row in rows)} pass"
 
-    for path, entry, file, png in image_files.each_file(source, entries, format_progress):
-        verdict, image = check_file(path, entry, options.profile)
-        row = Row(file, verdict)
+    for file in image_files.each_file(files, format_progress):
+        verdict, image = check_file(file, options.profile)
+        row = Row(file.name, verdict)
         if options.repair and not verdict.passes:
             # What a model made stays marked as generated when it is repaired.
-            origin = "generated" if provenance.is_generated(path) else "mended"
-            row = repair_image(row, image, options.profile, out, f"{FOLDER}/{png}", origin)
-        sheet.add_image(file, image, verdict.keys)
+            origin = "generated" if provenance.is_generated(file.path) else "mended"
+            png = f"{FOLDER}/{file.stem}.png"
+            row = repair_image(row, image, options.profile, out, png, origin)
+        sheet.add_image(file.name, image, verdict.keys)
         rows.append(row)
 
     details = {"images": options.images, "profile": options.profile}
@@ -94,12 +94,11 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     return out.close()
 
 
-def check_file(path: Path, entry: Entry, profile: str) -> tuple[Verdict, np.ndarray | None]:
+def check_file(file: ImageFile, profile: str) -> tuple[Verdict, np.ndarray | None]:
     """The verdict on a file and its image, uint8 [H, W, 1 | 3 | 4], where there is one."""
     try:
-        if entry.refusal:
-            raise RejectedItem(entry.refusal)
-        image = marketplace.read_image(path)
+        file.check()
+        image = marketplace.read_image(file.path)
         return marketplace.check(image, profile), image
     except RejectedItem as refusal:
         return marketplace.unreadable_verdict(refusal), None
@@ -143,8 +142,8 @@ def format_table(rows: Sequence[Row], repair: bool) -> bytes:
     columns += ["repair", "mended", "mended_verdict", "mended_reasons"] if repair else []
     lines = []
     for row in rows:
-        file, measures = image_files.escape_formula(row.file), measures_of(row.verdict)
-        line = [file, *verdict_and_reasons(row.verdict), *measures.values()]
+        measures = measures_of(row.verdict)
+        line = [row.file, *verdict_and_reasons(row.verdict), *measures.values()]
         if repair:
             line += [row.repair, row.repaired_file, *verdict_and_reasons(row.repaired_verdict)]
         lines.append(line)

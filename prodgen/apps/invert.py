@@ -45,7 +45,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     inverter = model.open_inverter(say, options.steps)
     if not inversion_calibration.is_measured(inverter):
         model.store()  # the run's own images are read later: where they are gone, it is said now
-    products = invert_inputs(model, inverter, options, options.n)
+    products = invert_inputs(model, inverter, options, options.n, out)
     inversion, rows = products.inversion, measure(inverter, products.inversion, options)
     cells = interleave_rows(inversion.images, inversion.reconstruction, COLUMNS)
     entries = [

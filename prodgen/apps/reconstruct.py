@@ -33,7 +33,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.metrics import reconstruction_quality
 
     target = out.locate(options.output)
-    originals, conditions, names = input_images.read_images(model, options.input, options.n)
+    originals, conditions, names, _ = input_images.read_images(model, options.input, options.n)
     conditions = input_images.pick_conditions(model, options, len(originals)) or conditions
     mean = model.encode(originals, conditions)
     reconstructions = model.decode(mean, conditions)

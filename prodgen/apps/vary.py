@@ -51,9 +51,11 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     # The guard comes first: where the run's own images are gone, it is said before any work.
     guard = Guard(model) if options.guard else None
     inverter = model.open_inverter(say, options.steps)
-    products = invert_inputs(model, inverter, options, options.products)
+    products = invert_inputs(
+        model, inverter, options, options.products, out, [f"_{j:03d}.png" for j in range(options.n)]
+    )
     count, cells = options.n, []
-    for i, name in enumerate(products.names):
+    for i, (name, stem) in enumerate(zip(products.names, products.stems, strict=True)):
         z, conditions = products.latent_and_conditions(i)
         photo = products.inversion.images[i]
         result = variations.vary(
@@ -62,7 +64,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         )  # fmt: skip
         for j, image in enumerate(result.images):
             details = describe_variation(name, options, result, j, model.spec)
-            out.write_png(f"{i:03d}_{Path(name).stem}_{j:03d}.png", image, details)
+            out.write_png(f"{stem}_{j:03d}.png", image, details)
         say(summarise(name, result, options))
         # White cells stand for variations that were refused as copies.
         blanks = [np.full_like(photo, 255)] * (count - len(result.images))

@@ -19,6 +19,8 @@ from prodgen.core import pixels
 if TYPE_CHECKING:
     from prodgen.model import Model
 
+ENDINGS = ("_views.png", "_turntable.png")  # of the two files of a product
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(InputOptions, FitOptions):
@@ -41,20 +43,19 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     elevations = viewpoints.sheet_elevations(elevation)
     out.locate(options.output)
     inverter = model.open_inverter(say, options.steps)
-    products = invert_inputs(model, inverter, options, options.n)
-    for i, name in enumerate(products.names):
+    products = invert_inputs(model, inverter, options, options.n, out, ENDINGS)
+    for i, (name, stem) in enumerate(zip(products.names, products.stems, strict=True)):
         z, conditions = products.latent_and_conditions(i)
         conditions = viewpoints.set_viewpoints(
             conditions, spec, azimuth, elevation, azimuths, elevations
         )
         views = model.decode(np.repeat(z[None], len(conditions["label"]), axis=0), conditions)
-        stem = f"{i:03d}_{Path(name).stem}"
         row_names = [f"{e:g}" for e in elevations]
         sheet = pixels.draw_contact_sheet(views, len(azimuths), row_names=row_names, side=96)
         details = {"of": name, "azimuths": azimuths, "elevations": elevations}
-        out.write_png(f"{stem}.png", sheet, details)
+        out.write_png(stem + ENDINGS[0], sheet, details)
         # The turntable shows the middle elevation.
         start = len(elevations) // 2 * len(azimuths)
         frames = pixels.enlarge(views[start : start + len(azimuths)], 192)
-        out.write_apng(f"{stem}_turntable.png", frames, details)
+        out.write_apng(stem + ENDINGS[1], frames, details)
     return out.close()

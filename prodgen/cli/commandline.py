@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import io
 import os
 import re
 import signal
@@ -28,6 +29,7 @@ from prodgen.config.identity import compute_fingerprint
 from prodgen.config.lookup import flatten, is_read, refuse_unread_fields
 from prodgen.config.overrides import parse_value, set_field, validate
 from prodgen.core.errors import ProdgenError, StorageError, UsageError
+from prodgen.core.file_names import format_name
 from prodgen.core.thread_errors import collect_thread_errors
 
 HELP_FLAGS = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
@@ -63,6 +65,10 @@ def run(
     tracebacks: of other threads; they are printed where the error is a defect of prodgen.
     """
     quiet_platform()
+    # A path that standard output cannot encode is no error: its bytes stay, else it is escaped.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_utf_8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf_8 else "backslashreplace")
     try:
         main(list(argv))
         return 0
@@ -100,7 +106,7 @@ def fit_advice(advice: str, argv: Sequence[str]) -> str:
 
 def _print_error(error: ProdgenError) -> int:
     """Print the error's line and return its exit code."""
-    print(error.format_line(), file=sys.stderr, flush=True)
+    print(format_name(error.format_line()), file=sys.stderr, flush=True)
     return error.code
 
 

@@ -50,8 +50,8 @@ def parse_command(argv: Sequence[str]) -> Command:
     # American spellings of a flag's name are accepted; its value stays as it is.
     argv = list(argv)
     for i, argument in enumerate(argv[1:], start=1):
-        if argument.startswith("-"):
-            name, equals, value = argument.partition("=")
+        name, equals, value = argument.partition("=")
+        if re.fullmatch(r"--?\w+", name):  # no file that begins with a dash
             argv[i] = to_british(name) + equals + value
     mode = find_spelling(_find_mode_name(argv), registry.MODES)
     cls = import_mode(mode).Options
@@ -68,6 +68,7 @@ def parse_command(argv: Sequence[str]) -> Command:
         raise _make_value_error(str(error).replace("\n", " "), cls, mode) from None
     if positionals:
         raise UsageError(f"unexpected argument {positionals[0]!r}", "write flags as --NAME=VALUE")
+    _refuse_repeated_path(argv, cls, mode)
     workdir, out = (Path(text) if text else None for text in (values.workdir, values.out))
     if workdir and cls.run == "none":
         raise UsageError(f"--workdir is not read by --mode={mode}", "leave it out")
@@ -81,6 +82,17 @@ def parse_command(argv: Sequence[str]) -> Command:
                 raise UsageError(f"--{name} has no effect without --workdir", "leave it out")
     resolve_out_path(mode, mode_options.output, out, workdir)
     return Command(mode, mode_options, workdir, out)
+
+
+def _refuse_repeated_path(argv: Sequence[str], cls: type, mode: str) -> None:
+    """UsageError for two flags of paths where the mode takes one: absl keeps the last."""
+    for option in options.list_options(cls):
+        flag = re.compile(rf"--?{option.name}(=|$)")
+        is_path = option.name in ("images", "input") and not option.repeat
+        if is_path and sum(bool(flag.match(argument)) for argument in argv[1:]) > 1:
+            raise UsageError(
+                f"--{option.name} is there twice, and --mode={mode} takes one", "leave one out"
+            )
 
 
 def _find_mode_name(argv: Sequence[str]) -> str:

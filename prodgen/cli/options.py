@@ -32,14 +32,16 @@ def option(
     high: float | None = None,
     choices: Choices = (),
     read_with: Mapping[str, Choices] | None = None,
+    repeat: bool = False,
 ) -> Any:
     """One field of an Options class.
 
     low, high: the inclusive range of a number. choices: the allowed texts, for a tuple those of
     each item. read_with: other options, each with the values under which this option is read.
+    repeat: a tuple's flag is written once for each item, else once with commas between the items.
     """
     metadata = {"help": help, "low": low, "high": high, "choices": tuple(choices),
-                "read_with": dict(read_with or {})}  # fmt: skip
+                "read_with": dict(read_with or {}), "repeat": repeat}  # fmt: skip
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -57,6 +59,7 @@ class Option:
     high: float | None
     choices: tuple[str, ...]
     read_with: dict[str, Choices]
+    repeat: bool
 
     def describe(self) -> str:
         """The allowed values in words; "" where every value is allowed."""
@@ -107,6 +110,8 @@ def define_flags(cls: type, values: flags.FlagValues) -> None:
             flags.DEFINE_integer(**common, **bounds)
         elif opt.kind in (float, float | None):
             flags.DEFINE_float(**common, **bounds)
+        elif opt.repeat:
+            flags.DEFINE_multi_string(**common | {"default": list(opt.default)})
         elif opt.kind == tuple[str, ...]:
             flags.DEFINE_list(**common | {"default": list(opt.default)})
         else:  # a text, or name=value pairs, which `build_options` parses

@@ -34,7 +34,7 @@ MAX_PROFILE_BYTES = 4_000_000  # of a colour profile that the colour library may
 STRIP_PIXELS = 2**20  # of an image that are converted at a time
 MAX_SCANS = 1000  # of a JPEG: each costs the time of decoding all pixels
 SUBFILE_TAG, BITS_TAG, PHOTOMETRIC_TAG, DNG_TAG = 254, 258, 262, 50706  # of a TIFF
-TILE_WIDTH_TAG, TILE_HEIGHT_TAG = 322, 323
+PLANES_TAG, TILE_WIDTH_TAG, TILE_HEIGHT_TAG = 284, 322, 323
 
 
 def decode_file(
@@ -119,6 +119,8 @@ def _load_image(data: bytes, name: str, max_pixels: int, single_frame: bool) -> 
     """The decoded image. RejectedItem or any exception of a decoder where it is damaged."""
     if name == "PNG":
         data = file_ends.check_png(data, max_pixels)
+    elif name == "WEBP":
+        data = file_ends.complete_webp(data)
     image = Image.open(io.BytesIO(data), formats=(formats.get_pillow_name(name),))
     _check_header(image, max_pixels, single_frame)
     if name == "TIFF":
@@ -142,6 +144,8 @@ def _load_without_end(data: bytes, name: str, max_pixels: int, error: OSError) -
     for tail in file_ends.make_tails(name, data) if is_truncated else ():
         image = _load_image(body + tail, name, max_pixels, single_frame=False)
         digests.add(hashlib.sha256(image.tobytes()).digest())
+        if len(digests) > 1:
+            break
     if image is None or len(digests) > 1:
         raise error
     return image
@@ -202,11 +206,11 @@ def _check_tiff(image: Image.Image, data: bytes, max_pixels: int) -> None:
     tile_width, tile_height = tags.get(TILE_WIDTH_TAG, 1), tags.get(TILE_HEIGHT_TAG, 1)
     if tile_width * tile_height > max_pixels:
         raise RejectedItem(f"too large: a tile of {tile_width * tile_height} px > {max_pixels}")
-    # Pixels of no tile would be black. A tile without rows, of a wrong tag, is the whole image.
+    # Pixels of no tile would be black. Where each channel is a plane, each has tiles of its own.
+    is_planar = image.tile[0].codec_name == "raw" and tags.get(PLANES_TAG) == 2
     extents = [tile.extents for tile in image.tile]
-    has_whole = any(top == bottom for _, top, _, bottom in extents)
     area = sum((right - left) * (bottom - top) for left, top, right, bottom in extents)
-    if area < image.width * image.height and not has_whole:
+    if area < image.width * image.height * (len(image.getbands()) if is_planar else 1):
         raise RejectedItem("truncated: parts of the image are missing")
 
 

@@ -18,13 +18,17 @@ END_OF_IMAGE = b"\xff\xd9"  # the last marker of a JPEG
 NUM_TAILS = 3  # with random bytes
 TAIL_BYTES = 512  # of random bytes that stand for the missing rest of a JPEG
 BMP_PADDING_BYTES = 3  # at the end of a row, at most
+EXIF_FLAG = 0x08  # of a WebP's extended header
 READ_BYTES = 2**20  # that are decompressed at a time
 MAX_PIXEL_BYTES = 10  # of a PNG's pixel: four channels of 16 bits, and the filters of its row
-# Markers of a JPEG without a length, and those of its frame: sizes, and how it is compressed.
-BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
+# A JPEG's marker and length: no stuffed byte, and no marker without a length.
+SEGMENT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]..", re.DOTALL)
+# Markers of its frame, which holds the sizes.
 FRAME_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+START_OF_SCAN = 0xDA
+MIN_SEGMENT_BYTES = dict.fromkeys(FRAME_MARKERS, 6) | {START_OF_SCAN: 6}
 # Chunks of a PNG that change no pixel.
-REMARK_CHUNKS = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"eXIf", b"hIST", b"sPLT", b"bKGD"}
+REMARK_CHUNKS = {b"tEXt", b"zTXt", b"iTXt", b"tIME", b"pHYs", b"hIST", b"sPLT", b"bKGD"}
 
 
 def make_tails(name: str, data: bytes) -> list[bytes]:
@@ -52,32 +56,49 @@ def has_all_scans(data: bytes) -> bool:
     """
     components: set[int] = set()
     remaining: dict[tuple[int, int], int] = {}  # (component, frequency): bits to come
+    # A segment begins with a marker; entropy-coded bytes, up to the next one, follow a scan's.
     position = 2
-    while position + 4 <= len(data):
-        if data[position] != 0xFF or data[position + 1] in (0x00, 0xFF, *BARE_MARKERS):
-            # Entropy-coded bytes, in which only a marker that is no stuffing ends the scan.
-            position = data.find(b"\xff", position + 1)
-            if position < 0:
-                break
-            continue
-        marker, length = (
-            data[position + 1],
-            int.from_bytes(data[position + 2 : position + 4], "big"),
-        )
+    while match := SEGMENT_MARKER.search(data, position):
+        position, marker = match.start(), data[match.start() + 1]
+        length = int.from_bytes(data[position + 2 : position + 4], "big")
         body = data[position + 4 : position + 2 + length]
-        if len(body) < max(length - 2, 1):
+        if len(body) < max(length - 2, MIN_SEGMENT_BYTES.get(marker, 1)):
             break
         if marker in FRAME_MARKERS:
             components = set(body[6 : 6 + 3 * body[5] : 3])
-        elif marker == 0xDA:
-            names = body[1 : 1 + 2 * body[0] : 2]
-            first, last, bits = body[1 + 2 * body[0] :][:3]
+        elif marker == START_OF_SCAN:
+            names = body[1:-3:2]
+            first, last, bits = body[-3:]
             for name in names:
-                remaining |= {(name, k): bits & 15 for k in range(first, last + 1)}
+                remaining |= {(name, k): bits & 15 for k in range(first, min(last, 63) + 1)}
         position += 2 + length
     return bool(components) and all(
         remaining.get((name, k)) == 0 for name in components for k in range(64)
     )
+
+
+def complete_webp(data: bytes) -> bytes:
+    """A WebP that is shorter than it declares, of its complete chunks; as it is without pixels.
+
+    Its last byte may be padding, and remarks may follow the pixels. The EXIF data, which can turn
+    the image, must be there where the header announces them.
+    """
+    if int.from_bytes(data[4:8], "little") + 8 <= len(data):
+        return data
+    chunks, position = [], 12
+    while position + 8 <= len(data):
+        length = int.from_bytes(data[position + 4 : position + 8], "little")
+        end = position + 8 + length
+        if end > len(data):
+            break
+        chunks.append(data[position:end] + b"\0" * (length % 2))
+        position = end + length % 2
+    names = {chunk[:4] for chunk in chunks}
+    lacks_exif = data[12:16] == b"VP8X" and data[20] & EXIF_FLAG and b"EXIF" not in names
+    if lacks_exif or not names & {b"VP8 ", b"VP8L", b"ANMF"}:
+        return data
+    body = b"WEBP" + b"".join(chunks)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
 
 
 def check_png(data: bytes, max_pixels: int) -> bytes:
@@ -96,7 +117,7 @@ def check_png(data: bytes, max_pixels: int) -> bytes:
         if name == b"IDAT":
             pixels.append(body[:length])
             is_sound &= is_right
-        is_remark = name in REMARK_CHUNKS or (pixels and name != b"IDAT")
+        is_remark = name in REMARK_CHUNKS or (pixels and name not in (b"IDAT", b"eXIf"))
         if not is_right and not is_remark and name != b"IDAT":
             raise RejectedItem(f"broken: a wrong checksum in {name!r}")
         if is_right or not is_remark:

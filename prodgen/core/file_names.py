@@ -80,12 +80,12 @@ def format_name(name: str) -> str:
 
     A byte that is not UTF-8 becomes \xff, a control character as in \n or \x1b.
     """
-    return CONTROL.sub(_escape_control, decode_name(name))
+    return CONTROL.sub(lambda match: ascii(match[0])[1:-1], decode_name(name))
 
 
 def decode_name(name: str) -> str:
     r"""A name as valid Unicode, for tables and JSON: a byte that is not UTF-8 becomes \xff."""
-    return SURROGATE.sub(_escape_surrogate, name)
+    return SURROGATE.sub(lambda match: ascii(match[0])[1:-1].replace(r"\udc", r"\x"), name)
 
 
 def decode_names(value: Any) -> Any:
@@ -98,12 +98,3 @@ def decode_names(value: Any) -> Any:
         case list() | tuple():
             return [decode_names(inner) for inner in value]
     return value
-
-
-def _escape_surrogate(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
-
-
-def _escape_control(match: re.Match[str]) -> str:
-    return match[0].encode("unicode_escape").decode("ascii")

@@ -8,11 +8,15 @@ import os
 from pathlib import Path
 
 SHA256_BYTES = 32
+MAX_DRAFT_BYTES = 200  # of a name that gets a dot and a process's number
 
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Replace a file by one with `content`; a crash leaves the old file or the new one."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    # A name may be as long as the file system allows, so the draft of a long one has another.
+    name = os.fsencode(path.name)
+    stem = path.name if len(name) <= MAX_DRAFT_BYTES else hashlib.sha256(name).hexdigest()
+    draft = path.with_name(f".{stem}.{os.getpid()}")
     try:
         with open(draft, "wb") as file:
             file.write(content)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ SPLIT_NAMES: dict[str, SplitName] = {
 WRAPPER_NAMES = {"image", "images", "img", "imgs", "picture", "pictures", "photo", "photos", "data"}
 MAX_SPLIT_LEVEL = 6  # folders above the split folders
 MIN_WRAPPER_SHARE = 0.9  # of the images, in a folder with splits that is no category
+CACHE_SIZE = 10_000  # names of folders
 MAX_NAMES = 5  # that a sentence lists
 
 
@@ -90,9 +92,15 @@ class Layout:
 
 def normalise_folders(name: str) -> Folders:
     """The folders above a file, in NFC; name: its path with slashes."""
-    return tuple(unicodedata.normalize("NFC", folder) for folder in name.split("/")[:-1])
+    return _split_path(name.rpartition("/")[0])
 
 
+@functools.lru_cache(maxsize=CACHE_SIZE)
+def _split_path(path: str) -> Folders:
+    return tuple(unicodedata.normalize("NFC", path).split("/")) if path else ()
+
+
+@functools.lru_cache(maxsize=CACHE_SIZE)
 def find_split(folder: str) -> SplitName | None:
     """The split that a folder's name means: of train, Test_set, val-images, test1; else None."""
     words = re.sub(r"[\W_]+|\d+$", " ", folder.casefold()).split()

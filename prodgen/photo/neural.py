@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ MIN_CONTRAST = 1e-3  # of the map: below, it shows nothing, and stretching would
 def make_segmenter(model: str = "") -> Segmenter:
     """The method with its model file; MissingInput without the file or onnxruntime, BadData of a
     file that is another one."""
-    session = _open_session(str(Path(model).expanduser()) if model else "")
+    session = _open_session(os.path.expanduser(model) if model else "")
     return lambda image: segment(image, session)
 
 
@@ -72,8 +73,8 @@ def _open_session(model: str) -> Any:
 
 def read_model(model: str) -> bytes:
     """The bytes of a model file that is the known one; MissingInput or BadData otherwise."""
-    path = Path(model).expanduser()
-    if not path.is_file():
+    path = Path(os.path.expanduser(model))
+    if not os.path.isfile(path):
         raise MissingInput(
             f"there is no model file {model}",
             "put the file u2netp.onnx there; or set config.data.cutout_model=FILE",

@@ -69,6 +69,7 @@ def _next_power_of_two(n: int) -> int:
 
 def encode_atlas(
     names: Sequence[str],
+    files: Sequence[str],
     boxes: Sequence[tuple[int, int, int, int]],
     cell: int,
     image: str,
@@ -76,11 +77,13 @@ def encode_atlas(
 ) -> bytes:
     """The atlas of a sheet file `image` of `size` (width, height), in TexturePacker's JSON (Hash).
 
+    names: of the frames, no two alike. files: what each frame was made from, a field `file` of its
+    own that engines pass over.
     A frame is the product's own rectangle. spriteSourceSize is its position in its cell, which is
     the source. pivot is the cell's middle, so that one sprite replaces another without a shift.
     """
     frames = {}
-    for name, (x, y, width, height) in zip(names, boxes, strict=True):
+    for name, file, (x, y, width, height) in zip(names, files, boxes, strict=True):
         frames[name] = {
             "frame": {"x": x, "y": y, "w": width, "h": height},
             "rotated": False,
@@ -88,6 +91,7 @@ def encode_atlas(
             "spriteSourceSize": {"x": x % cell, "y": y % cell, "w": width, "h": height},
             "sourceSize": {"w": cell, "h": cell},
             "pivot": {"x": 0.5, "y": 0.5},
+            "file": file,
         }
     width, height = size
     meta = {"app": "prodgen", "version": "1.0", "image": image, "format": "RGBA8888",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from prodgen.config import flatten, renames
+from prodgen.core.file_names import decode_name
 from prodgen.core.files import write_atomically
 from prodgen.report import evaluation_sections, writer
 from prodgen.report.tables import build_table
@@ -125,10 +126,11 @@ def build_evaluation_page(path: Path) -> bytes:
 def _build_page(title: str, sections: Sequence[str]) -> bytes:
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
     body = "\n".join(sections)
-    return (
+    page = (
         f"<!doctype html><html lang=en><head>{head}<title>{html.escape(title)}</title>"
         f"<style>{STYLE}</style></head><body>{body}</body></html>"
-    ).encode()
+    )
+    return decode_name(page).encode()  # a name may have bytes that are not UTF-8
 
 
 def _read_evaluation(path: Path) -> dict[str, Any]:

@@ -232,7 +232,7 @@ def test_edits_equal_those_of_mode_edit_and_classical_ones_need_no_inverter(run,
 
 def assert_equals_mode_edit(shop, name, workdir, **options):
     """Assert that the row's image equals that of --mode=edit."""
-    images = str(shop / "shop" / "mug.png")
+    images = (str(shop / "shop" / "mug.png"),)
     files = run_mode("edit", workdir, shop / "edit", images=images, steps=4, **options)
     picture = next(path for path in files if path.suffix == ".png")
     np.testing.assert_array_equal(

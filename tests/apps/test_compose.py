@@ -34,7 +34,7 @@ def shop(tmp_path):
 
 
 def run_compose(images, out, **options):
-    return run_mode("compose", out=out, images=str(images), **options)
+    return run_mode("compose", out=out, images=(str(images),), **options)
 
 
 def manifest_entry(out):

@@ -27,7 +27,7 @@ def scene(alpha=ALPHA, ground=(210, 205, 200)):
 
 
 def run_cutout(images, out, **options):
-    return run_mode("cutout", out=out, images=str(images), **options)
+    return run_mode("cutout", out=out, images=(str(images),), **options)
 
 
 def read_table(out):

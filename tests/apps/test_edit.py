@@ -40,7 +40,7 @@ def shop(azimuth_store, tmp_path, monkeypatch):
 
 
 def run_edit(run, shop, **options):
-    return run_mode("edit", run, shop.parent / "out", images=str(shop), steps=4, **options)
+    return run_mode("edit", run, shop.parent / "out", images=(str(shop),), steps=4, **options)
 
 
 def read_table(shop):
@@ -60,6 +60,23 @@ def test_a_background_is_replaced_without_a_run(shop):
     rows = read_table(shop)
     assert float(rows["a.pngclassical"]["outside_largest"]) <= 1
     assert "no_product" in rows["nothing.png"]["problem"] and rows["broken.png"]["problem"]
+
+
+def test_an_interrupted_edit_is_started_again(shop, monkeypatch):
+    Image.fromarray(disc()).save(shop / "b.png")
+
+    def interrupt(path, segmenter, open_shot=edit.open_shot):
+        if path.name == "b.png":
+            raise KeyboardInterrupt
+        return open_shot(path, segmenter)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(edit, "open_shot", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run_edit(None, shop, edit="background")
+    assert (shop.parent / "out" / "a_background_classical.png").exists()
+    run_edit(None, shop, edit="background")
+    assert (shop.parent / "out" / "b_background_classical.png").exists()
 
 
 def test_opaque_pixels_are_unchanged_on_any_background():

@@ -1,6 +1,7 @@
 """Mode evaluate: a run and external images, and the errors of invalid input."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -187,8 +188,12 @@ def test_files_are_not_overwritten_and_flags_are_not_ignored(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Model, "store", lambda self: store_and_data[0])
         patch.chdir(tmp_path)
-        run_evaluate(workdir=run, images=str(image_folders / "good"))
-    assert (tmp_path / "judged" / "evaluation.html").exists()
+        good = image_folders / os.fsdecode(b"<b>\xff\n")  # any name that the system allows
+        (image_folders / "good").rename(good)
+        (good / "0000.png").rename(good / os.fsdecode(b"{0},%s\xff\n.png"))
+        run_evaluate(workdir=run, images=str(good))
+    page = (tmp_path / "judged" / "evaluation.html").read_text(encoding="utf-8")
+    assert r"100 pictures of &lt;b&gt;\xff" in page
     assert (run / "evaluation.json").read_bytes() == before
 
 

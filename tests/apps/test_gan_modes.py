@@ -1,6 +1,7 @@
 """The modes of run_sample.py on an adversarial run, and what such a run cannot do."""
 
 import json
+import os
 
 import jax
 import numpy as np
@@ -98,10 +99,11 @@ def test_a_sweep_varies_one_attribute_in_order(run, tmp_path):
 
 
 def test_the_augmentation_is_previewed_on_the_users_images(run, pictures, tmp_path):
-    files = run_mode_on(run, tmp_path / "p.png", "augment_preview", input=str(pictures))
+    (pictures / "2.png").rename(pictures / os.fsdecode(b"\xff\n"))
+    files = run_mode_on(run, tmp_path / "p.png", "augment_preview", input=(str(pictures),))
     entry = json.loads(files[-1].read_text())["files"]["p.png"]
     assert entry["policy"] == "product" and entry["p"] == 0.5
-    assert entry["pictures"] == ["0.png", "1.png", "2.png"]
+    assert entry["pictures"] == ["0.png", "1.png", "\\xff\n"]
     picture = np.asarray(Image.open(files[0]))
     assert picture.shape == (3 * 98 + 2, 8 * 98 + 2, 3)
     real = np.asarray(Image.open(pictures / "0.png")).repeat(6, 0).repeat(6, 1)
@@ -110,7 +112,7 @@ def test_the_augmentation_is_previewed_on_the_users_images(run, pictures, tmp_pa
 
 def test_errors_name_what_an_adversarial_run_cannot_do(run, pictures, tmp_path):
     with pytest.raises(UsageError, match="has no encoder") as error:
-        run_mode_on(run, tmp_path / "r.png", "reconstruct", input=str(pictures))
+        run_mode_on(run, tmp_path / "r.png", "reconstruct", input=(str(pictures),))
     assert "vae, vaegan" in error.value.next_step
     with pytest.raises(UsageError, match="exactly one attribute"):
         run_mode_on(run, tmp_path / "s.png", "sweep", attributes={"colour": "red"})

@@ -82,7 +82,7 @@ def test_every_png_states_that_it_is_generated(run, azimuth_store, tmp_path, mod
     if mode == "reconstruct":
         image = azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"][0]
         Image.fromarray(image).save(tmp_path / "mine.png")
-        options = options | {"input": str(tmp_path / "mine.png")}
+        options = options | {"input": (str(tmp_path / "mine.png"),)}
 
     def pngs(name, **more):
         out = tmp_path / name / ("" if mode == "images" else "a.png")
@@ -138,7 +138,7 @@ def test_the_users_images_are_reconstructed(run, azimuth_store, tmp_path):
     (tmp_path / "mine").mkdir()
     for i, picture in enumerate(azimuth_store.fetch(azimuth_store.ids("test")[:3])["image"]):
         Image.fromarray(picture).resize((40, 30)).save(tmp_path / "mine" / f"{i}.jpg")
-    files = run_mode_on(run, tmp_path / "r.png", "reconstruct", input=str(tmp_path / "mine"))
+    files = run_mode_on(run, tmp_path / "r.png", "reconstruct", input=(str(tmp_path / "mine"),))
     entry = json.loads(files[-1].read_text())["files"]["r.png"]
     assert [p["name"] for p in entry["pictures"]] == ["0.jpg", "1.jpg", "2.jpg"]
     assert all(5 < p["psnr"] < 60 for p in entry["pictures"])
@@ -164,7 +164,7 @@ def test_errors_name_the_invalid_option(run, tmp_path):
     with pytest.raises(MissingInput, match="no checkpoint '31'"):
         run_mode_on(run, tmp_path / "x.png", "grid", step="31")
     with pytest.raises(MissingInput, match="does not exist"):
-        run_mode_on(run, tmp_path / "x.png", "reconstruct", input=str(tmp_path / "nothing"))
+        run_mode_on(run, tmp_path / "x.png", "reconstruct", input=(str(tmp_path / "nothing"),))
     with pytest.raises(UsageError, match="not name=value"):
         parse_pairs("red", "--attributes")
 

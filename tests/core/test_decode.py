@@ -242,6 +242,21 @@ def test_a_jpeg_without_its_end_marker_is_read_and_a_truncated_one_is_not(option
             decode.decode_bytes(data[:-n], LIMIT)
 
 
+def test_a_webp_without_its_padding_or_its_remarks_is_read():
+    image, exif = Image.fromarray(quarters()[:, :41]), Image.Exif()
+    exif[0x0112] = 6
+    plain = encode(image, "WEBP", lossless=True)
+    assert plain[16] % 2 and plain[-1] == 0  # padded to an even length
+    with_xmp = encode(image, "WEBP", exif=exif, xmp=b"<x>" * 9)
+    for data, size in ((plain, len(plain) - 1), (with_xmp, len(with_xmp) - 9)):
+        whole = decode.decode_bytes(data, LIMIT)
+        np.testing.assert_array_equal(decode.decode_bytes(data[:size], LIMIT), whole)
+    # Without its EXIF data it would lie on its side.
+    for content in (plain[:-2], with_xmp[: with_xmp.index(b"EXIF") + 12]):
+        with pytest.raises(RejectedItem, match="broken"):
+            decode.decode_bytes(content, LIMIT)
+
+
 def test_a_bmp_without_its_last_padding_is_read():
     data = encode(Image.fromarray(quarters(6)[:, :5]), "BMP")  # 15 bytes a row, and 1 of padding
     whole = decode.decode_bytes(data, LIMIT)

@@ -155,7 +155,8 @@ def test_an_atlas_has_the_exact_boxes_of_the_products():
         x0[y : y + height, x : x + width] = 0
     assert not x0.any()  # and nowhere else
     names = [f"p{i}" for i in range(6)]
-    atlas = json.loads(sprites.encode_atlas(names, boxes, 64, "s.png", (256, 128)))
+    files = [f"{name}.png" for name in names]
+    atlas = json.loads(sprites.encode_atlas(names, files, boxes, 64, "s.png", (256, 128)))
     assert atlas["meta"]["image"] == "s.png" and atlas["meta"]["size"] == {"w": 256, "h": 128}
     for name, (x, y, width, height) in zip(names, boxes, strict=True):
         frame = atlas["frames"][name]

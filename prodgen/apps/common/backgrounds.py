@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +23,8 @@ def parse_background(text: str, flag: str = "--background") -> Background:
 
     MissingInput for a file that does not exist, UsageError for what is no colour.
     """
-    path = Path(text).expanduser()
-    if path.is_file():
+    path = Path(os.path.expanduser(text))
+    if os.path.isfile(path):
         return path
     if path.suffix:
         raise MissingInput(f"{flag}={text} does not exist", "name a file")

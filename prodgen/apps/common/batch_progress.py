@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from prodgen.core.errors import UsageError
+from prodgen.core.file_names import decode_names
 from prodgen.core.files import write_atomically
 
 MANIFEST_LINES = "manifest.jsonl"
@@ -111,4 +112,4 @@ class BatchProgress:
 
 def format_line(file: str, entry: dict[str, Any]) -> str:
     """An image's line of the manifest."""
-    return json.dumps({"file": file} | entry, sort_keys=True) + "\n"
+    return json.dumps(decode_names({"file": file} | entry), sort_keys=True) + "\n"

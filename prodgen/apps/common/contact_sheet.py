@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from prodgen.core import pixels
+from prodgen.core.file_names import format_name
 
 LINE_HEIGHT = 15  # pixels of a line of captions
 HEADER_HEIGHT = 44  # pixels of the title and the line below it
@@ -77,7 +78,8 @@ def draw_captions(
 ) -> None:
     """Below an image of `size` pixels: its file, and reasons in red or `pass_text` in green."""
     width, height = size
-    draw.text((0, height + 4), fit_text(file, load_font(11), width), fill=INK, font=load_font(11))
+    name = fit_text(format_name(file), load_font(11), width)
+    draw.text((0, height + 4), name, fill=INK, font=load_font(11))
     lines = wrap_keys(keys) if keys else [pass_text]
     for i, line in enumerate(lines[:max_lines]):
         corner = (0, height + 4 + LINE_HEIGHT * (i + 1))

@@ -1,25 +1,141 @@
-"""The image files that a user names, and the names of the files that are made from them.
+"""The image files that a user names: files, and folders with everything visible below them.
 
 Folders are listed in one way (data/folder.py): hidden files, and links that leave the folder, are
-left out.
+left out. A file that cannot be used is listed with the reason, so that it ends no folder.
 """
 
 from __future__ import annotations
 
-import collections
-import itertools
+import dataclasses
 import os
+import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from pathlib import Path
+from types import MappingProxyType
 
-from prodgen.apps.common.output import MANIFEST, say
-from prodgen.core.errors import BadData, MissingInput, UsageError
+from prodgen.apps.common.output import MANIFEST, Output, say
+from prodgen.apps.common.output_names import name_outputs
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.data.folder import SUFFIXES, Entry, Folder
 
 MAX_PIXELS = 50_000_000
-MAX_STEM_BYTES = 200  # file systems allow 255 bytes; the rest is for what is appended
 PROGRESS_SECONDS = 5.0  # between two lines of progress
+MAX_LISTED = 4  # names that a message lists
+SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8|RIFF....WEBP", re.DOTALL)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFile:
+    """One file. name: its path below what the user named, with / between; stem: of its outputs.
+
+    refusal: why it cannot be read, "" otherwise. is_image: whether it has the suffix or the first
+    bytes of an image, or the user named it.
+    """
+
+    path: Path
+    name: str
+    refusal: str = ""
+    is_image: bool = True
+    stem: str = ""
+
+    def check(self) -> None:
+        """RejectedItem with the reason for a file that cannot be read."""
+        if self.refusal:
+            raise RejectedItem(self.refusal)
+
+
+def split_paths(values: Sequence[str], flag: str) -> list[Path]:
+    """The paths that a repeated flag names; a value that is no path is split at its commas.
+
+    MissingInput for a path that does not exist.
+    """
+    paths = []
+    for value in filter(None, values):
+        whole_path = os.path.expanduser(value)
+        parts = [value] if os.path.lexists(whole_path) else value.split(",")
+        paths += [Path(os.path.expanduser(part)) for part in parts if part]
+    for path in paths:
+        if not os.path.exists(path):
+            raise MissingInput(
+                f"{flag}={path} does not exist", "name an image or a folder of images"
+            )
+    return paths
+
+
+def list_files(
+    values: Sequence[str],
+    flag: str,
+    earlier_outputs: Mapping[str, str] = MappingProxyType({}),
+    own_paths: Set[Path] = frozenset(),
+) -> list[ImageFile]:
+    """The files of a flag: those that it names, and every visible file below its folders.
+
+    A file's name is its path below the folder; with several paths, below the folder that contains
+    all of them. earlier_outputs: `Output.list_earlier_outputs`. own_paths: resolved files and
+    folders that the mode wrote; they are left out of folders. MissingInput where no file is an
+    image.
+    """
+    paths = split_paths(values, flag)
+    folders = [os.path.abspath(path if path.is_dir() else path.parent) for path in paths]
+    root = os.path.commonpath(folders) if folders else ""
+    files: dict[str, ImageFile] = {}
+    for path, folder in zip(paths, folders, strict=True):
+        prefix = "" if folder == root else f"{Path(os.path.relpath(folder, root)).as_posix()}/"
+        real_folder = Path(os.path.realpath(folder))
+        for file in find_files(path):
+            real_path = real_folder / file.name
+            is_own = real_path in own_paths or not own_paths.isdisjoint(real_path.parents)
+            if path == file.path or not is_own:
+                files[prefix + file.name] = dataclasses.replace(file, name=prefix + file.name)
+    if not any(file.is_image for file in files.values()):
+        text = ",".join(map(str, paths))
+        raise MissingInput(f"{flag}={text} holds no images", "name an image or a folder of images")
+    stems = name_outputs(list(files), earlier_outputs)
+    return [
+        dataclasses.replace(file, stem=stem)
+        for file, stem in zip(files.values(), stems, strict=True)
+    ]
+
+
+def find_files(path: Path) -> list[ImageFile]:
+    """The file itself, or every visible file below the folder."""
+    if not path.is_dir():
+        return [ImageFile(path, path.name)]
+    return [
+        ImageFile(file, entry.name, entry.refusal, is_image(file, entry))
+        for entry in Folder(path, MAX_PIXELS).entries
+        for file in [path / entry.name]
+    ]
+
+
+def list_images(
+    values: Sequence[str],
+    flag: str,
+    earlier_outputs: Mapping[str, str] = MappingProxyType({}),
+    own_paths: Set[Path] = frozenset(),
+) -> list[ImageFile]:
+    """The files of `list_files` that are images, also those that cannot be read; reports others."""
+    files = list_files(values, flag, earlier_outputs, own_paths)
+    other_names = [file.name for file in files if not file.is_image]
+    if other_names:
+        rest = len(other_names) - MAX_LISTED
+        more = f" and {rest} more" if rest > 0 else ""
+        say(f"left out, no images: {', '.join(other_names[:MAX_LISTED])}{more}")
+    return [file for file in files if file.is_image]
+
+
+def is_image(path: Path, entry: Entry) -> bool:
+    """Whether a file of a folder has the suffix or the first bytes of an image."""
+    if entry.name.lower().endswith(SUFFIXES):
+        return True
+    if entry.refusal or not entry.size:  # a FIFO or a device has no size and is never opened
+        return False
+    try:
+        with open(path, "rb") as file:
+            return bool(SIGNATURE.match(file.read(12)))
+    except OSError:
+        return False
 
 
 def list_image_files(path: Path, flag: str) -> list[Path]:
@@ -27,101 +143,52 @@ def list_image_files(path: Path, flag: str) -> list[Path]:
 
     BadData where one of them cannot be opened, or lies outside the folder.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    if not os.path.exists(path):
         raise MissingInput(f"{flag}={path} does not exist", "name an image or a folder of images")
-    entries = [e for e in Folder(path, MAX_PIXELS).entries if e.name.lower().endswith(SUFFIXES)]
-    if not entries:
+    files = [file for file in find_files(path) if file.is_image]
+    if not files:
         raise MissingInput(f"{flag}={path} holds no images", "name an image or a folder of images")
-    for entry in entries:
-        if entry.refusal:
-            raise BadData(f"{path / entry.name}: {entry.refusal}", "take it out")
-    return [path / entry.name for entry in entries]
+    for file in files:
+        if file.refusal:
+            raise BadData(f"{file.path}: {file.refusal}", "take it out")
+    return [file.path for file in files]
 
 
-def check_folders(source: Path, target: Path, outputs: Sequence[str], subfolder: str) -> None:
-    """MissingInput without a source; UsageError where writing could replace a user's file.
+def list_every_file(
+    values: Sequence[str], out: Output, target: Path, outputs: Sequence[str], subfolder: str
+) -> list[ImageFile]:
+    """The files of --images except those that the mode itself wrote into `target`.
 
-    outputs: names in the target folder that a mode writes; subfolder: its folder of images there.
+    target: the folder of `out`; outputs: names there that a mode writes; subfolder: its folder of
+    images there. MissingInput without a source; UsageError where writing could replace a file of
+    the user.
     """
-    if not source.exists():
-        raise MissingInput(
-            f"--images={source} does not exist", "name an image or a folder of images"
-        )
     advice = "name another folder with --out"
-    if target.exists() and not target.is_dir():
-        raise UsageError(f"--out={target} is a file, this mode writes a folder", advice)
-    source_folder = (source if source.is_dir() else source.parent).resolve()
-    if source_folder == target.resolve():
-        raise UsageError(f"{target} holds the images that are read", advice)
-    if source_folder.is_relative_to((target / subfolder).resolve()):
-        raise UsageError(f"{source} is where the {subfolder} images go", advice)
+    for source in split_paths(values, "--images"):
+        if target.exists() and not target.is_dir():
+            raise UsageError(f"--out={target} is a file, this mode writes a folder", advice)
+        source_folder = (source if source.is_dir() else source.parent).resolve()
+        if source_folder == target.resolve():
+            raise UsageError(f"{target} holds the images that are read", advice)
+        if source_folder.is_relative_to((target / subfolder).resolve()):
+            raise UsageError(f"{source} is where the {subfolder} images go", advice)
     conflicts = [name for name in (*outputs, subfolder) if (target / name).exists()]
     if conflicts and not (target / MANIFEST).exists():
         raise UsageError(f"{target} holds a {conflicts[0]} that this mode did not write", advice)
-
-
-def list_entries(source: Path, target: Path, outputs: Sequence[str], subfolder: str) -> list[Entry]:
-    """The file, or every visible file below the folder except those that the mode itself wrote."""
-    if not source.is_dir():
-        return [Entry(source.name)]
-    root, target = source.resolve(), target.resolve()
-    own_files = {target / name for name in (*outputs, MANIFEST)}
-    entries = []
-    for entry in Folder(source, MAX_PIXELS).entries:
-        path = root / entry.name
-        if path not in own_files and target / subfolder not in path.parents:
-            entries.append(entry)
-    if not any(entry.name.lower().endswith(SUFFIXES) for entry in entries):
-        raise MissingInput(f"--images={source} holds no images", "name a folder that holds some")
-    return entries
+    own_paths = {target.resolve() / name for name in (*outputs, MANIFEST, subfolder)}
+    return list_files(values, "--images", out.list_earlier_outputs(subfolder), own_paths)
 
 
 def each_file(
-    source: Path, entries: Sequence[Entry], format_progress: Callable[[int], str]
-) -> Iterator[tuple[Path, Entry, str, str]]:
-    """(path, entry, printable name, PNG name) of each file of `list_entries`.
+    files: Sequence[ImageFile], format_progress: Callable[[int], str]
+) -> Iterator[ImageFile]:
+    """The files in turn.
 
     format_progress: makes a line of the number of finished files; it is printed every few seconds.
     """
-    folder = source if source.is_dir() else source.parent
-    names = [printable_name(entry.name) for entry in entries]
     last_print = time.monotonic()
-    for i, (entry, name, png) in enumerate(zip(entries, names, png_names(names), strict=True)):
-        yield folder / entry.name, entry, name, png
+    for i, file in enumerate(files):
+        yield file
         if time.monotonic() - last_print > PROGRESS_SECONDS:
             last_print = time.monotonic()
             say(format_progress(i + 1))
-
-
-def printable_name(name: str) -> str:
-    """A file name as text: a question mark stands for what is not UTF-8."""
-    return os.fsencode(name).decode("utf-8", "replace")
-
-
-def escape_formula(name: str) -> str:
-    """A name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in "=+-@" else name
-
-
-def png_names(files: Sequence[str]) -> list[str]:
-    """A PNG's relative path for each file; no two are alike, also where case does not count.
-
-    sub/a.jpg becomes sub/a.png. Where the folder holds another file called a, it becomes
-    sub/a.jpg.png.
-    """
-    paths = [PurePosixPath(file) for file in files]
-    stem_counts = collections.Counter(str(path.with_suffix("")).casefold() for path in paths)
-    names: list[str] = []
-    used_names: set[str] = set()
-    for path in paths:
-        is_unique = stem_counts[str(path.with_suffix("")).casefold()] == 1
-        base = path.stem if is_unique or path.suffix.lower() == ".png" else path.name
-        stem = base.encode()[:MAX_STEM_BYTES].decode("utf-8", "ignore")
-        # The first free name of stem, stem-2, stem-3, ...
-        stems = itertools.chain([stem], (f"{stem}-{k}" for k in itertools.count(2)))
-        candidates = (str(path.with_name(f"{stem}.png")) for stem in stems)
-        names.append(next(name for name in candidates if name.casefold() not in used_names))
-        used_names.add(names[-1].casefold())
-    return names

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from prodgen.cli.options import option
 from prodgen.config import registry
@@ -14,6 +14,10 @@ from prodgen.editing import FIT_STEPS
 
 MAX_SEED = 2**31 - 2  # the evaluation takes the two seeds after it as well
 MAX_IMAGES = 1_000_000
+SEVERAL_HELP = (
+    "For several, repeat the flag or write commas between them: a path that exists is not split at "
+    "its commas."
+)
 ATTRIBUTES_HELP = "Attributes, as in colour=red,azimuth=30."
 
 
@@ -91,11 +95,17 @@ class SampleOptions(RunOptions, ConditionOptions, PngOptions):
     )
 
 
+def images_option(word: str, default: str = "") -> Any:
+    """The option of several paths. word: what a file is; default: what is taken otherwise."""
+    help_text = f"A folder of {word}s, a single {word}, or several. {SEVERAL_HELP}"
+    return option((), f"{help_text} Default: {default}." if default else help_text, repeat=True)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InputOptions(RunDataOptions, ConditionOptions, PngOptions):
     """Of a mode that takes a user's images, or those of the run's test split."""
 
-    input: str = option("", "An image or a folder of images; default: the run's test split.")
+    input: tuple[str, ...] = images_option("image", "the run's test split")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from PIL import Image
 from prodgen.cli import modes
 from prodgen.core import pixels, provenance
 from prodgen.core.errors import UsageError, WorkdirError
+from prodgen.core.file_names import decode_names, format_name
 from prodgen.core.files import write_atomically
 from prodgen.runs.workdir import collect_versions
 
@@ -27,8 +28,8 @@ MANIFEST = "manifest.json"
 
 
 def say(text: str) -> None:
-    """Print progress on standard error: standard output lists the files."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line on standard error: standard output lists the files."""
+    print(format_name(text), file=sys.stderr, flush=True)
 
 
 class PngEncoder:
@@ -95,7 +96,7 @@ class Output:
 
     def __post_init__(self) -> None:
         self.png_encoder = PngEncoder(self.model, self.mode, self.options)
-        self._folder, self._entries, self._paths = Path(), {}, []
+        self.folder, self._entries, self._paths = Path(), {}, []
         run = self.model.run if self.model else None
         self._origin = {
             "mode": self.mode,
@@ -113,10 +114,26 @@ class Output:
         manifest there; WorkdirError for a read-only folder: before the work, not after it.
         """
         target = modes.resolve_out_path(self.mode, default, self.out, self.workdir)
-        self._folder = target.parent if Path(default).suffix else target
-        read_manifest(self._folder / MANIFEST)
-        refuse_read_only(self._folder)
+        self.folder = target.parent if Path(default).suffix else target
+        read_manifest(self.folder / MANIFEST)
+        refuse_read_only(self.folder)
         return target
+
+    def list_own_files(self) -> set[Path]:
+        """The resolved paths of what this mode wrote into the folder before."""
+        entries = read_manifest(self.folder / MANIFEST).items()
+        names = [name for name, entry in entries if entry.get("mode") == self.mode]
+        return {(self.folder / name).resolve() for name in (*names, MANIFEST)}
+
+    def list_earlier_outputs(self, subfolder: str = "") -> dict[str, str]:
+        """By a user's file, the path below `subfolder` of an image that was made from it before."""
+        prefix = f"{subfolder}/" if subfolder else ""
+        return {
+            entry.get("file") or entry["of"]: name.removeprefix(prefix)
+            for name, entry in read_manifest(self.folder / MANIFEST).items()
+            if entry.get("mode") == self.mode and name.startswith(prefix)
+            if entry.get("file") or entry.get("of")
+        }
 
     def write_png(
         self,
@@ -134,21 +151,32 @@ class Output:
 
     def write(self, name: str, content: bytes, details: dict[str, Any]) -> None:
         """One file, whole or not at all, and its entry; `name` may lie in a folder below."""
-        (self._folder / name).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._folder / name, content)
+        (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / name, content)
         self._entries[name] = self._origin | details
-        self._paths.append(self._folder / name)
+        self._paths.append(self.folder / name)
+
+    def claim(self, names: Sequence[str]) -> None:
+        """Mark the names of the files to come as this mode's, should the command end early.
+
+        UsageError where one of them is a file that this mode did not write.
+        """
+        check_overwrite(self.folder, names, self.mode)
+        earlier = read_manifest(self.folder / MANIFEST)
+        self._write_manifest(dict.fromkeys(names, self._origin) | earlier)
 
     def close(self) -> list[Path]:
         """Write manifest.json; the files written, it included."""
-        path = self._folder / MANIFEST
         # Entries of earlier commands stay while their files exist.
-        earlier = read_manifest(path)
-        entries = {name: e for name, e in earlier.items() if (self._folder / name).is_file()}
-        record = {"files": entries | self._entries}
-        self._folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, json.dumps(record, indent=1, sort_keys=True).encode())
-        return [*self._paths, path]
+        earlier = read_manifest(self.folder / MANIFEST)
+        entries = {name: e for name, e in earlier.items() if (self.folder / name).is_file()}
+        return [*self._paths, self._write_manifest(entries | self._entries)]
+
+    def _write_manifest(self, entries: dict[str, dict[str, Any]]) -> Path:
+        text = json.dumps(decode_names({"files": entries}), indent=1, sort_keys=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / MANIFEST, text.encode())
+        return self.folder / MANIFEST
 
 
 def refuse_read_only(folder: Path) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
-from prodgen.apps.common.image_files import list_image_files
+from prodgen.apps.common.image_files import ImageFile
 from prodgen.apps.common.output import say
+from prodgen.apps.common.output_names import name_frame
 from prodgen.core import provenance
-from prodgen.core.errors import BadData, MissingInput, RejectedItem
+from prodgen.core.errors import BadData, RejectedItem
 from prodgen.metrics import marketplace
 from prodgen.photo import background_removal, morphology
 
@@ -20,48 +20,34 @@ MIN_ALPHA = 16  # of 255: weaker pixels are noise and do not count when a produc
 
 @dataclasses.dataclass(frozen=True)
 class ProductImage:
-    """One product. pixels: uint8 [h, w, 4], trimmed. is_generated: its file says so."""
+    """One product. pixels: uint8 [h, w, 4], trimmed. is_generated: its file says so.
+
+    name: of the frame of a sprite sheet; file: the path below what the user named.
+    """
 
     name: str
+    file: str
     pixels: np.ndarray
     is_generated: bool
 
 
-def list_product_files(images: str, own_files: Collection[Path] = ()) -> list[Path]:
-    """The image files that --images names: a folder, a file, or several with commas between.
-
-    own_files: resolved paths of files that the mode wrote before; they are left out. MissingInput
-    where no file is left.
-    """
-    # A path that exists may itself contain a comma.
-    single_path = Path(images).expanduser()
-    parts = (
-        [single_path]
-        if single_path.exists()
-        else [Path(x).expanduser() for x in images.split(",") if x]
-    )
-    files = [path for part in parts for path in list_image_files(part, "--images")]
-    files = [path for path in files if path.resolve() not in own_files]
-    if not files:
-        raise MissingInput(f"--images={images} holds no images", "name an image or a folder")
-    return files
-
-
-def read_products(paths: list[Path], limit: int) -> list[ProductImage]:
+def read_products(files: Sequence[ImageFile], limit: int) -> list[ProductImage]:
     """The first `limit` products of the files; files without a product are reported and left out.
 
     BadData, with the first reason, where no product is left.
     """
     products: list[ProductImage] = []
     reasons = []
-    for path in paths:
+    for file in files:
         if len(products) == limit:
             break
         try:
-            pixels = cut_out_product(marketplace.read_image(path))
-            products.append(ProductImage(path.stem, pixels, provenance.is_generated(path)))
+            file.check()
+            pixels = cut_out_product(marketplace.read_image(file.path))
+            is_generated = provenance.is_generated(file.path)
+            products.append(ProductImage(name_frame(file.name), file.name, pixels, is_generated))
         except RejectedItem as refusal:
-            reasons.append(f"{path.name}: {refusal}")
+            reasons.append(f"{file.name}: {refusal}")
             say(f"left out: {reasons[-1]}")
     if not products:
         raise BadData(
