@@ -26,4 +26,4 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(commandline.run(main, sys.argv))
+    commandline.run_program(main, sys.argv)

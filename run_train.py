@@ -58,4 +58,4 @@ def look(config: ConfigDict) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(commandline.run(main, sys.argv))
+    commandline.run_program(main, sys.argv)

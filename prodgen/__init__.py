@@ -7,15 +7,16 @@ JAX is loaded by what needs it.
 __version__ = "0.2.0"
 
 
-def load(workdir, step=None):
+def load(workdir, step=None, data_path=None):
     """Open the run in `workdir`: a Model (model.py) with sample, encode, decode, reconstruct,
     invert, vary and views.
 
     `step` picks a checkpoint ("best", "latest" or a number; by default the best one kept).
+    `data_path` is the folder or table where the run's own images are now, if they were moved.
     """
     from prodgen.cli.commandline import quiet_platform
 
     quiet_platform()
     from prodgen.model import load
 
-    return load(workdir, step)
+    return load(workdir, step, data_path)

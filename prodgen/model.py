@@ -7,6 +7,7 @@ more = model.vary(mugs[0], 16, strength=0.4)       # uint8 [16, H, W, C]
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,11 @@ import numpy as np
 
 from prodgen.core import pixels
 from prodgen.core.batches import BATCH_SIZE, split_padded
-from prodgen.core.errors import MissingInput, UsageError
+from prodgen.core.errors import MissingInput, MissingRunData, TooFewImages, UsageError
 from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
+from prodgen.data.source import SOURCE_PATHS
 from prodgen.data.store import Store
 from prodgen.editing import FIT_STEPS, STRENGTH, variations, viewpoints
 from prodgen.editing.guard import Guard
@@ -31,9 +33,24 @@ from prodgen.evaluation.classifier import ReferenceClassifier
 from prodgen.runs.run import Run, open_run
 
 
-def load(workdir: str | Path, step: str | int | None = None) -> Model:
-    """Open a run at its best checkpoint, or at `step` ("latest" or a number)."""
-    return Model(open_run(Path(workdir), step))
+def load(
+    workdir: str | Path, step: str | int | None = None, data_path: str | Path | None = None
+) -> Model:
+    """Open a run at its best checkpoint, or at `step` ("latest" or a number).
+
+    data_path: the folder or table where the run's own images are now, if they were moved.
+    """
+    run = open_run(Path(workdir), step)
+    if data_path:
+        name = run.config.data.source
+        if name not in SOURCE_PATHS:
+            raise UsageError(
+                f"a run on data.source={name} has no images of the user's: no data path is read",
+                "leave the data path out",
+            )
+        with run.config.unlocked():
+            run.config.data[SOURCE_PATHS[name]] = str(data_path)
+    return Model(run)
 
 
 class Model:
@@ -96,22 +113,39 @@ class Model:
     def store(self) -> Store:
         """The run's own images: prepared again if the store was deleted.
 
-        MissingInput where they have changed since.
+        MissingRunData where they were moved or have changed: at once where the folder or table is
+        gone or has too few images, else after they are prepared.
         """
-        store = prepare.open_or_prepare(self.config.data, lambda text: None)
-        if store.digest() != self.run.record["data"]["digest"]:
-            raise MissingInput(
-                "the images of this run are not where its config says, or have changed",
-                "put them back, or name images with --input=FILE_OR_FOLDER",
-            )
+        try:
+            source = prepare.source_from_config(self.config.data)
+        except MissingInput as error:
+            raise self._missing_data(f"are gone: {error.message}") from None
+        record = self.run.record["data"]
+        if len(source) < sum(record["counts"].values()):
+            raise self._missing_data(f"have changed: {len(source)} are there now", True)
+        try:
+            store = prepare.open_or_prepare(self.config.data, lambda text: None, source)
+        except TooFewImages as error:
+            raise self._missing_data(f"are gone: {error.message}") from None
+        if store.digest() != record["digest"]:
+            raise self._missing_data("have changed since it was trained", True)
         return store
+
+    def _missing_data(self, reason: str, has_others: bool = False) -> MissingRunData:
+        """The error for images that are not those of the run. has_others: others are there."""
+        path = self.run.path
+        advice = f"put them back, or say where they are with {MissingRunData.DATA_PATH_CALL}"
+        if has_others:
+            advice += f"; a new run on the present ones: run_train.py with --init_from={path}"
+        return MissingRunData(f"the images of the run {path} {reason}", advice)
 
     def reference_classifier(self, say: classifier.Say) -> ReferenceClassifier:
         """The run's reference classifier; a run that keeps none yet gets that of its data."""
         reference = classifier.load_from_run(self.run.path, say)
         if reference is None:
             reference = classifier.load_or_train(self.store(), self.config.data, say)
-            classifier.save_to_run(self.run.path, *reference)
+            with contextlib.suppress(OSError):  # a folder that cannot be written is no error
+                classifier.save_to_run(self.run.path, *reference)
         return reference
 
     @property
@@ -199,8 +233,8 @@ class Model:
 
         Fewer, where only copies of training images are left.
         """
+        refuse = self.guard.refusal_fn(image[None])  # refused before the work
         inversion = self.inverter(image[None])
-        refuse = self.guard.refusal_fn(image[None])
         return variations.vary(
             self.inverter, inversion.z[0], inversion.conditions, n, strength, keep, seed, refuse
         ).images

@@ -25,6 +25,7 @@ from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.core.types import Batch
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
+from prodgen.data.source import SOURCE_PATHS
 from prodgen.data.store import SPLITS, Store
 from prodgen.evaluation import classifier
 from prodgen.evaluation.evaluator import Evaluator, describe_spec
@@ -32,9 +33,9 @@ from prodgen.evaluation.monitor import CollapseMonitor
 from prodgen.evaluation.sample_sheets import SampleSheets
 from prodgen.parallel import compilation, device_mesh, selftest
 from prodgen.report import clock, plots, run_page, writer
+from prodgen.runs import workdir
 from prodgen.runs.checkpoint import CheckpointManager
 from prodgen.runs.run import build_abstract_state, get_step_module, open_run
-from prodgen.runs.workdir import add_to_record, check_data, read_record, update_config, write_record
 from prodgen.steps.state import load_pretrained
 
 
@@ -48,8 +49,12 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
     with handle_signals(stop_at_once):
         mesh = device_mesh.initialise_jax(config)
         selftest.run()
-        store = prepare.open_or_prepare(config.data, console.throttle_progress())
-        check_data(path, store.digest())
+        field = SOURCE_PATHS.get(config.data.source)
+        with workdir.advise_on_moved_images(path, field):
+            source = prepare.source_from_config(config.data)
+        with workdir.advise_on_moved_images(path, field, errors.TooFewImages):
+            store = prepare.open_or_prepare(config.data, console.throttle_progress(), source)
+        workdir.check_data(path, store.digest())
         order.check_batch_size(len(store.ids("train")), config.train.batch_size)
         # A feed that cannot be opened is an error now, before the step is compiled.
         resident.choose_feed(config.data.feed, store, mesh)
@@ -62,7 +67,8 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
             error.saved_state = error.saved_state or trainer.checkpoints.describe_last_good()
             raise
         except OSError as error:
-            storage_error = errors.StorageError.from_os_error(error, "give the same command again")
+            error.filename = error.filename or str(path)
+            storage_error = errors.StorageError.from_os_error(error)
             storage_error.saved_state = trainer.checkpoints.describe_last_good()
             raise storage_error from error
         finally:
@@ -97,7 +103,7 @@ class Trainer:
             self.step, self.state = 0, self._init_state(init_from, replicated_sharding)
         else:
             self.step, self.state = checkpoint
-            update_config(self.path, config)
+            workdir.update_config(self.path, config)
         self.session_start_step = self.step
         self.writer = writer.MetricsWriter(self.path, self.step, config.train.tensorboard)
         self._print_summary(is_continued=checkpoint is not None)
@@ -119,16 +125,12 @@ class Trainer:
         origin: dict[str, Any] = {}
         if init_from:
             donor = open_run(init_from)
-            state, differences = load_pretrained(state, donor.state, spec, donor.spec)
+            state, transfer = load_pretrained(state, donor.state, spec, donor.spec)
             state = jax.device_put(state, replicated_sharding)
-            origin = {
-                "fingerprint": donor.record["fingerprint"],
-                "step": donor.step,
-                "differences": differences,
-            }
-            self.console.print_line(f"weights from {init_from}, step {donor.step}")
-            for line in differences:
-                self.console.print_line(f"  newly initialised: {line}")
+            summary = transfer.describe(f"{init_from} at step {donor.step}")
+            self.console.print_line(f"init_from: {summary}")
+            origin = {"fingerprint": donor.record["fingerprint"], "step": donor.step}
+            origin |= {"summary": summary, "differences": transfer.differences}
         self.store.copy_report(self.path)
         data = {
             "digest": self.store.digest(),
@@ -137,7 +139,7 @@ class Trainer:
             "background": [int(value) for value in self.store.background],
         }
         self.conditions.save(self.path)
-        write_record(self.path, config, data, origin)
+        workdir.write_record(self.path, config, data, origin)
         return state
 
     def _load_frozen_networks(self, replicated_sharding: Any) -> dict[str, Any]:
@@ -152,12 +154,12 @@ class Trainer:
                 self.console.print_line(
                     f"{name:<8} accuracy {record['accuracy']:.1%} on held-out images"
                 )
-            if read_record(self.path).get(name) not in (None, record):
+            if workdir.read_record(self.path).get(name) not in (None, record):
                 raise errors.UsageError(
                     f"{self.path} began with another {name} network than the present one",
                     "give the original network, or another --workdir",
                 )
-            add_to_record(self.path, name, record)
+            workdir.add_to_record(self.path, name, record)
         return jax.device_put(networks, replicated_sharding)
 
     def _print_summary(self, is_continued: bool) -> None:
@@ -290,7 +292,7 @@ class Trainer:
         if num_skipped >= options.max_bad_steps:
             raise errors.DivergenceError(
                 f"{num_skipped} steps in a row, up to {step}, had a loss or gradient not finite",
-                "lower config.optim.lr, or look at the images of the last batches",
+                "train a new run with a smaller config.optim.lr=VALUE",
             )
 
     def _evaluate(self) -> None:
@@ -326,7 +328,8 @@ class Trainer:
             leaf = trees.find_non_finite(self.state)
             if leaf is not None:
                 raise errors.DivergenceError(
-                    f"step {self.step}: {leaf} is not finite; the state was not saved"
+                    f"step {self.step}: {leaf} is not finite; the state was not saved",
+                    "train a new run with a smaller config.optim.lr=VALUE",
                 )
             self.checkpoints.save(self.step, self.state, self.score)
         totals = self.clock.totals() | device_mesh.device_stats(self.mesh)

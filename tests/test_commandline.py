@@ -1,6 +1,7 @@
 """Errors of a user: exit codes and the last line, before JAX is loaded; help and modes."""
 
 import dataclasses
+import errno
 import json
 import os
 import subprocess
@@ -12,7 +13,7 @@ from prodgen.apps.common.option_groups import CommonOptions, RunOptions
 from prodgen.cli import commandline, modes, reference
 from prodgen.cli.options import list_options
 from prodgen.config import registry
-from prodgen.core.errors import UsageError
+from prodgen.core.errors import StorageError, UsageError
 from tests.tiny import ROOT
 
 # Runs commands of one program in one interpreter: [exit code, last line of standard error] of each.
@@ -47,6 +48,35 @@ def run_command(program, *flags, cwd=ROOT):
         env=os.environ | {"JAX_PLATFORMS": "cpu"},
     )  # fmt: skip
     return process.returncode, process.stderr.splitlines()
+
+
+# A program whose threads fail after its error; argument: the error's class, "" for a success.
+NOISY = """
+import gc, sys, threading, time
+sys.path.insert(0, sys.argv[1])
+from prodgen.cli import commandline
+from prodgen.core import errors
+
+class Loud:
+    def __del__(self):
+        raise ValueError("a destructor failed")
+
+def fail(seconds):
+    time.sleep(seconds)
+    raise ValueError("a thread failed")
+
+def main(argv):
+    Loud()
+    first = threading.Thread(target=fail, args=(0,))
+    first.start()
+    first.join()
+    threading.Thread(target=fail, args=(0.2,)).start()
+    print("output")
+    if argv[2]:
+        raise getattr(errors, argv[2])("the cause", "the way on")
+
+commandline.run_program(main, sys.argv)
+"""
 
 
 TRAIN_ERRORS = [
@@ -252,3 +282,38 @@ def test_flags_of_the_config_are_split_from_other_flags():
     )
     assert name == "a.py:q" and overrides == [("a.b", "1"), ("c", "2")]
     assert rest == ["p", "--workdir=w", "-v"]
+
+
+@pytest.mark.parametrize(
+    ("error", "stdout", "code", "line"),
+    [
+        ("StorageError", None, 74, "prodgen: ERROR storage: the cause | next: the way on"),
+        ("UsageError", "/dev/full", 2, "prodgen: ERROR usage: the cause | next: the way on"),
+        ("", "/dev/full", 74, "prodgen: ERROR storage: No space left on device | next: free disk"),
+    ],
+)
+def test_nothing_but_the_one_line_is_printed_whatever_threads_do(error, stdout, code, line):
+    if stdout and not os.path.exists(stdout):
+        pytest.skip("this system has no /dev/full")
+    with open(stdout or os.devnull, "w") as out:
+        process = subprocess.run(
+            [sys.executable, "-c", NOISY, str(ROOT), error], stdout=out, stderr=subprocess.PIPE,
+            text=True, timeout=60, env=os.environ | {"PYTHONUNBUFFERED": ""},
+        )  # fmt: skip
+    lines = process.stderr.splitlines()
+    assert process.returncode == code and lines[-1].startswith(line)
+    if error:
+        assert len(lines) == 1
+    else:  # no error names the cause of what a thread printed before
+        assert process.stderr.count("ValueError") == 2
+
+
+def test_a_system_error_is_followed_by_what_helps():
+    for number, advice in (
+        (errno.ENOSPC, "free disk space"), (errno.EFBIG, "free disk space"),
+        (errno.EROFS, "make the file and its folder"), (errno.EACCES, "make the file and its fold"),
+        (errno.ENOENT, "check that the path"), (errno.EIO, "check the disk"),
+    ):  # fmt: skip
+        error = StorageError.from_os_error(OSError(number, os.strerror(number), "run/x"))
+        assert error.message == f"{os.strerror(number)} (run/x)"
+        assert error.next_step.startswith(advice)

@@ -25,11 +25,13 @@ from tests.compilation import QUICK_XLA_FLAGS
 from tests.tiny import ROOT, TINY
 
 STEPS = 12
+# A file cannot grow beyond 512 blocks of 512 bytes: a write then fails, as on a full disk.
+FILE_LIMIT = ("sh", "-c", 'ulimit -f 512; exec "$@"', "sh")
 # One device, and programs that compile quickly: many short runs.
 ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": QUICK_XLA_FLAGS}
 
 
-def start(workdir, cache, *flags, steps=STEPS, config="configs/vae.py"):
+def start(workdir, cache, *flags, steps=STEPS, config="configs/vae.py", prefix=(), **options):
     fields = TINY | {
         "data.size": 64,
         "data.cache_dir": str(cache),
@@ -44,6 +46,7 @@ def start(workdir, cache, *flags, steps=STEPS, config="configs/vae.py"):
     ]
     return subprocess.Popen(
         [
+            *prefix,
             sys.executable,
             "run_train.py",
             f"--config={config}",
@@ -53,9 +56,9 @@ def start(workdir, cache, *flags, steps=STEPS, config="configs/vae.py"):
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | ENVIRONMENT | {"XDG_CACHE_HOME": str(cache)},
+        **{"stderr": subprocess.STDOUT} | options,
     )
 
 
@@ -251,6 +254,24 @@ def test_when_no_checkpoint_passes_the_run_stops_with_65_and_names_them(
     last = out.strip().splitlines()[-1]
     assert last.startswith("prodgen: ERROR bad-checkpoint: no checkpoint in ")
     assert all(f"corrupt-{step}" in last for step in steps) and "Traceback" not in out
+
+
+def test_a_checkpoint_that_cannot_be_written_ends_the_run_with_one_line(
+    tmp_path, uninterrupted_run
+):
+    """Nothing follows it: the threads that write the arrays stay silent."""
+    cache, workdir = uninterrupted_run
+    shutil.copytree(workdir, tmp_path / "run")
+    (tmp_path / "run" / "checkpoints" / f"{STEPS}.sha256.json").unlink()
+    saved_step = checkpoint.list_steps(tmp_path / "run")[-1]
+    process = start(tmp_path / "run", cache, stderr=subprocess.PIPE, prefix=FILE_LIMIT)
+    _, errors = process.communicate(timeout=300)
+    (line,) = errors.splitlines()
+    assert process.returncode == 74
+    assert line.startswith("prodgen: ERROR storage: a checkpoint could not be written (")
+    assert "File too large" in line and f"last good checkpoint: step {saved_step} at " in line
+    assert line.endswith("next: free disk space, then give the same command again")
+    assert checkpoint.list_steps(tmp_path / "run")[-1] == saved_step
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ import numpy as np
 from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     PngOptions,
-    RunOptions,
+    RunDataOptions,
     SeedOptions,
     images_option,
 )
@@ -28,7 +28,7 @@ MIN_P = 0.5  # shown, at least: an adaptive p may be near 0, where nothing would
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, SeedOptions, PngOptions):
+class Options(RunDataOptions, SeedOptions, PngOptions):
     """Of --mode=augment_preview."""
 
     output = "augment_preview.png"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodgen.apps.common.batch_progress import BatchProgress
-from prodgen.apps.common.option_groups import FitOptions, PngOptions, RunOptions
+from prodgen.apps.common.option_groups import FitOptions, PngOptions, RunDataOptions
 from prodgen.apps.common.output import Output, PngEncoder, say
 from prodgen.cli.options import option
 from prodgen.core.csv_files import format_csv
@@ -39,7 +39,7 @@ Problem = tuple[int, str]  # line of the table, reason
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, FitOptions, PngOptions):
+class Options(RunDataOptions, FitOptions, PngOptions):
     """Of --mode=batch."""
 
     output = "batch"
@@ -123,9 +123,7 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
             names.add(casefold_name(request.name))
             requests.append(request)
         except ProdgenError as error:
-            # Columns have no dashes: the message speaks of the table, not of flags.
-            text = str(error).replace("--label=", "category ")
-            problems.append((line, text.replace("--attributes", "attributes")))
+            problems.append((line, str(error)))
     return requests, problems
 
 

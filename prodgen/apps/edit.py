@@ -30,7 +30,7 @@ from prodgen.apps.common.option_groups import (
     CutoutOptions,
     FitOptions,
     PngOptions,
-    RunOptions,
+    RunDataOptions,
     images_option,
 )
 from prodgen.apps.common.output import Output, say
@@ -56,13 +56,13 @@ EDITS_WITH_RUN = ("attribute", "inpaint", "mix")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, CutoutOptions, FitOptions, PngOptions):
+class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions):
     """Of --mode=edit."""
 
     output = "edit"
 
     run = "optional"
-    read_with_run = ("step", "steps")
+    read_with_run = ("step", "steps", "data_path")
 
     images: tuple[str, ...] = images_option("photo")
     n: int = option(0, "Photos, at most; 0: all.", low=0, high=MAX_IMAGES)

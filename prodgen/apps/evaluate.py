@@ -23,7 +23,7 @@ from prodgen.apps.common import reference_images
 from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     ExtractorOptions,
-    RunOptions,
+    RunDataOptions,
     SeedOptions,
 )
 from prodgen.apps.common.output import Output, say
@@ -46,7 +46,7 @@ SPLIT = "test"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, SeedOptions, ExtractorOptions):
+class Options(RunDataOptions, SeedOptions, ExtractorOptions):
     """Of --mode=evaluate."""
 
     run = "optional"
@@ -193,6 +193,7 @@ def measure_reconstruction(
     # Bits per dimension need a likelihood of discrete levels.
     run, config = generator.run, generator.config.copy_and_resolve_references()
     config.train.evaluate_examples = len(reconstructions)
+    config.parallel.devices = 1  # the run may have been trained on more than there are here
     frozen_nets, _ = classifier.load_frozen_networks(run.step_module, config, store, say, run.path)
     evaluate = Evaluator(run.step_module, config, store, device_mesh.make_mesh(config), SPLIT)
     bits = evaluate(run.state, frozen_nets)["bits_per_dim"]

@@ -38,10 +38,13 @@ class Options(InputOptions, FitOptions, ExtractorOptions):
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Invert --n products; write the sheet, the table and the manifest with the latents."""
     from prodgen.apps.common.input_images import invert_inputs
+    from prodgen.editing import inversion_calibration
     from prodgen.evaluation.sample_sheets import interleave_rows
 
     target = out.locate(options.output)
     inverter = model.open_inverter(say, options.steps)
+    if not inversion_calibration.is_measured(inverter):
+        model.store()  # the run's own images are read later: where they are gone, it is said now
     products = invert_inputs(model, inverter, options, options.n, out)
     inversion, rows = products.inversion, measure(inverter, products.inversion, options)
     cells = interleave_rows(inversion.images, inversion.reconstruction, COLUMNS)
@@ -62,7 +65,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
             say(
                 f"{name} is out of this run's distribution: it is reconstructed worse than "
                 f"{share:.0f} % of the run's own held-out images; train on images of its kind, or "
-                "fine-tune with --init_from"
+                f"fine-tune this run: run_train.py with --init_from={model.run.path}"
             )
     say(summarise(rows))
     return out.close()

@@ -18,7 +18,7 @@ from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     FitOptions,
     PngOptions,
-    RunOptions,
+    RunDataOptions,
     SeedOptions,
 )
 from prodgen.apps.common.output import Output, describe_conditions, say
@@ -44,7 +44,7 @@ BATCH_KEYS = ("image", "label", "attributes", "known")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunOptions, SeedOptions, FitOptions, PngOptions):
+class Options(RunDataOptions, SeedOptions, FitOptions, PngOptions):
     """Of --mode=personalise."""
 
     output = "personalise"
@@ -145,7 +145,10 @@ def collect_products(
         except BadData as error:
             problems.append(f"line {interaction.line}: {error.message}")
     if not interactions and not own:
-        raise BadData(f"no product of the history can be used: {'; '.join(problems[:8])}")
+        raise BadData(
+            f"no product of the history can be used: {'; '.join(problems[:8])}",
+            "correct these lines of --history",
+        )
     if own:
         inversion = inverter(np.stack(photos))
         own_products = {"image": inversion.images} | inversion.conditions

@@ -76,7 +76,8 @@ def split_attributes(spec: Spec, texts: dict[str, str]) -> tuple[Attribute, dict
         )
     if names[0] not in attributes:
         raise UsageError(
-            f"--attributes: {names[0]!r} is not an attribute; {suggest_names(names[0], attributes)}"
+            f"{names[0]!r} is not an attribute of this run; {suggest_names(names[0], attributes)}",
+            "name a known attribute with --attributes=NAME=*",
         )
     return attributes[names[0]], {name: text for name, text in texts.items() if text != ANY}
 

@@ -48,11 +48,12 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
 
     out.locate(options.output)
     out.png_encoder.check_mark(model.spec.resolution)
+    # The guard comes first: where the run's own images are gone, it is said before any work.
+    guard = Guard(model) if options.guard else None
     inverter = model.open_inverter(say, options.steps)
     products = invert_inputs(
         model, inverter, options, options.products, out, [f"_{j:03d}.png" for j in range(options.n)]
     )
-    guard = Guard(model) if options.guard else None
     count, cells = options.n, []
     for i, (name, stem) in enumerate(zip(products.names, products.stems, strict=True)):
         z, conditions = products.latent_and_conditions(i)

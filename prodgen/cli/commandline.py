@@ -18,7 +18,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO
 
 from absl import flags
 from ml_collections import ConfigDict
@@ -30,13 +30,40 @@ from prodgen.config.lookup import flatten, is_read, refuse_unread_fields
 from prodgen.config.overrides import parse_value, set_field, validate
 from prodgen.core.errors import ProdgenError, StorageError, UsageError
 from prodgen.core.file_names import format_name
+from prodgen.core.thread_errors import collect_thread_errors
 
 HELP_FLAGS = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
+SETTING = re.compile(r"(?<![\w.-])config\.(?=[\w.]+=)")  # in an advice, as in config.a.b=VALUE
 START_TIME_S = time.monotonic()  # about when the command began: this module is imported first
 
 
-def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
-    """Run a command and return its exit code; every error ends in one line on standard error."""
+def run_program(main: Callable[[list[str]], None], argv: Sequence[str]) -> NoReturn:
+    """Run a command as `run` does, and end the process with its exit code.
+
+    Nothing follows an error's line: what other threads print after it goes nowhere.
+    """
+    with collect_thread_errors() as tracebacks:
+        code = run(main, argv, tracebacks)
+        if code == 0:  # no error has named the cause of these
+            print(*tracebacks, sep="", end="", file=sys.stderr, flush=True)
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            _discard(sys.stdout)
+            if code == 0 and not isinstance(error, BrokenPipeError):
+                code = _print_error(StorageError.from_os_error(error))
+        if code:
+            _discard(sys.stderr)
+    sys.exit(code)
+
+
+def run(
+    main: Callable[[list[str]], None], argv: Sequence[str], tracebacks: Sequence[str] = ()
+) -> int:
+    """Run a command and return its exit code; every error ends in one line on standard error.
+
+    tracebacks: of other threads; they are printed where the error is a defect of prodgen.
+    """
     quiet_platform()
     # A path that standard output cannot encode is no error: its bytes stay, else it is escaped.
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -46,26 +73,46 @@ def run(main: Callable[[list[str]], None], argv: Sequence[str]) -> int:
         main(list(argv))
         return 0
     except ProdgenError as error:
+        error.next_step = fit_advice(error.next_step, argv)
         return _print_error(error)
     except KeyboardInterrupt:
         print("prodgen: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reading program ended, as in `... | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard(sys.stdout)
         return 0
     except OSError as error:
         return _print_error(StorageError.from_os_error(error))
     except Exception as error:  # a defect of prodgen: its traceback, then the one line
+        print(*tracebacks, sep="", end="", file=sys.stderr)
         traceback.print_exc()
         return _print_error(
             ProdgenError(f"{type(error).__name__}: {error}", "report it with the above")
         )
 
 
+def fit_advice(advice: str, argv: Sequence[str]) -> str:
+    """An advice as the user of the command `argv` can follow it.
+
+    Code that several programs share separates alternatives by "; or ", and writes the setting of a
+    field as config.a.b=VALUE. A command that has a config takes that as a flag. Others have no
+    fields: such an alternative is left out, unless there is no other.
+    """
+    if any(argument.startswith(("--config", "-config")) for argument in argv[1:]):
+        return SETTING.sub("--config.", advice)
+    ways = advice.split("; or ")
+    return "; or ".join(way for way in ways if not SETTING.search(way)) or advice
+
+
 def _print_error(error: ProdgenError) -> int:
     """Print the error's line and return its exit code."""
     print(format_name(error.format_line()), file=sys.stderr, flush=True)
     return error.code
+
+
+def _discard(stream: TextIO) -> None:
+    """Let what is still written to a standard stream go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def quiet_platform() -> None:
@@ -99,7 +146,7 @@ def parse_flags(argv: Sequence[str]) -> None:
             str(error).replace("\n", " "), f"{argv[0]} --help lists the flags"
         ) from None
     if len(rest) > 1:
-        raise UsageError(f"unexpected argument {rest[1]!r}", "write flags as --name=value")
+        raise UsageError(f"unexpected argument {rest[1]!r}", "write flags as --NAME=VALUE")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,8 +169,6 @@ def parse_training(
     if HELP_FLAGS & set(argv):
         print(help_text, flag_values.get_help(), sep="\n")
         raise SystemExit(0)
-    from ml_collections import config_flags  # slow to import, and run_sample.py does not need it
-
     try:
         argv = flag_values.read_flags_from_files(list(argv))  # --flagfile
     except flags.Error as error:
@@ -131,10 +176,30 @@ def parse_training(
     name, overrides, rest = split_config_flags(argv)
     if not name:
         raise UsageError("no --config was given", "add --config=configs/vae.py")
+    return Experiment(name, _parse_config(name, overrides, rest, flag_values))
+
+
+def read_config(name: str, overrides: Sequence[tuple[str, str]] = ()) -> ConfigDict:
+    """The validated, locked config of FILE[:PRESET] with overrides (dotted path, text) applied."""
+    return _parse_config(name, overrides, [""], flags.FlagValues())
+
+
+def _parse_config(
+    name: str,
+    overrides: Sequence[tuple[str, str]],
+    rest: Sequence[str],
+    flag_values: flags.FlagValues,
+) -> ConfigDict:
+    """The config of FILE[:PRESET] with overrides; `rest`, the other arguments, are parsed too."""
+    from ml_collections import config_flags  # slow to import, and run_sample.py does not need it
+
     path, _, preset = name.partition(":")
     if not Path(path).is_file():
         files = sorted(str(p) for p in Path("configs").glob("*.py") if p.name != "base.py")
-        raise UsageError(f"--config={path} is not a file", f"try one of {', '.join(files)}")
+        raise UsageError(
+            f"the config {path or name!r} is not a file",
+            f"name a config, as {', '.join(files)}" if files else "name a file FILE.py[:PRESET]",
+        )
     for field, text in overrides:
         parse_value(field, text)  # UsageError for an unknown field or an invalid value
     # config_flags needs --config before its overrides, and a preset, "" for none.
@@ -143,16 +208,9 @@ def parse_training(
     config_flags.DEFINE_config_file("config", sys_argv=argv, flag_values=flag_values)
     positionals = _parse_flag_values(flag_values, argv, path)
     if len(positionals) > 1:
-        raise UsageError(f"unexpected argument {positionals[1]!r}", "write flags as --name=value")
+        raise UsageError(f"unexpected argument {positionals[1]!r}", "write flags as --NAME=VALUE")
     file_values = {field: flag_values[f"config.{field}"].default for field, _ in overrides}
-    config = _apply_overrides(flag_values.config, path, dict(overrides), file_values)
-    return Experiment(name, config)
-
-
-def read_config(name: str, overrides: Sequence[tuple[str, str]] = ()) -> ConfigDict:
-    """The validated, locked config of FILE[:PRESET] with overrides (dotted path, text) applied."""
-    argv = ["", f"--config={name}", *(f"--config.{path}={text}" for path, text in overrides)]
-    return parse_training(argv, flags.FlagValues(), "").config
+    return _apply_overrides(flag_values.config, path, dict(overrides), file_values)
 
 
 def _parse_flag_values(flag_values: flags.FlagValues, argv: list[str], path: str) -> list[str]:
@@ -172,7 +230,7 @@ def _parse_flag_values(flag_values: flags.FlagValues, argv: list[str], path: str
             cause = cause.__context__
         if isinstance(error, flags.Error) and cause is None:
             raise UsageError(
-                str(error).replace("\n", " "), f"{argv[0]} --help lists the flags"
+                str(error).replace("\n", " "), f"{argv[0] or 'run_train.py'} --help lists the flags"
             ) from None
         raise _make_config_error(path, cause or error) from None
 

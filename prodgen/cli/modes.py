@@ -67,7 +67,7 @@ def parse_command(argv: Sequence[str]) -> Command:
     except flags.Error as error:
         raise _make_value_error(str(error).replace("\n", " "), cls, mode) from None
     if positionals:
-        raise UsageError(f"unexpected argument {positionals[0]!r}", "write flags as --name=value")
+        raise UsageError(f"unexpected argument {positionals[0]!r}", "write flags as --NAME=VALUE")
     _refuse_repeated_path(argv, cls, mode)
     workdir, out = (Path(text) if text else None for text in (values.workdir, values.out))
     if workdir and cls.run == "none":

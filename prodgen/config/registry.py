@@ -116,7 +116,10 @@ def resolve(table: Mapping[str, str], name: str, field: str) -> Any:
     field: the config field or flag that `name` comes from, for the UsageError of an unknown name.
     """
     if name not in table:
-        raise UsageError(f"{field}={name!r} is not known; {suggest_names(name, table)}")
+        raise UsageError(
+            f"{field}={name!r} is not known; {suggest_names(name, table)}",
+            "choose one of the known names",
+        )
     module_path, _, member = table[name].partition(":")
     module = importlib.import_module(module_path)
     return getattr(module, member) if member else module

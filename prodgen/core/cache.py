@@ -27,13 +27,27 @@ def cached_bytes(path: Path, compute: Callable[[], bytes]) -> bytes:
 def cached_tree(path: Path, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """The arrays in `path`, a file that holds the result of one key at a time.
 
-    The dictionary holds what `compute` returns and, under "key", the key.
+    The dictionary holds what `compute` returns and, under "key", the key. A folder that cannot be
+    written is no error: the result is then computed each time.
     """
     import flax.serialization  # heavy: modes are imported without JAX
 
-    content = read_checksummed(path)
-    entry = flax.serialization.msgpack_restore(content) if content else {"key": ""}
+    entry = _read_tree(path)
     if entry["key"] != key:
         entry = {"key": key} | compute()
-        write_checksummed(path, flax.serialization.msgpack_serialize(entry))
+        with contextlib.suppress(OSError):
+            write_checksummed(path, flax.serialization.msgpack_serialize(entry))
     return entry
+
+
+def has_tree(path: Path, key: str) -> bool:
+    """Whether `path` holds the result of `key`, so that `cached_tree` computes nothing."""
+    return _read_tree(path)["key"] == key
+
+
+def _read_tree(path: Path) -> dict[str, Any]:
+    """The dictionary in a file of `cached_tree`; one of the key "" where there is none."""
+    import flax.serialization
+
+    content = read_checksummed(path)
+    return flax.serialization.msgpack_restore(content) if content else {"key": ""}

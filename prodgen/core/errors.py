@@ -7,6 +7,12 @@ entry points print it as the last line and exit with its code (docs/configs.md l
 
 from __future__ import annotations
 
+import errno
+
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_FILE = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG}
+
 
 class ProdgenError(Exception):
     """A failure with a name and an exit code: `message` says what is wrong, `next_step` helps."""
@@ -40,6 +46,10 @@ class BadData(ProdgenError):
     code, name = 65, "bad-data"
 
 
+class TooFewImages(BadData):
+    """Hardly any image can be used, for example because a table's files were moved."""
+
+
 class DivergenceError(ProdgenError):
     """Training produced non-finite numbers step after step."""
 
@@ -56,6 +66,15 @@ class MissingInput(ProdgenError):
     """A file or folder that a flag or a field names does not exist."""
 
     code, name = 66, "missing-input"
+
+
+class MissingRunData(MissingInput):
+    """The images that a run was trained on are not where its config says, or have changed.
+
+    The next step names DATA_PATH_CALL, in whose place a program writes its own flag.
+    """
+
+    DATA_PATH_CALL = "prodgen.load(workdir, data_path=FOLDER_OR_TABLE)"
 
 
 class SelfTestError(ProdgenError):
@@ -79,7 +98,9 @@ class StorageError(ProdgenError):
     def from_os_error(error: OSError, next_step: str = "") -> StorageError:
         """The system's message, with the file's name if the error has one."""
         file = f" ({error.filename})" if error.filename else ""
-        return StorageError(f"{error.strerror or error}{file}", next_step)
+        return StorageError(
+            f"{error.strerror or error}{file}", next_step or advise_on_os_error(error)
+        )
 
 
 class StoppedError(ProdgenError):
@@ -90,3 +111,14 @@ class StoppedError(ProdgenError):
 
 class RejectedItem(Exception):
     """One item of many (an image, a table row) cannot be used; the message is the reason."""
+
+
+def advise_on_os_error(error: OSError) -> str:
+    """What to do about an error of the system; the same advice holds in every program."""
+    if error.errno in NO_SPACE:
+        return "free disk space, then give the same command again"
+    if error.errno in NO_PERMISSION:
+        return "make the file and its folder readable and writable, or name another"
+    if error.errno in NO_FILE:
+        return "check that the path is right, then give the same command again"
+    return "check the disk, then give the same command again"

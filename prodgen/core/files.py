@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -16,11 +17,17 @@ def write_atomically(path: Path, content: bytes) -> None:
     name = os.fsencode(path.name)
     stem = path.name if len(name) <= MAX_DRAFT_BYTES else hashlib.sha256(name).hexdigest()
     draft = path.with_name(f".{stem}.{os.getpid()}")
-    with open(draft, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
+    try:
+        with open(draft, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        error.filename = str(path)  # a failed write has none, and a draft's name helps nobody
+        with contextlib.suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def write_checksummed(path: Path, content: bytes) -> None:

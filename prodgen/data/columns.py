@@ -178,7 +178,10 @@ def _require_column(name: str, header: Sequence[str], field: str) -> str:
     """`name`; UsageError lists the columns where it is none of them."""
     if name not in header:
         hint = registry.suggest_names(name, list(header)).replace("known:", "the table's columns:")
-        raise UsageError(f"config.data.{field}={name!r} is no column of the table; {hint}")
+        raise UsageError(
+            f"config.data.{field}={name!r} is no column of the table; {hint}",
+            "name a column of the table",
+        )
     return name
 
 
@@ -203,7 +206,7 @@ def _find_image_column(
     if best is None or fractions[best] < MIN_PATH_FRACTION:
         raise UsageError(
             f"no column of the table holds the images' paths; columns: {', '.join(header)}",
-            "set --config.data.image_column to one of them",
+            "name the column of the paths image; or set config.data.image_column=COLUMN",
         )
     return best
 

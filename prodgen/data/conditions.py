@@ -122,12 +122,15 @@ class Conditions:
             name, classes = find_spelling(label, self.spec.classes), list(self.spec.classes)
             if name not in classes:
                 hint = suggest_names(name, classes) if classes else "there are none"
-                raise UsageError(f"--label={name!r} is not a category of this run; {hint}")
+                raise UsageError(
+                    f"{name!r} is not a category of this run; {hint}", "choose a known category"
+                )
             class_index = classes.index(name)
             if name not in self.trained_classes():
                 raise UsageError(
-                    f"--label={name!r} has no training image, so this run cannot draw it; "
-                    f"{_list_trained_names(self.trained_classes())}"
+                    f"{name!r} has no training image, so this run cannot draw it; "
+                    f"{_list_trained_names(self.trained_classes())}",
+                    "choose another category",
                 )
         rows = self._candidate_rows(class_index, columns)
         # One raw Philox draw a sample: a sample's row does not depend on the other indices.
@@ -155,20 +158,22 @@ class Conditions:
         schema = {attribute.name: attribute for attribute in self.spec.attributes}
         texts = {find_spelling(name, list(schema)): text for name, text in values.items()}
         if len(texts) < len(values):
-            raise UsageError("--attributes names an attribute twice, in two spellings")
+            raise UsageError("an attribute is named twice, in two spellings", "name it once")
         columns = {}
         for name, text in texts.items():
             if name not in schema:
                 hint = suggest_names(name, schema)
-                raise UsageError(f"--attributes: {name!r} is not an attribute; {hint}")
+                raise UsageError(
+                    f"{name!r} is not an attribute of this run; {hint}", "choose a known attribute"
+                )
             attribute = schema[name]
             try:
                 columns[name] = attribute.encode(find_spelling(text, attribute.values))
             except ValueError:
                 categorical = attribute.kind == "categorical"
                 hint = suggest_names(text, list(attribute.values)) if categorical else "a number"
-                message = f"--attributes: {name}={text!r} is not a value; {hint}"
-                raise UsageError(message) from None
+                message = f"{name}={text!r}: this is not a value of the attribute; {hint}"
+                raise UsageError(message, "choose a known value") from None
             self._check_training_images(attribute, text)
         return columns
 
@@ -184,8 +189,8 @@ class Conditions:
             hint = _list_trained_names(values)
         if not is_trained:
             raise UsageError(
-                f"--attributes: {name}={text!r} has no training image, so this run cannot draw it; "
-                f"{hint}"
+                f"{name}={text!r} has no training image, so this run cannot draw it; {hint}",
+                "choose another value",
             )
 
     def _candidate_rows(

@@ -239,14 +239,18 @@ class Folder:
 def from_config(data: ConfigDict) -> Folder:
     """The source that config.data describes. MissingInput where the folder does not exist."""
     if not data.path:
-        raise UsageError("config.data.path is empty", "add --config.data.path=FOLDER")
+        raise UsageError(
+            "config.data.path is empty", "name a folder; or set config.data.path=FOLDER"
+        )
     path = Path(data.path).expanduser()
     if not path.exists():
-        raise MissingInput(f"there is no folder {path}", "set --config.data.path")
+        raise MissingInput(
+            f"there is no folder {path}", "put it there; or set config.data.path=FOLDER"
+        )
     if not path.is_dir():
         raise UsageError(
             f"config.data.path={path} is not a folder",
-            "for a .csv or .jsonl file, set --config.data.source=table",
+            "name a folder; or set config.data.source=table for a .csv or .jsonl file",
         )
     return Folder(path, data.max_pixels)
 

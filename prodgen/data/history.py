@@ -103,7 +103,10 @@ def _select_person(rows: list[Row], header: list[str], person: str) -> list[Row]
     """The rows of one person; all rows where the table is about one."""
     if "person" not in header:
         if person:
-            raise UsageError("--person is given, but the history has no column person")
+            raise UsageError(
+                "--person is given, but the history has no column person",
+                "leave --person out: all rows are of one person",
+            )
         return rows
     people = list(dict.fromkeys(_text(row.cells, "person") for row in rows if not row.problem))
     if person in people or (not person and len(people) == 1):

@@ -32,7 +32,7 @@ def check_batch_size(size: int, batch_size: int) -> None:
     if size < batch_size:
         raise BadData(
             f"{size} training images are fewer than config.train.batch_size={batch_size}",
-            f"add --config.train.batch_size={2 ** int(np.log2(max(size, 1)))} or add images",
+            f"add images; or set config.train.batch_size={2 ** int(np.log2(max(size, 1)))}",
         )
 
 

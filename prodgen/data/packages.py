@@ -16,5 +16,5 @@ def check_tensorflow(reason: str) -> None:
     """Raise UsageError where TensorFlow is not installed; `reason` begins the message."""
     if importlib.util.find_spec("tensorflow") is None:
         raise UsageError(
-            f"{reason}, which is not installed", f"{INSTALL}, or set --config.data.feed=resident"
+            f"{reason}, which is not installed", f"{INSTALL}; or set config.data.feed=resident"
         )

@@ -26,7 +26,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.config import registry
-from prodgen.core.errors import BadData, StorageError
+from prodgen.core.errors import StorageError, TooFewImages, advise_on_os_error
 from prodgen.core.files import hash_file, sync_folder
 from prodgen.core.types import Spec
 from prodgen.data import chunks, data_report, duplicates, encode, fit, preprocess, splits
@@ -52,8 +52,8 @@ def open_or_prepare(
     """The store that config.data describes, under data.cache_dir, prepared now if it is not there.
 
     say: receives a line of progress a few times a second. source: another than `data` names.
-    Raises BadData where fewer than MIN_TRAINING_IMAGES are usable, StorageError where the cache
-    cannot be written.
+    Raises TooFewImages where fewer than MIN_TRAINING_IMAGES are usable, StorageError where the
+    cache cannot be written.
     """
     if source is None:
         source = source_from_config(data)
@@ -111,8 +111,7 @@ def _lock_cache(cache: Path, key: str, say: Say) -> Iterator[None]:
     except OSError as error:
         raise StorageError(
             f"the data cannot be prepared in {cache}: {error}",
-            "free disk space there or set --config.data.cache_dir, and repeat the command; it "
-            "continues",
+            f"{advise_on_os_error(error)}: it continues; or set config.data.cache_dir=FOLDER",
         ) from error
 
 
@@ -269,16 +268,16 @@ def _read_metadata(source: Source, data: ConfigDict, paths: list[Path]) -> Store
     )
 
 
-def _make_size_error(items: list[dict], refused_items: list[dict]) -> BadData:
+def _make_size_error(items: list[dict], refused_items: list[dict]) -> TooFewImages:
     """The error of too few images, with counts and the first reasons."""
     total = len(items) + len(refused_items)
     examples = "; ".join(f"{item['name']!a}: {item['refused']}" for item in refused_items[:3])
     kinds = Counter(item["refused"].split(":")[0] for item in refused_items).most_common()
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds)
-    return BadData(
+    return TooFewImages(
         f"{len(items)} usable images of {total}, at least {MIN_TRAINING_IMAGES} are needed to "
         "train on" + (f"; refused: {counts}; first: {examples}" if refused_items else ""),
-        "point config.data at JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF images",
+        "give more images: JPEG, PNG, WebP, BMP, GIF, TIFF or AVIF files",
     )
 
 

@@ -17,6 +17,8 @@ from prodgen.core.types import Attribute
 
 Value = str | float | None
 SplitName = Literal["train", "validation", "test"]
+# Source -> the field of config.data that says where its images are.
+SOURCE_PATHS = {"folder": "path", "table": "path", "tfds": "downloads"}
 
 
 @dataclasses.dataclass

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from prodgen.config import renames
-from prodgen.core.errors import BadData, MissingInput, StorageError
+from prodgen.core.errors import BadData, MissingInput, StorageError, advise_on_os_error
 from prodgen.core.files import hash_file
 from prodgen.core.types import Spec
 
@@ -56,7 +56,9 @@ class Store:
         try:
             meta = json.loads((path / "meta.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise MissingInput(f"there is no prepared data in {path}") from None
+            raise MissingInput(
+                f"there is no prepared data in {path}", "prepare it: give the same command again"
+            ) from None
         except (OSError, ValueError) as error:
             raise _damage_error(path, "meta.json", str(error)) from error
         if not isinstance(meta, dict) or seal(meta).get("seal") != meta.get("seal"):
@@ -133,7 +135,9 @@ class Store:
             for name in REPORT_FILES:
                 shutil.copyfile(self.path / name, Path(workdir) / name)
         except OSError as error:
-            raise StorageError(f"the data report cannot be copied to {workdir}: {error}") from error
+            raise StorageError(
+                f"the data report cannot be copied to {workdir}: {error}", advise_on_os_error(error)
+            ) from error
 
     def _validate_ids(self, ids: np.ndarray) -> np.ndarray:
         ids = np.asarray(ids, np.int64).reshape(-1)

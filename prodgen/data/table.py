@@ -126,14 +126,20 @@ class Table:
 def from_config(data: ConfigDict) -> Table:
     """The source that config.data describes. MissingInput where the table does not exist."""
     if not data.path:
-        raise UsageError("config.data.path is empty", "add --config.data.path=TABLE.csv")
+        raise UsageError(
+            "config.data.path is empty", "name a table; or set config.data.path=TABLE.csv"
+        )
     path = Path(data.path).expanduser()
     if not path.exists():
-        raise MissingInput(f"there is no table {path}", "set --config.data.path")
+        raise MissingInput(
+            f"there is no table {path}", "put it there; or set config.data.path=TABLE.csv"
+        )
     if path.is_dir():
         tables = sorted(file.name for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-        hint = f"--config.data.path={path / tables[0]}" if tables else "--config.data.source=folder"
-        raise UsageError(f"config.data.path={path} is a folder, not a table", f"try {hint}")
+        hint = f"config.data.path={path / tables[0]}" if tables else "config.data.source=folder"
+        raise UsageError(
+            f"config.data.path={path} is a folder, not a table", f"name a table; or set {hint}"
+        )
     return Table(
         path, data.max_pixels, data.image_column, data.category_column, data.columns, data.root
     )

@@ -74,7 +74,7 @@ def read_table(path: Path) -> TableText:
         content = decode.read_regular(path)
     except RejectedItem as refusal:
         reason = str(refusal).split(": ", 1)[-1]
-        raise BadData(f"the table {path} cannot be read: {reason}") from None
+        raise BadData(f"the table {path} cannot be read: {reason}", "name a file of text") from None
     text, notes = decode_text(content)
     if path.suffix.lower() in JSON_SUFFIXES:
         table = _parse_json(text, notes)

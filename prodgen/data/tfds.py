@@ -28,6 +28,8 @@ from prodgen.data import packages
 from prodgen.data.source import Item, SplitName
 
 MAX_LISTED_FILES = 8
+OTHER_DATA_ADVICE = "choose another data set of images; or set config.data.name=NAME"
+DOWNLOADS_ADVICE = "put the files into the folder of downloads; or set config.data.downloads=FOLDER"
 SPLIT_NAMES: dict[str, SplitName] = {"train": "train", "validation": "validation", "test": "test"}
 
 
@@ -80,7 +82,9 @@ class TensorflowDataset:
         infos = self.builder.info.splits
         sizes = [(name, infos[name].num_examples) for name in SPLIT_NAMES if name in infos]
         if not sizes:
-            raise BadData(f"{self.name} has no split train, but {', '.join(infos)}")
+            raise BadData(
+                f"{self.name} has no split train, but {', '.join(infos)}", OTHER_DATA_ADVICE
+            )
         return sizes
 
     def _label_key(self) -> str | None:
@@ -98,7 +102,9 @@ class TensorflowDataset:
         keys = [key for key, feature in features.items() if isinstance(feature, image_feature)]
         if not keys:
             raise UsageError(
-                f"config.data.name={self.name!r} has no images; its features: {', '.join(features)}"
+                f"config.data.name={self.name!r} has no images; its features: "
+                f"{', '.join(features)}",
+                OTHER_DATA_ADVICE,
             )
         image_key, label_key, names = keys[0], self._label_key(), self.classes()
         # A set with a single split has no official division.
@@ -126,10 +132,14 @@ class TensorflowDataset:
 def from_config(data: ConfigDict) -> TensorflowDataset:
     """The source that config.data describes."""
     if not data.name:
-        raise UsageError("config.data.name is empty", "add --config.data.name=fashion_mnist")
+        raise UsageError(
+            "config.data.name is empty", "name a data set; or set config.data.name=NAME"
+        )
     downloads = Path(data.downloads).expanduser() if data.downloads else None
     if downloads is not None and not downloads.is_dir():
-        raise MissingInput(f"there is no folder {downloads}", "set --config.data.downloads")
+        raise MissingInput(
+            f"there is no folder {downloads}", "put it there; or set config.data.downloads=FOLDER"
+        )
     folder = Path(data.cache_dir).expanduser() / "tensorflow_datasets"
     return TensorflowDataset(data.name, folder, downloads, data.max_pixels)
 
@@ -178,7 +188,9 @@ def _prepare_builder(name: str, folder: Path, downloads: Path | None) -> Any:
         close = difflib.get_close_matches(name, names, n=5, cutoff=0.4)
         hint = "tensorflow.org/datasets lists the names"
         hint = registry.suggest_names(name, close) if close else hint
-        raise UsageError(f"config.data.name={name!r} is not known; {hint}") from error
+        raise UsageError(
+            f"config.data.name={name!r} is not known; {hint}", OTHER_DATA_ADVICE
+        ) from error
     if not Path(builder.data_dir).exists():
         _check_reachable(builder, name, manual, has_downloads=downloads is not None)
     try:
@@ -234,6 +246,6 @@ def _missing_files_error(builder: Any, name: str, error: Exception) -> MissingIn
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return MissingInput(
             f"{name} cannot be downloaded ({reason}); its files: {listed_files or 'unknown'}",
-            "put these files into a folder and set --config.data.downloads to it",
+            DOWNLOADS_ADVICE,
         )
-    return MissingInput(f"{name} cannot be downloaded: {error}", "set --config.data.downloads")
+    return MissingInput(f"{name} cannot be downloaded: {error}", DOWNLOADS_ADVICE)

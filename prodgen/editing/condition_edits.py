@@ -26,7 +26,8 @@ def set_attribute(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
     except ValueError:
         hint = suggest_names(text, list(attribute.values)) if attribute.values else "a number"
         raise UsageError(
-            f"{attribute.name}={text!r} is not a value this run knows; {hint}"
+            f"{attribute.name}={text!r} is not a value this run knows; {hint}",
+            "choose a known value",
         ) from None
     new_conditions = {key: rows.copy() for key, rows in conditions.items()}
     columns = spec.column_slices()[attribute.name]
@@ -40,7 +41,9 @@ def find_attribute(spec: Spec, name: str) -> Attribute:
     name = find_spelling(name, attributes)
     if name not in attributes:
         hint = suggest_names(name, attributes) if attributes else "it knows none"
-        raise UsageError(f"{name!r} is not an attribute of this run; {hint}")
+        raise UsageError(
+            f"{name!r} is not an attribute of this run; {hint}", "choose a known attribute"
+        )
     return attributes[name]
 
 
@@ -73,7 +76,8 @@ def set_colour(conditions: Batch, spec: Spec, rgb: Sequence[int], swatches: dict
     if not swatches:
         raise UsageError(
             "this run was trained without colours: it cannot draw a product in another one",
-            f"use --method=classical, or train with an attribute {packshot.COLOUR_ATTRIBUTES[0]}",
+            "choose the method classical, or a run that was trained with the attribute "
+            f"{packshot.COLOUR_ATTRIBUTES[0]}",
         )
     target = colorimetry.srgb_to_lab(np.asarray(rgb) / 255)
     delta_e = {

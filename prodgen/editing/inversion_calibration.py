@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prodgen.core.cache import cached_tree
+from prodgen.core.cache import cached_tree, has_tree
 from prodgen.data.store import Store
 from prodgen.editing.inversion import InversionResult, Inverter
 
@@ -46,10 +46,20 @@ def load_or_measure(inverter: Inverter) -> InversionCalibration:
         distance = np.sort(inverter(images).perceptual_distance)
         return {"apart": distance, "gallery": inverter.extract_features(gallery)}
 
-    key = f"{MEASUREMENT_VERSION} {model.run.record['fingerprint']} {model.run.step}"
-    path: Path = model.run.path / FILE_NAME
-    arrays = cached_tree(path, f"{key} {inverter.steps}", measure)
+    arrays = cached_tree(*_file_and_key(inverter), measure)
     return InversionCalibration(arrays["apart"], arrays["gallery"])
+
+
+def is_measured(inverter: Inverter) -> bool:
+    """Whether `load_or_measure` only loads: it then does not need the run's own images."""
+    return has_tree(*_file_and_key(inverter))
+
+
+def _file_and_key(inverter: Inverter) -> tuple[Path, str]:
+    """The file in the run's folder, and what the calibration in it must be of."""
+    run = inverter.model.run
+    key = f"{MEASUREMENT_VERSION} {run.record['fingerprint']} {run.step} {inverter.steps}"
+    return run.path / FILE_NAME, key
 
 
 def held_out_ids(store: Store, n: int) -> np.ndarray:

@@ -100,7 +100,8 @@ def vary(
     for name in keep:
         if name not in registry.KEEP_CHOICES:
             raise UsageError(
-                f"--keep={name!r} is not known; known: {', '.join(registry.KEEP_CHOICES)}"
+                f"keep={name!r} is not known; known: {', '.join(registry.KEEP_CHOICES)}",
+                "choose one of the known names",
             )
     product = inverter.model.decode(z[None], conditions)[0]
     pool, min_distance, picks = {}, 0.0, np.arange(0)

@@ -34,12 +34,16 @@ def initialise_jax(config: ConfigDict) -> Mesh:
     try:
         platform = jax.default_backend()
     except RuntimeError as error:
-        raise UsageError(f"JAX found no usable device: {error}") from None
+        raise UsageError(
+            f"JAX found no usable device: {error}",
+            "repair the driver, or run on the processor: JAX_PLATFORMS=cpu before the command",
+        ) from None
     required_platform = config.parallel.require_platform
     if required_platform and required_platform != platform:
         raise UsageError(
             f"config.parallel.require_platform={required_platform}, but JAX runs on {platform}",
-            f"install jax for {required_platform} (see README.md) or drop the field",
+            f"install jax for {required_platform} (see README.md); or leave config.parallel."
+            "require_platform out",
         )
     return make_mesh(config)
 
@@ -87,14 +91,18 @@ def make_mesh(config: ConfigDict) -> Mesh:
     # The number of devices in the config; 0 means all.
     devices, num_devices = jax.devices(), config.parallel.devices
     if num_devices > len(devices):
-        raise UsageError(f"config.parallel.devices={num_devices}, but JAX sees {len(devices)}")
+        raise UsageError(
+            f"config.parallel.devices={num_devices}, but JAX sees {len(devices)}",
+            f"set config.parallel.devices={len(devices)}",
+        )
     devices = devices[: num_devices or len(devices)]
     batch_size, num_devices = config.train.batch_size, len(devices)
     if batch_size % num_devices:
         lower_size = max(batch_size // num_devices, 1) * num_devices
         raise UsageError(
             f"config.train.batch_size={batch_size} is not divisible by the {num_devices} devices",
-            f"use {lower_size} or {lower_size + num_devices}",
+            f"set config.train.batch_size={lower_size}; or set config.train.batch_size="
+            f"{lower_size + num_devices}",
         )
     # Auto axes: explicit ones refuse batch statistics and gradient penalties through convolutions.
     return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))

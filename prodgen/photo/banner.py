@@ -73,7 +73,10 @@ def parse_size(name: str) -> tuple[int, int]:
         raise UsageError(f"--size={name!r} is not known", f"WIDTHxHEIGHT in pixels, or: {presets}")
     size = int(width), int(height)
     if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
-        raise UsageError(f"--size={name}: a side is from {MIN_SIDE} to {MAX_SIDE} pixels")
+        raise UsageError(
+            f"--size={name}: a side is from {MIN_SIDE} to {MAX_SIDE} pixels",
+            "choose another --size=WIDTHxHEIGHT",
+        )
     return size
 
 

@@ -55,7 +55,7 @@ def _open_session(model: str) -> Any:
     if not model:
         raise MissingInput(
             "the cut-out neural needs its model file",
-            "name u2netp.onnx with --model, or config.data.cutout_model",
+            "name the file u2netp.onnx; or set config.data.cutout_model=u2netp.onnx",
         )
     content = read_model(model)
     try:
@@ -76,7 +76,8 @@ def read_model(model: str) -> bytes:
     path = Path(os.path.expanduser(model))
     if not os.path.isfile(path):
         raise MissingInput(
-            f"there is no model file {model}", "name u2netp.onnx: nothing is downloaded"
+            f"there is no model file {model}",
+            "put the file u2netp.onnx there; or set config.data.cutout_model=FILE",
         )
     content = path.read_bytes()
     sha256 = hashlib.sha256(content).hexdigest()

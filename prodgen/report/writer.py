@@ -96,6 +96,38 @@ def read_jsonl(path: Path) -> list[dict[str, float]]:
     return [renames.update_metrics(json.loads(line)) for line in lines]
 
 
+class TensorBoardFile:
+    """Scalars in an event file, written in the caller's thread: a failed write is its error.
+
+    The thread of tensorboardX's SummaryWriter dies at a full disk, and the run then waits for it.
+    TensorBoard hides the values of older files after `step`, at which the run continues.
+    """
+
+    def __init__(self, folder: Path, step: int):
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._file = EventsWriter(str(folder / "events"))
+        start = SessionLog(status=SessionLog.START)
+        self._file.write_event(Event(step=step + 1, file_version="brain.Event:2"))
+        self._file.write_event(Event(step=step + 1, session_log=start))
+
+    def write_scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Write the values of one step, and flush them."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        for name, value in values.items():
+            summary = scalar(name, value)
+            self._file.write_event(Event(wall_time=time.time(), step=step, summary=summary))
+        self._file.flush()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        self._file.close()
+
+
 class MetricsWriter:
     """Appends records to a run's JSONL files and to TensorBoard.
 
@@ -107,11 +139,7 @@ class MetricsWriter:
         for name in names:
             truncate_after(run / name, step)
         self._files = {name: open(run / name, "a", encoding="utf-8") for name in names}  # noqa: SIM115
-        self._tensorboard = None
-        if use_tensorboard:
-            from tensorboardX import SummaryWriter
-
-            self._tensorboard = SummaryWriter(str(run / "tensorboard"), purge_step=step + 1)
+        self._tensorboard = TensorBoardFile(run / "tensorboard", step) if use_tensorboard else None
 
     def write_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append computed values, which are the same on every machine that continues the run."""
@@ -126,8 +154,7 @@ class MetricsWriter:
         self._files[name].write(json.dumps({"step": step, **values}) + "\n")
         self._files[name].flush()
         if self._tensorboard:
-            for key, value in values.items():
-                self._tensorboard.add_scalar(key, value, step)
+            self._tensorboard.write_scalars(step, values)
 
     def close(self) -> None:
         for file in self._files.values():

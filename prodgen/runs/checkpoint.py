@@ -8,8 +8,8 @@ without that manifest does not count: the process ended before the checkpoint wa
 from __future__ import annotations
 
 import concurrent.futures
-import errno
 import json
+import logging
 import os
 import re
 import shutil
@@ -21,7 +21,14 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 
 from prodgen.core import trees
-from prodgen.core.errors import BadCheckpoint, MissingInput, StorageError
+from prodgen.core.errors import (
+    NO_PERMISSION,
+    NO_SPACE,
+    BadCheckpoint,
+    MissingInput,
+    StorageError,
+    advise_on_os_error,
+)
 from prodgen.core.files import hash_file, write_atomically
 
 Tree = Any
@@ -105,7 +112,7 @@ def restore_step(run: Path, step: int, abstract_state: Tree) -> Tree:
         raise BadCheckpoint(
             f"checkpoint {step} of {run} has other leaves than this config: "
             + "; ".join(differences[:8]),
-            "use the version of prodgen that wrote it, or another --workdir",
+            "use the version of prodgen that wrote it, or another run",
         )
     with ocp.StandardCheckpointer() as checkpointer:
         state = checkpointer.restore(get_checkpoint_dir(run) / str(step), abstract_state)
@@ -131,7 +138,11 @@ def open_step(run: Path, selector: str | int | None, abstract_state: Tree) -> tu
     damage = find_damage(run, step)
     if damage:
         others = [s for s in steps if s != step]
-        raise BadCheckpoint(f"checkpoint failed verification: {damage}", f"--step=... of {others}")
+        raise BadCheckpoint(
+            f"checkpoint failed verification: {damage}",
+            f"choose another step: {', '.join(map(str, others))}" if others
+            else "restore the run's folder from a backup",
+        )  # fmt: skip
     return step, restore_step(run, step, abstract_state)
 
 
@@ -141,6 +152,8 @@ class CheckpointManager:
     def __init__(self, run: Path, keep: int, keep_best: int):
         """`keep` newest and `keep_best` best checkpoints stay. Removes unfinished ones."""
         self.run, self.keep, self.keep_best = run, keep, keep_best
+        # Orbax logs the traceback of a failed write; `wait` raises the error itself.
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
         self._checkpointer = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
         self._executor = concurrent.futures.ThreadPoolExecutor(1)
         self._pending_save: concurrent.futures.Future | None = None
@@ -174,7 +187,7 @@ class CheckpointManager:
         if corrupt_names:
             raise BadCheckpoint(
                 f"no checkpoint in {root} passes verification: {', '.join(corrupt_names)}",
-                "restore the folder from a backup, or choose another --workdir to start over",
+                "restore the folder from a backup, or start over: run_train.py --workdir=FOLDER",
             )
         return None
 
@@ -224,12 +237,15 @@ class CheckpointManager:
 
     def _storage_error(self, subject: str, error: Exception) -> StorageError:
         free_mb = shutil.disk_usage(self.run).free / 2**20
-        disk_full = os.strerror(errno.ENOSPC)
-        reason = disk_full if disk_full in str(error) else (str(error).strip() or repr(error))
+        reason = str(error).strip() or repr(error)
+        # The C++ library that writes the arrays has the system's message in a longer text.
+        number = getattr(error, "errno", None) or next(
+            (n for n in NO_SPACE | NO_PERMISSION if os.strerror(n) in reason), 0
+        )
+        reason = os.strerror(number) if number else reason.splitlines()[0][:300]
         return StorageError(
-            f"{subject} could not be written ({free_mb:.0f} MB free): "
-            f"{reason.splitlines()[0][:300]}",
-            "make room and give the same command again",
+            f"{subject} could not be written ({free_mb:.0f} MB free): {reason}",
+            advise_on_os_error(OSError(number, reason)),
         )
 
     def describe_last_good(self) -> str:

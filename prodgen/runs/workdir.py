@@ -16,7 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.config import compute_fingerprint, find_differences, renames
-from prodgen.core.errors import MissingInput, UsageError, WorkdirError
+from prodgen.core.errors import MissingInput, ProdgenError, UsageError, WorkdirError
 from prodgen.core.files import write_atomically
 
 CONFIG_FILE = "config.json"
@@ -36,7 +36,8 @@ def lock_workdir(path: Path) -> Iterator[Path]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise WorkdirError(
-            f"workdir {path} is not writable ({reason})", "choose another --workdir"
+            f"workdir {path} is not writable ({reason})",
+            "make it writable, or start another run with --workdir=FOLDER",
         ) from None
     with lock:
         try:
@@ -91,8 +92,29 @@ def check_data(path: Path, digest: str) -> None:
     if (path / CONFIG_FILE).exists() and read_record(path)["data"]["digest"] != digest:
         raise UsageError(
             f"{path} was trained on other images than the config names now",
-            "give the original data again, or another --workdir",
+            f"put the original images back; or train a new run on the present ones with another "
+            f"--workdir, from random weights or with --init_from={path} from this run's",
         )
+
+
+@contextlib.contextmanager
+def advise_on_moved_images(
+    path: Path, field: str | None, kind: type[ProdgenError] = MissingInput
+) -> Iterator[None]:
+    """Within the context, an error of one kind says how the folder's run goes on with moved images.
+
+    field: of config.data, it says where the images are. The folder that a config names by default
+    depends on it, so that the command names both.
+    """
+    try:
+        yield
+    except kind as error:
+        if field and (path / CONFIG_FILE).exists():
+            error.next_step = (
+                "put the images back, or add, for the folder or table where they are now, "
+                f"--workdir={path} --config.data.{field}=FOLDER_OR_TABLE"
+            )
+        raise
 
 
 def write_record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 
 import flax.struct
@@ -17,6 +18,13 @@ from prodgen.core.trees import Tree
 from prodgen.core.types import Array, Metrics, Spec
 from prodgen.models import conditioning
 
+NET_NAMES = {"vae": "the VAE", "g": "the generator", "d": "the discriminator"}
+CONDITION_LAYERS = {
+    "embedding": "the embedding of the conditions",
+    "prior": "the conditional prior",
+    "film": "the FiLM layers",
+}
+MAX_NEW_PARTS = 8  # that a sentence names
 PMean = Callable[[Array], Array]  # the mean over devices of a value that each has its own of
 
 
@@ -104,42 +112,88 @@ def copy(tree: Tree) -> Tree:
     return jax.tree.map(jnp.copy, tree)
 
 
+@dataclasses.dataclass
+class Transfer:
+    """What a new run takes over from another's weights.
+
+    An array is one leaf of `params`, a weight one of its numbers. new_parts: the layers that keep
+    their initial values, in words. differences: every such leaf, and why.
+    """
+
+    num_arrays: int = 0
+    num_loaded_arrays: int = 0
+    num_weights: int = 0
+    num_loaded_weights: int = 0
+    new_parts: list[str] = dataclasses.field(default_factory=list)
+    differences: list[str] = dataclasses.field(default_factory=list)
+
+    def describe(self, origin: str) -> str:
+        """One sentence: how many arrays are those of `origin`, and what starts fresh."""
+        if self.num_loaded_arrays == self.num_arrays:
+            return f"all {self.num_arrays} arrays are those of {origin}; new: the optimiser"
+        # Neither 0 nor 100 % where it is neither none nor all.
+        percent = round(100 * self.num_loaded_weights / self.num_weights)
+        parts = [*self.new_parts[:MAX_NEW_PARTS], "the optimiser"]
+        num_more = len(self.new_parts) - MAX_NEW_PARTS
+        if num_more > 0:
+            parts.insert(MAX_NEW_PARTS, f"{num_more} more layers")
+        return (
+            f"{self.num_loaded_arrays} of {self.num_arrays} arrays "
+            f"({min(max(percent, 1), 99)} % of the weights) are those of {origin}; "
+            f"new: {', '.join(parts[:-1])} and {parts[-1]}"
+        )
+
+
 def load_pretrained(
     state: State, donor: State, spec: Spec, donor_spec: Spec
-) -> tuple[State, list[str]]:
-    """Start from another run's evaluation weights: (state, which leaves do not fit and why).
+) -> tuple[State, Transfer]:
+    """Start from another run's evaluation weights.
 
     Leaves are matched by path; a leaf that the donor lacks or has in another shape keeps its
     initial value. So do the leaves that read conditions, where the two specs name other
     conditions. UsageError where the donor shares no leaf: it is another kind of model.
     """
-    nets, num_loaded = {}, 0
-    differences = conditioning.describe_differences(donor_spec, spec)
-    same_conditions = not differences
+    nets, transfer = {}, Transfer()
+    transfer.differences = conditioning.describe_differences(donor_spec, spec)
+    same_conditions = not transfer.differences
     for name, net in state.nets.items():
         donor_leaves = (
             trees.flatten_with_paths(donor.nets[name].eval_params()) if name in donor.nets else {}
         )
-        leaves = []
+        leaves, new_parts = [], {}  # a dictionary keeps the order of its keys
         for path, leaf in trees.flatten_with_paths(net.params).items():
             reason = _mismatch(leaf, donor_leaves.get(path))
             if not (reason or same_conditions) and set(path.split("/")) & set(
                 conditioning.CONDITION_MODULES
             ):
                 reason = "reads other conditions there"
+            transfer.num_arrays += 1
+            transfer.num_weights += leaf.size
             if reason:
-                differences.append(f"{name}/{path}: {reason}")
+                transfer.differences.append(f"{name}/{path}: {reason}")
+                new_parts[_name_part(path, name)] = True
+            else:
+                transfer.num_loaded_arrays += 1
+                transfer.num_loaded_weights += leaf.size
             leaves.append(leaf if reason else donor_leaves[path])
-            num_loaded += not reason
+        transfer.new_parts += new_parts if donor_leaves else [NET_NAMES.get(name, name)]
         # Buffers of their own for params and ema: both are donated.
         params = jax.tree.unflatten(jax.tree.structure(net.params), leaves)
         ema = None if net.ema is None else copy(params)
         nets[name] = net.replace(params=copy(params), ema=ema)
-    if not num_loaded:
+    if not transfer.num_loaded_arrays:
         raise UsageError(
             "--init_from: the two runs share no weights", "choose a run of the same model"
         )
-    return state.replace(nets=nets), differences
+    return state.replace(nets=nets), transfer
+
+
+def _name_part(path: str, net: str) -> str:
+    """The layer that a leaf belongs to, as in "encoder/head of the VAE"."""
+    modules = path.split("/")
+    words = [CONDITION_LAYERS[name] for name in modules if name in CONDITION_LAYERS]
+    layer = words[0] if words else "/".join(modules[:-1]) or path
+    return f"{layer} of {NET_NAMES.get(net, net)}"
 
 
 def _mismatch(leaf: Array, donor_leaf: Array | None) -> str:

@@ -349,10 +349,10 @@ def test_lines_of_older_versions_without_inputs_count_as_done(run, shop):
 def test_images_too_small_for_a_mark_are_an_error_before_sampling(run, shop, monkeypatch):
     monkeypatch.setattr(Model, "decode", None)
     write_table(shop, {"size": "64"}, {"size": "23"})
-    with pytest.raises(UsageError, match="--mark: line 3: .* 23 px is too small .* 24 px a side"):
+    with pytest.raises(UsageError, match="line 3: .* 23 px is too small .* 24 px a side"):
         run_batch(run, shop, "out", mark=True)
     write_table(shop, {"name": "a"})
-    with pytest.raises(UsageError, match="--mark: line 2: .* 16 px"):
+    with pytest.raises(UsageError, match="line 2: .* 16 px"):
         run_batch(run, shop, "out", mark=True)
     assert not (shop / "out").exists()
 

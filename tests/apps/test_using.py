@@ -185,7 +185,7 @@ def test_variations_are_made_of_each_product(run, tmp_path):
 
 def test_variations_too_small_for_a_mark_are_not_made(run, tmp_path, monkeypatch):
     monkeypatch.setattr(Model, "decode", None)
-    with pytest.raises(UsageError, match="--mark: .* 16 px is too small .* 24 px a side"):
+    with pytest.raises(UsageError, match=".* 16 px is too small .* 24 px a side"):
         run_mode_on(run, tmp_path, "vary", n=3, products=1, mark=True)
 
 

@@ -86,7 +86,7 @@ def test_what_has_no_training_image_is_refused(store, conditions, tmp_path):
         "disc" not in run_conditions.trained_classes()
         and "square" in run_conditions.trained_classes()
     )
-    with pytest.raises(UsageError, match="label='disc' has no training image.*images of square"):
+    with pytest.raises(UsageError, match="'disc' has no training image.*images of square"):
         run_conditions.pick(0, np.arange(2), "disc")
     value = store.spec.attributes[0].values[0]
     with pytest.raises(UsageError, match=f"colour='{value}' has no training image"):

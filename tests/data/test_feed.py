@@ -128,7 +128,7 @@ def test_training_that_needs_tensorflow_is_refused_at_the_start_without_it(
         trainer.train(tiny(), tmp_path / "run")
     assert error_info.value.code == 2
     assert "pip install" in error_info.value.next_step
-    assert "--config.data.feed=resident" in error_info.value.next_step
+    assert "config.data.feed=resident" in error_info.value.next_step
 
 
 def test_the_resident_feed_and_training_never_import_tensorflow():

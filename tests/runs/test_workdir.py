@@ -5,9 +5,16 @@ import json
 import pytest
 
 from prodgen.cli import commandline
-from prodgen.core.errors import UsageError
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.core.files import read_checksummed, write_checksummed
-from prodgen.runs.workdir import check_origin, read_record, update_config, write_record
+from prodgen.runs.workdir import (
+    advise_on_moved_images,
+    check_data,
+    check_origin,
+    read_record,
+    update_config,
+    write_record,
+)
 from tests.tiny import tiny
 
 
@@ -58,3 +65,26 @@ def test_a_sealed_file_knows_when_it_is_damaged(tmp_path):
     assert read_checksummed(path) is None
     path.write_bytes(b"short")
     assert read_checksummed(path) is None
+
+
+def test_moved_images_lead_to_the_command_that_continues_the_run(tmp_path):
+    """The default folder of a run depends on data.path: the advice names both."""
+    path = start_run(tmp_path / "run", "")
+    for workdir, field, advice in (
+        (path, "path", f"--workdir={path} --config.data.path=FOLDER_OR_TABLE"),
+        (path, "downloads", f"--workdir={path} --config.data.downloads=FOLDER_OR_TABLE"),
+        (path, None, "look"),  # the catalogue has no images of its own
+        (tmp_path / "new", "path", "look"),
+    ):
+        with pytest.raises(MissingInput) as error, advise_on_moved_images(workdir, field):
+            raise MissingInput("there is no folder x", "look")
+        assert error.value.next_step.endswith(advice)
+
+
+def test_changed_images_lead_to_a_new_run_from_these_weights(tmp_path):
+    path = start_run(tmp_path / "run", "")
+    check_data(path, "d")
+    with pytest.raises(UsageError, match="other images") as error:
+        check_data(path, "e")
+    assert f"--init_from={path}" in error.value.next_step
+    assert "another --workdir" in error.value.next_step

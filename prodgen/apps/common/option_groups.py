@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from prodgen.cli.options import option
 from prodgen.config import registry
-from prodgen.core.errors import UsageError
+from prodgen.core.errors import MissingInput, UsageError
 from prodgen.editing import FIT_STEPS
 
 MAX_SEED = 2**31 - 2  # the evaluation takes the two seeds after it as well
@@ -47,6 +47,17 @@ class RunOptions(CommonOptions):
             raise UsageError(
                 f"--step={self.step} is not a checkpoint", "write best, latest or a step"
             )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunDataOptions(RunOptions):
+    """Of a mode that may read the images that the run was trained on."""
+
+    read_with_run = ("step", "data_path")
+
+    data_path: str = option(
+        "", "The folder or table where the run's own images are now; default: where they were."
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,7 +102,7 @@ def images_option(word: str, default: str = "") -> Any:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class InputOptions(RunOptions, ConditionOptions, PngOptions):
+class InputOptions(RunDataOptions, ConditionOptions, PngOptions):
     """Of a mode that takes a user's images, or those of the run's test split."""
 
     input: tuple[str, ...] = images_option("image", "the run's test split")
@@ -114,6 +125,13 @@ class CutoutOptions(CommonOptions):
     )  # fmt: skip
     model: str = option("", "The file u2netp.onnx.", read_with={"cutout": ("neural",)})
 
+    def check(self, workdir: Path | None) -> None:
+        super().check(workdir)
+        if self.cutout == "neural" and not self.model:
+            raise MissingInput(
+                "--cutout=neural needs its model file", "name the file u2netp.onnx with --model"
+            )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExtractorOptions(CommonOptions):
@@ -129,7 +147,7 @@ class ExtractorOptions(CommonOptions):
             name = text.partition("=")[0]
             if name not in registry.EXTRACTORS:
                 hint = registry.suggest_names(name, registry.EXTRACTORS)
-                raise UsageError(f"--extractors={text} is not known; {hint}")
+                raise UsageError(f"--extractors={text} is not known; {hint}", "write a known name")
 
 
 def frames_option(default: int = 12):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from PIL import Image
 
 from prodgen.cli import modes
 from prodgen.core import pixels, provenance
-from prodgen.core.errors import UsageError
+from prodgen.core.errors import UsageError, WorkdirError
 from prodgen.core.file_names import decode_names, format_name
 from prodgen.core.files import write_atomically
 from prodgen.runs.workdir import collect_versions
@@ -63,9 +64,9 @@ class PngEncoder:
         """
         if self._mark and side < pixels.MIN_LABEL_SIDE:
             raise UsageError(
-                f"--mark: {prefix}an image of {side} px is too small for a mark, which takes at "
+                f"{prefix}an image of {side} px is too small for a mark, which takes at "
                 f"least {pixels.MIN_LABEL_SIDE} px a side",
-                "leave it out, or choose larger images",
+                "leave the mark out, or choose larger images",
             )
 
     def _add_mark(self, image: np.ndarray | Image.Image) -> np.ndarray | Image.Image:
@@ -110,11 +111,12 @@ class Output:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one.
 
         UsageError where --out does not fit (cli/modes.py), and where another program wrote a
-        manifest there: before the work rather than after it.
+        manifest there; WorkdirError for a read-only folder: before the work, not after it.
         """
         target = modes.resolve_out_path(self.mode, default, self.out, self.workdir)
         self.folder = target.parent if Path(default).suffix else target
         read_manifest(self.folder / MANIFEST)
+        refuse_read_only(self.folder)
         return target
 
     def list_own_files(self) -> set[Path]:
@@ -175,6 +177,15 @@ class Output:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / MANIFEST, text.encode())
         return self.folder / MANIFEST
+
+
+def refuse_read_only(folder: Path) -> None:
+    """WorkdirError where `folder`, or the nearest one above that exists, cannot be written."""
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise WorkdirError(
+            f"{nearest} cannot be written", "make it writable, or name another place with --out"
+        )
 
 
 def check_overwrite(folder: Path, names: Sequence[str], mode: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from prodgen.apps.common.output import Output
 from prodgen.cli import modes
 from prodgen.cli.modes import Command
+from prodgen.core.errors import MissingRunData
 
 
 def run(command: Command) -> list[Path]:
@@ -18,6 +19,13 @@ def run(command: Command) -> list[Path]:
 
         device_mesh.use_compile_cache()
         selftest.run()
-        model = load(command.workdir, command.options.step) if command.workdir else None
+        if command.workdir:
+            data_path = getattr(command.options, "data_path", "")
+            model = load(command.workdir, command.options.step, data_path)
     out = Output(model, command.mode, command.options, command.out, command.workdir)
-    return modes.import_mode(command.mode).run(model, command.options, out)
+    try:
+        return modes.import_mode(command.mode).run(model, command.options, out)
+    except MissingRunData as error:
+        call, flag = MissingRunData.DATA_PATH_CALL, "--data_path=FOLDER_OR_TABLE"
+        error.next_step = error.next_step.replace(call, flag)
+        raise
