@@ -20,7 +20,7 @@ from prodgen.core.errors import UsageError
 CHANGEABLE_FIELDS = frozenset(
     {
         "data.downloads", "data.cache_dir", "data.workers", "data.feed", "data.path",
-        "data.cutout_model",
+        "data.root", "data.cutout_model",
         "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
         "train.sheet_columns", "train.keep", "train.keep_best", "train.evaluate_examples",
         "train.max_bad_steps", "train.tensorboard", "parallel.mode", "parallel.devices",
@@ -39,8 +39,8 @@ NEW_FIELD_DEFAULTS: dict[str, Any] = {
 
 def compute_fingerprint(config: ConfigDict) -> str:
     """The run's fingerprint: 8 hex digits over all fields except those that may change."""
-    # data.path may change when a folder is moved, but it separates the runs of two folders.
-    changeable = find_changeable_fields(config) - {"data.path"}
+    # These may change when a folder is moved, but they separate the runs of two folders.
+    changeable = find_changeable_fields(config) - {"data.path", "data.root"}
     all_values = flatten(config)
     values = {path: value for path, value in all_values.items() if path not in changeable}
     # A new field changes nothing where the run does not read it, or has what older runs had.

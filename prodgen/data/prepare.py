@@ -136,6 +136,8 @@ class Progress:
 
     def __call__(self, items: int) -> None:
         self.count += items
+        if not self.count:
+            return
         now = time.monotonic()
         if now - self.say_time < MIN_SAY_INTERVAL_S and self.count < self.total:
             return

@@ -17,7 +17,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from prodgen.core import decode
+from prodgen.core import decode, formats
 from prodgen.core.errors import MissingInput, RejectedItem, UsageError
 from prodgen.core.types import Attribute
 from prodgen.data import columns, shop_exports
@@ -93,7 +93,7 @@ class Table:
         roles = [dataclasses.astuple(description) for description in self.roles.descriptions]
         return {
             "source": "table",
-            "reader": READER_VERSION,
+            "reader": [READER_VERSION, decode.VERSION, formats.list_decoders()],
             "table": self._digest,
             "index": index,
             "roles": roles,
@@ -103,6 +103,10 @@ class Table:
         sentences = tuple(f"{text[0].upper()}{text[1:]}." for text in self._sentences)
         columns = self.roles.descriptions
         return SourceDescription("How the table was read", sentences, columns=columns)
+
+    def item_name(self, index: int) -> str:
+        """The name of an item whose image need not be decoded."""
+        return self.images[index].name
 
     def stream(self, start: int, stop: int) -> Iterator[Item]:
         for product in self.images[start:stop]:
