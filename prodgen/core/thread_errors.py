@@ -1,4 +1,4 @@
-"""Tracebacks of other threads, held back while a command runs.
+"""Tracebacks of other threads, collected instead of printed while a command runs.
 
 The threads that write checkpoints print a traceback each where a write fails. Their errors reach
 the main thread as exceptions, which end the command with one line.
