@@ -58,6 +58,7 @@ h3 span{color:var(--soft);font-weight:normal}
 table{border-collapse:collapse;width:100%;font-size:.88rem}
 td,th{text-align:left;padding:5px 8px;border-bottom:1px solid var(--line);vertical-align:top;
 overflow-wrap:anywhere}
+.columns th,.columns td:nth-child(-n+3){white-space:nowrap;overflow-wrap:normal}
 ul{margin:6px 0;padding-left:20px}pre{margin:8px 0;font-size:.85rem;line-height:1.4}
 .swatch{display:inline-block;width:1em;height:1em;border-radius:4px;border:1px solid var(--line);
 vertical-align:-2px}
@@ -132,7 +133,8 @@ def _render_reading(reading: dict[str, Any] | None) -> str:
     if reading["columns"]:
         names = ("name", "kind", "unit", "content", "reason")
         rows = ([column[name] for name in names] for column in reading["columns"])
-        body += _render_table(("column", *names[1:]), rows)
+        table = _render_table(("column", *names[1:]), rows)
+        body += f'<div class="columns">{table}</div>'
     return _render_section(_escape(reading["title"]), "", body)
 
 
@@ -216,10 +218,12 @@ def _render_products(products: dict[str, Any]) -> str:
     if is_by_product:
         note = (
             "Split by product: all images of a product, and products that look alike, are in the "
-            f"same split. {products['joined']:,} groups of products are joined, of at most "
-            f"{products['most_joined']:,}. Near duplicates across these splits: "
+            f"same split. Near duplicates across these splits: "
             f"{products['near_duplicates_across_own_splits']:,}."
         )
+        if products["joined"]:
+            note += f" {products['joined']:,} groups of two to {products['most_joined']} products "
+            note += "that look alike were joined."
     if official:
         note += f" The source's own splits are not changed: {', '.join(official)}."
     shares = ", ".join(f"{name} {share:.0%}" for name, share in products["requested"].items())
