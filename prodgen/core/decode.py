@@ -65,8 +65,10 @@ def read_regular(path: str | os.PathLike[str], max_bytes: int = MAX_FILE_BYTES +
         # Non-blocking, and checked again: the file may be swapped for a FIFO in between.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb", buffering=0 if max_bytes <= formats.HEAD_BYTES else -1) as file:
-            _check_regular(os.fstat(descriptor))
-            return file.read(max_bytes)
+            status = os.fstat(descriptor)
+            _check_regular(status)
+            # A read of more bytes than the file has allocates them all.
+            return file.read(min(max_bytes, status.st_size + 1))
     except FileNotFoundError:
         reason = "missing: a broken link" if os.path.islink(path) else "missing: no such file"
         raise RejectedItem(reason) from None

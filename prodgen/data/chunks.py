@@ -26,6 +26,7 @@ from prodgen.data.source import Item, Source
 ItemResult = tuple[dict, fit.FittedImage | None]  # an item's metadata, and its image if it has one
 ReportProgress = Callable[[int], None]  # receives a number of finished items
 FORMAT = 3  # of the files: a build continues only with files of its own format
+OUT_OF_MEMORY = "not enough memory"  # in the reason of a refusal, as core/decode.py words it
 MIN_PARALLEL_ITEMS = 64  # for fewer items, starting processes takes longer than the work
 
 
@@ -107,11 +108,11 @@ def build_parallel(
     if not source.parallel or count < 2 or is_small:
         return jobs
     remaining = {job.start: job for job in jobs}
-    interrupted_jobs = []  # their process died
+    interrupted_jobs = []  # their process died, or ran out of memory
     with contextlib.suppress(workers.CannotStart):
         for job, result in workers.run(_build_job, (source, options), jobs, count):
             del remaining[job.start]
-            if result is workers.PROCESS_DEATH:
+            if result is workers.PROCESS_DEATH or result == OUT_OF_MEMORY:
                 interrupted_jobs.append(job)
             else:
                 report(job.size)
@@ -160,17 +161,33 @@ def read(path: Path) -> Chunk:
     return Chunk(**fields | {"items": json.loads(fields["items"].tobytes())})
 
 
-def _build_job(common: tuple[Source, Options], job: Job) -> None:
+def _build_job(common: tuple[Source, Options], job: Job) -> str:
+    """Write the job's file; OUT_OF_MEMORY where an image lacked memory.
+
+    Some decoders lose address space on broken files, so the image may fit into a new process.
+    """
     source, options = common
     _limit_memory(options)
-    items = source.stream(job.start, job.stop)
-    _write(job, options, (_prepare_item(item, options) for item in items))
+    try:
+        items = source.stream(job.start, job.stop)
+        results = [_prepare_item(item, options) for item in items]
+    except MemoryError:
+        return OUT_OF_MEMORY
+    if any(OUT_OF_MEMORY in (metadata["refused"] or "") for metadata, _ in results):
+        return OUT_OF_MEMORY
+    _write(job, options, results)
+    return ""
 
 
 def _build_item(common: tuple[Source, Options], index: int) -> ItemResult:
     source, options = common
     _limit_memory(options)
-    return _prepare_item(next(iter(source.stream(index, index + 1))), options)
+    try:
+        return _prepare_item(next(iter(source.stream(index, index + 1))), options)
+    except MemoryError:
+        name = source.item_name(index) if hasattr(source, "item_name") else f"item {index}"
+        reason = f"too large: {OUT_OF_MEMORY} to decode it"
+        return _describe_item(Item(name, RejectedItem(reason))) | {"refused": reason}, None
 
 
 def _limit_memory(options: Options) -> None:
@@ -207,7 +224,7 @@ def _prepare_item(item: Item, options: Options) -> ItemResult:
     except MissingInput:  # the method itself lacks something: no image is at fault
         raise
     except MemoryError:
-        reason = "too large: not enough memory to resize it"
+        reason = f"too large: {OUT_OF_MEMORY} to resize it"
     except Exception as error:  # one image never stops a build
         reason = f"broken: {error}"
     return metadata | {"refused": reason}, None
