@@ -60,7 +60,8 @@ def infer_attribute(
     rule, reason = numerals.find_rule(counts, hint, DECIMALS.get(kind, ""))
     numbers = {text: rule.read(text) for text in counts} if rule else {}
     numbers = {text: number for text, number in numbers.items() if number is not None}
-    if not kind and _numbers_rows([numbers.get(cell) for cell in cells]):
+    is_plain = not kind and rule is not None and not rule.unit
+    if is_plain and _numbers_rows([numbers.get(cell) for cell in cells]):
         return None, ColumnDescription(name, "ignored", reason="it numbers the rows")
     # A few whole numbers without a unit are categories, such as a number of pieces.
     is_whole = all(number.is_integer() for number in numbers.values())
@@ -74,8 +75,8 @@ def infer_attribute(
 
 
 def _numbers_rows(numbers: Sequence[float | None]) -> bool:
-    """Whether a column counts the rows: 1, 2, 3, ..."""
-    if len(numbers) <= MAX_INTEGER_CATEGORIES or None in numbers:
+    """Whether a column counts the rows: 1, 2, 3, ..., from 0 or 1 on."""
+    if len(numbers) <= MAX_INTEGER_CATEGORIES or None in numbers or numbers[0] not in (0, 1):
         return False
     return all(b - a == 1 for a, b in zip(numbers, numbers[1:], strict=False))
 

@@ -131,6 +131,11 @@ def find_rule(
     if len(units) > 1:
         return None, f"it has several units: {', '.join(units[:4])}"
     unit = units[0] if units else ""
+    unitless = [text for text, numeral in numerals.items() if not numeral.unit]
+    if unit == "%" and unitless:
+        return None, f"some cells have % and others do not, such as {unitless[0]!r}"
+    if unit and unitless:
+        remark = "; ".join(filter(None, (remark, f"{unitless[0]!r} is taken as {unit}, too")))
     if decimal:
         return NumberRule(decimal, unit), "; ".join(filter(None, (DECIMAL_REMARK[decimal], remark)))
     by_mark = {numeral.decimal: text for text, numeral in numerals.items()}

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from prodgen.data.table_reader import Cells, Row, TableText, read_cell
 
 HANDLE, IMAGE_SRC = "handle", "image src"  # of Shopify
+PARENT, SKU = "parent", "sku"  # of WooCommerce
 PAIRS = (  # columns of a name and of its value
     (re.compile(r"option(\d+) name"), "option{} value"),
     (re.compile(r"attribute (\d+) name"), "attribute {} value(s)"),
@@ -43,6 +44,9 @@ def unfold(table: TableText) -> TableText:
     if HANDLE in by_name and IMAGE_SRC in by_name:
         rows = _fill_down(rows, by_name[HANDLE])
         notes.append("Shopify: a row without data of its own has those of its product's first row")
+    if PARENT in by_name and SKU in by_name:
+        rows = _join_parents(rows, by_name[PARENT], by_name[SKU])
+        notes.append("variations have the data of their parent, where they have none of their own")
     pairs = _find_pairs(by_name)
     if pairs:
         rows = [dataclasses.replace(row, cells=_resolve_pairs(row.cells, pairs)) for row in rows]
@@ -128,6 +132,34 @@ def _fill_down(rows: list[Row], handle: str) -> list[Row]:
         }
         filled_rows.append(dataclasses.replace(row, cells=cells))
     return filled_rows
+
+
+def _join_parents(rows: list[Row], parent: str, sku: str) -> list[Row]:
+    """Each variation with its parent's cells where its own are empty; a parent is its own parent.
+
+    A variation names its parent's SKU, or its number as in "id:12".
+    """
+    by_sku: dict[str, Cells] = {}
+    for row in rows:
+        by_lower_name = {name.lower(): cell for name, cell in row.cells.items()}
+        by_sku.setdefault(read_cell(row.cells.get(sku)) or "", row.cells)
+        by_sku.setdefault(f"id:{by_lower_name.get('id')}", row.cells)
+    parents = {read_cell(row.cells.get(parent)) for row in rows} - {None}
+    rows_of_products = []
+    for row in rows:
+        cells, own_parent = row.cells, read_cell(row.cells.get(parent))
+        if own_parent in by_sku:
+            first = by_sku[own_parent]
+            parent_cells = {
+                name: first.get(name, "")
+                for name, cell in cells.items()
+                if not cell and not name.lower().startswith(("image", "attribute"))
+            }
+            cells = {**cells, **parent_cells, parent: read_cell(first.get(sku)) or own_parent}
+        elif read_cell(cells.get(sku)) in parents or f"id:{cells.get('ID')}" in parents:
+            cells = {**cells, parent: read_cell(cells.get(sku)) or f"id:{cells.get('ID')}"}
+        rows_of_products.append(dataclasses.replace(row, cells=cells))
+    return rows_of_products
 
 
 def _find_pairs(by_name: Mapping[str, str]) -> list[tuple[str, str]]:

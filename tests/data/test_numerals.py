@@ -43,6 +43,7 @@ def test_numbers_are_read_by_one_rule(cells, unit, values):
         (["2024-01-02", "2024-01-03"], "is not a number"),
         (["A12", "A13"], "'A12' is not a number"),
         (["1e999", "2"], "is no number"),
+        (["5 %", "0.05"], "some cells have % and others do not, such as '0.05'"),
     ],
 )
 def test_a_column_without_one_rule_says_why(cells, reason):

@@ -79,6 +79,25 @@ def test_woocommerce(read):
     assert [i.attributes["Colour"] for i in source.images] == ["Blue", "Blue", "Red"]
 
 
+def test_variations_of_woocommerce_belong_to_their_parent(read):
+    text = (
+        "ID,Type,SKU,Parent,Name,Categories,Images\n"
+        '1,variable,H,,Hoodie,Clothing > Hoodies,"h1.jpg, h2.jpg"\n'
+        "2,variation,H-red,H,Hoodie red,,h3.jpg\n3,variation,H-blue,id:1,,,h4.jpg\n"
+        "4,simple,T,,Tee,Clothing > Tees,t.jpg\n"
+    )
+    source, images = read(text, ["h1.jpg", "h2.jpg", "h3.jpg", "h4.jpg", "t.jpg"])
+    assert images == [(f"h{n}.jpg", "Hoodies", "H") for n in (1, 2, 3, 4)] + [
+        ("t.jpg", "Tees", None)
+    ]
+    assert [image.caption for image in source.images][:4] == [
+        "Hoodie",
+        "Hoodie",
+        "Hoodie red",
+        "Hoodie",
+    ]
+
+
 def test_google_merchant(read):
     files = [f"{name}.jpg" for name in ("a1", "a1b", "a1c", "a2", "b1")]
     source, images = read(GOOGLE, files, "feed.txt")
