@@ -182,7 +182,8 @@ def parse_number(text: str) -> float | None:
     """The number in a single cell: "0,5" and "0.5" are the same. None where it is none, or where
     it could be two, such as "1,000"."""
     rule, _ = find_rule({text: 1})
-    return rule.read(text) if rule and not rule.unit else None
+    is_certain = rule is not None and not rule.unit and parse_numeral(text).decimal != ""
+    return rule.read(text) if is_certain else None
 
 
 def find_decimal_mark(columns: Iterable[Mapping[str, int]]) -> str:
@@ -212,7 +213,10 @@ def _name_unit(text: str) -> str | None:
         return CURRENCIES[text.lower()]
     if text.lower() in CURRENCY_CODES:
         return text.upper()
-    return text if len(text) <= MAX_UNIT_CHARACTERS and " " not in text else None
+    # A sign, a fraction or the k of thousands after a number is no unit.
+    is_unit = not text or text[0].isalpha() or text[0] in "%°\"'"
+    is_unit &= text.lower() != "k" and len(text) <= MAX_UNIT_CHARACTERS and " " not in text
+    return text if is_unit else None
 
 
 def _other(mark: str) -> str:

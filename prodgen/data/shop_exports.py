@@ -89,7 +89,9 @@ def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dic
         cells and all(" > " in cell for cell in cells)
     ):
         return {}, ""
-    paths = {cell: _longest_path(cell) for cell in cells}
+    # In these columns a cell is one path, and a comma belongs to a name.
+    is_single = "categories" not in name.lower()
+    paths = {cell: _longest_path(cell, is_single) for cell in cells}
     paths = {cell: path for cell, path in paths.items() if path}
     if all(path == [cell] for cell, path in paths.items()):
         return {}, ""
@@ -104,10 +106,11 @@ def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dic
     return categories, f"the last part of the longest path: {category!r} of {cell!r}"
 
 
-def _longest_path(cell: str) -> list[str]:
+def _longest_path(cell: str, is_single: bool) -> list[str]:
     """The parts of the longest path in a cell such as "Clothing > Hats, Sale"."""
     mark = ">" if ">" in cell else "/"
     pieces = re.split(r"[,|;](?=\s*\S)" if mark in cell or "," in cell else "$", cell)
+    pieces = [cell] if is_single else pieces
     # A comma can belong to a name ("Bags, Cases > Wallets"): then a piece is no path of its own.
     paths = [[part.strip() for part in piece.split(mark) if part.strip()] for piece in pieces]
     paths = [[p for p in path if p.lower() not in UNINFORMATIVE_VALUES] for path in paths]

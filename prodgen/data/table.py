@@ -155,11 +155,12 @@ def _read_images(
     """(every image of every row; [file, size, time] of each file, which show a change; the number
     of rows, such as variants, that have no image although their product has one)."""
     images, index, num_imageless = [], [], 0
-    groups = {row.cells.get(roles.group) for row in table.rows if _list_paths(row, roles, paths)}
+    rows = [row for row in table.rows if not row.problem and _list_paths(row, roles, paths)]
+    groups = {read_cell(row.cells.get(roles.group)) for row in rows} - {None}
     first_lines: dict[str, int] = {}  # the line that names each file first
     for row in table.rows:
         names = _list_paths(row, roles, paths)
-        if not names and roles.group and row.cells.get(roles.group) in groups:
+        if not names and not row.problem and read_cell(row.cells.get(roles.group)) in groups:
             num_imageless += 1
         elif not names:
             refusal = row.problem or "missing: no path in the row"
