@@ -101,8 +101,10 @@ def parse_numeral(text: str) -> Numeral | None:
             return None
         digits = re.sub(r"[ '\u2019\u00a0\u202f]", "", digits)
     units = [_name_unit(match[name] or "") for name in ("before", "before_number", "after")]
+    if None in units:
+        return None
     units = [unit for unit in units if unit]
-    if len(units) > 1 or None in units:
+    if len(units) > 1:
         return None
     before = match["before"] or match["before_number"]
     if before and units[0] not in CURRENCY_NAMES:

@@ -71,3 +71,9 @@ def test_a_single_number_is_read_where_it_is_certain():
     assert numerals.parse_number("0,5") == numerals.parse_number("0.5") == 0.5
     assert numerals.parse_number("2.0") == 2
     assert numerals.parse_number("1,000") is numerals.parse_number("much") is None
+
+
+def test_what_follows_a_number_is_not_always_a_unit():
+    for cells in (["12.50-", "13"], ["38", "38½"], ["900", "1.5k"]):
+        assert numerals.find_rule(dict.fromkeys(cells, 1))[0] is None
+    assert numerals.parse_number("2.000") is None and numerals.parse_number("2.0") == 2

@@ -120,3 +120,10 @@ def test_a_category_of_two_parents_keeps_the_parent():
     }  # fmt: skip
     assert remark == "the last part of the longest path: 'Hats' of 'Women > Hats'"
     assert shop_exports.shorten_category_paths("category", ["T-Shirt/Top", "Bag"]) == ({}, "")
+
+
+def test_a_comma_in_the_name_of_a_taxonomy_is_kept():
+    bags = "Apparel > Handbags, Wallets & Cases"
+    cells = [bags, f"{bags} > Handbags", f"{bags} > Wallets"]
+    categories, _ = shop_exports.shorten_category_paths("google_product_category", cells)
+    assert list(categories.values()) == ["Handbags, Wallets & Cases", "Handbags", "Wallets"]
