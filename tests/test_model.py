@@ -4,9 +4,7 @@ import os
 import shutil
 
 import jax
-import numpy as np
 import pytest
-from PIL import Image
 
 import prodgen
 from prodgen.apps.common import runner
@@ -20,19 +18,14 @@ from prodgen.editing.inversion import Inverter
 from prodgen.evaluation import classifier as reference
 from prodgen.models import classifier
 from prodgen.runs.run import get_step_module
-from tests.tiny import tiny, write_run
+from tests.tiny import tiny, write_noisy_shop, write_run
 
 
 @pytest.fixture(scope="module")
 def shop_run(tmp_path_factory):
     """The folder of an untrained VAE on 24 noisy images, which were moved from images to moved."""
     root = tmp_path_factory.mktemp("shop")
-    generator = np.random.default_rng(0)
-    for number in range(24):
-        folder = root / "images" / ("bags", "shoes")[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        image = generator.integers(0, 255, (16, 16, 3), np.uint8)
-        Image.fromarray(image).save(folder / f"{number:02d}.png")
+    write_noisy_shop(root / "images", 24, 16)
     config = tiny(data__source="folder", data__path=str(root / "images"))
     with config.unlocked():
         config.data.cache_dir, config.data.workers = str(root / "cache"), 1

@@ -6,16 +6,14 @@ import sys
 import textwrap
 
 import jax
-import numpy as np
 import pytest
-from PIL import Image
 
 from prodgen.core import rng
 from prodgen.data import prepare
 from prodgen.evaluation import classifier as home
 from prodgen.models import classifier
 from prodgen.steps import vae
-from tests.tiny import ROOT, tiny, write_run
+from tests.tiny import ROOT, tiny, write_noisy_shop, write_run
 
 TIMEOUT_S = 120
 # Preparing in the program's own process fails, so that a success is one of the workers.
@@ -59,12 +57,7 @@ USE = """
 def store(tmp_path_factory):
     """80 noisy images in two categories, prepared by one process."""
     root = tmp_path_factory.mktemp("shop")
-    generator = np.random.default_rng(0)
-    for number in range(80):
-        folder = root / "images" / ("bags", "shoes")[number % 2]
-        folder.mkdir(parents=True, exist_ok=True)
-        image = generator.integers(0, 255, (20, 20, 3), np.uint8)
-        Image.fromarray(image).save(folder / f"{number:03d}.png")
+    write_noisy_shop(root / "images", 80, 20)
     return prepare.open_or_prepare(config_of(root / "images", root / "cache").data)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 from ml_collections import ConfigDict
+from PIL import Image
 
 from configs import base
 from prodgen.config import set_field, validate
@@ -140,6 +141,16 @@ def _train_vae(config: ConfigDict, store, steps: int):
     for t in range(steps):
         state, _ = step(state, (batch_of(store, config, t),), {})
     return state
+
+
+def write_noisy_shop(folder: Path, count: int, side: int) -> None:
+    """`count` noisy images of `side` pixels in the categories bags and shoes."""
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        category = folder / ("bags", "shoes")[number % 2]
+        category.mkdir(parents=True, exist_ok=True)
+        image = generator.integers(0, 255, (side, side, 3), np.uint8)
+        Image.fromarray(image).save(category / f"{number:03d}.png")
 
 
 def write_run(path: Path, store, config: ConfigDict, state, step: int) -> None:

@@ -122,10 +122,7 @@ def build_parallel(
         results = dict(workers.run(_build_item, (source, options), indices, 1))
         for index, result in results.items():
             if result is workers.PROCESS_DEATH:
-                reason = "broken: the decoder crashed on it"
-                name = source.item_name(index) if hasattr(source, "item_name") else f"item {index}"
-                metadata = _describe_item(Item(name, RejectedItem(reason)))
-                results[index] = metadata | {"refused": reason}, None
+                results[index] = _refuse_item(source, index, "broken: the decoder crashed on it")
         _write(job, options, [results[index] for index in indices])
         report(job.size)
     return list(remaining.values())
@@ -185,9 +182,7 @@ def _build_item(common: tuple[Source, Options], index: int) -> ItemResult:
     try:
         return _prepare_item(next(iter(source.stream(index, index + 1))), options)
     except MemoryError:
-        name = source.item_name(index) if hasattr(source, "item_name") else f"item {index}"
-        reason = f"too large: {OUT_OF_MEMORY} to decode it"
-        return _describe_item(Item(name, RejectedItem(reason))) | {"refused": reason}, None
+        return _refuse_item(source, index, f"too large: {OUT_OF_MEMORY} to decode it")
 
 
 def _limit_memory(options: Options) -> None:
@@ -209,6 +204,12 @@ def _describe_item(item: Item) -> dict:
         "split": item.split,
         "group": item.group,
     }
+
+
+def _refuse_item(source: Source, index: int, reason: str) -> ItemResult:
+    """The result of an item that could not be decoded at all."""
+    name = source.item_name(index) if hasattr(source, "item_name") else f"item {index}"
+    return _describe_item(Item(name, RejectedItem(reason))) | {"refused": reason}, None
 
 
 def _prepare_item(item: Item, options: Options) -> ItemResult:

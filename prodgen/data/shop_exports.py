@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from prodgen.data.table_reader import Cells, Row, TableText, read_cell
 
 HANDLE, IMAGE_SRC = "handle", "image src"  # of Shopify
-PARENT, SKU = "parent", "sku"  # of WooCommerce
+PARENT, SKU, ID = "parent", "sku", "id"  # of WooCommerce
 PAIRS = (  # columns of a name and of its value
     (re.compile(r"option(\d+) name"), "option{} value"),
     (re.compile(r"attribute (\d+) name"), "attribute {} value(s)"),
@@ -45,19 +45,17 @@ def unfold(table: TableText) -> TableText:
         rows = _fill_down(rows, by_name[HANDLE])
         notes.append("Shopify: a row without data of its own has those of its product's first row")
     if PARENT in by_name and SKU in by_name:
-        rows = _join_parents(rows, by_name[PARENT], by_name[SKU])
+        rows = _join_parents(rows, by_name[PARENT], by_name[SKU], by_name.get(ID, ""))
         notes.append("variations have the data of their parent, where they have none of their own")
-    pairs = _find_pairs(by_name)
+    header, pairs = table.header, _find_pairs(by_name)
     if pairs:
         rows = [dataclasses.replace(row, cells=_resolve_pairs(row.cells, pairs)) for row in rows]
+        # The pairs' own columns are gone from the rows; those of their names are new.
         paired_names = {name for pair in pairs for name in pair}
-        header = dict.fromkeys(name for name in table.header if name not in paired_names)
-        header |= dict.fromkeys(name for row in rows for name in row.cells if name not in by_name)
-        header = dict.fromkeys(name for name in header if name not in paired_names)
-        return dataclasses.replace(
-            table, header=tuple(header), rows=tuple(rows), notes=tuple(notes)
-        )
-    return dataclasses.replace(table, rows=tuple(rows), notes=tuple(notes))
+        new_names = (name for row in rows for name in row.cells if name not in by_name)
+        names = [*header, *new_names]
+        header = tuple(dict.fromkeys(name for name in names if name not in paired_names))
+    return dataclasses.replace(table, header=header, rows=tuple(rows), notes=tuple(notes))
 
 
 def split_images(name: str, cell: str) -> list[str]:
@@ -109,8 +107,8 @@ def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dic
 def _longest_path(cell: str, is_single: bool) -> list[str]:
     """The parts of the longest path in a cell such as "Clothing > Hats, Sale"."""
     mark = ">" if ">" in cell else "/"
-    pieces = re.split(r"[,|;](?=\s*\S)" if mark in cell or "," in cell else "$", cell)
-    pieces = [cell] if is_single else pieces
+    is_list = not is_single and (mark in cell or "," in cell)
+    pieces = re.split(r"[,|;](?=\s*\S)", cell) if is_list else [cell]
     # A comma can belong to a name ("Bags, Cases > Wallets"): then a piece is no path of its own.
     paths = [[part.strip() for part in piece.split(mark) if part.strip()] for piece in pieces]
     paths = [[p for p in path if p.lower() not in UNINFORMATIVE_VALUES] for path in paths]
@@ -137,16 +135,15 @@ def _fill_down(rows: list[Row], handle: str) -> list[Row]:
     return filled_rows
 
 
-def _join_parents(rows: list[Row], parent: str, sku: str) -> list[Row]:
+def _join_parents(rows: list[Row], parent: str, sku: str, number: str) -> list[Row]:
     """Each variation with its parent's cells where its own are empty; a parent is its own parent.
 
-    A variation names its parent's SKU, or its number as in "id:12".
+    A variation names its parent's SKU, or its number as in "id:12". parent, sku, number: columns.
     """
     by_sku: dict[str, Cells] = {}
     for row in rows:
-        by_lower_name = {name.lower(): cell for name, cell in row.cells.items()}
         by_sku.setdefault(read_cell(row.cells.get(sku)) or "", row.cells)
-        by_sku.setdefault(f"id:{by_lower_name.get('id')}", row.cells)
+        by_sku.setdefault(f"id:{row.cells.get(number)}", row.cells)
     parents = {read_cell(row.cells.get(parent)) for row in rows} - {None}
     rows_of_products = []
     for row in rows:
@@ -159,8 +156,8 @@ def _join_parents(rows: list[Row], parent: str, sku: str) -> list[Row]:
                 if not cell and not name.lower().startswith(("image", "attribute"))
             }
             cells = {**cells, **parent_cells, parent: read_cell(first.get(sku)) or own_parent}
-        elif read_cell(cells.get(sku)) in parents or f"id:{cells.get('ID')}" in parents:
-            cells = {**cells, parent: read_cell(cells.get(sku)) or f"id:{cells.get('ID')}"}
+        elif read_cell(cells.get(sku)) in parents or f"id:{cells.get(number)}" in parents:
+            cells = {**cells, parent: read_cell(cells.get(sku)) or f"id:{cells.get(number)}"}
         rows_of_products.append(dataclasses.replace(row, cells=cells))
     return rows_of_products
 

@@ -155,11 +155,10 @@ def _read_images(
     """(every image of every row; [file, size, time] of each file, which show a change; the number
     of rows, such as variants, that have no image although their product has one)."""
     images, index, num_imageless = [], [], 0
-    rows = [row for row in table.rows if not row.problem and _list_paths(row, roles, paths)]
-    groups = {read_cell(row.cells.get(roles.group)) for row in rows} - {None}
+    rows = [(row, _list_paths(row, roles, paths)) for row in table.rows]
+    groups = {read_cell(row.cells.get(roles.group)) for row, names in rows if names} - {None}
     first_lines: dict[str, int] = {}  # the line that names each file first
-    for row in table.rows:
-        names = _list_paths(row, roles, paths)
+    for row, names in rows:
         if not names and not row.problem and read_cell(row.cells.get(roles.group)) in groups:
             num_imageless += 1
         elif not names:

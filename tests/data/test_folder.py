@@ -1,11 +1,9 @@
 """A folder of images: its classes, ignored and refused files, and changes of its key."""
 
-import importlib.util
 import os
 import pickle
 import unicodedata
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +13,7 @@ from prodgen.core import formats
 from prodgen.core.errors import MissingInput, RejectedItem, UsageError
 from prodgen.data import folder, folder_tree, prepare
 from prodgen.data.layout import Layout
+from tests.shared_cases import make_case
 
 MAX_PIXELS = 10_000_000
 
@@ -149,20 +148,12 @@ def test_the_store_of_a_folder_without_strays_keeps_its_digest(data, fill, tmp_p
     assert store.digest() == "0ca1db9d3bf4609e"
 
 
-CASES = Path(__file__).parents[2].parent / "shared" / "cases" / "make_cases.py"
-
-
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
     """The folder of the inputs that make_cases.py makes for this file."""
-    if not CASES.is_file():
-        pytest.skip("the shared cases are not here")
-    spec = importlib.util.spec_from_file_location("make_cases", CASES)
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
     root = tmp_path_factory.mktemp("cases")
-    for make in (program.layout, program.unicode_names, program.formats):
-        make(root / make.__name__)
+    for name in ("layout", "unicode_names", "formats"):
+        make_case(name, root)
     return root
 
 
