@@ -58,8 +58,7 @@ def run(session: StudySession, options: Options) -> None:
         runner.run(list(order_runs(pending)), num_done)
     finally:
         lines = session.read_lines()
-        ordered = [lines[key] for key in dict.fromkeys(r.key for r in session.runs) if key in lines]
-        results.write_lines(session.folder.results_file, ordered)
+        results.write_lines(session.folder.results_file, session.order_lines(lines))
     say(f"done     {len(lines)} of {len(session.runs)} runs; {session.folder.results_file}")
     if runner.num_failed:
         command = f"python -m prodgen.experiments status {session.file}"
