@@ -14,6 +14,7 @@ from prodgen.data.table_reader import Cells, read_cell
 
 ID_PATTERN = re.compile(r"(.*[_ -])?(id|ids|uuid|guid|sku|ean|gtin|upc|asin|index)$|unnamed: \d+$")
 UNIT_PATTERN = re.compile(r"^(.+?)\s*[(\[]([^)\]]+)[)\]]$")  # as in "height (cm)"
+LEADING_ZERO = re.compile(r"[+-]?0\d")
 BOOLEANS = {"true", "false"}
 DEGREES = ("deg", "degree", "degrees", "°")
 DECIMALS = {"number_point": ".", "number_comma": ","}  # of a kind in config.data.columns
@@ -102,8 +103,11 @@ def _make_categorical(
 
     counts: of each cell. numbers: {cell: number} where all are numbers. reason: why they are none.
     """
-    # "38.0" is the category "38", "True" is "true".
-    values = {text: str(int(numbers[text])) if text in numbers else text for text in counts}
+    # "38.0" is the category "38", "True" is "true"; "007" is a code, which "7" is not.
+    values = {
+        text: str(int(numbers[text])) if text in numbers and not LEADING_ZERO.match(text) else text
+        for text in counts
+    }
     if {text.lower() for text in counts} <= BOOLEANS:
         values = {text: text.lower() for text in counts}
     order = {values[text]: number for text, number in numbers.items()}
