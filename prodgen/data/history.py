@@ -67,9 +67,9 @@ def read(path: Path, events: Mapping[str, float], names: Mapping[str, int], pers
                 f"{', '.join(header)}",
                 f"name its columns {', '.join(COLUMNS)}",
             )
-    rows = _select_person(rows, header, person)
     paths, refusals, interactions = ImagePaths(path.resolve().parent), [], {}
     paths.declare(image for row in rows for image in list_paths(row.cells.get("picture")))
+    rows = _select_person(rows, header, person)
     for row in rows:
         try:
             if row.problem:

@@ -145,11 +145,13 @@ class ImagePaths:
 
     def _open_directly(self, path: str) -> tuple[Match | None, bool]:
         """(the match without the index, whether the path leaves the root)."""
-        is_outside = False
+        is_outside, images = False, self.root / "images"
         own_spellings, other_spellings = _list_spellings(path)
         files: dict[str, str] = {}
         for spelling in (*own_spellings, *other_spellings):
-            for candidate in (self.root / spelling, self.root / "images" / spelling):
+            # The folder `images` may be left out; a way out of it leads nowhere.
+            folders = [self.root] if ".." in spelling.split("/") else [self.root, images]
+            for candidate in (folder / spelling for folder in folders):
                 file = os.path.realpath(candidate)
                 if os.path.commonpath([file, self.real_root]) != self.real_root:
                     is_outside = True
@@ -181,6 +183,8 @@ def _search(
     Otherwise the one file that has most of the last parts, if its other folders agree with the
     path. None where no file has the name.
     """
+    if is_address and len(parts) == 1:  # the host alone
+        return None
     tails = list_tails(parts)
     for number, tail in enumerate(tails if is_absolute else tails[:1]):
         num_equal = len(parts) - number

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from prodgen.core.formats import SUFFIXES
 from prodgen.data.table_reader import Cells, Row, TableText, read_cell
 
 HANDLE, IMAGE_SRC = "handle", "image src"  # of Shopify
@@ -78,16 +79,26 @@ def split_images(name: str, cell: Any, is_path: Callable[[str], bool]) -> list[s
         pieces = re.split(rf"\s*[|\n]\s*|[\s,;]+(?={ADDRESS_START.pattern})", text)
         return [path for path in (piece.strip(" ,;\r\t") for piece in pieces) if path]
     mark = next((mark for mark in ("|", ";", ",", "\n") if mark in text), None)
-    pieces = text.split(mark) if mark else [text]
+    if not mark:
+        return texts
+    pieces = [piece for piece in text.split(mark) if piece.strip()]
     paths = []
     while pieces:
         # The longest piece that is a file: the mark can belong to its name.
-        sizes = range(min(len(pieces), MAX_JOINED_PIECES), 1, -1)
-        joints = {size: mark.join(pieces[:size]).strip() for size in sizes}
-        size = next((size for size, joint in joints.items() if is_path(joint)), 1)
-        paths.append(joints.get(size, pieces[0].strip()))
+        sizes = range(min(len(pieces), MAX_JOINED_PIECES), 0, -1)
+        size = next((n for n in sizes if is_path(mark.join(pieces[:n]).strip())), 0)
+        if not size:
+            # Without one, a path reaches to its suffix: no part of a name is a path.
+            ends = [n for n, piece in enumerate(pieces, 1) if has_suffix(piece)]
+            size = ends[0] if ends else 1
+        paths.append(mark.join(pieces[:size]).strip())
         pieces = pieces[size:]
-    return [path for path in paths if path]
+    return paths
+
+
+def has_suffix(path: str) -> bool:
+    """Whether a path ends as an image file does."""
+    return path.strip().lower().endswith(SUFFIXES)
 
 
 def list_paths(cell: Any) -> list[str]:
