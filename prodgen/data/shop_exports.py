@@ -36,7 +36,7 @@ PATH_CATEGORY_NAMES = (
     "categories", "product_type", "product type", "product category", "google_product_category",
     "google product category", "category_path", "category path", "taxonomy",
 )  # fmt: skip
-ADDRESS_START = re.compile(r"(?:https?:)?//[^/\s,;|]+\.|https?://", re.IGNORECASE)
+ADDRESS_START = re.compile(r"https?://|(?:^|(?<=[\s,;|]))//[^/\s,;|]+\.[^/\s,;|]+/", re.IGNORECASE)
 MAX_JOINED_PIECES = 3  # of a cell, that may be one file's name
 PATH_KEYS = ("src", "url", "path", "file", "filename", "image", "href", "link")  # of an object
 UNINFORMATIVE_VALUES = ("default title", "default category")

@@ -139,6 +139,7 @@ def test_a_comma_in_the_name_of_a_taxonomy_is_kept():
         ("red,a.jpg", ["red,a.jpg"]),  # a.jpg is another image
         ("a.jpg,,b.jpg,", ["a.jpg", "b.jpg"]),
         ("a|b", ["a", "b"]),
+        ("images//a.jpg, //b.jpg", ["images//a.jpg", "//b.jpg"]),
         (
             "https://x.com/w_200,h_300/red.jpg, https://x.com/b.jpg ,//y.com/c.jpg",
             ["https://x.com/w_200,h_300/red.jpg", "https://x.com/b.jpg", "//y.com/c.jpg"],
