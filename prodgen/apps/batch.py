@@ -114,6 +114,7 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
         say(f"the table: {note}")
     requests, problems, names = [], list(request_table.problems), set()
     paths = ImagePaths(table.parent)
+    paths.declare(path for _, row in request_table.rows for path in batch_requests.list_files(row))
     for line, row in request_table.rows:
         try:
             request = batch_requests.parse_request(line, row, model.conditions, paths)
