@@ -1,0 +1,1 @@
+"""Studies: ablations that others can run again, from one file to a table with intervals."""
