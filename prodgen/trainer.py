@@ -108,6 +108,7 @@ class Trainer:
         self.writer = writer.MetricsWriter(self.path, self.step, config.train.tensorboard)
         self._print_summary(is_continued=checkpoint is not None)
         self.frozen = self._load_frozen_networks(replicated_sharding)
+        self.seed = jax.device_put(np.int32(config.seed), replicated_sharding)
         self.evaluator = Evaluator(self.step_module, config, self.store, self.mesh, "validation")
         self.monitor = CollapseMonitor(self.path, config)
         self.sheets = SampleSheets(self.step_module, config, self.store, self.conditions)
@@ -198,13 +199,13 @@ class Trainer:
 
         def compile_variant(variant: str) -> Any:
             step = compilation.compile_train_step(
-                lambda pmean: self.step_module.make_train_step(
-                    self.config, self.store.spec, pmean, variant
+                lambda pmean: compilation.take_seed(
+                    self.step_module.make_train_step, self.config, self.store.spec, pmean, variant
                 ),
                 self.mesh,
                 self.config.parallel.mode,
             )
-            return compilation.compile_aot(step, self.state, batches, self.frozen)
+            return compilation.compile_aot(step, self.state, batches, (self.frozen, self.seed))
 
         # Variants compile in parallel, equal ones once.
         with self.clock("compile"), concurrent.futures.ThreadPoolExecutor() as executor:
@@ -229,7 +230,7 @@ class Trainer:
                     programs = self._compile_variants(batches)
                 with self.clock("step"):
                     program = programs[self.step % len(programs)]
-                    self.state, metrics = program(self.state, batches, self.frozen)
+                    self.state, metrics = program(self.state, batches, (self.frozen, self.seed))
                     self._log_pending_metrics()
                 self.step, self.score = self.step + 1, None
                 self.pending_metrics = (self.step, metrics)

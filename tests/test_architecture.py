@@ -31,6 +31,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "model": "core data editing evaluation runs",
     "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "
     "photo report runs",
+    "experiments": "cli config core data evaluation parallel report runs",
 }
 FREE_OF_JAX = {"core", "catalogue", "config", "cli", "photo"}
 NEED_JAX = {"rng", "trees"}  # of core

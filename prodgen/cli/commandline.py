@@ -232,7 +232,7 @@ def _parse_flag_values(flag_values: flags.FlagValues, argv: list[str], path: str
             raise UsageError(
                 str(error).replace("\n", " "), f"{argv[0] or 'run_train.py'} --help lists the flags"
             ) from None
-        raise _make_config_error(path, cause or error) from None
+        raise make_config_error(path, cause or error) from None
 
 
 def _apply_overrides(
@@ -295,7 +295,7 @@ def _find_file_lines(error: BaseException, path: str) -> list[int]:
     return [frame.lineno or 0 for frame in frames if Path(frame.filename).name == Path(path).name]
 
 
-def _make_config_error(path: str, error: BaseException) -> UsageError:
+def make_config_error(path: str, error: BaseException) -> UsageError:
     """The UsageError for an error in a config file, with the line of the file that raised it."""
     if isinstance(error, SyntaxError):
         line = error.lineno or 0

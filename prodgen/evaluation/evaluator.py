@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import jax
 import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -44,8 +45,9 @@ class Evaluator:
             )
             for batch in iterate_padded_batches(store, ids, size)
         ]
+        self._seed = jax.device_put(np.int32(config.seed), device_mesh.replicated_sharding(mesh))
         self._step = compilation.compile_eval_step(
-            lambda pmean: family.make_eval_step(config, store.spec, pmean),
+            lambda pmean: compilation.take_seed(family.make_eval_step, config, store.spec, pmean),
             mesh,
             config.parallel.mode,
         )
@@ -56,7 +58,7 @@ class Evaluator:
             return {}
         sums: dict[str, np.ndarray] = {}
         for batch in self._batches:
-            for name, value in self._step(state, batch, frozen).items():
+            for name, value in self._step(state, batch, (frozen, self._seed)).items():
                 sums[name] = sums.get(name, 0.0) + np.asarray(value, np.float64)
         return self._family.summarise(self._config, self._spec, sums)
 

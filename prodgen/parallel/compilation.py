@@ -12,11 +12,28 @@ from typing import Any
 import jax
 from jax import lax
 from jax.sharding import Mesh
+from ml_collections import ConfigDict
 
 from prodgen.core.types import Array
 from prodgen.parallel.device_mesh import DATA_AXIS, batch_sharding, replicated_sharding
 
 MakeStep = Callable[[Callable[[Array], Array]], Callable]
+
+
+def take_seed(make_step: Callable, config: ConfigDict, *arguments: Any) -> Callable:
+    """The step of `make_step(config, *arguments)` as (state, batches, (frozen, seed)) -> ...
+
+    The seed is an argument and no constant, so runs that differ in it alone share one program.
+    """
+
+    def step(state: Any, batches: Any, frozen_and_seed: tuple[Any, Array]) -> Any:
+        frozen, seed = frozen_and_seed
+        traced_config = config.copy_and_resolve_references().unlock()
+        with traced_config.ignore_type():  # a traced number in place of an int
+            traced_config.seed = seed
+        return make_step(traced_config, *arguments)(state, batches, frozen)
+
+    return step
 
 
 def identity(x: Array) -> Array:

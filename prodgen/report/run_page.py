@@ -162,10 +162,21 @@ def _build_sheets(folder: Path) -> list[str]:
     return sections
 
 
-def _sum_costs(timing: list) -> dict[str, Any]:
-    """The last totals of each session, summed over the sessions of a run."""
+def list_session_totals(timing: list) -> list[dict[str, float]]:
+    """The last totals of each session of a run, from the records of timing.jsonl."""
     # Totals grow during a session, and a later entry replaces an earlier one in the dict.
-    sessions = {entry["session"]: entry for entry in timing if "session" in entry}.values()
+    return list({entry["session"]: entry for entry in timing if "session" in entry}.values())
+
+
+def sum_device_hours(timing: list) -> float:
+    """The hours of the loop, times the devices, over all sessions of a run."""
+    sessions = list_session_totals(timing)
+    return sum(s.get("seconds/loop", 0.0) * s.get("devices", 1) for s in sessions) / 3600
+
+
+def _sum_costs(timing: list) -> dict[str, Any]:
+    """The totals of all sessions of a run, as the report shows them."""
+    sessions = list_session_totals(timing)
     if not sessions:
         return {}
     seconds = {name: sum(totals.get(name, 0.0) for totals in sessions) for name in COSTS}
@@ -173,8 +184,7 @@ def _sum_costs(timing: list) -> dict[str, Any]:
     if seconds["seconds/loop"]:
         share = seconds["seconds/evaluate"] / seconds["seconds/loop"]
         costs[COSTS["seconds/evaluate"]] += f", {share:.1%} of all"
-    hours = sum(s.get("seconds/loop", 0.0) * s.get("devices", 1) for s in sessions) / 3600
-    costs["Device hours"] = f"{hours:.2f}"
+    costs["Device hours"] = f"{sum_device_hours(timing):.2f}"
     for kind, name in (("host", "peak_host_mb"), ("device", "peak_device_mb")):
         peak = max(totals.get(name, 0.0) for totals in sessions)
         costs |= {f"Peak {kind} memory": f"{peak:,.0f} MB"} if peak else {}

@@ -1,0 +1,67 @@
+"""status: the state of every run of a study, read from the run folders alone."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import time
+from typing import Any
+
+from prodgen.cli.options import option
+from prodgen.experiments.session import StudyOptions, StudySession
+from prodgen.experiments.study_folder import STATES, iterate_states
+
+WATCH_S = 2.0
+MAX_LINE_CHARACTERS = 100
+CLEAR_SCREEN = "\x1b[2J\x1b[H"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options(StudyOptions):
+    """Of the command status."""
+
+    watch: bool = option(False, "Print the table again every two seconds, until all is done.")
+
+
+def run(session: StudySession, options: Options) -> None:
+    """Print the table; with --watch until no run is left to do."""
+    while True:
+        text, counts = format_status(session)
+        print(CLEAR_SCREEN + text if options.watch else text, flush=True)
+        if not options.watch or counts["done"] == len(session.runs):
+            return
+        time.sleep(WATCH_S)
+
+
+def format_status(session: StudySession) -> tuple[str, collections.Counter[str]]:
+    """(a table of cells by state, with each run that is not simply done or missing, the counts)."""
+    num_steps = {run.key: run.config.train.num_steps for run in session.runs}
+    by_cell = {cell.index: collections.Counter[str]() for cell in session.cells}
+    counts: collections.Counter[str] = collections.Counter()
+    details = []
+    for run, state, known in iterate_states(
+        session.folder, session.runs, set(session.read_lines())
+    ):
+        counts[state] += 1
+        by_cell[run.cell.index][state] += 1
+        if state in ("running", "failed", "unfinished"):
+            text = _describe(state, known, num_steps[run.key])
+            details.append(f"{state:<11} {run.index:>5}  {run.cell.name}, seed {run.seed}: {text}")
+    width = max(len(cell.name) for cell in session.cells)
+    lines = [f"{'cell':<{width}}  " + "  ".join(f"{state:>10}" for state in STATES)]
+    for cell in session.cells:
+        cells = "  ".join(f"{by_cell[cell.index][state] or '':>10}" for state in STATES)
+        lines.append(f"{cell.name:<{width}}  {cells}")
+    total = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    return "\n".join([*lines, "", *details, f"{len(session.runs)} runs: {total}"]), counts
+
+
+def _describe(state: str, known: dict[str, Any], num_steps: int) -> str:
+    step = f"step {known.get('step', 0)} of {num_steps}"
+    if state == "running":
+        return step
+    code = known.get("exit_code", 0)
+    last_line = str(known.get("last_line", ""))[:MAX_LINE_CHARACTERS]
+    if state == "failed":
+        return f"exit code {code}: {last_line}"
+    return f"{step}, killed by signal {code - 128}" if code > 128 else step
