@@ -31,7 +31,8 @@ from prodgen.experiments.statistics import curve_band, tuning_curve
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_tables import short_names
 from prodgen.experiments.study_text import choose_time_unit, shorten
-from prodgen.report.plots import GRID
+
+X_LABEL = "training images seen"
 
 
 def plot_curves(
@@ -46,21 +47,39 @@ def plot_curves(
     is_overlaid = len(shown) <= MAX_OVERLAID_BANDS
     columns = 1 if is_overlaid else min(4, -(-len(shown) // 2))
     rows = 1 if is_overlaid else -(-len(shown) // columns)
-    with draw_figure(8.6, 3.9 if is_overlaid else 0.7 + 1.5 * rows) as (figure, buffer):
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-        if is_overlaid:
-            _draw_overlaid(axes[0], shown, bands)
+    limits = _curve_limits(bands)
+    if len(shown) <= MAX_OVERLAID_BANDS:
+        with draw_figure(8.6, 3.9) as (figure, buffer):
+            axis = figure.add_subplot()
+            _draw_overlaid(axis, shown, bands)
+            _set_limits(axis, bands, limits, 7)
+            axis.set_xlabel(X_LABEL)
+            axis.set_ylabel(f"{label_axis(metric)}\n{label_direction(metric)}")
             figure.legend(loc="outside upper left", ncols=2)
-        else:
-            _draw_apart(axes, columns, shown, bands)
-        axes[0].set_ylim(*_curve_limits(bands))
-        axes[0].set_xlim(0, None)
-        axes[0].xaxis.set_major_formatter(FuncFormatter(_format_count))
-        axes[0].xaxis.set_major_locator(MaxNLocator(7 if is_overlaid else 3))
-        axes[0].yaxis.set_major_locator(MaxNLocator(7 if is_overlaid else 4))
-        figure.supxlabel("training images seen", fontsize=9)
-        figure.supylabel(f"{label_axis(metric)}\n{label_direction(metric)}", fontsize=9)
+        return buffer.getvalue()
+
+    columns = min(4, -(-len(shown) // 2))
+    rows = -(-len(shown) // columns)
+    height = 0.75 + 1.5 * rows
+    with draw_figure(8.6, height, layout=None) as (figure, buffer):
+        # Many plots of one size need no search for a layout, which would take seconds.
+        figure.subplots_adjust(0.11, 0.55 / height, 0.985, 1 - 0.25 / height, 0.06, 0.28)
+        axes = figure.subplots(rows, columns, squeeze=False).ravel()
+        _draw_apart(axes, columns, shown, bands)
+        for axis in axes[: len(shown)]:
+            _set_limits(axis, bands, limits, 4)
+        figure.supxlabel(X_LABEL, fontsize=9, y=0.1 / height, va="bottom")
+        label = f"{label_axis(metric)}\n{label_direction(metric)}"
+        figure.supylabel(label, fontsize=9, x=0.008, ha="left")
     return buffer.getvalue()
+
+
+def _set_limits(axis, bands: Mapping[int, tuple], limits: tuple[float, float], ticks: int) -> None:
+    axis.set_ylim(*limits)
+    axis.set_xlim(0, 1.02 * max(band[0][-1] for band in bands.values()) or 1.0)
+    axis.xaxis.set_major_formatter(FuncFormatter(_format_count))
+    axis.xaxis.set_major_locator(MaxNLocator(ticks))
+    axis.yaxis.set_major_locator(MaxNLocator(ticks))
 
 
 def _draw_overlaid(axis, shown: Sequence[Cell], bands: Mapping[int, tuple]) -> None:
@@ -80,11 +99,12 @@ def _draw_apart(axes, columns: int, shown: Sequence[Cell], bands: Mapping[int, t
     everything = [np.column_stack(band[:2]) for band in bands.values()]
     for i, (axis, cell) in enumerate(zip(axes, shown, strict=False)):
         x, mean, low, high = bands[cell.index]
-        axis.add_collection(LineCollection(everything, colors=GRID, lw=0.8), autolim=False)
+        axis.add_collection(LineCollection(everything, colors="#cbd5e1", lw=0.7), autolim=False)
         axis.fill_between(x, low, high, color=BLUE, alpha=0.2, lw=0)
         axis.plot(x, mean, lw=1.7, color=BLUE, marker="o" if len(x) == 1 else None)
         axis.set_title(names[cell.index], fontsize=7.5)
-        axis.tick_params(labelsize=7, labelbottom=i + columns >= len(shown))
+        is_lowest, is_first = i + columns >= len(shown), i % columns == 0
+        axis.tick_params(labelsize=7, labelbottom=is_lowest, labelleft=is_first)
 
 
 def plot_tuning(
@@ -98,11 +118,14 @@ def plot_tuning(
     levels = list_levels(cells) or {"": [""]}
     names = [name for name in levels if len(levels[name]) > 1] or list(levels)[:1]
     is_better_above = is_higher_better(comparison.metric)
-    panels = []
+    panels, hidden = [], {}
     for name in names:
         lines = [_tuning_line(comparison, cells, costs, name, level) for level in levels[name]]
         lines = [line for line in lines if line]
-        lines.sort(key=lambda line: line[2][-1], reverse=is_better_above)
+        # An axis with many levels has lines of those that end best, in the axis's order.
+        ends = sorted((line[2][-1] for line in lines), reverse=is_better_above)[:MAX_LINES]
+        hidden[name] = len(lines) - MAX_LINES
+        lines = [line for line in lines if line[2][-1] in ends][:MAX_LINES]
         panels += [(name, lines)] if any(len(line[1]) > 1 for line in lines) else []
     if not panels:
         return None
@@ -114,13 +137,12 @@ def plot_tuning(
         for axis in axes[len(panels) :]:
             axis.remove()
         for axis, (name, lines) in zip(axes, panels, strict=False):
-            for i, (level, budgets, best) in enumerate(lines[:MAX_LINES]):
+            for i, (level, budgets, best) in enumerate(lines):
                 marker = "o" if len(best) <= 20 else None
                 axis.plot(budgets / hours, best, lw=1.6, marker=marker, ms=3,
                           label=shorten(level, 30), **choose_line_style(i))  # fmt: skip
-            hidden = len(lines) - MAX_LINES
-            suffix = f" (the best {MAX_LINES} of {len(lines)} levels)" if hidden > 0 else ""
-            axis.set_title(shorten(name, 40) + suffix)
+            suffix = f" (without the worst {hidden[name]} levels)" if hidden[name] > 0 else ""
+            axis.set_title(shorten(name, 30) + suffix)
             if name:
                 axis.legend(loc="lower right" if is_better_above else "upper right")
             axis.set_xlim(0, None)

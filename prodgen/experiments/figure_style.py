@@ -41,10 +41,12 @@ STYLE = {
 
 
 @contextlib.contextmanager
-def draw_figure(width: float, height: float) -> Iterator[tuple[Figure, io.BytesIO]]:
+def draw_figure(
+    width: float, height: float, layout: str | None = "constrained"
+) -> Iterator[tuple[Figure, io.BytesIO]]:
     """An empty figure of so many inches; its PNG is in the buffer afterwards."""
     with matplotlib.rc_context(STYLE):
-        figure, buffer = Figure(figsize=(width, height), layout="constrained"), io.BytesIO()
+        figure, buffer = Figure(figsize=(width, height), layout=layout), io.BytesIO()
         yield figure, buffer
         figure.savefig(buffer, dpi=DPI, format="rgba")
     # A palette makes the file two to four times smaller, at no visible loss.

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.collections import LineCollection
 
 from prodgen.experiments.comparison import Comparison, is_higher_better
 from prodgen.experiments.figure_style import (
@@ -29,7 +30,7 @@ from prodgen.experiments.statistics import pareto_front
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_tables import digits_of, short_names
 from prodgen.experiments.study_text import choose_time_unit, format_number, shorten
-from prodgen.report.plots import GRID, INK
+from prodgen.report.plots import GRID
 
 
 def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | None:
@@ -42,21 +43,28 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
     names = short_names(cells, MAX_NAME_LENGTH)
     with draw_figure(8.6, 1.3 + 0.3 * max(2, len(cells))) as (figure, buffer):
         axis = figure.add_subplot()
+        points, lines, means, colours = [], [], [], []
         for row, cell in enumerate(cells):
             summary, values = comparison.cells[cell.index], dots[cell.index]
             mean = summary.mean
             # Dots of equal values are moved apart, in the order of the seeds.
             offsets = np.linspace(-0.16, 0.16, len(values)) if len(values) > 1 else [0.0]
-            axis.scatter(values, row + np.asarray(offsets[: len(values)]), s=13, color=MUTED, lw=0)
+            points += [
+                (value, row + offset) for value, offset in zip(values, offsets, strict=False)
+            ]
             if not math.isfinite(mean.value):
                 text = f"{summary.num_diverged} diverged" if summary.num_diverged else "no value"
                 axis.annotate(text, (0.01, row), xycoords=("axes fraction", "data"),
-                              va="center", fontsize=8, color=INK)  # fmt: skip
+                              va="center", fontsize=8)  # fmt: skip
                 continue
-            colour = ORANGE if cell.index == comparison.verdict.best else BLUE
             low, high = (end if math.isfinite(end) else mean.value for end in (mean.low, mean.high))
-            axis.plot([low, high], [row, row], color=colour, lw=2.2, solid_capstyle="butt")
-            axis.plot(mean.value, row, "o", color=colour, ms=6.5, mec="white", zorder=3)
+            lines.append([(low, row), (high, row)])
+            means.append((mean.value, row))
+            colours.append(ORANGE if cell.index == comparison.verdict.best else BLUE)
+        axis.scatter(*zip(*points, strict=True), s=13, color=MUTED, lw=0)
+        if means:
+            axis.add_collection(LineCollection(lines, colors=colours, lw=2.2), autolim=False)
+            axis.scatter(*zip(*means, strict=True), s=42, c=colours, edgecolors="white", zorder=3)
         axis.set_yticks(range(len(cells)), [names[c.index] for c in cells])
         axis.set_ylim(len(cells) - 0.5, -0.5)
         axis.set_xlim(*limits)

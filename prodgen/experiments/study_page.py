@@ -6,6 +6,7 @@ import dataclasses
 import html
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -203,7 +204,7 @@ def _build_sections(
 def _build_metric(report: MetricReport, cells: Sequence[Cell]) -> str:
     """The section of one metric: table, figures, variance components."""
     label = label_metric(report.metric)
-    table = build_table(report.rows, study_tables.RESULTS_HEADER)
+    table = build_table(map(_typeset_row, report.rows), study_tables.RESULTS_HEADER)
     parts = [
         f"<h2>{html.escape(label)}</h2>",
         f"<p class=sub>{html.escape(report.metric)}; "
@@ -271,6 +272,12 @@ def _build_commands(commands: Mapping[str, str], observations: Sequence[Observat
         text = "\n".join(f"# run {index}\n{runs[index]}" for index in sorted(runs))
         parts.append(html_page.fold("The command of each run", f"<pre>{html.escape(text)}</pre>"))
     return "".join(parts)
+
+
+def _typeset_row(row: Sequence[str]) -> list[str]:
+    """A row of results whose numbers have a minus sign and intervals that stay on one line."""
+    numbers = (re.sub(r"(?<!\S)-(?=\d)|(?<=\()-(?=\d)", "\u2212", text) for text in row[1:])
+    return [row[0], *(text.replace(" to ", "\u00a0to\u00a0") for text in numbers)]
 
 
 def _list_settings(study: Study, cells: Sequence[Cell]) -> list[tuple[str, str]]:
