@@ -21,7 +21,7 @@ from prodgen.config import flatten
 from prodgen.core.errors import BadData, MissingInput
 from prodgen.core.files import hash_file, write_atomically
 from prodgen.experiments.environment import describe_determinism
-from prodgen.experiments.study import PlannedRun, evaluation_file
+from prodgen.experiments.study import PlannedRun, RunIdentity, evaluation_file
 from prodgen.experiments.study_folder import RESULTS_FILE, StudyFolder
 from prodgen.report.run_page import sum_device_hours
 from prodgen.report.writer import METRICS_FILE, TIMING_FILE, read_jsonl
@@ -150,7 +150,7 @@ def committed_file(study_file: Path, version: str = "") -> Path:
 
 
 def collect_lines(
-    folder: StudyFolder, runs: Sequence[PlannedRun], committed: Path
+    folder: StudyFolder, runs: Sequence[RunIdentity], committed: Path
 ) -> dict[str, Line]:
     """{key: line} of the study's finished runs: of the run folders, else of the committed file."""
     keys = {run.key for run in runs}

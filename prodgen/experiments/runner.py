@@ -59,12 +59,8 @@ class Runner:
         self, folder: StudyFolder, jobs: int, deadline_s: float | None, total: int, say: Say
     ):
         self.folder, self.deadline_s, self.total, self.say = folder, deadline_s, total, say
-        cores = sorted(os.sched_getaffinity(0))
-        # With fewer cores than jobs, jobs share the cores in turn.
-        size = max(1, len(cores) // jobs)
-        self.free_cores = [
-            tuple(cores[(i * size + k) % len(cores)] for k in range(size)) for i in range(jobs)
-        ]
+        num_cores = max(1, len(os.sched_getaffinity(0)) // jobs)
+        self.free_cores = [choose_cores(num_cores, i * num_cores) for i in range(jobs)]
         self.active: list[Job] = []
         self.num_done = self.num_failed = 0
         self.stop_reason = self.last_text = ""
@@ -132,16 +128,12 @@ class Runner:
         command = job.commands.pop(0)
         job.log.write(f"$ {' '.join(command)}\n")
         job.log.flush()
-        own_cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, job.cores)  # a child inherits the cores of its parent
-        try:
+        with pin_cores(job.cores):
             job.process = subprocess.Popen(
                 [sys.executable, *command],
                 stdin=subprocess.DEVNULL, stdout=job.log, stderr=job.log,
                 pass_fds=[job.claim.fileno()],
             )  # fmt: skip
-        finally:
-            os.sched_setaffinity(0, own_cores)
 
     def _poll(self) -> None:
         """Go on with every job whose command has ended."""
@@ -203,6 +195,23 @@ class Runner:
             job.process.kill()
             job.process.wait()
             self._finish(job, STOPPED_CLEANLY)
+
+
+def choose_cores(number: int, start: int = 0) -> tuple[int, ...]:
+    """This process's cores from the place `start` on; with fewer than needed, from the first."""
+    cores = sorted(os.sched_getaffinity(0))
+    return tuple(cores[(start + k) % len(cores)] for k in range(min(number, len(cores))))
+
+
+@contextlib.contextmanager
+def pin_cores(cores: Sequence[int]) -> Iterator[None]:
+    """Within the context, processes that are started run on these cores alone."""
+    own_cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own_cores)
 
 
 def list_commands(run: PlannedRun, path: Path) -> list[list[str]]:

@@ -10,7 +10,15 @@ from pathlib import Path
 from prodgen.cli.options import option
 from prodgen.core.errors import UsageError
 from prodgen.experiments import results
-from prodgen.experiments.study import Cell, PlannedRun, Study, expand, list_cells, load_study
+from prodgen.experiments.study import (
+    Cell,
+    PlannedRun,
+    RunIdentity,
+    Study,
+    expand,
+    list_cells,
+    load_study,
+)
 from prodgen.experiments.study_folder import StudyFolder
 
 VERSION_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -33,9 +41,21 @@ class StudySession:
     file: Path
     study: Study
     folder: StudyFolder
-    runs: tuple[PlannedRun, ...]
     version: str = ""
     scale: str = ""
+
+    @functools.cached_property
+    def runs(self) -> list[PlannedRun]:
+        """Every run, expanded; UsageError where the folder holds another version."""
+        runs = expand(self.study, self.file)
+        if not self.scale:
+            self.folder.check(self.study, runs)
+        return runs
+
+    @functools.cached_property
+    def identities(self) -> list[RunIdentity]:
+        """Every run, from study.json where that exists."""
+        return self.folder.read_runs(self.study) or self.runs
 
     @functools.cached_property
     def cells(self) -> list[Cell]:
@@ -49,11 +69,11 @@ class StudySession:
 
     def read_lines(self) -> dict[str, results.Line]:
         """{key: line} of the finished runs."""
-        return results.collect_lines(self.folder, self.runs, self.committed_file)
+        return results.collect_lines(self.folder, self.identities, self.committed_file)
 
 
 def open_session(file: Path, options: StudyOptions) -> StudySession:
-    """The study of a file; UsageError where its folder holds another version of it."""
+    """The study of a file; UsageError for a wrong one."""
     scale = getattr(options, "scale", "")
     study = load_study(file, scale)
     if options.version and not VERSION_NAME.fullmatch(options.version):
@@ -63,10 +83,7 @@ def open_session(file: Path, options: StudyOptions) -> StudySession:
         )
     name = f"{file.stem}@{options.version}" if options.version else file.stem
     folder = StudyFolder(Path(options.workdir).expanduser(), name)
-    session = StudySession(file, study, folder, tuple(expand(study, file)), options.version, scale)
-    if not scale:
-        folder.check(study, session.runs)
-    return session
+    return StudySession(file, study, folder, options.version, scale)
 
 
 def parse_duration(text: str, flag: str) -> float:

@@ -28,24 +28,23 @@ def run(session: StudySession, options: Options) -> None:
     while True:
         text, counts = format_status(session)
         print(CLEAR_SCREEN + text if options.watch else text, flush=True)
-        if not options.watch or counts["done"] == len(session.runs):
+        if not options.watch or counts["done"] == len(session.identities):
             return
         time.sleep(WATCH_S)
 
 
 def format_status(session: StudySession) -> tuple[str, collections.Counter[str]]:
     """(a table of cells by state, with each run that is not simply done or missing, the counts)."""
-    num_steps = {run.key: run.config.train.num_steps for run in session.runs}
     by_cell = {cell.index: collections.Counter[str]() for cell in session.cells}
     counts: collections.Counter[str] = collections.Counter()
     details = []
     for run, state, known in iterate_states(
-        session.folder, session.runs, set(session.read_lines())
+        session.folder, session.identities, set(session.read_lines())
     ):
         counts[state] += 1
         by_cell[run.cell.index][state] += 1
         if state in ("running", "failed", "unfinished"):
-            text = _describe(state, known, num_steps[run.key])
+            text = _describe(state, known, run.num_steps)
             details.append(f"{state:<11} {run.index:>5}  {run.cell.name}, seed {run.seed}: {text}")
     width = max(len(cell.name) for cell in session.cells)
     lines = [f"{'cell':<{width}}  " + "  ".join(f"{state:>10}" for state in STATES)]
@@ -53,7 +52,7 @@ def format_status(session: StudySession) -> tuple[str, collections.Counter[str]]
         cells = "  ".join(f"{by_cell[cell.index][state] or '':>10}" for state in STATES)
         lines.append(f"{cell.name:<{width}}  {cells}")
     total = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-    return "\n".join([*lines, "", *details, f"{len(session.runs)} runs: {total}"]), counts
+    return "\n".join([*lines, "", *details, f"{len(session.identities)} runs: {total}"]), counts
 
 
 def _describe(state: str, known: dict[str, Any], num_steps: int) -> str:

@@ -23,7 +23,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
-from prodgen.config import compute_fingerprint, flatten, is_read, parse_value
+from prodgen.config import compute_fingerprint, flatten, is_read, parse_value, set_field
 from prodgen.config.lookup import describe_readers
 from prodgen.core.errors import ProdgenError, UsageError
 
@@ -77,12 +77,11 @@ class Cell:
 
 
 @dataclasses.dataclass(frozen=True)
-class PlannedRun:
-    """One run of a study: a cell with a seed.
+class RunIdentity:
+    """A run of a study: a cell with a seed.
 
-    key: its identity, the fingerprint of its config, with a hash of the evaluation where that has
-    settings of its own. train: the arguments of run_train.py, without --workdir. evaluations: the
-    flags of --mode=evaluate, {flag: text} for each sampling seed.
+    key: the fingerprint of its config, with a hash of the evaluation where that has settings of its
+    own. num_steps: of its training.
     """
 
     index: int
@@ -90,6 +89,17 @@ class PlannedRun:
     seed: int
     key: str
     fingerprint: str
+    num_steps: int
+
+
+@dataclasses.dataclass(frozen=True)
+class PlannedRun(RunIdentity):
+    """A run and how it is trained.
+
+    train: the arguments of run_train.py, without --workdir. evaluations: the flags of
+    --mode=evaluate, {flag: text} for each sampling seed.
+    """
+
     train: tuple[str, ...]
     evaluations: tuple[Mapping[str, str], ...]
     config: ConfigDict
@@ -216,20 +226,22 @@ def expand(study: Study, path: Path) -> list[PlannedRun]:
             if name.startswith(EVALUATION)
         }
         fields = {n: v for n, v in cell.settings.items() if not n.startswith(EVALUATION)}
+        evaluations = list_evaluations(study, own_flags)
+        suffix = [_hash(list(evaluations))] if evaluations else []
+        overrides, cell_config = configure(study, path, cell, {**study.fixed, **fields})
+        read_fields |= set(overrides)
         for seed in study.list_seeds():
-            overrides, config = configure(
-                study, path, cell, {**study.fixed, **fields, "seed": seed}
-            )
-            read_fields |= set(overrides)
-            evaluations = list_evaluations(study, own_flags)
+            config = cell_config.copy_and_resolve_references()
+            set_field(config, "seed", seed)
             fingerprint = compute_fingerprint(config)
-            key = "-".join([fingerprint, *([_hash(list(evaluations))] if evaluations else [])])
-            settings = (f"--config.{field}={text}" for field, text in overrides.items())
-            arguments = [f"--config={study.base}", *settings]
+            settings = {**overrides, "seed": str(seed)}
             run = PlannedRun(
-                len(runs), cell, seed, key, fingerprint, tuple(arguments), evaluations, config
-            )
-            other = cells_by_key.setdefault(key, cell)
+                len(runs), cell, seed, "-".join([fingerprint, *suffix]), fingerprint,
+                config.train.num_steps,
+                (f"--config={study.base}", *(f"--config.{f}={t}" for f, t in settings.items())),
+                evaluations, config,
+            )  # fmt: skip
+            other = cells_by_key.setdefault(run.key, cell)
             if other is not cell:
                 raise UsageError(
                     f"the study {path}: the cells {other.name} and {cell.name} are the same run, "

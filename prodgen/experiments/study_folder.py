@@ -17,17 +17,28 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 from prodgen.core.errors import UsageError, WorkdirError
 from prodgen.core.files import write_atomically
-from prodgen.experiments.study import PlannedRun, Study, describe_study, hash_study
+from prodgen.experiments.study import (
+    PlannedRun,
+    RunIdentity,
+    Study,
+    describe_study,
+    hash_study,
+    list_cells,
+)
 
 STUDY_FILE, RESULTS_FILE, OUTCOME_FILE, LOG_FILE = (
     "study.json", "results.jsonl", "outcome.json", "log.txt",
 )  # fmt: skip
+IDENTITY_FIELDS = ("index", "seed", "key", "fingerprint", "num_steps")
 CLAIM_FILE = ".claim"
 STATES = ("done", "running", "failed", "unfinished", "missing")
+
+
+Run = TypeVar("Run", bound=RunIdentity)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,11 +56,11 @@ class StudyFolder:
     def results_file(self) -> Path:
         return self.path / RESULTS_FILE
 
-    def run_path(self, run: PlannedRun) -> Path:
+    def run_path(self, run: RunIdentity) -> Path:
         """The folder of a run."""
         return self.base / "runs" / run.fingerprint
 
-    def result_file(self, run: PlannedRun) -> Path:
+    def result_file(self, run: RunIdentity) -> Path:
         """The file with the line of a finished run."""
         return self.run_path(run) / "results" / f"{run.key}.json"
 
@@ -67,37 +78,59 @@ class StudyFolder:
             "version": hash_study(study, runs),
             "study": describe_study(study),
             "runs": [
-                {"index": r.index, "cell": r.cell.name, "seed": r.seed, "key": r.key} for r in runs
+                {name: getattr(run, name) for name in IDENTITY_FIELDS}
+                | {"cell": run.cell.index, "name": run.cell.name}
+                for run in runs
             ],
         }
         write_atomically(self.path / STUDY_FILE, json.dumps(record, indent=1).encode())
         return None
 
     def check(self, study: Study, runs: Sequence[PlannedRun]) -> None:
-        """UsageError where the folder holds this study with another description."""
+        """UsageError where the folder holds this study with another description or other runs."""
+        record = self._read_record(study)
+        if record and [run["key"] for run in record["runs"]] != [run.key for run in runs]:
+            raise self._make_change_error(f"{study.base} (its fields give other runs)")
+
+    def read_runs(self, study: Study) -> list[RunIdentity] | None:
+        """The runs in study.json; None before the first run. UsageError as of `check`.
+
+        They are read without building a config, so that the state of 1,000 runs takes no time.
+        """
+        record, cells = self._read_record(study), list_cells(study)
+        if record is None:
+            return None
+        return [
+            RunIdentity(cell=cells[run["cell"]], **{name: run[name] for name in IDENTITY_FIELDS})
+            for run in record["runs"]
+        ]
+
+    def _read_record(self, study: Study) -> dict[str, Any] | None:
+        """study.json; None where there is none. UsageError where the study was changed."""
         file = self.path / STUDY_FILE
         if not file.exists():
-            return
+            return None
         try:
             record = json.loads(file.read_text(encoding="utf-8"))
-            old, old_keys = record["study"], [run["key"] for run in record["runs"]]
+            old, _ = record["study"], [(run["key"], run["cell"]) for run in record["runs"]]
         except (ValueError, KeyError, TypeError) as error:
             raise WorkdirError(
                 f"{file} is damaged ({error!r})", "restore it, or name another --workdir"
             ) from None
-        if record.get("version") == hash_study(study, runs):
-            return
         new = describe_study(study)
         changes = [name for name in new if new[name] != old.get(name)]
-        if not changes and old_keys != [run.key for run in runs]:
-            changes = [f"{study.base} (its fields give other runs)"]
-        raise UsageError(
-            f"{self.path} holds another version of this study: {', '.join(changes)} changed",
+        if changes:
+            raise self._make_change_error(", ".join(changes))
+        return record
+
+    def _make_change_error(self, changes: str) -> UsageError:
+        return UsageError(
+            f"{self.path} holds another version of this study; changed: {changes}",
             "undo the change; or keep both with --version=NAME, which shares the equal runs",
         )
 
 
-def read_state(folder: StudyFolder, run: PlannedRun) -> tuple[str, dict[str, Any]]:
+def read_state(folder: StudyFolder, run: RunIdentity) -> tuple[str, dict[str, Any]]:
     """(a name of STATES, what is known: step, exit_code, last_line) of a run."""
     path = folder.run_path(run)
     if folder.result_file(run).is_file():
@@ -157,8 +190,8 @@ def is_claimed(path: Path) -> bool:
 
 
 def iterate_states(
-    folder: StudyFolder, runs: Sequence[PlannedRun], finished_keys: set[str]
-) -> Iterator[tuple[PlannedRun, str, dict[str, Any]]]:
+    folder: StudyFolder, runs: Sequence[Run], finished_keys: set[str]
+) -> Iterator[tuple[Run, str, dict[str, Any]]]:
     """The state of every run; those of `finished_keys` have a line in a file of results."""
     for run in runs:
         state = ("done", {}) if run.key in finished_keys else read_state(folder, run)
