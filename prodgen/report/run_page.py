@@ -2,44 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from prodgen.config import flatten, renames
-from prodgen.core.file_names import decode_name
 from prodgen.core.files import write_atomically
-from prodgen.report import evaluation_sections, writer
+from prodgen.report import evaluation_sections, html_page, writer
 from prodgen.report.tables import build_table
 from prodgen.runs.workdir import read_record
-
-STYLE = """
-:root { color-scheme: light; }
-body { font: 16px/1.55 system-ui, sans-serif; color: #1e293b; background: #f8fafc;
-       max-width: 980px; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
-h1 { font-size: 1.5rem; margin: .2rem 0; } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem; }
-p.sub { color: #64748b; margin: 0; }
-img { max-width: 100%; height: auto; border-radius: 8px; background: white;
-      box-shadow: 0 1px 3px #0f172a22; }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(135px, 1fr)); gap: .7rem; }
-.card { background: white; border-radius: 10px; padding: .7rem .9rem;
-        box-shadow: 0 1px 3px #0f172a18; }
-.card b { display: block; font-size: 1.25rem; } .card span { color: #64748b; font-size: .82rem; }
-table { border-collapse: collapse; width: 100%; font-size: .88rem; background: white; }
-td { padding: .25rem .6rem; border-bottom: 1px solid #e2e8f0; overflow-wrap: anywhere; }
-td:first-child { color: #64748b; width: 45%; }
-ul.warn { background: #fef2f2; border-left: 4px solid #dc2626; border-radius: 6px;
-          padding: .6rem .6rem .6rem 1.8rem; }
-h3 { font-size: .98rem; margin: 1.4rem 0 .4rem; }
-th { text-align: left; font-weight: 600; padding: .25rem .6rem; border-bottom: 2px solid #cbd5e1; }
-div.wide { overflow-x: auto; } div.wide td { overflow-wrap: normal; }
-p.note { color: #92400e; font-size: .88rem; margin: .4rem 0; }
-iframe { width: 100%; height: 80vh; border: 1px solid #e2e8f0; border-radius: 8px; }
-details { margin-top: .8rem; } summary { cursor: pointer; color: #2563eb; }
-"""
 
 CARDS = {  # name in the metrics -> (description, unit, digits)
     "val/elbo": ("Evidence lower bound, validation", "nats", 0),
@@ -93,25 +66,27 @@ def write_report(run: Path, warnings: Sequence[str] = ()) -> Path:
         sections.append(_build_warnings(warnings))
     sections += _build_sheets(run / "samples")
     sections += _build_evaluation(run / "evaluation.json")
-    sections.append("<h2>Curves</h2>" + _embed_image(run / "curves.png", "curves of the run"))
+    sections.append(
+        "<h2>Curves</h2>" + html_page.embed_image(run / "curves.png", "curves of the run")
+    )
     costs = _sum_costs(timing)
     if costs:
         sections.append(f"<h2>Cost</h2>{build_table(costs.items())}")
     sections += [
-        _fold("Configuration", build_table(flatten(config).items())),
-        _fold(
+        html_page.fold("Configuration", build_table(flatten(config).items())),
+        html_page.fold(
             "Versions",
             build_table([*record["versions"].items(), ("fingerprint", record["fingerprint"])]),
         ),
     ]
     if record["init_from"]:
-        sections.append(_fold("Initial weights", build_table(record["init_from"].items())))
+        sections.append(html_page.fold("Initial weights", build_table(record["init_from"].items())))
     if (run / "data_report.html").exists():
         content = html.escape((run / "data_report.html").read_text(encoding="utf-8"))
         frame = f'<iframe title="data report" loading=lazy srcdoc="{content}"></iframe>'
-        sections.append(_fold("Data report", frame))
+        sections.append(html_page.fold("Data report", frame))
     page = run / "report.html"
-    write_atomically(page, _build_page(run.name, sections))
+    write_atomically(page, html_page.build_page(run.name, sections))
     return page
 
 
@@ -119,18 +94,10 @@ def build_evaluation_page(path: Path) -> bytes:
     """The page of an evaluation.json outside of a run's folder, with the sheets beside it."""
     evaluation = _read_evaluation(path)
     title = evaluation["subject"]["name"]
-    cards = _format_cards(evaluation_sections.build_cards(evaluation))
-    return _build_page(title, [f"<h1>{html.escape(title)}</h1>", cards, *_build_evaluation(path)])
-
-
-def _build_page(title: str, sections: Sequence[str]) -> bytes:
-    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-    body = "\n".join(sections)
-    page = (
-        f"<!doctype html><html lang=en><head>{head}<title>{html.escape(title)}</title>"
-        f"<style>{STYLE}</style></head><body>{body}</body></html>"
+    cards = html_page.format_cards(evaluation_sections.build_cards(evaluation))
+    return html_page.build_page(
+        title, [f"<h1>{html.escape(title)}</h1>", cards, *_build_evaluation(path)]
     )
-    return decode_name(page).encode()  # a name may have bytes that are not UTF-8
 
 
 def _read_evaluation(path: Path) -> dict[str, Any]:
@@ -144,8 +111,9 @@ def _build_evaluation(path: Path) -> list[str]:
     pairs, typical = (path.with_name(f"evaluation_{name}.png") for name in ("pairs", "typical"))
     return [
         *evaluation_sections.build_sections(_read_evaluation(path)),
-        _embed_image(pairs, "samples above their most similar training images"),
-        "<h2>Most and least typical samples</h2>" + _embed_image(typical, "typical samples"),
+        html_page.embed_image(pairs, "samples above their most similar training images"),
+        "<h2>Most and least typical samples</h2>"
+        + html_page.embed_image(typical, "typical samples"),
     ]
 
 
@@ -163,15 +131,7 @@ def _build_cards(last_values: dict[str, float], timing: list, evaluation: Path) 
         cards.append(("Images per second, median", f"{rates[len(rates) // 2]:.0f}"))
     if evaluation.exists():
         cards += evaluation_sections.build_cards(_read_evaluation(evaluation))
-    return _format_cards(cards)
-
-
-def _format_cards(cards: Iterable[tuple[str, str]]) -> str:
-    inner = "".join(
-        f"<div class=card><b>{html.escape(value)}</b><span>{html.escape(description)}</span></div>"
-        for description, value in cards
-    )
-    return f"<div class=cards>{inner}</div>"
+    return html_page.format_cards(cards)
 
 
 def _build_warnings(warnings: Sequence[str]) -> str:
@@ -191,22 +151,15 @@ def _build_sheets(folder: Path) -> list[str]:
         sheets = sorted(folder.glob(f"{prefix}_*.png"))
         if not sheets:
             continue
-        sections.append(f"<h2>{title}</h2>" + _embed_image(sheets[-1], title))
+        sections.append(f"<h2>{title}</h2>" + html_page.embed_image(sheets[-1], title))
         if prefix == "step" and len(sheets) > 1:
             earlier = sheets[:-1][:: max(1, len(sheets) // 4)]
             inner = "".join(
-                f"<p>{html.escape(path.stem)}</p>" + _embed_image(path, path.stem)
+                f"<p>{html.escape(path.stem)}</p>" + html_page.embed_image(path, path.stem)
                 for path in earlier
             )
-            sections.append(_fold("Samples of earlier steps", inner))
+            sections.append(html_page.fold("Samples of earlier steps", inner))
     return sections
-
-
-def _embed_image(path: Path, alt_text: str) -> str:
-    if not path.exists():
-        return ""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<img alt="{html.escape(alt_text)}" src="data:image/png;base64,{data}">'
 
 
 def list_session_totals(timing: list) -> list[dict[str, float]]:
@@ -236,7 +189,3 @@ def _sum_costs(timing: list) -> dict[str, Any]:
         peak = max(totals.get(name, 0.0) for totals in sessions)
         costs |= {f"Peak {kind} memory": f"{peak:,.0f} MB"} if peak else {}
     return costs | {"Sessions": len(sessions)}
-
-
-def _fold(title: str, content: str) -> str:
-    return f"<details><summary>{title}</summary>{content}</details>"
