@@ -23,6 +23,7 @@ import numpy as np
 
 from prodgen.core.errors import UsageError
 from prodgen.experiments import statistics
+from prodgen.experiments.metric_names import is_frechet, is_higher_better
 from prodgen.experiments.results import Observation
 from prodgen.experiments.statistics import Difference, Interval, VarianceComponents
 from prodgen.experiments.study import Cell
@@ -34,16 +35,6 @@ MIN_FRECHET_GAP = 0.013  # share of the larger distance; retraining alone moves 
 MAX_CELLS_BY_NAME = 4  # in one sentence, and remarks on the runs of cells
 SAMPLING_SEED_FIELD = "seed"  # of a measurement spec: the only one in which values may differ
 VALIDATION = "val/"  # metrics while training: their random draws follow from the training seed
-FRECHET_METRICS = {"frechet", "fid"}
-HIGHER_IS_BETTER = {
-    *("psnr", "ssim", "elbo", "accuracy", "condition_accuracy", "categories"),
-    *("precision", "recall", "density", "coverage"),
-}
-LOWER_IS_BETTER = {
-    *("kernel", "kid", "lpips", "perceptual", "mse", "nll", "kl", "bits_per_dim", "loss"),
-    *("near_duplicates", "out_of_range_fraction"),
-    *FRECHET_METRICS,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,27 +82,6 @@ class Comparison:
     differences: Mapping[int, Difference]
     p_holm: Mapping[int, float]
     verdict: Verdict
-
-
-def is_higher_better(metric: str) -> bool:
-    """Whether more is better, by the last part of the name: "frechet" of "evaluate/x/frechet".
-
-    UsageError for a name that has no direction: an unknown one, or one that only describes a run,
-    such as "val/logits".
-    """
-    name = metric.rpartition("/")[2]
-    if name in HIGHER_IS_BETTER or name in LOWER_IS_BETTER:
-        return name in HIGHER_IS_BETTER
-    choices = ", ".join(sorted(HIGHER_IS_BETTER | LOWER_IS_BETTER))
-    raise UsageError(
-        f"the metric {metric!r} does not say which of two runs is better",
-        f"name a metric whose last part is one of {choices}",
-    )
-
-
-def is_frechet(metric: str) -> bool:
-    """Whether the metric is a Frechet distance, by the last part of its name."""
-    return metric.rpartition("/")[2] in FRECHET_METRICS
 
 
 def compare_cells(

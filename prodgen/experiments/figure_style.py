@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from prodgen.experiments.comparison import is_higher_better
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_text import label_metric, shorten
 from prodgen.report.plots import GRID, INK

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from prodgen.experiments.comparison import Comparison, is_higher_better
+from prodgen.experiments.comparison import Comparison
 from prodgen.experiments.figure_style import (
     BLUE,
     MAX_LEVEL_LENGTH,
@@ -26,6 +26,7 @@ from prodgen.experiments.figure_style import (
     list_levels,
     widen,
 )
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.statistics import pareto_front
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_tables import digits_of, short_names
@@ -124,15 +125,15 @@ def plot_pareto(
 ) -> bytes | None:
     """The metric's mean against the device time of a run; cells of the Pareto front have names."""
     summaries = comparison.cells
-    shown = [
+    visible_cells = [
         c for c in cells
         if math.isfinite(summaries[c.index].mean.value) and costs.get(c.index, 0.0) > 0
     ]  # fmt: skip
-    if len(shown) < 2:
+    if len(visible_cells) < 2:
         return None
-    unit, hours = choose_time_unit(costs[c.index] for c in shown)
-    x = np.array([costs[c.index] / hours for c in shown])
-    intervals = [summaries[c.index].mean for c in shown]
+    unit, hours = choose_time_unit(costs[c.index] for c in visible_cells)
+    x = np.array([costs[c.index] / hours for c in visible_cells])
+    intervals = [summaries[c.index].mean for c in visible_cells]
     y = np.array([interval.value for interval in intervals])
     is_on_front = pareto_front(x, y, is_higher_better(comparison.metric))
     is_better_above = is_higher_better(comparison.metric)
@@ -146,7 +147,7 @@ def plot_pareto(
             low, high = intervals[i].low, intervals[i].high
             if math.isfinite(low) and math.isfinite(high):
                 axis.plot([x[i], x[i]], [low, high], color=BLUE, lw=1.4, alpha=0.5)
-            label = f"{number}  {names[shown[i].index]}"
+            label = f"{number}  {names[visible_cells[i].index]}"
             axis.plot(x[i], y[i], "o", color=BLUE, ms=6, mec="white", lw=0, label=label)
             # The front rises where more is better, so numbers lie to both sides of it in turn.
             side = 1 if number % 2 else -1

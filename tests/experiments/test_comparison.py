@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from prodgen.core.errors import UsageError
-from prodgen.experiments import comparison, statistics
+from prodgen.experiments import comparison, metric_names, statistics
 from prodgen.experiments.comparison import compare_cells
 from prodgen.experiments.results import Observation
 from prodgen.experiments.study import Cell
@@ -226,11 +226,11 @@ def test_the_components_of_an_evaluation():
 
 def test_every_metric_has_a_direction_or_is_refused():
     for name, direction in BETTER_DIRECTION.items():
-        assert comparison.is_higher_better(f"evaluate/classifier/{name}") == (direction == HIGHER)
+        assert metric_names.is_higher_better(f"evaluate/classifier/{name}") == (direction == HIGHER)
     higher = ("val/elbo", "val/psnr", "evaluate/ssim", "val/condition_accuracy", "val/categories")
     lower = ("val/bits_per_dim", "val/nll", "val/kl", "val/mse", "evaluate/lpips", "val/perceptual")
-    assert all(comparison.is_higher_better(name) for name in higher)
-    assert not any(comparison.is_higher_better(name) for name in lower)
+    assert all(metric_names.is_higher_better(name) for name in higher)
+    assert not any(metric_names.is_higher_better(name) for name in lower)
     for name in ("val/spread", "val/logits", "val/prsn"):
         with pytest.raises(UsageError, match="does not say which of two runs is better"):
-            comparison.is_higher_better(name)
+            metric_names.is_higher_better(name)
