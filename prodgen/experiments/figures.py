@@ -17,7 +17,7 @@ from prodgen.experiments.figure_style import (
     BLUE,
     MAX_LEVEL_LENGTH,
     MAX_NAME_LENGTH,
-    MUTED,
+    SOFT_INK,
     ORANGE,
     draw_figure,
     keep_finite,
@@ -62,7 +62,7 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
             lines.append([(low, row), (high, row)])
             means.append((mean.value, row))
             colours.append(ORANGE if cell.index == comparison.verdict.best else BLUE)
-        axis.scatter(*zip(*points, strict=True), s=13, color=MUTED, lw=0)
+        axis.scatter(*zip(*points, strict=True), s=13, color=SOFT_INK, lw=0)
         if means:
             axis.add_collection(LineCollection(lines, colors=colours, lw=2.2), autolim=False)
             axis.scatter(*zip(*means, strict=True), s=42, c=colours, edgecolors="white", zorder=3)
@@ -76,7 +76,7 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
         for name, style in (
             ("mean and 95 % interval", {"color": BLUE, "marker": "o", "lw": 2.2}),
             ("best mean", {"color": ORANGE, "marker": "o", "lw": 2.2}),
-            ("one training seed", {"color": MUTED, "marker": "o", "lw": 0, "ms": 3.5}),
+            ("one training seed", {"color": SOFT_INK, "marker": "o", "lw": 0, "ms": 3.5}),
         ):
             axis.plot([], [], label=name, **style)
         figure.legend(loc="outside upper left", ncols=3)
@@ -154,7 +154,7 @@ def plot_pareto(
             offset = (-6 * side, (5 if is_better_above else -5) * side)
             axis.annotate(str(number), (x[i], y[i]), offset, textcoords="offset points",
                           ha="center", va="center", fontsize=8, fontweight="bold")  # fmt: skip
-        axis.scatter(x[~is_on_front], y[~is_on_front], s=24, color=MUTED, label="other cells")
+        axis.scatter(x[~is_on_front], y[~is_on_front], s=24, color=SOFT_INK, label="other cells")
         if x.max() > 10 * x.min():
             axis.set_xscale("log")
         axis.margins(0.08)
