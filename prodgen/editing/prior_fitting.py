@@ -23,7 +23,7 @@ MIN_IMAGES = 20  # of training, to fit a prior at all
 MIN_CATEGORY_IMAGES = 8  # of a category, for a mixture of its own
 MIN_COMPONENT_IMAGES = 4  # a category has at most one component for so many images
 MAX_IMAGES = 16_384  # training images that are encoded
-MAX_DRAWS, MAX_CODES = 8, 16_384  # codes of an image, and of all images where one each is fewer
+MAX_DRAWS, MAX_CODES = 4, 8192  # codes of an image, and of all images where one each is fewer
 SHRINKAGE_COUNTS = (4.0, 16.0, 64.0)  # images
 MAX_FULL_SIZE = 256  # latents; above, a full covariance has too many entries
 
