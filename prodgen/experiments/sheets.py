@@ -16,7 +16,6 @@ from PIL import Image
 
 from prodgen.experiments.results import Observation
 from prodgen.experiments.study import Cell
-from prodgen.experiments.study_tables import name_cell
 from prodgen.report.html_page import embed_bytes
 
 MAX_SHEETS_BYTES = 2_500_000  # of all sheets of a page
@@ -42,11 +41,11 @@ def build_sheets(
     figures, absent = [], []
     for cell in cells:
         if cell.index not in sheets:
-            absent.append(name_cell(cell))
+            absent.append(cell.name)
             continue
         seed = min(common or sheets[cell.index])
         path = sheets[cell.index][seed]
-        name = html.escape(name_cell(cell))
+        name = html.escape(cell.name)
         caption = f"{name}; seed {seed}, {html.escape(path.stem.replace('_', ' '))}"
         image = embed_bytes(compress_sheet(path, max_bytes), f"samples of {name}", "image/jpeg")
         figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
