@@ -21,7 +21,7 @@ from prodgen.experiments.study import Cell
 from prodgen.experiments.study_text import label_metric, shorten
 from prodgen.report.plots import GRID, INK
 
-BLUE, ORANGE, MUTED = "#0072b2", "#d55e00", "#94a3b8"
+BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#94a3b8"
 LINE_COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#000000", "#56b4e9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MAX_LINES = len(LINE_COLOURS)  # of one plot

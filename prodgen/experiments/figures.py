@@ -15,9 +15,9 @@ from matplotlib.collections import LineCollection
 from prodgen.experiments.comparison import Comparison, is_higher_better
 from prodgen.experiments.figure_style import (
     BLUE,
+    GREY,
     MAX_LEVEL_LENGTH,
     MAX_NAME_LENGTH,
-    MUTED,
     ORANGE,
     draw_figure,
     keep_finite,
@@ -61,7 +61,7 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
             lines.append([(low, row), (high, row)])
             means.append((mean.value, row))
             colours.append(ORANGE if cell.index == comparison.verdict.best else BLUE)
-        axis.scatter(*zip(*points, strict=True), s=13, color=MUTED, lw=0)
+        axis.scatter(*zip(*points, strict=True), s=13, color=GREY, lw=0)
         if means:
             axis.add_collection(
                 LineCollection(lines, colors=colours, lw=2.2, zorder=1), autolim=False
@@ -78,7 +78,7 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
         for name, style in (
             ("mean and 95 % interval", {"color": BLUE, "marker": "o", "lw": 2.2}),
             *([("best mean", {"color": ORANGE, "marker": "o", "lw": 2.2})] if has_best else []),
-            ("one training seed", {"color": MUTED, "marker": "o", "lw": 0, "ms": 3.5}),
+            ("one training seed", {"color": GREY, "marker": "o", "lw": 0, "ms": 3.5}),
         ):
             axis.plot([], [], label=name, **style)
         figure.legend(loc="outside upper left", ncols=3)
@@ -147,7 +147,7 @@ def plot_pareto(
         axis.step(x[front], y[front], where="post", color=BLUE, lw=1, alpha=0.6)
         for i, interval in enumerate(intervals):
             if math.isfinite(interval.low) and math.isfinite(interval.high):
-                colour = BLUE if is_on_front[i] else MUTED
+                colour = BLUE if is_on_front[i] else GREY
                 axis.plot(
                     [x[i]] * 2, [interval.low, interval.high], color=colour, lw=1.4, alpha=0.5
                 )
@@ -159,7 +159,7 @@ def plot_pareto(
             offset = (-6 * side, (5 if is_better_above else -5) * side)
             axis.annotate(str(number), (x[i], y[i]), offset, textcoords="offset points",
                           ha="center", va="center", fontsize=8, fontweight="bold")  # fmt: skip
-        axis.scatter(x[~is_on_front], y[~is_on_front], s=24, color=MUTED, label="other cells")
+        axis.scatter(x[~is_on_front], y[~is_on_front], s=24, color=GREY, label="other cells")
         if x.max() > 10 * x.min():
             axis.set_xscale("log")
         axis.margins(0.08)

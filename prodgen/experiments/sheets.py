@@ -18,7 +18,7 @@ from prodgen.experiments.results import Observation
 from prodgen.experiments.study import Cell
 from prodgen.report.html_page import embed_bytes
 
-MAX_SHEETS_BYTES = 2_500_000  # of all sheets of a page
+MAX_SHEETS_BYTES = 2_000_000  # of all sheets of a page
 MAX_SHEET_WIDTH = 480  # pixels
 MAX_SHEET_RATIO = 1.25  # height to width; rows below are cut off
 JPEG_QUALITIES = (88, 75, 60)
@@ -46,7 +46,8 @@ def build_sheets(
         seed = min(common or sheets[cell.index])
         path = sheets[cell.index][seed]
         name = html.escape(cell.name)
-        caption = f"{name}; seed {seed}, {html.escape(path.stem.replace('_', ' '))}"
+        step = path.stem.removeprefix("step_").lstrip("0") or "0"
+        caption = f"{name}; seed {seed}, step {html.escape(step)}"
         image = embed_bytes(compress_sheet(path, max_bytes), f"samples of {name}", "image/jpeg")
         figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     note = (

@@ -261,13 +261,13 @@ def _list_settings(study: Study, cells: Sequence[Cell]) -> list[tuple[str, str]]
         for name, fields in study.axes.items()
         for field, values in fields.items()
     ]
-    fixed = [(field, _format_setting(value)) for field, value in study.fixed.items()]
+    common = [(field, _format_setting(value)) for field, value in study.fixed.items()]
     seeds = study.seeds if isinstance(study.seeds, int) else ", ".join(map(str, study.seeds))
     evaluate = [(f"evaluate: {name}", _format_setting(v)) for name, v in study.evaluate.items()]
     return [
         ("base", study.base),
         *axes,
-        *fixed,
+        *common,
         ("training seeds", str(seeds)),
         ("sampling seeds of a run", str(study.sampling_seeds)),
         *evaluate,

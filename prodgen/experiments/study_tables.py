@@ -186,7 +186,7 @@ def _stack_words(title: str) -> str:
 
 def _escape_number(text: str) -> str:
     """A cell of a table: the sign of a negative number is a minus, not a hyphen."""
-    escaped = escape_latex(text)
+    latex = escape_latex(text)
     if re.fullmatch(r"[-\d.,() to%<]*|.*, unpaired", text):
-        escaped = re.sub(r"(^|[( ])-(?=\d)", r"\1$-$", escaped)
-    return escaped
+        latex = re.sub(r"(^|[( ])-(?=\d)", r"\1$-$", latex)
+    return latex
