@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 
 from prodgen.core.file_names import make_file_name
@@ -73,7 +74,7 @@ def build_markdown(study: Study, state: str, reports: Sequence[MetricReport], co
             lines.append(f"![{FIGURE_KINDS[kind][0]}](<{path}>)")
     text = "\n".join(f"# {name}\n{command}" for name, command in commands.items())
     # A fence is longer than any run of backticks inside.
-    fence = "`" * max(3, 1 + max(map(len, text.replace("`", " `").split(" ")), default=0))
+    fence = "`" * max([3, *(len(ticks) + 1 for ticks in re.findall("`+", text))])
     lines += ["## Commands", f"{fence}\n{text}\n{fence}"]
     return "\n\n".join(lines) + "\n"
 

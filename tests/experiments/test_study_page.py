@@ -75,6 +75,7 @@ def test_the_report_holds_question_verdict_table_figures_links_and_commands(tmp_
     assert {path.name for path in paths[3:]} == {f"val-psnr_{kind}.png" for kind in kinds}
     assert page.count("data:image/png") == 5 and not re.search('src="(?!data:)', page)
     assert "(<figures/val-psnr_pareto.png>)" in paths[1].read_text()
+    assert paths[1].read_text().endswith("run --jobs=2 && y\n```\n")
     assert "beta=5, size=16 & 4 &" in paths[2].read_text()
 
 
