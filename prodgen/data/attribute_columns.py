@@ -14,6 +14,7 @@ from prodgen.data.table_reader import Cells, read_cell
 
 ID_PATTERN = re.compile(r"(.*[_ -])?(id|ids|uuid|guid|sku|ean|gtin|upc|asin|index)$|unnamed: \d+$")
 UNIT_PATTERN = re.compile(r"^(.+?)\s*[(\[]([^)\]]+)[)\]]$")  # as in "height (cm)"
+LEADING_ZERO = re.compile(r"[+-]?0\d")
 BOOLEANS = {"true", "false"}
 DEGREES = ("deg", "degree", "degrees", "°")
 DECIMALS = {"number_point": ".", "number_comma": ","}  # of a kind in config.data.columns
@@ -66,12 +67,21 @@ def infer_attribute(
     # A few whole numbers without a unit are categories, such as a number of pieces.
     is_whole = all(number.is_integer() for number in numbers.values())
     is_few = len(set(numbers.values())) <= MAX_INTEGER_CATEGORIES
-    if rule and numbers and (kind or rule.unit or not is_whole or not is_few):
+    # Where "007" and "7" both occur, they are codes.
+    is_code = is_plain and is_whole and _has_codes(numbers)
+    if rule and numbers and not is_code and (kind or rule.unit or not is_whole or not is_few):
         return _make_number(name, kind, rule.unit, numbers, reason)
     if kind:
         reason = f"config.data.columns says {kind}, but {reason or 'no cell is a number'}"
         return None, ColumnDescription(name, "ignored", reason=reason)
     return _make_categorical(name, counts, numbers, reason, is_free=False)
+
+
+def _has_codes(numbers: Mapping[str, float]) -> bool:
+    """Whether whole numbers are written both with leading zeros and without."""
+    return any(
+        LEADING_ZERO.match(text) and str(int(number)) in numbers for text, number in numbers.items()
+    )
 
 
 def _numbers_rows(numbers: Sequence[float | None]) -> bool:
@@ -102,8 +112,11 @@ def _make_categorical(
 
     counts: of each cell. numbers: {cell: number} where all are numbers. reason: why they are none.
     """
-    # "38.0" is the category "38", "True" is "true".
-    values = {text: str(int(numbers[text])) if text in numbers else text for text in counts}
+    # "38.0" is the category "38", "True" is "true"; "007" is a code, which "7" is not.
+    values = {
+        text: str(int(numbers[text])) if text in numbers and not LEADING_ZERO.match(text) else text
+        for text in counts
+    }
     if {text.lower() for text in counts} <= BOOLEANS:
         values = {text: text.lower() for text in counts}
     order = {values[text]: number for text, number in numbers.items()}

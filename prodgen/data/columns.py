@@ -124,7 +124,7 @@ def find_roles(
     images = by_kind["image"] or [_find_image_column(rest, cells, is_file)]
     rest = [name for name in rest if name not in images]
     extra_images = (
-        [] if by_kind["image"] else shop_exports.find_extra_image_columns(rest, images[0])
+        [] if by_kind["image"] else shop_exports.find_extra_image_columns(rest, images[0], rows)
     )
     category = (by_kind["category"] or [_first_match(rest, CATEGORY_NAMES)])[0]
     categories, category_remark = {}, ""

@@ -17,6 +17,7 @@ from typing import Any
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.data.image_paths import ImagePaths
 from prodgen.data.numerals import parse_number
+from prodgen.data.shop_exports import list_paths
 from prodgen.data.table_reader import Cells, Row, TableText, read_cell, read_table
 
 COLUMNS = ("product", "picture", "weight", "event", "person")
@@ -66,8 +67,9 @@ def read(path: Path, events: Mapping[str, float], names: Mapping[str, int], pers
                 f"{', '.join(header)}",
                 f"name its columns {', '.join(COLUMNS)}",
             )
-    rows = _select_person(rows, header, person)
     paths, refusals, interactions = ImagePaths(path.resolve().parent), [], {}
+    paths.declare(image for row in rows for image in list_paths(row.cells.get("picture")))
+    rows = _select_person(rows, header, person)
     for row in rows:
         try:
             if row.problem:
@@ -133,9 +135,12 @@ def _parse_row(
             hint = f"; did you mean {close[0]}?" if close else ""
             raise RejectedItem(f"the run has no product {product!r}{hint}")
         return Interaction(line, product, id, "", weight)
-    image = str(cells.get("picture") or "").strip()
-    if not image:
+    images = list_paths(cells.get("picture"))
+    if not images:
         raise RejectedItem("it names neither a product nor a picture")
+    if len(images) > 1:
+        raise RejectedItem(f"it names {len(images)} pictures; write a row for each")
+    image = images[0]
     file, reason = paths.find(image)
     if reason:
         raise RejectedItem(f"picture {image!r}: {reason}")

@@ -10,8 +10,10 @@ from __future__ import annotations
 import collections
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+from prodgen.core.formats import SUFFIXES
 from prodgen.data.table_reader import Cells, Row, TableText, read_cell
 
 HANDLE, IMAGE_SRC = "handle", "image src"  # of Shopify
@@ -34,6 +36,9 @@ PATH_CATEGORY_NAMES = (
     "categories", "product_type", "product type", "product category", "google_product_category",
     "google product category", "category_path", "category path", "taxonomy",
 )  # fmt: skip
+ADDRESS_START = re.compile(r"https?://|(?:^|(?<=[\s,;|]))//[^/\s,;|]+\.[^/\s,;|]+/", re.IGNORECASE)
+MAX_JOINED_PIECES = 3  # of a cell, that may be one file's name
+PATH_KEYS = ("src", "url", "path", "file", "filename", "image", "href", "link")  # of an object
 UNINFORMATIVE_VALUES = ("default title", "default category")
 
 
@@ -58,27 +63,79 @@ def unfold(table: TableText) -> TableText:
     return dataclasses.replace(table, header=header, rows=tuple(rows), notes=tuple(notes))
 
 
-def split_images(name: str, cell: str) -> list[str]:
-    """The paths in a cell of an image column: several where such a column lists them."""
-    if name.lower() not in LIST_NAMES:
-        return [cell] if cell else []
-    mark = next((mark for mark in ("|", ";", ",", "\n") if mark in cell), None)
-    return [path.strip() for path in (cell.split(mark) if mark else [cell]) if path.strip()]
+def split_images(name: str, cell: Any, is_path: Callable[[str], bool]) -> list[str]:
+    """The paths in a cell of an image column: several where such a column lists them.
+
+    is_path(text) says whether a text is the path of a file, whatever marks are in its name.
+    """
+    texts = list_paths(cell)
+    if name.lower() not in LIST_NAMES or isinstance(cell, (list, dict)) or len(texts) != 1:
+        return texts
+    text = texts[0]
+    if is_path(text):
+        return texts
+    # A web address can have commas in it, as in w_200,h_300/red.jpg.
+    if ADDRESS_START.search(text):
+        pieces = re.split(rf"\s*[|\n]\s*|[\s,;]+(?={ADDRESS_START.pattern})", text)
+        return [path for path in (piece.strip(" ,;\r\t") for piece in pieces) if path]
+    mark = next((mark for mark in ("|", ";", ",", "\n") if mark in text), None)
+    if not mark:
+        return texts
+    pieces = [piece for piece in text.split(mark) if piece.strip()]
+    paths = []
+    while pieces:
+        # The longest piece that is a file: the mark can belong to its name.
+        sizes = range(min(len(pieces), MAX_JOINED_PIECES), 0, -1)
+        size = next((n for n in sizes if is_path(mark.join(pieces[:n]).strip())), 0)
+        if not size:
+            # Without one, a path reaches to its suffix: no part of a name is a path.
+            ends = [n for n, piece in enumerate(pieces, 1) if has_suffix(piece)]
+            size = ends[0] if ends else 1
+        paths.append(mark.join(pieces[:size]).strip())
+        pieces = pieces[size:]
+    return paths
 
 
-def find_extra_image_columns(header: Iterable[str], image: str) -> list[str]:
-    """The columns of further images of a row."""
+def has_suffix(path: str) -> bool:
+    """Whether a path ends as an image file does."""
+    return path.strip().lower().endswith(SUFFIXES)
+
+
+def list_paths(cell: Any) -> list[str]:
+    """The paths in a cell: one of text; of a JSON table also a list, or objects with a path."""
+    if isinstance(cell, dict):
+        by_name = {str(name).lower(): value for name, value in cell.items()}
+        return next((list_paths(by_name[name]) for name in PATH_KEYS if by_name.get(name)), [])
+    if isinstance(cell, list):
+        return [path for value in cell for path in list_paths(value)]
+    text = "" if cell is None else str(cell).strip()
+    return [text] if text else []
+
+
+def find_extra_image_columns(header: Iterable[str], image: str, rows: Iterable[Cells]) -> list[str]:
+    """The columns of further images of a row: by their names, or as lists of a JSON table."""
+    list_columns = {
+        name
+        for row in rows
+        for name, cell in row.items()
+        if isinstance(cell, list) and name.lower() in LIST_NAMES
+    }
     return [
         name
         for name in header
         if name != image
-        and (name.lower() in EXTRA_IMAGE_NAMES or NUMBERED_IMAGE.fullmatch(name.lower()))
+        and (
+            name.lower() in EXTRA_IMAGE_NAMES
+            or name in list_columns
+            or NUMBERED_IMAGE.fullmatch(name.lower())
+        )
     ]
 
 
 def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dict[str, str], str]:
-    """({cell: category}, a remark) of a column of category paths; ({}, "") for another column.
+    """({cell: category}, a remark) of a column of category paths.
 
+    In another column only whole numbers are joined: "7.0" is the category "7" where both occur.
     A path's category is its last part, with the part before where the last is not unique. Of
     several paths in a cell the longest counts, the first of equally long ones.
     """
@@ -86,7 +143,8 @@ def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dic
     if name.lower() not in PATH_CATEGORY_NAMES and not (
         cells and all(" > " in cell for cell in cells)
     ):
-        return {}, ""
+        whole_numbers = {cell: re.fullmatch(r"(0|[1-9]\d*)\.0+", cell) for cell in cells}
+        return {cell: m[1] for cell, m in whole_numbers.items() if m and m[1] in cells}, ""
     # In these columns a cell is one path, and a comma belongs to a name.
     is_single = "categories" not in name.lower()
     paths = {cell: _longest_path(cell, is_single) for cell in cells}

@@ -11,7 +11,8 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ from prodgen.core.types import Attribute
 from prodgen.data import columns, shop_exports
 from prodgen.data.image_paths import ImagePaths
 from prodgen.data.source import Item, SourceDescription, SplitName, Value
-from prodgen.data.table_reader import SUFFIXES, Row, TableText, read_cell, read_table
+from prodgen.data.table_reader import SUFFIXES, Row, read_cell, read_table
 
-READER_VERSION = 2  # part of a store's key: raise it where the same table is read differently
+READER_VERSION = 3  # part of a store's key: raise it where the same table is read differently
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,16 +65,22 @@ class Table:
         paths = ImagePaths(folder)
         self.roles = columns.find_roles(
             table, image, category, columns.parse_kinds(kinds, table.header),
-            lambda text: bool(paths.find(text)[0]),
+            paths.is_file,
         )  # fmt: skip
-        paths.matches.clear()
-        self.images, self._index, num_imageless = _read_images(table, self.roles, paths)
+        rows = [
+            (row, _list_paths(row, self.roles.images, paths.is_whole_path)) for row in table.rows
+        ]
+        paths.declare(path for _, names in rows for path in names)
+        files = {path: paths.find(path) for _, names in rows for path in names}
+        self.images, self._index, num_imageless = _read_images(
+            rows, files, self.roles, paths.real_root
+        )
         names = {product.category for product in self.images} - {None}
         self._classes = tuple(sorted(names))
         # What a change of the table changes: its cells, not how the file writes them.
         cells = json.dumps([dataclasses.astuple(row) for row in table.rows], default=str)
         self._digest = hashlib.sha256(cells.encode("utf-8", "surrogatepass")).hexdigest()
-        self._sentences = (*table.notes, *_describe_paths(self.images, paths, folder))
+        self._sentences = (*table.notes, *_describe_paths(self.images, paths.matches, folder))
         if num_imageless:
             left_out = f"{num_imageless} rows without an image are left out"
             self._sentences += (f"{left_out}: other rows of the same products have one",)
@@ -150,12 +157,15 @@ def from_config(data: ConfigDict) -> Table:
 
 
 def _read_images(
-    table: TableText, roles: columns.Roles, paths: ImagePaths
-) -> tuple[list[ProductImage], list[list[Any]], int]:
+    rows: list[tuple[Row, list[str]]], files: Mapping[str, tuple[str, str]], roles: columns.Roles,
+    root: str,
+) -> tuple[list[ProductImage], list[list[Any]], int]:  # fmt: skip
     """(every image of every row; [file, size, time] of each file, which show a change; the number
-    of rows, such as variants, that have no image although their product has one)."""
+    of rows, such as variants, that have no image although their product has one).
+
+    rows: each with its paths. files: as `ImagePaths.find` gives them, by path.
+    """
     images, index, num_imageless = [], [], 0
-    rows = [(row, _list_paths(row, roles, paths)) for row in table.rows]
     groups = {read_cell(row.cells.get(roles.group)) for row, names in rows if names} - {None}
     first_lines: dict[str, int] = {}  # the line that names each file first
     for row, names in rows:
@@ -165,13 +175,13 @@ def _read_images(
             refusal = row.problem or "missing: no path in the row"
             images.append(ProductImage(f"line {row.line}", refusal=refusal))
         for name in names:
-            file, refusal = paths.find(name)
+            file, refusal = files[name]
             if file and file in first_lines:
                 refusal = f"repeated: the image of line {first_lines[file]} again"
             elif file:
                 first_lines[file] = row.line
                 stat = os.stat(file)
-                path = os.path.relpath(file, paths.real_root)
+                path = os.path.relpath(file, root)
                 index.append([path, stat.st_size, stat.st_mtime_ns])
             if refusal:
                 images.append(ProductImage(name, refusal=refusal))
@@ -180,14 +190,13 @@ def _read_images(
     return images, index, num_imageless
 
 
-def _list_paths(row: Row, roles: columns.Roles, paths: ImagePaths) -> list[str]:
+def _list_paths(
+    row: Row, image_columns: Sequence[str], is_path: Callable[[str], bool]
+) -> list[str]:
     """The paths of a row's images, each once, the main image first."""
     names: dict[str, None] = {}
-    for column in roles.images:
-        cell = str(row.cells.get(column) or "").strip()
-        # A cell that is a file is one path, whatever marks are in its name.
-        is_single = bool(cell) and os.path.isfile(paths.root / cell)  # no error for any text
-        names |= dict.fromkeys([cell] if is_single else shop_exports.split_images(column, cell))
+    for column in image_columns:
+        names |= dict.fromkeys(shop_exports.split_images(column, row.cells.get(column), is_path))
     return list(names)
 
 
@@ -205,9 +214,9 @@ def _make_image(name: str, file: str, row: Row, roles: columns.Roles) -> Product
     )
 
 
-def _describe_paths(images: list[ProductImage], paths: ImagePaths, folder: Path) -> list[str]:
+def _describe_paths(images: list[ProductImage], matches: Counter[str], folder: Path) -> list[str]:
     """Sentences on how the images' paths were matched."""
     num_files = sum(not image.refusal for image in images)
     sentences = [f"{num_files} of {len(images)} images were found in {folder.name or folder}"]
-    sentences += [f"{count} paths were matched {how}" for how, count in paths.matches.most_common()]
+    sentences += [f"{count} paths were matched {how}" for how, count in matches.most_common()]
     return sentences

@@ -25,6 +25,7 @@ from prodgen.core.spelling import find_spelling
 from prodgen.data.conditions import Conditions
 from prodgen.data.image_paths import ImagePaths
 from prodgen.data.numerals import parse_number
+from prodgen.data.shop_exports import list_paths
 from prodgen.data.table_reader import read_cell, read_table
 from prodgen.editing import STRENGTH
 
@@ -32,6 +33,7 @@ COLUMNS = (
     "name", "category", "photo", "attributes", "seed", "count", "size", "background", "edit",
     "strength", "keep", "colour", "method",
 )  # fmt: skip
+PATH_COLUMNS = ("photo", "background")
 COLUMNS_WITHOUT_EFFECT = {  # by edit; "" is a row without a photo
     "": ("colour", "method"),
     "vary": ("colour", "method"),
@@ -131,16 +133,34 @@ def read_requests(path: Path) -> RequestTable:
         if row.problem:
             problems.append((row.line, row.problem))
             continue
-        cells = dict.fromkeys(COLUMNS, "")
+        cells, too_many = dict.fromkeys(COLUMNS, ""), ""
         for name, cell in row.cells.items():
-            # A path may have entities of HTML in its own name; other cells are read as text.
-            is_path = names[name] in ("photo", "background")
-            cells[names[name]] = str(cell or "").strip() if is_path else read_cell(cell) or ""
-        if any(cells.values()):
+            column = names[name]
+            if column in PATH_COLUMNS:
+                # A path may have entities of HTML in its own name; other cells are read as text.
+                files = list_paths(cell)
+                cells[column] = files[0] if files else ""
+                if len(files) > 1:
+                    too_many = f"{column} has {len(files)} files; write a row for each"
+            else:
+                cells[column] = read_cell(cell) or ""
+        if too_many:
+            problems.append((row.line, too_many))
+        elif any(cells.values()):
             rows.append((row.line, cells))
     if not rows and not problems:
         raise BadData(f"--table={path} holds no rows", "add a row for each request")
     return RequestTable(tuple(rows), tuple(problems), table.notes)
+
+
+def list_files(row: Mapping[str, str]) -> list[str]:
+    """The paths of the files that a row names: its photo, and a background that is no colour."""
+    return [path for column in PATH_COLUMNS for path in [row[column]] if is_file(column, path)]
+
+
+def is_file(column: str, cell: str) -> bool:
+    """Whether a cell of PATH_COLUMNS names a file; a background can be a colour."""
+    return bool(cell) and (column == "photo" or bool(Path(cell).suffix))
 
 
 def parse_request(
@@ -223,7 +243,7 @@ def _find_file(row: Mapping[str, str], column: str, paths: ImagePaths) -> str:
     UsageError for a file outside the folder, or for one that cannot be read.
     """
     file = row[column]
-    if not file or (column == "background" and not Path(file).suffix):
+    if not is_file(column, file):
         return file
     real_path, reason = paths.find(file)
     if reason.startswith("outside"):

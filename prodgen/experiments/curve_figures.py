@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from prodgen.experiments.comparison import Comparison, is_higher_better
+from prodgen.experiments.comparison import Comparison
 from prodgen.experiments.figure_style import (
     BLUE,
     MAX_LINES,
@@ -26,6 +26,7 @@ from prodgen.experiments.figure_style import (
     list_levels,
     widen,
 )
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.results import Observation
 from prodgen.experiments.statistics import curve_band, tuning_curve
 from prodgen.experiments.study import Cell
@@ -43,30 +44,30 @@ def plot_curves(
     bands = _curve_bands(cells, observations, metric)
     if not bands:
         return None
-    members = [cell for cell in cells if cell.index in bands]
-    is_overlaid = len(members) <= MAX_OVERLAID_BANDS
-    columns = 1 if is_overlaid else min(4, -(-len(members) // 2))
-    rows = 1 if is_overlaid else -(-len(members) // columns)
+    visible_cells = [cell for cell in cells if cell.index in bands]
+    is_overlaid = len(visible_cells) <= MAX_OVERLAID_BANDS
+    columns = 1 if is_overlaid else min(4, -(-len(visible_cells) // 2))
+    rows = 1 if is_overlaid else -(-len(visible_cells) // columns)
     limits = _curve_limits(bands)
-    if len(members) <= MAX_OVERLAID_BANDS:
+    if len(visible_cells) <= MAX_OVERLAID_BANDS:
         with draw_figure(3.9) as (figure, buffer):
             axis = figure.add_subplot()
-            _draw_overlaid(axis, members, bands)
+            _draw_overlaid(axis, visible_cells, bands)
             _set_limits(axis, bands, limits, 7)
             axis.set_xlabel(X_LABEL)
             axis.set_ylabel(f"{label_axis(metric)}\n{label_direction(metric)}")
             figure.legend(loc="outside upper left", ncols=2)
         return buffer.getvalue()
 
-    columns = min(4, -(-len(members) // 2))
-    rows = -(-len(members) // columns)
+    columns = min(4, -(-len(visible_cells) // 2))
+    rows = -(-len(visible_cells) // columns)
     height = 0.75 + 1.5 * rows
     with draw_figure(height, layout=None) as (figure, buffer):
         # Many plots of one size need no search for a layout, which would take seconds.
         figure.subplots_adjust(0.11, 0.55 / height, 0.985, 1 - 0.25 / height, 0.06, 0.28)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        _draw_apart(axes, columns, members, bands)
-        for axis in axes[: len(members)]:
+        _draw_apart(axes, columns, visible_cells, bands)
+        for axis in axes[: len(visible_cells)]:
             _set_limits(axis, bands, limits, 4)
         figure.supxlabel(X_LABEL, fontsize=9, y=0.1 / height, va="bottom")
         label = f"{label_axis(metric)}\n{label_direction(metric)}"
@@ -82,28 +83,30 @@ def _set_limits(axis, bands: Mapping[int, tuple], limits: tuple[float, float], t
     axis.yaxis.set_major_locator(MaxNLocator(ticks))
 
 
-def _draw_overlaid(axis, members: Sequence[Cell], bands: Mapping[int, tuple]) -> None:
-    names = short_names(members, MAX_NAME_LENGTH)
-    for i, cell in enumerate(members):
+def _draw_overlaid(axis, visible_cells: Sequence[Cell], bands: Mapping[int, tuple]) -> None:
+    names = short_names(visible_cells, MAX_NAME_LENGTH)
+    for i, cell in enumerate(visible_cells):
         style, (x, mean, low, high) = choose_line_style(i), bands[cell.index]
         axis.fill_between(x, low, high, color=style["color"], alpha=0.14, lw=0)
         marker = "o" if len(x) == 1 else None
         axis.plot(x, mean, lw=1.7, marker=marker, label=names[cell.index], **style)
 
 
-def _draw_apart(axes, columns: int, members: Sequence[Cell], bands: Mapping[int, tuple]) -> None:
+def _draw_apart(
+    axes, columns: int, visible_cells: Sequence[Cell], bands: Mapping[int, tuple]
+) -> None:
     """A plot for each cell, on the grey curves of all cells."""
-    for axis in axes[len(members) :]:
+    for axis in axes[len(visible_cells) :]:
         axis.remove()
-    names = short_names(members, 26 if columns > 3 else 34)
+    names = short_names(visible_cells, 26 if columns > 3 else 34)
     everything = [np.column_stack(band[:2]) for band in bands.values()]
-    for i, (axis, cell) in enumerate(zip(axes, members, strict=False)):
+    for i, (axis, cell) in enumerate(zip(axes, visible_cells, strict=False)):
         x, mean, low, high = bands[cell.index]
         axis.add_collection(LineCollection(everything, colors="#cbd5e1", lw=0.7), autolim=False)
         axis.fill_between(x, low, high, color=BLUE, alpha=0.2, lw=0)
         axis.plot(x, mean, lw=1.7, color=BLUE, marker="o" if len(x) == 1 else None)
         axis.set_title(names[cell.index], fontsize=7.5)
-        is_lowest, is_first = i + columns >= len(members), i % columns == 0
+        is_lowest, is_first = i + columns >= len(visible_cells), i % columns == 0
         axis.tick_params(labelsize=7, labelbottom=is_lowest, labelleft=is_first)
 
 

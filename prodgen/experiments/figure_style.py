@@ -16,12 +16,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from prodgen.experiments.comparison import is_higher_better
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_text import label_metric, shorten
 from prodgen.report.plots import GRID, INK
 
-BLUE, ORANGE, GREY = "#0072b2", "#d55e00", "#94a3b8"
+BLUE, ORANGE, SOFT_INK = "#0072b2", "#d55e00", "#94a3b8"
 LINE_COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#000000", "#56b4e9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MAX_LINES = len(LINE_COLOURS)  # of one plot

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from prodgen.experiments.comparison import Comparison, is_higher_better
+from prodgen.experiments.comparison import Comparison
 from prodgen.experiments.figure_style import (
     BLUE,
-    GREY,
     MAX_LEVEL_LENGTH,
     MAX_NAME_LENGTH,
     ORANGE,
+    SOFT_INK,
     draw_figure,
     keep_finite,
     label_axis,
@@ -26,6 +26,7 @@ from prodgen.experiments.figure_style import (
     list_levels,
     widen,
 )
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.statistics import pareto_front
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_tables import digits_of, short_names
@@ -61,7 +62,7 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
             lines.append([(low, row), (high, row)])
             means.append((mean.value, row))
             colours.append(ORANGE if cell.index == comparison.verdict.best else BLUE)
-        axis.scatter(*zip(*points, strict=True), s=13, color=GREY, lw=0)
+        axis.scatter(*zip(*points, strict=True), s=13, color=SOFT_INK, lw=0)
         if means:
             axis.add_collection(
                 LineCollection(lines, colors=colours, lw=2.2, zorder=1), autolim=False
@@ -78,7 +79,7 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
         for name, style in (
             ("mean and 95 % interval", {"color": BLUE, "marker": "o", "lw": 2.2}),
             *([("best mean", {"color": ORANGE, "marker": "o", "lw": 2.2})] if has_best else []),
-            ("one training seed", {"color": GREY, "marker": "o", "lw": 0, "ms": 3.5}),
+            ("one training seed", {"color": SOFT_INK, "marker": "o", "lw": 0, "ms": 3.5}),
         ):
             axis.plot([], [], label=name, **style)
         figure.legend(loc="outside upper left", ncols=3)
@@ -127,15 +128,15 @@ def plot_pareto(
 ) -> bytes | None:
     """The metric's mean against the device time of a run; cells of the Pareto front have names."""
     summaries = comparison.cells
-    candidates = [
+    visible_cells = [
         c for c in cells
         if math.isfinite(summaries[c.index].mean.value) and costs.get(c.index, 0.0) > 0
     ]  # fmt: skip
-    if len(candidates) < 2:
+    if len(visible_cells) < 2:
         return None
-    unit, hours = choose_time_unit(costs[c.index] for c in candidates)
-    x = np.array([costs[c.index] / hours for c in candidates])
-    intervals = [summaries[c.index].mean for c in candidates]
+    unit, hours = choose_time_unit(costs[c.index] for c in visible_cells)
+    x = np.array([costs[c.index] / hours for c in visible_cells])
+    intervals = [summaries[c.index].mean for c in visible_cells]
     y = np.array([interval.value for interval in intervals])
     is_on_front = pareto_front(x, y, is_higher_better(comparison.metric))
     is_better_above = is_higher_better(comparison.metric)
@@ -147,19 +148,19 @@ def plot_pareto(
         axis.step(x[front], y[front], where="post", color=BLUE, lw=1, alpha=0.6)
         for i, interval in enumerate(intervals):
             if math.isfinite(interval.low) and math.isfinite(interval.high):
-                colour = BLUE if is_on_front[i] else GREY
+                colour = BLUE if is_on_front[i] else SOFT_INK
                 axis.plot(
                     [x[i]] * 2, [interval.low, interval.high], color=colour, lw=1.4, alpha=0.5
                 )
         for number, i in enumerate(front, 1):
-            label = f"{number}  {names[candidates[i].index]}"
+            label = f"{number}  {names[visible_cells[i].index]}"
             axis.plot(x[i], y[i], "o", color=BLUE, ms=6, mec="white", lw=0, label=label)
             # The front rises where more is better, so numbers lie to both sides of it in turn.
             side = 1 if number % 2 else -1
             offset = (-6 * side, (5 if is_better_above else -5) * side)
             axis.annotate(str(number), (x[i], y[i]), offset, textcoords="offset points",
                           ha="center", va="center", fontsize=8, fontweight="bold")  # fmt: skip
-        axis.scatter(x[~is_on_front], y[~is_on_front], s=24, color=GREY, label="other cells")
+        axis.scatter(x[~is_on_front], y[~is_on_front], s=24, color=SOFT_INK, label="other cells")
         if x.max() > 10 * x.min():
             axis.set_xscale("log")
         axis.margins(0.08)

@@ -13,9 +13,9 @@ import time
 from prodgen.cli.options import option
 from prodgen.core.errors import BadData, UsageError
 from prodgen.experiments import plan, results
-from prodgen.experiments.runner import Runner, order_runs
 from prodgen.experiments.session import StudyOptions, StudySession, parse_duration, parse_indices
 from prodgen.experiments.study_folder import iterate_states
+from prodgen.experiments.study_runner import Runner, order_runs
 from prodgen.report.writer import Console
 
 
@@ -58,8 +58,7 @@ def run(session: StudySession, options: Options) -> None:
         runner.run(list(order_runs(pending)), num_done)
     finally:
         lines = session.read_lines()
-        ordered = [lines[key] for key in dict.fromkeys(r.key for r in session.runs) if key in lines]
-        results.write_lines(session.folder.results_file, ordered)
+        results.write_lines(session.folder.results_file, session.order_lines(lines))
     say(f"done     {len(lines)} of {len(session.runs)} runs; {session.folder.results_file}")
     if runner.num_failed:
         command = f"python -m prodgen.experiments status {session.file}"

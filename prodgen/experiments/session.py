@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from prodgen.cli.options import option
@@ -70,6 +71,11 @@ class StudySession:
     def read_lines(self) -> dict[str, results.Line]:
         """{key: line} of the finished runs."""
         return results.collect_lines(self.folder, self.identities, self.committed_file)
+
+    def order_lines(self, lines: Mapping[str, results.Line]) -> list[results.Line]:
+        """The lines in the order of the runs, each once."""
+        keys = dict.fromkeys(run.key for run in self.identities)
+        return [lines[key] for key in keys if key in lines]
 
 
 def open_session(file: Path, options: StudyOptions) -> StudySession:

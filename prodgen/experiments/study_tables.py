@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from prodgen.experiments.comparison import Comparison, is_higher_better
+from prodgen.experiments.comparison import Comparison
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.results import Observation
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_text import (

@@ -167,6 +167,21 @@ def test_image_files_of_a_folder_are_listed_sorted_without_hidden_ones(shop, tmp
         image_files.list_image_files(tmp_path / "in", "--input")
 
 
+def test_files_are_images_by_their_first_bytes_or_their_suffix(tmp_path):
+    image = Image.fromarray(scene()[:8, :8])
+    for name, format in (("scan", "TIFF"), ("bitmap", "BMP"), ("photo", "JPEG")):
+        image.save(tmp_path / name, format=format)
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(40)
+    files = {
+        "phone": heic, "phone.heic": heic, "design.jpg": b"8BPS\0\1" + bytes(60), "empty": b"",
+        "letter": b"BM is no bitmap" + bytes(60), "design": b"8BPS\0\1" + bytes(60),
+    }  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    names = [path.name for path in image_files.list_image_files(tmp_path, "--input")]
+    assert names == ["bitmap", "design.jpg", "phone", "phone.heic", "photo", "scan"]
+
+
 def test_a_photo_is_prepared_as_training_images_are(tmp_path):
     Image.fromarray(scene()).save(tmp_path / "a.png")
     run = tiny(data__cutout="plain", data__resolution=32)

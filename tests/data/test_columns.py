@@ -95,3 +95,15 @@ def test_values_that_may_be_the_same_get_a_remark():
     assert len(remarks) == 3
     assert "'t shirt' (12) and 'T-Shirt' (12)" in remarks[0]
     assert "'blk' (1) and 'black' (29)" in remarks[2]
+
+
+def test_codes_with_leading_zeros_are_other_values_than_numbers():
+    roles = roles_of(
+        image=lambda n: f"{n}.png", code=lambda n: ["007", "7", "7.0", "0", "00", "12"][n % 6]
+    )
+    (code,) = roles.attributes
+    assert code.attribute.values == ("0", "00", "007", "7", "12")
+    assert [code.value({"code": text}) for text in ("007", "7.0")] == ["007", "7"]
+    # Twelve numbers would be a number, if 7 and 007 were one.
+    roles = roles_of(image=lambda n: f"{n}.png", code=lambda n: "007" if n == 13 else str(n % 12))
+    assert kinds_of(roles)["code"] == "categorical"

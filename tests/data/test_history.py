@@ -61,6 +61,15 @@ def test_a_picture_is_a_file_beside_the_table(read, tmp_path):
     )
 
 
+def test_a_picture_is_never_that_of_another_row(read, tmp_path):
+    (tmp_path / "1001").mkdir()
+    (tmp_path / "1001" / "main.png").write_bytes(b"x")
+    rows = "".join(f"https://x.com/{n}/main.png,bought\n" for n in (1002, 1001))
+    result = read(f"picture,event\n{rows}")
+    assert [x.line for x in result.interactions] == [3]
+    assert result.refusals[0].startswith("line 2: picture 'https://x.com/1002/main.png': missing")
+
+
 def test_the_largest_weight_of_a_product_counts_and_of_equal_ones_the_last(read):
     result = read("product,event\nmug-1,viewed\nmug-1,bought\nmug-1,returned\nmug-1,viewed\n")
     assert [(x.line, x.weight) for x in result.interactions] == [(4, -1.0)]

@@ -79,3 +79,118 @@ def test_what_was_not_the_files_own_spelling_is_counted(find):
     assert find.paths.matches == {
         "without their suffix": 1, "by case or spelling": 1, "by another Unicode spelling": 1,
     }  # fmt: skip
+
+
+NFC, NFD = (unicodedata.normalize(form, "größe.jpg") for form in ("NFC", "NFD"))
+CDN = "https://cdn.x.com"
+
+
+@pytest.fixture
+def find_all(tmp_path):
+    """find_all(files, paths) -> {path: file or reason}, the same in either order of the paths."""
+
+    def find_all(files, paths):
+        for file in files:
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_bytes(b"x")
+        results = []
+        for ordered_paths in (paths, paths[::-1]):
+            finder = ImagePaths(tmp_path)
+            finder.declare(ordered_paths)
+            pairs = {path: finder.find(path) for path in ordered_paths}
+            results.append(
+                {p: f.removeprefix(f"{tmp_path}/") or reason for p, (f, reason) in pairs.items()}
+            )
+        assert results[0] == results[1]
+        return results[0]
+
+    return find_all
+
+
+@pytest.mark.parametrize(
+    ("files", "paths"),
+    [
+        # {path: its file, or None where it must be refused}
+        (
+            ["1001/main.jpg"],
+            {f"{CDN}/1002/main.jpg": None, f"{CDN}/1001/main.jpg": "1001/main.jpg"},
+        ),
+        (["main.jpg"], {f"{CDN}/1002/main.jpg": None, f"{CDN}/1001/main.jpg": None}),
+        (
+            ["main.jpg", "1001/main.jpg"],
+            {f"{CDN}/1002/main.jpg": None, f"{CDN}/1001/main.jpg": "1001/main.jpg"},
+        ),
+        (
+            ["photos/1001/main.jpg", "photos/1002/main.jpg"],
+            {f"{CDN}/p/{n}/main.jpg": f"photos/{n}/main.jpg" if n < 1003 else None
+             for n in (1001, 1002, 1003)},
+        ),
+        (["a.jpg"], {"https://front.x.com/a.jpg": None, "https://back.x.com/a.jpg": None}),
+        (
+            ["front.x.com/a.jpg", "back.x.com/a.jpg"],
+            {f"https://{host}/a.jpg": f"{host}/a.jpg" for host in ("front.x.com", "back.x.com")},
+        ),
+        (["a.jpg"], {f"{CDN}/a.jpg?v=1": "a.jpg", f"{CDN}/a.jpg?v=2": "a.jpg"}),
+        (["a.jpg"], {f"{CDN}/a.jpg?id=1": None, f"{CDN}/a.jpg?id=2": None}),
+        (["a.jpg"], {f"{CDN}/a?v=1": None, f"{CDN}/a?v=2": None}),
+        (["hat.jpg"], {"Hat.jpg": None, "hat.jpg": "hat.jpg", "hat": None}),
+        (["hat.jpg", "Hat.jpg"], {"Hat.jpg": "Hat.jpg", "hat.jpg": "hat.jpg"}),
+        (["HAT.JPG"], {"Hat.jpg": None, "hat.jpg": None}),
+        ([NFD], {NFC: None, NFD: NFD}),
+        ([NFC, NFD], {NFC: NFC, NFD: NFD}),
+        (["red shoe.jpg"], {"red%20shoe.jpg": None, "red shoe.jpg": "red shoe.jpg"}),
+        (["w/b/wb01.jpg"], {f"{CDN}/wb01.jpg": None, "w/b/wb01.jpg": "w/b/wb01.jpg"}),
+        (["a.jpg"], {"C:\\one\\a.jpg": None, "D:\\two\\a.jpg": None}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_no_path_takes_the_image_of_another(find_all, files, paths):
+    results = find_all(files, list(paths))
+    assert {
+        p: None if result.startswith("missing") else result for p, result in results.items()
+    } == (paths)
+
+
+@pytest.mark.parametrize(
+    ("file", "path", "is_match"),
+    [
+        ("1001/main.jpg", "/p/1002/main.jpg", False),
+        ("shoes/red/main.jpg", "/hats/red/main.jpg", False),
+        ("a/b/x.jpg", "/b/a/x.jpg", False),
+        ("1/10.jpg", "/p/2/10.jpg", False),  # the tenth image of product 1
+        ("product-images/raw/x.jpg", "/s/x.jpg", True),
+        ("hats/full/x.jpg", "/shop/hats/v2/x.jpg", True),
+        ("1/0/1001.jpg", "/s/1001.jpg", True),
+    ],
+)
+def test_the_folders_of_a_file_agree_with_the_path(find_all, file, path, is_match):
+    refusal = f"missing: no such file; {file} is there: write that path in the table"
+    assert find_all([file], [CDN + path]) == {CDN + path: file if is_match else refusal}
+
+
+def test_a_refusal_names_the_file_that_several_paths_could_mean(find_all):
+    results = find_all(["main.jpg"], [f"{CDN}/{n}/main.jpg" for n in range(3)])
+    assert set(results.values()) == {
+        "missing: no such file; 3 different paths could mean main.jpg: write that path in the table"
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("red%20shoe.jpg", "red shoe.jpg"),
+        ("RED%20shoe.jpg", "red shoe.jpg"),
+        ("/media/red%20shoe.jpg", "red shoe.jpg"),
+        ("file:///home/me/red%20shoe.jpg", "red shoe.jpg"),
+        ("file:///C:/me/red%20shoe.jpg", "red shoe.jpg"),
+        ("100%25.jpg", "100%25.jpg"),
+        ("50%25.jpg", "50%.jpg"),
+    ],
+)
+def test_percent_signs_are_decoded_where_no_file_has_them(find_all, path, file):
+    assert find_all(["red shoe.jpg", "100%25.jpg", "100%.jpg", "50%.jpg"], [path]) == {path: file}
+
+
+def test_a_way_out_of_the_folder_images_leads_nowhere(find_all):
+    refusal = "outside: the path leaves the table's folder"
+    assert find_all(["a.jpg"], ["../a.jpg"]) == {"../a.jpg": refusal}

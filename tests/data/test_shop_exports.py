@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from prodgen.data import shop_exports, table
+from prodgen.data.image_paths import ImagePaths
 
 MAGENTO = """sku,categories,name,price,base_image,additional_images
 WB01,"Default Category/Gear/Bags,Default Category/Sale",Bag,45.00,/w/b/wb01.jpg,"/w/b/wb01_back.jpg,/w/b/wb01_top.jpg"
@@ -127,3 +128,33 @@ def test_a_comma_in_the_name_of_a_taxonomy_is_kept():
     cells = [bags, f"{bags} > Handbags", f"{bags} > Wallets"]
     categories, _ = shop_exports.shorten_category_paths("google_product_category", cells)
     assert list(categories.values()) == ["Handbags, Wallets & Cases", "Handbags", "Wallets"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "paths"),
+    [
+        ("red,blue.jpg", ["red,blue.jpg"]),
+        ("RED,blue.jpg", ["RED,blue.jpg"]),
+        ("a.jpg, red,blue.jpg, b.jpg", ["a.jpg", "red,blue.jpg", "b.jpg"]),
+        ("red,a.jpg", ["red,a.jpg"]),  # a.jpg is another image
+        ("a.jpg,,b.jpg,", ["a.jpg", "b.jpg"]),
+        ("a|b", ["a", "b"]),
+        ("images//a.jpg, //b.jpg", ["images//a.jpg", "//b.jpg"]),
+        (
+            "https://x.com/w_200,h_300/red.jpg, https://x.com/b.jpg ,//y.com/c.jpg",
+            ["https://x.com/w_200,h_300/red.jpg", "https://x.com/b.jpg", "//y.com/c.jpg"],
+        ),
+        ("https://x.com/a,b.jpg|c.jpg\nd.jpg", ["https://x.com/a,b.jpg", "c.jpg", "d.jpg"]),
+    ],
+)
+def test_marks_within_a_name_do_not_split_a_cell(tmp_path, cell, paths):
+    for file in ("images/red,blue.jpg", "a.jpg", "b.jpg"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_bytes(b"x")
+    is_path = ImagePaths(tmp_path).is_whole_path
+    assert shop_exports.split_images("Images", cell, is_path) == paths
+
+
+def test_whole_numbers_with_a_decimal_are_the_same_category():
+    cells = ["7.0", "7", "007", "8.0", "7.5"]
+    assert shop_exports.shorten_category_paths("category", cells) == ({"7.0": "7"}, "")

@@ -122,6 +122,35 @@ def test_only_bad_and_repeated_rows_are_refused(shop):
     assert reasons[2] == "bad row: 4 cells under 2 column names; quote cells that contain ','"
 
 
+def test_a_row_never_has_the_image_of_another_row(shop):
+    """1002/0000.png is not there, and 1001/0000.png is the image of the second row."""
+    (shop / "1001").mkdir()
+    (shop / "images" / "0000.png").rename(shop / "1001" / "0000.png")
+    rows = "".join(f"https://x.com/{n}/0000.png,{c}\n" for n, c in ((1002, "hat"), (1001, "shoe")))
+    source = open_table(shop / "a.csv", "image,category\n" + rows)
+    hat, shoe = source.images
+    assert hat.refusal == "missing: a web address; download the images first"
+    assert (shoe.category, shoe.file) == ("shoe", str(shop / "1001" / "0000.png"))
+
+
+def test_lists_in_json_are_several_images(shop):
+    lines = [
+        {"images": ["0000.png", "0001.png"], "category": "bag"},
+        {"images": [{"id": 7, "src": "https://x.com/0002.png?v=1"}, {"url": "0003.png"}]},
+        {"images": {"id": 7}, "tags": [1]},
+        {"images": "0004.png, 0005.png"},
+    ]
+    source = open_table(shop / "a.jsonl", "\n".join(map(json.dumps, lines)))
+    names = [image.file.rsplit("/", 1)[-1] for image in source.images]
+    assert names == ["0000.png", "0001.png", "0002.png", "0003.png", "", "0004.png", "0005.png"]
+    assert source.images[4].refusal == "missing: no path in the row"
+    assert [image.category for image in source.images[:3]] == ["bag", "bag", None]
+    # Shopify's API has the main image, and a list of all.
+    line = {"image": {"src": "0000.png"}, "images": [{"src": "0000.png"}, {"src": "0001.png"}]}
+    source = open_table(shop / "a.jsonl", json.dumps(line))
+    assert [image.name for image in source.images] == ["0000.png", "0001.png"]
+
+
 def test_jsonl_and_json_tables_are_read(shop):
     lines = [
         json.dumps({"image": "0000.png", "category": "bag", "new": True, "price": 2.5}),

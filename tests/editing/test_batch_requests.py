@@ -163,6 +163,19 @@ def test_tables_of_spreadsheets_and_pandas_are_read_as_they_are(tmp_path, condit
     assert (like.photo, like.strength, like.count) == ("Mug.PNG", 0.5, 1)
 
 
+def test_paths_in_json_and_the_files_of_a_row(tmp_path):
+    lines = (
+        '{"photo": ["a.png"], "background": "teal"}', '{"photo": ["a.png", "b.png"]}',
+        '{"photo": {"src": "a.png"}, "background": "wood.png"}',
+    )  # fmt: skip
+    (tmp_path / "requests.jsonl").write_text("\n".join(lines))
+    table = batch_requests.read_requests(tmp_path / "requests.jsonl")
+    assert [batch_requests.list_files(row) for _, row in table.rows] == [
+        ["a.png"], ["a.png", "wood.png"],
+    ]  # fmt: skip
+    assert table.problems == ((2, "photo has 2 files; write a row for each"),)
+
+
 @pytest.mark.parametrize("name", ["a:b?*", "two\nlines", "con", "Lpt1.png", "end.", "x\\y"])
 def test_a_name_that_is_no_file_everywhere_is_refused(conditions, tmp_path, name):
     row = EMPTY_ROW | {"name": name, "category": "disc"}

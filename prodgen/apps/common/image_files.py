@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
@@ -16,13 +15,13 @@ from types import MappingProxyType
 
 from prodgen.apps.common.output import MANIFEST, Output, say
 from prodgen.apps.common.output_names import name_outputs
+from prodgen.core import decode, formats
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.data.folder import SUFFIXES, Entry, Folder
 
 MAX_PIXELS = 50_000_000
 PROGRESS_SECONDS = 5.0  # between two lines of progress
 MAX_LISTED = 4  # names that a message lists
-SIGNATURE = re.compile(rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8|RIFF....WEBP", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,9 +131,8 @@ def is_image(path: Path, entry: Entry) -> bool:
     if entry.refusal or not entry.size:  # a FIFO or a device has no size and is never opened
         return False
     try:
-        with open(path, "rb") as file:
-            return bool(SIGNATURE.match(file.read(12)))
-    except OSError:
+        return bool(formats.identify_format(decode.read_regular(path, formats.HEAD_BYTES)))
+    except RejectedItem:
         return False
 
 

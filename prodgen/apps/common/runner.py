@@ -21,7 +21,8 @@ def run(command: Command) -> list[Path]:
         selftest.run()
         if command.workdir:
             data_path = getattr(command.options, "data_path", "")
-            model = load(command.workdir, command.options.step, data_path)
+            prior = getattr(command.options, "prior", "base")
+            model = load(command.workdir, command.options.step, data_path, prior)
     out = Output(model, command.mode, command.options, command.out, command.workdir)
     try:
         return modes.import_mode(command.mode).run(model, command.options, out)
