@@ -76,11 +76,14 @@ def plot_curves(
 
 
 def _set_limits(axis, bands: Mapping[int, tuple], limits: tuple[float, float], ticks: int) -> None:
+    last_x = max(band[0][-1] for band in bands.values()) or 1.0
     axis.set_ylim(*limits)
-    axis.set_xlim(0, 1.02 * max(band[0][-1] for band in bands.values()) or 1.0)
+    axis.set_xlim(0, 1.02 * last_x)
+    # Many plots have equal ticks, so they are set once. The last x would touch the next plot.
+    locator = MaxNLocator(ticks)
+    axis.set_xticks([x for x in locator.tick_values(0, last_x) if 0 <= x <= 0.95 * last_x])
+    axis.set_yticks([y for y in locator.tick_values(*limits) if limits[0] <= y <= limits[1]])
     axis.xaxis.set_major_formatter(FuncFormatter(_format_count))
-    axis.xaxis.set_major_locator(MaxNLocator(ticks))
-    axis.yaxis.set_major_locator(MaxNLocator(ticks))
 
 
 def _draw_overlaid(axis, visible_cells: Sequence[Cell], bands: Mapping[int, tuple]) -> None:

@@ -68,7 +68,7 @@ def test_the_report_holds_question_verdict_table_figures_links_and_commands(tmp_
     page = paths[0].read_text()
     assert "19 of 20 runs are finished." in page and "PSNR falls by 1 dB." in page
     assert "Does &lt;beta&gt; cost &amp; blur?" in page and "<8>" not in page
-    assert "inconclusive: 4 seeds of beta=5, size=16" in page and "exit code 65" in page
+    assert "inconclusive: 4 seeds of (beta=5, size=16)" in page and "exit code 65" in page
     assert '<a href="runs/0-0/report.html">report</a>' in page and "no folder here" in page
     assert "python -m x run --jobs=2 &amp;&amp; y" in page and "train --seed=4" in page
     kinds = {"intervals", "interactions", "curves", "pareto", "tuning"}
