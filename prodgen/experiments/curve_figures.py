@@ -50,7 +50,7 @@ def plot_curves(
     rows = 1 if is_overlaid else -(-len(visible_cells) // columns)
     limits = _curve_limits(bands)
     if len(visible_cells) <= MAX_OVERLAID_BANDS:
-        with draw_figure(8.6, 3.9) as (figure, buffer):
+        with draw_figure(3.9) as (figure, buffer):
             axis = figure.add_subplot()
             _draw_overlaid(axis, visible_cells, bands)
             _set_limits(axis, bands, limits, 7)
@@ -62,7 +62,7 @@ def plot_curves(
     columns = min(4, -(-len(visible_cells) // 2))
     rows = -(-len(visible_cells) // columns)
     height = 0.75 + 1.5 * rows
-    with draw_figure(8.6, height, layout=None) as (figure, buffer):
+    with draw_figure(height, layout=None) as (figure, buffer):
         # Many plots of one size need no search for a layout, which would take seconds.
         figure.subplots_adjust(0.11, 0.55 / height, 0.985, 1 - 0.25 / height, 0.06, 0.28)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
@@ -76,11 +76,14 @@ def plot_curves(
 
 
 def _set_limits(axis, bands: Mapping[int, tuple], limits: tuple[float, float], ticks: int) -> None:
+    last_x = max(band[0][-1] for band in bands.values()) or 1.0
     axis.set_ylim(*limits)
-    axis.set_xlim(0, 1.02 * max(band[0][-1] for band in bands.values()) or 1.0)
+    axis.set_xlim(0, 1.02 * last_x)
+    # Many plots have equal ticks, so they are set once. The last x would touch the next plot.
+    locator = MaxNLocator(ticks)
+    axis.set_xticks([x for x in locator.tick_values(0, last_x) if 0 <= x <= 0.95 * last_x])
+    axis.set_yticks([y for y in locator.tick_values(*limits) if limits[0] <= y <= limits[1]])
     axis.xaxis.set_major_formatter(FuncFormatter(_format_count))
-    axis.xaxis.set_major_locator(MaxNLocator(ticks))
-    axis.yaxis.set_major_locator(MaxNLocator(ticks))
 
 
 def _draw_overlaid(axis, visible_cells: Sequence[Cell], bands: Mapping[int, tuple]) -> None:
@@ -121,13 +124,13 @@ def plot_tuning(
     levels = list_levels(cells) or {"": [""]}
     names = [name for name in levels if len(levels[name]) > 1] or list(levels)[:1]
     is_better_above = is_higher_better(comparison.metric)
-    panels, hidden = [], {}
+    panels, num_omitted = [], {}
     for name in names:
         lines = [_tuning_line(comparison, cells, costs, name, level) for level in levels[name]]
         lines = [line for line in lines if line]
         # An axis with many levels has lines of those that end best, in the axis's order.
         ends = sorted((line[2][-1] for line in lines), reverse=is_better_above)[:MAX_LINES]
-        hidden[name] = len(lines) - MAX_LINES
+        num_omitted[name] = len(lines) - MAX_LINES
         lines = [line for line in lines if line[2][-1] in ends][:MAX_LINES]
         panels += [(name, lines)] if any(len(line[1]) > 1 for line in lines) else []
     if not panels:
@@ -135,7 +138,7 @@ def plot_tuning(
     unit, hours = choose_time_unit(line[1][-1] for _, lines in panels for line in lines)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    with draw_figure(8.6, 3.1 * rows + 0.4) as (figure, buffer):
+    with draw_figure(3.1 * rows + 0.4) as (figure, buffer):
         axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axis in axes[len(panels) :]:
             axis.remove()
@@ -144,7 +147,9 @@ def plot_tuning(
                 marker = "o" if len(best) <= 20 else None
                 axis.plot(budgets / hours, best, lw=1.6, marker=marker, ms=3,
                           label=shorten(level, 30), **choose_line_style(i))  # fmt: skip
-            suffix = f" (without the worst {hidden[name]} levels)" if hidden[name] > 0 else ""
+            suffix = (
+                f" (without the worst {num_omitted[name]} levels)" if num_omitted[name] > 0 else ""
+            )
             axis.set_title(shorten(name, 30) + suffix)
             if name:
                 axis.legend(loc="lower right" if is_better_above else "upper right")

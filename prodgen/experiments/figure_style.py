@@ -29,6 +29,7 @@ MAX_OVERLAID_BANDS = 4  # of one plot; more cells have a plot each
 MAX_NAME_LENGTH = 44  # characters of a cell's name beside a plot
 MAX_LEVEL_LENGTH = 20
 DPI = 110
+FIGURE_WIDTH = 9.5  # inches: with DPI, as wide as the page
 STYLE = {
     "text.parse_math": False, "text.usetex": False, "font.family": "DejaVu Sans", "font.size": 9,
     "axes.edgecolor": GRID, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
@@ -42,15 +43,15 @@ STYLE = {
 
 @contextlib.contextmanager
 def draw_figure(
-    width: float, height: float, layout: str | None = "constrained"
+    height: float, layout: str | None = "constrained"
 ) -> Iterator[tuple[Figure, io.BytesIO]]:
-    """An empty figure of so many inches; its PNG is in the buffer afterwards."""
+    """An empty figure of `height` inches; its PNG is in the buffer afterwards."""
     with matplotlib.rc_context(STYLE):
-        figure, buffer = Figure(figsize=(width, height), layout=layout), io.BytesIO()
+        figure, buffer = Figure(figsize=(FIGURE_WIDTH, height), layout=layout), io.BytesIO()
         yield figure, buffer
         figure.savefig(buffer, dpi=DPI, format="rgba")
     # A palette makes the file two to four times smaller, at no visible loss.
-    size = tuple(int(inches * DPI) for inches in (width, height))
+    size = tuple(int(inches * DPI) for inches in (FIGURE_WIDTH, height))
     image = Image.frombytes("RGBA", size, buffer.getvalue()).convert("RGB")
     buffer.seek(0)
     buffer.truncate()

@@ -17,8 +17,8 @@ from prodgen.experiments.figure_style import (
     BLUE,
     MAX_LEVEL_LENGTH,
     MAX_NAME_LENGTH,
-    SOFT_INK,
     ORANGE,
+    SOFT_INK,
     draw_figure,
     keep_finite,
     label_axis,
@@ -42,7 +42,7 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
         return None
     limits = _interval_limits(comparison, everything)
     names = short_names(cells, MAX_NAME_LENGTH)
-    with draw_figure(8.6, 1.3 + 0.3 * max(2, len(cells))) as (figure, buffer):
+    with draw_figure(1.3 + 0.3 * max(2, len(cells))) as (figure, buffer):
         axis = figure.add_subplot()
         points, lines, means, colours = [], [], [], []
         for row, cell in enumerate(cells):
@@ -64,7 +64,9 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
             colours.append(ORANGE if cell.index == comparison.verdict.best else BLUE)
         axis.scatter(*zip(*points, strict=True), s=13, color=SOFT_INK, lw=0)
         if means:
-            axis.add_collection(LineCollection(lines, colors=colours, lw=2.2), autolim=False)
+            axis.add_collection(
+                LineCollection(lines, colors=colours, lw=2.2, zorder=1), autolim=False
+            )
             axis.scatter(*zip(*means, strict=True), s=42, c=colours, edgecolors="white", zorder=3)
         axis.set_yticks(range(len(cells)), [names[c.index] for c in cells])
         axis.set_ylim(len(cells) - 0.5, -0.5)
@@ -73,9 +75,10 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
         axis.set_xlabel(f"{label}, {label_direction(comparison.metric)}")
         axis.grid(axis="y", visible=False)
         # Entries of the legend, without data.
+        has_best = comparison.verdict.best is not None
         for name, style in (
             ("mean and 95 % interval", {"color": BLUE, "marker": "o", "lw": 2.2}),
-            ("best mean", {"color": ORANGE, "marker": "o", "lw": 2.2}),
+            *([("best mean", {"color": ORANGE, "marker": "o", "lw": 2.2})] if has_best else []),
             ("one training seed", {"color": SOFT_INK, "marker": "o", "lw": 0, "ms": 3.5}),
         ):
             axis.plot([], [], label=name, **style)
@@ -96,12 +99,12 @@ def plot_interactions(comparison: Comparison, cells: Sequence[Cell]) -> bytes | 
     columns = 1 if len(pairs) == 1 else 2
     rows = -(-len(pairs) // columns)
     tallest = max(len(table) for table in tables)
-    with draw_figure(8.6, rows * (1.2 + min(0.4 * tallest, 6.0))) as (figure, buffer):
+    with draw_figure(rows * (1.2 + min(0.4 * tallest, 6.0))) as (figure, buffer):
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis in axes[len(pairs) :]:
             axis.remove()
         for axis, pair, table in zip(axes, pairs, tables, strict=False):
-            image = _draw_heat_map(axis, table, limits, digits, 5.6 / columns / table.shape[1])
+            image = _draw_heat_map(axis, table, limits, digits, 6.3 / columns / table.shape[1])
             for name, set_label, set_ticks in (
                 (pair[0], axis.set_ylabel, axis.set_yticks),
                 (pair[1], axis.set_xlabel, axis.set_xticks),
@@ -140,13 +143,16 @@ def plot_pareto(
     is_on_front = pareto_front(x, y, is_better_above)
     front = [i for i in np.lexsort((y, x)) if is_on_front[i]]
     names = short_names(cells, 34)
-    with draw_figure(8.6, max(4.2, 0.7 + 0.19 * len(front))) as (figure, buffer):
+    with draw_figure(max(4.2, 0.7 + 0.19 * len(front))) as (figure, buffer):
         axis = figure.add_subplot()
         axis.step(x[front], y[front], where="post", color=BLUE, lw=1, alpha=0.6)
+        for i, interval in enumerate(intervals):
+            if math.isfinite(interval.low) and math.isfinite(interval.high):
+                colour = BLUE if is_on_front[i] else SOFT_INK
+                axis.plot(
+                    [x[i]] * 2, [interval.low, interval.high], color=colour, lw=1.4, alpha=0.5
+                )
         for number, i in enumerate(front, 1):
-            low, high = intervals[i].low, intervals[i].high
-            if math.isfinite(low) and math.isfinite(high):
-                axis.plot([x[i], x[i]], [low, high], color=BLUE, lw=1.4, alpha=0.5)
             label = f"{number}  {names[visible_cells[i].index]}"
             axis.plot(x[i], y[i], "o", color=BLUE, ms=6, mec="white", lw=0, label=label)
             # The front rises where more is better, so numbers lie to both sides of it in turn.
