@@ -30,6 +30,7 @@ from prodgen.experiments.metric_names import is_higher_better
 
 MAX_RUNS = 10_000
 EVALUATION = "evaluate."  # prefix of an axis's field that is a flag of --mode=evaluate
+SEEDS_PER_EVALUATION = 3  # --mode=evaluate draws a set of samples with --seed and the two after it
 METRIC_SOURCES = ("val/", "evaluate/")  # while training, and by --mode=evaluate afterwards
 
 
@@ -291,7 +292,8 @@ def list_evaluations(study: Study, own_flags: Mapping[str, Any]) -> tuple[dict[s
     if not own_flags and not any(name.startswith(EVALUATION[:-1]) for name in study.metrics):
         return ()
     flags = {name: format_value(value) for name, value in {**study.evaluate, **own_flags}.items()}
-    return tuple({**flags, "seed": str(seed)} for seed in range(study.sampling_seeds))
+    seeds = range(0, SEEDS_PER_EVALUATION * study.sampling_seeds, SEEDS_PER_EVALUATION)
+    return tuple({**flags, "seed": str(seed)} for seed in seeds)
 
 
 def describe_study(study: Study) -> dict[str, Any]:

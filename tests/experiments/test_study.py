@@ -76,7 +76,7 @@ def test_evaluations_of_one_training_are_runs_of_their_own(tmp_path):
     base, _, fitted, _ = expand(study, tmp_path)
     assert base.fingerprint == fitted.fingerprint and base.key != fitted.key
     assert base.evaluations == (
-        {"n": "100", "prior": "base", "seed": "0"}, {"n": "100", "prior": "base", "seed": "1"},
+        {"n": "100", "prior": "base", "seed": "0"}, {"n": "100", "prior": "base", "seed": "3"},
     )  # fmt: skip
     assert not any("fit_prior" in line for line in base.commands("w"))
     assert "--mode=fit_prior" in fitted.commands("w")[1]
