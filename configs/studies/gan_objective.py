@@ -16,7 +16,8 @@ def get_study() -> Study:
         base="configs/dcgan.py:quick",
         fixed={
             "data.size": 2048, "data.resolution": 28, "loss.label_smoothing": 0.0,
-            "train.num_steps": 240, "train.evaluate_every": 60, "train.sample_every": 120,
+            "train.batch_size": 32, "train.num_steps": 240, "train.evaluate_every": 60,
+            "train.sample_every": 120,
         },
         axes={
             "network": {"model.name": ["dcgan", "r3gan"], "optim.lr": [1e-3, 5e-4]},
