@@ -107,7 +107,7 @@ def main(argv: list[str]) -> None:
     base.mkdir(parents=True, exist_ok=True)
     study = base / "faults.py"
     study.write_text(STUDY.format(seeds=FLAGS.runs // 10), encoding="utf-8")
-    calm, disturbed = base / "calm", base / "disturbed"
+    calm, unquiet = base / "calm", base / "unquiet"
 
     start = time.monotonic()
     subprocess.run(run_study(study, calm), check=True)
@@ -117,22 +117,22 @@ def main(argv: list[str]) -> None:
     print(f"undisturbed: {len(lines)} runs, {wall_s:.1f} s with --jobs={FLAGS.jobs}")
     print(f"the runs' own time {own_s:.1f} s; runner {FLAGS.jobs * wall_s / own_s - 1:+.2%}")
 
-    num_kills = disturb(study, disturbed, random.Random(FLAGS.seed))
-    finished = {file.parts[-3] for file in disturbed.glob("runs/*/results/*.json")}
-    logs = {name: (disturbed / "runs" / name / "log.txt").read_bytes() for name in finished}
-    print(f"killed {num_kills} runs; {len(finished)} of {FLAGS.runs} are done", flush=True)
-    subprocess.run(run_study(study, disturbed), check=True)
-    again = [n for n in finished if (disturbed / "runs" / n / "log.txt").read_bytes() != logs[n]]
+    num_kills = disturb(study, unquiet, random.Random(FLAGS.seed))
+    names = {file.parts[-3] for file in unquiet.glob("runs/*/results/*.json")}
+    logs = {name: (unquiet / "runs" / name / "log.txt").read_bytes() for name in names}
+    print(f"killed {num_kills} runs; {len(names)} of {FLAGS.runs} are done", flush=True)
+    subprocess.run(run_study(study, unquiet), check=True)
+    again = [n for n in names if (unquiet / "runs" / n / "log.txt").read_bytes() != logs[n]]
     print(f"one more command: all done; {len(again)} finished runs were begun again")
 
     start = time.monotonic()
     status = [sys.executable, "-m", "prodgen.experiments", "status", str(study)]
-    subprocess.run([*status, f"--workdir={disturbed}"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*status, f"--workdir={unquiet}"], check=True, stdout=subprocess.DEVNULL)
     print(f"status: {time.monotonic() - start:.2f} s")
 
     num_leaves, problems = 0, [f"{name} was begun again" for name in again]
     for run in json.loads((calm / "faults" / STUDY_FILE).read_text(encoding="utf-8"))["runs"]:
-        paths = [folder / "runs" / run["fingerprint"] for folder in (calm, disturbed)]
+        paths = [folder / "runs" / run["fingerprint"] for folder in (calm, unquiet)]
         differences, count = compare_leaves(*paths)
         num_leaves += count
         problems += [f"run {run['index']}: {text}" for text in differences]

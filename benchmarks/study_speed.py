@@ -18,7 +18,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen.cli import commandline
 from prodgen.experiments import results
-from prodgen.experiments.session import StudyOptions, open_session
+from prodgen.experiments.session import StudySession
+from prodgen.experiments.study import load_study
+from prodgen.experiments.study_folder import StudyFolder
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("folder", "/tmp/study_speed", "A folder that may be deleted.")
@@ -46,7 +48,7 @@ def make_finished_study(base: Path, num_runs: int) -> Path:
     file = base / f"runs_{num_runs}.py"
     betas = [float(beta) for beta in range(1, num_runs // 10 + 1)]
     file.write_text(STUDY.format(betas=betas), encoding="utf-8")
-    session = open_session(file, StudyOptions(workdir=str(base)))
+    session = StudySession(file, load_study(file), StudyFolder(base, file.stem))
     session.folder.freeze(session.study, session.runs)
     rng = np.random.default_rng(0)
     for run in session.runs:

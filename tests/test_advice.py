@@ -9,6 +9,7 @@ from prodgen.cli import commandline, modes
 from prodgen.cli.options import list_options
 from prodgen.config import FIELDS, registry
 from prodgen.core import errors
+from prodgen.experiments.__main__ import COMMANDS
 from tests import call_chain
 from tests.call_chain import imported_names
 from tests.tiny import ROOT
@@ -26,7 +27,10 @@ FLAG = re.compile(r"--([a-z_]+(?:\.[a-z_0-9]+)*)")
 FIELD = re.compile(r"\bconfig\.(?!json|py)((?:\w+\.)*\w+)")
 PATH = re.compile(r"\b(?:docs|configs|benchmarks)/[\w/]+\.\w+|README\.md|requirements\.txt")
 # A flag belongs to the last program that the text names before it.
-PROGRAM = re.compile(r"(run_train)\.py|(run_sample)\.py(?: --mode=(\w+))?|(pip) |^{}(?= --help)")
+PROGRAM = re.compile(
+    r"(run_train)\.py|(run_sample)\.py(?: --mode=(\w+))?|(pip) |^{}(?= --help)"
+    r"|(?:-m prodgen\.experiments|`)(?: )?(plan|run|status|report|verify|{})(?= )"
+)
 TRAINING_FLAGS = {"config", "help"} | set(importlib.import_module("run_train").define_flags())
 SAMPLING_FLAGS = {"help", *modes.GENERAL_FLAGS}
 
@@ -93,6 +97,12 @@ def option_names(mode):
     return {opt.name for opt in list_options(modes.import_mode(mode).Options)}
 
 
+def command_flags(command):
+    """The flags of a command of prodgen.experiments."""
+    module = importlib.import_module(f"prodgen.experiments.{COMMANDS[command]}")
+    return {"help", *(opt.name for opt in list_options(module.Options))}
+
+
 def benchmark_flags(tree):
     """The flags that a benchmark defines; `config` where it reads a config's."""
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
@@ -142,6 +152,9 @@ def programs():
         roots = {f"{cls.__module__}.{cls.__qualname__}.check" for cls in options.__mro__}
         roots |= {f"{module}.run", "prodgen.apps.common.runner.run"} | starting_with(*SAMPLING)
         result[f"mode {mode}"] = (SAMPLING_FLAGS | option_names(mode), reach(roots))
+    for command, module in COMMANDS.items():
+        roots = {f"prodgen.experiments.{module}.run", "prodgen.experiments.__main__.main"}
+        result[f"experiments {command}"] = (command_flags(command), reach(roots))
     for path in sorted((ROOT / "benchmarks").glob("[!_]*.py")):
         tree, targets = called_functions(path, graph)
         # A benchmark that runs a whole mode gives it its flags.
@@ -162,7 +175,10 @@ def lacks(flag, text, position, function):
         return ["every program"]
     before = list(PROGRAM.finditer(text[:position] + "--help"))
     if before:
-        train, sample, mode, _ = before[-1].groups()
+        train, sample, mode, _, command = before[-1].groups()
+        if command:
+            commands = [command] if command in COMMANDS else COMMANDS
+            return [name for name in commands if section not in command_flags(name)]
         flags = SAMPLING_FLAGS | option_names(mode) if mode else SAMPLING_FLAGS
         flags = TRAINING_FLAGS if train else flags if sample else {section}
         return [] if section in flags else [before[-1][0]]

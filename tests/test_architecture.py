@@ -43,8 +43,21 @@ PARTICIPLES = {
     *("built", "lost", "caught", "taught", "thought", "worn", "torn", "shot", "sunk", "split"),
 }
 # Those that are nouns or terms here: a side, a part of the data, which attributes are known, what a
-# test expects; and two Flax modules, whose names are part of every checkpoint.
-NOUNS = {"left", "split", "SPLIT", "Split", "known", "expected", "EXPECTED", "Grouped", "Phased"}
+# test expects; two names of the face of studies, `Study(fixed=...)` and `run --failed`; and two
+# Flax modules, whose names are part of every checkpoint.
+NOUNS = {
+    "fixed",
+    "failed",
+    "left",
+    "split",
+    "SPLIT",
+    "Split",
+    "known",
+    "expected",
+    "EXPECTED",
+    "Grouped",
+    "Phased",
+}
 
 
 def package(path):

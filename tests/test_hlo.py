@@ -87,10 +87,8 @@ def test_runs_that_differ_in_their_seed_share_one_program(family, name, variant)
         )
         batches = (shapes_of(spec, 16),) * family.real_batches(config)
         seed_argument = jax.ShapeDtypeStruct((), "int32")
-        lowered = jax.jit(step).lower(
-            programs.initial_shapes(config, spec), batches, ({}, seed_argument)
-        )
-        texts.append(lowered.as_text())
+        arguments = programs.initial_shapes(config, spec), batches, ({}, seed_argument)
+        texts.append(jax.jit(step).lower(*arguments).as_text())
     assert texts[0] == texts[1]
 
 

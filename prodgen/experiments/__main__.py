@@ -64,7 +64,7 @@ def parse(module: ModuleType, command: str, arguments: Sequence[str]) -> tuple[S
     if len(positionals) != 1:
         raise UsageError(
             f"{command} takes one study, and there are {len(positionals)}",
-            "name it after the command, as configs/studies/NAME.py",
+            "name it after the command: a file such as those of configs/studies/",
         )
     command_options = options.build_options(module.Options, values)
     return open_session(Path(positionals[0]), command_options), command_options

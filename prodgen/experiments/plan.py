@@ -33,41 +33,44 @@ MAX_LISTED_RUNS = 40
 class Options(StudyOptions):
     """Of the command plan."""
 
-    scale: str = option("", "A scale of the study, which is only planned, such as gpu.")
+    scale: str = option("", "A scale of the study, which is for plans alone, such as gpu.")
     jobs: int = option(1, "Runs side by side.", low=1, high=1024)
-    timed: bool = option(True, "Time a step of each shape that no finished run has.")
+    time_steps: bool = option(True, "Time a step of each shape that no rates_by_shape run has.")
 
 
 def run(session: StudySession, options: Options) -> None:
-    """Print the runs and their cost."""
+    """Print the runs and their cost. UsageError for an unknown scale."""
+    if options.scale:
+        session = scale_session(session, options.scale)
     lines = session.read_lines()
     todo = [run for run in session.runs if run.key not in lines]
     num_trainings = len({run.fingerprint for run in session.runs})
     print(f"question     {session.study.question}")
     print(f"expectation  {session.study.expectation or 'none was written'}")
-    shared = f", {num_trainings} trainings" if num_trainings < len(session.runs) else ""
+    training_note = f", {num_trainings} trainings" if num_trainings < len(session.runs) else ""
     print(
-        f"runs         {len(session.runs)}{shared}: {len(session.cells)} cells x "
+        f"runs         {len(session.runs)}{training_note}: {len(session.cells)} cells x "
         f"{len(session.study.list_seeds())} seeds; {len(todo)} to do"
     )
-    for planned in session.runs[:MAX_LISTED_RUNS]:
-        mark = "done" if planned.key in lines else "to do"
+    for study_run in session.runs[:MAX_LISTED_RUNS]:
+        mark = "done" if study_run.key in lines else "to do"
         print(
-            f"  {planned.index:>5}  {planned.key}  {planned.cell.name}, seed {planned.seed}: {mark}"
+            f"  {study_run.index:>5}  {study_run.key}  {study_run.cell.name}, "
+            f"seed {study_run.seed}: {mark}"
         )
     if len(session.runs) > MAX_LISTED_RUNS:
         print(f"  ... and {len(session.runs) - MAX_LISTED_RUNS} more")
-    trainings = list({planned.fingerprint: planned for planned in todo}.values())
-    if session.scale and not options.timed:
+    trainings = list({study_run.fingerprint: study_run for study_run in todo}.values())
+    if session.scale and not options.time_steps:
         trainings = []
     if not trainings:
         return
-    costs = estimate_costs(session, trainings, options.timed)
+    costs = estimate_costs(session, trainings, options.time_steps)
     if not costs:
-        print("time         unknown: no run is finished, and --notimed was given")
+        print("time         unknown: no run is rates_by_shape, and --notime_steps was given")
         return
-    total_s = sum(costs[planned.fingerprint]["seconds"] for planned in trainings)
-    disk = sum(costs[planned.fingerprint].get("bytes", 0) for planned in trainings)
+    total_s = sum(costs[study_run.fingerprint]["seconds"] for study_run in trainings)
+    disk = sum(costs[study_run.fingerprint].get("bytes", 0) for study_run in trainings)
     hours = sum(
         costs[p.fingerprint]["seconds"] * costs[p.fingerprint].get("devices", 1) for p in trainings
     )
@@ -79,33 +82,46 @@ def run(session: StudySession, options: Options) -> None:
     print(f"disk         about {disk / 1e6:,.0f} MB of checkpoints")
 
 
+def scale_session(session: StudySession, scale: str) -> StudySession:
+    """The study with the further fields of one of its scales."""
+    study = session.study
+    if scale not in study.scales:
+        raise UsageError(
+            f"--scale={scale} is not a scale of {session.file}; it has "
+            f"{', '.join(study.scales) or 'none'}",
+            "leave --scale out, or name one of them",
+        )
+    study = dataclasses.replace(study, fixed={**study.fixed, **study.scales[scale]})
+    return dataclasses.replace(session, study=study, scale=scale)
+
+
 def estimate_costs(
     session: StudySession, runs: list[PlannedRun], is_timed: bool
 ) -> dict[str, dict[str, float]]:
     """{fingerprint: {"seconds", "bytes", "devices"}} of each run; {} where a shape is unknown.
 
-    Without timing, a shape of finished runs has its seconds alone.
+    Without timing, a shape of rates_by_shape runs has its seconds alone.
     """
-    finished = collect_seconds(session)
+    rates_by_shape = collect_seconds(session)
     file = session.folder.path / TIMINGS_FILE
     timings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     costs = {}
-    for planned in runs:
-        shape, train = hash_shape(planned.config), planned.config.train
-        if shape in finished and not is_timed:
-            costs[planned.fingerprint] = {"seconds": finished[shape] * train.num_steps}
+    for study_run in runs:
+        shape, train = hash_shape(study_run.config), study_run.config.train
+        if shape in rates_by_shape and not is_timed:
+            costs[study_run.fingerprint] = {"seconds": rates_by_shape[shape] * train.num_steps}
             continue
         if shape not in timings:
             if not is_timed:
                 return {}
-            print(f"timing a step of {planned.cell.name} ...", flush=True)
-            timings[shape] = time_step(planned.config)
+            print(f"timing a step of {study_run.cell.name} ...", flush=True)
+            timings[shape] = time_step(study_run.config)
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, json.dumps(timings, indent=1).encode())
         timing = timings[shape]
         seconds = timing["step"] * train.num_steps + timing["compile"] + START_S
-        rate = finished.get(shape)
-        costs[planned.fingerprint] = {
+        rate = rates_by_shape.get(shape)
+        costs[study_run.fingerprint] = {
             "seconds": rate * train.num_steps if rate else seconds,
             "bytes": timing["bytes"] * (train.keep + 1),
             "devices": timing["devices"],
@@ -114,14 +130,14 @@ def estimate_costs(
 
 
 def collect_seconds(session: StudySession) -> dict[str, float]:
-    """{shape: median seconds for each step, all included} of the study's finished runs."""
+    """{shape: median seconds for each step, all included} of the study's rates_by_shape runs."""
     rates: dict[str, list[float]] = {}
     lines = session.read_lines()
-    for planned in session.runs:
-        if planned.key in lines:
-            seconds = lines[planned.key]["cost"]["seconds"]
-            shape = hash_shape(planned.config)
-            rates.setdefault(shape, []).append(seconds / planned.config.train.num_steps)
+    for study_run in session.runs:
+        if study_run.key in lines:
+            seconds = lines[study_run.key]["cost"]["seconds"]
+            shape = hash_shape(study_run.config)
+            rates.setdefault(shape, []).append(seconds / study_run.config.train.num_steps)
     return {shape: statistics.median(values) for shape, values in rates.items()}
 
 

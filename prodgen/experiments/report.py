@@ -32,16 +32,16 @@ def run(session: StudySession, options: Options) -> None:
             "no run of the study is finished, so there is nothing to report",
             f"give `python -m prodgen.experiments run {session.file}` first",
         )
-    ordered = session.order_lines(lines)
+    ordered_lines = session.order_lines(lines)
     session.folder.path.mkdir(parents=True, exist_ok=True)
-    results.write_lines(session.folder.results_file, ordered)
+    results.write_lines(session.folder.results_file, ordered_lines)
     if options.commit:
-        results.write_lines(session.committed_file, ordered)
+        results.write_lines(session.committed_file, ordered_lines)
         print(session.committed_file)
     observations = results.list_observations(session.folder, session.runs, lines)
     states = {
-        (planned.cell.index, planned.seed): describe_state(state, known, planned.num_steps)
-        for planned, state, known in iterate_states(session.folder, session.runs, set(lines))
+        (study_run.cell.index, study_run.seed): describe_state(state, known, study_run.num_steps)
+        for study_run, state, known in iterate_states(session.folder, session.runs, set(lines))
     }
     for path in study_page.write_report(
         session.study, session.cells, observations, session.folder.path, len(session.runs),

@@ -143,20 +143,20 @@ def read_lines(file: Path) -> list[Line]:
     return lines
 
 
-def committed_file(study_file: Path, version: str = "") -> Path:
+def name_committed_file(study_file: Path, version: str = "") -> Path:
     """The file of finished lines beside the study: configs/studies/NAME.results.jsonl."""
     suffix = f"@{version}" if version else ""
     return study_file.with_name(f"{study_file.stem}{suffix}.{RESULTS_FILE}")
 
 
 def collect_lines(
-    folder: StudyFolder, runs: Sequence[RunIdentity], committed: Path
+    folder: StudyFolder, runs: Sequence[RunIdentity], committed_file: Path
 ) -> dict[str, Line]:
     """{key: line} of the study's finished runs: of the run folders, else of the committed file."""
     keys = {run.key for run in runs}
     lines: dict[str, Line] = {}
-    if committed.is_file():
-        lines = {line["key"]: line for line in read_lines(committed) if line["key"] in keys}
+    if committed_file.is_file():
+        lines = {line["key"]: line for line in read_lines(committed_file) if line["key"] in keys}
     for run in runs:
         file = folder.result_file(run)
         if file.is_file():

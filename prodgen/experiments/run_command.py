@@ -44,9 +44,9 @@ def run(session: StudySession, options: Options) -> None:
     states -= {"failed"} if options.missing else set()
     states = {"failed"} if options.failed else states
     pending = [
-        planned
-        for planned, state, _ in iterate_states(session.folder, session.runs, set(lines))
-        if planned.index in indices and state in states
+        study_run
+        for study_run, state, _ in iterate_states(session.folder, session.runs, set(lines))
+        if study_run.index in indices and state in states
     ]
     say(f"study    {session.folder.path}: {len(session.runs)} runs, {len(pending)} to do")
     if budget_s is not None and pending:

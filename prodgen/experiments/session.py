@@ -66,7 +66,7 @@ class StudySession:
     @property
     def committed_file(self) -> Path:
         """The file of finished lines beside the study."""
-        return results.committed_file(self.file, self.version)
+        return results.name_committed_file(self.file, self.version)
 
     def read_lines(self) -> dict[str, results.Line]:
         """{key: line} of the finished runs."""
@@ -80,8 +80,7 @@ class StudySession:
 
 def open_session(file: Path, options: StudyOptions) -> StudySession:
     """The study of a file; UsageError for a wrong one."""
-    scale = getattr(options, "scale", "")
-    study = load_study(file, scale)
+    study = load_study(file)
     if options.version and not VERSION_NAME.fullmatch(options.version):
         raise UsageError(
             f"--version={options.version!r} is not a name of letters, digits, - and _",
@@ -89,7 +88,7 @@ def open_session(file: Path, options: StudyOptions) -> StudySession:
         )
     name = f"{file.stem}@{options.version}" if options.version else file.stem
     folder = StudyFolder(Path(options.workdir).expanduser(), name)
-    return StudySession(file, study, folder, options.version, scale)
+    return StudySession(file, study, folder, options.version)
 
 
 def parse_duration(text: str, flag: str) -> float:

@@ -48,7 +48,7 @@ class Study:
     "val/psnr" (metrics.jsonl) or "evaluate/classifier/frechet" (evaluation.json).
     evaluate: {flag: value} of --mode=evaluate; sampling_seeds: how often a run is evaluated, each
     time with another seed. budget: the time of `run` by default, such as "90m". scales: {name:
-    further fixed fields} of variants that are only planned.
+    further fixed fields} of variants for plans alone.
     """
 
     question: str
@@ -135,13 +135,15 @@ def evaluation_file(workdir: Path, flags: Mapping[str, str]) -> Path:
     return workdir / "evaluations" / _hash(dict(flags)) / "evaluation.json"
 
 
-def load_study(path: Path, scale: str = "") -> Study:
+def load_study(path: Path) -> Study:
     """The study of a file. UsageError names the file, the line and what is wrong."""
     if not path.is_file() or path.suffix != ".py":
         files = sorted(str(file) for file in Path("configs/studies").glob("*.py"))
         raise UsageError(
             f"the study {path} is not a Python file",
-            f"name a study, as {', '.join(files)}" if files else "write configs/studies/NAME.py",
+            f"name a study, as {', '.join(files)}"
+            if files
+            else "write one, as docs/studies.md shows",
         )
     try:
         spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
@@ -157,14 +159,6 @@ def load_study(path: Path, scale: str = "") -> Study:
             f"{path}: get_study returns {type(study).__name__}, not a Study",
             "return a prodgen.experiments.Study",
         )
-    if scale:
-        if scale not in study.scales:
-            choices = ", ".join(study.scales) or "none"
-            raise UsageError(
-                f"--scale={scale} is not a scale of {path}; it has {choices}",
-                "leave --scale out, or name one of them",
-            )
-        study = dataclasses.replace(study, fixed={**study.fixed, **study.scales[scale]})
     check_study(study, path)
     return study
 

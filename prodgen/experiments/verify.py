@@ -48,31 +48,31 @@ class Options(StudyOptions):
 def run(session: StudySession, options: Options) -> None:
     """Print what was compared for each run; BadData where a run differs."""
     lines = session.read_lines()
-    finished = [planned for planned in session.runs if planned.key in lines]
-    if not finished:
+    candidates = [study_run for study_run in session.runs if study_run.key in lines]
+    if not candidates:
         raise MissingInput(
             "no run of the study is finished, so there is nothing to verify",
             f"give `python -m prodgen.experiments run {session.file}` first",
         )
     indices = parse_indices(options.index, len(session.runs))
     if not indices:
-        chosen = random.Random(options.seed).sample(finished, min(options.n, len(finished)))
-        indices = sorted(planned.index for planned in chosen)
+        sample = random.Random(options.seed).sample(candidates, min(options.n, len(candidates)))
+        indices = sorted(study_run.index for study_run in sample)
     problems = []
     for index in indices:
-        planned = session.runs[index]
-        if planned.key not in lines:
-            raise UsageError(f"run {index} is not finished", "name a finished run; see `status`")
-        line = lines[planned.key]
+        study_run = session.runs[index]
+        if study_run.key not in lines:
+            raise UsageError(f"run {index} is not finished", "name a run that `status` calls done")
+        line = lines[study_run.key]
         is_exact, reason = is_bitwise(line)
         how = "bit for bit" if is_exact else f"within {TOLERANCE:.0%}: {reason}"
-        print(f"run {index}  {planned.cell.name}, seed {planned.seed}: training again ...")
+        print(f"run {index}  {study_run.cell.name}, seed {study_run.seed}: training again ...")
         sys.stdout.flush()
-        path = train_again(session, planned, line, options.steps)
-        differences, compared = compare(session, planned, line, path, is_exact, options.steps)
+        path = train_again(session, study_run, line, options.steps)
+        differences, subjects = compare(session, study_run, line, path, is_exact, options.steps)
         problems += [f"run {index}: {text}" for text in differences]
         result = "; ".join(differences) if differences else "equal"
-        print(f"run {index}  {result} ({how}): {', '.join(compared)}")
+        print(f"run {index}  {result} ({how}): {', '.join(subjects)}")
         if not differences:
             shutil.rmtree(path)
     if problems:
@@ -95,25 +95,25 @@ def is_bitwise(line: Line) -> tuple[bool, str]:
     return not changes, f"other {', '.join(changes)}" if changes else ""
 
 
-def train_again(session: StudySession, planned: PlannedRun, line: Line, steps: int) -> Path:
+def train_again(session: StudySession, study_run: PlannedRun, line: Line, steps: int) -> Path:
     """The folder of the run trained again, on as many cores; it ends after `steps` steps, 0: all.
 
     BadData where the training fails.
     """
-    path = session.folder.path / "verify" / planned.fingerprint
+    path = session.folder.path / "verify" / study_run.fingerprint
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir(parents=True)
     with open(path / LOG_FILE, "w", encoding="utf-8") as log:
         with pin_cores(choose_cores(line["hardware"]["cores"])):
             process = subprocess.Popen(
-                [sys.executable, *planned.command(path)],
+                [sys.executable, *study_run.command(path)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         try:
             while process.poll() is None:
                 time.sleep(POLL_S)
-                logged = read_complete_lines(path / METRICS_FILE) if steps else []
-                if logged and logged[-1]["step"] >= steps:
+                entries = read_complete_lines(path / METRICS_FILE) if steps else []
+                if entries and entries[-1]["step"] >= steps:
                     process.send_signal(signal.SIGTERM)
                     process.wait()
         finally:
@@ -121,7 +121,7 @@ def train_again(session: StudySession, planned: PlannedRun, line: Line, steps: i
             process.wait()
     if process.returncode not in ((0, 75) if steps else (0,)):
         raise BadData(
-            f"training run {planned.index} again failed: {read_last_line(path / LOG_FILE)}",
+            f"training run {study_run.index} again failed: {read_last_line(path / LOG_FILE)}",
             f"see {path / LOG_FILE}",
         )
     return path
@@ -136,10 +136,10 @@ def read_complete_lines(file: Path) -> list[dict[str, float]]:
 
 
 def compare(
-    session: StudySession, planned: PlannedRun, line: Line, path: Path, is_exact: bool, steps: int
+    session: StudySession, study_run: PlannedRun, line: Line, path: Path, is_exact: bool, steps: int
 ) -> tuple[list[str], list[str]]:
     """(the differences of the run in `path` from the study's, what was compared)."""
-    original = session.folder.run_path(planned)
+    original = session.folder.run_path(study_run)
     has_folder = (original / METRICS_FILE).is_file()
     again = read_jsonl(path / METRICS_FILE)
     if has_folder:
@@ -149,19 +149,19 @@ def compare(
         first = [{"step": s, name: v} for name, values in points.items() for s, v in values]
         again = [{k: v for k, v in x.items() if k == "step" or k in points} for x in again]
     differences, num_values = compare_metrics(first, again, is_exact)
-    compared = [f"{num_values} logged values"]
+    subjects = [f"{num_values} logged values"]
     if is_exact:
         sheets = {file.name: hash_file(file) for file in sorted((path / "samples").glob("*.png"))}
         common = [name for name in sheets if name in line["samples"]]
         differences += [f"{x} differs" for x in common if sheets[x] != line["samples"][x]]
-        compared.append(f"{len(common)} sheets of samples")
+        subjects.append(f"{len(common)} sheets of samples")
         if has_folder and not steps:
             changes, num_leaves = compare_leaves(original, path)
             differences += changes
-            compared.append(f"{num_leaves} leaves of the last checkpoint")
+            subjects.append(f"{num_leaves} leaves of the last checkpoint")
     if not num_values:
         differences.append("no logged value is common to both")
-    return differences, compared
+    return differences, subjects
 
 
 def compare_metrics(

@@ -8,7 +8,10 @@ from prodgen.cli import commandline
 from prodgen.config import compute_fingerprint
 from prodgen.core.errors import UsageError
 from prodgen.experiments import Study
+from prodgen.experiments.plan import scale_session
+from prodgen.experiments.session import StudySession
 from prodgen.experiments.study import check_study, expand, list_cells, load_study
+from prodgen.experiments.study_folder import StudyFolder
 from tests.tiny import ROOT
 
 BASE = f"{ROOT}/configs/vae.py:quick"
@@ -69,9 +72,9 @@ def test_a_field_that_only_some_cells_read_is_set_there(tmp_path):
         fixed={"loss.gamma": 3.0},
         axes={"penalty": {"loss.penalty": ["none", "r1"]}},
     )
-    plain, penalised = expand(study, tmp_path)[::2]
+    plain, with_penalty = expand(study, tmp_path)[::2]
     assert not any("gamma" in argument for argument in plain.train)
-    assert "--config.loss.gamma=3.0" in penalised.train
+    assert "--config.loss.gamma=3.0" in with_penalty.train
 
 
 def test_evaluations_of_one_training_are_runs_of_their_own(tmp_path):
@@ -82,13 +85,13 @@ def test_evaluations_of_one_training_are_runs_of_their_own(tmp_path):
         sampling_seeds=2,
         metrics=["evaluate/classifier/frechet"],
     )
-    base, _, fitted, _ = expand(study, tmp_path)
-    assert base.fingerprint == fitted.fingerprint and base.key != fitted.key
+    base, _, mixture, _ = expand(study, tmp_path)
+    assert base.fingerprint == mixture.fingerprint and base.key != mixture.key
     assert base.evaluations == (
         {"n": "100", "prior": "base", "seed": "0"}, {"n": "100", "prior": "base", "seed": "3"},
     )  # fmt: skip
     assert not any("fit_prior" in line for line in base.commands("w"))
-    assert "--mode=fit_prior" in fitted.commands("w")[1]
+    assert "--mode=fit_prior" in mixture.commands("w")[1]
 
 
 @pytest.mark.parametrize(
@@ -142,6 +145,10 @@ def test_shipped_studies_expand_at_every_scale(path, monkeypatch):
     monkeypatch.chdir(ROOT)
     study = load_study(path)
     assert study.expectation and len(study.list_seeds()) >= 5
-    for scale in ("", *study.scales):
-        scaled = load_study(path, scale)
-        assert len(expand(scaled, path)) == len(list_cells(study)) * len(study.list_seeds())
+    num_runs = len(list_cells(study)) * len(study.list_seeds())
+    session = StudySession(path, study, StudyFolder(ROOT / "studies", path.stem))
+    assert len(session.runs) == num_runs
+    for scale in study.scales:
+        assert len(scale_session(session, scale).runs) == num_runs
+    with pytest.raises(UsageError, match="--scale=tpu is not a scale"):
+        scale_session(session, "tpu")

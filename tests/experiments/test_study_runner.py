@@ -73,12 +73,12 @@ def test_a_killed_study_goes_on_where_it_was(write_study, folder, command):
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    finished = {file.parts[-3] for file in folder.glob("w/runs/*/results/*.json")}
-    assert len(finished) < 8
+    names = {file.parts[-3] for file in folder.glob("w/runs/*/results/*.json")}
+    assert len(names) < 8
     (folder / "seconds").write_text("0")
     run(study)
     starts = count_starts(folder)
-    assert len(starts) == 8 and all(starts[name] == 1 for name in finished)
+    assert len(starts) == 8 and all(starts[name] == 1 for name in names)
     assert max(starts.values()) <= 2
 
 
