@@ -1,0 +1,26 @@
+"""Which category, attribute or value of a run a text means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prodgen.core.spelling import compose, to_british
+from prodgen.data.table_reader import read_cell
+
+
+def find_name(text: str, names: Iterable[str]) -> str:
+    """The name that a text means: itself, or in another Unicode form, with entities of HTML or
+    spaces around it, or in British or American spelling. The text where none or several do."""
+    names = list(names)
+    if text in names:
+        return text
+    for read in (compose, read_text, lambda one: to_british(read_text(one))):
+        matches = [name for name in names if read(name) == read(text)]
+        if matches:
+            return matches[0] if len(matches) == 1 else text
+    return text
+
+
+def read_text(text: str) -> str:
+    """The text as a table's cell is read; a word for a missing value stays."""
+    return read_cell(text) or compose(text).strip()
