@@ -109,7 +109,7 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
     """The requests that can be fulfilled, and the problems of the other rows."""
     from prodgen.apps.common import batch_rows
 
-    request_table = batch_requests.read_requests(table)
+    request_table = batch_requests.read_requests(table, model.conditions.spec.classes)
     for note in request_table.notes:
         say(f"the table: {note}")
     requests, problems, names = [], list(request_table.problems), set()
@@ -125,6 +125,8 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
             requests.append(request)
         except ProdgenError as error:
             problems.append((line, str(error)))
+    for sentence in batch_requests.describe_cautions(requests, model.conditions):
+        say(f"caution: {sentence}")
     return requests, problems
 
 
