@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-QUOTED = r'"(?:[^"]|"")*"'
+QUOTED_TEXT = r'"(?:[^"]|"")*"'
 PAIR_EXAMPLE = 'as in colour=red,azimuth=30, or in quotes: colour="red, white"'
 
 
@@ -15,7 +15,7 @@ def parse_pairs(text: str, separators: str = ",") -> tuple[tuple[str, str], ...]
     ValueError, with the reason, for a part that is no pair, and for a name with two values.
     """
     marks = re.escape(separators)
-    pair = rf"\s*({QUOTED}|[^={marks}]*?)\s*(?:(=)\s*({QUOTED}|[^{marks}]*?)\s*)?"
+    pair = rf"\s*({QUOTED_TEXT}|[^={marks}]*?)\s*(?:(=)\s*({QUOTED_TEXT}|[^{marks}]*?)\s*)?"
     pairs: dict[str, str] = {}
     for match in re.finditer(rf"{pair}(?:[{marks}]|$)", text):
         name, value = _unquote(match[1]), _unquote(match[3] or "")
