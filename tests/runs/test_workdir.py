@@ -5,12 +5,13 @@ import json
 import pytest
 
 from prodgen.cli import commandline
-from prodgen.core.errors import MissingInput, UsageError
+from prodgen.core.errors import MissingInput, UsageError, WorkdirError
 from prodgen.core.files import read_checksummed, write_checksummed
 from prodgen.runs.workdir import (
     advise_on_moved_images,
     check_data,
     check_origin,
+    lock_workdir,
     read_record,
     update_config,
     write_record,
@@ -36,6 +37,14 @@ def test_a_run_goes_on_only_from_the_weights_it_began_with(tmp_path):
         check_origin(fresh, donor)
     with pytest.raises(UsageError, match=f"those of run {fingerprint}, not with random weights"):
         check_origin(tuned_run, None)
+
+
+def test_a_file_as_a_workdir_is_refused_as_a_file(tmp_path):
+    (tmp_path / "run.zip").write_bytes(b"x")
+    with pytest.raises(MissingInput, match="run.zip is a file"):
+        read_record(tmp_path / "run.zip")
+    with pytest.raises(WorkdirError, match="run.zip is a file"), lock_workdir(tmp_path / "run.zip"):
+        pass
 
 
 def test_runs_from_other_weights_have_folders_of_their_own():
