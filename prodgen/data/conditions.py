@@ -19,7 +19,7 @@ from prodgen.config.registry import suggest_names
 from prodgen.core.errors import UsageError
 from prodgen.core.files import write_atomically
 from prodgen.core.types import Attribute, Batch, Spec
-from prodgen.data.known_names import find_name
+from prodgen.data.known_names import encode_text, find_name, resolve_names
 from prodgen.data.store import Store
 
 FILE = "conditions.npz"
@@ -187,28 +187,22 @@ class Conditions:
     def _encode_values(self, values: Mapping[str, str]) -> dict[str, np.ndarray]:
         """The columns float32 [c] of each attribute that `values` names."""
         schema = {attribute.name: attribute for attribute in self.spec.attributes}
-        texts = {find_name(name, list(schema)): text for name, text in values.items()}
-        if len(texts) < len(values):
-            raise UsageError("an attribute is named twice, in two spellings", "name it once")
         columns = {}
-        for name, text in texts.items():
+        for name, text in resolve_names(values, schema).items():
             if name not in schema:
                 hint = suggest_names(name, schema)
                 raise UsageError(
                     f"{name!r} is not an attribute of this run; {hint}", "choose a known attribute"
                 )
             attribute = schema[name]
-            text = find_name(text, attribute.values)
             try:
-                columns[name] = attribute.encode(text)
-                if not np.isfinite(columns[name]).all():
-                    raise ValueError(text)
+                columns[name] = encode_text(attribute, text)
             except ValueError:
                 categorical = attribute.kind == "categorical"
                 hint = suggest_names(text, list(attribute.values)) if categorical else "a number"
                 message = f"{name}={text!r}: this is not a value of the attribute; {hint}"
                 raise UsageError(message, "choose a known value") from None
-            self._check_training_images(attribute, text)
+            self._check_training_images(attribute, find_name(text, attribute.values))
         return columns
 
     def _check_training_images(self, attribute: Attribute, text: str) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
+import numpy as np
+
+from prodgen.core.errors import UsageError
 from prodgen.core.spelling import compose, to_british
+from prodgen.core.types import Attribute
 from prodgen.data.table_reader import read_cell
 
 
@@ -24,3 +28,20 @@ def find_name(text: str, names: Iterable[str]) -> str:
 def read_text(text: str) -> str:
     """The text as a table's cell is read; a word for a missing value stays."""
     return read_cell(text) or compose(text).strip()
+
+
+def resolve_names(values: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+    """The values by the names that their keys mean; UsageError where two keys mean one name."""
+    names = list(names)
+    resolved_values = {find_name(key, names): text for key, text in values.items()}
+    if len(resolved_values) < len(values):
+        raise UsageError("an attribute is named twice, in two spellings", "name it once")
+    return resolved_values
+
+
+def encode_text(attribute: Attribute, text: str) -> np.ndarray:
+    """The columns float32 [c] of a value, given as text; ValueError where it is none."""
+    columns = attribute.encode(find_name(text, attribute.values))
+    if not np.isfinite(columns).all():
+        raise ValueError(f"{text} is not a finite number")
+    return columns

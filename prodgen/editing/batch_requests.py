@@ -223,14 +223,17 @@ def parse_request(
 
 def describe_cautions(requests: Sequence[BatchRequest], conditions: Conditions) -> list[str]:
     """Sentences on requests that can be fulfilled and that are probably not meant, the first ones:
-    numbers outside of the training images' range, and rows that make the same images."""
-    sentences = [
-        f"line {request.line}: {sentence}"
-        for request in requests
-        for sentence in conditions.describe_extrapolation(dict(request.attributes))
-    ]
+    numbers outside of the training images' range, categories that differ by spaces alone, and rows
+    that make the same images."""
+    sentences = []
+    for request in requests:
+        row = conditions.describe_extrapolation(dict(request.attributes))
+        for name in conditions.spec.classes:
+            if name.strip() == request.category.strip() and name != request.category:
+                row.append(f"category {request.category!r} is taken, not {name!r}")
+        sentences += [f"line {request.line}: {sentence}" for sentence in row]
     more = len(sentences) - MAX_CAUTIONS
-    sentences[MAX_CAUTIONS:] = [f"{more} more numbers are outside of their range"] * (more > 0)
+    sentences[MAX_CAUTIONS:] = [f"{more} more cautions of these kinds"] * (more > 0)
     # The k-th sample, or variation, follows from these fields and from k.
     lines = collections.defaultdict(list)
     for request in requests:

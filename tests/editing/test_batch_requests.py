@@ -1,5 +1,6 @@
 """A table of batch requests, checked before anything is computed."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -254,6 +255,9 @@ def test_cautions_name_numbers_out_of_range_and_rows_of_the_same_images(conditio
     assert far == "line 5: radius=1000 is outside of the training images' range, 3 to 7"
     assert same.startswith("lines 2, 3 make the same images") and "own seed" in same
     assert not batch_requests.describe_cautions(requests[1:3], conditions)
+    conditions.spec = dataclasses.replace(conditions.spec, classes=("disc", "disc "))
+    (spaces,) = batch_requests.describe_cautions(requests[:1], conditions)
+    assert spaces == "line 2: category 'disc' is taken, not 'disc '"
 
 
 @pytest.mark.parametrize("name", ["a:b?*", "two\nlines", "con", "Lpt1.png", "end.", "x\\y"])
