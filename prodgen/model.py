@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from prodgen.core import pixels
+from prodgen.core import pixels, rng
 from prodgen.core.batches import BATCH_SIZE, split_padded
 from prodgen.core.errors import MissingInput, MissingRunData, TooFewImages, UsageError
 from prodgen.core.types import Batch
@@ -24,7 +24,8 @@ from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
 from prodgen.data.source import SOURCE_PATHS
 from prodgen.data.store import Store
-from prodgen.editing import FIT_STEPS, STRENGTH, variations, viewpoints
+from prodgen.editing import FIT_STEPS, STRENGTH, fitted_prior, variations, viewpoints
+from prodgen.editing.fitted_prior import FittedPrior
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import InversionResult, Inverter
 from prodgen.editing.photo_input import read_photo
@@ -34,11 +35,15 @@ from prodgen.runs.run import Run, open_run
 
 
 def load(
-    workdir: str | Path, step: str | int | None = None, data_path: str | Path | None = None
+    workdir: str | Path,
+    step: str | int | None = None,
+    data_path: str | Path | None = None,
+    prior: str = "auto",
 ) -> Model:
     """Open a run at its best checkpoint, or at `step` ("latest" or a number).
 
-    data_path: the folder or table where the run's own images are now, if they were moved.
+    data_path: the folder or table where the run's own images are now, if they were moved. prior:
+    what samples are drawn from, see fitted_prior.open_prior.
     """
     run = open_run(Path(workdir), step)
     if data_path:
@@ -50,19 +55,20 @@ def load(
             )
         with run.config.unlocked():
             run.config.data[SOURCE_PATHS[name]] = str(data_path)
-    return Model(run)
+    return Model(run, fitted_prior.open_prior(run, prior))
 
 
 class Model:
     """A run's network with its conditions. Images are uint8 [N, H, W, C] in and out.
 
-    Programs are compiled once, at their first use.
+    prior: what latents are drawn from; None for N(0, I). Programs are compiled once, at their first
+    use.
     """
 
     say: Callable[[str], None] = staticmethod(lambda text: None)  # set it to print for progress
 
-    def __init__(self, run: Run):
-        self.run, self.spec, self.config = run, run.spec, run.config
+    def __init__(self, run: Run, prior: FittedPrior | None = None):
+        self.run, self.spec, self.config, self.prior = run, run.spec, run.config, prior
         self.conditions = Conditions.load(run.path, run.spec).visible_to(run.config)
         self._weights = run.step_module.eval_params(run.state)
         config, latents = run.config, run.step_module.draw_latents
@@ -74,19 +80,52 @@ class Model:
             self._encode = jax.jit(run.step_module.make_encode(run.config, run.spec))
         self._inverters: dict[int, Inverter] = {}  # by their number of steps
 
-    def latents(self, indices: np.ndarray, seed: int = 0, temperature: float = 1.0) -> np.ndarray:
-        """float32 [N, Z]: latent i is a function of (seed, indices[i]), times the temperature."""
-        return (
-            np.asarray(self.run.step_module.draw_latents(self.config, seed, indices)) * temperature
-        )
+    @property
+    def prior_name(self) -> str:
+        """ "base" or "fitted"; "" for a family without an encoder, whose latents are N(0, I)."""
+        if not self.encodes:
+            return ""
+        return "base" if self.prior is None else "fitted"
 
-    def draw(self, seeds: Sequence[int], indices: Sequence[int]) -> np.ndarray:
+    def base_latents(self, indices: np.ndarray, seed: int = 0) -> np.ndarray:
+        """float32 [N, Z] of N(0, I): row i is a function of (seed, indices[i])."""
+        return np.asarray(self.run.step_module.draw_latents(self.config, seed, indices))
+
+    def latents(
+        self,
+        indices: np.ndarray,
+        seed: int = 0,
+        temperature: float = 1.0,
+        label: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """float32 [N, Z]: latent i is a function of (seed, indices[i]), at a temperature.
+
+        label: the categories [N] of the images, which a fitted prior depends on; None: unknown.
+        """
+        noise = self.base_latents(indices, seed)
+        if self.prior is None:
+            return noise * temperature
+        label = np.full(len(indices), -1) if label is None else label
+        uniforms = rng.uniform(rng.key(seed, "component"), np.asarray(indices))
+        return self.prior.transform(noise, np.asarray(uniforms), label, temperature)
+
+    def draw(
+        self, seeds: Sequence[int], indices: Sequence[int], label: np.ndarray | None = None
+    ) -> np.ndarray:
         """As `latents`, float32 [N, Z], each of its own seed: at most BATCH_SIZE, one program."""
         n = len(seeds)
         padded_inputs = [
             np.pad(np.asarray(x, np.int32), (0, BATCH_SIZE - n)) for x in (seeds, indices)
         ]
-        return np.asarray(self._draw(*padded_inputs))[:n]
+        noise = np.asarray(self._draw(*padded_inputs))[:n]
+        if self.prior is None:
+            return noise
+        label = np.full(n, -1) if label is None else label
+        uniforms = [
+            rng.uniform(rng.key(seed, "component"), np.array([i]))[0]
+            for seed, i in zip(seeds, indices, strict=True)
+        ]
+        return self.prior.transform(noise, np.asarray(uniforms), label)
 
     def sample(
         self,
@@ -99,7 +138,8 @@ class Model:
         """n new images of a category (or of all), with the given attributes."""
         indices = np.arange(n)
         conditions = self.conditions.pick(seed, indices, label, attributes)
-        return self.decode(self.latents(indices, seed, temperature), conditions)
+        z = self.latents(indices, seed, temperature, conditions["label"])
+        return self.decode(z, conditions)
 
     def unknown(self, n: int) -> Batch:
         """Conditions of n images of which nothing is known."""
@@ -167,6 +207,12 @@ class Model:
 
         UsageError where the family has no encoder, ValueError for images of another shape.
         """
+        return self.posterior(images, conditions)[0]
+
+    def posterior(
+        self, images: np.ndarray, conditions: Batch | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and log variance float32 [N, Z] of q(z | x, c), with the errors of `encode`."""
         if self._encode is None:
             name = self.config.model.name
             raise UsageError(
@@ -179,10 +225,12 @@ class Model:
                 f"{images.dtype} of {images.shape[1:]}"
             )
         batch = {"image": images, **(conditions or self.unknown(len(images)))}
-        means = [
-            np.asarray(self._encode(self._weights, part)[0])[:n] for part, n in split_padded(batch)
+        parts = [
+            [np.asarray(value)[:n] for value in self._encode(self._weights, part)]
+            for part, n in split_padded(batch)
         ]
-        return np.concatenate(means)
+        mean, log_variance = (np.concatenate(values) for values in zip(*parts, strict=True))
+        return mean, log_variance
 
     def decode(self, z: np.ndarray, conditions: Batch | None = None) -> np.ndarray:
         """Images uint8 [N, H, W, C] of latents float32 [N, Z]."""

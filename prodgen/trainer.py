@@ -180,16 +180,15 @@ class Trainer:
 
     def _open_feed(self) -> Iterator[Batch]:
         """The batches of the training split from the current step on."""
-        config, mesh = self.config, self.mesh
-        seed, size = config.seed, config.train.batch_size
+        config, mesh, size = self.config, self.mesh, self.config.train.batch_size
         start = self.step * self.step_module.real_batches(config)
         if resident.choose_feed(config.data.feed, self.store, mesh) == "resident":
             shardings = device_mesh.replicated_sharding(mesh), device_mesh.batch_sharding(mesh)
-            return resident.iterate_batches(self.store, seed, size, start, *shardings)
+            return resident.iterate_batches(self.store, config.seed, size, start, *shardings)
         from prodgen.data import tfdata  # TensorFlow is loaded only where it feeds
 
         slots = device_mesh.local_slots(mesh, size)
-        host_batches = tfdata.iterate_batches(self.store, seed, size, slots, start)
+        host_batches = tfdata.iterate_batches(self.store, config.seed, size, slots, start)
         return (device_mesh.to_global_arrays(mesh, batch) for batch in host_batches)
 
     def _compile_variants(self, batches: tuple[Batch, ...]) -> list[Any]:

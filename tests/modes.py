@@ -5,13 +5,16 @@ from pathlib import Path
 
 from prodgen.apps.common.output import Output
 from prodgen.cli import modes
+from prodgen.editing.fitted_prior import FILE
 from prodgen.model import Model, load
 
 
 @functools.cache
-def load_once(workdir: Path, step: str, fingerprint: bytes) -> Model:
-    """The run in a folder; opened again where its config.json has changed."""
-    return load(workdir, step)
+def load_once(
+    workdir: Path, step: str, fingerprint: bytes, prior: str = "base", prior_file: bytes = b""
+) -> Model:
+    """The run in a folder; opened again where its config.json or its prior has changed."""
+    return load(workdir, step, prior=prior)
 
 
 def run_mode(mode: str, workdir: Path | None = None, out: Path | None = None, **options):
@@ -21,7 +24,11 @@ def run_mode(mode: str, workdir: Path | None = None, out: Path | None = None, **
     parsed_options.check(workdir)
     model = None
     if workdir:
-        model = load_once(
-            Path(workdir), parsed_options.step, (Path(workdir) / "config.json").read_bytes()
-        )
+        workdir, choice = Path(workdir), getattr(parsed_options, "prior", "base")
+        file = workdir / FILE
+        prior_file = file.read_bytes() if file.is_file() and choice != "base" else b""
+        # Without a file, "auto" is the base prior: one model for both.
+        choice = "base" if choice == "auto" and not prior_file else choice
+        config = (workdir / "config.json").read_bytes()
+        model = load_once(workdir, parsed_options.step, config, choice, prior_file)
     return module.run(model, parsed_options, Output(model, mode, parsed_options, out, workdir))

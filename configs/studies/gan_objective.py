@@ -24,7 +24,7 @@ def get_study() -> Study:
             "penalty": {"loss.penalty": ["none", "r1_r2"]},
         },
         seeds=5,
-        metrics=["val/frechet", "val/spread", "val/condition_accuracy"],
+        metrics=["val/frechet", "val/condition_accuracy"],
         budget="90m",
         scales={"gpu": {"train.num_steps": 20_000, "model.width": 64, "model.max_width": 256}},
     )  # fmt: skip

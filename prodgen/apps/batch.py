@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodgen.apps.common.batch_progress import BatchProgress
-from prodgen.apps.common.option_groups import FitOptions, PngOptions, RunDataOptions
+from prodgen.apps.common.option_groups import FitOptions, PngOptions, PriorOptions, RunDataOptions
 from prodgen.apps.common.output import Output, PngEncoder, say
 from prodgen.cli.options import option
 from prodgen.core.csv_files import format_csv
@@ -39,7 +39,7 @@ Problem = tuple[int, str]  # line of the table, reason
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunDataOptions, FitOptions, PngOptions):
+class Options(RunDataOptions, FitOptions, PngOptions, PriorOptions):
     """Of --mode=batch."""
 
     output = "batch"
@@ -134,6 +134,7 @@ def describe_origin(model: Model, options: Options) -> str:
     """The run, and the options that change an image of any row and differ from their default."""
     flags = {name: getattr(options, name) for name in DEFAULTS_OF_KEY}
     changes = [f"{name}={value}" for name, value in flags.items() if value != DEFAULTS_OF_KEY[name]]
+    changes += [f"prior={model.prior.digest}"] if model.prior else []
     return " ".join([model.run.record["fingerprint"], str(model.run.step), *changes])
 
 

@@ -39,9 +39,10 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     directions, gains = principal_directions(model.first_layer())
     rows = min(options.n, len(directions))
     values = np.linspace(-MAX_Z, MAX_Z, options.frames, dtype=np.float32)
-    base = model.latents(np.zeros(1, np.int64), options.seed, options.temperature)[0]
-    z = np.concatenate([move_along(base, direction, values) for direction in directions[:rows]])
     row = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
+    first = np.zeros(1, np.int64)
+    base = model.latents(first, options.seed, options.temperature, row["label"])[0]
+    z = np.concatenate([move_along(base, direction, values) for direction in directions[:rows]])
     conditions = {name: value.repeat(len(z), axis=0) for name, value in row.items()}
     names = [f"{i + 1} ({gain:.2f})" for i, gain in enumerate(gains[:rows])]
     sheet = pixels.draw_contact_sheet(

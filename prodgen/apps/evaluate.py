@@ -23,10 +23,11 @@ from prodgen.apps.common import reference_images
 from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     ExtractorOptions,
+    PriorOptions,
     RunDataOptions,
     SeedOptions,
 )
-from prodgen.apps.common.output import Output, say
+from prodgen.apps.common.output import Output, describe_prior, say
 from prodgen.cli.options import option
 from prodgen.core import pixels
 from prodgen.core.errors import UsageError
@@ -46,10 +47,11 @@ SPLIT = "test"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunDataOptions, SeedOptions, ExtractorOptions):
+class Options(RunDataOptions, SeedOptions, ExtractorOptions, PriorOptions):
     """Of --mode=evaluate."""
 
     run = "optional"
+    read_with_run = ("step", "data_path", "prior")
 
     n: int = option(1000, "Held-out images to compare with, at most.", low=1, high=MAX_IMAGES)
     images: str = option("", "Images of another program: a folder.")
@@ -65,6 +67,8 @@ class Options(RunDataOptions, SeedOptions, ExtractorOptions):
         super().check(workdir)
         if self.reference and not self.images:
             raise UsageError("--reference has no effect without --images", "add --images=FOLDER")
+        if self.images and self.prior != "auto":
+            raise UsageError("--prior has no effect with --images", "leave it out")
         if workdir is None and not self.images:
             raise UsageError("no --workdir was given", "name a run, or --images")
         if self.images:
@@ -171,6 +175,7 @@ def describe_subject(
         "sets": [len(samples) for samples in inputs.fakes],
         "seed": inputs.seed,
         "cautions": list(inputs.source.cautions),
+        **(describe_prior(generator) if generator else {}),
     } | inputs.source.record
 
 

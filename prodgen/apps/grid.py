@@ -40,7 +40,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     if row_names and num_untrained:
         say(f"{num_untrained} categories have no training image and are left out")
     n = len(conditions["label"])
-    z = model.latents(np.arange(n), options.seed, options.temperature)
+    z = model.latents(np.arange(n), options.seed, options.temperature, conditions["label"])
     samples = model.decode(z, conditions)
     details = [
         {"index": i, "latent": z[i].tolist()} | describe_conditions(conditions, model.spec, i)

@@ -31,7 +31,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     out.png_encoder.check_mark(model.spec.resolution)
     indices = np.arange(options.n)
     conditions = model.conditions.pick(options.seed, indices, options.label, options.attributes)
-    z = model.latents(indices, options.seed, options.temperature)
+    z = model.latents(indices, options.seed, options.temperature, conditions["label"])
     for i, image in enumerate(model.decode(z, conditions)):
         details = {"index": i, "latent": z[i].tolist()} | describe_conditions(
             conditions, model.spec, i

@@ -32,10 +32,12 @@ class Options(SampleOptions):
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n rows of --frames images, and an APNG that runs through them and back."""
     target, rows, frames = out.locate(options.output), options.n, options.frames
-    ends = model.latents(np.arange(2 * rows), options.seed, options.temperature)
     t = np.linspace(0.0, 1.0, frames)
+    conditions = interpolate_conditions(model, options, rows, t)
+    labels = conditions["label"][::frames].repeat(2)
+    ends = model.latents(np.arange(2 * rows), options.seed, options.temperature, labels)
     z = np.concatenate([slerp(ends[2 * i], ends[2 * i + 1], t) for i in range(rows)])
-    samples = model.decode(z, interpolate_conditions(model, options, rows, t))
+    samples = model.decode(z, conditions)
     details = {"ends": ends.tolist(), "frames": frames}
     out.write_png(target.name, pixels.draw_contact_sheet(samples, frames, side=96), details)
 

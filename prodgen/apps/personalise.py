@@ -18,6 +18,7 @@ from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     FitOptions,
     PngOptions,
+    PriorOptions,
     RunDataOptions,
     SeedOptions,
 )
@@ -44,7 +45,7 @@ BATCH_KEYS = ("image", "label", "attributes", "known")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunDataOptions, SeedOptions, FitOptions, PngOptions):
+class Options(RunDataOptions, SeedOptions, FitOptions, PngOptions, PriorOptions):
     """Of --mode=personalise."""
 
     output = "personalise"

@@ -48,7 +48,8 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     values = list(trained_values) or sweep_values(attribute, options.frames)
     indices = np.arange(options.n)
     conditions = model.conditions.pick(options.seed, indices, options.label, constants)
-    z = model.latents(indices, options.seed, options.temperature).repeat(len(values), axis=0)
+    z = model.latents(indices, options.seed, options.temperature, conditions["label"])
+    z = z.repeat(len(values), axis=0)
     conditions = {name: rows.repeat(len(values), axis=0) for name, rows in conditions.items()}
     # Each product gets every value of the attribute.
     columns = model.spec.column_slices()[attribute.name]

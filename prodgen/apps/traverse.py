@@ -38,12 +38,13 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     order = np.argsort(-activity, kind="stable")[:rows]
     values = np.linspace(-MAX_Z, MAX_Z, options.frames, dtype=np.float32)
     # The base is drawn at half the temperature: it lies nearer to the prior's mean.
-    base = model.latents(np.zeros(1, np.int64), options.seed, 0.5 * options.temperature)[0]
+    row = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
+    first = np.zeros(1, np.int64)
+    base = model.latents(first, options.seed, 0.5 * options.temperature, row["label"])[0]
     # Each row of the sheet replaces one latent of the same base.
     z = np.repeat(base[None], rows * len(values), axis=0)
     for i, latent in enumerate(order):
         z[i * len(values) : (i + 1) * len(values), latent] = values
-    row = model.conditions.pick(options.seed, np.zeros(1, int), options.label, options.attributes)
     conditions = {name: value.repeat(len(z), axis=0) for name, value in row.items()}
     names = [f"z{latent} ({activity[latent]:.2f})" for latent in order]
     sheet = pixels.draw_contact_sheet(
@@ -71,5 +72,5 @@ def latent_activity(model: Model, seed: int) -> np.ndarray:
         return lengths / max(lengths.max(), 1e-12)
     indices = np.arange(NUM_SAMPLES)
     conditions = model.conditions.pick(seed, indices)
-    samples = model.decode(model.latents(indices, seed), conditions)
+    samples = model.decode(model.latents(indices, seed, label=conditions["label"]), conditions)
     return model.encode(samples, conditions).var(axis=0)

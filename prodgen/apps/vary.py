@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prodgen.apps.common.option_groups import MAX_IMAGES, FitOptions, InputOptions
+from prodgen.apps.common.option_groups import MAX_IMAGES, FitOptions, InputOptions, PriorOptions
 from prodgen.apps.common.output import Output, describe_variation, say
 from prodgen.cli.options import option
 from prodgen.config import registry
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(InputOptions, FitOptions):
+class Options(InputOptions, FitOptions, PriorOptions):
     """Of --mode=vary."""
 
     output = "vary"

@@ -131,6 +131,12 @@ FIELDS: dict[str, Field] = {
     ),
     "model.latent": Field(32, Rule(int, 1, 4096), "Dimension of the latent."),
     "model.condition": Field(True, SWITCH, "Give the category and attributes to the networks."),
+    "model.prior": Field(
+        "conditional", one_of("conditional", "standard"),
+        "Prior of the codes: `conditional`: a normal for each condition, learned; `standard`: "
+        "N(0, I).",
+        (VAES | {"model.condition": (True,)},),
+    ),
     "model.condition_dropout": Field(
         0.1, Rule(float, 0.0, 1.0), "Share of training examples whose conditions are hidden.",
         ({"model.condition": (True,)},),

@@ -77,6 +77,7 @@ MODES = {
     "traverse": "prodgen.apps.traverse",
     "directions": "prodgen.apps.directions",
     "sweep": "prodgen.apps.sweep",
+    "fit_prior": "prodgen.apps.fit_prior",
     "augment_preview": "prodgen.apps.augment_preview",
     "evaluate": "prodgen.apps.evaluate",
     "gate": "prodgen.apps.gate",
@@ -89,6 +90,7 @@ MODES = {
     "compose": "prodgen.apps.compose",
     "personalise": "prodgen.apps.personalise",
 }
+PRIOR_CHOICES = ("auto", "base", "fitted")  # what a finished VAE samples from
 EDITS = ("background", "recolour", "attribute", "inpaint", "mix")
 KEEP_CHOICES = ("shape", "colour", "category")  # what a variation may keep of its product
 CUTOUTS = {  # methods that separate a product from its background

@@ -16,7 +16,7 @@ from prodgen.core.types import Array, Key
 # A stream's number is its index here, so new streams are appended and the order stays.
 STREAMS = (
     "init", "posterior", "condition", "generate", "pairing",
-    "discriminator", "generator", "augment", "vary",
+    "discriminator", "generator", "augment", "vary", "component",
 )  # fmt: skip
 
 

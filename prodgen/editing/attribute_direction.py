@@ -75,7 +75,7 @@ def require_matching_classifier(inverter: Inverter, name: str) -> None:
 def _regress_outputs(inverter: Inverter) -> np.ndarray:
     """The slope of each classifier output [K + A] along each latent [Z]: [Z, K + A]."""
     model, indices = inverter.model, np.arange(NUM_SAMPLES)
-    z = model.latents(indices, 0)
+    z = model.base_latents(indices, 0)
     outputs = inverter.classify(model.decode(z, model.conditions.pick(0, indices)))
     ridge = RIDGE_PENALTY * NUM_SAMPLES * np.eye(z.shape[1])
     return np.linalg.solve(z.T @ z + ridge, z.T @ (outputs - outputs.mean(axis=0)))

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from prodgen.core.types import Batch, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
+from prodgen.editing.fitted_prior import FittedPrior
 from prodgen.runs.run import Run
 
 
@@ -21,6 +22,7 @@ class EditableModel(Protocol):
     spec: Spec
     config: ConfigDict
     conditions: Conditions  # those that the generator takes
+    prior: FittedPrior | None  # None: N(0, I)
 
     @property
     def generator(self) -> tuple[Callable, Any]:
@@ -30,8 +32,17 @@ class EditableModel(Protocol):
     def encodes(self) -> bool:
         """Whether the family has an encoder."""
 
-    def latents(self, indices: np.ndarray, seed: int = 0) -> np.ndarray:
-        """float32 [N, Z] of the prior."""
+    def base_latents(self, indices: np.ndarray, seed: int = 0) -> np.ndarray:
+        """float32 [N, Z] of N(0, I)."""
+
+    def latents(
+        self,
+        indices: np.ndarray,
+        seed: int = 0,
+        temperature: float = 1.0,
+        label: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """float32 [N, Z] of the prior of images with these categories [N]."""
 
     def unknown(self, n: int) -> Batch:
         """Conditions of n images of which nothing is known."""

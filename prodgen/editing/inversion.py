@@ -199,5 +199,5 @@ class Inverter:
     def _sample_batch(self, step: int) -> tuple[np.ndarray, np.ndarray]:
         """Samples for the regressor: images uint8 [64, R, R, C] and their latents."""
         indices = np.arange(initialisation.BATCH_SIZE) + initialisation.BATCH_SIZE * step
-        z = self.model.latents(indices, 0)
+        z = self.model.base_latents(indices, 0)
         return self.model.decode(z, self.model.conditions.pick(0, indices)), z

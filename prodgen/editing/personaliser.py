@@ -176,7 +176,7 @@ class Personaliser:
 
     def _sample(self, indices: np.ndarray, conditions: Batch) -> Candidates:
         """The run's samples of some indices; the first call fits the samples' normaliser."""
-        z = self.model.latents(indices, self.seed)
+        z = self.model.latents(indices, self.seed, label=conditions["label"])
         images = self.model.decode(z, conditions)
         features = self.inverter.extract_features(images)
         self._sample_normaliser = self._sample_normaliser or FeatureNormaliser.fit(features)

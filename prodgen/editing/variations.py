@@ -1,7 +1,8 @@
 """Variations of a product: latents near its own, filtered and thinned to what differs.
 
 With e standard normal, z' = sqrt(1 - s^2) z + s e has the prior's own spread at any strength s: 0
-gives the product back, 1 is a fresh sample. Conditions that need not be kept are resampled with
+gives the product back, 1 is a fresh sample. Under a fitted prior, this is done within components
+(editing/fitted_prior.py). Conditions that need not be kept are resampled with
 probability s. Candidates are accepted that keep what they must, as measured on the image, and that
 differ from every one accepted before.
 """
@@ -18,6 +19,7 @@ from prodgen.core import rng
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Batch, Spec
+from prodgen.editing.fitted_prior import FittedPrior
 from prodgen.editing.inversion import CONDITION_KEYS, Inverter
 from prodgen.photo import colorimetry, silhouette
 
@@ -47,9 +49,24 @@ class VariationResult:
     min_distance: float
 
 
-def perturb_latent(z: np.ndarray, strength: float, seed: int, indices: np.ndarray) -> np.ndarray:
-    """Latents float32 [N, Z] around z [Z]; row i is a function of (seed, indices[i]) alone."""
+def perturb_latent(
+    z: np.ndarray,
+    strength: float,
+    seed: int,
+    indices: np.ndarray,
+    prior: FittedPrior | None = None,
+    label: int = -1,
+    new_label: np.ndarray | None = None,
+) -> np.ndarray:
+    """Latents float32 [N, Z] around z [Z]; row i is a function of (seed, indices[i]) alone.
+
+    label: of the product, and new_label [N]: of its variations, which a fitted prior depends on.
+    """
     noise = np.asarray(rng.normal(rng.key(seed, "vary"), indices, z.shape))
+    if prior is not None:
+        new_label = np.full(len(indices), label) if new_label is None else new_label
+        uniforms = np.asarray(rng.uniform(rng.key(seed, "component", 1), indices, (3,)))
+        return prior.perturb(z, noise, uniforms, strength, label, new_label)
     return np.float32(np.sqrt(1 - strength**2) * z + strength * noise)
 
 
@@ -160,7 +177,8 @@ def _draw_candidates(
     new_conditions = resample_conditions(
         conditions, random_conditions, keep, strength, seed + turn, model.spec
     )
-    latents = perturb_latent(z, strength, seed, indices)
+    new_label = new_conditions["label"]
+    latents = perturb_latent(z, strength, seed, indices, model.prior, label, new_label)
     images = model.decode(latents, new_conditions)
     return {
         "image": images,

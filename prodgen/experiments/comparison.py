@@ -23,6 +23,7 @@ import numpy as np
 
 from prodgen.core.errors import UsageError
 from prodgen.experiments import statistics
+from prodgen.experiments.metric_names import is_frechet, is_higher_better
 from prodgen.experiments.results import Observation
 from prodgen.experiments.statistics import Difference, Interval, VarianceComponents
 from prodgen.experiments.study import Cell
@@ -31,18 +32,9 @@ MIN_SEEDS = 5  # that a verdict needs
 ALPHA = 0.05  # of the family of one metric
 Z_95 = 1.959964  # standard deviations to either side that hold 95 % of a normal distribution
 MIN_FRECHET_GAP = 0.013  # share of the larger distance; retraining alone moves it by as much
+MAX_CELLS_BY_NAME = 4  # in one sentence, and remarks on the runs of cells
 SAMPLING_SEED_FIELD = "seed"  # of a measurement spec: the only one in which values may differ
 VALIDATION = "val/"  # metrics while training: their random draws follow from the training seed
-FRECHET_METRICS = {"frechet", "fid"}
-HIGHER_IS_BETTER = {
-    *("psnr", "ssim", "elbo", "accuracy", "condition_accuracy", "categories"),
-    *("precision", "recall", "density", "coverage"),
-}
-LOWER_IS_BETTER = {
-    *("kernel", "kid", "lpips", "perceptual", "mse", "nll", "kl", "bits_per_dim", "loss"),
-    *("near_duplicates", "out_of_range_fraction"),
-    *FRECHET_METRICS,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,27 +84,6 @@ class Comparison:
     verdict: Verdict
 
 
-def is_higher_better(metric: str) -> bool:
-    """Whether more is better, by the last part of the name: "frechet" of "evaluate/x/frechet".
-
-    UsageError for a name that has no direction: an unknown one, or one that only describes a run,
-    such as "val/logits".
-    """
-    name = metric.rpartition("/")[2]
-    if name in HIGHER_IS_BETTER or name in LOWER_IS_BETTER:
-        return name in HIGHER_IS_BETTER
-    choices = ", ".join(sorted(HIGHER_IS_BETTER | LOWER_IS_BETTER))
-    raise UsageError(
-        f"the metric {metric!r} does not say which of two runs is better",
-        f"name a metric whose last part is one of {choices}",
-    )
-
-
-def is_frechet(metric: str) -> bool:
-    """Whether the metric is a Frechet distance, by the last part of its name."""
-    return metric.rpartition("/")[2] in FRECHET_METRICS
-
-
 def compare_cells(
     cells: Sequence[Cell], observations: Sequence[Observation], metric: str
 ) -> Comparison:
@@ -152,7 +123,8 @@ def compare_cells(
     ]
     adjusted_p = dict(zip(pairs, statistics.adjust_holm(p_values).tolist(), strict=True))
     p_holm = {index: adjusted_p[order[0], index] for index in differences}
-    names = {cell.index: cell.name for cell in cells}
+    # A name with commas in parentheses, so that it reads as one.
+    names = {cell.index: f"({cell.name})" if "," in cell.name else cell.name for cell in cells}
     verdict = _reach_verdict(names, summaries, differences, p_holm, metric)
     return Comparison(metric, summaries, differences, p_holm, verdict)
 
@@ -236,7 +208,11 @@ def _reach_verdict(
         if rivals[1:]:
             number = _count(len(rivals) - 1, "further cell")
             sentences.append(f"{number} cannot be told from {names[best]} either")
-        sentences += [f"{names[best]} is better than {', '.join(worse)}"] if worse else []
+        if worse and counts[best] == max(counts.values()):
+            others = (
+                ", ".join(worse) if len(worse) <= MAX_CELLS_BY_NAME else f"{len(worse)} other cells"
+            )
+            sentences.append(f"{names[best]} is better than {others}")
     elif counts[best] < max(counts.values()):
         sentences = [f"inconclusive: {names[best]} has the best mean, but not all of its runs"]
     else:
@@ -279,13 +255,11 @@ def _find_doubt(
         return f"{size} is not clear among all pairs of cells ({limits}, Holm-adjusted p = {p:.2g})"
     # With few pairs no sign-flip test is significant; then it must be as clear as it can be.
     if difference.is_paired and difference.p_exact > max(ALPHA, 2.0 ** (1 - difference.num_pairs)):
-        return f"{size} depends on the sizes of few seeds' differences ({limits})"
+        return f"{size} is clear by the t test, but not by the sign-flip test ({limits})"
     distance = max(abs(summary.mean.value) for summary in pair)
     if is_frechet(metric) and gap < MIN_FRECHET_GAP * distance:
-        return (
-            f"{size} is under {MIN_FRECHET_GAP:.1%} of the distance, as little as training with "
-            f"another seed changes it ({limits})"
-        )
+        share = f"{100 * MIN_FRECHET_GAP:.1f} % of the distance"
+        return f"{size} is under {share}, as little as another training seed changes it ({limits})"
     return ""
 
 
@@ -311,7 +285,9 @@ def _list_caveats(names: Mapping[int, str], summaries: Mapping[int, CellSummary]
             caveats.append(f"{names[index]} has no value")
         elif total < most:
             caveats.append(f"{names[index]} has {total} of {_count(most, 'run')}")
-    return caveats
+    num_more = len(caveats[MAX_CELLS_BY_NAME:])
+    more = [f"{_count(num_more, 'further remark')} on diverged and absent runs"] if num_more else []
+    return caveats[:MAX_CELLS_BY_NAME] + more
 
 
 def _count(number: int, noun: str) -> str:

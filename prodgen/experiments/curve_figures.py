@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from prodgen.experiments.comparison import Comparison, is_higher_better
+from prodgen.experiments.comparison import Comparison
 from prodgen.experiments.figure_style import (
     BLUE,
     MAX_LINES,
@@ -26,6 +26,7 @@ from prodgen.experiments.figure_style import (
     list_levels,
     widen,
 )
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.results import Observation
 from prodgen.experiments.statistics import curve_band, tuning_curve
 from prodgen.experiments.study import Cell
@@ -43,30 +44,30 @@ def plot_curves(
     bands = _curve_bands(cells, observations, metric)
     if not bands:
         return None
-    shown = [cell for cell in cells if cell.index in bands]
-    is_overlaid = len(shown) <= MAX_OVERLAID_BANDS
-    columns = 1 if is_overlaid else min(4, -(-len(shown) // 2))
-    rows = 1 if is_overlaid else -(-len(shown) // columns)
+    visible_cells = [cell for cell in cells if cell.index in bands]
+    is_overlaid = len(visible_cells) <= MAX_OVERLAID_BANDS
+    columns = 1 if is_overlaid else min(4, -(-len(visible_cells) // 2))
+    rows = 1 if is_overlaid else -(-len(visible_cells) // columns)
     limits = _curve_limits(bands)
-    if len(shown) <= MAX_OVERLAID_BANDS:
-        with draw_figure(8.6, 3.9) as (figure, buffer):
+    if len(visible_cells) <= MAX_OVERLAID_BANDS:
+        with draw_figure(3.9) as (figure, buffer):
             axis = figure.add_subplot()
-            _draw_overlaid(axis, shown, bands)
+            _draw_overlaid(axis, visible_cells, bands)
             _set_limits(axis, bands, limits, 7)
             axis.set_xlabel(X_LABEL)
             axis.set_ylabel(f"{label_axis(metric)}\n{label_direction(metric)}")
             figure.legend(loc="outside upper left", ncols=2)
         return buffer.getvalue()
 
-    columns = min(4, -(-len(shown) // 2))
-    rows = -(-len(shown) // columns)
+    columns = min(4, -(-len(visible_cells) // 2))
+    rows = -(-len(visible_cells) // columns)
     height = 0.75 + 1.5 * rows
-    with draw_figure(8.6, height, layout=None) as (figure, buffer):
+    with draw_figure(height, layout=None) as (figure, buffer):
         # Many plots of one size need no search for a layout, which would take seconds.
         figure.subplots_adjust(0.11, 0.55 / height, 0.985, 1 - 0.25 / height, 0.06, 0.28)
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
-        _draw_apart(axes, columns, shown, bands)
-        for axis in axes[: len(shown)]:
+        _draw_apart(axes, columns, visible_cells, bands)
+        for axis in axes[: len(visible_cells)]:
             _set_limits(axis, bands, limits, 4)
         figure.supxlabel(X_LABEL, fontsize=9, y=0.1 / height, va="bottom")
         label = f"{label_axis(metric)}\n{label_direction(metric)}"
@@ -75,35 +76,40 @@ def plot_curves(
 
 
 def _set_limits(axis, bands: Mapping[int, tuple], limits: tuple[float, float], ticks: int) -> None:
+    last_x = max(band[0][-1] for band in bands.values()) or 1.0
     axis.set_ylim(*limits)
-    axis.set_xlim(0, 1.02 * max(band[0][-1] for band in bands.values()) or 1.0)
+    axis.set_xlim(0, 1.02 * last_x)
+    # Many plots have equal ticks, so they are set once. The last x would touch the next plot.
+    locator = MaxNLocator(ticks)
+    axis.set_xticks([x for x in locator.tick_values(0, last_x) if 0 <= x <= 0.95 * last_x])
+    axis.set_yticks([y for y in locator.tick_values(*limits) if limits[0] <= y <= limits[1]])
     axis.xaxis.set_major_formatter(FuncFormatter(_format_count))
-    axis.xaxis.set_major_locator(MaxNLocator(ticks))
-    axis.yaxis.set_major_locator(MaxNLocator(ticks))
 
 
-def _draw_overlaid(axis, shown: Sequence[Cell], bands: Mapping[int, tuple]) -> None:
-    names = short_names(shown, MAX_NAME_LENGTH)
-    for i, cell in enumerate(shown):
+def _draw_overlaid(axis, visible_cells: Sequence[Cell], bands: Mapping[int, tuple]) -> None:
+    names = short_names(visible_cells, MAX_NAME_LENGTH)
+    for i, cell in enumerate(visible_cells):
         style, (x, mean, low, high) = choose_line_style(i), bands[cell.index]
         axis.fill_between(x, low, high, color=style["color"], alpha=0.14, lw=0)
         marker = "o" if len(x) == 1 else None
         axis.plot(x, mean, lw=1.7, marker=marker, label=names[cell.index], **style)
 
 
-def _draw_apart(axes, columns: int, shown: Sequence[Cell], bands: Mapping[int, tuple]) -> None:
+def _draw_apart(
+    axes, columns: int, visible_cells: Sequence[Cell], bands: Mapping[int, tuple]
+) -> None:
     """A plot for each cell, on the grey curves of all cells."""
-    for axis in axes[len(shown) :]:
+    for axis in axes[len(visible_cells) :]:
         axis.remove()
-    names = short_names(shown, 26 if columns > 3 else 34)
+    names = short_names(visible_cells, 26 if columns > 3 else 34)
     everything = [np.column_stack(band[:2]) for band in bands.values()]
-    for i, (axis, cell) in enumerate(zip(axes, shown, strict=False)):
+    for i, (axis, cell) in enumerate(zip(axes, visible_cells, strict=False)):
         x, mean, low, high = bands[cell.index]
         axis.add_collection(LineCollection(everything, colors="#cbd5e1", lw=0.7), autolim=False)
         axis.fill_between(x, low, high, color=BLUE, alpha=0.2, lw=0)
         axis.plot(x, mean, lw=1.7, color=BLUE, marker="o" if len(x) == 1 else None)
         axis.set_title(names[cell.index], fontsize=7.5)
-        is_lowest, is_first = i + columns >= len(shown), i % columns == 0
+        is_lowest, is_first = i + columns >= len(visible_cells), i % columns == 0
         axis.tick_params(labelsize=7, labelbottom=is_lowest, labelleft=is_first)
 
 
@@ -118,13 +124,13 @@ def plot_tuning(
     levels = list_levels(cells) or {"": [""]}
     names = [name for name in levels if len(levels[name]) > 1] or list(levels)[:1]
     is_better_above = is_higher_better(comparison.metric)
-    panels, hidden = [], {}
+    panels, num_omitted = [], {}
     for name in names:
         lines = [_tuning_line(comparison, cells, costs, name, level) for level in levels[name]]
         lines = [line for line in lines if line]
         # An axis with many levels has lines of those that end best, in the axis's order.
         ends = sorted((line[2][-1] for line in lines), reverse=is_better_above)[:MAX_LINES]
-        hidden[name] = len(lines) - MAX_LINES
+        num_omitted[name] = len(lines) - MAX_LINES
         lines = [line for line in lines if line[2][-1] in ends][:MAX_LINES]
         panels += [(name, lines)] if any(len(line[1]) > 1 for line in lines) else []
     if not panels:
@@ -132,7 +138,7 @@ def plot_tuning(
     unit, hours = choose_time_unit(line[1][-1] for _, lines in panels for line in lines)
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
-    with draw_figure(8.6, 3.1 * rows + 0.4) as (figure, buffer):
+    with draw_figure(3.1 * rows + 0.4) as (figure, buffer):
         axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axis in axes[len(panels) :]:
             axis.remove()
@@ -141,7 +147,9 @@ def plot_tuning(
                 marker = "o" if len(best) <= 20 else None
                 axis.plot(budgets / hours, best, lw=1.6, marker=marker, ms=3,
                           label=shorten(level, 30), **choose_line_style(i))  # fmt: skip
-            suffix = f" (without the worst {hidden[name]} levels)" if hidden[name] > 0 else ""
+            suffix = (
+                f" (without the worst {num_omitted[name]} levels)" if num_omitted[name] > 0 else ""
+            )
             axis.set_title(shorten(name, 30) + suffix)
             if name:
                 axis.legend(loc="lower right" if is_better_above else "upper right")

@@ -16,12 +16,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from prodgen.experiments.comparison import is_higher_better
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_text import label_metric, shorten
 from prodgen.report.plots import GRID, INK
 
-BLUE, ORANGE, MUTED = "#0072b2", "#d55e00", "#94a3b8"
+BLUE, ORANGE, SOFT_INK = "#0072b2", "#d55e00", "#94a3b8"
 LINE_COLOURS = (BLUE, ORANGE, "#009e73", "#cc79a7", "#000000", "#56b4e9")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MAX_LINES = len(LINE_COLOURS)  # of one plot
@@ -29,6 +29,7 @@ MAX_OVERLAID_BANDS = 4  # of one plot; more cells have a plot each
 MAX_NAME_LENGTH = 44  # characters of a cell's name beside a plot
 MAX_LEVEL_LENGTH = 20
 DPI = 110
+FIGURE_WIDTH = 9.5  # inches: with DPI, as wide as the page
 STYLE = {
     "text.parse_math": False, "text.usetex": False, "font.family": "DejaVu Sans", "font.size": 9,
     "axes.edgecolor": GRID, "axes.labelcolor": INK, "text.color": INK, "xtick.color": INK,
@@ -42,15 +43,15 @@ STYLE = {
 
 @contextlib.contextmanager
 def draw_figure(
-    width: float, height: float, layout: str | None = "constrained"
+    height: float, layout: str | None = "constrained"
 ) -> Iterator[tuple[Figure, io.BytesIO]]:
-    """An empty figure of so many inches; its PNG is in the buffer afterwards."""
+    """An empty figure of `height` inches; its PNG is in the buffer afterwards."""
     with matplotlib.rc_context(STYLE):
-        figure, buffer = Figure(figsize=(width, height), layout=layout), io.BytesIO()
+        figure, buffer = Figure(figsize=(FIGURE_WIDTH, height), layout=layout), io.BytesIO()
         yield figure, buffer
         figure.savefig(buffer, dpi=DPI, format="rgba")
     # A palette makes the file two to four times smaller, at no visible loss.
-    size = tuple(int(inches * DPI) for inches in (width, height))
+    size = tuple(int(inches * DPI) for inches in (FIGURE_WIDTH, height))
     image = Image.frombytes("RGBA", size, buffer.getvalue()).convert("RGB")
     buffer.seek(0)
     buffer.truncate()

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.collections import LineCollection
 
-from prodgen.experiments.comparison import Comparison, is_higher_better
+from prodgen.experiments.comparison import Comparison
 from prodgen.experiments.figure_style import (
     BLUE,
     MAX_LEVEL_LENGTH,
     MAX_NAME_LENGTH,
-    MUTED,
     ORANGE,
+    SOFT_INK,
     draw_figure,
     keep_finite,
     label_axis,
@@ -26,6 +26,7 @@ from prodgen.experiments.figure_style import (
     list_levels,
     widen,
 )
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.statistics import pareto_front
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_tables import digits_of, short_names
@@ -41,7 +42,7 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
         return None
     limits = _interval_limits(comparison, everything)
     names = short_names(cells, MAX_NAME_LENGTH)
-    with draw_figure(8.6, 1.3 + 0.3 * max(2, len(cells))) as (figure, buffer):
+    with draw_figure(1.3 + 0.3 * max(2, len(cells))) as (figure, buffer):
         axis = figure.add_subplot()
         points, lines, means, colours = [], [], [], []
         for row, cell in enumerate(cells):
@@ -61,9 +62,11 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
             lines.append([(low, row), (high, row)])
             means.append((mean.value, row))
             colours.append(ORANGE if cell.index == comparison.verdict.best else BLUE)
-        axis.scatter(*zip(*points, strict=True), s=13, color=MUTED, lw=0)
+        axis.scatter(*zip(*points, strict=True), s=13, color=SOFT_INK, lw=0)
         if means:
-            axis.add_collection(LineCollection(lines, colors=colours, lw=2.2), autolim=False)
+            axis.add_collection(
+                LineCollection(lines, colors=colours, lw=2.2, zorder=1), autolim=False
+            )
             axis.scatter(*zip(*means, strict=True), s=42, c=colours, edgecolors="white", zorder=3)
         axis.set_yticks(range(len(cells)), [names[c.index] for c in cells])
         axis.set_ylim(len(cells) - 0.5, -0.5)
@@ -72,10 +75,11 @@ def plot_intervals(comparison: Comparison, cells: Sequence[Cell]) -> bytes | Non
         axis.set_xlabel(f"{label}, {label_direction(comparison.metric)}")
         axis.grid(axis="y", visible=False)
         # Entries of the legend, without data.
+        has_best = comparison.verdict.best is not None
         for name, style in (
             ("mean and 95 % interval", {"color": BLUE, "marker": "o", "lw": 2.2}),
-            ("best mean", {"color": ORANGE, "marker": "o", "lw": 2.2}),
-            ("one training seed", {"color": MUTED, "marker": "o", "lw": 0, "ms": 3.5}),
+            *([("best mean", {"color": ORANGE, "marker": "o", "lw": 2.2})] if has_best else []),
+            ("one training seed", {"color": SOFT_INK, "marker": "o", "lw": 0, "ms": 3.5}),
         ):
             axis.plot([], [], label=name, **style)
         figure.legend(loc="outside upper left", ncols=3)
@@ -95,12 +99,12 @@ def plot_interactions(comparison: Comparison, cells: Sequence[Cell]) -> bytes | 
     columns = 1 if len(pairs) == 1 else 2
     rows = -(-len(pairs) // columns)
     tallest = max(len(table) for table in tables)
-    with draw_figure(8.6, rows * (1.2 + min(0.4 * tallest, 6.0))) as (figure, buffer):
+    with draw_figure(rows * (1.2 + min(0.4 * tallest, 6.0))) as (figure, buffer):
         axes = figure.subplots(rows, columns, squeeze=False).ravel()
         for axis in axes[len(pairs) :]:
             axis.remove()
         for axis, pair, table in zip(axes, pairs, tables, strict=False):
-            image = _draw_heat_map(axis, table, limits, digits, 5.6 / columns / table.shape[1])
+            image = _draw_heat_map(axis, table, limits, digits, 6.3 / columns / table.shape[1])
             for name, set_label, set_ticks in (
                 (pair[0], axis.set_ylabel, axis.set_yticks),
                 (pair[1], axis.set_xlabel, axis.set_xticks),
@@ -124,36 +128,39 @@ def plot_pareto(
 ) -> bytes | None:
     """The metric's mean against the device time of a run; cells of the Pareto front have names."""
     summaries = comparison.cells
-    shown = [
+    visible_cells = [
         c for c in cells
         if math.isfinite(summaries[c.index].mean.value) and costs.get(c.index, 0.0) > 0
     ]  # fmt: skip
-    if len(shown) < 2:
+    if len(visible_cells) < 2:
         return None
-    unit, hours = choose_time_unit(costs[c.index] for c in shown)
-    x = np.array([costs[c.index] / hours for c in shown])
-    intervals = [summaries[c.index].mean for c in shown]
+    unit, hours = choose_time_unit(costs[c.index] for c in visible_cells)
+    x = np.array([costs[c.index] / hours for c in visible_cells])
+    intervals = [summaries[c.index].mean for c in visible_cells]
     y = np.array([interval.value for interval in intervals])
     is_on_front = pareto_front(x, y, is_higher_better(comparison.metric))
     is_better_above = is_higher_better(comparison.metric)
     is_on_front = pareto_front(x, y, is_better_above)
     front = [i for i in np.lexsort((y, x)) if is_on_front[i]]
     names = short_names(cells, 34)
-    with draw_figure(8.6, max(4.2, 0.7 + 0.19 * len(front))) as (figure, buffer):
+    with draw_figure(max(4.2, 0.7 + 0.19 * len(front))) as (figure, buffer):
         axis = figure.add_subplot()
         axis.step(x[front], y[front], where="post", color=BLUE, lw=1, alpha=0.6)
+        for i, interval in enumerate(intervals):
+            if math.isfinite(interval.low) and math.isfinite(interval.high):
+                colour = BLUE if is_on_front[i] else SOFT_INK
+                axis.plot(
+                    [x[i]] * 2, [interval.low, interval.high], color=colour, lw=1.4, alpha=0.5
+                )
         for number, i in enumerate(front, 1):
-            low, high = intervals[i].low, intervals[i].high
-            if math.isfinite(low) and math.isfinite(high):
-                axis.plot([x[i], x[i]], [low, high], color=BLUE, lw=1.4, alpha=0.5)
-            label = f"{number}  {names[shown[i].index]}"
+            label = f"{number}  {names[visible_cells[i].index]}"
             axis.plot(x[i], y[i], "o", color=BLUE, ms=6, mec="white", lw=0, label=label)
             # The front rises where more is better, so numbers lie to both sides of it in turn.
             side = 1 if number % 2 else -1
             offset = (-6 * side, (5 if is_better_above else -5) * side)
             axis.annotate(str(number), (x[i], y[i]), offset, textcoords="offset points",
                           ha="center", va="center", fontsize=8, fontweight="bold")  # fmt: skip
-        axis.scatter(x[~is_on_front], y[~is_on_front], s=24, color=MUTED, label="other cells")
+        axis.scatter(x[~is_on_front], y[~is_on_front], s=24, color=SOFT_INK, label="other cells")
         if x.max() > 10 * x.min():
             axis.set_xscale("log")
         axis.margins(0.08)

@@ -13,9 +13,9 @@ import time
 from prodgen.cli.options import option
 from prodgen.core.errors import BadData, UsageError
 from prodgen.experiments import plan, results
-from prodgen.experiments.runner import Runner, order_runs
 from prodgen.experiments.session import StudyOptions, StudySession, parse_duration, parse_indices
 from prodgen.experiments.study_folder import iterate_states
+from prodgen.experiments.study_runner import Runner, order_runs
 from prodgen.report.writer import Console
 
 

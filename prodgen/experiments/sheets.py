@@ -16,10 +16,9 @@ from PIL import Image
 
 from prodgen.experiments.results import Observation
 from prodgen.experiments.study import Cell
-from prodgen.experiments.study_tables import name_cell
 from prodgen.report.html_page import embed_bytes
 
-MAX_SHEETS_BYTES = 2_500_000  # of all sheets of a page
+MAX_SHEETS_BYTES = 2_000_000  # of all sheets of a page
 MAX_SHEET_WIDTH = 480  # pixels
 MAX_SHEET_RATIO = 1.25  # height to width; rows below are cut off
 JPEG_QUALITIES = (88, 75, 60)
@@ -42,12 +41,13 @@ def build_sheets(
     figures, absent = [], []
     for cell in cells:
         if cell.index not in sheets:
-            absent.append(name_cell(cell))
+            absent.append(cell.name)
             continue
         seed = min(common or sheets[cell.index])
         path = sheets[cell.index][seed]
-        name = html.escape(name_cell(cell))
-        caption = f"{name}; seed {seed}, {html.escape(path.stem.replace('_', ' '))}"
+        name = html.escape(cell.name)
+        step = path.stem.removeprefix("step_").lstrip("0") or "0"
+        caption = f"{name}; seed {seed}, step {html.escape(step)}"
         image = embed_bytes(compress_sheet(path, max_bytes), f"samples of {name}", "image/jpeg")
         figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     note = (

@@ -62,14 +62,14 @@ def interquartile_mean(values: np.ndarray | Sequence[float]) -> float | np.ndarr
     Values at the edges of the middle half have a fractional weight. For N divisible by 4 it is
     `scipy.stats.trim_mean(values, 0.25)` (Agarwal et al. 2021, arXiv 2108.13264).
     """
-    ordered = np.sort(np.asarray(values, np.float64), axis=-1)
-    n = ordered.shape[-1]
+    sorted_values = np.sort(np.asarray(values, np.float64), axis=-1)
+    n = sorted_values.shape[-1]
     if n == 0:
         return math.nan
     # The share of [n/4, 3n/4] that each value's unit interval [i, i + 1] covers.
     edges = np.clip(np.arange(n + 1), n / 4, 3 * n / 4)
-    means = ordered @ (np.diff(edges) / (n / 2))
-    return float(means) if ordered.ndim == 1 else means
+    means = sorted_values @ (np.diff(edges) / (n / 2))
+    return float(means) if sorted_values.ndim == 1 else means
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Interval:
@@ -153,8 +153,10 @@ def compare_means(
         standard_error = math.sqrt(sum(squares))
         parts = [s**2 / (len(side) - 1) for s, side in zip(squares, sides, strict=True)]
         freedom = sum(squares) ** 2 / sum(parts) if sum(parts) else 1.0
+    # Without a spread, but for rounding.
     if standard_error <= MIN_RELATIVE_SPREAD * scale:
-        return mean, mean, mean, 1.0 if abs(mean) <= MIN_RELATIVE_SPREAD * scale else math.nan
+        is_tie = abs(mean) <= MIN_RELATIVE_SPREAD * scale
+        return (0.0, 0.0, 0.0, 1.0) if is_tie else (mean, mean, mean, math.nan)
     half_width = float(special.stdtrit(freedom, 0.975)) * standard_error
     p = 2 * float(special.stdtr(freedom, -abs(mean) / standard_error))
     return mean, mean - half_width, mean + half_width, p
@@ -262,13 +264,13 @@ def best_of_n(values: Sequence[float], n: int, is_higher_better: bool) -> float:
     if not 1 <= n <= len(values):
         raise ValueError(f"expected n from 1 to {len(values)}, not {n}")
     sign = 1.0 if is_higher_better else -1.0
-    ordered = np.sort(np.where(np.isfinite(values), sign * values, -np.inf))  # worst first
+    sorted_values = np.sort(np.where(np.isfinite(values), sign * values, -np.inf))  # worst first
     # The value of rank i is the best of the subsets whose other n - 1 members are below it.
-    ranks, num_subsets = range(n - 1, len(ordered)), math.comb(len(ordered), n)
+    ranks, num_subsets = range(n - 1, len(sorted_values)), math.comb(len(sorted_values), n)
     weights = np.array([math.comb(rank, n - 1) / num_subsets for rank in ranks])
-    if not np.isfinite(ordered[n - 1]):
+    if not np.isfinite(sorted_values[n - 1]):
         return math.nan
-    return sign * float(ordered[n - 1 :] @ weights)
+    return sign * float(sorted_values[n - 1 :] @ weights)
 
 
 def tuning_curve(

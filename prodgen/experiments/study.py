@@ -26,6 +26,7 @@ from prodgen.cli import commandline
 from prodgen.config import compute_fingerprint, flatten, is_read, parse_value, set_field
 from prodgen.config.lookup import describe_readers
 from prodgen.core.errors import ProdgenError, UsageError
+from prodgen.experiments.metric_names import is_higher_better
 
 MAX_RUNS = 10_000
 EVALUATION = "evaluate."  # prefix of an axis's field that is a flag of --mode=evaluate
@@ -189,6 +190,8 @@ def check_study(study: Study, path: Path) -> None:
         problem = f"it has {num_runs:,} runs, at most {MAX_RUNS:,} are allowed"
     if problem:
         raise UsageError(f"the study {path}: {problem}", f"change {path}")
+    for name in study.metrics:
+        is_higher_better(name)  # UsageError for a metric without a better direction
 
 
 def count_levels(axis: Mapping[str, Sequence[Any]]) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import html
 import json
 import math
@@ -10,48 +9,31 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from prodgen.core.file_names import decode_name, make_file_name
+from prodgen.core.file_names import decode_name
 from prodgen.core.files import write_atomically
 from prodgen.experiments import curve_figures, figures, study_tables
-from prodgen.experiments.comparison import Comparison, compare_cells
+from prodgen.experiments.comparison import compare_cells
 from prodgen.experiments.results import Observation
 from prodgen.experiments.sheets import build_sheets
 from prodgen.experiments.study import Cell, Study
+from prodgen.experiments.study_documents import (
+    FIGURE_KINDS,
+    FIGURES_FOLDER,
+    MetricReport,
+    build_latex,
+    build_markdown,
+    name_figure,
+)
 from prodgen.experiments.study_text import (
     ABSENT,
     choose_digits,
-    escape_markdown,
     format_number,
     label_metric,
 )
 from prodgen.report import html_page
 from prodgen.report.tables import Link, build_table
 
-FIGURES_FOLDER = "figures"
-FIGURE_KINDS = {  # the kind of a figure -> (title, what it shows)
-    "intervals": (
-        "Intervals by cell",
-        "Each dot is one training seed. A line is the 95 % interval of the mean over seeds.",
-    ),
-    "interactions": (
-        "Interaction of axes",
-        "Each field is the mean over seeds and over the levels of all other axes.",
-    ),
-    "curves": (
-        "Sample efficiency",
-        "Mean over seeds with its 95 % band. The vertical range is that of the values after the "
-        "first tenth of training.",
-    ),
-    "pareto": (
-        "Metric and cost",
-        "Cells on the Pareto front are numbered: no other cell is both cheaper and better.",
-    ),
-    "tuning": (
-        "Best of n under equal tuning budget",
-        "The expected best run of n runs drawn from a level, against the device time of n runs "
-        "(Dodge et al., 2019).",
-    ),
-}
+MAX_OPEN_VERDICT = 500  # characters of a verdict that is not folded
 MAX_OPEN_ROWS = 24  # of a table that is not folded
 EXTRA_STYLE = """
 img { display: block; margin: .3rem 0; }
@@ -79,19 +61,6 @@ pre { background: #0f172a; color: #e2e8f0; border-radius: 8px; padding: .7rem .9
   p.sub, .card span, td:first-child { color: #9aa7ba; } a, summary { color: #7cabff; }
 }
 """
-
-
-@dataclasses.dataclass(frozen=True)
-class MetricReport:
-    """The comparison of one metric, with its figures: kind -> content of a PNG file."""
-
-    comparison: Comparison
-    rows: Sequence[Sequence[str]]
-    figures: Mapping[str, bytes]
-
-    @property
-    def metric(self) -> str:
-        return self.comparison.metric
 
 
 def write_report(
@@ -131,8 +100,8 @@ def write_report(
         ),
         EXTRA_STYLE,
     )
-    markdown = _build_markdown(study, state, reports, commands)
-    latex = _build_latex(reports, state, folder.name)
+    markdown = build_markdown(study, state, reports, commands)
+    latex = build_latex(reports, state, folder.name)
     for name, content in (
         ("study.html", page),
         ("study.md", decode_name(markdown).encode()),
@@ -148,11 +117,6 @@ def describe_progress(observations: Sequence[Observation], num_planned: int) -> 
     if num_finished == num_planned:
         return f"All {num_planned:,} runs are finished."
     return f"{num_finished:,} of {num_planned:,} runs are finished."
-
-
-def name_figure(metric: str, kind: str) -> str:
-    """The file name of a figure: "val-psnr_intervals.png"."""
-    return make_file_name(f"{metric.replace('/', '-')}_{kind}") + ".png"
 
 
 def _report_metric(metric, cells, observations, costs) -> MetricReport:
@@ -180,7 +144,7 @@ def _build_sections(
     )
     verdicts = "".join(
         f"<li><b>{html.escape(label_metric(report.metric))}</b>: "
-        f"{html.escape(report.comparison.verdict.text)}</li>"
+        f"{_build_verdict(report.comparison.verdict.text)}</li>"
         for report in reports
     )
     verdicts = f"<ul>{verdicts}</ul>" if verdicts else "<p>No run has a result yet.</p>"
@@ -199,6 +163,15 @@ def _build_sections(
         html_page.fold("Settings of the study", build_table(_list_settings(study, cells))),
     ]
     return sections
+
+
+def _build_verdict(text: str) -> str:
+    """A verdict in words; the remarks that follow the first sentence of a long one are hidden."""
+    if len(text) <= MAX_OPEN_VERDICT:
+        return html.escape(text)
+    first, *remarks = text.split("; ")
+    items = "".join(f"<li>{html.escape(remark)}</li>" for remark in remarks)
+    return html.escape(first) + html_page.fold(f"{len(remarks):,} remarks", f"<ul>{items}</ul>")
 
 
 def _build_metric(report: MetricReport, cells: Sequence[Cell]) -> str:
@@ -240,7 +213,7 @@ def _build_runs(study: Study, cells, observations, folder: Path, states) -> str:
         metric: choose_digits(o.metrics.get(metric, math.nan) for o in observations)
         for metric in study.metrics
     }
-    names = {cell.index: study_tables.name_cell(cell) for cell in cells}
+    names = {cell.index: cell.name for cell in cells}
     rows = []
     for o in sorted(observations, key=lambda o: (o.index, o.sampling_seed)):
         values = (format_number(o.metrics.get(m, math.nan), digits[m]) for m in study.metrics)
@@ -277,7 +250,8 @@ def _build_commands(commands: Mapping[str, str], observations: Sequence[Observat
 def _typeset_row(row: Sequence[str]) -> list[str]:
     """A row of results whose numbers have a minus sign and intervals that stay on one line."""
     numbers = (re.sub(r"(?<!\S)-(?=\d)|(?<=\()-(?=\d)", "\u2212", text) for text in row[1:])
-    return [row[0], *(text.replace(" to ", "\u00a0to\u00a0") for text in numbers)]
+    *numbers, cost = (text.replace(" to ", "\u00a0to\u00a0") for text in numbers)
+    return [row[0], *numbers, cost.replace(" ", "\u00a0")]
 
 
 def _list_settings(study: Study, cells: Sequence[Cell]) -> list[tuple[str, str]]:
@@ -287,13 +261,13 @@ def _list_settings(study: Study, cells: Sequence[Cell]) -> list[tuple[str, str]]
         for name, fields in study.axes.items()
         for field, values in fields.items()
     ]
-    fixed = [(field, _format_setting(value)) for field, value in study.fixed.items()]
+    common = [(field, _format_setting(value)) for field, value in study.fixed.items()]
     seeds = study.seeds if isinstance(study.seeds, int) else ", ".join(map(str, study.seeds))
     evaluate = [(f"evaluate: {name}", _format_setting(v)) for name, v in study.evaluate.items()]
     return [
         ("base", study.base),
         *axes,
-        *fixed,
+        *common,
         ("training seeds", str(seeds)),
         ("sampling seeds of a run", str(study.sampling_seeds)),
         *evaluate,
@@ -304,41 +278,6 @@ def _list_settings(study: Study, cells: Sequence[Cell]) -> list[tuple[str, str]]
 
 def _format_setting(value) -> str:
     return value if isinstance(value, str) else json.dumps(value, default=str)
-
-
-def _build_markdown(study: Study, state: str, reports: Sequence[MetricReport], commands) -> str:
-    expectation = study.expectation or "No expectation was written."
-    lines = [f"# {escape_markdown(study.question)}", state]
-    lines += ["## Expectation, written before the run", escape_markdown(expectation), "## Verdict"]
-    lines += [
-        f"* {escape_markdown(label_metric(r.metric))}: {escape_markdown(r.comparison.verdict.text)}"
-        for r in reports
-    ] or ["No run has a result yet."]
-    for report in reports:
-        lines.append(f"## {escape_markdown(label_metric(report.metric))}")
-        lines.append(study_tables.build_markdown_table(study_tables.RESULTS_HEADER, report.rows))
-        for kind in report.figures:
-            path = f"{FIGURES_FOLDER}/{name_figure(report.metric, kind)}"
-            lines.append(f"![{FIGURE_KINDS[kind][0]}](<{path}>)")
-    text = "\n".join(f"# {name}\n{command}" for name, command in commands.items())
-    # A fence is longer than any run of backticks inside.
-    fence = "`" * max(3, 1 + max(map(len, text.replace("`", " `").split(" ")), default=0))
-    lines += ["## Commands", f"{fence}\n{text}\n{fence}"]
-    return "\n\n".join(lines) + "\n"
-
-
-def _build_latex(reports: Sequence[MetricReport], state: str, name: str) -> str:
-    tables = [
-        study_tables.build_latex_table(
-            study_tables.RESULTS_HEADER,
-            report.rows,
-            f"{study_tables.caption_results(report.metric)} {state}",
-            f"tab:{name}-{report.metric}",
-        )
-        for report in reports
-    ]
-    head = r"% Needs \usepackage[T1]{fontenc} and \usepackage{booktabs}."
-    return "\n\n".join([head, *tables]) + "\n"
 
 
 def _count(number: int, noun: str) -> str:

@@ -6,7 +6,8 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from prodgen.experiments.comparison import Comparison, is_higher_better
+from prodgen.experiments.comparison import Comparison
+from prodgen.experiments.metric_names import is_higher_better
 from prodgen.experiments.results import Observation
 from prodgen.experiments.study import Cell
 from prodgen.experiments.study_text import (
@@ -34,11 +35,6 @@ RESULTS_HEADER = (
     "cost of a run",
 )
 COMPONENTS_HEADER = ("cell", "training seeds", "sampling seeds", "evaluation")
-BASE_CELL = "base config"  # name of the cell of a study without axes
-
-
-def name_cell(cell: Cell) -> str:
-    return cell.name or BASE_CELL
 
 
 def short_names(cells: Sequence[Cell], max_length: int) -> dict[int, str]:
@@ -47,14 +43,17 @@ def short_names(cells: Sequence[Cell], max_length: int) -> dict[int, str]:
     Where a whole name is too long, the levels of all cells are written without their axes, each
     shortened by the same rule; where two cells are alike then, their index comes first.
     """
-    names = {cell.index: shorten(name_cell(cell), 1000) for cell in cells}
+    names = {cell.index: shorten(cell.name, 1000) for cell in cells}
     if all(len(name) <= max_length for name in names.values()):
         return names
-    num_axes = max(len(cell.levels) for cell in cells)
-    length = max(5, (max_length - 4) // max(1, num_axes) - 2)
-    for cell in cells:
-        levels = [shorten(level, length) for level in cell.levels.values()]
-        names[cell.index] = shorten(", ".join(levels) or name_cell(cell), max_length - 4)
+    # Levels keep as many characters as the longest name allows.
+    for length in range(max_length, 3, -1):
+        for cell in cells:
+            levels = [shorten(level, length) for level in cell.levels.values()]
+            names[cell.index] = ", ".join(levels) or cell.name
+        if all(len(name) <= max_length - 4 for name in names.values()):
+            break
+    names = {index: shorten(name, max_length - 4) for index, name in names.items()}
     if len(set(names.values())) < len(names):
         names = {index: f"{index}: {name}" for index, name in names.items()}
     return names
@@ -111,7 +110,7 @@ def results_rows(
         count = str(summary.n)
         count += f" + {summary.num_diverged} diverged" if summary.num_diverged else ""
         std, cost = format_number(summary.std, digits), format_cost(costs.get(cell.index))
-        rows.append((name_cell(cell), count, mean, iqm, std, gap, p, probability, cost))
+        rows.append((cell.name, count, mean, iqm, std, gap, p, probability, cost))
     return rows
 
 
@@ -131,7 +130,7 @@ def components_rows(comparison: Comparison, cells: Sequence[Cell]) -> list[tuple
             else format_number(std, digits)
             for std, variance in zip(stds, variances, strict=True)
         ]
-        rows.append((name_cell(cell), *texts))
+        rows.append((cell.name, *texts))
     return rows
 
 
@@ -188,7 +187,7 @@ def _stack_words(title: str) -> str:
 
 def _escape_number(text: str) -> str:
     """A cell of a table: the sign of a negative number is a minus, not a hyphen."""
-    escaped = escape_latex(text)
+    latex = escape_latex(text)
     if re.fullmatch(r"[-\d.,() to%<]*|.*, unpaired", text):
-        escaped = re.sub(r"(^|[( ])-(?=\d)", r"\1$-$", escaped)
-    return escaped
+        latex = re.sub(r"(^|[( ])-(?=\d)", r"\1$-$", latex)
+    return latex

@@ -86,8 +86,8 @@ def shorten(text: str, max_length: int) -> str:
     line = format_name(text)
     if len(line) <= max_length:
         return line
-    head = (max_length - 3) * 2 // 3
-    return f"{line[:head]}...{line[len(line) - (max_length - 3 - head) :]}"
+    head = (max_length - 1) * 2 // 3
+    return f"{line[:head]}…{line[len(line) - (max_length - 1 - head) :]}"
 
 
 def escape_latex(text: str) -> str:
@@ -101,4 +101,4 @@ def escape_markdown(text: str) -> str:
     line = format_name(" ".join(text.split()))
     line = re.sub(r"([\\`*_{}\[\]<>#|&$~!])", r"\\\1", line)
     # At the start of a paragraph these begin a list.
-    return re.sub(r"^(\d*)([-+.)])(?= |$)", r"\1\\\2", line)
+    return re.sub(r"^(\d+(?=[.)])|)([-+.)])(?= )", r"\1\\\2", line)

@@ -24,10 +24,10 @@ from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.core.files import hash_file
 from prodgen.experiments.environment import describe_hardware
 from prodgen.experiments.results import Line
-from prodgen.experiments.runner import choose_cores, pin_cores, read_last_line
 from prodgen.experiments.session import StudyOptions, StudySession, parse_indices
 from prodgen.experiments.study import PlannedRun
 from prodgen.experiments.study_folder import LOG_FILE
+from prodgen.experiments.study_runner import choose_cores, pin_cores, read_last_line
 from prodgen.report.writer import METRICS_FILE, read_jsonl
 from prodgen.runs.workdir import collect_versions
 

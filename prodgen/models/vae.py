@@ -3,6 +3,7 @@
 The encoder maps an image to a diagonal normal q(h|x, c), the decoder a code h [B, Z] and a
 condition c to the parameters of p(x|h, c); losses/likelihoods.py defines these.
 The prior p(h|c) is learned (Sohn et al. 2015): mugs and chairs may have codes in different regions.
+With model.prior=standard it is N(0, I) for every condition, and z = h.
 Outside this file only z = (h - mean(c)) / std(c) is used. This latent is standard normal under
 the prior whatever the condition, and KL(q(h|x, c) || p(h|c)) = KL(q(z|x, c) || N(0, I)).
 Resolutions halve from the image down to 4 or 7; widths double on the way, up to a limit.
@@ -100,6 +101,7 @@ class VAE(nn.Module):
     side: int
     channels: int
     condition: bool
+    has_conditional_prior: bool
     dtype: jnp.dtype
 
     def setup(self) -> None:
@@ -107,14 +109,15 @@ class VAE(nn.Module):
         self.decoder = Decoder(self.widths, self.blocks, self.side, self.channels, self.dtype)
         if self.condition:
             self.embedding = Embedding(EMBEDDING_SIZE, self.dtype)
+        if self.has_conditional_prior:
             self.prior = Prior(self.latent, self.dtype)
 
     def _embed(self, conditions: Array) -> tuple[Array | None, Array, Array]:
         """The condition's embedding, and the prior's mean and log variance."""
-        if not self.condition:
+        embedding = self.embedding(conditions) if self.condition else None
+        if not self.has_conditional_prior:
             standard = jnp.zeros((len(conditions), self.latent))
-            return None, standard, standard
-        embedding = self.embedding(conditions)
+            return embedding, standard, standard
         return embedding, *self.prior(embedding)
 
     def encode(self, image: Array, conditions: Array) -> tuple[Array, Array]:
@@ -147,12 +150,14 @@ class VAE(nn.Module):
 def build(config: ConfigDict, spec: Spec, channels: int) -> VAE:
     """The network of a config; `channels` is what the likelihood needs a pixel."""
     model, sides = config.model, stage_resolutions(spec.resolution // 2)
+    condition = is_conditional(model, spec)
     return VAE(
         widths=stage_widths(model.width, model.max_width, len(sides)),
         blocks=tuple(model.blocks if side <= model.block_side else 0 for side in sides),
         latent=model.latent,
         side=sides[-1],
         channels=channels,
-        condition=is_conditional(model, spec),
+        condition=condition,
+        has_conditional_prior=condition and model.prior == "conditional",
         dtype=jnp.dtype(model.dtype),
     )

@@ -289,7 +289,7 @@ def test_problems_name_the_line_of_a_photo_that_cannot_be_used(run, shop, monkey
     recolour_photo = photo_edits.recolour
     monkeypatch.setattr(photo_edits, "recolour", change_a_pixel_outside)
     monkeypatch.setattr(Conditions, "visible_to", lambda self, config: self.to_unconditional())
-    monkeypatch.setattr(modes, "load_once", lambda run, step, _: load(run, step))
+    monkeypatch.setattr(modes, "load_once", lambda run, step, *_: load(run, step))
     run_batch(run, shop, "out", guard=False)
     problems_by_line = read_problems(shop / "out")
     for line, message in {

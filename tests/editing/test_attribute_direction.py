@@ -36,7 +36,9 @@ class LinearInverter:
         return SimpleNamespace(
             spec=SPEC,
             conditions=SimpleNamespace(pick=lambda seed, indices: {}),
-            latents=lambda indices, seed: rng.standard_normal((len(indices), Z)).astype(np.float32),
+            base_latents=lambda indices, seed: rng.standard_normal((len(indices), Z)).astype(
+                np.float32
+            ),
             decode=lambda z, conditions: z,
         )
 

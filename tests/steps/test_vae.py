@@ -250,3 +250,21 @@ def test_a_transfer_of_nearly_all_or_nearly_nothing_is_not_called_all_or_nothing
         "1 of 44 arrays (1 % of the weights) are those of a; new: layer0, layer1, layer2, layer3, "
         "layer4, layer5, layer6, layer7, 2 more layers and the optimiser"
     )
+
+
+def test_with_a_standard_prior_the_kl_of_the_codes_is_that_to_n_0_1(store):
+    config = deterministic_config(model__prior="standard")
+    state, batch = start(config, store.spec), batch_of(store, config)
+    params = state.nets["vae"].params
+    assert "prior" not in params and "embedding" in params
+    _, metrics = programs.train_step(config, store.spec)(state, (batch,), {})
+    net, conditions = vae.build_network(config, store.spec), conditioning.vector(batch, store.spec)
+    encode = jax.jit(
+        lambda x, c: net.apply(
+            {"params": params}, x, c, method=lambda net, x, c: net.encoder(x, net.embedding(c))
+        )
+    )
+    codes = encode(pixels.to_float(batch["image"]), conditions)
+    mean, log_variance = (np.asarray(x, np.float64) for x in codes)
+    kl = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(axis=1).mean()
+    assert float(metrics["kl"]) == pytest.approx(kl, rel=1e-4)

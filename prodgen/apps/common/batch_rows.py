@@ -91,7 +91,8 @@ def draw_samples(
             for request, k in zip(requests[part], indices[part], strict=True)
         ]
         conditions = {name: np.concatenate([pick[name] for pick in picks]) for name in picks[0]}
-        z = model.draw([request.seed for request in requests[part]], indices[part])
+        seeds = [request.seed for request in requests[part]]
+        z = model.draw(seeds, indices[part], conditions["label"])
         samples = model.decode(z, conditions)
         # Copies of training images are refused.
         matches = context.guard(samples) if context.guard else None

@@ -86,7 +86,19 @@ class ConditionOptions(SeedOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SampleOptions(RunOptions, ConditionOptions, PngOptions):
+class PriorOptions(CommonOptions):
+    """Of a mode that draws latents."""
+
+    prior: str = option(
+        "auto",
+        "What a VAE's latents are drawn from: `base`, the prior of its training; `fitted`, that of "
+        "--mode=fit_prior; `auto`: fitted where the run has it.",
+        choices=registry.PRIOR_CHOICES,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SampleOptions(RunOptions, ConditionOptions, PngOptions, PriorOptions):
     """Of a mode that samples a run."""
 
     temperature: float = option(

@@ -42,6 +42,7 @@ class PngEncoder:
     def __init__(self, model: Model | None, mode: str, options: Any, seed: int | None = None):
         run = model.run if model else None
         origin = f"run {run.record['fingerprint']}, step {run.step}" if run else "no run"
+        origin += ", fitted prior" if run and model.prior else ""
         seed = getattr(options, "seed", 0) if seed is None else seed
         self._origin = f"{origin}, seed {seed}, mode {mode}"
         self._metadata = getattr(options, "metadata", True)
@@ -106,6 +107,8 @@ class Output:
             "temperature": getattr(self.options, "temperature", 1.0),
             "versions": collect_versions(),
         }
+        if run and hasattr(self.options, "prior"):
+            self._origin |= describe_prior(self.model)
 
     def locate(self, default: str) -> Path:
         """Where the mode writes: --out, or `default` in the run's folder, or here without one.
@@ -177,6 +180,11 @@ class Output:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / MANIFEST, text.encode())
         return self.folder / MANIFEST
+
+
+def describe_prior(model: Model) -> dict[str, str]:
+    """What a family with an encoder draws its latents from; empty for the others."""
+    return {"prior": model.prior_name} if model.prior_name else {}
 
 
 def refuse_read_only(folder: Path) -> None:

@@ -21,7 +21,8 @@ def run(command: Command) -> list[Path]:
         selftest.run()
         if command.workdir:
             data_path = getattr(command.options, "data_path", "")
-            model = load(command.workdir, command.options.step, data_path)
+            prior = getattr(command.options, "prior", "base")
+            model = load(command.workdir, command.options.step, data_path, prior)
     if model and getattr(command.options, "attributes", None):
         for sentence in model.conditions.describe_extrapolation(command.options.attributes):
             say(f"caution: {sentence}")

@@ -58,11 +58,13 @@ def source_of_run(model: Model, seed: int) -> offline.SampleSource:
     trained_with: tuple[str, ...] = ()
     if model.config.model.name == "vaegan":
         trained_with = (model.run.record[model.config.loss.perceptual]["sha256"],)
-    return offline.SampleSource(f"{model.run.path.name}, step {model.run.step}", make, trained_with)
+    name = f"{model.run.path.name}, step {model.run.step}"
+    name += ", fitted prior" if model.prior else ""
+    return offline.SampleSource(name, make, trained_with)
 
 
 def sample_with_conditions(model: Model, seed: int, n: int) -> offline.SampleSet:
     """n images uint8 [n, R, R, C] as `Model.sample` makes them, and their conditions."""
     conditions = model.conditions.pick(seed, np.arange(n))
-    samples = model.decode(model.latents(np.arange(n), seed), conditions)
+    samples = model.decode(model.latents(np.arange(n), seed, label=conditions["label"]), conditions)
     return samples, conditions if model.config.model.condition else None
