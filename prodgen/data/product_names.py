@@ -32,8 +32,8 @@ class ProductNames:
         names = list(self._ids)
         # From the surest reading to the least sure one: {reading of a name: names}.
         self._indexes = [
-            (read, _group(names, read, cut))
-            for cut in (str, _cut_suffix)
+            (read, _group(names, read, shorten))
+            for shorten in (str, _cut_suffix)
             for read in (_unify, make_key)
         ]
         stems = _group(names, lambda stem: stem.rpartition("/")[2], _cut_suffix)
@@ -107,11 +107,11 @@ class ProductNames:
 
 
 def _group(
-    names: Iterable[str], read: Callable[[str], str], cut: Callable[[str], str]
+    names: Iterable[str], read: Callable[[str], str], shorten: Callable[[str], str]
 ) -> dict[str, list[str]]:
     groups = collections.defaultdict(list)
     for name in names:
-        groups[read(cut(name))].append(name)
+        groups[read(shorten(name))].append(name)
     return dict(groups)
 
 

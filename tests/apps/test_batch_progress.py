@@ -23,7 +23,7 @@ def read_files(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-class Killed(BaseException):
+class EndOfProcess(BaseException):
     """Stands for the end of the process."""
 
 
@@ -41,7 +41,7 @@ def test_a_batch_that_is_killed_at_any_write_ends_with_the_same_bytes(
     def stop_before(call):
         def step(*args, **kwargs):
             if next(steps, None) is None:
-                raise Killed
+                raise EndOfProcess
             return call(*args, **kwargs)
 
         return step
@@ -51,7 +51,7 @@ def test_a_batch_that_is_killed_at_any_write_ends_with_the_same_bytes(
         patch.setattr(BatchProgress, "_append_line", stop_before(BatchProgress._append_line))
         try:
             make_missing(tmp_path / "out")
-        except Killed:
+        except EndOfProcess:
             # The manifest's own draft; the process that is killed cannot remove it.
             for draft in (tmp_path / "out").glob(".manifest*"):
                 draft.unlink()
@@ -61,8 +61,8 @@ def test_a_batch_that_is_killed_at_any_write_ends_with_the_same_bytes(
 
 def test_a_users_file_is_refused_after_a_stop(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(BatchProgress, "_append_line", lambda *args: (_ for _ in ()).throw(Killed))
-        with pytest.raises(Killed):
+        patch.setattr(BatchProgress, "_append_line", lambda *args: (_ for _ in ()).throw(EndOfProcess))
+        with pytest.raises(EndOfProcess):
             make_missing(tmp_path)
     (tmp_path / "a_000.png").write_bytes(b"mine")
     with pytest.raises(UsageError, match="did not write it"):
