@@ -59,12 +59,34 @@ def test_a_batch_that_is_killed_at_any_write_ends_with_the_same_bytes(
     assert read_files(tmp_path / "out") == read_files(tmp_path / "whole")
 
 
+def test_a_users_own_problems_are_not_overwritten(tmp_path):
+    (tmp_path / "problems.csv").write_text("mine")
+    with pytest.raises(UsageError, match="problems.csv exists, and this mode did not write it"):
+        make_missing(tmp_path)
+
+
 def test_a_users_file_is_refused_after_a_stop(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(BatchProgress, "_append_line", lambda *args: (_ for _ in ()).throw(EndOfProcess))
+        patch.setattr(
+            BatchProgress, "_append_line", lambda *args: (_ for _ in ()).throw(EndOfProcess)
+        )
         with pytest.raises(EndOfProcess):
             make_missing(tmp_path)
     (tmp_path / "a_000.png").write_bytes(b"mine")
     with pytest.raises(UsageError, match="did not write it"):
         make_missing(tmp_path)
     assert (tmp_path / "a_000.png").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("text", ['{"file": "a_000.png"}\n', "my notes\n"])
+def test_a_manifest_of_another_program_is_refused(tmp_path, text):
+    (tmp_path / "manifest.jsonl").write_text(text)
+    with pytest.raises(UsageError, match="not written by this program"):
+        make_missing(tmp_path)
+    assert (tmp_path / "manifest.jsonl").read_text() == text
+
+
+def test_a_first_line_that_was_cut_short_is_no_reason_to_refuse(tmp_path):
+    (tmp_path / "manifest.jsonl").write_text('{"file": "a_0')
+    make_missing(tmp_path)
+    assert (tmp_path / "c_000.png").exists()

@@ -20,7 +20,7 @@ from prodgen.core.errors import UsageError
 from prodgen.core.file_names import decode_names
 from prodgen.core.files import write_atomically
 
-MANIFEST_LINES = "manifest.jsonl"
+MANIFEST_LINES, PROBLEMS = "manifest.jsonl", "problems.csv"
 DRAFT_SUFFIX = ".batch-draft"  # of a hidden file
 
 
@@ -41,7 +41,8 @@ class BatchProgress:
             draft.unlink()
         # A file that no line names belongs to the user.
         names = {file for file, _ in lines}
-        for file in self._files:
+        own_problems = [] if self._path.exists() else [PROBLEMS]
+        for file in [*self._files, *own_problems]:
             if file not in names and (folder / file).exists():
                 raise UsageError(
                     f"{folder / file} exists, and this mode did not write it",
@@ -94,16 +95,24 @@ class BatchProgress:
                 out.write(format_line(file, entry))
 
     def _read_lines(self) -> list[tuple[str, dict[str, Any]]]:
-        """The lines that are complete; the last one of a file counts."""
+        """The lines that are complete; the last one of a file counts.
+
+        UsageError where none of them is of this mode: the file is another program's.
+        """
         if not self._path.is_file():
             return []
         lines = []
-        for text in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+        texts = self._path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        for text in texts:
             try:
                 entry = json.loads(text)
-                lines.append((entry.pop("file"), entry))
+                lines += [(entry.pop("file"), entry)] if "key" in entry else []
             except (ValueError, KeyError, AttributeError, TypeError):
                 continue  # cut short by a crash: its image is computed again
+        if not lines and any(text.strip() and text.endswith("\n") for text in texts):
+            raise UsageError(
+                f"{self._path} was not written by this program", "name another place with --out"
+            )
         return lines
 
     def _is_valid(self, file: str, line: dict[str, Any]) -> bool:
