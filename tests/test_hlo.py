@@ -74,6 +74,26 @@ def test_the_train_step_has_fast_convolutions_and_compiles_once(store, mode):
         state, _ = program(state, batches, {})
 
 
+@pytest.mark.parametrize(
+    ("family", "name", "variant"), [(vae, "vae", "plain"), (gan, "dcgan", "plain")]
+)
+def test_runs_that_differ_in_their_seed_share_one_program(family, name, variant):
+    """The seed is an argument: two seeds lower to one text, and give other numbers."""
+    spec, texts = spec_of(), []
+    for seed in (1, 2):
+        config = (tiny if name == "vae" else tiny_gan)(seed=seed, model__name=name)
+        step = compilation.take_seed(
+            family.make_train_step, config, spec, compilation.identity, variant
+        )
+        batches = (shapes_of(spec, 16),) * family.real_batches(config)
+        seed_argument = jax.ShapeDtypeStruct((), "int32")
+        lowered = jax.jit(step).lower(
+            programs.initial_shapes(config, spec), batches, ({}, seed_argument)
+        )
+        texts.append(lowered.as_text())
+    assert texts[0] == texts[1]
+
+
 # Grouped blocks and the layers to and from half the side, in one network.
 GROUPED_AND_HALF = NETWORKS["r3gan, grouped"] | NETWORKS["r3gan, half"]
 DAILY_NETWORKS = ("dcgan", "r3gan", "r3gan, grouped and half")

@@ -16,7 +16,7 @@ def get_study() -> Study:
         base="configs/dcgan.py:quick",
         fixed={
             "data.size": 2048, "data.resolution": 28, "loss.label_smoothing": 0.0,
-            "train.num_steps": 400, "train.evaluate_every": 100, "train.sample_every": 200,
+            "train.num_steps": 240, "train.evaluate_every": 60, "train.sample_every": 120,
         },
         axes={
             "network": {"model.name": ["dcgan", "r3gan"], "optim.lr": [1e-3, 5e-4]},

@@ -20,7 +20,7 @@ def get_study() -> Study:
             "beta": {"loss.beta": [1.0, 5.0, 20.0]},
         },
         seeds=5,
-        metrics=["val/psnr", "val/ssim", "val/kl"],
+        metrics=["val/psnr", "val/ssim"],
         budget="90m",
         scales={"gpu": {"data.size": 4096, "data.resolution": 64, "train.num_steps": 6000}},
     )

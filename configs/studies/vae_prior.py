@@ -15,14 +15,14 @@ def get_study() -> Study:
         "standard prior, because its codes do not fill the prior. It helps less with the "
         "conditional prior, which has learned where each category lies.",
         base="configs/vae.py:quick",
-        fixed={"data.size": 2048, "train.num_steps": 400, "loss.beta": 2.0},
+        fixed={"data.size": 3072, "data.test": 0.3, "train.num_steps": 300},
         axes={
             "training": {"model.prior": ["standard", "conditional"]},
             "sampling": {"evaluate.prior": ["base", "fitted"]},
         },
         seeds=5,
         sampling_seeds=2,
-        evaluate={"n": 200},
+        evaluate={"n": 900},
         metrics=["evaluate/classifier/frechet", "evaluate/classifier/kernel"],
         budget="90m",
         scales={"gpu": {"data.resolution": 64, "train.num_steps": 6000, "model.width": 64}},

@@ -10,7 +10,7 @@ HIGHER_IS_BETTER = {
     *("precision", "recall", "density", "coverage"),
 }
 LOWER_IS_BETTER = {
-    *("kernel", "kid", "lpips", "perceptual", "mse", "nll", "kl", "bits_per_dim", "loss"),
+    *("kernel", "kid", "lpips", "perceptual", "mse", "nll", "bits_per_dim", "loss"),
     *("near_duplicates", "out_of_range_fraction"),
     *FRECHET_METRICS,
 }

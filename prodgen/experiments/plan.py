@@ -67,9 +67,9 @@ def run(session: StudySession, options: Options) -> None:
         print("time         unknown: no run is finished, and --notimed was given")
         return
     total_s = sum(costs[planned.fingerprint]["seconds"] for planned in trainings)
-    disk = sum(costs[planned.fingerprint]["bytes"] for planned in trainings)
+    disk = sum(costs[planned.fingerprint].get("bytes", 0) for planned in trainings)
     hours = sum(
-        costs[p.fingerprint]["seconds"] * costs[p.fingerprint]["devices"] for p in trainings
+        costs[p.fingerprint]["seconds"] * costs[p.fingerprint].get("devices", 1) for p in trainings
     )
     print(
         f"time         about {format_duration(total_s / options.jobs)} with --jobs={options.jobs}, "
@@ -82,13 +82,19 @@ def run(session: StudySession, options: Options) -> None:
 def estimate_costs(
     session: StudySession, runs: list[PlannedRun], is_timed: bool
 ) -> dict[str, dict[str, float]]:
-    """{fingerprint: {"seconds", "bytes", "devices"}} of each run; {} where a shape is unknown."""
+    """{fingerprint: {"seconds", "bytes", "devices"}} of each run; {} where a shape is unknown.
+
+    Without timing, a shape of finished runs has its seconds alone.
+    """
     finished = collect_seconds(session)
     file = session.folder.path / TIMINGS_FILE
     timings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     costs = {}
     for planned in runs:
-        shape = hash_shape(planned.config)
+        shape, train = hash_shape(planned.config), planned.config.train
+        if shape in finished and not is_timed:
+            costs[planned.fingerprint] = {"seconds": finished[shape] * train.num_steps}
+            continue
         if shape not in timings:
             if not is_timed:
                 return {}
@@ -96,7 +102,7 @@ def estimate_costs(
             timings[shape] = time_step(planned.config)
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, json.dumps(timings, indent=1).encode())
-        timing, train = timings[shape], planned.config.train
+        timing = timings[shape]
         seconds = timing["step"] * train.num_steps + timing["compile"] + START_S
         rate = finished.get(shape)
         costs[planned.fingerprint] = {

@@ -13,6 +13,8 @@ from prodgen.cli.options import option
 from prodgen.core.errors import MissingInput
 from prodgen.experiments import results, study_page
 from prodgen.experiments.session import StudyOptions, StudySession
+from prodgen.experiments.status import describe_state
+from prodgen.experiments.study_folder import iterate_states
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,9 +39,13 @@ def run(session: StudySession, options: Options) -> None:
         results.write_lines(session.committed_file, ordered)
         print(session.committed_file)
     observations = results.list_observations(session.folder, session.runs, lines)
+    states = {
+        (planned.cell.index, planned.seed): describe_state(state, known, planned.num_steps)
+        for planned, state, known in iterate_states(session.folder, session.runs, set(lines))
+    }
     for path in study_page.write_report(
         session.study, session.cells, observations, session.folder.path, len(session.runs),
-        list_commands(session),
+        list_commands(session), states,
     ):  # fmt: skip
         print(path)
 

@@ -44,8 +44,8 @@ def format_status(session: StudySession) -> tuple[str, collections.Counter[str]]
         counts[state] += 1
         by_cell[run.cell.index][state] += 1
         if state in ("running", "failed", "unfinished"):
-            text = _describe(state, known, run.num_steps)
-            details.append(f"{state:<11} {run.index:>5}  {run.cell.name}, seed {run.seed}: {text}")
+            text = describe_state(state, known, run.num_steps)
+            details.append(f"{run.index:>5}  {run.cell.name}, seed {run.seed}: {text}")
     width = max(len(cell.name) for cell in session.cells)
     lines = [f"{'cell':<{width}}  " + "  ".join(f"{state:>10}" for state in STATES)]
     for cell in session.cells:
@@ -55,12 +55,13 @@ def format_status(session: StudySession) -> tuple[str, collections.Counter[str]]
     return "\n".join([*lines, "", *details, f"{len(session.identities)} runs: {total}"]), counts
 
 
-def _describe(state: str, known: dict[str, Any], num_steps: int) -> str:
-    step = f"step {known.get('step', 0)} of {num_steps}"
-    if state == "running":
-        return step
+def describe_state(state: str, known: dict[str, Any], num_steps: int) -> str:
+    """The state of a run in words, with its step, or its exit code and the last line of its log."""
+    step = f"{state}, step {known.get('step', 0)} of {num_steps}"
     code = known.get("exit_code", 0)
-    last_line = str(known.get("last_line", ""))[:MAX_LINE_CHARACTERS]
     if state == "failed":
-        return f"exit code {code}: {last_line}"
-    return f"{step}, killed by signal {code - 128}" if code > 128 else step
+        last_line = str(known.get("last_line", ""))[:MAX_LINE_CHARACTERS]
+        return f"failed with exit code {code}: {last_line}"
+    if state == "unfinished" and code > 128:
+        return f"{step}, killed by signal {code - 128}"
+    return step if state in ("running", "unfinished") else state

@@ -1,8 +1,8 @@
 """A study: a question, and the runs that answer it, expanded from one file.
 
 The axes are crossed; the fields of one axis move together. Each combination is a cell, and each
-cell is trained with every seed. The run of a cell and a seed has the config's fingerprint as its
-identity, so that a run that two cells or two studies share is trained once.
+cell is trained with every seed. The identity of a run follows from its config, so that a run that
+two cells or two studies share is trained once.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ from prodgen.experiments.metric_names import is_higher_better
 
 MAX_RUNS = 10_000
 EVALUATION = "evaluate."  # prefix of an axis's field that is a flag of --mode=evaluate
+SEEDS_PER_EVALUATION = 3  # --mode=evaluate draws a set of samples with --seed and the two after it
+RESULT_FIELDS = (  # changeable fields of a run that decide what it logs, draws and keeps
+    "train.num_steps", "train.evaluate_every", "train.evaluate_examples", "train.sample_every",
+    "train.sheet_columns", "train.checkpoint_every", "train.keep", "train.keep_best",
+)  # fmt: skip
 METRIC_SOURCES = ("val/", "evaluate/")  # while training, and by --mode=evaluate afterwards
 
 
@@ -81,8 +86,8 @@ class Cell:
 class RunIdentity:
     """A run of a study: a cell with a seed.
 
-    key: the fingerprint of its config, with a hash of the evaluation where that has settings of its
-    own. num_steps: of its training.
+    fingerprint: its identity (`identify_run`). key: the same, with a hash of the evaluation where
+    that has settings of its own. num_steps: of its training.
     """
 
     index: int
@@ -236,7 +241,7 @@ def expand(study: Study, path: Path) -> list[PlannedRun]:
         for seed in study.list_seeds():
             config = cell_config.copy_and_resolve_references()
             set_field(config, "seed", seed)
-            fingerprint = compute_fingerprint(config)
+            fingerprint = identify_run(config)
             settings = {**overrides, "seed": str(seed)}
             run = PlannedRun(
                 len(runs), cell, seed, "-".join([fingerprint, *suffix]), fingerprint,
@@ -265,6 +270,16 @@ def expand(study: Study, path: Path) -> list[PlannedRun]:
     return runs
 
 
+def identify_run(config: ConfigDict) -> str:
+    """The identity of a run: its config's fingerprint, with a hash of what decides its results.
+
+    A run that is continued may change its length and when it is evaluated, so these are not in the
+    fingerprint. Two such runs have different results, and must not share a folder.
+    """
+    values = flatten(config)
+    return f"{compute_fingerprint(config)}-{_hash([values[name] for name in RESULT_FIELDS])[:4]}"
+
+
 def configure(
     study: Study, path: Path, cell: Cell, values: Mapping[str, Any]
 ) -> tuple[dict[str, str], ConfigDict]:
@@ -291,7 +306,8 @@ def list_evaluations(study: Study, own_flags: Mapping[str, Any]) -> tuple[dict[s
     if not own_flags and not any(name.startswith(EVALUATION[:-1]) for name in study.metrics):
         return ()
     flags = {name: format_value(value) for name, value in {**study.evaluate, **own_flags}.items()}
-    return tuple({**flags, "seed": str(seed)} for seed in range(study.sampling_seeds))
+    seeds = range(0, SEEDS_PER_EVALUATION * study.sampling_seeds, SEEDS_PER_EVALUATION)
+    return tuple({**flags, "seed": str(seed)} for seed in seeds)
 
 
 def describe_study(study: Study) -> dict[str, Any]:

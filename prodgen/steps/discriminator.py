@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from prodgen import optim
 from prodgen.augment import adaptive, policies
-from prodgen.config import registry
+from prodgen.config import flatten, is_read, registry
 from prodgen.core import pixels, rng, trees
 from prodgen.core.trees import Tree
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
@@ -30,9 +30,13 @@ INPUTS = ("real", "fake", "interpolated")  # an example's images that the discri
 
 
 def adversarial_loss(config: ConfigDict, smooth: bool = True) -> adversarial.AdversarialLoss:
-    """The adversarial loss of the config, with or without its label smoothing."""
+    """The adversarial loss of the config, with or without its label smoothing.
+
+    A loss without labels has none, whatever the config file sets.
+    """
     name = config.loss.adversarial
-    smoothing = config.loss.label_smoothing if smooth else 0.0
+    has_labels = is_read("loss.label_smoothing", flatten(config))
+    smoothing = config.loss.label_smoothing if smooth and has_labels else 0.0
     loss_class = registry.resolve(registry.ADVERSARIAL, name, "config.loss.adversarial")
     return loss_class(smoothing) if smoothing else loss_class()
 

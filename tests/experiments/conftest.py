@@ -27,7 +27,7 @@ def get_study():
 """
 # What a run writes, as run_train.py does; beta 5 and seed 1 fail while a file `broken` exists.
 PROGRAM = """
-import json, sys, time
+import json, platform, sys, time
 from pathlib import Path
 flags = dict(x[2:].split("=", 1) for x in sys.argv[1:])
 path = Path(flags["workdir"])
@@ -38,8 +38,9 @@ if Path("broken").exists() and (beta, seed) == (5.0, 1):
     print("prodgen: ERROR bad-data: no images", file=sys.stderr)
     sys.exit(65)
 time.sleep(float(Path("seconds").read_text()))
+versions = {"python": platform.python_version()}
 record = {"config": {"loss": {"beta": beta}}, "fingerprint": path.name,
-          "data": {"digest": "d1"}, "init_from": {}, "versions": {"numpy": "1"}}
+          "data": {"digest": "d1"}, "init_from": {}, "versions": versions}
 (path / "config.json").write_text(json.dumps(record))
 values = [{"step": s, "val/psnr": 20 - beta + seed / 10 + s / 100} for s in (2, 4)]
 (path / "metrics.jsonl").write_text("".join(json.dumps(v) + "\\n" for v in values))

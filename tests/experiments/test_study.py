@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from prodgen.cli import commandline
+from prodgen.config import compute_fingerprint
 from prodgen.core.errors import UsageError
 from prodgen.experiments import Study
 from prodgen.experiments.study import check_study, expand, list_cells, load_study
@@ -53,6 +54,14 @@ def test_equal_runs_of_two_studies_have_one_identity(tmp_path):
     assert [run.key in keys for run in expand(other, tmp_path)] == [True, True, False, False]
 
 
+def test_runs_of_another_length_are_other_runs(tmp_path):
+    """Their fingerprint is the same where a run may be continued to more steps."""
+    study = dataclasses.replace(STUDY, base=f"{ROOT}/configs/dcgan.py:quick", axes={})
+    longer = dataclasses.replace(study, fixed={"train.num_steps": 61})
+    (a, _), (b, _) = expand(study, tmp_path), expand(longer, tmp_path)
+    assert compute_fingerprint(a.config) == compute_fingerprint(b.config) and a.key != b.key
+
+
 def test_a_field_that_only_some_cells_read_is_set_there(tmp_path):
     study = dataclasses.replace(
         STUDY,
@@ -76,7 +85,7 @@ def test_evaluations_of_one_training_are_runs_of_their_own(tmp_path):
     base, _, fitted, _ = expand(study, tmp_path)
     assert base.fingerprint == fitted.fingerprint and base.key != fitted.key
     assert base.evaluations == (
-        {"n": "100", "prior": "base", "seed": "0"}, {"n": "100", "prior": "base", "seed": "1"},
+        {"n": "100", "prior": "base", "seed": "0"}, {"n": "100", "prior": "base", "seed": "3"},
     )  # fmt: skip
     assert not any("fit_prior" in line for line in base.commands("w"))
     assert "--mode=fit_prior" in fitted.commands("w")[1]

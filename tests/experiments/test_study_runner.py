@@ -14,6 +14,7 @@ from prodgen.experiments import results, status
 from prodgen.experiments.__main__ import main
 from prodgen.experiments.session import open_session
 from prodgen.experiments.study_folder import read_state
+from tests.tiny import ROOT, TINY
 
 
 def run(study, *flags):
@@ -141,3 +142,50 @@ def test_a_line_needs_a_finished_curve(write_study, folder):
     (line,) = results.read_lines(folder / "w/sizes/results.jsonl")
     assert line["metrics"]["val/psnr"]["value"] is None
     assert json.loads(json.dumps(line)) == results.seal(line)
+
+
+def test_verify_trains_again_and_compares(write_study, folder, capsys):
+    """Without run folders, a training is compared with the committed line."""
+    study = write_study()
+    run(study)
+    lines = (folder / "w/sizes/results.jsonl").read_text()
+    (folder / "sizes.results.jsonl").write_text(lines)
+    main(["experiments", "verify", str(study), "--workdir=elsewhere", "--index=1,4"])
+    assert capsys.readouterr().out.count("2 logged values") == 2
+    # A training that gives another value is named with both values.
+    program = (folder / "run_train.py").read_text()
+    (folder / "run_train.py").write_text(program.replace("seed / 10", "seed / 9"))
+    with pytest.raises(BadData, match="val/psnr of step 2: 19.1"):
+        main(["experiments", "verify", str(study), "--workdir=elsewhere", "--index=1"])
+
+
+def test_the_budget_must_be_enough_for_one_run(write_study, folder):
+    study = write_study()
+    run(study, "--index=0")
+    # A run of the same shape took an hour, as its line says.
+    (line,) = results.read_lines(folder / "w/sizes/results.jsonl")
+    file = next(folder.glob("w/runs/*/results/*.json"))
+    results.write_lines(file, [results.seal(line | {"cost": line["cost"] | {"seconds": 3600.0}})])
+    with pytest.raises(UsageError, match="the budget 30m is too small for one run"):
+        run(study, "--budget=30m")
+
+
+@pytest.mark.slow  # two real trainings
+def test_a_run_of_run_train_is_verified_leaf_by_leaf(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    study = tmp_path / "real.py"
+    fields = {k: v for k, v in TINY.items() if not k.startswith(("loss.gan", "optim.warmup"))}
+    fields |= {"data.size": 128, "optim.warmup_steps": 2}
+    axes = '{"beta": {"loss.beta": [1.0, 5.0]}}'
+    study.write_text(
+        "from prodgen.experiments import Study\ndef get_study():\n    return Study("
+        f'question="?", base="configs/vae.py:quick", fixed={fields!r}, axes={axes}, seeds=2, '
+        'metrics=["val/psnr"])\n'
+    )
+    flags = [str(study), f"--workdir={tmp_path}/w"]
+    main(["experiments", "run", *flags, "--index=1"])
+    main(["experiments", "verify", *flags, "--index=1"])
+    main(["experiments", "report", *flags])
+    text = capsys.readouterr().out
+    assert "equal (bit for bit)" in text and "92 leaves of the last checkpoint" in text
+    assert "1 of 4 runs are finished" in (tmp_path / "w/real/study.md").read_text()

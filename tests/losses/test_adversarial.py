@@ -7,6 +7,8 @@ import pytest
 
 from prodgen.config import registry
 from prodgen.losses import adversarial
+from prodgen.steps.discriminator import adversarial_loss
+from tests.tiny_gan import tiny_gan
 
 REAL, FAKE = (2.0, -1.0), (0.5, 3.0)
 # name -> (discriminator's, generator's) loss of the pairs (2, 0.5) and (-1, 3), computed by hand:
@@ -110,3 +112,11 @@ def test_the_overfitting_sign_equals_the_hand_computed_values():
     np.testing.assert_array_equal(
         adversarial.overfitting_sign(make_loss("relativistic"), real + 9, fake + 9), [1, -1]
     )
+
+
+@pytest.mark.parametrize("name", sorted(registry.ADVERSARIAL))
+def test_a_loss_without_labels_has_no_label_smoothing(name):
+    """A config file may smooth the labels, and an override choose a loss that has none."""
+    loss = adversarial_loss(tiny_gan(loss__label_smoothing=0.1, loss__adversarial=name))
+    has_labels = name in ("nonsaturating", "minimax", "lsgan")
+    assert loss == (make_loss(name, 0.1) if has_labels else make_loss(name))
