@@ -51,7 +51,7 @@ def load(
         if name not in SOURCE_PATHS:
             raise UsageError(
                 f"a run on data.source={name} has no images of the user's: no data path is read",
-                "leave the data path out",
+                "leave data_path out",
             )
         with run.config.unlocked():
             run.config.data[SOURCE_PATHS[name]] = str(data_path)

@@ -97,10 +97,10 @@ TRAIN_ERRORS = [
     (["--config=configs/gan.py", "--config.augment.travel=9"], 2, "config.augment.ada_images"),
     (["--config=configs/vae.py", "--init_from=nowhere"], 66, "holds no run"),
     (["--config=configs/vae.py:folder", "--config.data.path=nowhere", "--look"], 66, "no folder"),
-    (["--config=configs/vae.py", "--workdir=LICENSE"], 73, "not writable"),
+    (["--config=configs/vae.py", "--workdir=LICENSE"], 73, "LICENSE is a file"),
     (["--config=configs/vae.py", "--workdir=/proc/nowhere"], 73, "not writable"),
-    (["--config=configs/vae.py", "--config.data.source=catalog", "--workdir=LICENSE"], 73, "not"),
-    (["--config=configs/vae.py", "--noconfig.train.tensorboard", "--workdir=LICENSE"], 73, "not"),
+    (["--config=configs/vae.py", "--config.data.source=catalog", "--workdir=LICENSE"], 73, "file"),
+    (["--config=configs/vae.py", "--noconfig.train.tensorboard", "--workdir=LICENSE"], 73, "file"),
 ]  # fmt: skip
 SAMPLE_ERRORS = [
     ([], 2, "no --workdir"),

@@ -15,7 +15,7 @@ from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prodgen.apps.common.batch_progress import BatchProgress
+from prodgen.apps.common.batch_progress import PROBLEMS, BatchProgress
 from prodgen.apps.common.option_groups import FitOptions, PngOptions, PriorOptions, RunDataOptions
 from prodgen.apps.common.output import Output, PngEncoder, say
 from prodgen.cli.options import option
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from prodgen.apps.common.batch_rows import BatchResult, Context
     from prodgen.model import Model
 
-PROBLEMS = "problems.csv"
 # Options that change an image -> the default, which is left out of the image's key.
 DEFAULTS_OF_KEY = {"metadata": True, "mark": False, "guard": True, "steps": FIT_STEPS}
 PROGRESS_SAMPLES, PROGRESS_PHOTOS = 640, 20  # images, and photos, between two lines of progress
@@ -109,7 +108,7 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
     """The requests that can be fulfilled, and the problems of the other rows."""
     from prodgen.apps.common import batch_rows
 
-    request_table = batch_requests.read_requests(table)
+    request_table = batch_requests.read_requests(table, model.conditions.spec.classes)
     for note in request_table.notes:
         say(f"the table: {note}")
     requests, problems, names = [], list(request_table.problems), set()
@@ -125,6 +124,8 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
             requests.append(request)
         except ProdgenError as error:
             problems.append((line, str(error)))
+    for sentence in batch_requests.describe_cautions(requests, model.conditions):
+        say(f"caution: {sentence}")
     return requests, problems
 
 

@@ -17,8 +17,8 @@ from prodgen.cli.options import option
 from prodgen.config.registry import suggest_names
 from prodgen.core import pixels
 from prodgen.core.errors import UsageError
-from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Attribute, Spec
+from prodgen.data.known_names import resolve_names
 
 if TYPE_CHECKING:
     from prodgen.model import Model
@@ -67,7 +67,7 @@ def split_attributes(spec: Spec, texts: dict[str, str]) -> tuple[Attribute, dict
     attributes = {attribute.name: attribute for attribute in spec.attributes}
     if not attributes:
         raise UsageError("--mode=sweep: this run has no attributes", "use --mode=traverse")
-    texts = {find_spelling(name, attributes): text for name, text in texts.items()}
+    texts = resolve_names(texts, attributes)
     names = [name for name, text in texts.items() if text == ANY]
     if len(names) != 1:
         raise UsageError(

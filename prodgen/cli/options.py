@@ -18,6 +18,7 @@ from typing import Any
 from absl import flags
 
 from prodgen.config import registry
+from prodgen.core import pairs
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_spelling
 
@@ -168,13 +169,10 @@ def refuse_unread_options(options: Any, names: Collection[str]) -> None:
 
 def parse_pairs(text: str, flag: str) -> dict[str, str]:
     """ "colour=red,azimuth=30" -> {"colour": "red", "azimuth": "30"}; UsageError if malformed."""
-    pairs: dict[str, str] = {}
-    for part in filter(None, text.split(",")):
-        name, equals, value = part.partition("=")
-        if not equals or not value:
-            raise UsageError(f"{flag}: {part!r} is not name=value", "as in colour=red,azimuth=30")
-        pairs[name.strip()] = value.strip()
-    return pairs
+    try:
+        return dict(pairs.parse_pairs(text))
+    except ValueError as error:
+        raise UsageError(f"{flag}: {error}", f"write it {pairs.PAIR_EXAMPLE}") from None
 
 
 def format_flags_help(cls: type) -> str:

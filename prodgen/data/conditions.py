@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,14 +18,16 @@ from ml_collections import ConfigDict
 from prodgen.config.registry import suggest_names
 from prodgen.core.errors import UsageError
 from prodgen.core.files import write_atomically
-from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Attribute, Batch, Spec
+from prodgen.data.known_names import encode_text, find_name, resolve_names
 from prodgen.data.store import Store
 
 FILE = "conditions.npz"
 MAX_ROWS = 8192  # stored in a run: enough for any sheet, small beside a checkpoint
 NUM_NEAREST = 16  # rows from which a request with attribute values draws
 UNKNOWN_DISTANCE = 4.0  # squared, in units of the encoded columns
+RANGE_MARGIN = 0.1  # of a number's range in training, within which a request is no extrapolation
+MAX_ANGLE = 360.0  # degrees
 
 
 class Conditions:
@@ -103,6 +106,34 @@ class Conditions:
         """UsageError where a name or value of attributes is unknown or has no training image."""
         self._encode_values(values)
 
+    def describe_extrapolation(self, values: Mapping[str, str]) -> list[str]:
+        """A sentence for each number of `values` outside of the range that it has in training.
+
+        Names and texts that the run does not know are left to `check_values`.
+        """
+        sentences, schema = [], {attribute.name: attribute for attribute in self.spec.attributes}
+        for name, text in values.items():
+            attribute = schema.get(find_name(name, schema))
+            number = _parse_finite(text)
+            if attribute is None or attribute.kind == "categorical" or number is None:
+                continue
+            if attribute.kind == "angle":
+                if abs(number) > MAX_ANGLE:
+                    sentences.append(f"{name}={text} is taken as {number % MAX_ANGLE:g} degrees")
+                continue
+            column = self.spec.column_slices()[attribute.name].start
+            encodings = self.attributes[self.known[:, column], column]
+            if not len(encodings):
+                continue
+            low, high = (attribute.decode([x]) for x in (encodings.min(), encodings.max()))
+            # The margin also covers the rounding of float32.
+            margin = max(RANGE_MARGIN * (high - low), 1e-5 * max(abs(low), abs(high)))
+            if not low - margin <= number <= high + margin:
+                sentences.append(
+                    f"{name}={text} is outside of the training images' range, {low:g} to {high:g}"
+                )
+        return sentences
+
     def pick(
         self,
         seed: int,
@@ -119,7 +150,7 @@ class Conditions:
         columns = self._encode_values(values or {})
         class_index = None
         if label:
-            name, classes = find_spelling(label, self.spec.classes), list(self.spec.classes)
+            name, classes = find_name(label, self.spec.classes), list(self.spec.classes)
             if name not in classes:
                 hint = suggest_names(name, classes) if classes else "there are none"
                 raise UsageError(
@@ -156,11 +187,8 @@ class Conditions:
     def _encode_values(self, values: Mapping[str, str]) -> dict[str, np.ndarray]:
         """The columns float32 [c] of each attribute that `values` names."""
         schema = {attribute.name: attribute for attribute in self.spec.attributes}
-        texts = {find_spelling(name, list(schema)): text for name, text in values.items()}
-        if len(texts) < len(values):
-            raise UsageError("an attribute is named twice, in two spellings", "name it once")
         columns = {}
-        for name, text in texts.items():
+        for name, text in resolve_names(values, schema).items():
             if name not in schema:
                 hint = suggest_names(name, schema)
                 raise UsageError(
@@ -168,13 +196,13 @@ class Conditions:
                 )
             attribute = schema[name]
             try:
-                columns[name] = attribute.encode(find_spelling(text, attribute.values))
+                columns[name] = encode_text(attribute, text)
             except ValueError:
                 categorical = attribute.kind == "categorical"
                 hint = suggest_names(text, list(attribute.values)) if categorical else "a number"
                 message = f"{name}={text!r}: this is not a value of the attribute; {hint}"
                 raise UsageError(message, "choose a known value") from None
-            self._check_training_images(attribute, text)
+            self._check_training_images(attribute, find_name(text, attribute.values))
         return columns
 
     def _check_training_images(self, attribute: Attribute, text: str) -> None:
@@ -185,7 +213,7 @@ class Conditions:
         is_trained = self.column_counts[self.spec.column_slices()[name]].any()
         if attribute.kind == "categorical":
             values = self.trained_values(attribute)
-            is_trained = find_spelling(text, attribute.values) in values
+            is_trained = text in values
             hint = _list_trained_names(values)
         if not is_trained:
             raise UsageError(
@@ -211,6 +239,14 @@ class Conditions:
             distance += np.where(known, gap, UNKNOWN_DISTANCE)
         order = np.argsort(distance, kind="stable")
         return rows[order[:NUM_NEAREST]]
+
+
+def _parse_finite(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _list_trained_names(names: tuple[str, ...]) -> str:

@@ -34,7 +34,7 @@ from prodgen.data.layout import (
 from prodgen.data.source import Item, SourceDescription
 from prodgen.data.store import SPLITS
 
-VERSION = 2  # of the reading rules: part of a store's key
+VERSION = 3  # of the reading rules: part of a store's key
 SUFFIXES = formats.SUFFIXES
 OUTSIDE = "outside the splits: in no folder train or test"
 MAX_PARTS = 8  # that a sentence lists
@@ -132,9 +132,10 @@ class Folder:
             f"{title}/ holds {_count(len(images), 'image')} in {_count(num_folders, 'folder')}."
         ]
         if layout.wrapper:
-            sentences.append(
-                f"{'/'.join(layout.wrapper)}/ is skipped: the other folders are in it."
-            )
+            depth = len(layout.wrapper)
+            num_inside = sum(path[:depth] == layout.wrapper for path in images)
+            share = "all" if num_inside == len(images) else f"{num_inside:,} of {len(images):,}"
+            sentences.append(f"{'/'.join(layout.wrapper)}/ is skipped: {share} images are in it.")
         sentences += [*self._describe_splits(), *self._describe_categories()]
         outside = self._group_outside()
         if outside:

@@ -12,7 +12,7 @@ import dataclasses
 import functools
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from prodgen.data.source import SplitName
 
@@ -43,14 +43,14 @@ class Placement:
 class Layout:
     """How the folders are read.
 
-    wrapper: the outermost folders, which are skipped. split_level: how many folders lie between the
-    wrapper and the split folders; None without splits. inner: folders to skip inside of the split
-    folders. remarks: sentences on what could also have been meant.
+    wrapper: the outermost folders, which are skipped. split_level: how many folders lie between
+    the wrapper and the split folders; None without splits. inner: by split folder, the number of
+    folders to skip inside of it. remarks: sentences on what could also have been meant.
     """
 
     wrapper: Folders = ()
     split_level: int | None = None
-    inner: int = 0
+    inner: Mapping[str, int] = dataclasses.field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     def place(self, folders: Folders) -> Placement:
@@ -63,7 +63,7 @@ class Layout:
         split = find_split(rest[self.split_level]) if len(rest) > self.split_level else None
         if split is None:
             return Placement(is_outside=True)
-        inner = rest[:1] if self.split_level else rest[1 + self.inner :]
+        inner = rest[:1] if self.split_level else rest[1 + self.inner.get(rest[0], 0) :]
         return Placement(inner[0] if inner else None, split)
 
     def describe_folder(self, folders: Folders) -> str:
@@ -72,7 +72,7 @@ class Layout:
         if len(folders) <= depth:
             return "skipped" if folders and folders == self.wrapper[: len(folders)] else ""
         level = len(folders) - depth - 1
-        category_level = 0 if self.split_level != 0 else 1 + self.inner
+        category_level = 0 if self.split_level != 0 else 1 + self.inner.get(folders[depth], 0)
         if folders[:depth] != self.wrapper:
             return ""
         if level == self.split_level:
@@ -87,7 +87,7 @@ class Layout:
         """Folder levels down to the last one that means something."""
         if self.split_level is None:
             return len(self.wrapper) + 1
-        return len(self.wrapper) + 1 + (self.split_level or 1 + self.inner)
+        return len(self.wrapper) + 1 + (self.split_level or 1 + max(self.inner.values(), default=0))
 
 
 def normalise_folders(name: str) -> Folders:
@@ -165,16 +165,31 @@ def _make_split_layout(inside: dict[Folders, int], level: int) -> Layout:
     if depth < level:
         return Layout(first[:depth], split_level=level - depth)
     # Inside of the split folders, wrappers and repeated names of splits are skipped.
-    inner = 0
-    while all(_is_skippable(path, level + 1 + inner) for path in inside):
-        inner += 1
+    folders = collections.defaultdict(list)
+    for path in inside:
+        folders[path[level]].append(path[level + 1 :])
+    inner = {name: _count_skippable(paths) for name, paths in folders.items()}
+    # A name that is a category in one split is one in all of them.
+    categories = {
+        path[inner[name]] for name, paths in folders.items() for path in paths
+        if len(path) > inner[name]
+    }  # fmt: skip
+    for name, paths in folders.items():
+        if categories & set(paths[0][: inner[name]]):
+            inner[name] = 0
     return Layout(first[:depth], split_level=0, inner=inner)
 
 
-def _is_skippable(path: Folders, level: int) -> bool:
-    if len(path) <= level:
-        return False
-    return path[level].casefold() in WRAPPER_NAMES or find_split(path[level]) is not None
+def _count_skippable(paths: Sequence[Folders]) -> int:
+    """How many outermost folders of all paths have no meaning: images/, or the name of a split."""
+    level = 0
+    while all(
+        len(path) > level
+        and (path[level].casefold() in WRAPPER_NAMES or find_split(path[level]) is not None)
+        for path in paths
+    ):
+        level += 1
+    return level
 
 
 def _count_shared(paths: Iterable[Folders], limit: int) -> int:
@@ -194,7 +209,11 @@ def _find_wrapper(counts: dict[Folders, int]) -> Folders:
     for name in {path[depth] for path in paths if len(path) > depth}:
         inside = {path: n for path, n in counts.items() if path[depth : depth + 1] == (name,)}
         are_loose = all(len(path) == depth for path in paths if path not in inside)
-        is_main = sum(inside.values()) > MIN_WRAPPER_SHARE * sum(counts.values())
+        # Beside other folders, a folder of loose images is a category as they are.
+        num_images = sum(inside.values())
+        num_loose = inside.get((*wrapper, name), 0)
+        is_main = num_images > MIN_WRAPPER_SHARE * sum(counts.values())
+        is_main &= 2 * num_loose < num_images
         if name.casefold() in WRAPPER_NAMES and (are_loose or is_main):
             return (*wrapper, name)
     return wrapper

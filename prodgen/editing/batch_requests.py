@@ -3,30 +3,36 @@
 Columns: category, or photo (a path from the table's folder) with edit: vary (strength, keep),
 views, recolour (colour, method) or background; attributes, as in colour=red;azimuth=30; seed;
 count; size, pixels of the longer side; background, a colour or an image (a path like photo's);
-name, of the files. Every cell may be empty.
+name, of the files. Every cell may be empty. A category of the run, and a word as a name, are what
+they are, also NA or null.
 """
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import hashlib
+import html
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from prodgen.config import registry
-from prodgen.core.errors import BadData, MissingInput, UsageError
+from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.core.file_names import check_file_name, format_name
 from prodgen.core.files import hash_file
-from prodgen.core.spelling import find_spelling
+from prodgen.core.pairs import PAIR_EXAMPLE, parse_pairs
+from prodgen.core.spelling import compose, find_spelling
+from prodgen.data.cells import join_pairs, read_name, read_rows, unwrap_cell
 from prodgen.data.conditions import Conditions
-from prodgen.data.image_paths import ImagePaths
+from prodgen.data.image_paths import NO_FILE, ImagePaths
 from prodgen.data.numerals import parse_number
 from prodgen.data.shop_exports import list_paths
-from prodgen.data.table_reader import read_cell, read_table
+from prodgen.data.table_reader import ENTITY, read_cell
 from prodgen.editing import STRENGTH
 
 COLUMNS = (
@@ -44,6 +50,7 @@ COLUMNS_WITHOUT_EFFECT = {  # by edit; "" is a row without a photo
 SINGLE_IMAGE_EDITS = ("recolour", "background")  # one image, at the photo's own resolution
 RECOLOUR_METHODS = ("classical", "generated")  # the first by default
 MAX_TABLE_BYTES, MAX_COUNT, MAX_SIZE_PX, MAX_NAME_BYTES = 50_000_000, 10_000, 4096, 200
+MAX_CAUTIONS = 8  # that are printed
 OPTIONAL_KEY_COLUMNS = ("colour", "method")  # not in a key where empty: so older keys still hold
 
 
@@ -109,16 +116,18 @@ class RequestTable:
     notes: tuple[str, ...]
 
 
-def read_requests(path: Path) -> RequestTable:
-    """The rows of a table of requests.
+def read_requests(path: Path, categories: Collection[str] = ()) -> RequestTable:
+    """The rows of a table of requests. categories: of the run.
 
     MissingInput, BadData or UsageError, each with the next step, for a file that is no such table.
     """
+    if path.is_dir():
+        raise UsageError(f"--table={path} is a folder", "name a .csv file in it")
     if not path.is_file():
         raise MissingInput(f"--table={path} does not exist", "name a .csv file")
     if path.stat().st_size > MAX_TABLE_BYTES:
         raise BadData(f"--table={path} has more than {MAX_TABLE_BYTES} bytes", "split it")
-    table = read_table(path)
+    table = read_rows(path)
     names = {name: find_spelling(name.lower().replace(" ", "_"), COLUMNS) for name in table.header}
     unknown = [name for name, column in names.items() if column not in COLUMNS]
     if unknown:
@@ -130,27 +139,44 @@ def read_requests(path: Path) -> RequestTable:
         raise UsageError(f"--table={path} has a column twice: {', '.join(names)}", "leave one out")
     rows, problems = [], []
     for row in table.rows:
-        if row.problem:
-            problems.append((row.line, row.problem))
+        cells = dict.fromkeys(COLUMNS, "")
+        try:
+            if row.problem:
+                raise RejectedItem(row.problem)
+            cells |= {names[n]: _read_text(names[n], c, categories) for n, c in row.cells.items()}
+        except RejectedItem as problem:
+            problems.append((row.line, str(problem)))
             continue
-        cells, too_many = dict.fromkeys(COLUMNS, ""), ""
-        for name, cell in row.cells.items():
-            column = names[name]
-            if column in PATH_COLUMNS:
-                # A path may have entities of HTML in its own name; other cells are read as text.
-                files = list_paths(cell)
-                cells[column] = files[0] if files else ""
-                if len(files) > 1:
-                    too_many = f"{column} has {len(files)} files; write a row for each"
-            else:
-                cells[column] = read_cell(cell) or ""
-        if too_many:
-            problems.append((row.line, too_many))
-        elif any(cells.values()):
+        if any(cells.values()):
             rows.append((row.line, cells))
     if not rows and not problems:
         raise BadData(f"--table={path} holds no rows", "add a row for each request")
     return RequestTable(tuple(rows), tuple(problems), table.notes)
+
+
+def _read_text(column: str, cell: Any, categories: Collection[str]) -> str:
+    """The text of a cell, "" where it is missing; RejectedItem where it is a list or an object that
+    cannot be meant."""
+    if column in PATH_COLUMNS:
+        # A path may have entities of HTML in its own name; other cells are read as text.
+        files = list_paths(cell)
+        if len(files) > 1:
+            raise RejectedItem(f"{column} has {len(files)} files; write a row for each")
+        if cell and isinstance(cell, (list, dict)) and not files:
+            raise RejectedItem(f"{column} is a JSON value without a path")
+        return files[0] if files else ""
+    if column == "attributes":
+        text = join_pairs(column, cell)
+        return text if read_cell(text) else ""  # its entities are decoded value by value
+    if column == "keep" and isinstance(cell, list):
+        cell = " ".join(str(unwrap_cell(column, word)) for word in cell)
+    cell = unwrap_cell(column, cell)
+    if column == "category":
+        text = "" if cell is None else str(cell)
+        for name in (text, compose(text), compose(text).strip()):
+            if name in categories:
+                return name
+    return read_name(cell) if column == "name" else read_cell(cell) or ""
 
 
 def list_files(row: Mapping[str, str]) -> list[str]:
@@ -171,17 +197,11 @@ def parse_request(
     problem = name and check_file_name(name, MAX_NAME_BYTES)
     if problem:
         raise UsageError(f"name {format_name(name)!r} {problem}")
-    attributes = []
-    for pair in filter(None, (x.strip() for x in row["attributes"].replace(",", ";").split(";"))):
-        key, equals, value = pair.partition("=")
-        if not equals or not value:
-            raise UsageError(f"attributes: {pair!r} is not name=value")
-        attributes.append((key.strip(), value.strip()))
     edit = find_spelling(row["edit"], COLUMNS_WITHOUT_EFFECT)
     keep = row["keep"].replace("|", " ").replace(",", " ").split()
     request = BatchRequest(
         line, name or f"line{line:05d}", row["category"], _find_file(row, "photo", paths),
-        tuple(attributes),
+        _parse_attributes(row["attributes"]),
         _parse_number(row, "seed", int, 0, 2**31 - 2, 0),
         _parse_number(row, "count", int, 1, MAX_COUNT, 1),
         _parse_number(row, "size", int, 16, MAX_SIZE_PX, 0),
@@ -199,6 +219,52 @@ def parse_request(
     # Raises for an unknown category or attribute.
     conditions.pick(0, np.arange(1), request.category, dict(request.attributes))
     return request
+
+
+def describe_cautions(requests: Sequence[BatchRequest], conditions: Conditions) -> list[str]:
+    """Sentences on requests that can be fulfilled and that are probably not meant, the first ones:
+    numbers outside of the training images' range, categories that differ by spaces alone, and rows
+    that make the same images."""
+    sentences = []
+    for request in requests:
+        row = conditions.describe_extrapolation(dict(request.attributes))
+        for name in conditions.spec.classes:
+            if name.strip() == request.category.strip() and name != request.category:
+                row.append(f"category {request.category!r} is taken, not {name!r}")
+        sentences += [f"line {request.line}: {sentence}" for sentence in row]
+    more = len(sentences) - MAX_CAUTIONS
+    sentences[MAX_CAUTIONS:] = [f"{more} more cautions of these kinds"] * (more > 0)
+    # The k-th sample, or variation, follows from these fields and from k.
+    lines = collections.defaultdict(list)
+    for request in requests:
+        if request.edit in ("", "vary"):
+            count = 1 if request.edit == "" else request.count
+            key = dataclasses.replace(request, line=0, name="", count=count)
+            lines[key].append(request.line)
+    groups = [group for group in lines.values() if len(group) > 1]
+    if groups:
+        listed_lines = ", ".join(map(str, groups[0][:MAX_CAUTIONS]))
+        more_lines = ", ..." * (len(groups[0]) > MAX_CAUTIONS)
+        more_groups = f", and {len(groups) - 1} more such groups of lines" * (len(groups) > 1)
+        sentences.append(
+            f"lines {listed_lines}{more_lines} make the same images, as only their names or counts "
+            f"differ{more_groups}; give each row its own seed"
+        )
+    return sentences
+
+
+def _parse_attributes(text: str) -> tuple[tuple[str, str], ...]:
+    """The pairs of a cell, separated by ";" or ","; that of an entity of HTML separates none."""
+    for entity in ENTITY.finditer(text):
+        if html.unescape(entity[0]) != entity[0]:
+            text = text.replace(entity[0], entity[0][:-1] + "\0")
+    try:
+        pairs = parse_pairs(text, ";,")
+    except ValueError as error:
+        raise UsageError(
+            f"attributes: {error}; write it {PAIR_EXAMPLE}".replace("\0", ";")
+        ) from None
+    return tuple((name.replace("\0", ";"), value.replace("\0", ";")) for name, value in pairs)
 
 
 def _parse_number(row: Mapping[str, str], name: str, kind: type, low: float, high: float, default):
@@ -249,8 +315,9 @@ def _find_file(row: Mapping[str, str], column: str, paths: ImagePaths) -> str:
     if reason.startswith("outside"):
         raise UsageError(f"{column} {file!r} lies outside the table's folder")
     if reason:
-        hint = reason.partition("; ")[2]
-        raise UsageError(f"{column} {file!r} does not exist" + (f"; {hint}" if hint else ""))
+        # "missing: no such file; ..." or, of several files, "missing: it could be ...; ..."
+        reason = reason.replace(NO_FILE, " does not exist").removeprefix("missing")
+        raise UsageError(f"{column} {file!r}{reason}")
     if not os.access(real_path, os.R_OK):
         raise UsageError(f"{column} {file!r} cannot be read")
     # The path as it was written, where it leads to the file.

@@ -11,9 +11,9 @@ import numpy as np
 
 from prodgen.config.registry import suggest_names
 from prodgen.core.errors import UsageError
-from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Attribute, Batch, Spec
 from prodgen.data.conditions import Conditions
+from prodgen.data.known_names import encode_text, find_name
 from prodgen.metrics import packshot
 from prodgen.photo import colorimetry
 
@@ -22,7 +22,7 @@ def set_attribute(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
     """Conditions [N] with one attribute at a value, as text; UsageError lists the known ones."""
     attribute = find_attribute(spec, name)
     try:
-        values = attribute.encode(find_spelling(text, attribute.values))
+        values = encode_text(attribute, text)
     except ValueError:
         hint = suggest_names(text, list(attribute.values)) if attribute.values else "a number"
         raise UsageError(
@@ -38,7 +38,7 @@ def set_attribute(conditions: Batch, spec: Spec, name: str, text: str) -> Batch:
 def find_attribute(spec: Spec, name: str) -> Attribute:
     """The attribute of a name, spelt loosely; UsageError lists the known ones."""
     attributes = {attribute.name: attribute for attribute in spec.attributes}
-    name = find_spelling(name, attributes)
+    name = find_name(name, attributes)
     if name not in attributes:
         hint = suggest_names(name, attributes) if attributes else "it knows none"
         raise UsageError(

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from prodgen.core.errors import RejectedItem, UsageError
-from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Spec
 from prodgen.data import fit, preprocess
+from prodgen.data.known_names import resolve_names
 from prodgen.editing import attribute_direction, compositing, condition_edits, interpolation
 from prodgen.editing.inversion import Inverter
 from prodgen.photo import backdrop, background_removal, colorimetry, outside_change, silhouette
@@ -117,7 +117,7 @@ def change_attributes(
     """
     model, visible_spec = inverter.model, inverter.model.conditions.spec
     names = [attribute.name for attribute in model.spec.attributes]
-    attributes = {find_spelling(name, names): text for name, text in attributes.items()}
+    attributes = resolve_names(attributes, names)
     visible = [a.name for a in visible_spec.attributes if a.name in attributes]
     hidden = [a for a in model.spec.attributes if a.name in attributes and a.name not in visible]
     # Refuse before the work.

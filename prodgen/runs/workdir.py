@@ -26,9 +26,11 @@ CONFIG_FILE = "config.json"
 def lock_workdir(path: Path) -> Iterator[Path]:
     """Create the folder and hold its lock until the context ends.
 
-    WorkdirError if another process holds the lock or the folder is not writable. The operating
-    system releases the lock when a process is killed.
+    WorkdirError if another process holds the lock, the folder is not writable, or is a file. The
+    operating system releases the lock when a process is killed.
     """
+    if path.is_file():
+        raise WorkdirError(f"workdir {path} is a file", "name a folder with --workdir=FOLDER")
     try:
         path.mkdir(parents=True, exist_ok=True)
         # Mode a+ keeps the content, which names the holder, until this process has the lock.
@@ -152,6 +154,10 @@ def read_record(path: Path) -> dict[str, Any]:
     MissingInput if the folder holds no run, WorkdirError if the file is damaged.
     """
     file = Path(path) / CONFIG_FILE
+    if Path(path).is_file():
+        raise MissingInput(
+            f"{path} is a file, and a run is a folder", "name a folder that run_train.py made"
+        )
     if not file.is_file():
         raise MissingInput(
             f"{path} holds no run (no {CONFIG_FILE})", "name a folder that run_train.py made"

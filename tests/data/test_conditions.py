@@ -5,6 +5,7 @@ import pytest
 
 from prodgen.core.errors import UsageError
 from prodgen.data.conditions import Conditions
+from prodgen.data.known_names import find_name
 from prodgen.editing.condition_edits import select_trained_swatches
 from prodgen.evaluation.sample_sheets import sheet_conditions
 
@@ -60,6 +61,31 @@ def test_an_unknown_label_or_attribute_is_refused_with_the_known_ones(
 ):
     with pytest.raises(UsageError, match=message):
         conditions.pick(0, np.arange(2), label, values)
+
+
+def test_numbers_outside_of_the_training_range_are_named_with_it(conditions):
+    # The training images have radii of 3 to 7 pixels.
+    inside = {"radius": "7.3", "turn": "-90", "colour": "red", "unknown": "5"}
+    assert not conditions.describe_extrapolation(inside)
+    (sentence,) = conditions.describe_extrapolation({"radius": "1000"})
+    assert sentence == "radius=1000 is outside of the training images' range, 3 to 7"
+    assert conditions.describe_extrapolation({"turn": "4000"}) == [
+        "turn=4000 is taken as 40 degrees"
+    ]
+    with pytest.raises(UsageError, match="not a value of the attribute; a number"):
+        conditions.pick(0, np.arange(2), values={"radius": "1e400"})
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("R&amp;D", "R&amp;D"), ("A &amp; B", "A & B"), ("cafe\u0301", "caf\u00e9"),
+        ("NA", "NA"), ("sp ", "sp "), ("sp", "sp"), ("sp  ", "sp  "), (" color ", "colour"),
+    ],
+)  # fmt: skip
+def test_a_known_name_is_itself_before_it_is_another_ones_spelling(text, name):
+    names = ["R&amp;D", "R&D", "A & B", "caf\u00e9", "NA", "sp ", "sp", "colour"]
+    assert find_name(text, names) == name
 
 
 def test_american_spelling_is_accepted(conditions):

@@ -21,7 +21,7 @@ def read(tmp_path):
 
 
 def test_products_are_names_or_ids_and_weights_are_events_or_numbers(read):
-    result = read("product,event,weight\nmug-1,bought,\n1,Viewed,\nvase-3,bought,-0.5\n")
+    result = read("product,event,weight\nmug-1,bought,\n1,Viewed,\nvase-3,,-0.5\n")
     assert [(x.line, x.id, x.weight) for x in result.interactions] == [
         (2, 0, 1.0), (3, 1, 0.3), (4, 2, -0.5),
     ]  # fmt: skip
@@ -41,6 +41,8 @@ def test_products_are_names_or_ids_and_weights_are_events_or_numbers(read):
         (",,bought,", "neither a product nor a picture"),
         (",gone.png,bought,", "picture 'gone.png': missing"),
         (",../../etc/passwd,bought,", "outside: the path leaves the table's folder"),
+        ("mug-1,,returned,1", "weight 1 contradicts event 'returned', which is negative"),
+        ("mug-1,hat-2,bought,", "names the product 'mug-1' and the picture 'hat-2'"),
         ("mug-1,,bought,1,2,3", "bad row: 6 cells under 4 column names"),
     ],
 )
@@ -81,6 +83,8 @@ def test_unused_columns_are_listed_and_missing_ones_refused(read):
         read("id,event\nmug-1,bought\n")
     with pytest.raises(UsageError, match="neither a column weight nor event"):
         read("product,stars\nmug-1,5\n")
+    with pytest.raises(UsageError, match="several columns product: Product, product"):
+        read("Product,product,event\nmug-1,hat-2,bought\n")
 
 
 def test_only_the_rows_of_the_person_are_used(read):
@@ -93,6 +97,33 @@ def test_only_the_rows_of_the_person_are_used(read):
         read(text, "eve")
     with pytest.raises(UsageError, match="no column person"):
         read("product,event\nmug-1,bought\n", "ann")
+
+
+def test_rows_without_a_person_are_left_out_and_names_that_are_alike_are_noted(read):
+    rows = "ann,mug-1,bought\n,hat-2,bought\nAnn,vase-3,bought\nNA,hat-2,bought\n"
+    text = f"person,product,event\n{rows}"
+    with pytest.raises(UsageError, match="several people") as error:
+        read(text)
+    assert error.value.next_step == "choose one with --person: ann, Ann, NA"
+    result = read(text, "ann")
+    assert [x.name for x in result.interactions] == ["mug-1"]
+    assert result.refusals == ("line 3: it names no person",)
+    assert result.notes == ("rows of Ann are not used: only those of ann are",)
+    assert [x.name for x in read(text, "NA").interactions] == ["hat-2"]
+    one_person = read("person,product,event\nann,mug-1,bought\n-,hat-2,bought\n")
+    assert [x.line for x in one_person.interactions] == [2] and one_person.refusals
+    assert len(read("person,product,event\n,mug-1,bought\n,hat-2,bought\n").interactions) == 2
+
+
+def test_cells_of_json(tmp_path):
+    path = tmp_path / "history.jsonl"
+    path.write_text(
+        '{"product": ["mug-1"], "weight": 2}\n{"product": {"id": 1}, "weight": 1}\n'
+        '{"product": 1, "weight": 1}\n'
+    )
+    result = history.read(path, EVENTS, NAMES, "")
+    assert [(x.id, x.weight) for x in result.interactions] == [(0, 2.0), (1, 1.0)]
+    assert result.refusals == ("line 2: product is a JSON object; write a text",)
 
 
 def test_a_missing_table_is_refused(tmp_path):

@@ -34,6 +34,8 @@ CLASSES_FIRST = {
         {"archive/train/hats": ("hats", "train"), "archive/val": (None, "validation"),
          "archive": "left out", "": "left out"},
         {"train/images/hats": ("hats", "train"), "test/images/hats": ("hats", "test")},
+        {"train/images/hats": ("hats", "train"), "train/images/bags": ("bags", "train"),
+         "test/hats": ("hats", "test"), "test/bags": ("bags", "test")},
         {"train/train": (None, "train"), "test1/test1": (None, "test")},
         {"train/hats": ("hats", "train"), "train/bags": ("bags", "train"), "": "left out"},
         CLASSES_FIRST,
@@ -47,6 +49,14 @@ def test_official_splits_win_over_what_lies_beside_them(expected_places):
     counts = {name: 1 if place == "left out" else 5 for name, place in expected_places.items()}
     places, remarks = place_all(counts)
     assert places == expected_places and not remarks
+
+
+def test_a_category_of_one_split_is_not_skipped_in_another():
+    expected_places = {
+        "train/data": ("data", "train"), "train/hats": ("hats", "train"),
+        "test/data": ("data", "test"),
+    }  # fmt: skip
+    assert place_all(dict.fromkeys(expected_places, 5))[0] == expected_places
 
 
 @pytest.mark.parametrize(
@@ -76,6 +86,7 @@ def test_without_splits_the_first_folder_below_a_wrapper_is_the_category(expecte
         ({"hats/train": 5, "hats/test": 5, "bags": 30}, "hats", "only 10 of 40 images"),
         ({"train/hats": 5, "train/bags": 5}, "hats", "validation and test images are chosen"),
         ({"images/hats": 5, "banners": 5}, "images", "a category is called images"),
+        ({"photos": 60, "hats": 4}, "hats", "a category is called photos"),
         ({"hats": 5, "Hats": 5}, "hats", "Hats, hats differ by case or spaces alone"),
     ],
 )

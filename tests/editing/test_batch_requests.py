@@ -1,6 +1,8 @@
 """A table of batch requests, checked before anything is computed."""
 
+import dataclasses
 import hashlib
+import json
 
 import pytest
 
@@ -43,6 +45,8 @@ def test_a_row_is_read_with_its_line_and_defaults(tmp_path, conditions):
         ({"category": "triangle"}, "disc, square"),
         ({"attributes": "colour=mauve"}, "blue, red"),
         ({"attributes": "colour"}, "not name=value"),
+        ({"attributes": "colour=red;colour=blue"}, "colour has two values, 'red' and 'blue'"),
+        ({"attributes": "colour=red;color=blue"}, "named twice, in two spellings"),
         ({"seed": "one"}, "seed 'one' is not a number"),
         ({"count": "0"}, "count 0 is not from 1"),
         ({"size": "9999"}, "size 9999 is not from 16 to 4096"),
@@ -77,6 +81,11 @@ def test_a_wrong_row_is_an_error_that_says_what_is_wrong(conditions, tmp_path, r
 def test_files_that_are_no_table_are_errors(tmp_path):
     with pytest.raises(MissingInput, match="does not exist"):
         batch_requests.read_requests(tmp_path / "nothing.csv")
+    with pytest.raises(UsageError, match="is a folder"):
+        batch_requests.read_requests(tmp_path)
+    (tmp_path / "one.json").write_text('{"rows": [\n {"category": "mug"},\n {"seed": 1}\n]}')
+    with pytest.raises(BadData, match="one JSON object over several lines"):
+        batch_requests.read_requests(tmp_path / "one.json")
     with pytest.raises(UsageError, match="column 'kategory' is not known"):
         batch_requests.read_requests(write_table(tmp_path, "kategory\nmug\n"))
     with pytest.raises(BadData, match="the file is empty"):
@@ -163,17 +172,92 @@ def test_tables_of_spreadsheets_and_pandas_are_read_as_they_are(tmp_path, condit
     assert (like.photo, like.strength, like.count) == ("Mug.PNG", 0.5, 1)
 
 
-def test_paths_in_json_and_the_files_of_a_row(tmp_path):
-    lines = (
-        '{"photo": ["a.png"], "background": "teal"}', '{"photo": ["a.png", "b.png"]}',
-        '{"photo": {"src": "a.png"}, "background": "wood.png"}',
-    )  # fmt: skip
-    (tmp_path / "requests.jsonl").write_text("\n".join(lines))
-    table = batch_requests.read_requests(tmp_path / "requests.jsonl")
-    assert [batch_requests.list_files(row) for _, row in table.rows] == [
+def write_json(tmp_path, *cells):
+    (tmp_path / "requests.jsonl").write_text("\n".join(json.dumps(row) for row in cells))
+    return tmp_path / "requests.jsonl"
+
+
+def test_lists_and_objects_of_json_are_taken_where_they_mean_one_thing(tmp_path):
+    path = write_json(
+        tmp_path,
+        {"photo": ["a.png"], "background": "teal"},
+        {"photo": {"src": "a.png"}, "background": "wood.png"},
+        {"category": ["disc"], "attributes": {"colour": "red", "radius": 4, "x": None}, "seed": []},
+        {"attributes": ["colour=red", {"a;b": "c, d"}], "keep": ["shape", "colour"]},
+    )
+    table = batch_requests.read_requests(path)
+    rows = [{name: cell for name, cell in row.items() if cell} for _, row in table.rows]
+    assert rows == [
+        {"photo": "a.png", "background": "teal"}, {"photo": "a.png", "background": "wood.png"},
+        {"category": "disc", "attributes": '"colour"="red";"radius"="4"'},
+        {"attributes": 'colour=red;"a;b"="c, d"', "keep": "shape colour"},
+    ]  # fmt: skip
+    assert [batch_requests.list_files(row) for _, row in table.rows[:2]] == [
         ["a.png"], ["a.png", "wood.png"],
     ]  # fmt: skip
-    assert table.problems == ((2, "photo has 2 files; write a row for each"),)
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ({"photo": ["a.png", "b.png"]}, "photo has 2 files; write a row for each"),
+        ({"photo": {"title": "a"}}, "photo is a JSON value without a path"),
+        ({"category": ["a", "b"]}, "category has 2 values; write a row for each"),
+        ({"seed": {"value": 3}}, "seed is a JSON object; write a text"),
+        ({"attributes": {"colour": ["a", "b"]}}, "attributes: colour has 2 values"),
+    ],
+)
+def test_other_lists_and_objects_are_problems_of_their_row(tmp_path, cells, problem):
+    ((line, reason),) = batch_requests.read_requests(write_json(tmp_path, cells)).problems
+    assert line == 1 and reason.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("cell", "category"),
+    [("NA", "NA"), ("null", "null"), ("-", "-"), ("R&amp;D", "R&amp;D"), ("A &amp; B", "A & B"),
+     ("cafe\u0301", "caf\u00e9"), ("sp ", "sp "), ("sp", "sp"), ("n/a", "")],
+)  # fmt: skip
+def test_a_category_of_the_run_is_itself_before_it_is_a_missing_value(tmp_path, cell, category):
+    categories = ("NA", "null", "-", "R&amp;D", "A & B", "caf\u00e9", "sp", "sp ")
+    path = write_json(tmp_path, {"category": cell, "name": "NA"}, {"category": "--", "name": "-"})
+    ((_, row),) = batch_requests.read_requests(path, categories).rows
+    assert (row["category"], row["name"]) == (category, "NA")
+
+
+def test_quotes_and_entities_in_attributes(conditions, tmp_path):
+    text = 'colour="red";"turn"=90,radius=5'
+    row = EMPTY_ROW | {"attributes": text}
+    request = batch_requests.parse_request(2, row, conditions, ImagePaths(tmp_path))
+    assert request.attributes == (("colour", "red"), ("turn", "90"), ("radius", "5"))
+    with pytest.raises(UsageError, match="colour='R&amp;D': this is not a value"):
+        row = EMPTY_ROW | {"attributes": "colour=R&amp;D;turn=90"}
+        batch_requests.parse_request(2, row, conditions, ImagePaths(tmp_path))
+
+
+def test_a_photo_that_could_be_several_files_is_refused_with_their_names(conditions, tmp_path):
+    for name in ("a.jpg", "a.png"):
+        (tmp_path / name).write_bytes(b"x")
+    row = EMPTY_ROW | {"photo": "a", "edit": "vary"}
+    with pytest.raises(UsageError, match="photo 'a': it could be a.jpg, a.png; write one of them"):
+        batch_requests.parse_request(2, row, conditions, ImagePaths(tmp_path))
+
+
+def test_cautions_name_numbers_out_of_range_and_rows_of_the_same_images(conditions, tmp_path):
+    cells = (
+        {"category": "disc"}, {"category": "disc", "count": "3"}, {"category": "disc", "seed": "1"},
+        {"category": "square", "attributes": "radius=1000"}, {"category": "disc", "size": "64"},
+    )  # fmt: skip
+    requests = [
+        batch_requests.parse_request(line, EMPTY_ROW | row, conditions, ImagePaths(tmp_path))
+        for line, row in enumerate(cells, start=2)
+    ]
+    far, same = batch_requests.describe_cautions(requests, conditions)
+    assert far == "line 5: radius=1000 is outside of the training images' range, 3 to 7"
+    assert same.startswith("lines 2, 3 make the same images") and "own seed" in same
+    assert not batch_requests.describe_cautions(requests[1:3], conditions)
+    conditions.spec = dataclasses.replace(conditions.spec, classes=("disc", "disc "))
+    (spaces,) = batch_requests.describe_cautions(requests[:1], conditions)
+    assert spaces == "line 2: category 'disc' is taken, not 'disc '"
 
 
 @pytest.mark.parametrize("name", ["a:b?*", "two\nlines", "con", "Lpt1.png", "end.", "x\\y"])

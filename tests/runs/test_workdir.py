@@ -38,6 +38,12 @@ def test_a_run_goes_on_only_from_the_weights_it_began_with(tmp_path):
         check_origin(tuned_run, None)
 
 
+def test_a_file_as_a_workdir_is_refused_as_a_file(tmp_path):
+    (tmp_path / "run.zip").write_bytes(b"x")
+    with pytest.raises(MissingInput, match="run.zip is a file"):
+        read_record(tmp_path / "run.zip")
+
+
 def test_runs_from_other_weights_have_folders_of_their_own():
     plain = commandline.derive_workdir(commandline.Experiment("configs/vae.py:quick", tiny()))
     tuned_path = commandline.derive_workdir(

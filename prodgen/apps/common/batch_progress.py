@@ -2,13 +2,15 @@
 
 An image counts as done when its line is there and its file has the hash of that line. Lines are
 appended as images are finished. At the end they are sorted as the table is, so that an interrupted
-batch ends with the same bytes as an uninterrupted one.
+batch ends with the same bytes as an uninterrupted one. An image has the name of a draft until its
+line is written: a file that no line names is the user's own, wherever the command was stopped.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +20,8 @@ from prodgen.core.errors import UsageError
 from prodgen.core.file_names import decode_names
 from prodgen.core.files import write_atomically
 
-MANIFEST_LINES = "manifest.jsonl"
+MANIFEST_LINES, PROBLEMS = "manifest.jsonl", "problems.csv"
+DRAFT_SUFFIX = ".batch-draft"  # of a hidden file
 
 
 class BatchProgress:
@@ -29,9 +32,17 @@ class BatchProgress:
         folder.mkdir(parents=True, exist_ok=True)
         lines = self._read_lines()
         self._lines = {file: line for file, line in lines if self._is_valid(file, line)}
+        # Lines of images that are to be made again stay until then, as they name their files.
+        missing_files = set(self._files) - self._lines.keys()
+        self._outdated_lines = {
+            file: line for file, line in lines if file in missing_files and (folder / file).exists()
+        }
+        for draft in folder.glob(f".*{DRAFT_SUFFIX}"):
+            draft.unlink()
         # A file that no line names belongs to the user.
         names = {file for file, _ in lines}
-        for file in self._files:
+        own_problems = [] if self._path.exists() else [PROBLEMS]
+        for file in [*self._files, *own_problems]:
             if file not in names and (folder / file).exists():
                 raise UsageError(
                     f"{folder / file} exists, and this mode did not write it",
@@ -55,10 +66,12 @@ class BatchProgress:
         return line.get("key") == key and line.get("inputs", inputs) == inputs
 
     def write_image(self, file: str, content: bytes, entry: dict[str, Any]) -> None:
-        """Write an image, then its line."""
+        """Write an image as a draft, then its line, then give the image its name."""
         # No fsync of each image: a file that a crash cut short does not match the hash of its line.
-        (self.folder / file).write_bytes(content)
+        draft = self.folder / f".{file}{DRAFT_SUFFIX}"
+        draft.write_bytes(content)
         self._append_line(file, entry | {"sha256": hashlib.sha256(content).hexdigest()})
+        os.replace(draft, self.folder / file)
 
     def record_refusal(self, file: str, reason: str, entry: dict[str, Any]) -> None:
         """Write the line of an image that must not be written."""
@@ -82,16 +95,24 @@ class BatchProgress:
                 out.write(format_line(file, entry))
 
     def _read_lines(self) -> list[tuple[str, dict[str, Any]]]:
-        """The lines that are complete; the last one of a file counts."""
+        """The lines that are complete; the last one of a file counts.
+
+        UsageError where none of them is of this mode: the file is another program's.
+        """
         if not self._path.is_file():
             return []
         lines = []
-        for text in self._path.read_text(encoding="utf-8", errors="replace").splitlines():
+        texts = self._path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True)
+        for text in texts:
             try:
                 entry = json.loads(text)
-                lines.append((entry.pop("file"), entry))
+                lines += [(entry.pop("file"), entry)] if "key" in entry else []
             except (ValueError, KeyError, AttributeError, TypeError):
                 continue  # cut short by a crash: its image is computed again
+        if not lines and any(text.strip() and text.endswith("\n") for text in texts):
+            raise UsageError(
+                f"{self._path} was not written by this program", "name another place with --out"
+            )
         return lines
 
     def _is_valid(self, file: str, line: dict[str, Any]) -> bool:
@@ -104,9 +125,10 @@ class BatchProgress:
         return hashlib.sha256(path.read_bytes()).hexdigest() == line.get("sha256")
 
     def _write_lines(self) -> None:
-        files = [file for file in self._files if file in self._lines]
-        others = sorted(set(self._lines) - set(files))
-        text = "".join(format_line(file, self._lines[file]) for file in [*files, *others])
+        lines = self._outdated_lines | self._lines
+        files = [file for file in self._files if file in lines]
+        others = sorted(set(lines) - set(files))
+        text = "".join(format_line(file, lines[file]) for file in [*files, *others])
         write_atomically(self._path, text.encode())
 
 

@@ -18,7 +18,9 @@ SEVERAL_HELP = (
     "For several, repeat the flag or write commas between them: a path that exists is not split at "
     "its commas."
 )
-ATTRIBUTES_HELP = "Attributes, as in colour=red,azimuth=30."
+ATTRIBUTES_HELP = (
+    "Attributes, as in colour=red,azimuth=30; in double quotes what has a comma of its own."
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prodgen.apps.common.output import Output
+from prodgen.apps.common.output import Output, say
 from prodgen.cli import modes
 from prodgen.cli.modes import Command
 from prodgen.core.errors import MissingRunData
@@ -23,6 +23,9 @@ def run(command: Command) -> list[Path]:
             data_path = getattr(command.options, "data_path", "")
             prior = getattr(command.options, "prior", "base")
             model = load(command.workdir, command.options.step, data_path, prior)
+    if model and getattr(command.options, "attributes", None):
+        for sentence in model.conditions.describe_extrapolation(command.options.attributes):
+            say(f"caution: {sentence}")
     out = Output(model, command.mode, command.options, command.out, command.workdir)
     try:
         return modes.import_mode(command.mode).run(model, command.options, out)
