@@ -1,31 +1,18 @@
 """plan: the runs of a study, and what they cost. No run starts.
 
-A run's time comes from finished runs of its shape, else from one timed step. Runs have one shape
-where their programs do the same work: they differ in the seed and in real numbers alone.
+A run's time comes from finished runs of its shape, else from one timed step (costs.py).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import statistics
-import time
-from typing import Any
-
-from ml_collections import ConfigDict
 
 from prodgen.cli.options import option
-from prodgen.config import flatten
 from prodgen.core.errors import UsageError
-from prodgen.core.files import write_atomically
+from prodgen.experiments import costs
 from prodgen.experiments.session import StudyOptions, StudySession
-from prodgen.experiments.study import PlannedRun
 from prodgen.report.clock import format_duration
 
-TIMINGS_FILE = "timings.json"  # of shapes, in the study's folder
-START_S = 8.0  # a process: imports, data, first sheet; measured on two cores
-CADENCE_FIELDS = ("seed", "train.num_steps", "train.log_every", "train.tensorboard")
 MAX_LISTED_RUNS = 40
 
 
@@ -35,7 +22,7 @@ class Options(StudyOptions):
 
     scale: str = option("", "A scale of the study, which is for plans alone, such as gpu.")
     jobs: int = option(1, "Runs side by side.", low=1, high=1024)
-    time_steps: bool = option(True, "Time a step of each shape that no rates_by_shape run has.")
+    time_steps: bool = option(True, "Time a step of each shape that no finished run has.")
 
 
 def run(session: StudySession, options: Options) -> None:
@@ -61,18 +48,17 @@ def run(session: StudySession, options: Options) -> None:
     if len(session.runs) > MAX_LISTED_RUNS:
         print(f"  ... and {len(session.runs) - MAX_LISTED_RUNS} more")
     trainings = list({study_run.fingerprint: study_run for study_run in todo}.values())
-    if session.scale and not options.time_steps:
-        trainings = []
     if not trainings:
         return
-    costs = estimate_costs(session, trainings, options.time_steps)
-    if not costs:
-        print("time         unknown: no run is rates_by_shape, and --notime_steps was given")
+    cost_by_run = costs.estimate_costs(session, trainings, options.time_steps)
+    if not cost_by_run:
+        print("time         unknown: no run is finished, and --notime_steps was given")
         return
-    total_s = sum(costs[study_run.fingerprint]["seconds"] for study_run in trainings)
-    disk = sum(costs[study_run.fingerprint].get("bytes", 0) for study_run in trainings)
+    total_s = sum(cost_by_run[study_run.fingerprint]["seconds"] for study_run in trainings)
+    disk = sum(cost_by_run[study_run.fingerprint].get("bytes", 0) for study_run in trainings)
     hours = sum(
-        costs[p.fingerprint]["seconds"] * costs[p.fingerprint].get("devices", 1) for p in trainings
+        cost_by_run[p.fingerprint]["seconds"] * cost_by_run[p.fingerprint].get("devices", 1)
+        for p in trainings
     )
     print(
         f"time         about {format_duration(total_s / options.jobs)} with --jobs={options.jobs}, "
@@ -93,138 +79,3 @@ def scale_session(session: StudySession, scale: str) -> StudySession:
         )
     study = dataclasses.replace(study, fixed={**study.fixed, **study.scales[scale]})
     return dataclasses.replace(session, study=study, scale=scale)
-
-
-def estimate_costs(
-    session: StudySession, runs: list[PlannedRun], is_timed: bool
-) -> dict[str, dict[str, float]]:
-    """{fingerprint: {"seconds", "bytes", "devices"}} of each run; {} where a shape is unknown.
-
-    Without timing, a shape of rates_by_shape runs has its seconds alone.
-    """
-    rates_by_shape = collect_seconds(session)
-    file = session.folder.path / TIMINGS_FILE
-    timings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    costs = {}
-    for study_run in runs:
-        shape, train = hash_shape(study_run.config), study_run.config.train
-        if shape in rates_by_shape and not is_timed:
-            costs[study_run.fingerprint] = {"seconds": rates_by_shape[shape] * train.num_steps}
-            continue
-        if shape not in timings:
-            if not is_timed:
-                return {}
-            print(f"timing a step of {study_run.cell.name} ...", flush=True)
-            timings[shape] = time_step(study_run.config)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(file, json.dumps(timings, indent=1).encode())
-        timing = timings[shape]
-        seconds = timing["step"] * train.num_steps + timing["compile"] + START_S
-        rate = rates_by_shape.get(shape)
-        costs[study_run.fingerprint] = {
-            "seconds": rate * train.num_steps if rate else seconds,
-            "bytes": timing["bytes"] * (train.keep + 1),
-            "devices": timing["devices"],
-        }
-    return costs
-
-
-def collect_seconds(session: StudySession) -> dict[str, float]:
-    """{shape: median seconds for each step, all included} of the study's rates_by_shape runs."""
-    rates: dict[str, list[float]] = {}
-    lines = session.read_lines()
-    for study_run in session.runs:
-        if study_run.key in lines:
-            seconds = lines[study_run.key]["cost"]["seconds"]
-            shape = hash_shape(study_run.config)
-            rates.setdefault(shape, []).append(seconds / study_run.config.train.num_steps)
-    return {shape: statistics.median(values) for shape, values in rates.items()}
-
-
-def check_budget(session: StudySession, run: PlannedRun, budget_s: float, text: str) -> None:
-    """UsageError where the budget is too small for one run, as far as its cost is known."""
-    costs = estimate_costs(session, [run], is_timed=False)
-    seconds = costs.get(run.fingerprint, {}).get("seconds", 0.0)
-    if seconds > budget_s:
-        raise UsageError(
-            f"the budget {text} is too small for one run: run {run.index} takes about "
-            f"{format_duration(seconds)}",
-            f"set --budget={seconds // 60 + 1:.0f}m or more",
-        )
-
-
-def hash_shape(config: ConfigDict) -> str:
-    """An identity of the work of a run's steps: its fields without the seed and real numbers."""
-    values = flatten(config)
-    fields = {
-        path: value
-        for path, value in values.items()
-        if path not in CADENCE_FIELDS and not isinstance(value, float)
-    }
-    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def time_step(config: ConfigDict) -> dict[str, Any]:
-    """{"step", "compile": seconds, "bytes": of a checkpoint, "devices"} of a config's first step.
-
-    Prepares the data where they are not prepared yet. Nothing is written into a run's folder.
-    """
-    import jax
-    import numpy as np
-
-    from prodgen.core import rng, trees
-    from prodgen.data import order, prepare
-    from prodgen.evaluation import classifier
-    from prodgen.parallel import compilation, device_mesh
-    from prodgen.runs.run import get_step_module
-
-    def say(text: str) -> None:
-        del text
-
-    mesh = device_mesh.initialise_jax(config)
-    store = prepare.open_or_prepare(config.data, say, prepare.source_from_config(config.data))
-    family, sharding = get_step_module(config), device_mesh.replicated_sharding(mesh)
-    init = compilation.jit_unoptimised(lambda key: family.init(config, store.spec, key), sharding)
-    state = init(rng.key(config.seed, "init"))
-    size, ids = config.train.batch_size, store.ids("train")
-    slots = device_mesh.local_slots(mesh, size)
-    batches = tuple(
-        device_mesh.to_global_arrays(
-            mesh,
-            store.fetch(ids[order.select_batch(config.seed, t, len(ids), size)][slots])
-            | {"slot": np.asarray(slots, np.int32)},
-        )
-        for t in range(family.real_batches(config))
-    )
-    frozen = classifier.load_frozen_networks(family, config, store, say, None)[0]
-    arguments = (batches, (jax.device_put(frozen, sharding), np.int32(config.seed)))
-    start = time.monotonic()
-    variants = family.variants(config)
-    programs = {
-        variant: compilation.compile_aot(
-            compilation.compile_train_step(
-                lambda pmean, v=variant: compilation.take_seed(
-                    family.make_train_step, config, store.spec, pmean, v
-                ),
-                mesh,
-                config.parallel.mode,
-            ),
-            state,
-            *arguments,
-        )
-        for variant in dict.fromkeys(variants)
-    }
-    compile_s = time.monotonic() - start
-    num_bytes = 4 * trees.count_elements(state)
-    seconds = {}
-    for variant, program in programs.items():
-        state, _ = jax.block_until_ready(program(state, *arguments))  # warms the caches
-        start = time.monotonic()
-        state, _ = jax.block_until_ready(program(state, *arguments))
-        seconds[variant] = time.monotonic() - start
-    return {
-        "step": statistics.fmean(seconds[variant] for variant in variants),
-        "compile": compile_s,
-        "bytes": num_bytes,
-        "devices": mesh.size,
-    }

@@ -12,7 +12,7 @@ import time
 
 from prodgen.cli.options import option
 from prodgen.core.errors import BadData, UsageError
-from prodgen.experiments import plan, results
+from prodgen.experiments import costs, results
 from prodgen.experiments.session import StudyOptions, StudySession, parse_duration, parse_indices
 from prodgen.experiments.study_folder import iterate_states
 from prodgen.experiments.study_runner import Runner, order_runs
@@ -50,7 +50,7 @@ def run(session: StudySession, options: Options) -> None:
     ]
     say(f"study    {session.folder.path}: {len(session.runs)} runs, {len(pending)} to do")
     if budget_s is not None and pending:
-        plan.check_budget(session, pending[0], budget_s, budget)
+        costs.check_budget(session, pending[0], budget_s, budget)
     deadline_s = None if budget_s is None else time.monotonic() + budget_s
     runner = Runner(session.folder, options.jobs, deadline_s, len(session.runs), say)
     try:
