@@ -72,6 +72,15 @@ def collect_seconds(session: StudySession) -> dict[str, float]:
     return {shape: statistics.median(values) for shape, values in rates.items()}
 
 
+def describe_time(session: StudySession, runs: list[PlannedRun], jobs: int) -> str:
+    """The time of runs in words, as far as it is known without timing a step."""
+    cost_by_run = estimate_costs(session, runs, is_timed=False)
+    if not cost_by_run:
+        return "unknown: `plan` times a step of each shape" if runs else "nothing to do"
+    seconds = sum(cost["seconds"] for cost in cost_by_run.values())
+    return f"about {format_duration(seconds / jobs)} with --jobs={jobs}"
+
+
 def check_budget(session: StudySession, run: PlannedRun, budget_s: float, text: str) -> None:
     """UsageError where the budget is too small for one run, as far as its cost is known."""
     costs = estimate_costs(session, [run], is_timed=False)

@@ -49,6 +49,7 @@ def run(session: StudySession, options: Options) -> None:
         if study_run.index in indices and state in states
     ]
     say(f"study    {session.folder.path}: {len(session.runs)} runs, {len(pending)} to do")
+    say(f"cost     {costs.describe_time(session, pending, options.jobs)}")
     if budget_s is not None and pending:
         costs.check_budget(session, pending[0], budget_s, budget)
     deadline_s = None if budget_s is None else time.monotonic() + budget_s

@@ -59,7 +59,7 @@ class Runner:
         self, folder: StudyFolder, jobs: int, deadline_s: float | None, total: int, say: Say
     ):
         self.folder, self.deadline_s, self.total, self.say = folder, deadline_s, total, say
-        num_cores = max(1, len(os.sched_getaffinity(0)) // jobs)
+        num_cores = max(1, len(list_cores()) // jobs)
         self.free_cores = [choose_cores(num_cores, i * num_cores) for i in range(jobs)]
         self.active: list[Job] = []
         self.num_done = self.num_failed = 0
@@ -197,15 +197,25 @@ class Runner:
             self._finish(job, STOPPED_CLEANLY)
 
 
+def list_cores() -> list[int]:
+    """The cores that this process may use; all where the system cannot pin processes to some."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def choose_cores(number: int, start: int = 0) -> tuple[int, ...]:
     """This process's cores from the place `start` on; with fewer than needed, from the first."""
-    cores = sorted(os.sched_getaffinity(0))
+    cores = list_cores()
     return tuple(cores[(start + k) % len(cores)] for k in range(min(number, len(cores))))
 
 
 @contextlib.contextmanager
 def pin_cores(cores: Sequence[int]) -> Iterator[None]:
-    """Within the context, processes that are started run on these cores alone."""
+    """Within the context, processes that are started run on these cores alone, on Linux."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
     own_cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)
     try:
