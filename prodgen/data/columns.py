@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from prodgen.config import registry
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_variants
-from prodgen.data import numerals, shop_exports
+from prodgen.data import numerals, shop_exports, split_column
 from prodgen.data.attribute_columns import (
     MAX_CATEGORIES,
     MAX_LISTED_VALUES,
@@ -17,7 +17,8 @@ from prodgen.data.attribute_columns import (
     describe_counts,
     infer_attribute,
 )
-from prodgen.data.source import ColumnDescription, SplitName
+from prodgen.data.source import ColumnDescription
+from prodgen.data.split_column import SplitColumn
 from prodgen.data.table_reader import Cells, TableText, read_cell
 
 IMAGE_NAMES = (
@@ -48,11 +49,6 @@ KINDS = (
     "image", "category", "group", "caption", "split", "number", "number_point", "number_comma",
     "angle", "categorical", "ignore",
 )  # fmt: skip
-SPLIT_NAMES: dict[str, SplitName] = {
-    "train": "train", "training": "train",
-    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 MAX_GROUP_ROWS = 20.0  # rows of a product, on average: a column of larger groups is a category
 MAX_FEW_GROUP_ROWS = 6.0  # the same where so few values could also be a category, such as a style
 IMAGE_TRIALS = 40  # cells of a column that are tried as paths
@@ -72,7 +68,7 @@ class Roles:
     category: str | None
     categories: dict[str, str]
     caption: str | None
-    split: str | None
+    split: SplitColumn | None
     group: str | None
     attributes: tuple[Column, ...]
     descriptions: tuple[ColumnDescription, ...]
@@ -130,17 +126,27 @@ def find_roles(
     categories, category_remark = {}, ""
     if category:
         categories, category_remark = shop_exports.shorten_category_paths(category, cells[category])
-    # A column "split" counts where its only values are train, validation and test.
-    split = (by_kind["split"] or [_first_match(rest, ("split", "partition", "subset"))])[0]
-    values = {value.lower() for value in set(cells.get(split, ())) - {None}}
-    if not values or not values <= set(SPLIT_NAMES):
-        split = None
+    # A column of the split that holds none is no attribute of a product.
+    left_out: dict[str, str] = {}
+    split, split_remark = None, ""
+    split_name = (by_kind["split"] or [_first_match(rest, split_column.COLUMN_NAMES)])[0]
+    if split_name:
+        is_explicit = bool(by_kind["split"])
+        split, split_remark = split_column.read_split_column(
+            split_name, cells[split_name], is_explicit
+        )
+        left_out |= {} if split else {split_name: split_remark}
     group = (by_kind["group"] or [_find_group_column(rest, cells, len(rows))])[0]
     caption = (by_kind["caption"] or [_first_match(rest, CAPTION_NAMES)])[0]
 
     roles = {name: "image" for name in (*images, *extra_images)}
-    roles |= {category: "category", split: "split", group: "group", caption: "caption"}
-    reasons = {category: category_remark}
+    roles |= {
+        category: "category",
+        split and split_name: "split",
+        group: "group",
+        caption: "caption",
+    }
+    reasons = {category: category_remark, split_name: split_remark}
     reasons |= {group: "" if by_kind["group"] else "found by its name and its repeated values"}
     reasons |= dict.fromkeys(extra_images, "further images of the row")
     hint = numerals.find_decimal_mark(
@@ -155,11 +161,13 @@ def find_roles(
             if roles[name] in ("category", "split"):
                 content = describe_counts(counts)
             description = ColumnDescription(name, roles[name], "", content, reasons.get(name) or "")
+        elif name in left_out:
+            description = ColumnDescription(name, "ignored", reason=left_out[name])
         else:
             column, description = infer_attribute(name, cells[name], kinds.get(name, ""), hint)
             attributes += [column] if column else []
-            if column is None:
-                notes.append(f"column {name!r} is not used: {description.reason}")
+        if description.kind == "ignored":
+            notes.append(f"column {name!r} is not used: {description.reason}")
         if description.kind == "categorical":  # the report remarks on categories itself
             counts = collections.Counter(cell for cell in cells[name] if cell)
             notes += [
@@ -168,6 +176,8 @@ def find_roles(
                 for rare, frequent in find_variants(counts)[:MAX_LISTED_VALUES]
             ]
         descriptions.append(description)
+    if split and split_remark:
+        notes.append(f"column {split_name!r}: {split_remark}")
     return Roles(
         tuple(images + extra_images), category, categories, caption, split, group,
         tuple(attributes), tuple(descriptions), tuple(notes),

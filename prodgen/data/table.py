@@ -26,7 +26,7 @@ from prodgen.data.image_paths import ImagePaths
 from prodgen.data.source import Item, SourceDescription, SplitName, Value
 from prodgen.data.table_reader import SUFFIXES, Row, read_cell, read_table
 
-READER_VERSION = 3  # part of a store's key: raise it where the same table is read differently
+READER_VERSION = 4  # part of a store's key: raise it where the same table is read differently
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,8 +174,9 @@ def _read_images(
         elif not names:
             refusal = row.problem or "missing: no path in the row"
             images.append(ProductImage(f"line {row.line}", refusal=refusal))
+        problem = roles.split.find_problem(row.cells) if roles.split else ""
         for name in names:
-            file, refusal = files[name]
+            file, refusal = ("", problem) if problem else files[name]
             if file and file in first_lines:
                 refusal = f"repeated: the image of line {first_lines[file]} again"
             elif file:
@@ -202,14 +203,13 @@ def _list_paths(
 
 def _make_image(name: str, file: str, row: Row, roles: columns.Roles) -> ProductImage:
     cells = row.cells
-    split = read_cell(cells.get(roles.split)) if roles.split else None
     return ProductImage(
         name,
         file,
         category=roles.read_category(cells),
         attributes={column.attribute.name: column.value(cells) for column in roles.attributes},
         caption=(read_cell(cells.get(roles.caption)) if roles.caption else None) or "",
-        split=columns.SPLIT_NAMES.get(split.lower()) if split else None,
+        split=roles.split.read(cells) if roles.split else None,
         group=read_cell(cells.get(roles.group)) if roles.group else None,
     )
 

@@ -171,9 +171,13 @@ def test_jsonl_and_json_tables_are_read(shop):
 
 def test_a_split_column_gives_official_splits(shop):
     items_by_name = read_items(
-        open_table(shop / "a.csv", "path,split\n0000.png,Train\n0001.png,val\n2.png,\n")
+        open_table(shop / "a.csv", "path,split\n0000.png,Train\n0001.png,val\n0002.png,eval\n")
     )
-    assert [item.split for item in items_by_name.values()] == ["train", "validation", None]
+    splits = {name: item.split for name, item in items_by_name.items()}
+    assert splits == {"0000.png": "train", "0001.png": "validation", "0002.png": None}
+    # A row of another value is left out, and is not trained on.
+    refusal = str(items_by_name["0002.png"].image)
+    assert refusal == "split: 'eval' is none of train, validation, test"
 
 
 def test_wrong_columns_name_the_field_and_the_columns(shop):
