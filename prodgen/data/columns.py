@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from prodgen.config import registry
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_variants
-from prodgen.data import numerals, shop_exports, split_column
+from prodgen.data import identifiers, numerals, shop_exports, split_column
 from prodgen.data.attribute_columns import (
     MAX_CATEGORIES,
     MAX_LISTED_VALUES,
@@ -60,8 +60,8 @@ class Roles:
     """The column of each role; None where the table has none.
 
     images: the columns with paths, the main one first. categories: {cell: category} where the
-    cells are paths of categories. descriptions: one of each column, in the table's order. notes:
-    remarks for the report.
+    cells are paths of categories. groups: {cell: product}. descriptions: one of each column, in the
+    table's order. notes: remarks for the report.
     """
 
     images: tuple[str, ...]
@@ -70,6 +70,7 @@ class Roles:
     caption: str | None
     split: SplitColumn | None
     group: str | None
+    groups: dict[str, str]
     attributes: tuple[Column, ...]
     descriptions: tuple[ColumnDescription, ...]
     notes: tuple[str, ...]
@@ -78,6 +79,11 @@ class Roles:
         """The category of a row."""
         cell = read_cell(row.get(self.category)) if self.category else None
         return self.categories.get(cell, cell)
+
+    def read_group(self, row: Cells) -> str | None:
+        """The product that a row shows, in one spelling."""
+        cell = read_cell(row.get(self.group)) if self.group else None
+        return self.groups.get(cell, cell)
 
 
 def parse_kinds(text: str, header: Sequence[str]) -> dict[str, str]:
@@ -137,6 +143,7 @@ def find_roles(
         )
         left_out |= {} if split else {split_name: split_remark}
     group = (by_kind["group"] or [_find_group_column(rest, cells, len(rows))])[0]
+    groups = identifiers.unify_identifiers(cells[group]) if group else {}
     caption = (by_kind["caption"] or [_first_match(rest, CAPTION_NAMES)])[0]
 
     roles = {name: "image" for name in (*images, *extra_images)}
@@ -157,7 +164,7 @@ def find_roles(
     for name in header:
         if name in roles:
             counts = collections.Counter(cell for cell in cells[name] if cell is not None)
-            content = {"group": f"{len(counts)} products"}.get(roles[name], "")
+            content = {"group": f"{len(set(groups.values()))} products"}.get(roles[name], "")
             if roles[name] in ("category", "split"):
                 content = describe_counts(counts)
             description = ColumnDescription(name, roles[name], "", content, reasons.get(name) or "")
@@ -176,10 +183,13 @@ def find_roles(
                 for rare, frequent in find_variants(counts)[:MAX_LISTED_VALUES]
             ]
         descriptions.append(description)
+    if group:
+        notes += identifiers.describe_unified(group, groups)
+        notes += identifiers.describe_zero_variants(group, groups.values())
     if split and split_remark:
         notes.append(f"column {split_name!r}: {split_remark}")
     return Roles(
-        tuple(images + extra_images), category, categories, caption, split, group,
+        tuple(images + extra_images), category, categories, caption, split, group, groups,
         tuple(attributes), tuple(descriptions), tuple(notes),
     )  # fmt: skip
 
@@ -229,9 +239,10 @@ def _find_group_column(
     sizes = {}
     for name in (name for name in header if name.lower() in names):
         values = [value for value in cells[name] if value]
-        size = len(values) / max(1, len(set(values)))
+        num_groups = len(set(map(identifiers.make_identifier_key, values)))
+        size = len(values) / max(1, num_groups)
         is_identifier = any(word in name.lower() for word in IDENTIFIER_WORDS)
-        is_certain = is_identifier or len(set(values)) > MAX_CATEGORIES
+        is_certain = is_identifier or num_groups > MAX_CATEGORIES
         limit = MAX_GROUP_ROWS if is_certain else MAX_FEW_GROUP_ROWS
         if 1 < size <= limit and 2 * len(values) >= num_rows:
             sizes[name] = size

@@ -166,10 +166,10 @@ def _read_images(
     rows: each with its paths. files: as `ImagePaths.find` gives them, by path.
     """
     images, index, num_imageless = [], [], 0
-    groups = {read_cell(row.cells.get(roles.group)) for row, names in rows if names} - {None}
+    groups = {roles.read_group(row.cells) for row, names in rows if names} - {None}
     first_lines: dict[str, int] = {}  # the line that names each file first
     for row, names in rows:
-        if not names and not row.problem and read_cell(row.cells.get(roles.group)) in groups:
+        if not names and not row.problem and roles.read_group(row.cells) in groups:
             num_imageless += 1
         elif not names:
             refusal = row.problem or "missing: no path in the row"
@@ -210,7 +210,7 @@ def _make_image(name: str, file: str, row: Row, roles: columns.Roles) -> Product
         attributes={column.attribute.name: column.value(cells) for column in roles.attributes},
         caption=(read_cell(cells.get(roles.caption)) if roles.caption else None) or "",
         split=roles.split.read(cells) if roles.split else None,
-        group=read_cell(cells.get(roles.group)) if roles.group else None,
+        group=roles.read_group(cells),
     )
 
 

@@ -77,6 +77,23 @@ def test_a_column_of_products_is_found_by_its_name_and_its_repeats():
     assert group(colour=lambda n: f"c{n // 3}") is None
 
 
+@pytest.mark.parametrize(
+    ("spellings", "num_products", "remark"),
+    [
+        (["AB-{}", "ab-{}", "AB -{}"], 20, "as 'AB -0' and 'AB-0'; each is one product"),
+        (["{}", "{}.0", "{}.00"], 20, "as '0' and '0.0'; each is one product"),
+        (["{}", "0{}", "{}"], 40, "'0' and '00' are kept apart, and 19 more such pairs"),
+    ],
+)
+def test_spellings_of_an_identifier_are_one_product(spellings, num_products, remark):
+    roles = roles_of(60, image=lambda n: f"{n}.png", sku=lambda n: spellings[n % 3].format(n // 3))
+    assert len({roles.read_group({"sku": s.format(n)}) for n in range(20) for s in spellings}) == (
+        num_products
+    )
+    (note,) = roles.notes
+    assert remark in note
+
+
 def test_the_image_column_is_the_one_whose_cells_are_files():
     roles = roles_of(id=lambda n: str(15000 + n), gender=lambda n: "wm"[n % 2],
                      is_file=lambda path: path.startswith("15"))  # fmt: skip

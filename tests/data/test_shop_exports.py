@@ -84,7 +84,7 @@ def test_variations_of_woocommerce_belong_to_their_parent(read):
     text = (
         "ID,Type,SKU,Parent,Name,Categories,Images\n"
         '1,variable,H,,Hoodie,Clothing > Hoodies,"h1.jpg, h2.jpg"\n'
-        "2,variation,H-red,H,Hoodie red,,h3.jpg\n3,variation,H-blue,id:1,,,h4.jpg\n"
+        "2,variation,H-red,h,Hoodie red,,h3.jpg\n3,variation,H-blue,id:1.0,,,h4.jpg\n"
         "4,simple,T,,Tee,Clothing > Tees,t.jpg\n"
     )
     source, images = read(text, ["h1.jpg", "h2.jpg", "h3.jpg", "h4.jpg", "t.jpg"])
