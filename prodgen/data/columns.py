@@ -6,7 +6,6 @@ import collections
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from prodgen.config import registry
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_variants
 from prodgen.data import identifiers, numerals, shop_exports, split_column
@@ -17,6 +16,7 @@ from prodgen.data.attribute_columns import (
     describe_counts,
     infer_attribute,
 )
+from prodgen.data.column_kinds import KINDS, merge_kinds
 from prodgen.data.source import ColumnDescription
 from prodgen.data.split_column import SplitColumn
 from prodgen.data.table_reader import Cells, TableText, read_cell
@@ -45,10 +45,6 @@ GROUP_NAMES = (
     "article_id", "article id", "sku", "variant sku", "asin", "ean", "gtin", "id",
 )  # fmt: skip
 IDENTIFIER_WORDS = ("id", "sku", "code", "handle", "parent", "asin", "ean", "gtin")
-KINDS = (
-    "image", "category", "group", "caption", "split", "number", "number_point", "number_comma",
-    "angle", "categorical", "ignore",
-)  # fmt: skip
 MAX_GROUP_ROWS = 20.0  # rows of a product, on average: a column of larger groups is a category
 MAX_FEW_GROUP_ROWS = 6.0  # the same where so few values could also be a category, such as a style
 IMAGE_TRIALS = 40  # cells of a column that are tried as paths
@@ -86,24 +82,6 @@ class Roles:
         return self.groups.get(cell, cell)
 
 
-def parse_kinds(text: str, header: Sequence[str]) -> dict[str, str]:
-    """{column: kind} of config.data.columns, as in price=number,sku=group,notes=ignore.
-
-    UsageError names an unknown column or kind.
-    """
-    kinds = {}
-    by_lower_name = {name.lower(): name for name in reversed(header)}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, kind = (piece.strip() for piece in part.rpartition("="))
-        if not equals or kind not in KINDS:
-            raise UsageError(
-                f"config.data.columns: {part!r} is not COLUMN=KIND",
-                f"the kinds are {', '.join(KINDS)}",
-            )
-        kinds[_require_column(by_lower_name.get(name.lower(), name), header, "columns")] = kind
-    return kinds
-
-
 def find_roles(
     table: TableText, image: str = "", category: str = "", kinds: dict[str, str] | None = None,
     is_file: Callable[[str], bool] = lambda path: False,
@@ -114,13 +92,11 @@ def find_roles(
     `parse_kinds` gives them. is_file(path) says whether a cell names a file. UsageError where a
     column does not exist, or none has images.
     """
-    header, kinds = table.header, dict(kinds or {})
+    header = table.header
+    kinds = merge_kinds(kinds or {}, header, image, category)
     rows = [row.cells for row in table.rows if not row.problem]
     cells = {name: [read_cell(row.get(name)) for row in rows] for name in header}
-    for name, kind in ((image, "image"), (category, "category")):
-        if name:
-            kinds[_require_column(name, header, f"{kind}_column")] = kind
-    by_kind = {kind: [name for name in header if kinds.get(name) == kind] for kind in KINDS}
+    by_kind = {kind: [name for name in kinds if kinds[name] == kind] for kind in KINDS}
     rest = [name for name in header if name not in kinds]
 
     images = by_kind["image"] or [_find_image_column(rest, cells, is_file)]
@@ -192,17 +168,6 @@ def find_roles(
         tuple(images + extra_images), category, categories, caption, split, group, groups,
         tuple(attributes), tuple(descriptions), tuple(notes),
     )  # fmt: skip
-
-
-def _require_column(name: str, header: Sequence[str], field: str) -> str:
-    """`name`; UsageError lists the columns where it is none of them."""
-    if name not in header:
-        hint = registry.suggest_names(name, list(header)).replace("known:", "the table's columns:")
-        raise UsageError(
-            f"config.data.{field}={name!r} is no column of the table; {hint}",
-            "name a column of the table",
-        )
-    return name
 
 
 def _first_match(header: Sequence[str], usual_names: Sequence[str]) -> str | None:

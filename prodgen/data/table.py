@@ -22,6 +22,7 @@ from prodgen.core import decode, formats
 from prodgen.core.errors import MissingInput, RejectedItem, UsageError
 from prodgen.core.types import Attribute
 from prodgen.data import columns, shop_exports
+from prodgen.data.column_kinds import parse_kinds
 from prodgen.data.image_paths import ImagePaths
 from prodgen.data.source import Item, SourceDescription, SplitName, Value
 from prodgen.data.table_reader import SUFFIXES, Row, read_cell, read_table
@@ -64,7 +65,7 @@ class Table:
             raise MissingInput(f"config.data.root={root} is no folder", "name that of the images")
         paths = ImagePaths(folder)
         self.roles = columns.find_roles(
-            table, image, category, columns.parse_kinds(kinds, table.header),
+            table, image, category, parse_kinds(kinds, table.header),
             paths.is_file,
         )  # fmt: skip
         rows = [

@@ -4,6 +4,7 @@ import pytest
 
 from prodgen.core.errors import UsageError
 from prodgen.data import columns
+from prodgen.data.column_kinds import parse_kinds
 from prodgen.data.table_reader import Row, TableText
 
 
@@ -12,7 +13,7 @@ def roles_of(count=24, kinds="", is_file=lambda path: False, **cells):
     names = {name.replace("__", " "): make for name, make in cells.items()}
     rows = [Row(n + 2, {name: make(n) for name, make in names.items()}) for n in range(count)]
     table = TableText(tuple(names), tuple(rows), ",", ())
-    kinds = columns.parse_kinds(kinds, table.header)
+    kinds = parse_kinds(kinds, table.header)
     return columns.find_roles(table, kinds=kinds, is_file=is_file)
 
 
