@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_variants
@@ -16,6 +16,7 @@ from prodgen.data.attribute_columns import (
     describe_counts,
     infer_attribute,
 )
+from prodgen.data.column_cells import ColumnCells, read_columns
 from prodgen.data.column_kinds import KINDS, merge_kinds
 from prodgen.data.source import ColumnDescription
 from prodgen.data.split_column import SplitColumn
@@ -95,7 +96,8 @@ def find_roles(
     header = table.header
     kinds = merge_kinds(kinds or {}, header, image, category)
     rows = [row.cells for row in table.rows if not row.problem]
-    cells = {name: [read_cell(row.get(name)) for row in rows] for name in header}
+    columns = read_columns(table)
+    cells = {name: column.texts for name, column in columns.items()}
     by_kind = {kind: [name for name in kinds if kinds[name] == kind] for kind in KINDS}
     rest = [name for name in header if name not in kinds]
 
@@ -123,15 +125,16 @@ def find_roles(
     caption = (by_kind["caption"] or [_first_match(rest, CAPTION_NAMES)])[0]
 
     roles = {name: "image" for name in (*images, *extra_images)}
-    roles |= {
-        category: "category",
-        split and split_name: "split",
-        group: "group",
-        caption: "caption",
-    }
+    roles |= {category: "category", group: "group", caption: "caption"}
+    roles |= {split_name: "split"} if split else {}
     reasons = {category: category_remark, split_name: split_remark}
     reasons |= {group: "" if by_kind["group"] else "found by its name and its repeated values"}
     reasons |= dict.fromkeys(extra_images, "further images of the row")
+    left_out |= {
+        name: f"{columns[name].describe_nested()}; write one value in each cell"
+        for name in header
+        if columns[name].is_nested and name not in roles and name not in kinds
+    }
     hint = numerals.find_decimal_mark(
         collections.Counter(cell for cell in cells[name] if cell) for name in rest
     )
@@ -139,26 +142,17 @@ def find_roles(
     attributes, descriptions, notes = [], [], []
     for name in header:
         if name in roles:
-            counts = collections.Counter(cell for cell in cells[name] if cell is not None)
-            content = {"group": f"{len(set(groups.values()))} products"}.get(roles[name], "")
-            if roles[name] in ("category", "split"):
-                content = describe_counts(counts)
-            description = ColumnDescription(name, roles[name], "", content, reasons.get(name) or "")
+            num_groups = len(set(groups.values()))
+            description = _describe_role(
+                name, roles[name], cells[name], num_groups, reasons.get(name)
+            )
         elif name in left_out:
             description = ColumnDescription(name, "ignored", reason=left_out[name])
         else:
             column, description = infer_attribute(name, cells[name], kinds.get(name, ""), hint)
             attributes += [column] if column else []
-        if description.kind == "ignored":
-            notes.append(f"column {name!r} is not used: {description.reason}")
-        if description.kind == "categorical":  # the report remarks on categories itself
-            counts = collections.Counter(cell for cell in cells[name] if cell)
-            notes += [
-                f"column {name!r}: {rare!r} ({counts[rare]}) and {frequent!r} ({counts[frequent]}) "
-                "may be the same"
-                for rare, frequent in find_variants(counts)[:MAX_LISTED_VALUES]
-            ]
         descriptions.append(description)
+        notes += _remark_on_column(description, columns[name])
     if group:
         notes += identifiers.describe_unified(group, groups)
         notes += identifiers.describe_zero_variants(group, groups.values())
@@ -170,13 +164,40 @@ def find_roles(
     )  # fmt: skip
 
 
+def _describe_role(
+    name: str, role: str, cells: Sequence[str | None], num_groups: int, reason: str | None
+) -> ColumnDescription:
+    content = f"{num_groups} products" if role == "group" else ""
+    if role in ("category", "split"):
+        content = describe_counts(collections.Counter(cell for cell in cells if cell is not None))
+    return ColumnDescription(name, role, "", content, reason or "")
+
+
+def _remark_on_column(description: ColumnDescription, column: ColumnCells) -> list[str]:
+    """Remarks on a column: why it is ignored, or which of its cells need attention."""
+    name, kind = description.name, description.kind
+    if kind == "ignored":
+        return [f"column {name!r} is not used: {description.reason}"]
+    remarks = []
+    if kind != "image" and column.num_nested:
+        remarks.append(f"column {name!r}: {column.describe_nested()}; they count as missing")
+    if kind == "categorical":  # the report remarks on categories itself
+        counts = collections.Counter(cell for cell in column.texts if cell)
+        remarks += [
+            f"column {name!r}: {rare!r} ({counts[rare]}) and {frequent!r} ({counts[frequent]}) "
+            "may be the same"
+            for rare, frequent in find_variants(counts)[:MAX_LISTED_VALUES]
+        ]
+    return remarks
+
+
 def _first_match(header: Sequence[str], usual_names: Sequence[str]) -> str | None:
     by_lower_name = {name.lower(): name for name in reversed(header)}
     return next((by_lower_name[name] for name in usual_names if name in by_lower_name), None)
 
 
 def _find_image_column(
-    header: Sequence[str], cells: dict[str, list[str | None]], is_file: Callable[[str], bool]
+    header: Sequence[str], cells: Mapping[str, Sequence[str | None]], is_file: Callable[[str], bool]
 ) -> str:
     """The column with the images' paths: by its name, else the one whose cells are files."""
     name = _first_match(header, IMAGE_NAMES)
@@ -197,7 +218,7 @@ def _find_image_column(
 
 
 def _find_group_column(
-    header: Sequence[str], cells: dict[str, list[str | None]], num_rows: int
+    header: Sequence[str], cells: Mapping[str, Sequence[str | None]], num_rows: int
 ) -> str | None:
     """The column that says which product a row shows: the one with the largest groups."""
     names = {name.lower() for name in header} & set(GROUP_NAMES)

@@ -103,6 +103,26 @@ def test_the_image_column_is_the_one_whose_cells_are_files():
     assert roles.images == ("base_image", "image_2")
 
 
+def test_values_that_are_lists_or_objects_are_read_or_named():
+    roles = roles_of(
+        40, image=lambda n: f"{n}.png", category=lambda n: ["a"] if n else ["a", "b"],
+        tags=lambda n: {"colour": "red"}, price=lambda n: {"EUR": 1} if n == 3 else n + 0.5,
+    )  # fmt: skip
+    assert roles.read_category({"category": ["a"]}) == "a"
+    assert kinds_of(roles) == {
+        "image": "image", "category": "category", "tags": "ignored", "price": "number",
+    }  # fmt: skip
+    category, tags, price = roles.notes
+    assert category == (
+        "column 'category': 1 cell holds several values or an object, such as "
+        '["a", "b"] in line 2; they count as missing'
+    )
+    assert "'tags' is not used: 40 cells hold" in tags and '{"colour": "red"} in line 2' in tags
+    assert (
+        "'price': 1 cell holds several values or an object, such as {\"EUR\": 1} in line 5" in price
+    )
+
+
 def test_values_that_may_be_the_same_get_a_remark():
     roles = roles_of(
         60, image=lambda n: f"{n}.png",

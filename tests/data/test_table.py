@@ -156,7 +156,7 @@ def test_jsonl_and_json_tables_are_read(shop):
         json.dumps({"image": "0000.png", "category": "bag", "new": True, "price": 2.5}),
         "{broken",
         json.dumps(["list"]),
-        json.dumps({"image": "0001.png", "category": None, "price": None, "tags": ["a"]}),
+        json.dumps({"image": "0001.png", "category": None, "price": None, "tags": ["a", "b"]}),
     ]
     source = open_table(shop / "a.jsonl", "\n".join(lines))
     items_by_name = read_items(source)
@@ -165,6 +165,10 @@ def test_jsonl_and_json_tables_are_read(shop):
     assert items_by_name["0000.png"].attributes == {"new": "true", "price": 2.5}
     assert items_by_name["0001.png"].attributes == {"new": None, "price": None}
     assert items_by_name["0001.png"].category is None
+    (note,) = source.notes
+    assert (
+        "'tags' is not used: 1 cell holds several values" in note and '["a", "b"] in line 4' in note
+    )
     array = "[" + ",".join((lines[0], lines[3])) + "]"
     assert len(open_table(shop / "a.json", array)) == 2
 
