@@ -151,6 +151,10 @@ def find_roles(
         else:
             column, description = infer_attribute(name, cells[name], kinds.get(name, ""), hint)
             attributes += [column] if column else []
+        words = columns[name].describe_missing_words()
+        if words and description.kind != "ignored":
+            reason = "; ".join(filter(None, (description.reason, f"read as missing: {words}")))
+            description = dataclasses.replace(description, reason=reason)
         descriptions.append(description)
         notes += _remark_on_column(description, columns[name])
     if group:
@@ -181,6 +185,12 @@ def _remark_on_column(description: ColumnDescription, column: ColumnCells) -> li
     remarks = []
     if kind != "image" and column.num_nested:
         remarks.append(f"column {name!r}: {column.describe_nested()}; they count as missing")
+    words = column.describe_missing_words()
+    if kind == "category" and words:
+        remarks.append(
+            f"column {name!r}: {words} is read as missing, and these images have no category; "
+            "rename it in the table if it is a category"
+        )
     if kind == "categorical":  # the report remarks on categories itself
         counts = collections.Counter(cell for cell in column.texts if cell)
         remarks += [

@@ -123,6 +123,17 @@ def test_values_that_are_lists_or_objects_are_read_or_named():
     )
 
 
+def test_words_that_are_read_as_missing_are_named():
+    roles = roles_of(
+        60, image=lambda n: f"{n}.png", category=lambda n: ["NA", "a", "-", "b", "", "none"][n % 6],
+        colour=lambda n: ["null", "red", "blue"][n % 3],
+    )  # fmt: skip
+    (note,) = roles.notes
+    assert "'category': 'NA' (10), '-' (10) is read as missing, and these images have no" in note
+    assert roles.descriptions[2].reason == "read as missing: 'null' (20)"
+    assert roles.read_category({"category": "none"}) == "none"
+
+
 def test_values_that_may_be_the_same_get_a_remark():
     roles = roles_of(
         60, image=lambda n: f"{n}.png",
