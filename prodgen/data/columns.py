@@ -6,9 +6,8 @@ import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
-from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_variants
-from prodgen.data import identifiers, numerals, shop_exports, split_column
+from prodgen.data import identifiers, image_columns, numerals, shop_exports, split_column
 from prodgen.data.attribute_columns import (
     MAX_CATEGORIES,
     MAX_LISTED_VALUES,
@@ -22,13 +21,6 @@ from prodgen.data.source import ColumnDescription
 from prodgen.data.split_column import SplitColumn
 from prodgen.data.table_reader import Cells, TableText, read_cell
 
-IMAGE_NAMES = (
-    "path", "image", "file", "filename", "image_path", "file_name", "filepath", "picture", "photo",
-    "img", "base_image", "image src", "image_src", "images", "image_link", "image link",
-    "image_url", "image url", "img_url", "image_file", "image file", "image_name", "image name",
-    "main_image", "main image", "main_image_url", "primary image", "primary_image", "bild", "foto",
-    "imagen", "photos", "pictures", "image_1", "image 1", "image1",
-)  # fmt: skip
 CATEGORY_NAMES = (
     "category", "label", "class", "articletype", "article_type", "article type",
     "product_type", "product type", "product_category", "product category", "categories",
@@ -48,8 +40,6 @@ GROUP_NAMES = (
 IDENTIFIER_WORDS = ("id", "sku", "code", "handle", "parent", "asin", "ean", "gtin")
 MAX_GROUP_ROWS = 20.0  # rows of a product, on average: a column of larger groups is a category
 MAX_FEW_GROUP_ROWS = 6.0  # the same where so few values could also be a category, such as a style
-IMAGE_TRIALS = 40  # cells of a column that are tried as paths
-MIN_PATH_FRACTION = 0.5  # of these that must be files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,17 +91,20 @@ def find_roles(
     by_kind = {kind: [name for name in kinds if kinds[name] == kind] for kind in KINDS}
     rest = [name for name in header if name not in kinds]
 
-    images = by_kind["image"] or [_find_image_column(rest, cells, is_file)]
+    trials = image_columns.PathTrials(rest, rows, is_file)
+    images = by_kind["image"] or [image_columns.find_image_column(rest, trials)]
     rest = [name for name in rest if name not in images]
     extra_images = (
         [] if by_kind["image"] else shop_exports.find_extra_image_columns(rest, images[0], rows)
     )
+    rest = [name for name in rest if name not in extra_images]
+    # Other columns of paths are no attributes. Neither is a column of the split that holds none.
+    left_out = image_columns.find_unused_images(rest, trials, images[0])
+    rest = [name for name in rest if name not in left_out]
     category = (by_kind["category"] or [_first_match(rest, CATEGORY_NAMES)])[0]
     categories, category_remark = {}, ""
     if category:
         categories, category_remark = shop_exports.shorten_category_paths(category, cells[category])
-    # A column of the split that holds none is no attribute of a product.
-    left_out: dict[str, str] = {}
     split, split_remark = None, ""
     split_name = (by_kind["split"] or [_first_match(rest, split_column.COLUMN_NAMES)])[0]
     if split_name:
@@ -133,7 +126,7 @@ def find_roles(
     left_out |= {
         name: f"{columns[name].describe_nested()}; write one value in each cell"
         for name in header
-        if columns[name].is_nested and name not in roles and name not in kinds
+        if columns[name].is_nested and name in rest and name not in roles
     }
     hint = numerals.find_decimal_mark(
         collections.Counter(cell for cell in cells[name] if cell) for name in rest
@@ -204,27 +197,6 @@ def _remark_on_column(description: ColumnDescription, column: ColumnCells) -> li
 def _first_match(header: Sequence[str], usual_names: Sequence[str]) -> str | None:
     by_lower_name = {name.lower(): name for name in reversed(header)}
     return next((by_lower_name[name] for name in usual_names if name in by_lower_name), None)
-
-
-def _find_image_column(
-    header: Sequence[str], cells: Mapping[str, Sequence[str | None]], is_file: Callable[[str], bool]
-) -> str:
-    """The column with the images' paths: by its name, else the one whose cells are files."""
-    name = _first_match(header, IMAGE_NAMES)
-    if name:
-        return name
-    fractions = {}
-    for column in header:
-        values = [value for value in dict.fromkeys(cells[column]) if value][:IMAGE_TRIALS]
-        if values:
-            fractions[column] = sum(map(is_file, values)) / len(values)
-    best = max(fractions, key=lambda column: fractions[column], default=None)
-    if best is None or fractions[best] < MIN_PATH_FRACTION:
-        raise UsageError(
-            f"no column of the table holds the images' paths; columns: {', '.join(header)}",
-            "name the column of the paths image; or set config.data.image_column=COLUMN",
-        )
-    return best
 
 
 def _find_group_column(

@@ -95,14 +95,6 @@ def test_spellings_of_an_identifier_are_one_product(spellings, num_products, rem
     assert remark in note
 
 
-def test_the_image_column_is_the_one_whose_cells_are_files():
-    roles = roles_of(id=lambda n: str(15000 + n), gender=lambda n: "wm"[n % 2],
-                     is_file=lambda path: path.startswith("15"))  # fmt: skip
-    assert roles.images == ("id",)
-    roles = roles_of(base_image=lambda n: "a", image_2=lambda n: "b", small=lambda n: "c")
-    assert roles.images == ("base_image", "image_2")
-
-
 def test_values_that_are_lists_or_objects_are_read_or_named():
     roles = roles_of(
         40, image=lambda n: f"{n}.png", category=lambda n: ["a"] if n else ["a", "b"],
