@@ -58,7 +58,7 @@ def infer_attribute(
         return None, ColumnDescription(name, "ignored", reason=problem)
     if kind == "categorical":
         return _make_categorical(name, counts, {}, "", is_free=True)
-    rule, reason = numerals.find_rule(counts, hint, DECIMALS.get(kind, ""))
+    rule, reason = numerals.find_rule(counts, hint, DECIMALS.get(kind, ""), has_texts=bool(kind))
     numbers = {text: rule.read(text) for text in counts} if rule else {}
     numbers = {text: number for text, number in numbers.items() if number is not None}
     is_plain = not kind and rule is not None and not rule.unit
@@ -74,7 +74,24 @@ def infer_attribute(
     if kind:
         reason = f"config.data.columns says {kind}, but {reason or 'no cell is a number'}"
         return None, ColumnDescription(name, "ignored", reason=reason)
+    if not rule and (kinds := _list_number_kinds(counts, hint)):
+        ways = " or ".join(f"{name}={each}" for each in kinds)
+        reason += f"; config.data.columns={ways} reads the numbers"
     return _make_categorical(name, counts, numbers, reason, is_free=False)
+
+
+def _list_number_kinds(counts: Mapping[str, int], hint: str) -> list[str]:
+    """The kinds with which most cells of a column would be numbers, or "number" alone."""
+    kinds: list[str] = []
+    num_numerals = sum(n for text, n in counts.items() if numerals.parse_numeral(text))
+    if 2 * num_numerals <= sum(counts.values()):
+        return kinds
+    for kind in ("number", *DECIMALS):
+        rule, _ = numerals.find_rule(counts, hint, DECIMALS.get(kind, ""), has_texts=True)
+        num_cells = sum(n for text, n in counts.items() if rule and rule.read(text) is not None)
+        if 2 * num_cells > sum(counts.values()):
+            kinds.append(kind)
+    return ["number"] if "number" in kinds else kinds
 
 
 def _has_codes(numbers: Mapping[str, float]) -> bool:
@@ -124,8 +141,8 @@ def _make_categorical(
     num_numeric = 0 if numbers else sum(map(numerals.looks_like_number, categories))
     problem, remark = "", ""
     if num_numeric > MAX_INTEGER_CATEGORIES:
-        problem = f"{num_numeric} values look like numbers, but {reason}; set config.data.columns "
-        problem += f"to {name}=number_point, {name}=number_comma or {name}=categorical"
+        problem = f"{num_numeric} values look like numbers, but {reason}; "
+        problem += f"config.data.columns={name}=categorical makes them categories"
     elif len(categories) > MAX_CATEGORIES:
         problem = f"{len(categories)} different values, at most {MAX_CATEGORIES} make a category"
     elif 2 * num_numeric > len(categories):

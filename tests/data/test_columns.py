@@ -1,5 +1,7 @@
 """What each column of a table is: found from names and cells, or as the config says."""
 
+import re
+
 import pytest
 
 from prodgen.core.errors import UsageError
@@ -64,6 +66,36 @@ def test_the_config_says_what_a_column_is():
         roles_of(kinds="yaer=number", **cells)
     with pytest.raises(UsageError, match="'stock=nummer' is not COLUMN=KIND"):
         roles_of(kinds="stock=nummer", **cells)
+
+
+@pytest.mark.parametrize(
+    ("price", "advice"),
+    [
+        (lambda n: "ask us" if n % 4 == 0 else f"{n}.5", ["number", "categorical"]),
+        (lambda n: f"{n + 1},037", ["number_point", "number_comma", "categorical"]),
+        (lambda n: f"2024-01-{n % 28 + 1:02d}", ["categorical"]),
+        (lambda n: f"{n} {'kg' if n % 2 else 'g'}", ["categorical"]),
+    ],
+)
+def test_a_column_that_looks_like_numbers_says_which_setting_keeps_it(price, advice):
+    cells = {"image": lambda n: f"{n}.png", "price": price}
+    (note,) = roles_of(60, **cells).notes
+    assert re.findall(r"price=(\w+)", note) == advice
+    for kind in advice:
+        assert [c.header for c in roles_of(60, kinds=f"price={kind}", **cells).attributes] == [
+            "price"
+        ]
+
+
+def test_texts_in_a_column_that_is_called_a_number_are_missing_and_counted():
+    roles = roles_of(
+        60, kinds="price=number", image=lambda n: f"{n}.png",
+        price=lambda n: "ask us" if n % 4 == 0 else f"{n}.5",
+    )  # fmt: skip
+    (column,) = roles.attributes
+    assert column.attribute.kind == "number"
+    assert [column.value({"price": text}) for text in ("ask us", "5.5")] == [None, 5.5]
+    assert roles.descriptions[1].reason == "15 cells, such as 'ask us', count as missing"
 
 
 def test_a_column_of_products_is_found_by_its_name_and_its_repeats():
