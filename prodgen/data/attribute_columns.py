@@ -150,7 +150,16 @@ def _make_categorical(
     if problem and not is_free:
         return None, ColumnDescription(name, "ignored", reason=problem)
     column = Column(name, Attribute(name, "categorical", categories), values)
-    return column, ColumnDescription(name, "categorical", "", describe_counts(counts), remark)
+    content = describe_counts(map_counts(counts, values))
+    return column, ColumnDescription(name, "categorical", "", content, remark)
+
+
+def map_counts(counts: Mapping[str, int], values: Mapping[str, str]) -> dict[str, int]:
+    """The counts of cells as counts of their values, {cell: value}; other cells stay."""
+    result: dict[str, int] = collections.Counter()
+    for text, count in counts.items():
+        result[values.get(text, text)] += count
+    return result
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -27,6 +28,11 @@ class ColumnCells:
     missing_words: Mapping[str, int]
     num_nested: int
     example: str
+
+    @functools.cached_property
+    def counts(self) -> Mapping[str, int]:
+        """How often each text occurs."""
+        return collections.Counter(text for text in self.texts if text)
 
     @property
     def is_nested(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
@@ -14,6 +13,7 @@ from prodgen.data.attribute_columns import (
     Column,
     describe_counts,
     infer_attribute,
+    map_counts,
 )
 from prodgen.data.column_cells import ColumnCells, read_columns
 from prodgen.data.column_kinds import KINDS, merge_kinds
@@ -105,14 +105,11 @@ def find_roles(
     categories, category_remark = {}, ""
     if category:
         categories, category_remark = shop_exports.shorten_category_paths(category, cells[category])
-    split, split_remark = None, ""
     split_name = (by_kind["split"] or [_first_match(rest, split_column.COLUMN_NAMES)])[0]
-    if split_name:
-        is_explicit = bool(by_kind["split"])
-        split, split_remark = split_column.read_split_column(
-            split_name, cells[split_name], is_explicit
-        )
-        left_out |= {} if split else {split_name: split_remark}
+    split, split_remark = split_column.read_split_column(
+        split_name, cells.get(split_name, ()), is_explicit=bool(by_kind["split"])
+    )
+    left_out |= {split_name: split_remark} if split_remark and not split else {}
     group = (by_kind["group"] or [_find_group_column(rest, cells, len(rows))])[0]
     groups = identifiers.unify_identifiers(cells[group]) if group else {}
     caption = (by_kind["caption"] or [_first_match(rest, CAPTION_NAMES)])[0]
@@ -128,33 +125,23 @@ def find_roles(
         for name in header
         if columns[name].is_nested and name in rest and name not in roles
     }
-    hint = numerals.find_decimal_mark(
-        collections.Counter(cell for cell in cells[name] if cell) for name in rest
-    )
+    hint = numerals.find_decimal_mark(columns[name].counts for name in rest)
     hint = hint or ("," if table.delimiter == ";" else "")
     attributes, descriptions, notes = [], [], []
     for name in header:
         if name in roles:
-            num_groups = len(set(groups.values()))
-            description = _describe_role(
-                name, roles[name], cells[name], num_groups, reasons.get(name)
-            )
+            values = {category: categories, group: groups}.get(name, {})
+            counts = map_counts(columns[name].counts, values)
+            description = _describe_role(name, roles[name], counts, reasons.get(name))
         elif name in left_out:
             description = ColumnDescription(name, "ignored", reason=left_out[name])
         else:
             column, description = infer_attribute(name, cells[name], kinds.get(name, ""), hint)
             attributes += [column] if column else []
-        words = columns[name].describe_missing_words()
-        if words and description.kind != "ignored":
-            reason = "; ".join(filter(None, (description.reason, f"read as missing: {words}")))
-            description = dataclasses.replace(description, reason=reason)
-        descriptions.append(description)
+        descriptions.append(_add_missing_words(description, columns[name]))
         notes += _remark_on_column(description, columns[name])
     if group:
         notes += identifiers.describe_unified(group, groups)
-        notes += identifiers.describe_zero_variants(group, groups.values())
-    if split and split_remark:
-        notes.append(f"column {split_name!r}: {split_remark}")
     return Roles(
         tuple(images + extra_images), category, categories, caption, split, group, groups,
         tuple(attributes), tuple(descriptions), tuple(notes),
@@ -162,12 +149,22 @@ def find_roles(
 
 
 def _describe_role(
-    name: str, role: str, cells: Sequence[str | None], num_groups: int, reason: str | None
+    name: str, role: str, counts: Mapping[str, int], reason: str | None
 ) -> ColumnDescription:
-    content = f"{num_groups} products" if role == "group" else ""
+    """What was decided for a column with a role. counts: how often each of its values occurs."""
+    content = f"{len(counts)} products" if role == "group" else ""
     if role in ("category", "split"):
-        content = describe_counts(collections.Counter(cell for cell in cells if cell is not None))
+        content = describe_counts(counts)
     return ColumnDescription(name, role, "", content, reason or "")
+
+
+def _add_missing_words(description: ColumnDescription, column: ColumnCells) -> ColumnDescription:
+    """The description with the words that are read as missing, of a column in use."""
+    words = column.describe_missing_words()
+    if not words or description.kind == "ignored":
+        return description
+    reason = "; ".join(filter(None, (description.reason, f"read as missing: {words}")))
+    return dataclasses.replace(description, reason=reason)
 
 
 def _remark_on_column(description: ColumnDescription, column: ColumnCells) -> list[str]:
@@ -178,6 +175,8 @@ def _remark_on_column(description: ColumnDescription, column: ColumnCells) -> li
     remarks = []
     if kind != "image" and column.num_nested:
         remarks.append(f"column {name!r}: {column.describe_nested()}; they count as missing")
+    if kind == "split" and description.reason:
+        remarks.append(f"column {name!r}: {description.reason}")
     words = column.describe_missing_words()
     if kind == "category" and words:
         remarks.append(
@@ -185,12 +184,14 @@ def _remark_on_column(description: ColumnDescription, column: ColumnCells) -> li
             "rename it in the table if it is a category"
         )
     if kind == "categorical":  # the report remarks on categories itself
-        counts = collections.Counter(cell for cell in column.texts if cell)
+        counts = column.counts
         remarks += [
             f"column {name!r}: {rare!r} ({counts[rare]}) and {frequent!r} ({counts[frequent]}) "
             "may be the same"
             for rare, frequent in find_variants(counts)[:MAX_LISTED_VALUES]
         ]
+    if kind in ("category", "categorical", "group"):
+        remarks += identifiers.describe_zero_variants(name, column.counts)
     return remarks
 
 

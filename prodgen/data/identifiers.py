@@ -53,5 +53,6 @@ def describe_zero_variants(name: str, values: Iterable[str]) -> list[str]:
     if not groups:
         return []
     first, second = groups[0][:2]
-    more = f", and {len(groups) - 1} more such pairs" if len(groups) > 1 else ""
+    num_others = len(groups) - 1
+    more = f", and {num_others} more such pair{'s' if num_others > 1 else ''}" if num_others else ""
     return [f"column {name!r}: {first!r} and {second!r} are kept apart{more}; they may be the same"]

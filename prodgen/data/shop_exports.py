@@ -136,7 +136,8 @@ def find_extra_image_columns(header: Iterable[str], image: str, rows: Iterable[C
 def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dict[str, str], str]:
     """({cell: category}, a remark) of a column of category paths.
 
-    In another column only whole numbers are joined: "7.0" is the category "7" where both occur.
+    In another column only whole numbers are joined: "7.0" is the category "7" where both occur, or
+    where all cells are whole numbers.
     A path's category is its last part, with the part before where the last is not unique. Of
     several paths in a cell the longest counts, the first of equally long ones.
     """
@@ -144,8 +145,11 @@ def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dic
     if name.lower() not in PATH_CATEGORY_NAMES and not (
         cells and all(" > " in cell for cell in cells)
     ):
-        whole_numbers = {cell: re.fullmatch(r"(0|[1-9]\d*)\.0+", cell) for cell in cells}
-        return {cell: m[1] for cell, m in whole_numbers.items() if m and m[1] in cells}, ""
+        floats = {cell: re.fullmatch(r"(0|[1-9]\d*)\.0+", cell) for cell in cells}
+        is_whole = all(match or cell.isdecimal() for cell, match in floats.items())
+        integers = {cell: m[1] for cell, m in floats.items() if m and (is_whole or m[1] in cells)}
+        example = next((f"{cell!r} is the category {n!r}" for cell, n in integers.items()), "")
+        return integers, example
     # In these columns a cell is one path, and a comma belongs to a name.
     is_single = "categories" not in name.lower()
     paths = {cell: _longest_path(cell, is_single) for cell in cells}

@@ -45,14 +45,17 @@ class SplitColumn:
 
 
 def read_split_column(
-    name: str, cells: Sequence[str | None], is_explicit: bool
+    name: str | None, cells: Sequence[str | None], is_explicit: bool
 ) -> tuple[SplitColumn | None, str]:
-    """(the official split in a column, what was left out) or (None, why it holds none).
+    """(the official split in a column, what was left out) or (None, why it holds none, "" without
+    a column).
 
     Other values are left out where most rows have a split, and both training and held-out rows
     exist. is_explicit: whether the config says that the column is the split; it then raises
     UsageError where it is none.
     """
+    if name is None:
+        return None, ""
     counts = collections.Counter(cell for cell in cells if cell is not None)
     unknown = {cell: n for cell, n in counts.items() if cell.lower() not in SPLIT_NAMES}
     splits = {SPLIT_NAMES[cell.lower()] for cell in counts if cell not in unknown}

@@ -177,6 +177,8 @@ def test_codes_with_leading_zeros_are_other_values_than_numbers():
     (code,) = roles.attributes
     assert code.attribute.values == ("0", "00", "007", "7", "12")
     assert [code.value({"code": text}) for text in ("007", "7.0")] == ["007", "7"]
+    assert "column 'code': '007' and '7' are kept apart, and 1 more such pair" in roles.notes[0]
+    assert "7 (8)" in roles.descriptions[1].content  # with "7.0"
     # Twelve numbers would be a number, if 7 and 007 were one.
     roles = roles_of(image=lambda n: f"{n}.png", code=lambda n: "007" if n == 13 else str(n % 12))
     assert kinds_of(roles)["code"] == "categorical"

@@ -155,6 +155,15 @@ def test_marks_within_a_name_do_not_split_a_cell(tmp_path, cell, paths):
     assert shop_exports.split_images("Images", cell, is_path) == paths
 
 
-def test_whole_numbers_with_a_decimal_are_the_same_category():
-    cells = ["7.0", "7", "007", "8.0", "7.5"]
-    assert shop_exports.shorten_category_paths("category", cells) == ({"7.0": "7"}, "")
+@pytest.mark.parametrize(
+    ("cells", "categories"),
+    [
+        (["7.0", "7", "007", "8.0", "7.5"], {"7.0": "7"}),
+        (["7.0", "8.0", "0.0"], {"7.0": "7", "8.0": "8", "0.0": "0"}),
+    ],
+)
+def test_whole_numbers_with_a_decimal_are_the_same_category(cells, categories):
+    assert shop_exports.shorten_category_paths("category", cells) == (
+        categories,
+        "'7.0' is the category '7'",
+    )
