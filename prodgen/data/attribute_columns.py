@@ -74,24 +74,20 @@ def infer_attribute(
     if kind:
         reason = f"config.data.columns says {kind}, but {reason or 'no cell is a number'}"
         return None, ColumnDescription(name, "ignored", reason=reason)
-    if not rule and (kinds := _list_number_kinds(counts, hint)):
-        ways = " or ".join(f"{name}={each}" for each in kinds)
-        reason += f"; config.data.columns={ways} reads the numbers"
-    return _make_categorical(name, counts, numbers, reason, is_free=False)
-
-
-def _list_number_kinds(counts: Mapping[str, int], hint: str) -> list[str]:
-    """The kinds with which most cells of a column would be numbers, or "number" alone."""
-    kinds: list[str] = []
+    # A column without a rule says which kinds would read most of its cells.
     num_numerals = sum(n for text, n in counts.items() if numerals.parse_numeral(text))
-    if 2 * num_numerals <= sum(counts.values()):
-        return kinds
-    for kind in ("number", *DECIMALS):
-        rule, _ = numerals.find_rule(counts, hint, DECIMALS.get(kind, ""), has_texts=True)
-        num_cells = sum(n for text, n in counts.items() if rule and rule.read(text) is not None)
-        if 2 * num_cells > sum(counts.values()):
-            kinds.append(kind)
-    return ["number"] if "number" in kinds else kinds
+    ways = []
+    for each in ("number", *DECIMALS) if not rule and 2 * num_numerals > counts.total() else ():
+        rule_of_kind, _ = numerals.find_rule(counts, hint, DECIMALS.get(each, ""), has_texts=True)
+        texts = [text for text in counts if rule_of_kind and rule_of_kind.read(text) is not None]
+        if (
+            2 * sum(counts[text] for text in texts) > counts.total()
+            and f"{name}=number" not in ways
+        ):
+            ways.append(f"{name}={each}")
+    if ways:
+        reason += f"; config.data.columns={' or '.join(ways)} reads the numbers"
+    return _make_categorical(name, counts, numbers, reason, is_free=False)
 
 
 def _has_codes(numbers: Mapping[str, float]) -> bool:

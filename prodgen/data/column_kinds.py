@@ -50,10 +50,10 @@ def _read_part(text: str, header: Sequence[str]) -> tuple[str, str, int]:
         match = re.compile(re.escape(name) + r"\s*=" + KIND.pattern, re.IGNORECASE).match(text)
         if match:
             parts.append((name, match[1], match.end()))
-    quoted = QUOTED_NAME.match(text)
-    if quoted:
-        name = (quoted[1] or "").replace('""', '"') or quoted[2] or ""
-        match = KIND.match(text, quoted.end())
+    quotation = QUOTED_NAME.match(text)
+    if quotation:
+        name = (quotation[1] or "").replace('""', '"') or quotation[2] or ""
+        match = KIND.match(text, quotation.end())
         parts.append((name.strip(), match[1], match.end()))
     known_parts = [part for part in parts if part[1] in KINDS]
     if parts:

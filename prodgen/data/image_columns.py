@@ -23,9 +23,10 @@ MIN_PATH_FRACTION = 0.5  # of these that must be files
 
 
 class PathTrials:
-    """How many cells of each column are files, and how many look like paths of images.
+    """How many cells of each column are files, and which columns look like paths of images.
 
-    rows: cells by column name. is_file(path) says whether a path names a file.
+    rows: cells by column name. is_file(path) says whether a path names a file. path_columns: most
+    of their cells have the suffix of an image, or are web addresses under a usual name.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class PathTrials:
         self._is_file = is_file
         self._file_fractions: dict[str, float] = {}
         self._paths: dict[str, list[str]] = {}
+        self.path_columns: list[str] = []
         sample = rows[:: max(1, len(rows) // MAX_ROWS)]
         for name in header:
             paths: dict[str, None] = {}
@@ -44,30 +46,25 @@ class PathTrials:
                 if len(paths) >= MAX_TRIALS:
                     break
             self._paths[name] = list(paths)
+            has_usual_name = name.lower() in IMAGE_NAMES
+            num_paths = sum(_is_path(path, has_usual_name) for path in paths)
+            if num_paths and num_paths >= MIN_PATH_FRACTION * len(paths):
+                self.path_columns.append(name)
 
     def measure_files(self, name: str) -> float:
         """The fraction of a column's cells that are files, 0 without cells."""
         if name not in self._file_fractions:
-            self._file_fractions[name] = self._measure(name, self._is_file)
+            paths = self._paths[name]
+            self._file_fractions[name] = sum(map(self._is_file, paths)) / max(1, len(paths))
         return self._file_fractions[name]
 
     def are_files(self, name: str) -> bool:
         """Whether most of a column's cells are files."""
         return self.measure_files(name) >= MIN_PATH_FRACTION
 
-    def are_paths(self, name: str) -> bool:
-        """Whether most of a column's cells look like paths of images; of a usual name also like
-        web addresses."""
-        is_path = _is_path_or_address if name.lower() in IMAGE_NAMES else _is_path
-        return self._measure(name, is_path) >= MIN_PATH_FRACTION
-
     def get_example(self, name: str) -> str:
         """The first cell of a column, "" without one."""
         return next(iter(self._paths[name]), "")
-
-    def _measure(self, name: str, is_path: Callable[[str], bool]) -> float:
-        paths = self._paths[name]
-        return sum(map(is_path, paths)) / len(paths) if paths else 0.0
 
 
 def find_image_column(header: Sequence[str], trials: PathTrials) -> str:
@@ -78,30 +75,30 @@ def find_image_column(header: Sequence[str], trials: PathTrials) -> str:
     by_lower_name = collections.defaultdict(list)
     for name in header:
         by_lower_name[name.lower()].append(name)
-    named = [name for usual_name in IMAGE_NAMES for name in by_lower_name[usual_name]]
-    for name in named:
+    usual_columns = [name for usual_name in IMAGE_NAMES for name in by_lower_name[usual_name]]
+    for name in usual_columns:
         if trials.are_files(name):
             return name
     # Files in another column count against a usual name whose own files are missing.
-    path_columns = [name for name in header if trials.are_paths(name)]
+    path_columns = [name for name in header if name in trials.path_columns]
     file_columns = [name for name in header if trials.are_files(name)]
     both = [name for name in path_columns if name in file_columns]
-    candidates = both or [name for name in named if name in path_columns]
+    candidates = both or [name for name in usual_columns if name in path_columns]
     if candidates:
         return candidates[0]
-    if file_columns and not named:
+    if file_columns and not usual_columns:
         return max(file_columns, key=trials.measure_files)
-    if named and not path_columns and not file_columns:
-        return named[0]
-    if not named:
+    if usual_columns and not path_columns and not file_columns:
+        return usual_columns[0]
+    if not usual_columns:
         raise UsageError(
             f"no column of the table holds the images' paths; columns: {', '.join(header)}",
             "name the column of the paths image; or set config.data.image_column=COLUMN",
         )
-    example = trials.get_example(named[0])
-    other = (path_columns or file_columns)[0]
+    name, other = usual_columns[0], (path_columns or file_columns)[0]
+    example = trials.get_example(name)
     raise UsageError(
-        f"the column {named[0]!r} holds no paths of images, such as {example!r}; {other!r} does",
+        f"the column {name!r} holds no paths of images, such as {example!r}; {other!r} does",
         f"rename the columns; or set config.data.image_column={other}",
     )
 
@@ -111,7 +108,7 @@ def find_unused_images(header: Sequence[str], trials: PathTrials, image: str) ->
     reasons = {}
     for name in header:
         has_usual_name = name.lower() in IMAGE_NAMES
-        if trials.are_paths(name) or (has_usual_name and trials.are_files(name)):
+        if name in trials.path_columns or (has_usual_name and trials.are_files(name)):
             reasons[name] = (
                 f"it holds paths, and {image!r} is the column of the images; "
                 f"config.data.columns={image}=image,{name}=image takes both"
@@ -119,10 +116,7 @@ def find_unused_images(header: Sequence[str], trials: PathTrials, image: str) ->
     return reasons
 
 
-def _is_path(text: str) -> bool:
+def _is_path(text: str, is_address_allowed: bool) -> bool:
     """Whether a text has the suffix of an image, perhaps before the parameters of an address."""
-    return shop_exports.has_suffix(re.split(r"[?#]", text, maxsplit=1)[0])
-
-
-def _is_path_or_address(text: str) -> bool:
-    return _is_path(text) or shop_exports.ADDRESS_START.match(text) is not None
+    is_address = is_address_allowed and shop_exports.ADDRESS_START.match(text) is not None
+    return is_address or shop_exports.has_suffix(re.split(r"[?#]", text, maxsplit=1)[0])

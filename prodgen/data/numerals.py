@@ -205,12 +205,12 @@ def find_decimal_mark(columns: Iterable[Mapping[str, int]]) -> str:
 
 
 def looks_like_number(text: str) -> bool:
-    """Whether a text is a number, or begins with a digit and has many: a date, a size. A code such
-    as "t0" begins with a letter."""
+    """Whether most characters of a text are digits: a number, a date, a size. A code such as "t0"
+    or "A12" begins with letters that are no currency."""
     characters = [c for c in text if not c.isspace()]
-    first = next((c for c in characters if c.isalnum()), "")
-    has_many_digits = 2 * sum(c.isdigit() for c in characters) >= max(1, len(characters))
-    return parse_numeral(text) is not None or (first.isdigit() and has_many_digits)
+    prefix = re.match(r"\W*([^\W\d_]*)", text)[1].lower()
+    is_code = bool(prefix) and prefix not in CURRENCY_CODES and prefix not in CURRENCIES
+    return not is_code and 2 * sum(c.isdigit() for c in characters) >= max(1, len(characters))
 
 
 def _name_unit(text: str) -> str | None:
