@@ -81,7 +81,7 @@ FIELDS: dict[str, Field] = {
     "data.columns": Field(
         "", TEXT,
         "What columns of the table are, as in `price=number,sku=group,notes=ignore`; the others "
-        "are detected.",
+        "are detected. A name may have commas and equals signs, or stand in quotes.",
         ({"data.source": ("table",)},),
     ),
     "data.split_by": Field(

@@ -31,9 +31,11 @@ def find_variants(counts: Mapping[str, int]) -> list[tuple[str, str]]:
     """Pairs (rarer, more frequent) of names that may mean the same.
 
     counts: how often each name occurs. They differ by case, spaces or punctuation, by a plural s,
-    by an abbreviation ("blk", "black"), or by one letter where one of them is rare.
+    by an abbreviation ("blk", "black"), or by one letter where one of them is rare. Names without
+    letters and digits, such as "*", are no variants of each other.
     """
-    names = sorted(counts, key=lambda name: (-counts[name], name))
+    names = [name for name in counts if any(map(str.isalnum, name))]
+    names = sorted(names, key=lambda name: (-counts[name], name))
     keys = {n: "".join(filter(str.isalnum, compose(compose(n).casefold()))) for n in names}
     first_of_key: dict[str, str] = {}
     pairs = []

@@ -58,7 +58,7 @@ def infer_attribute(
         return None, ColumnDescription(name, "ignored", reason=problem)
     if kind == "categorical":
         return _make_categorical(name, counts, {}, "", is_free=True)
-    rule, reason = numerals.find_rule(counts, hint, DECIMALS.get(kind, ""))
+    rule, reason = numerals.find_rule(counts, hint, DECIMALS.get(kind, ""), has_texts=bool(kind))
     numbers = {text: rule.read(text) for text in counts} if rule else {}
     numbers = {text: number for text, number in numbers.items() if number is not None}
     is_plain = not kind and rule is not None and not rule.unit
@@ -74,6 +74,19 @@ def infer_attribute(
     if kind:
         reason = f"config.data.columns says {kind}, but {reason or 'no cell is a number'}"
         return None, ColumnDescription(name, "ignored", reason=reason)
+    # A column without a rule says which kinds would read most of its cells.
+    num_numerals = sum(n for text, n in counts.items() if numerals.parse_numeral(text))
+    ways = []
+    for each in ("number", *DECIMALS) if not rule and 2 * num_numerals > counts.total() else ():
+        rule_of_kind, _ = numerals.find_rule(counts, hint, DECIMALS.get(each, ""), has_texts=True)
+        texts = [text for text in counts if rule_of_kind and rule_of_kind.read(text) is not None]
+        if (
+            2 * sum(counts[text] for text in texts) > counts.total()
+            and f"{name}=number" not in ways
+        ):
+            ways.append(f"{name}={each}")
+    if ways:
+        reason += f"; config.data.columns={' or '.join(ways)} reads the numbers"
     return _make_categorical(name, counts, numbers, reason, is_free=False)
 
 
@@ -124,8 +137,8 @@ def _make_categorical(
     num_numeric = 0 if numbers else sum(map(numerals.looks_like_number, categories))
     problem, remark = "", ""
     if num_numeric > MAX_INTEGER_CATEGORIES:
-        problem = f"{num_numeric} values look like numbers, but {reason}; set config.data.columns "
-        problem += f"to {name}=number_point, {name}=number_comma or {name}=categorical"
+        problem = f"{num_numeric} values look like numbers, but {reason}; "
+        problem += f"config.data.columns={name}=categorical makes them categories"
     elif len(categories) > MAX_CATEGORIES:
         problem = f"{len(categories)} different values, at most {MAX_CATEGORIES} make a category"
     elif 2 * num_numeric > len(categories):
@@ -133,7 +146,16 @@ def _make_categorical(
     if problem and not is_free:
         return None, ColumnDescription(name, "ignored", reason=problem)
     column = Column(name, Attribute(name, "categorical", categories), values)
-    return column, ColumnDescription(name, "categorical", "", describe_counts(counts), remark)
+    content = describe_counts(map_counts(counts, values))
+    return column, ColumnDescription(name, "categorical", "", content, remark)
+
+
+def map_counts(counts: Mapping[str, int], values: Mapping[str, str]) -> dict[str, int]:
+    """The counts of cells as counts of their values, {cell: value}; other cells stay."""
+    result: dict[str, int] = collections.Counter()
+    for text, count in counts.items():
+        result[values.get(text, text)] += count
+    return result
 
 
 def describe_counts(counts: Mapping[str, int]) -> str:

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import collections
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from prodgen.config import registry
-from prodgen.core.errors import UsageError
 from prodgen.core.spelling import find_variants
-from prodgen.data import numerals, shop_exports
+from prodgen.data import identifiers, image_columns, numerals, shop_exports, split_column
 from prodgen.data.attribute_columns import (
     MAX_CATEGORIES,
     MAX_LISTED_VALUES,
     Column,
     describe_counts,
     infer_attribute,
+    map_counts,
 )
-from prodgen.data.source import ColumnDescription, SplitName
+from prodgen.data.column_cells import ColumnCells, read_columns
+from prodgen.data.column_kinds import KINDS, merge_kinds
+from prodgen.data.source import ColumnDescription
+from prodgen.data.split_column import SplitColumn
 from prodgen.data.table_reader import Cells, TableText, read_cell
 
-IMAGE_NAMES = (
-    "path", "image", "file", "filename", "image_path", "file_name", "filepath", "picture", "photo",
-    "img", "base_image", "image src", "image_src", "images", "image_link", "image link",
-    "image_url", "image url", "img_url", "image_file", "image file", "image_name", "image name",
-    "main_image", "main image", "main_image_url", "primary image", "primary_image", "bild", "foto",
-    "imagen", "photos", "pictures", "image_1", "image 1", "image1",
-)  # fmt: skip
 CATEGORY_NAMES = (
     "category", "label", "class", "articletype", "article_type", "article type",
     "product_type", "product type", "product_category", "product category", "categories",
@@ -44,19 +38,8 @@ GROUP_NAMES = (
     "article_id", "article id", "sku", "variant sku", "asin", "ean", "gtin", "id",
 )  # fmt: skip
 IDENTIFIER_WORDS = ("id", "sku", "code", "handle", "parent", "asin", "ean", "gtin")
-KINDS = (
-    "image", "category", "group", "caption", "split", "number", "number_point", "number_comma",
-    "angle", "categorical", "ignore",
-)  # fmt: skip
-SPLIT_NAMES: dict[str, SplitName] = {
-    "train": "train", "training": "train",
-    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 MAX_GROUP_ROWS = 20.0  # rows of a product, on average: a column of larger groups is a category
 MAX_FEW_GROUP_ROWS = 6.0  # the same where so few values could also be a category, such as a style
-IMAGE_TRIALS = 40  # cells of a column that are tried as paths
-MIN_PATH_FRACTION = 0.5  # of these that must be files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,16 +47,17 @@ class Roles:
     """The column of each role; None where the table has none.
 
     images: the columns with paths, the main one first. categories: {cell: category} where the
-    cells are paths of categories. descriptions: one of each column, in the table's order. notes:
-    remarks for the report.
+    cells are paths of categories. groups: {cell: product}. descriptions: one of each column, in the
+    table's order. notes: remarks for the report.
     """
 
     images: tuple[str, ...]
     category: str | None
     categories: dict[str, str]
     caption: str | None
-    split: str | None
+    split: SplitColumn | None
     group: str | None
+    groups: dict[str, str]
     attributes: tuple[Column, ...]
     descriptions: tuple[ColumnDescription, ...]
     notes: tuple[str, ...]
@@ -83,23 +67,10 @@ class Roles:
         cell = read_cell(row.get(self.category)) if self.category else None
         return self.categories.get(cell, cell)
 
-
-def parse_kinds(text: str, header: Sequence[str]) -> dict[str, str]:
-    """{column: kind} of config.data.columns, as in price=number,sku=group,notes=ignore.
-
-    UsageError names an unknown column or kind.
-    """
-    kinds = {}
-    by_lower_name = {name.lower(): name for name in reversed(header)}
-    for part in filter(None, (part.strip() for part in text.split(","))):
-        name, equals, kind = (piece.strip() for piece in part.rpartition("="))
-        if not equals or kind not in KINDS:
-            raise UsageError(
-                f"config.data.columns: {part!r} is not COLUMN=KIND",
-                f"the kinds are {', '.join(KINDS)}",
-            )
-        kinds[_require_column(by_lower_name.get(name.lower(), name), header, "columns")] = kind
-    return kinds
+    def read_group(self, row: Cells) -> str | None:
+        """The product that a row shows, in one spelling."""
+        cell = read_cell(row.get(self.group)) if self.group else None
+        return self.groups.get(cell, cell)
 
 
 def find_roles(
@@ -112,77 +83,116 @@ def find_roles(
     `parse_kinds` gives them. is_file(path) says whether a cell names a file. UsageError where a
     column does not exist, or none has images.
     """
-    header, kinds = table.header, dict(kinds or {})
+    header = table.header
+    kinds = merge_kinds(kinds or {}, header, image, category)
     rows = [row.cells for row in table.rows if not row.problem]
-    cells = {name: [read_cell(row.get(name)) for row in rows] for name in header}
-    for name, kind in ((image, "image"), (category, "category")):
-        if name:
-            kinds[_require_column(name, header, f"{kind}_column")] = kind
-    by_kind = {kind: [name for name in header if kinds.get(name) == kind] for kind in KINDS}
+    columns = read_columns(table)
+    cells = {name: column.texts for name, column in columns.items()}
+    by_kind = {kind: [name for name in kinds if kinds[name] == kind] for kind in KINDS}
     rest = [name for name in header if name not in kinds]
 
-    images = by_kind["image"] or [_find_image_column(rest, cells, is_file)]
+    trials = image_columns.PathTrials(rest, rows, is_file)
+    images = by_kind["image"] or [image_columns.find_image_column(rest, trials)]
     rest = [name for name in rest if name not in images]
     extra_images = (
         [] if by_kind["image"] else shop_exports.find_extra_image_columns(rest, images[0], rows)
     )
+    rest = [name for name in rest if name not in extra_images]
+    # Other columns of paths are no attributes. Neither is a column of the split that holds none.
+    left_out = image_columns.find_unused_images(rest, trials, images[0])
+    rest = [name for name in rest if name not in left_out]
     category = (by_kind["category"] or [_first_match(rest, CATEGORY_NAMES)])[0]
     categories, category_remark = {}, ""
     if category:
         categories, category_remark = shop_exports.shorten_category_paths(category, cells[category])
-    # A column "split" counts where its only values are train, validation and test.
-    split = (by_kind["split"] or [_first_match(rest, ("split", "partition", "subset"))])[0]
-    values = {value.lower() for value in set(cells.get(split, ())) - {None}}
-    if not values or not values <= set(SPLIT_NAMES):
-        split = None
+    split_name = (by_kind["split"] or [_first_match(rest, split_column.COLUMN_NAMES)])[0]
+    split, split_remark = split_column.read_split_column(
+        split_name, cells.get(split_name, ()), is_explicit=bool(by_kind["split"])
+    )
+    left_out |= {split_name: split_remark} if split_remark and not split else {}
     group = (by_kind["group"] or [_find_group_column(rest, cells, len(rows))])[0]
+    groups = identifiers.unify_identifiers(cells[group]) if group else {}
     caption = (by_kind["caption"] or [_first_match(rest, CAPTION_NAMES)])[0]
 
     roles = {name: "image" for name in (*images, *extra_images)}
-    roles |= {category: "category", split: "split", group: "group", caption: "caption"}
-    reasons = {category: category_remark}
+    roles |= {category: "category", group: "group", caption: "caption"}
+    roles |= {split_name: "split"} if split else {}
+    reasons = {category: category_remark, split_name: split_remark}
     reasons |= {group: "" if by_kind["group"] else "found by its name and its repeated values"}
     reasons |= dict.fromkeys(extra_images, "further images of the row")
-    hint = numerals.find_decimal_mark(
-        collections.Counter(cell for cell in cells[name] if cell) for name in rest
-    )
+    left_out |= {
+        name: f"{columns[name].describe_nested()}; write one value in each cell"
+        for name in header
+        if columns[name].is_nested and name in rest and name not in roles
+    }
+    hint = numerals.find_decimal_mark(columns[name].counts for name in rest)
     hint = hint or ("," if table.delimiter == ";" else "")
     attributes, descriptions, notes = [], [], []
     for name in header:
         if name in roles:
-            counts = collections.Counter(cell for cell in cells[name] if cell is not None)
-            content = {"group": f"{len(counts)} products"}.get(roles[name], "")
-            if roles[name] in ("category", "split"):
-                content = describe_counts(counts)
-            description = ColumnDescription(name, roles[name], "", content, reasons.get(name) or "")
+            values = {category: categories, group: groups}.get(name, {})
+            counts = map_counts(columns[name].counts, values)
+            description = _describe_role(name, roles[name], counts, reasons.get(name))
+        elif name in left_out:
+            description = ColumnDescription(name, "ignored", reason=left_out[name])
         else:
             column, description = infer_attribute(name, cells[name], kinds.get(name, ""), hint)
             attributes += [column] if column else []
-            if column is None:
-                notes.append(f"column {name!r} is not used: {description.reason}")
-        if description.kind == "categorical":  # the report remarks on categories itself
-            counts = collections.Counter(cell for cell in cells[name] if cell)
-            notes += [
-                f"column {name!r}: {rare!r} ({counts[rare]}) and {frequent!r} ({counts[frequent]}) "
-                "may be the same"
-                for rare, frequent in find_variants(counts)[:MAX_LISTED_VALUES]
-            ]
-        descriptions.append(description)
+        descriptions.append(_add_missing_words(description, columns[name]))
+        notes += _remark_on_column(description, columns[name])
+    if group:
+        notes += identifiers.describe_unified(group, groups)
     return Roles(
-        tuple(images + extra_images), category, categories, caption, split, group,
+        tuple(images + extra_images), category, categories, caption, split, group, groups,
         tuple(attributes), tuple(descriptions), tuple(notes),
     )  # fmt: skip
 
 
-def _require_column(name: str, header: Sequence[str], field: str) -> str:
-    """`name`; UsageError lists the columns where it is none of them."""
-    if name not in header:
-        hint = registry.suggest_names(name, list(header)).replace("known:", "the table's columns:")
-        raise UsageError(
-            f"config.data.{field}={name!r} is no column of the table; {hint}",
-            "name a column of the table",
+def _describe_role(
+    name: str, role: str, counts: Mapping[str, int], reason: str | None
+) -> ColumnDescription:
+    """What was decided for a column with a role. counts: how often each of its values occurs."""
+    content = f"{len(counts)} products" if role == "group" else ""
+    if role in ("category", "split"):
+        content = describe_counts(counts)
+    return ColumnDescription(name, role, "", content, reason or "")
+
+
+def _add_missing_words(description: ColumnDescription, column: ColumnCells) -> ColumnDescription:
+    """The description with the words that are read as missing, of a column in use."""
+    words = column.describe_missing_words()
+    if not words or description.kind == "ignored":
+        return description
+    reason = "; ".join(filter(None, (description.reason, f"read as missing: {words}")))
+    return dataclasses.replace(description, reason=reason)
+
+
+def _remark_on_column(description: ColumnDescription, column: ColumnCells) -> list[str]:
+    """Remarks on a column: why it is ignored, or which of its cells need attention."""
+    name, kind = description.name, description.kind
+    if kind == "ignored":
+        return [f"column {name!r} is not used: {description.reason}"]
+    remarks = []
+    if kind != "image" and column.num_nested:
+        remarks.append(f"column {name!r}: {column.describe_nested()}; they count as missing")
+    if kind == "split" and description.reason:
+        remarks.append(f"column {name!r}: {description.reason}")
+    words = column.describe_missing_words()
+    if kind == "category" and words:
+        remarks.append(
+            f"column {name!r}: {words} is read as missing, and these images have no category; "
+            "rename it in the table if it is a category"
         )
-    return name
+    if kind == "categorical":  # the report remarks on categories itself
+        counts = column.counts
+        remarks += [
+            f"column {name!r}: {rare!r} ({counts[rare]}) and {frequent!r} ({counts[frequent]}) "
+            "may be the same"
+            for rare, frequent in find_variants(counts)[:MAX_LISTED_VALUES]
+        ]
+    if kind in ("category", "categorical", "group"):
+        remarks += identifiers.describe_zero_variants(name, column.counts)
+    return remarks
 
 
 def _first_match(header: Sequence[str], usual_names: Sequence[str]) -> str | None:
@@ -190,38 +200,18 @@ def _first_match(header: Sequence[str], usual_names: Sequence[str]) -> str | Non
     return next((by_lower_name[name] for name in usual_names if name in by_lower_name), None)
 
 
-def _find_image_column(
-    header: Sequence[str], cells: dict[str, list[str | None]], is_file: Callable[[str], bool]
-) -> str:
-    """The column with the images' paths: by its name, else the one whose cells are files."""
-    name = _first_match(header, IMAGE_NAMES)
-    if name:
-        return name
-    fractions = {}
-    for column in header:
-        values = [value for value in dict.fromkeys(cells[column]) if value][:IMAGE_TRIALS]
-        if values:
-            fractions[column] = sum(map(is_file, values)) / len(values)
-    best = max(fractions, key=lambda column: fractions[column], default=None)
-    if best is None or fractions[best] < MIN_PATH_FRACTION:
-        raise UsageError(
-            f"no column of the table holds the images' paths; columns: {', '.join(header)}",
-            "name the column of the paths image; or set config.data.image_column=COLUMN",
-        )
-    return best
-
-
 def _find_group_column(
-    header: Sequence[str], cells: dict[str, list[str | None]], num_rows: int
+    header: Sequence[str], cells: Mapping[str, Sequence[str | None]], num_rows: int
 ) -> str | None:
     """The column that says which product a row shows: the one with the largest groups."""
     names = {name.lower() for name in header} & set(GROUP_NAMES)
     sizes = {}
     for name in (name for name in header if name.lower() in names):
         values = [value for value in cells[name] if value]
-        size = len(values) / max(1, len(set(values)))
+        num_groups = len(set(map(identifiers.make_identifier_key, values)))
+        size = len(values) / max(1, num_groups)
         is_identifier = any(word in name.lower() for word in IDENTIFIER_WORDS)
-        is_certain = is_identifier or len(set(values)) > MAX_CATEGORIES
+        is_certain = is_identifier or num_groups > MAX_CATEGORIES
         limit = MAX_GROUP_ROWS if is_certain else MAX_FEW_GROUP_ROWS
         if 1 < size <= limit and 2 * len(values) >= num_rows:
             sizes[name] = size

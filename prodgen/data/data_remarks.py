@@ -28,6 +28,9 @@ def make_remarks(summary: dict[str, Any]) -> list[str]:
         )
     if num_stored < MIN_IMAGES:
         remarks.append(f"{num_stored} images are few: expect blurry or repetitive results")
+    if summary["unlabelled"]:
+        verb = "has" if summary["unlabelled"] == 1 else "have"
+        remarks.append(f"{_count(summary['unlabelled'], 'image')} {verb} no category")
     remarks += _remark_on_classes(summary["classes"])
     if summary["duplicates"]["pictures"]:
         remarks.append(

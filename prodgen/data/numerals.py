@@ -114,19 +114,21 @@ def parse_numeral(text: str) -> Numeral | None:
 
 
 def find_rule(
-    counts: Mapping[str, int], hint: str = "", decimal: str = ""
+    counts: Mapping[str, int], hint: str = "", decimal: str = "", has_texts: bool = False
 ) -> tuple[NumberRule | None, str]:
     """(the rule of a column, a remark) or (None, why it has none).
 
     counts: of its cells that are not missing. hint: the table's usual decimal mark, or "", for a
-    column of which no cell proves its own. decimal: the mark, where the user gives it.
+    column of which no cell proves its own. decimal: the mark, where the user gives it. has_texts:
+    whether any number of texts counts as missing, and not only a few.
     """
     numerals = {text: parse_numeral(text) for text in counts}
     texts = [text for text, numeral in numerals.items() if numeral is None]
     numerals = {text: numeral for text, numeral in numerals.items() if numeral is not None}
     # A few words among many numbers, such as "on request", count as missing.
     num_texts = sum(counts[text] for text in texts)
-    if not numerals or (num_texts > MAX_TEXT_FRACTION * sum(counts.values()) and not decimal):
+    is_text = num_texts > MAX_TEXT_FRACTION * sum(counts.values()) and not has_texts
+    if not numerals or is_text:
         return None, f"{texts[0]!r} is not a number" if texts else "it is empty"
     remark = f"{num_texts} cells, such as {texts[0]!r}, count as missing" if texts else ""
     units = list(dict.fromkeys(numeral.unit for numeral in numerals.values() if numeral.unit))
@@ -203,9 +205,12 @@ def find_decimal_mark(columns: Iterable[Mapping[str, int]]) -> str:
 
 
 def looks_like_number(text: str) -> bool:
-    """Whether most characters of a text are digits: a number, a date, a size."""
+    """Whether most characters of a text are digits: a number, a date, a size. A code such as "t0"
+    or "A12" begins with letters that are no currency."""
     characters = [c for c in text if not c.isspace()]
-    return 2 * sum(c.isdigit() for c in characters) >= max(1, len(characters))
+    prefix = re.match(r"\W*([^\W\d_]*)", text)[1].lower()
+    is_code = bool(prefix) and prefix not in CURRENCY_CODES and prefix not in CURRENCIES
+    return not is_code and 2 * sum(c.isdigit() for c in characters) >= max(1, len(characters))
 
 
 def _name_unit(text: str) -> str | None:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from prodgen.core.formats import SUFFIXES
+from prodgen.data.identifiers import make_identifier_key
 from prodgen.data.table_reader import Cells, Row, TableText, read_cell
 
 HANDLE, IMAGE_SRC = "handle", "image src"  # of Shopify
@@ -135,7 +136,8 @@ def find_extra_image_columns(header: Iterable[str], image: str, rows: Iterable[C
 def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dict[str, str], str]:
     """({cell: category}, a remark) of a column of category paths.
 
-    In another column only whole numbers are joined: "7.0" is the category "7" where both occur.
+    In another column only whole numbers are joined: "7.0" is the category "7" where both occur, or
+    where all cells are whole numbers.
     A path's category is its last part, with the part before where the last is not unique. Of
     several paths in a cell the longest counts, the first of equally long ones.
     """
@@ -143,8 +145,11 @@ def shorten_category_paths(name: str, values: Iterable[str | None]) -> tuple[dic
     if name.lower() not in PATH_CATEGORY_NAMES and not (
         cells and all(" > " in cell for cell in cells)
     ):
-        whole_numbers = {cell: re.fullmatch(r"(0|[1-9]\d*)\.0+", cell) for cell in cells}
-        return {cell: m[1] for cell, m in whole_numbers.items() if m and m[1] in cells}, ""
+        floats = {cell: re.fullmatch(r"(0|[1-9]\d*)\.0+", cell) for cell in cells}
+        is_whole = all(match or cell.isdecimal() for cell, match in floats.items())
+        integers = {cell: m[1] for cell, m in floats.items() if m and (is_whole or m[1] in cells)}
+        example = next((f"{cell!r} is the category {n!r}" for cell, n in integers.items()), "")
+        return integers, example
     # In these columns a cell is one path, and a comma belongs to a name.
     is_single = "categories" not in name.lower()
     paths = {cell: _longest_path(cell, is_single) for cell in cells}
@@ -178,8 +183,8 @@ def _fill_down(rows: list[Row], handle: str) -> list[Row]:
     first_rows: dict[str, Cells] = {}
     filled_rows = []
     for row in rows:
-        product = read_cell(row.cells.get(handle))
-        if row.problem or product is None:
+        product = _read_key(row.cells.get(handle))
+        if row.problem or not product:
             filled_rows.append(row)
             continue
         first = first_rows.setdefault(product, row.cells)
@@ -200,24 +205,30 @@ def _join_parents(rows: list[Row], parent: str, sku: str, number: str) -> list[R
     """
     by_sku: dict[str, Cells] = {}
     for row in rows:
-        by_sku.setdefault(read_cell(row.cells.get(sku)) or "", row.cells)
-        by_sku.setdefault(f"id:{row.cells.get(number)}", row.cells)
-    parents = {read_cell(row.cells.get(parent)) for row in rows} - {None}
+        by_sku.setdefault(_read_key(row.cells.get(sku)), row.cells)
+        by_sku.setdefault(f"id:{_read_key(row.cells.get(number))}", row.cells)
+    by_sku.pop("", None)
+    parents = {_read_key(row.cells.get(parent)) for row in rows} - {""}
     rows_of_products = []
     for row in rows:
         cells, own_parent = row.cells, read_cell(row.cells.get(parent))
-        if own_parent in by_sku:
-            first = by_sku[own_parent]
+        first = by_sku.get(_read_key(cells.get(parent)))
+        if first is not None:
             parent_cells = {
                 name: first.get(name, "")
                 for name, cell in cells.items()
                 if not cell and not name.lower().startswith(("image", "attribute"))
             }
             cells = {**cells, **parent_cells, parent: read_cell(first.get(sku)) or own_parent}
-        elif read_cell(cells.get(sku)) in parents or f"id:{cells.get(number)}" in parents:
+        elif {_read_key(cells.get(sku)), f"id:{_read_key(cells.get(number))}"} & parents:
             cells = {**cells, parent: read_cell(cells.get(sku)) or f"id:{cells.get(number)}"}
         rows_of_products.append(dataclasses.replace(row, cells=cells))
     return rows_of_products
+
+
+def _read_key(cell: Any) -> str:
+    """The key of the identifier in a cell, "" without one. "id:12.0" is "id:12"."""
+    return make_identifier_key(read_cell(cell) or "")
 
 
 def _find_pairs(by_name: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -22,11 +22,12 @@ from prodgen.core import decode, formats
 from prodgen.core.errors import MissingInput, RejectedItem, UsageError
 from prodgen.core.types import Attribute
 from prodgen.data import columns, shop_exports
+from prodgen.data.column_kinds import parse_kinds
 from prodgen.data.image_paths import ImagePaths
 from prodgen.data.source import Item, SourceDescription, SplitName, Value
 from prodgen.data.table_reader import SUFFIXES, Row, read_cell, read_table
 
-READER_VERSION = 3  # part of a store's key: raise it where the same table is read differently
+READER_VERSION = 4  # part of a store's key: raise it where the same table is read differently
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Table:
             raise MissingInput(f"config.data.root={root} is no folder", "name that of the images")
         paths = ImagePaths(folder)
         self.roles = columns.find_roles(
-            table, image, category, columns.parse_kinds(kinds, table.header),
+            table, image, category, parse_kinds(kinds, table.header),
             paths.is_file,
         )  # fmt: skip
         rows = [
@@ -166,16 +167,17 @@ def _read_images(
     rows: each with its paths. files: as `ImagePaths.find` gives them, by path.
     """
     images, index, num_imageless = [], [], 0
-    groups = {read_cell(row.cells.get(roles.group)) for row, names in rows if names} - {None}
+    groups = {roles.read_group(row.cells) for row, names in rows if names} - {None}
     first_lines: dict[str, int] = {}  # the line that names each file first
     for row, names in rows:
-        if not names and not row.problem and read_cell(row.cells.get(roles.group)) in groups:
+        if not names and not row.problem and roles.read_group(row.cells) in groups:
             num_imageless += 1
         elif not names:
             refusal = row.problem or "missing: no path in the row"
             images.append(ProductImage(f"line {row.line}", refusal=refusal))
+        problem = roles.split.find_problem(row.cells) if roles.split else ""
         for name in names:
-            file, refusal = files[name]
+            file, refusal = ("", problem) if problem else files[name]
             if file and file in first_lines:
                 refusal = f"repeated: the image of line {first_lines[file]} again"
             elif file:
@@ -202,15 +204,14 @@ def _list_paths(
 
 def _make_image(name: str, file: str, row: Row, roles: columns.Roles) -> ProductImage:
     cells = row.cells
-    split = read_cell(cells.get(roles.split)) if roles.split else None
     return ProductImage(
         name,
         file,
         category=roles.read_category(cells),
         attributes={column.attribute.name: column.value(cells) for column in roles.attributes},
         caption=(read_cell(cells.get(roles.caption)) if roles.caption else None) or "",
-        split=columns.SPLIT_NAMES.get(split.lower()) if split else None,
-        group=read_cell(cells.get(roles.group)) if roles.group else None,
+        split=roles.split.read(cells) if roles.split else None,
+        group=roles.read_group(cells),
     )
 
 

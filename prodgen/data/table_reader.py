@@ -88,13 +88,28 @@ def read_table(path: Path) -> TableText:
 def read_cell(value: Any) -> str | None:
     """The text of a cell, None where it is missing.
 
-    Entities of HTML are decoded, spaces at its ends removed, and Unicode is composed (NFC).
+    Entities of HTML are decoded, spaces at its ends removed, and Unicode is composed (NFC). Of a
+    list of one item, the item counts; a longer list and an object have no text.
     """
+    value = _unwrap_list(value)
     if value is None or isinstance(value, (list, dict)):
         return None
-    text = ENTITY.sub(lambda match: html.unescape(match[0]), str(value))
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    text = ENTITY.sub(lambda match: html.unescape(match[0]), text)
     text = unicodedata.normalize("NFC", text).strip().strip("\ufeff\u200b")
     return None if text.lower() in MISSING_VALUES else text
+
+
+def has_several_values(value: Any) -> bool:
+    """Whether a cell of a JSON table is a list of several items, or an object: it has no text."""
+    value = _unwrap_list(value)
+    return isinstance(value, (list, dict)) and bool(value)
+
+
+def _unwrap_list(value: Any) -> Any:
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    return value
 
 
 def decode_text(content: bytes) -> tuple[str, list[str]]:

@@ -11,6 +11,7 @@ def test_case_spaces_and_unicode_forms_make_variants():
     assert sorted(find_variants(counts)) == sorted(
         [("HATS", "Hats"), ("hats ", "Hats"), ("STRASSE", "Straße"), (nfd, nfc)]
     )
+    assert not find_variants({"-": 3, "*": 3, "--": 1, "+": 2})
     assert find_variants({"rot weiss": 2, "rot  weiss": 1}) == [("rot  weiss", "rot weiss")]
 
 

@@ -1,9 +1,12 @@
 """What each column of a table is: found from names and cells, or as the config says."""
 
+import re
+
 import pytest
 
 from prodgen.core.errors import UsageError
 from prodgen.data import columns
+from prodgen.data.column_kinds import parse_kinds
 from prodgen.data.table_reader import Row, TableText
 
 
@@ -12,7 +15,7 @@ def roles_of(count=24, kinds="", is_file=lambda path: False, **cells):
     names = {name.replace("__", " "): make for name, make in cells.items()}
     rows = [Row(n + 2, {name: make(n) for name, make in names.items()}) for n in range(count)]
     table = TableText(tuple(names), tuple(rows), ",", ())
-    kinds = columns.parse_kinds(kinds, table.header)
+    kinds = parse_kinds(kinds, table.header)
     return columns.find_roles(table, kinds=kinds, is_file=is_file)
 
 
@@ -65,6 +68,36 @@ def test_the_config_says_what_a_column_is():
         roles_of(kinds="stock=nummer", **cells)
 
 
+@pytest.mark.parametrize(
+    ("price", "advice"),
+    [
+        (lambda n: "ask us" if n % 4 == 0 else f"{n}.5", ["number", "categorical"]),
+        (lambda n: f"{n + 1},037", ["number_point", "number_comma", "categorical"]),
+        (lambda n: f"2024-01-{n % 28 + 1:02d}", ["categorical"]),
+        (lambda n: f"{n} {'kg' if n % 2 else 'g'}", ["categorical"]),
+    ],
+)
+def test_a_column_that_looks_like_numbers_says_which_setting_keeps_it(price, advice):
+    cells = {"image": lambda n: f"{n}.png", "price": price}
+    (note,) = roles_of(60, **cells).notes
+    assert re.findall(r"price=(\w+)", note) == advice
+    for kind in advice:
+        assert [c.header for c in roles_of(60, kinds=f"price={kind}", **cells).attributes] == [
+            "price"
+        ]
+
+
+def test_texts_in_a_column_that_is_called_a_number_are_missing_and_counted():
+    roles = roles_of(
+        60, kinds="price=number", image=lambda n: f"{n}.png",
+        price=lambda n: "ask us" if n % 4 == 0 else f"{n}.5",
+    )  # fmt: skip
+    (column,) = roles.attributes
+    assert column.attribute.kind == "number"
+    assert [column.value({"price": text}) for text in ("ask us", "5.5")] == [None, 5.5]
+    assert roles.descriptions[1].reason == "15 cells, such as 'ask us', count as missing"
+
+
 def test_a_column_of_products_is_found_by_its_name_and_its_repeats():
     def group(**cells):
         return roles_of(60, image=lambda n: f"{n}.png", **cells).group
@@ -77,12 +110,52 @@ def test_a_column_of_products_is_found_by_its_name_and_its_repeats():
     assert group(colour=lambda n: f"c{n // 3}") is None
 
 
-def test_the_image_column_is_the_one_whose_cells_are_files():
-    roles = roles_of(id=lambda n: str(15000 + n), gender=lambda n: "wm"[n % 2],
-                     is_file=lambda path: path.startswith("15"))  # fmt: skip
-    assert roles.images == ("id",)
-    roles = roles_of(base_image=lambda n: "a", image_2=lambda n: "b", small=lambda n: "c")
-    assert roles.images == ("base_image", "image_2")
+@pytest.mark.parametrize(
+    ("spellings", "num_products", "remark"),
+    [
+        (["AB-{}", "ab-{}", "AB -{}"], 20, "as 'AB -0' and 'AB-0'; each is one product"),
+        (["{}", "{}.0", "{}.00"], 20, "as '0' and '0.0'; each is one product"),
+        (["{}", "0{}", "{}"], 40, "'0' and '00' are kept apart, and 19 more such pairs"),
+    ],
+)
+def test_spellings_of_an_identifier_are_one_product(spellings, num_products, remark):
+    roles = roles_of(60, image=lambda n: f"{n}.png", sku=lambda n: spellings[n % 3].format(n // 3))
+    assert len({roles.read_group({"sku": s.format(n)}) for n in range(20) for s in spellings}) == (
+        num_products
+    )
+    (note,) = roles.notes
+    assert remark in note
+
+
+def test_values_that_are_lists_or_objects_are_read_or_named():
+    roles = roles_of(
+        40, image=lambda n: f"{n}.png", category=lambda n: ["a"] if n else ["a", "b"],
+        tags=lambda n: {"colour": "red"}, price=lambda n: {"EUR": 1} if n == 3 else n + 0.5,
+    )  # fmt: skip
+    assert roles.read_category({"category": ["a"]}) == "a"
+    assert kinds_of(roles) == {
+        "image": "image", "category": "category", "tags": "ignored", "price": "number",
+    }  # fmt: skip
+    category, tags, price = roles.notes
+    assert category == (
+        "column 'category': 1 cell holds several values or an object, such as "
+        '["a", "b"] in line 2; they count as missing'
+    )
+    assert "'tags' is not used: 40 cells hold" in tags and '{"colour": "red"} in line 2' in tags
+    assert (
+        "'price': 1 cell holds several values or an object, such as {\"EUR\": 1} in line 5" in price
+    )
+
+
+def test_words_that_are_read_as_missing_are_named():
+    roles = roles_of(
+        60, image=lambda n: f"{n}.png", category=lambda n: ["NA", "a", "-", "b", "", "none"][n % 6],
+        colour=lambda n: ["null", "red", "blue"][n % 3],
+    )  # fmt: skip
+    (note,) = roles.notes
+    assert "'category': 'NA' (10), '-' (10) is read as missing, and these images have no" in note
+    assert roles.descriptions[2].reason == "read as missing: 'null' (20)"
+    assert roles.read_category({"category": "none"}) == "none"
 
 
 def test_values_that_may_be_the_same_get_a_remark():
@@ -104,6 +177,8 @@ def test_codes_with_leading_zeros_are_other_values_than_numbers():
     (code,) = roles.attributes
     assert code.attribute.values == ("0", "00", "007", "7", "12")
     assert [code.value({"code": text}) for text in ("007", "7.0")] == ["007", "7"]
+    assert "column 'code': '007' and '7' are kept apart, and 1 more such pair" in roles.notes[0]
+    assert "7 (8)" in roles.descriptions[1].content  # with "7.0"
     # Twelve numbers would be a number, if 7 and 007 were one.
     roles = roles_of(image=lambda n: f"{n}.png", code=lambda n: "007" if n == 13 else str(n % 12))
     assert kinds_of(roles)["code"] == "categorical"

@@ -124,8 +124,10 @@ def test_categories_without_a_training_image_are_named(data):
         item.split = "test" if number < 14 else "train"
     source.items[20].category = source.items[21].category = "C22"
     source.names += ("C22",)
+    source.items[0].category = None
     _, report, _ = prepare_report(data, source)
     remarks = "\n".join(report["remarks"])
+    assert "1 image has no category" in report["remarks"]
     assert "16 categories have no training image: c00, c01, c02," in remarks
     assert "c11 and 4 more; a run refuses to draw them" in remarks
     assert "'C22' (" in remarks and "may be the same; each is a category of its own" in remarks

@@ -73,6 +73,13 @@ def test_a_single_number_is_read_where_it_is_certain():
     assert numerals.parse_number("1,000") is numerals.parse_number("much") is None
 
 
+def test_codes_do_not_look_like_numbers():
+    for text in ("t0", "A12", "EU 38-40", ""):
+        assert not numerals.looks_like_number(text)
+    for text in ("2024-01-02", "38½", "EUR 500", "4/5", "-3", "#12"):
+        assert numerals.looks_like_number(text)
+
+
 def test_what_follows_a_number_is_not_always_a_unit():
     for cells in (["12.50-", "13"], ["38", "38½"], ["900", "1.5k"]):
         assert numerals.find_rule(dict.fromkeys(cells, 1))[0] is None

@@ -84,7 +84,7 @@ def test_variations_of_woocommerce_belong_to_their_parent(read):
     text = (
         "ID,Type,SKU,Parent,Name,Categories,Images\n"
         '1,variable,H,,Hoodie,Clothing > Hoodies,"h1.jpg, h2.jpg"\n'
-        "2,variation,H-red,H,Hoodie red,,h3.jpg\n3,variation,H-blue,id:1,,,h4.jpg\n"
+        "2,variation,H-red,h,Hoodie red,,h3.jpg\n3,variation,H-blue,id:1.0,,,h4.jpg\n"
         "4,simple,T,,Tee,Clothing > Tees,t.jpg\n"
     )
     source, images = read(text, ["h1.jpg", "h2.jpg", "h3.jpg", "h4.jpg", "t.jpg"])
@@ -155,6 +155,15 @@ def test_marks_within_a_name_do_not_split_a_cell(tmp_path, cell, paths):
     assert shop_exports.split_images("Images", cell, is_path) == paths
 
 
-def test_whole_numbers_with_a_decimal_are_the_same_category():
-    cells = ["7.0", "7", "007", "8.0", "7.5"]
-    assert shop_exports.shorten_category_paths("category", cells) == ({"7.0": "7"}, "")
+@pytest.mark.parametrize(
+    ("cells", "categories"),
+    [
+        (["7.0", "7", "007", "8.0", "7.5"], {"7.0": "7"}),
+        (["7.0", "8.0", "0.0"], {"7.0": "7", "8.0": "8", "0.0": "0"}),
+    ],
+)
+def test_whole_numbers_with_a_decimal_are_the_same_category(cells, categories):
+    assert shop_exports.shorten_category_paths("category", cells) == (
+        categories,
+        "'7.0' is the category '7'",
+    )

@@ -156,7 +156,7 @@ def test_jsonl_and_json_tables_are_read(shop):
         json.dumps({"image": "0000.png", "category": "bag", "new": True, "price": 2.5}),
         "{broken",
         json.dumps(["list"]),
-        json.dumps({"image": "0001.png", "category": None, "price": None, "tags": ["a"]}),
+        json.dumps({"image": "0001.png", "category": None, "price": None, "tags": ["a", "b"]}),
     ]
     source = open_table(shop / "a.jsonl", "\n".join(lines))
     items_by_name = read_items(source)
@@ -165,15 +165,23 @@ def test_jsonl_and_json_tables_are_read(shop):
     assert items_by_name["0000.png"].attributes == {"new": "true", "price": 2.5}
     assert items_by_name["0001.png"].attributes == {"new": None, "price": None}
     assert items_by_name["0001.png"].category is None
+    (note,) = source.notes
+    assert (
+        "'tags' is not used: 1 cell holds several values" in note and '["a", "b"] in line 4' in note
+    )
     array = "[" + ",".join((lines[0], lines[3])) + "]"
     assert len(open_table(shop / "a.json", array)) == 2
 
 
 def test_a_split_column_gives_official_splits(shop):
     items_by_name = read_items(
-        open_table(shop / "a.csv", "path,split\n0000.png,Train\n0001.png,val\n2.png,\n")
+        open_table(shop / "a.csv", "path,split\n0000.png,Train\n0001.png,val\n0002.png,eval\n")
     )
-    assert [item.split for item in items_by_name.values()] == ["train", "validation", None]
+    splits = {name: item.split for name, item in items_by_name.items()}
+    assert splits == {"0000.png": "train", "0001.png": "validation", "0002.png": None}
+    # A row of another value is left out, and is not trained on.
+    refusal = str(items_by_name["0002.png"].image)
+    assert refusal == "split: 'eval' is none of train, validation, test"
 
 
 def test_wrong_columns_name_the_field_and_the_columns(shop):

@@ -78,8 +78,16 @@ def test_broken_rows_are_reported_by_line_and_cost_no_other(read):
 def test_a_cell_is_decoded_composed_and_stripped():
     assert table_reader.read_cell(" T&reg;-Shirt&nbsp;&amp; Hu\u0308te ") == "T®-Shirt\u00a0& Hüte"
     assert table_reader.read_cell("a&copy b") == "a&copy b"
-    for missing in ("", " - ", "N/A", "#REF!", "nan", None, ["list"]):
+    for missing in ("", " - ", "N/A", "#REF!", "nan", None, [], ["a", "b"], {"a": 1}, ["-"]):
         assert table_reader.read_cell(missing) is None
+
+
+def test_a_list_of_one_item_is_its_item():
+    assert (
+        table_reader.read_cell([["c&amp;0"]]) == "c&0" and table_reader.read_cell([True]) == "true"
+    )
+    cells = (["a"], [], {}, "a", ["a", "b"], {"a": 1})
+    assert list(map(table_reader.has_several_values, cells)) == [False] * 4 + [True] * 2
 
 
 def test_a_table_without_rows_is_bad_data(read):
