@@ -50,9 +50,9 @@ def read_split_column(
     """(the official split in a column, what was left out) or (None, why it holds none, "" without
     a column).
 
-    Other values are left out where most rows have a split, and both training and held-out rows
-    exist. is_explicit: whether the config says that the column is the split; it then raises
-    UsageError where it is none.
+    Rows of other values are left out where training rows exist, and held-out ones or a majority of
+    training rows: an official test image is never trained on. is_explicit: whether the config says
+    that the column is the split; it then raises UsageError where it is none.
     """
     if name is None:
         return None, ""
@@ -61,7 +61,8 @@ def read_split_column(
     splits = {SPLIT_NAMES[cell.lower()] for cell in counts if cell not in unknown}
     num_known = sum(counts.values()) - sum(unknown.values())
     num_empty = len(cells) - sum(counts.values())
-    is_complete = "train" in splits and len(splits) > 1 and 2 * num_known > len(cells)
+    is_mostly_known = 2 * num_known > len(cells)
+    is_complete = "train" in splits and (len(splits) > 1 or (bool(unknown) and is_mostly_known))
     if splits and (is_complete or not unknown):
         remarks = [f"rows of {_list_counts(unknown)} are left out"] if unknown else []
         if num_empty:

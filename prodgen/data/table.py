@@ -169,6 +169,7 @@ def _read_images(
     images, index, num_imageless = [], [], 0
     groups = {roles.read_group(row.cells) for row, names in rows if names} - {None}
     first_lines: dict[str, int] = {}  # the line that names each file first
+    held_out_lines = _find_held_out_lines(rows, files, roles)
     for row, names in rows:
         if not names and not row.problem and roles.read_group(row.cells) in groups:
             num_imageless += 1
@@ -178,7 +179,10 @@ def _read_images(
         problem = roles.split.find_problem(row.cells) if roles.split else ""
         for name in names:
             file, refusal = ("", problem) if problem else files[name]
-            if file and file in first_lines:
+            other_line = held_out_lines.get(file, row.line)
+            if file and file not in first_lines and other_line != row.line:
+                refusal = f"repeated: line {other_line} holds the image out of training"
+            elif file and file in first_lines:
                 refusal = f"repeated: the image of line {first_lines[file]} again"
             elif file:
                 first_lines[file] = row.line
@@ -190,6 +194,20 @@ def _read_images(
             else:
                 images.append(_make_image(name, file, row, roles))
     return images, index, num_imageless
+
+
+def _find_held_out_lines(
+    rows: list[tuple[Row, list[str]]], files: Mapping[str, tuple[str, str]], roles: columns.Roles
+) -> dict[str, int]:
+    """{file: the line that holds it out of training}: the first of the test split, else of the
+    validation split. A file that several rows name is never trained on where one holds it out."""
+    lines: dict[str, int] = {}
+    for held_out_split in ("test", "validation"):
+        for row, names in rows:
+            if roles.split and roles.split.read(row.cells) == held_out_split:
+                for name in names:
+                    lines.setdefault(files[name][0], row.line)
+    return lines
 
 
 def _list_paths(

@@ -13,6 +13,8 @@ from prodgen.data.split_column import read_split_column
         (["train"] * 6 + ["Val", None], "1 rows without a split are left out", "an empty cell"),
         (["test", None, None, None], "3 rows without a split count as training images", ""),
         (["train", "TEST", "dev"], "", ""),
+        (["train", "test", "x", "x", "x"], "rows of 'x' (3) are left out", "'x'"),
+        (["train", "train", "eval"], "rows of 'eval' (1) are left out", "'eval'"),
     ],
 )
 def test_an_official_split_is_kept_and_rows_of_other_values_are_refused(cells, remark, problem):
@@ -27,8 +29,8 @@ def test_an_official_split_is_kept_and_rows_of_other_values_are_refused(cells, r
     ("cells", "reason"),
     [
         (["0", "1", "1", "2"], "'1' (2), '0' (1), '2' (1) are none of train, validation, test"),
-        (["train", "train", "eval"], "'eval' (1) is none of .*, and the others are all train"),
-        (["train", "test", "a", "a"], "'a' (2) is none of .*, and only 2 of 4 rows have one"),
+        (["test", "test", "eval"], "'eval' (1) is none of .*, and the others are all test"),
+        (["dev", "test", "a", "a"], "'a' (2) is none of .*, and only 2 of 4 rows have one"),
         ([None, None], "it is empty"),
     ],
 )

@@ -184,6 +184,15 @@ def test_a_split_column_gives_official_splits(shop):
     assert refusal == "split: 'eval' is none of train, validation, test"
 
 
+def test_an_image_in_rows_of_two_splits_is_never_trained_on(shop):
+    rows = "0000.png,train\n0000.png,val\n0000.png,test\n0001.png,train\n0001.png,train\n"
+    table = open_table(shop / "a.csv", f"path,split\n{rows}")
+    items = list(table.stream(0, 5))
+    assert [item.split for item in items] == [None, None, "test", "train", None]
+    assert str(items[0].image) == "repeated: line 4 holds the image out of training"
+    assert str(items[4].image) == "repeated: the image of line 5 again"
+
+
 def test_wrong_columns_name_the_field_and_the_columns(shop):
     with pytest.raises(UsageError, match="config.data.image_column='imgae'.*mean image.*price"):
         open_table(shop / "a.csv", "image,price\n0000.png,1\n", image="imgae")
