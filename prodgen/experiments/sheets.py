@@ -38,25 +38,28 @@ def build_sheets(
         return [f"{title}<p class=sub>{text}</p>"]
     common = set.intersection(*({seed for seed in seeds} for seeds in sheets.values()))
     max_bytes = MAX_SHEETS_BYTES // len(sheets)
-    figures, absent = [], []
+    # Cells that differ in their evaluation alone have one training, and so one sheet.
+    names_by_sheet: dict[tuple[int, Path], list[str]] = {}
     for cell in cells:
-        if cell.index not in sheets:
-            absent.append(cell.name)
-            continue
-        seed = min(common or sheets[cell.index])
-        path = sheets[cell.index][seed]
-        name = html.escape(cell.name)
+        if cell.index in sheets:
+            seed = min(common or sheets[cell.index])
+            names_by_sheet.setdefault((seed, sheets[cell.index][seed]), []).append(cell.name)
+    figures = []
+    for (seed, path), names in names_by_sheet.items():
+        name = html.escape(" and ".join(names))
         step = path.stem.removeprefix("step_").lstrip("0") or "0"
         caption = f"{name}; seed {seed}, step {html.escape(step)}"
         image = embed_bytes(compress_sheet(path, max_bytes), f"samples of {name}", "image/jpeg")
         figures.append(f"<figure>{image}<figcaption>{caption}</figcaption></figure>")
     note = (
         "The last sheet of the lowest training seed that every cell has. Latents depend on the "
-        "seed only, so sheets of one latent size show the same latents."
+        "seed only, so sheets of one latent size show the same latents. Sheets are drawn in "
+        "training, whatever the evaluation is."
         if common
         else "No training seed has a sheet in every cell, so the latents differ between cells."
     )
     parts = [f"{title}<p class=sub>{note}</p><div class=sheets>{''.join(figures)}</div>"]
+    absent = [cell.name for cell in cells if cell.index not in sheets]
     if absent:
         parts.append(f"<p class=note>No sheets of: {html.escape('; '.join(absent))}.</p>")
     return parts

@@ -244,7 +244,7 @@ def list_commands(run: PlannedRun, path: Path) -> list[list[str]]:
 
 
 def add_seconds(path: Path, seconds: float) -> float:
-    """The wall time of a run with that of its earlier, stopped or failed processes."""
+    """The wall time of all processes in a run's folder so far, those of other evaluations too."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         return seconds + json.loads((path / OUTCOME_FILE).read_text(encoding="utf-8"))["seconds"]
     return seconds
