@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from prodgen import optim
 from prodgen.augment import adaptive, policies
-from prodgen.config import flatten, is_read, registry
+from prodgen.config import registry
 from prodgen.core import pixels, rng, trees
 from prodgen.core.trees import Tree
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
@@ -35,10 +35,9 @@ def adversarial_loss(config: ConfigDict, smooth: bool = True) -> adversarial.Adv
     A loss without labels has none, whatever the config file sets.
     """
     name = config.loss.adversarial
-    has_labels = is_read("loss.label_smoothing", flatten(config))
-    smoothing = config.loss.label_smoothing if smooth and has_labels else 0.0
     loss_class = registry.resolve(registry.ADVERSARIAL, name, "config.loss.adversarial")
-    return loss_class(smoothing) if smoothing else loss_class()
+    has_labels = hasattr(loss_class, "smoothing")
+    return loss_class(config.loss.label_smoothing) if smooth and has_labels else loss_class()
 
 
 def variants(config: ConfigDict) -> tuple[str, ...]:
