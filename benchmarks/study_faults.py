@@ -15,6 +15,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -27,7 +28,9 @@ from prodgen.experiments.study_folder import STUDY_FILE
 from prodgen.experiments.verify import compare_leaves
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("folder", "/tmp/study_faults", "A folder that may be deleted.")
+flags.DEFINE_string(
+    "folder", f"{tempfile.gettempdir()}/study_faults", "A folder that may be deleted."
+)
 flags.DEFINE_integer("runs", 100, "Runs of the study, a multiple of 10.", lower_bound=10)
 flags.DEFINE_integer("kills", 20, "Runs that are killed.", lower_bound=0)
 flags.DEFINE_integer("jobs", 2, "Runs side by side.", lower_bound=1)

@@ -8,6 +8,7 @@ and ten validation points each. Prints seconds, each the whole command with its 
 
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,7 +24,9 @@ from prodgen.experiments.study import load_study
 from prodgen.experiments.study_folder import StudyFolder
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("folder", "/tmp/study_speed", "A folder that may be deleted.")
+flags.DEFINE_string(
+    "folder", f"{tempfile.gettempdir()}/study_speed", "A folder that may be deleted."
+)
 flags.DEFINE_integer("status_runs", 1000, "Runs of the study for status.", lower_bound=10)
 flags.DEFINE_integer("report_runs", 300, "Runs of the study for report.", lower_bound=10)
 
