@@ -6,7 +6,6 @@ never waits for the host.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import signal
 import time
@@ -194,25 +193,11 @@ class Trainer:
     def _compile_variants(self, batches: tuple[Batch, ...]) -> list[Any]:
         """The compiled programs that the steps run in turn; they cannot be compiled again."""
         self.console.print_progress("compiling the step ...")
-        variants = self.step_module.variants(self.config)
-
-        def compile_variant(variant: str) -> Any:
-            step = compilation.compile_train_step(
-                lambda pmean: compilation.take_seed(
-                    self.step_module.make_train_step, self.config, self.store.spec, pmean, variant
-                ),
-                self.mesh,
-                self.config.parallel.mode,
-            )
-            return compilation.compile_aot(step, self.state, batches, (self.frozen, self.seed))
-
-        # Variants compile in parallel, equal ones once.
-        with self.clock("compile"), concurrent.futures.ThreadPoolExecutor() as executor:
-            futures = {
-                variant: executor.submit(compile_variant, variant)
-                for variant in dict.fromkeys(variants)
-            }
-            return [futures[variant].result() for variant in variants]
+        with self.clock("compile"):
+            return compilation.compile_variants(
+                self.step_module, self.config, self.store.spec, self.mesh,
+                self.state, batches, (self.frozen, self.seed),
+            )  # fmt: skip
 
     # The loop
 

@@ -10,15 +10,11 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from prodgen.core.errors import UsageError
+from prodgen.data.layout import SPLIT_NAMES
 from prodgen.data.source import SplitName
 from prodgen.data.table_reader import Cells, read_cell
 
 COLUMN_NAMES = ("split", "partition", "subset")
-SPLIT_NAMES: dict[str, SplitName] = {
-    "train": "train", "training": "train",
-    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 ALLOWED_NAMES = ", ".join(dict.fromkeys(SPLIT_NAMES.values()))
 MAX_LISTED_VALUES = 6
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import statistics
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -17,6 +18,7 @@ from ml_collections import ConfigDict
 from prodgen.config import flatten
 from prodgen.core.errors import UsageError
 from prodgen.core.files import write_atomically
+from prodgen.experiments.results import Line
 from prodgen.experiments.session import StudySession
 from prodgen.experiments.study import PlannedRun
 from prodgen.report.clock import format_duration
@@ -27,13 +29,13 @@ CADENCE_FIELDS = ("seed", "train.num_steps", "train.log_every", "train.tensorboa
 
 
 def estimate_costs(
-    session: StudySession, runs: list[PlannedRun], is_timed: bool
+    session: StudySession, lines: Mapping[str, Line], runs: list[PlannedRun], is_timed: bool
 ) -> dict[str, dict[str, float]]:
     """{fingerprint: {"seconds", "bytes", "devices"}} of each run; {} where a shape is unknown.
 
-    Without timing, a shape of finished runs has its seconds alone.
+    lines: of the study's finished runs. Without timing, a shape of these has its seconds alone.
     """
-    rates_by_shape = collect_seconds(session)
+    rates_by_shape = collect_seconds(session, lines)
     file = session.folder.path / TIMINGS_FILE
     timings = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     costs = {}
@@ -60,10 +62,9 @@ def estimate_costs(
     return costs
 
 
-def collect_seconds(session: StudySession) -> dict[str, float]:
+def collect_seconds(session: StudySession, lines: Mapping[str, Line]) -> dict[str, float]:
     """{shape: median seconds for each step, all included} of the study's finished runs."""
     rates: dict[str, list[float]] = {}
-    lines = session.read_lines()
     for study_run in session.runs:
         if study_run.key in lines:
             seconds = lines[study_run.key]["cost"]["seconds"]
@@ -72,19 +73,19 @@ def collect_seconds(session: StudySession) -> dict[str, float]:
     return {shape: statistics.median(values) for shape, values in rates.items()}
 
 
-def describe_time(session: StudySession, runs: list[PlannedRun], jobs: int) -> str:
-    """The time of runs in words, as far as it is known without timing a step."""
-    cost_by_run = estimate_costs(session, runs, is_timed=False)
+def describe_time(cost_by_run: Mapping[str, Mapping[str, float]], jobs: int) -> str:
+    """The time of runs in words; cost_by_run: of `estimate_costs`."""
     if not cost_by_run:
-        return "unknown: `plan` times a step of each shape" if runs else "nothing to do"
+        return "unknown: `plan` times a step of each shape"
     seconds = sum(cost["seconds"] for cost in cost_by_run.values())
     return f"about {format_duration(seconds / jobs)} with --jobs={jobs}"
 
 
-def check_budget(session: StudySession, run: PlannedRun, budget_s: float, text: str) -> None:
-    """UsageError where the budget is too small for one run, as far as its cost is known."""
-    costs = estimate_costs(session, [run], is_timed=False)
-    seconds = costs.get(run.fingerprint, {}).get("seconds", 0.0)
+def check_budget(
+    cost_by_run: Mapping[str, Mapping[str, float]], run: PlannedRun, budget_s: float, text: str
+) -> None:
+    """UsageError where the budget is too small for a run, as far as its cost is known."""
+    seconds = cost_by_run.get(run.fingerprint, {}).get("seconds", 0.0)
     if seconds > budget_s:
         raise UsageError(
             f"the budget {text} is too small for one run: run {run.index} takes about "
@@ -139,31 +140,17 @@ def time_step(config: ConfigDict) -> dict[str, Any]:
     frozen = classifier.load_frozen_networks(family, config, store, say, None)[0]
     arguments = (batches, (jax.device_put(frozen, sharding), np.int32(config.seed)))
     start = time.monotonic()
-    variants = family.variants(config)
-    programs = {
-        variant: compilation.compile_aot(
-            compilation.compile_train_step(
-                lambda pmean, v=variant: compilation.take_seed(
-                    family.make_train_step, config, store.spec, pmean, v
-                ),
-                mesh,
-                config.parallel.mode,
-            ),
-            state,
-            *arguments,
-        )
-        for variant in dict.fromkeys(variants)
-    }
+    programs = compilation.compile_variants(family, config, store.spec, mesh, state, *arguments)
     compile_s = time.monotonic() - start
     num_bytes = 4 * trees.count_elements(state)
     seconds = {}
-    for variant, program in programs.items():
+    for program in dict.fromkeys(programs):
         state, _ = jax.block_until_ready(program(state, *arguments))  # warms the caches
         start = time.monotonic()
         state, _ = jax.block_until_ready(program(state, *arguments))
-        seconds[variant] = time.monotonic() - start
+        seconds[program] = time.monotonic() - start
     return {
-        "step": statistics.fmean(seconds[variant] for variant in variants),
+        "step": statistics.fmean(seconds[program] for program in programs),
         "compile": compile_s,
         "bytes": num_bytes,
         "devices": mesh.size,

@@ -50,7 +50,7 @@ def run(session: StudySession, options: Options) -> None:
     trainings = list({study_run.fingerprint: study_run for study_run in todo}.values())
     if not trainings:
         return
-    cost_by_run = costs.estimate_costs(session, trainings, options.time_steps)
+    cost_by_run = costs.estimate_costs(session, lines, trainings, options.time_steps)
     if not cost_by_run:
         print("time         unknown: no run is finished, and --notime_steps was given")
         return

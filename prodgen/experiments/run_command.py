@@ -49,9 +49,12 @@ def run(session: StudySession, options: Options) -> None:
         if study_run.index in indices and state in states
     ]
     say(f"study    {session.folder.path}: {len(session.runs)} runs, {len(pending)} to do")
-    say(f"cost     {costs.describe_time(session, pending, options.jobs)}")
+    cost_by_run = costs.estimate_costs(session, lines, pending, is_timed=False)
+    time_text = costs.describe_time(cost_by_run, options.jobs) if pending else "nothing to do"
+    say(f"cost     {time_text}")
     if budget_s is not None and pending:
-        costs.check_budget(session, pending[0], budget_s, budget)
+        first_cost = costs.estimate_costs(session, lines, pending[:1], is_timed=False)
+        costs.check_budget(first_cost, pending[0], budget_s, budget)
     deadline_s = None if budget_s is None else time.monotonic() + budget_s
     runner = Runner(session.folder, options.jobs, deadline_s, len(session.runs), say)
     try:

@@ -6,7 +6,9 @@ averages over devices. Under jit it is the identity, because jit's arrays are gl
 
 from __future__ import annotations
 
+import concurrent.futures
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import jax
@@ -14,7 +16,7 @@ from jax import lax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from prodgen.core.types import Array
+from prodgen.core.types import Array, Spec
 from prodgen.parallel.device_mesh import DATA_AXIS, batch_sharding, replicated_sharding
 
 MakeStep = Callable[[Callable[[Array], Array]], Callable]
@@ -66,6 +68,29 @@ def compile_train_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
         out_shardings=(replicated_sharding(mesh), replicated_sharding(mesh)),
         donate_argnums=(0,),
     )
+
+
+def compile_variants(
+    family: ModuleType, config: ConfigDict, spec: Spec, mesh: Mesh, *arguments: Any
+) -> list[Callable]:
+    """The compiled programs that the steps of a family's run take in turn.
+
+    arguments: state, batches, (frozen, seed). Variants compile in parallel, equal ones once; a
+    program cannot be compiled again.
+    """
+    variants = family.variants(config)
+
+    def compile_variant(variant: str) -> Callable:
+        step = compile_train_step(
+            lambda pmean: take_seed(family.make_train_step, config, spec, pmean, variant),
+            mesh,
+            config.parallel.mode,
+        )
+        return compile_aot(step, *arguments)
+
+    with concurrent.futures.ThreadPoolExecutor() as executor:
+        futures = {name: executor.submit(compile_variant, name) for name in dict.fromkeys(variants)}
+        return [futures[name].result() for name in variants]
 
 
 def compile_eval_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
