@@ -13,7 +13,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "core": "",
     "catalogue": "",
     "config": "core",
-    "models": "core",
+    "models": "core parallel",
     "optim": "core",
     "parallel": "core",
     "cli": "config core",

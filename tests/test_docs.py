@@ -37,3 +37,10 @@ def test_a_page_is_plain_english(page):
 def test_links_lead_to_files(page):
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
         assert "://" in target or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_code_stands_on_lines_of_its_own(page):
+    """A diagram or a command that was filled like a paragraph is not drawn."""
+    lines = page.read_text().splitlines()
+    assert not [line for line in lines if "```" in line and not re.fullmatch(r" *```\w*", line)]

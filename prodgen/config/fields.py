@@ -145,6 +145,11 @@ FIELDS: dict[str, Field] = {
         "float32", one_of("float32", "bfloat16"),
         "Type of the arithmetic; the weights are always float32.",
     ),
+    "model.remat": Field(
+        False, SWITCH,
+        "Rematerialise: the backward pass computes each residual block's activations again instead "
+        "of keeping them in memory.", (RESIDUAL_NETS,),
+    ),
     "model.half": Field(
         False, SWITCH,
         "Residual blocks stop at half the resolution, and one convolution makes the pixels.",

@@ -33,7 +33,7 @@ CHANGEABLE_FIELDS = frozenset(
 # values a field is left out of the fingerprint, so that older runs keep theirs.
 NEW_FIELD_DEFAULTS: dict[str, Any] = {
     "data.cutout": "none", "data.cutout_model": "", "data.root": "", "data.columns": "",
-    "data.split_by": "image", "model.prior": "conditional",
+    "data.split_by": "image", "model.prior": "conditional", "model.remat": False,
 }  # fmt: skip
 
 

@@ -1,8 +1,8 @@
-"""Convolutional blocks without a strided, dilated or transposed convolution anywhere.
+"""Convolutional blocks, lowered as parallel/lowering.py says for the platform.
 
-Such convolutions, and their gradients, fall off the fast path of XLA's CPU backend by a factor of
-ten to fifty. Each block here is the exact stride-free equivalent of the textbook one.
-Images are [B, H, W, C] throughout.
+On the CPU there is no strided, dilated or transposed convolution anywhere. Such convolutions, and
+their gradients, fall off the fast path of XLA's CPU backend by a factor of ten to fifty. Each block
+has an exact stride-free equivalent. Images are [B, H, W, C] throughout.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from prodgen.core.types import Array
+from prodgen.parallel.lowering import current_lowering
 
 # The low-resolution rows of a 3x3 kernel's taps after nearest-neighbour doubling:
 # NEAREST_TAPS[phase, tap, row].
@@ -42,21 +43,45 @@ Padding = str | tuple[tuple[int, int], tuple[int, int]]
 """SAME, VALID or (low, high) of the rows and of the columns, each at most the size less one."""
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def convolve(x: Array, kernel: Array, padding: Padding) -> Array:
     """A stride-1 convolution of [B, H, W, I] with a kernel [kh, kw, I, O].
 
-    Its gradients are again a `convolve` and a `kernel_gradient`, and so are theirs: derivatives of
-    every order, and with them gradient penalties, stay on the fast path.
+    On accelerators a 1x1 convolution is a matrix product.
     """
+    if current_lowering().has_own_gradients:
+        return convolve_on_cpu(x, kernel, padding)
+    if kernel.shape[:2] == (1, 1) and padding in ("SAME", "VALID"):
+        return x @ kernel[0, 0]
+    return convolve_natively(x, kernel, padding)
+
+
+def convolve_natively(
+    x: Array, kernel: Array, padding: Padding, stride: int = 1, groups: int = 1
+) -> Array:
+    """XLA's own convolution of [B, H, W, I] with a kernel [kh, kw, I / groups, O]."""
     return lax.conv_general_dilated(
-        x, kernel, (1, 1), padding, dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x,
+        kernel,
+        (stride, stride),
+        padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
     )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve_on_cpu(x: Array, kernel: Array, padding: Padding) -> Array:
+    """A stride-1 convolution of [B, H, W, I] with a kernel [kh, kw, I, O].
+
+    Its gradients are again such convolutions and a `kernel_gradient`, and so are theirs:
+    derivatives of every order, and with them gradient penalties, stay on the CPU's fast path.
+    """
+    return convolve_natively(x, kernel, padding)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: Padding) -> Array:
-    """The gradient [kh, kw, I, O] to `convolve`'s kernel, from x and the result's gradient.
+    """The gradient [kh, kw, I, O] to a convolution's kernel, from x and the result's gradient.
 
     It is summed over parts of the batch: XLA's CPU backend contracts over all positions of the
     batch at once, which exceeds the cache and takes two to five times as long. That backend is
@@ -75,14 +100,28 @@ def kernel_gradient(x: Array, gradient: Array, size: tuple[int, int], padding: P
     parts = num_gradient_parts(x)
     pairs = zip(jnp.split(x, parts), jnp.split(gradient, parts), strict=True)
     return sum(
-        jax.vjp(lambda k, a=a: convolve.fun(a, k, padding), kernel)[1](g)[0] for a, g in pairs
+        jax.vjp(lambda k, a=a: convolve_natively(a, k, padding), kernel)[1](g)[0] for a, g in pairs
     )
 
 
+def convolve_over_squares(x: Array, kernel: Array, padding: str) -> Array:
+    """`convolve` of the squares [B, H/2, W/2, 4I] of x with a kernel [k, k, 4I, O], unpadded.
+
+    That is a convolution of stride 2 by a kernel [2k, 2k, I, O].
+    """
+    if not current_lowering().has_native_strides:
+        return convolve(space_to_depth(x), kernel, padding)
+    # [k, k, 4I, O] -> [2k, 2k, I, O]: a square's pixels are rows, then columns, then channels.
+    rows, columns, inputs, outputs = kernel.shape
+    taps = kernel.reshape(rows, columns, 2, 2, inputs // 4, outputs).transpose(0, 2, 1, 3, 4, 5)
+    taps = taps.reshape(2 * rows, 2 * columns, inputs // 4, outputs)
+    return convolve_natively(x, taps, padding, stride=2)
+
+
 def input_gradient(gradient: Array, kernel: Array, padding: Padding) -> Array:
-    """The gradient [B, H, W, I] to the input of `convolve`: a `convolve` by the rotated kernel."""
+    """The gradient [B, H, W, I] to a convolution's input: a convolution by the rotated kernel."""
     flipped_gradient = kernel[::-1, ::-1].swapaxes(2, 3)
-    return convolve(gradient, flipped_gradient, transpose_padding(kernel.shape[:2], padding))
+    return convolve_on_cpu(gradient, flipped_gradient, transpose_padding(kernel.shape[:2], padding))
 
 
 def transpose_padding(size: tuple[int, int], padding: Padding) -> Padding:
@@ -100,7 +139,7 @@ def explicit_padding(size: tuple[int, int], padding: Padding) -> Padding:
 
 
 def _convolve_forward(x: Array, kernel: Array, padding: Padding) -> tuple[Array, tuple]:
-    return convolve(x, kernel, padding), (x, kernel)
+    return convolve_on_cpu(x, kernel, padding), (x, kernel)
 
 
 def _convolve_backward(padding: Padding, residuals: tuple, gradient: Array) -> tuple[Array, Array]:
@@ -114,11 +153,11 @@ def _kernel_gradient_forward(x, gradient, size, padding) -> tuple[Array, tuple]:
 
 
 def _kernel_gradient_backward(size, padding, residuals, kernel: Array) -> tuple[Array, Array]:
-    x, gradient = residuals  # bilinear in both, so its gradients are those of `convolve`
-    return input_gradient(gradient, kernel, padding), convolve(x, kernel, padding)
+    x, gradient = residuals  # bilinear in both, so its gradients are convolutions of either
+    return input_gradient(gradient, kernel, padding), convolve_on_cpu(x, kernel, padding)
 
 
-convolve.defvjp(_convolve_forward, _convolve_backward)
+convolve_on_cpu.defvjp(_convolve_forward, _convolve_backward)
 kernel_gradient.defvjp(_kernel_gradient_forward, _kernel_gradient_backward)
 
 
@@ -129,7 +168,7 @@ def num_gradient_parts(x: Array) -> int:
     parts would be sent between them.
     """
     is_small = x.shape[1] * x.shape[2] <= MAX_CACHED_PIXELS
-    if is_small or jax.default_backend() != "cpu" or jax.device_count() > 1:
+    if is_small or not current_lowering().splits_kernel_gradients:
         return 1
     return max(n for n in range(1, MAX_PARTS + 1) if len(x) % n == 0)
 
@@ -144,7 +183,10 @@ def kernel_and_bias(
 
 
 class Conv(nn.Module):
-    """A stride-1 convolution, [B, H, W, I] -> [B, H', W', features]."""
+    """A stride-1 convolution, [B, H, W, I] -> [B, H', W', features].
+
+    With `over_squares` it goes from one 2x2 square of pixels to the next: `space_to_depth` first.
+    """
 
     features: int
     size: int = 3
@@ -152,12 +194,15 @@ class Conv(nn.Module):
     dtype: jnp.dtype = jnp.float32
     init: nn.initializers.Initializer = nn.initializers.lecun_normal()
     use_bias: bool = True
+    over_squares: bool = False
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        shape = (self.size, self.size, x.shape[-1], self.features)
+        inputs = x.shape[-1] * (4 if self.over_squares else 1)
+        shape = (self.size, self.size, inputs, self.features)
         kernel = self.param("kernel", self.init, shape, jnp.float32)
-        x = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.padding)
+        apply = convolve_over_squares if self.over_squares else convolve
+        x = apply(x.astype(self.dtype), kernel.astype(self.dtype), self.padding)
         if not self.use_bias:
             return x
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,), jnp.float32)
@@ -176,8 +221,8 @@ class DownConv(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        squares = space_to_depth(jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0))))
-        return Conv(self.features, 2, "VALID", self.dtype)(squares)
+        padded_input = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        return Conv(self.features, 2, "VALID", self.dtype, over_squares=True)(padded_input)
 
 
 class UpConv(nn.Module):

@@ -1,8 +1,8 @@
 """Grouped convolutions as a few dense ones over packs of neighbouring groups.
 
-The gradients of lax's grouped convolution are slow: fifty times and more on the CPU, and as slow
-as a dense convolution's on GPUs (jax-ml/jax issue 13800). A pack is a dense convolution with a
-block-diagonal kernel instead; its zeros cost less than narrow channels do.
+On the CPU the gradients of lax's grouped convolution are slow: fifty times and more (jax-ml/jax
+issue 13800). A pack is a dense convolution with a block-diagonal kernel instead; its zeros cost
+less than narrow channels do. On GPUs cuDNN has kernels for groups, and none of this is needed.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 
 from prodgen.core.types import Array
-from prodgen.models.blocks import convolve
-
-PACK_CHANNELS = 32  # on the CPU the fastest of 8 to 128 for groups of 4 to 32, with gradients
+from prodgen.models.blocks import convolve, convolve_natively
+from prodgen.parallel.lowering import current_lowering
 
 
 def convolve_grouped(x: Array, kernel: Array, groups: int) -> Array:
@@ -21,8 +20,11 @@ def convolve_grouped(x: Array, kernel: Array, groups: int) -> Array:
     Equals `lax.conv_general_dilated` with `feature_group_count=groups`, layout included. Groups
     wider than a pack are convolved one by one.
     """
+    pack_channels = current_lowering().pack_channels
+    if not pack_channels:
+        return convolve_natively(x, kernel, "SAME", groups=groups)
     group_inputs, group_outputs = x.shape[-1] // groups, kernel.shape[-1] // groups
-    pack_size = max(1, PACK_CHANNELS // max(group_inputs, group_outputs))  # groups in a pack
+    pack_size = max(1, pack_channels // max(group_inputs, group_outputs))  # groups in a pack
     results = []
     for low in range(0, groups, pack_size):
         high = min(low + pack_size, groups)

@@ -14,6 +14,7 @@ this is the paper's network, with a bias added at the image: backgrounds are one
 
 from __future__ import annotations
 
+import functools
 import math
 
 import flax.linen as nn
@@ -22,6 +23,7 @@ from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
 from prodgen.models import blocks, resample
+from prodgen.models.block_sequence import apply_blocks, block_names
 from prodgen.models.conditioning import Embedding, is_conditional
 from prodgen.models.grouped import convolve_grouped
 from prodgen.models.stages import stage_resolutions, stage_widths
@@ -103,6 +105,7 @@ class Generator(nn.Module):
     half: bool
     group: int
     condition: bool
+    remat: bool
     dtype: jnp.dtype
 
     @nn.compact
@@ -122,14 +125,14 @@ class Generator(nn.Module):
         # A learned constant, whose channels are scaled by a linear map of the latent.
         start = self.param("start", nn.initializers.normal(1.0), shape, jnp.float32)
         x = start.astype(self.dtype) * first(z)[:, None, None, :]
+        make_block = functools.partial(Block, self.group, sum(self.blocks), self.dtype)
         for stage, features in enumerate(self.widths):
             if stage:
                 if features != x.shape[-1]:
                     x = _pointwise_conv(features, self.dtype, f"change{stage}")(x)
                 x = resample.up(x)
-            for block in range(self.blocks[stage]):
-                name = f"block{stage}_{block}"
-                x = Block(self.group, sum(self.blocks), self.dtype, name=name)(x, e)
+            names = block_names(stage, self.blocks[stage])
+            x = apply_blocks(self, make_block, names, x, e, remat=self.remat)
         if self.half:
             return blocks.UpConv(self.channels, self.dtype, name="head")(x).astype(jnp.float32)
         head = blocks.Conv(self.channels, 1, dtype=self.dtype, init=scaled_normal(1.0), name="head")
@@ -144,6 +147,7 @@ class Discriminator(nn.Module):
     half: bool
     group: int
     condition: bool
+    remat: bool
     dtype: jnp.dtype
 
     @nn.compact
@@ -156,10 +160,10 @@ class Discriminator(nn.Module):
             x = stem(blocks.space_to_depth(x))
         else:
             x = _pointwise_conv(self.widths[-1], self.dtype, "stem")(x)
+        make_block = functools.partial(Block, self.group, sum(self.blocks), self.dtype)
         for stage in reversed(range(len(self.widths))):
-            for block in range(self.blocks[stage]):
-                name = f"block{stage}_{block}"
-                x = Block(self.group, sum(self.blocks), self.dtype, name=name)(x)
+            names = block_names(stage, self.blocks[stage])
+            x = apply_blocks(self, make_block, names, x, remat=self.remat)
             if stage:
                 x = resample.down(x)
                 if self.widths[stage - 1] != x.shape[-1]:
@@ -196,6 +200,7 @@ def build(config: ConfigDict, spec: Spec) -> tuple[Generator, Discriminator]:
         "half": model.half,
         "group": model.group,
         "condition": is_conditional(model, spec),
+        "remat": model.remat,
         "dtype": jnp.dtype(model.dtype),
     }
     generator = Generator(side=sides[0], channels=spec.channels, **options)

@@ -13,7 +13,15 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from prodgen.core.types import Array
-from prodgen.models.blocks import Padding, convolve, depth_to_space, kernel_and_bias, space_to_depth
+from prodgen.models.blocks import (
+    Padding,
+    convolve,
+    convolve_natively,
+    depth_to_space,
+    kernel_and_bias,
+    space_to_depth,
+)
+from prodgen.parallel.lowering import current_lowering
 
 MIN_SPLIT_CHANNELS = 16  # with fewer high-resolution channels one convolution is faster
 
@@ -59,7 +67,7 @@ def merge_phases(parts: Phases, axis: int) -> tuple[Array, Padding]:
 def convolve_transposed(x: Array, kernel: Array) -> Array:
     """`lax.conv_transpose` of stride 2, SAME: [B, H, W, I], [k, k, I, O] -> [B, 2H, 2W, O]."""
     parts = split_phases(kernel, (kernel.shape[0] + 1) // 2, -1)
-    if kernel.shape[3] < MIN_SPLIT_CHANNELS:
+    if kernel.shape[3] < MIN_SPLIT_CHANNELS or not current_lowering().splits_phases:
         return depth_to_space(convolve(x, *merge_phases(parts, axis=3)))
     return depth_to_space(jnp.concatenate([convolve(x, *part) for part in parts], -1))
 
@@ -69,9 +77,11 @@ def convolve_strided(x: Array, kernel: Array) -> Array:
 
     XLA pads SAME by k - 2 in total, the smaller half first: 1 and 2 pixels at size 5.
     """
+    if current_lowering().has_native_strides:
+        return convolve_natively(x, kernel, "SAME", stride=2)
     parts = split_phases(kernel, (kernel.shape[0] - 2) // 2, 1)
     squares = space_to_depth(x)
-    if kernel.shape[2] < MIN_SPLIT_CHANNELS:
+    if kernel.shape[2] < MIN_SPLIT_CHANNELS or not current_lowering().splits_phases:
         return convolve(squares, *merge_phases(parts, axis=2))
     inputs = jnp.split(squares, 4, axis=-1)
     return sum(convolve(pixels, *part) for pixels, part in zip(inputs, parts, strict=True))

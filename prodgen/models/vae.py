@@ -11,12 +11,15 @@ Resolutions halve from the image down to 4 or 7; widths double on the way, up to
 
 from __future__ import annotations
 
+import functools
+
 import flax.linen as nn
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
 from prodgen.models import blocks
+from prodgen.models.block_sequence import apply_blocks, block_names
 from prodgen.models.conditioning import Embedding, is_conditional
 from prodgen.models.stages import stage_resolutions, stage_widths
 
@@ -29,16 +32,18 @@ class Encoder(nn.Module):
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
     latent: int
+    remat: bool
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, x: Array, condition: Array | None) -> tuple[Array, Array]:
+        make_block = functools.partial(blocks.Residual, self.dtype)
         x = blocks.Conv(self.widths[0], dtype=self.dtype, name="stem")(blocks.space_to_depth(x))
         for stage, features in enumerate(self.widths):
             if stage:
                 x = blocks.DownConv(features, self.dtype, name=f"down{stage}")(x)
-            for block in range(self.blocks[stage]):
-                x = blocks.Residual(self.dtype, name=f"block{stage}_{block}")(x)
+            names = block_names(stage, self.blocks[stage])
+            x = apply_blocks(self, make_block, names, x, remat=self.remat)
         x = nn.silu(x).reshape(len(x), -1)
         if condition is not None:
             x = jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
@@ -72,18 +77,20 @@ class Decoder(nn.Module):
     blocks: tuple[int, ...]
     side: int
     channels: int
+    remat: bool
     dtype: jnp.dtype
 
     @nn.compact
     def __call__(self, code: Array, condition: Array | None) -> Array:
+        make_block = functools.partial(blocks.Residual, self.dtype)
         top = self.widths[-1]
         x = code.astype(self.dtype)
         x = x if condition is None else jnp.concatenate([x, condition], axis=-1)
         x = nn.Dense(self.side * self.side * top, dtype=self.dtype, name="start")(x)
         x = x.reshape(-1, self.side, self.side, top)
         for stage in reversed(range(len(self.widths))):
-            for block in range(self.blocks[stage]):
-                x = blocks.Residual(self.dtype, name=f"block{stage}_{block}")(x, condition)
+            names = block_names(stage, self.blocks[stage])
+            x = apply_blocks(self, make_block, names, x, condition, remat=self.remat)
             if stage:
                 x = blocks.UpConv(self.widths[stage - 1], self.dtype, name=f"up{stage}")(x)
         return blocks.UpConv(self.channels, self.dtype, name="head")(nn.silu(x)).astype(jnp.float32)
@@ -102,11 +109,13 @@ class VAE(nn.Module):
     channels: int
     condition: bool
     has_conditional_prior: bool
+    remat: bool
     dtype: jnp.dtype
 
     def setup(self) -> None:
-        self.encoder = Encoder(self.widths, self.blocks, self.latent, self.dtype)
-        self.decoder = Decoder(self.widths, self.blocks, self.side, self.channels, self.dtype)
+        options = {"remat": self.remat, "dtype": self.dtype}
+        self.encoder = Encoder(self.widths, self.blocks, self.latent, **options)
+        self.decoder = Decoder(self.widths, self.blocks, self.side, self.channels, **options)
         if self.condition:
             self.embedding = Embedding(EMBEDDING_SIZE, self.dtype)
         if self.has_conditional_prior:
@@ -159,5 +168,6 @@ def build(config: ConfigDict, spec: Spec, channels: int) -> VAE:
         channels=channels,
         condition=condition,
         has_conditional_prior=condition and model.prior == "conditional",
+        remat=model.remat,
         dtype=jnp.dtype(model.dtype),
     )

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
 from prodgen.parallel.device_mesh import DATA_AXIS, batch_sharding, replicated_sharding
+from prodgen.parallel.lowering import compiler_options, lower_for
 
 MakeStep = Callable[[Callable[[Array], Array]], Callable]
 
@@ -63,10 +64,11 @@ def compile_train_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
     if mode == "pmap":
         return _pmap(make_step(mean_over_devices), mesh, (None, 0, None), donate=(0,))
     return jax.jit(
-        make_step(identity),
+        lower_for(mesh, make_step(identity)),
         in_shardings=(replicated_sharding(mesh), batch_sharding(mesh), replicated_sharding(mesh)),
         out_shardings=(replicated_sharding(mesh), replicated_sharding(mesh)),
         donate_argnums=(0,),
+        compiler_options=compiler_options(mesh),
     )
 
 
@@ -104,9 +106,10 @@ def compile_eval_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
 
         return _pmap(sum_over_devices, mesh, (None, 0, None), donate=())
     return jax.jit(
-        make_step(identity),
+        lower_for(mesh, make_step(identity)),
         in_shardings=(replicated_sharding(mesh), batch_sharding(mesh), replicated_sharding(mesh)),
         out_shardings=replicated_sharding(mesh),
+        compiler_options=compiler_options(mesh),
     )
 
 
@@ -120,7 +123,7 @@ def compile_aot(step: Callable, *arguments: Any) -> Callable:
 def _pmap(step: Callable, mesh: Mesh, axes: tuple, donate: tuple) -> Callable:
     """pmap over the mesh's devices; arguments with axis 0 are global batches, one part a device."""
     pmapped_step = jax.pmap(
-        step,
+        lower_for(mesh, step),
         DATA_AXIS,
         in_axes=axes,
         out_axes=None,

@@ -20,23 +20,37 @@ from jax.sharding import Mesh
 class Lowering:
     """What layers ask while a step is traced.
 
-    splits_kernel_gradients: a convolution's kernel gradient is computed in parts of the batch.
-    groups: a grouped convolution is `native`, or dense convolutions over `packs` of groups.
-    strided: a convolution of stride 2 is `native`, or stride-free ones of its `phases`.
-    scans_blocks: equal residual blocks are one loop. Where not, loops are unrolled.
+    has_own_gradients: convolutions are differentiated by the rules of models/blocks.py, not JAX's.
+    splits_kernel_gradients: a kernel's gradient is computed in parts of the batch.
+    pack_channels: a grouped convolution is dense ones over packs of groups, each of so many
+    channels; 0: XLA's own grouped convolution.
+    has_native_strides: a convolution of stride 2 is XLA's own. Where not, and for all transposed
+    ones, the phases of models/strided.py are used; splits_phases: each in a convolution of its own.
+    uses_loops: equal blocks in sequence are one loop. Where not, they are unrolled.
     """
 
+    has_own_gradients: bool
     splits_kernel_gradients: bool
-    groups: str
-    strided: str
-    scans_blocks: bool
+    pack_channels: int
+    has_native_strides: bool
+    splits_phases: bool
+    uses_loops: bool
 
 
+_PLATFORM_NAMES = {"cuda": "gpu", "rocm": "gpu"}
+# CPU: XLA's fast path is for convolutions of stride 1 outside loops, and packs of 32 channels are
+# the fastest of 8 to 128 for groups of 4 to 32, with gradients. GPU: cuDNN has kernels for groups,
+# strides and their gradients. TPU: a matrix unit has 128 lanes, which narrower groups leave empty.
 LOWERINGS = {
-    "cpu": Lowering(True, "packs", "phases", scans_blocks=False),
-    "gpu": Lowering(False, "native", "native", scans_blocks=True),
-    "tpu": Lowering(False, "packs", "phases", scans_blocks=True),
+    "cpu": Lowering(True, True, 32, has_native_strides=False, splits_phases=True, uses_loops=False),
+    "gpu": Lowering(False, False, 0, has_native_strides=True, splits_phases=False, uses_loops=True),
+    "tpu": Lowering(
+        False, False, 128, has_native_strides=False, splits_phases=False, uses_loops=True
+    ),
 }
+# Triton's kernels for matrix products are compiled one by one, on a GPU several for each product,
+# of which the fastest is chosen. cuBLAS has its kernels ready.
+COMPILER_OPTIONS = {"cpu": {}, "gpu": {"xla_gpu_enable_triton_gemm": False}, "tpu": {}}
 _current: contextvars.ContextVar[Lowering | None] = contextvars.ContextVar("lowering", default=None)
 
 
@@ -46,10 +60,16 @@ def select_lowering(platform: str, num_devices: int) -> Lowering:
     The kernel gradient of a batch on several devices is not computed in parts of the batch: they
     would be sent between the devices.
     """
-    lowering = LOWERINGS[{"cuda": "gpu", "rocm": "gpu"}.get(platform, platform)]
+    lowering = LOWERINGS[_PLATFORM_NAMES.get(platform, platform)]
     return dataclasses.replace(
         lowering, splits_kernel_gradients=lowering.splits_kernel_gradients and num_devices == 1
     )
+
+
+def compiler_options(mesh: Mesh) -> dict[str, bool]:
+    """XLA's options for programs of the mesh's devices."""
+    platform = mesh.devices.flat[0].platform
+    return COMPILER_OPTIONS[_PLATFORM_NAMES.get(platform, platform)]
 
 
 def current_lowering() -> Lowering:

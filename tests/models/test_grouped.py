@@ -1,5 +1,7 @@
 """The packed grouped convolution equals lax's, to the second order, in float64."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 from jax import lax
 
 from prodgen.models import grouped
+from prodgen.parallel import lowering
 from tests.test_hlo import slow_convolutions
 
 # (groups, channels of a group read, written): one dense, one pack, even packs, packs that do not
@@ -60,9 +63,10 @@ def test_packs_are_the_grouped_convolution(float64, groups, in_channels, out_cha
 def test_a_pack_takes_as_many_groups_as_fit(monkeypatch):
     """Six groups of 16 in packs of at most 64 channels: four and two."""
     shapes = []
-    monkeypatch.setattr(grouped, "PACK_CHANNELS", 64)
     monkeypatch.setattr(grouped, "convolve", lambda x, k, p: shapes.append((x.shape, k.shape)) or x)
-    grouped.convolve_grouped(jnp.zeros((1, 4, 4, 96)), jnp.zeros((3, 3, 16, 96)), 6)
+    packs = dataclasses.replace(lowering.LOWERINGS["cpu"], pack_channels=64)
+    with lowering.use_lowering(packs):
+        grouped.convolve_grouped(jnp.zeros((1, 4, 4, 96)), jnp.zeros((3, 3, 16, 96)), 6)
     assert shapes == [((1, 4, 4, 64), (3, 3, 64, 64)), ((1, 4, 4, 32), (3, 3, 32, 32))]
 
 
