@@ -21,20 +21,26 @@ class Classifier(nn.Module):
     """
 
     outputs: int
+    dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, image: Array) -> tuple[Array, Array, tuple[Array, ...]]:
-        x, taps = blocks.Conv(STEM_CHANNELS, name="stem")(blocks.space_to_depth(image)), []
+        x, taps = (
+            blocks.Conv(STEM_CHANNELS, dtype=self.dtype, name="stem")(blocks.space_to_depth(image)),
+            [],
+        )
         stage = 0
         while True:
             if x.shape[1] <= MAX_RESIDUAL_SIDE:
-                x = blocks.Residual(name=f"block{stage}")(x)
+                x = blocks.Residual(self.dtype, name=f"block{stage}")(x)
             taps.append(x)
             if x.shape[1] <= MAX_LAST_SIDE:
                 break
             stage += 1
-            x = blocks.DownConv(min(2 * x.shape[-1], MAX_CHANNELS), name=f"down{stage}")(nn.silu(x))
-        features = nn.silu(nn.Dense(NUM_FEATURES, name="features")(nn.silu(x).mean((1, 2))))
+            channels = min(2 * x.shape[-1], MAX_CHANNELS)
+            x = blocks.DownConv(channels, self.dtype, name=f"down{stage}")(nn.silu(x))
+        x = nn.silu(x).mean((1, 2)).astype(jnp.float32)
+        features = nn.silu(nn.Dense(NUM_FEATURES, name="features")(x))
         return nn.Dense(self.outputs, name="head")(features), features, tuple(taps)
 
 

@@ -136,25 +136,28 @@ def load(path: Path) -> Params:
     return read_pickled_arrays(path, sha256)
 
 
-def distance(params: Params, image: Array, other: Array) -> Array:
+def distance(params: Params, image: Array, other: Array, dtype: jnp.dtype | None = None) -> Array:
     """LPIPS of images float [B, H, W, C] in [-1, 1], C of 1 or 3 -> [B], from 0 (equal) up.
 
     The sum over five layers of the spatial mean of the weighted squared difference between
     activations of unit length (equation 1; the weights of its squares are those of the files).
-    ValueError where the shapes differ.
+    The network computes in `dtype`, else in that of the images, as the distance does. ValueError where the shapes differ.
     """
     if image.shape != other.shape:
         raise ValueError(f"shapes differ: {image.shape}, {other.shape}")
     total = jnp.zeros(len(image), image.dtype)
-    pairs = zip(extract_features(params, image), extract_features(params, other), strict=True)
-    for i, (a, b) in enumerate(pairs):
+    features, other_features = (
+        [x.astype(image.dtype) for x in extract_features(params, images, dtype)]
+        for images in (image, other)
+    )
+    for i, (a, b) in enumerate(zip(features, other_features, strict=True)):
         weights = params[f"NetLinLayer_{i}"]["Conv_0"]["kernel"].reshape(-1)
         total += jnp.mean(jnp.square(unit_normalise(a) - unit_normalise(b)) @ weights, axis=(1, 2))
     return total
 
 
-def extract_features(params: Params, image: Array) -> list[Array]:
-    """The five activations [B, h, w, C'] of images float [B, H, W, C] in [-1, 1], in their dtype.
+def extract_features(params: Params, image: Array, dtype: jnp.dtype | None = None) -> list[Array]:
+    """The five activations [B, h, w, C'] of images float [B, H, W, C] in [-1, 1], of `dtype` or theirs.
 
     The network is the one whose weights `params` holds. Grey images are repeated to three
     channels; small ones are doubled first. ValueError where C is neither 1 nor 3.
@@ -165,7 +168,7 @@ def extract_features(params: Params, image: Array) -> list[Array]:
     image = upsample_to_min_side(image)
     image = jnp.broadcast_to(image, (*image.shape[:3], 3))
     inputs = (image - jnp.asarray(INPUT_SHIFT, image.dtype)) / jnp.asarray(INPUT_SCALE, image.dtype)
-    return NETWORKS[name](image.dtype).apply({"params": params[name]}, inputs)
+    return NETWORKS[name](dtype or image.dtype).apply({"params": params[name]}, inputs)
 
 
 def upsample_to_min_side(image: Array) -> Array:

@@ -112,8 +112,8 @@ def test_the_lowering_is_that_of_the_mesh():
     class AbsentMesh:
         devices, size = np.array([Device(), Device()]), 2
 
-    seen = lowering.lower_for(AbsentMesh, lowering.current_lowering)()
-    assert seen == lowering.LOWERINGS["tpu"] != lowering.current_lowering()
+    absent = lowering.lower_for(AbsentMesh, lowering.current_lowering)()
+    assert absent == lowering.LOWERINGS["tpu"] != lowering.current_lowering()
     one = lowering.lower_for(mesh_of(tiny(), 1), lowering.current_lowering)()
     eight = lowering.lower_for(mesh_of(tiny(), 8), lowering.current_lowering)()
     assert one.splits_kernel_gradients and not eight.splits_kernel_gradients
