@@ -24,7 +24,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "report": "config core runs",
     "data": "catalogue config core photo",
     "metrics": "core models photo",
-    "steps": "augment config core losses metrics models optim",
+    "steps": "augment config core losses metrics models optim parallel",
     "evaluation": "config core data metrics models parallel report",
     "trainer": "cli core data evaluation parallel report runs steps",
     "editing": "config core data evaluation losses metrics models photo runs",

@@ -36,6 +36,15 @@ def check(config: ConfigDict) -> None:
             "config.data.validation and config.data.test leave too little to train on",
             "set config.data.validation=0.1 and config.data.test=0.1",
         )
+    batch_size, microbatches = config.train.batch_size, config.train.microbatches
+    if batch_size % microbatches:
+        lower_size = max(batch_size // microbatches, 1) * microbatches
+        raise UsageError(
+            f"config.train.batch_size={batch_size} is not divisible by config.train.microbatches="
+            f"{microbatches}",
+            f"set config.train.batch_size={lower_size}; or set config.train.batch_size="
+            f"{lower_size + microbatches}",
+        )
     if config.model.name != "vae":
         _check_adversarial(config)
 

@@ -23,8 +23,8 @@ CHANGEABLE_FIELDS = frozenset(
         "data.root", "data.cutout_model",
         "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
         "train.sheet_columns", "train.keep", "train.keep_best", "train.evaluate_examples",
-        "train.max_bad_steps", "train.tensorboard", "parallel.mode", "parallel.devices",
-        "parallel.require_platform",
+        "train.max_bad_steps", "train.tensorboard", "train.microbatches", "parallel.mode",
+        "parallel.devices", "parallel.require_platform",
     }
 )  # fmt: skip
 
@@ -34,6 +34,7 @@ CHANGEABLE_FIELDS = frozenset(
 NEW_FIELD_DEFAULTS: dict[str, Any] = {
     "data.cutout": "none", "data.cutout_model": "", "data.root": "", "data.columns": "",
     "data.split_by": "image", "model.prior": "conditional", "model.remat": False,
+    "train.microbatches": 1,
 }  # fmt: skip
 
 

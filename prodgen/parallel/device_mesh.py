@@ -86,7 +86,8 @@ def use_compile_cache() -> None:
 def make_mesh(config: ConfigDict) -> Mesh:
     """A one-dimensional mesh over all devices, or the first `config.parallel.devices`.
 
-    The batch must divide evenly: UsageError with the nearest sizes that do.
+    The batch, or each of its `config.train.microbatches`, must divide evenly: UsageError with the
+    nearest sizes that do.
     """
     # The number of devices in the config; 0 means all.
     devices, num_devices = jax.devices(), config.parallel.devices
@@ -96,13 +97,17 @@ def make_mesh(config: ConfigDict) -> Mesh:
             f"set config.parallel.devices={len(devices)}",
         )
     devices = devices[: num_devices or len(devices)]
-    batch_size, num_devices = config.train.batch_size, len(devices)
-    if batch_size % num_devices:
-        lower_size = max(batch_size // num_devices, 1) * num_devices
+    # Every device has equal rows in every part of the batch.
+    batch_size, num_parts = config.train.batch_size, config.train.microbatches
+    multiple = len(devices) * num_parts
+    if batch_size % multiple:
+        parts = f" times config.train.microbatches={num_parts}" if num_parts > 1 else ""
+        lower_size = max(batch_size // multiple, 1) * multiple
         raise UsageError(
-            f"config.train.batch_size={batch_size} is not divisible by the {num_devices} devices",
+            f"config.train.batch_size={batch_size} is not divisible by the {len(devices)} "
+            f"devices{parts}",
             f"set config.train.batch_size={lower_size}; or set config.train.batch_size="
-            f"{lower_size + num_devices}",
+            f"{lower_size + multiple}",
         )
     # Auto axes: explicit ones refuse batch statistics and gradient penalties through convolutions.
     return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))

@@ -24,6 +24,7 @@ from prodgen.core.trees import Tree
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import adversarial, penalties
 from prodgen.models import spectral
+from prodgen.steps.accumulation import accumulate, map_parts
 from prodgen.steps.state import Net, PMean, State, apply_gradient
 
 INPUTS = ("real", "fake", "interpolated")  # an example's images that the discriminator may receive
@@ -85,25 +86,25 @@ class AugmentedDiscriminator:
         return rng.uniform(key, slots, (len(INPUTS), self.policy.num_uniforms))
 
     def bind(
-        self, params: Tree, uniforms: Array, conditions: Array, p: Array
+        self, params: Tree, uniforms: Array, conditions: Array, p: Array, num_parts: int = 1
     ) -> penalties.DiscriminatorFn:
         """A function of images [B * S, H, W, C] to logits [B * S]; uniforms [B, S, N].
 
         The S images of an example are adjacent, so that the merged axis is divided over devices as
-        the batch is.
+        the batch is. The function computes the logits in `num_parts` parts of that axis.
         """
         images_per_example = uniforms.shape[1]
         uniforms = merge_leading_axes(uniforms)
         conditions = jnp.repeat(conditions, images_per_example, axis=0)
 
-        def discriminator_fn(images: Array) -> Array:
+        def apply_rows(images: Array, uniforms: Array, conditions: Array) -> Array:
             augmented_images = self.policy(images, uniforms, p, self.background)
             return self.module.apply({"params": params}, augmented_images, conditions)
 
-        return discriminator_fn
+        return lambda images: map_parts(apply_rows, num_parts, images, uniforms, conditions)
 
     def bind_real_and_fake(
-        self, net: Net, key: Key, slots: Array, conditions: Array, p: Array
+        self, net: Net, key: Key, slots: Array, conditions: Array, p: Array, num_parts: int = 1
     ) -> list[penalties.DiscriminatorFn]:
         """Two functions of images [B, H, W, C] to logits [B], for an update of the generator.
 
@@ -112,7 +113,7 @@ class AugmentedDiscriminator:
         """
         params = effective_params(net)
         uniforms = self.augment_uniforms(key, slots)
-        return [self.bind(params, uniforms[:, i : i + 1], conditions, p) for i in (0, 1)]
+        return [self.bind(params, uniforms[:, i : i + 1], conditions, p, num_parts) for i in (0, 1)]
 
 
 def merge_leading_axes(x: Array) -> Array:
@@ -142,9 +143,7 @@ def make_discriminator_updates(
         for i, batch in enumerate(batches):
             # Each update has a key, and therefore noise, of its own.
             key = jax.random.fold_in(rng.key(config.seed, "discriminator", step), i)
-            real, fake, conditions = make_pairs(batch, key)
-            fake, update_key = jax.lax.stop_gradient(fake), jax.random.fold_in(key, 2)
-            net, metrics = update(net, real, fake, conditions, batch["slot"], update_key, step, p)
+            net, metrics = update(net, batch, make_pairs, key, step, p)
             grad_norms.append(metrics["grad_norm/d"])
         return net, metrics, grad_norms
 
@@ -154,28 +153,31 @@ def make_discriminator_updates(
 def make_update(
     config: ConfigDict, discriminator: AugmentedDiscriminator, pmean: PMean, with_penalty: bool
 ) -> Callable:
-    """(net, real, fake, conditions, slots, key, step, p) -> (net, metrics): one update of D.
+    """(net, batch, make_pairs, key, step, p) -> (net, metrics): one update of D.
 
-    real and fake are images [B, H, W, C], paired; `key` belongs to this update alone. Metrics:
-    "d/...", "grad_norm/d", and "r_t", the mean sign that the adaptive augmentation reads.
+    make_pairs as above; `key` belongs to this update alone. Metrics: "d/...", "grad_norm/d", and
+    "r_t", the mean sign that the adaptive augmentation reads.
     """
     grad_fn = jax.grad(_make_loss(config, discriminator, pmean, with_penalty), has_aux=True)
     optimiser = make_discriminator_optimiser(config)
 
     def update(
-        net: Net, real: Array, fake: Array, conditions: Array, slots: Array,
-        key: Key, step: Array, p: Array,
-    ) -> tuple[Net, Metrics]:  # fmt: skip
-        inputs = {"real": real, "fake": fake}
-        # WGAN-GP penalises the gradient on the line from the real to the generated image.
-        if with_penalty and "interpolated" in registry.PENALTIES[config.loss.penalty]:
-            alpha = rng.uniform(jax.random.fold_in(key, 0), slots)
-            inputs["interpolated"] = penalties.interpolate(real, fake, alpha)
-        uniforms = discriminator.augment_uniforms(jax.random.fold_in(key, 1), slots)
-        # The gradient of the global batch, and the update.
-        grads, (metrics, vectors) = grad_fn(
-            net.params, net.vars, inputs, uniforms, conditions, step, p
-        )
+        net: Net, batch: Batch, make_pairs: Callable, key: Key, step: Array, p: Array
+    ) -> tuple[Net, Metrics]:
+        def compute_gradient(part: Batch) -> tuple[Tree, tuple[Metrics, Tree]]:
+            real, fake, conditions = make_pairs(part, key)
+            fake, update_key = jax.lax.stop_gradient(fake), jax.random.fold_in(key, 2)
+            inputs, slots = {"real": real, "fake": fake}, part["slot"]
+            # WGAN-GP penalises the gradient on the line from the real to the generated image.
+            if with_penalty and "interpolated" in registry.PENALTIES[config.loss.penalty]:
+                alpha = rng.uniform(jax.random.fold_in(update_key, 0), slots)
+                inputs["interpolated"] = penalties.interpolate(real, fake, alpha)
+            uniforms = discriminator.augment_uniforms(jax.random.fold_in(update_key, 1), slots)
+            return grad_fn(net.params, net.vars, inputs, uniforms, conditions, step, p)
+
+        # The gradient of the global batch, and the update. All parts start the power iteration
+        # from the same vectors: it advances once.
+        grads, (metrics, vectors) = accumulate(compute_gradient, batch, config.train.microbatches)
         grad = pmean(ravel_pytree(grads)[0])
         net = apply_gradient(net, grad, optimiser, 0.0, step).replace(vars=vectors)
         return net, metrics | {"grad_norm/d": trees.global_norm(grad)}

@@ -22,9 +22,11 @@ from prodgen import optim
 from prodgen.augment import adaptive
 from prodgen.config import registry
 from prodgen.core import pixels, rng, trees
+from prodgen.core.trees import Tree
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.models import conditioning, spectral
 from prodgen.steps import evaluation_sums
+from prodgen.steps.accumulation import accumulate
 from prodgen.steps.discriminator import (
     AugmentedDiscriminator,
     adversarial_loss,
@@ -140,22 +142,28 @@ def _make_generator_update(
 
     def update(net: Net, d: Net, batch: Batch, step: Array, p: Array) -> tuple[Net, Metrics]:
         key = rng.key(config.seed, "generator", step)
-        conditions, z = _draw_conditions_and_latents(config, spec, batch, key)
-        # fold_in 0 and 1 are taken by the dropped conditions and by the latents.
-        discriminate_real, discriminate_fake = augmented_discriminator.bind_real_and_fake(
-            d, jax.random.fold_in(key, 2), batch["slot"], conditions, p
-        )
-        # Only a relativistic loss compares the generated images with real ones.
-        real_logits = jnp.zeros(batch["slot"].shape)
-        if loss.is_relativistic:
-            real_logits = discriminate_real(pixels.to_float(batch["image"]))
 
-        def loss_fn(params) -> Array:
-            fake_logits = discriminate_fake(generator.apply({"params": params}, z, conditions))
-            return pmean(jnp.mean(loss.generator_loss(real_logits, fake_logits)))
+        def compute_gradient(part: Batch) -> tuple[Tree, Array]:
+            """Gradients of the weights, and the loss."""
+            conditions, z = _draw_conditions_and_latents(config, spec, part, key)
+            # fold_in 0 and 1 are taken by the dropped conditions and by the latents.
+            discriminate_real, discriminate_fake = augmented_discriminator.bind_real_and_fake(
+                d, jax.random.fold_in(key, 2), part["slot"], conditions, p
+            )
+            # Only a relativistic loss compares the generated images with real ones.
+            real_logits = jnp.zeros(part["slot"].shape)
+            if loss.is_relativistic:
+                real_logits = discriminate_real(pixels.to_float(part["image"]))
+
+            def loss_fn(params) -> Array:
+                fake_logits = discriminate_fake(generator.apply({"params": params}, z, conditions))
+                return pmean(jnp.mean(loss.generator_loss(real_logits, fake_logits)))
+
+            loss_value, grads = jax.value_and_grad(loss_fn)(net.params)
+            return grads, loss_value
 
         # The gradient of the global batch, and the update.
-        loss_value, grads = jax.value_and_grad(loss_fn)(net.params)
+        grads, loss_value = accumulate(compute_gradient, batch, config.train.microbatches)
         grad = pmean(ravel_pytree(grads)[0])
         ema_decay = optim.ema_decay(config, step) if config.optim.ema_images else 0.0
         net = apply_gradient(net, grad, optimiser, ema_decay, step)

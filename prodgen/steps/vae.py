@@ -23,6 +23,7 @@ from prodgen.losses import divergence
 from prodgen.losses.likelihoods import Likelihood, squared_error
 from prodgen.metrics import reconstruction_quality
 from prodgen.models import conditioning, vae
+from prodgen.steps.accumulation import map_parts
 from prodgen.steps.state import (
     PMean,
     State,
@@ -91,7 +92,10 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
 
     def loss_fn(params, image, noise, conditions, beta):
         # z = mu + sigma * noise, inside the network.
-        output, mu, log_variance = net.apply({"params": params}, image, noise, conditions)
+        output, mu, log_variance = map_parts(
+            lambda *inputs: net.apply({"params": params}, *inputs),
+            config.train.microbatches, image, noise, conditions,
+        )  # fmt: skip
         # -log p(x | z), with the optimal variance of the batch, a constant to differentiation.
         errors = squared_error(likelihood.mean(output), image)
         sigma2 = jax.lax.stop_gradient(pmean(jnp.mean(errors)) / num_dims)

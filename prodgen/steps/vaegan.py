@@ -27,6 +27,7 @@ from prodgen.losses import divergence, perceptual
 from prodgen.losses.likelihoods import squared_error
 from prodgen.models import classifier, conditioning, lpips, patch, spectral
 from prodgen.steps import discriminator, evaluation_sums, vae
+from prodgen.steps.accumulation import map_parts
 from prodgen.steps.state import (
     Net,
     PMean,
@@ -153,7 +154,7 @@ def _make_vae_update(
 ) -> Callable:
     """(net, discriminator's net, batch, step, p, frozen_params) -> (net, sigma2, metrics)."""
     net, likelihood = vae.build_network(config, spec), vae.make_likelihood(config)
-    loss = discriminator.adversarial_loss(config)
+    loss, num_parts = discriminator.adversarial_loss(config), config.train.microbatches
     optimiser, perceptual_distance = optim.make_optimiser(config), make_perceptual_distance(config)
     beta_schedule = registry.resolve(
         registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
@@ -164,15 +165,19 @@ def _make_vae_update(
         image, conditions, noise = _draw_inputs(config, spec, batch, key)
         # The outputs, and the function that takes their gradients back to the weights.
         (output, mu, log_variance), backpropagate = jax.vjp(
-            lambda params: net.apply({"params": params}, image, noise, conditions), old_net.params
-        )
+            lambda params: map_parts(
+                lambda *inputs: net.apply({"params": params}, *inputs),
+                num_parts, image, noise, conditions,
+            ),
+            old_net.params,
+        )  # fmt: skip
         # The optimal variance of the batch, a constant to differentiation.
         errors = squared_error(likelihood.mean(output), image)
         sigma2 = jax.lax.stop_gradient(pmean(jnp.mean(errors)) / image[0].size)
         beta = config.loss.beta * beta_schedule(step, config.loss.beta_steps)
         # Only a relativistic loss compares reconstructions with real images.
         discriminate_real, discriminate_fake = augmented_discriminator.bind_real_and_fake(
-            d, jax.random.fold_in(key, 2), batch["slot"], conditions, p
+            d, jax.random.fold_in(key, 2), batch["slot"], conditions, p, num_parts
         )
         real_logits = discriminate_real(image) if loss.is_relativistic else jnp.zeros(len(image))
 
@@ -181,7 +186,12 @@ def _make_vae_update(
             return pmean(jnp.mean(likelihood.loss(output, image, sigma2)))
 
         def perceptual_loss(output: Array) -> Array:
-            distance = perceptual_distance(frozen_params, likelihood.mean(output), image)
+            distance = map_parts(
+                lambda output, image: perceptual_distance(
+                    frozen_params, likelihood.mean(output), image
+                ),
+                num_parts, output, image,
+            )  # fmt: skip
             return pmean(jnp.mean(distance))
 
         def adversarial_loss(output: Array) -> Array:

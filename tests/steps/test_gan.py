@@ -63,8 +63,9 @@ def test_every_loss_takes_every_penalty(loss, penalty):
         if config.model.spectral_norm:
             net = net.replace(vars=spectral.init(params, key))
         after, metrics = update(
-            net, image, image, conditions, slots, key, jnp.int32(0), jnp.float32(0)
-        )
+            net, {"slot": slots}, lambda batch, key: (image, image, conditions),
+            key, jnp.int32(0), jnp.float32(0),
+        )  # fmt: skip
         return net, after, metrics
 
     before, after, metrics = jax.eval_shape(update_once, jax.random.key(0))
@@ -302,13 +303,15 @@ def test_d_receives_augmented_reals_and_fakes(store):
             return jnp.broadcast_to(background, image.shape)
 
     augmented_discriminator.policy = Blank()
-    update = jax.jit(discriminator.make_update(config, augmented_discriminator, lambda x: x, False))
-    batch = batch_of(store, config)
-    real, conditions = pixels.to_float(batch["image"]), conditioning.vector(batch, store.spec)
-    _, metrics = update(
-        start(config, store.spec).nets["d"], real, -real, conditions, batch["slot"],
-        rng.key(0, "discriminator"), jnp.int32(0), jnp.float32(1.0),
-    )  # fmt: skip
+    update = discriminator.make_update(config, augmented_discriminator, lambda x: x, False)
+
+    def make_pairs(batch, key):
+        real, conditions = pixels.to_float(batch["image"]), conditioning.vector(batch, store.spec)
+        return real, -real, conditions
+
+    _, metrics = jax.jit(lambda net, batch, key: update(net, batch, make_pairs, key, 0, 1.0))(
+        start(config, store.spec).nets["d"], batch_of(store, config), rng.key(0, "discriminator")
+    )
     assert float(metrics["d/loss"]) == pytest.approx(np.log(2), rel=1e-6)
 
 
