@@ -308,11 +308,7 @@ FIELDS: dict[str, Field] = {
     ),
     "train.num_steps": Field(1000, COUNT, "Training steps."),
     "train.batch_size": Field(64, Rule(int, 1, 65_536), "Images per batch, over all devices."),
-    "train.microbatches": Field(
-        1, COUNT,
-        "Parts of a batch that are computed one after another, for less memory; the result is that "
-        "of the whole batch.",
-    ),
+    "train.microbatches": Field(1, COUNT, "Parts of a batch, computed in turn for less memory."),
     "train.d_steps": Field(
         1, Rule(int, 1, 10), "Discriminator updates per generator update.", (GANS,)
     ),

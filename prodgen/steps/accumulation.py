@@ -13,7 +13,6 @@ has as many rows of every device, and no row moves to another device.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -77,5 +76,5 @@ def _merge_rows(x: Array) -> Array:
     return jnp.moveaxis(x, 0, 1).reshape(x.shape[0] * x.shape[1], *x.shape[2:])
 
 
-def _select_part(parts: Tree, j: int) -> Any:
+def _select_part(parts: Tree, j: int) -> Tree:
     return jax.tree.map(lambda x: x[j], parts)
