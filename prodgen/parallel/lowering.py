@@ -26,7 +26,8 @@ class Lowering:
     channels; 0: XLA's own grouped convolution.
     has_native_strides: a convolution of stride 2 is XLA's own. Where not, and for all transposed
     ones, the phases of models/strided.py are used; splits_phases: each in a convolution of its own.
-    uses_loops: equal blocks in sequence are one loop. Where not, they are unrolled.
+    uses_loops: equal blocks in sequence, and the parts of a batch, are one loop. Where not, they
+    are unrolled.
     """
 
     has_own_gradients: bool

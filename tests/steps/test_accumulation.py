@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import re
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +12,17 @@ import numpy as np
 import pytest
 
 from prodgen.core.errors import UsageError
-from prodgen.parallel import compilation, device_mesh
-from prodgen.parallel.lowering import select_lowering, use_lowering
+from prodgen.parallel import compilation, device_mesh, lowering
 from prodgen.runs.run import get_step_module
 from prodgen.steps.accumulation import accumulate, map_parts
 from tests.tiny import close, mesh_of, tiny
 from tests.tiny_gan import batches_of, init_reference_classifier, start
 
 
-def parts_lowering(has_loop: bool):
-    """The CPU's lowering, with the parts in a loop or one after another in the program."""
-    return dataclasses.replace(select_lowering("cpu", 8), scans_blocks=has_loop)
+def loops(has_loop: bool):
+    """A context in which the CPU's programs have loops, or are unrolled."""
+    lowering_of_cpu = dataclasses.replace(lowering.LOWERINGS["cpu"], uses_loops=has_loop)
+    return mock.patch.dict(lowering.LOWERINGS, {"cpu": lowering_of_cpu})
 
 
 def network(params, image):
@@ -54,7 +55,7 @@ def test_parts_have_the_gradient_of_the_whole_batch_in_float64(has_loop):
         gradient = accumulate(compute_part, image, num_parts)
         return gradient, jax.grad(loss_of_the_batch)(params, image, num_parts)
 
-    with jax.enable_x64(True), use_lowering(parts_lowering(has_loop)):
+    with jax.enable_x64(True), loops(has_loop):
         draw = np.random.default_rng(0).normal
         params, image = [draw(size=(3, 3, 2, 4)), draw(size=(4, 3))], draw(size=(12, 5, 5, 2))
         gradients = compute_gradients(params, image, 1)
@@ -105,7 +106,7 @@ def run_step(
         lambda pmean: family.make_train_step(config, store.spec, pmean, variant), mesh, mode
     )
     batches = tuple(device_mesh.to_global_arrays(mesh, b) for b in batches_of(store, config))
-    with use_lowering(parts_lowering(has_loop)):
+    with loops(has_loop):
         program = compilation.compile_aot(step, state, batches, frozen)
     state, metrics = jax.device_get(program(state, batches, frozen))
     nets = {name: (net.opt, net.vars) for name, net in state.nets.items()}
