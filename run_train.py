@@ -11,41 +11,58 @@ from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
 from prodgen.core.signals import handle_signals, stop_at_once
+from prodgen.parallel.targets import parse_targets
 from prodgen.report.writer import Console
 from prodgen.runs.workdir import check_config, check_origin, lock_workdir, read_record
+
+TEXTS = {
+    "workdir": "The run's folder; default: runs/<config>-<fingerprint>.",
+    "init_from": "Start from the averaged weights of the run in this folder.",
+    "plan": "Compile for accelerators such as h200,a100:8,v5e:4x8 and print the cost; train "
+    "nothing. The accelerators need not be there.",
+}
+SWITCHES = {
+    "look": "Print how the data are read, their splits and remarks; train nothing.",
+    "compile_only": "Fill the compile cache with the run's programs; train nothing.",
+}
 
 
 def define_flags() -> flags.FlagValues:
     """The program's own flags; `--config` is added when they are parsed."""
     values = flags.FlagValues()
-    flags.DEFINE_string(
-        "workdir", "", "The run's folder; default: runs/<config>-<fingerprint>.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "init_from", "", "Start from the averaged weights of the run in this folder.",
-        flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_bool(
-        "look", False, "Print how the data are read, their splits and remarks; train nothing.",
-        flag_values=values,
-    )  # fmt: skip
+    for name, help_text in TEXTS.items():
+        flags.DEFINE_string(name, "", help_text, flag_values=values)
+    for name, help_text in SWITCHES.items():
+        flags.DEFINE_bool(name, False, help_text, flag_values=values)
     return values
 
 
 def main(argv: list[str]) -> None:
     values = define_flags()
     experiment = commandline.parse_training(argv, values, __doc__)
+    config = experiment.config
     if values.look:
-        return look(experiment.config)
+        return look(config)
+    targets = parse_targets(values.plan) if values.plan else []
     origin = Path(values.init_from) if values.init_from else None
     origin_fingerprint = read_record(origin)["fingerprint"] if origin else ""
     path = Path(values.workdir or commandline.derive_workdir(experiment, origin_fingerprint))
-    with lock_workdir(path):
-        check_config(path, experiment.config)
-        check_origin(path, origin)
-        from prodgen import trainer  # imports JAX, after all checks
+    if targets:
+        check_config(path, config)
+        commandline.use_processor()
+        from prodgen.planning import plan_table  # imports JAX, after all checks
 
-        trainer.train(experiment.config, path, origin)
+        return plan_table.print_plan(config, targets, path)
+    if values.compile_only:
+        from prodgen.planning import cache_filling
+
+        return cache_filling.fill_cache(config)
+    with lock_workdir(path):
+        check_config(path, config)
+        check_origin(path, origin)
+        from prodgen import trainer
+
+        trainer.train(config, path, origin)
 
 
 def look(config: ConfigDict) -> None:

@@ -26,6 +26,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "metrics": "core models photo",
     "steps": "augment config core losses metrics models optim",
     "evaluation": "config core data metrics models parallel report",
+    "planning": "config core data models parallel report runs",
     "trainer": "cli core data evaluation parallel report runs steps",
     "editing": "config core data evaluation losses metrics models photo runs",
     "model": "core data editing evaluation runs",

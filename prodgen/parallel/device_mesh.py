@@ -64,7 +64,8 @@ def use_compile_cache() -> None:
     """Keep compiled programs between runs, in a private folder for this version of jaxlib.
 
     The cache is code that will be executed, so a folder that others may write to is a WorkdirError.
-    The environment variable JAX_COMPILATION_CACHE_DIR selects another folder.
+    The environment variable JAX_COMPILATION_CACHE_DIR selects another folder. On a GPU the folder
+    holds what XLA measured to choose the kernel of each fusion, too.
     """
     if jax.config.jax_compilation_cache_dir:
         return
@@ -81,6 +82,9 @@ def use_compile_cache() -> None:
         )
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update(
+        "jax_persistent_cache_enable_xla_caches", "xla_gpu_per_fusion_autotune_cache_dir"
+    )
 
 
 def make_mesh(config: ConfigDict) -> Mesh:
@@ -96,16 +100,24 @@ def make_mesh(config: ConfigDict) -> Mesh:
             f"set config.parallel.devices={len(devices)}",
         )
     devices = devices[: num_devices or len(devices)]
-    batch_size, num_devices = config.train.batch_size, len(devices)
+    check_batch_size(config.train.batch_size, len(devices))
+    # Auto axes: explicit ones refuse batch statistics and gradient penalties through convolutions.
+    return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
+
+
+def check_batch_size(batch_size: int, num_devices: int, owner: str = "") -> None:
+    """UsageError with the nearest sizes where a batch does not divide evenly over the devices.
+
+    owner: whose devices, as " of h200:8".
+    """
     if batch_size % num_devices:
         lower_size = max(batch_size // num_devices, 1) * num_devices
         raise UsageError(
-            f"config.train.batch_size={batch_size} is not divisible by the {num_devices} devices",
+            f"config.train.batch_size={batch_size} is not divisible by the {num_devices} devices"
+            f"{owner}",
             f"set config.train.batch_size={lower_size}; or set config.train.batch_size="
             f"{lower_size + num_devices}",
         )
-    # Auto axes: explicit ones refuse batch statistics and gradient penalties through convolutions.
-    return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated_sharding(mesh: Mesh) -> NamedSharding:
