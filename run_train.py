@@ -18,13 +18,13 @@ from prodgen.runs.workdir import check_config, check_origin, lock_workdir, read_
 TEXTS = {
     "workdir": "The run's folder; default: runs/<config>-<fingerprint>.",
     "init_from": "Start from the averaged weights of the run in this folder.",
-    "plan": "Compile for accelerators such as h200,a100:8,v5e:4x8 and print the cost; train "
-    "nothing. The accelerators need not be there.",
+    "plan": "Compile for accelerators that need not be here, as h200,v5e:4x8; print the cost.",
 }
 SWITCHES = {
     "look": "Print how the data are read, their splits and remarks; train nothing.",
     "compile_only": "Fill the compile cache with the run's programs; train nothing.",
 }
+ALTERNATIVES = ("look", "plan", "compile_only")  # to training
 
 
 def define_flags() -> flags.FlagValues:
@@ -34,13 +34,16 @@ def define_flags() -> flags.FlagValues:
         flags.DEFINE_string(name, "", help_text, flag_values=values)
     for name, help_text in SWITCHES.items():
         flags.DEFINE_bool(name, False, help_text, flag_values=values)
+    flags.register_multi_flags_validator(
+        ALTERNATIVES, lambda chosen: sum(map(bool, chosen.values())) <= 1,
+        "only one of --" + ", --".join(ALTERNATIVES), flag_values=values,
+    )  # fmt: skip
     return values
 
 
 def main(argv: list[str]) -> None:
     values = define_flags()
-    experiment = commandline.parse_training(argv, values, __doc__)
-    config = experiment.config
+    config = (experiment := commandline.parse_training(argv, values, __doc__)).config
     if values.look:
         return look(config)
     targets = parse_targets(values.plan) if values.plan else []

@@ -28,12 +28,12 @@ GIGA, MEGA = 1e9, 1e6
 
 def format_plan(plan: Plan) -> Iterator[str]:
     """The lines that --plan prints."""
-    train = plan.config.train
+    train, model = plan.config.train, plan.config.model
     weights = ", ".join(f"{name} {count / MEGA:.2f}M" for name, count in plan.weights.items())
     yield f"data     {plan.spec_origin}"
-    yield f"model    {plan.config.model.name}: {weights} weights, {plan.weight_bytes / MEGA:.0f} MB"
+    yield f"model    {model.name}: {weights} weights, {_format_bytes(plan.weight_bytes)}"
     yield (
-        f"step     batch {train.batch_size} at {plan.spec.resolution} px, {plan.config.model.dtype}; "
+        f"step     batch {train.batch_size} at {plan.spec.resolution} px, {model.dtype}; "
         f"{plan.image_flops / GIGA:.3g} GFLOP an image by formula; {train.num_steps:,} steps"
     )
     yield ""
