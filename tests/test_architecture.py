@@ -26,8 +26,8 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "metrics": "core models photo",
     "steps": "augment config core losses metrics models optim",
     "evaluation": "config core data metrics models parallel report",
-    "planning": "config core data models parallel report runs",
     "trainer": "cli core data evaluation parallel report runs steps",
+    "planning": "config core data models parallel report runs trainer",
     "editing": "config core data evaluation losses metrics models photo runs",
     "model": "core data editing evaluation runs",
     "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "

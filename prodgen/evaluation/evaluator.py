@@ -48,6 +48,11 @@ class Evaluator:
         self._seed = jax.device_put(np.int32(config.seed), device_mesh.replicated_sharding(mesh))
         self._step = compilation.make_evaluation_step(family, config, store.spec, mesh)
 
+    def compile(self, state: Any, frozen: Any) -> None:
+        """Compile the program for these arguments, into the compile cache, without running it."""
+        if self._batches:
+            compilation.compile_aot(self._step, state, self._batches[0], (frozen, self._seed))
+
     def __call__(self, state: Any, frozen: Any) -> dict[str, float]:
         """The family's metrics, by name; empty where the split has no images."""
         if not self._batches:

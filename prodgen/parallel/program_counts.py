@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 CONVOLUTION_TARGETS = ("__cudnn$conv", "__onednn$conv")
-MATRIX_PRODUCT_TARGETS = ("__cublas$", "__cublaslt$", "__onednn$matmul")
+MATRIX_PRODUCT_TARGETS = ("__cublas$", "__onednn$matmul")
 ATTRIBUTES_OF_A_KIND = (
     "window", "dim_labels", "feature_group_count", "batch_group_count", "lhs_contracting_dims",
     "rhs_contracting_dims", "lhs_batch_dims", "rhs_batch_dims", "custom_call_target",

@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
+from pathlib import Path
 
 import jax
 from ml_collections import ConfigDict
 
 from prodgen.core.errors import UsageError
 from prodgen.core.signals import handle_signals, stop_at_once
-from prodgen.data import prepare
-from prodgen.parallel import compilation, device_mesh
-from prodgen.planning.program_inputs import build_batch, build_program_inputs
 from prodgen.report.writer import Console
-from prodgen.runs.run import get_step_module
+from prodgen.trainer import open_trainer
 
 
 def fill_cache(config: ConfigDict) -> None:
     """Compile the train step's variants and the evaluation for this machine's devices.
 
-    The data are prepared first where they are not: their background colour is part of the
-    programs. No weights are computed and no run's folder is made. UsageError where there is no
-    compile cache, or the devices do not fit the config.
+    All is done that a run does before its first step, in a temporary folder: the cache's key of a
+    program depends on what the process has traced before. Data and reference classifier are
+    prepared where they are not. UsageError where there is no compile cache, or the devices do not
+    fit the config.
     """
     console = Console()
-    with handle_signals(stop_at_once):
-        mesh = device_mesh.initialise_jax(config)
-        if not jax.config.jax_compilation_cache_dir:
+    folders = tempfile.TemporaryDirectory(prefix="prodgen-compile-only-")
+    with handle_signals(stop_at_once), folders as folder:
+        trainer = open_trainer(config, Path(folder), console)
+        cache = jax.config.jax_compilation_cache_dir
+        if not cache:
             raise UsageError(
                 "--compile_only needs a compile cache, and the home folder cannot be written",
                 "name a folder in the environment variable JAX_COMPILATION_CACHE_DIR",
             )
-        spec = prepare.open_or_prepare(config.data, console.throttle_progress()).spec
-        family = get_step_module(config)
-        inputs = build_program_inputs(family, config, spec, mesh)
-        state, _, frozen_and_seed = inputs
-        console.print_progress("compiling the step ...")
-        start = time.monotonic()
-        compilation.compile_variants(family, config, spec, mesh, *inputs)
-        step_end = time.monotonic()
-        console.print_progress("compiling the evaluation ...")
-        step = compilation.make_evaluation_step(family, config, spec, mesh)
-        batch = build_batch(spec, config.train.batch_size)
-        compilation.compile_aot(step, state, batch, frozen_and_seed)
-        end = time.monotonic()
-    devices = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
+        try:
+            trainer.setup(None)
+            start = time.monotonic()
+            trainer.compile_variants(trainer.take_batches())
+            step_end = time.monotonic()
+            trainer.evaluator.compile(trainer.state, trainer.frozen)
+            end = time.monotonic()
+        finally:
+            trainer.close()
     console.print_line(
-        f"compiled for {devices}: the step in {step_end - start:.1f} s, the evaluation in "
-        f"{end - step_end:.1f} s"
+        f"compiled the step in {step_end - start:.1f} s and the evaluation in "
+        f"{end - step_end:.1f} s; they are kept in {cache}"
     )
-    console.print_line(f"cache    {jax.config.jax_compilation_cache_dir}")
