@@ -15,42 +15,38 @@ from prodgen.parallel.targets import parse_targets
 from prodgen.report.writer import Console
 from prodgen.runs.workdir import check_config, check_origin, lock_workdir, read_record
 
-TEXTS = {
-    "workdir": "The run's folder; default: runs/<config>-<fingerprint>.",
-    "init_from": "Start from the averaged weights of the run in this folder.",
-    "plan": "Compile for accelerators that need not be here, as h200,v5e:4x8; print the cost.",
+FLAGS = {
+    "workdir": (flags.DEFINE_string, "The run's folder; default: runs/<config>-<fingerprint>."),
+    "init_from": (flags.DEFINE_string, "Start from the averaged weights of this run's folder."),
+    "look": (flags.DEFINE_bool, "Print how the data are read, their splits and remarks, and end."),
+    "plan": (
+        flags.DEFINE_string,
+        "Print what the run costs on accelerators, as h200,v5e:4x8; end.",
+    ),
+    "compile_only": (flags.DEFINE_bool, "Fill the compile cache with the run's programs, and end."),
 }
-SWITCHES = {
-    "look": "Print how the data are read, their splits and remarks; train nothing.",
-    "compile_only": "Fill the compile cache with the run's programs; train nothing.",
-}
-ALTERNATIVES = ("look", "plan", "compile_only")  # to training
 
 
 def define_flags() -> flags.FlagValues:
     """The program's own flags; `--config` is added when they are parsed."""
     values = flags.FlagValues()
-    for name, help_text in TEXTS.items():
-        flags.DEFINE_string(name, "", help_text, flag_values=values)
-    for name, help_text in SWITCHES.items():
-        flags.DEFINE_bool(name, False, help_text, flag_values=values)
-    flags.register_multi_flags_validator(
-        ALTERNATIVES, lambda chosen: sum(map(bool, chosen.values())) <= 1,
-        "only one of --" + ", --".join(ALTERNATIVES), flag_values=values,
-    )  # fmt: skip
+    for name, (define, help_text) in FLAGS.items():
+        define(name, None, help_text, flag_values=values)
+    flags.mark_flags_as_mutual_exclusive(["look", "plan", "compile_only"], flag_values=values)
     return values
 
 
 def main(argv: list[str]) -> None:
     values = define_flags()
-    config = (experiment := commandline.parse_training(argv, values, __doc__)).config
+    experiment = commandline.parse_training(argv, values, __doc__)
+    config = experiment.config
     if values.look:
         return look(config)
-    targets = parse_targets(values.plan) if values.plan else []
     origin = Path(values.init_from) if values.init_from else None
     origin_fingerprint = read_record(origin)["fingerprint"] if origin else ""
     path = Path(values.workdir or commandline.derive_workdir(experiment, origin_fingerprint))
-    if targets:
+    if values.plan:
+        targets = parse_targets(values.plan)
         check_config(path, config)
         commandline.use_processor()
         from prodgen.planning import plan_table  # imports JAX, after all checks

@@ -1,25 +1,29 @@
-"""The compile cache is filled with the programs that a run then takes."""
+"""--compile_only compiles what a run needs, and begins no run."""
 
 import jax
-from jax.experimental.compilation_cache import compilation_cache
 
+from prodgen.parallel import compilation
 from prodgen.planning import cache_filling
 from tests.tiny import tiny
 
 
-def test_the_cache_holds_the_step_and_the_evaluation(tmp_path, capsys):
+def test_the_step_and_the_evaluation_are_compiled_and_not_run(tmp_path, capsys, monkeypatch):
     config = tiny(data__size=64, parallel__devices=1)
     with config.unlocked():
         config.data.cache_dir = str(tmp_path / "data")
-    folder = jax.config.jax_compilation_cache_dir
-    try:
-        jax.config.update("jax_compilation_cache_dir", str(tmp_path / "cache"))
-        compilation_cache.reset_cache()
-        cache_filling.fill_cache(config)
-    finally:
-        jax.config.update("jax_compilation_cache_dir", folder)
-        compilation_cache.reset_cache()
-    assert "compiled the step" in capsys.readouterr().out
-    entries = [file.name for file in (tmp_path / "cache").iterdir()]
-    assert sum(name.startswith("jit_lowered_function") for name in entries) >= 2
-    assert {path.name for path in tmp_path.iterdir()} == {"data", "cache"}  # no run
+    programs, compile_aot = [], compilation.compile_aot
+
+    def record_program(step, *arguments):
+        program = compile_aot(step, *arguments)
+        programs.append((program, arguments))
+        return program
+
+    monkeypatch.setattr(compilation, "compile_aot", record_program)
+    cache_filling.fill_cache(config)
+    (step, (state, batches, _)), (evaluation, (_, batch, _)) = programs
+    assert "dot(" in step.as_text() and "dot(" in evaluation.as_text()
+    assert batches[0]["image"].shape == batch["image"].shape == (16, 16, 16, 3)
+    # The state would have been given to the step, had it run.
+    assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(state))
+    assert jax.config.jax_compilation_cache_dir in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]  # no run

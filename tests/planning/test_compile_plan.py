@@ -19,8 +19,9 @@ from prodgen.runs import workdir
 from prodgen.runs.run import get_step_module
 from tests import programs
 from tests.tiny import tiny, vae_run
+from tests.tiny_gan import tiny_gan
 
-CONFIG = tiny()
+CONFIG = tiny_gan(loss__penalty="none")
 TARGETS = ("h200", "v5e:2x2")
 
 
@@ -38,7 +39,7 @@ def find_targets():
 
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
-    """The plan of a tiny VAE for one GPU and four chips of a TPU."""
+    """The plan of a tiny GAN for one GPU and four chips of a TPU."""
     targets = find_targets()
     if len(targets) < len(TARGETS):
         pytest.skip("the plug-ins jax[cuda] and libtpu are not both installed")
@@ -53,8 +54,8 @@ def test_a_plan_needs_no_data_and_counts_what_is_compiled(plan):
         step, evaluation = target.programs
         assert (step.name, evaluation.name) == ("plain", "evaluation")
         assert target.is_fitting
-        # A step has the forward convolutions of an evaluation, and their gradients.
-        assert step.counts.convolutions > 2 * evaluation.counts.convolutions > 0
+        # Three passes of D and two of G, with gradients; the evaluation has one of each.
+        assert step.counts.convolutions > evaluation.counts.convolutions > 0
         assert step.counts.convolution_kinds <= step.counts.convolutions
         # The state is an argument, and the new one takes its place.
         assert step.argument_bytes >= 0.9 * count_bytes(state)
@@ -65,8 +66,9 @@ def test_four_devices_send_each_gradient_once(plan):
     gpu, tpu = (target.programs[0].counts for target in plan.targets)
     assert gpu.collectives == gpu.collective_bytes == 0
     assert tpu.collectives >= 1
-    # The gradients, and a few scalars and statistics.
-    assert plan.weight_bytes <= tpu.collective_bytes <= 1.1 * plan.weight_bytes + 10_000
+    # The gradients, and a few scalars of the loss.
+    assert plan.weight_bytes <= tpu.collective_bytes <= plan.weight_bytes + 100
+    assert tpu.ring_bytes == 2 * tpu.collective_bytes
 
 
 def test_a_plan_is_written_and_printed(plan, tmp_path):
@@ -175,7 +177,7 @@ def test_a_batch_that_does_not_fit_is_halved(
         (["--plan=h200", "--config.parallel.mode=pmap"], "under jit"),
         (["--plan=h200:2", "--config.parallel.devices=4"], "h200:2 has 2"),
         (["--plan=v5e", "--config.parallel.require_platform=gpu"], "v5e is a tpu"),
-        (["--plan=h200", "--compile_only"], "only one of --look, --plan, --compile_only"),
+        (["--plan=h200", "--compile_only"], "(look|plan|compile_only)"),
     ],
 )
 def test_a_plan_that_cannot_be_made_ends_in_one_line(arguments, reason, tmp_path, capsys):
