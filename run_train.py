@@ -11,41 +11,57 @@ from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
 from prodgen.core.signals import handle_signals, stop_at_once
+from prodgen.parallel.targets import parse_targets
 from prodgen.report.writer import Console
 from prodgen.runs.workdir import check_config, check_origin, lock_workdir, read_record
+
+FLAGS = {
+    "workdir": (flags.DEFINE_string, "The run's folder; default: runs/<config>-<fingerprint>."),
+    "init_from": (flags.DEFINE_string, "Start from the averaged weights of this run's folder."),
+    "look": (flags.DEFINE_bool, "Print how the data are read, their splits and remarks, and end."),
+    "plan": (
+        flags.DEFINE_string,
+        "Print what the run costs on accelerators, as h200,v5e:4x8; end.",
+    ),
+    "compile_only": (flags.DEFINE_bool, "Fill the compile cache with the run's programs, and end."),
+}
 
 
 def define_flags() -> flags.FlagValues:
     """The program's own flags; `--config` is added when they are parsed."""
     values = flags.FlagValues()
-    flags.DEFINE_string(
-        "workdir", "", "The run's folder; default: runs/<config>-<fingerprint>.", flag_values=values
-    )
-    flags.DEFINE_string(
-        "init_from", "", "Start from the averaged weights of the run in this folder.",
-        flag_values=values,
-    )  # fmt: skip
-    flags.DEFINE_bool(
-        "look", False, "Print how the data are read, their splits and remarks; train nothing.",
-        flag_values=values,
-    )  # fmt: skip
+    for name, (define, help_text) in FLAGS.items():
+        define(name, None, help_text, flag_values=values)
+    flags.mark_flags_as_mutual_exclusive(["look", "plan", "compile_only"], flag_values=values)
     return values
 
 
 def main(argv: list[str]) -> None:
     values = define_flags()
     experiment = commandline.parse_training(argv, values, __doc__)
+    config = experiment.config
     if values.look:
-        return look(experiment.config)
+        return look(config)
     origin = Path(values.init_from) if values.init_from else None
     origin_fingerprint = read_record(origin)["fingerprint"] if origin else ""
     path = Path(values.workdir or commandline.derive_workdir(experiment, origin_fingerprint))
-    with lock_workdir(path):
-        check_config(path, experiment.config)
-        check_origin(path, origin)
-        from prodgen import trainer  # imports JAX, after all checks
+    if values.plan:
+        targets = parse_targets(values.plan)
+        check_config(path, config)
+        commandline.use_processor()
+        from prodgen.planning import plan_table  # imports JAX, after all checks
 
-        trainer.train(experiment.config, path, origin)
+        return plan_table.print_plan(config, targets, path)
+    if values.compile_only:
+        from prodgen.planning import cache_filling
+
+        return cache_filling.fill_cache(config)
+    with lock_workdir(path):
+        check_config(path, config)
+        check_origin(path, origin)
+        from prodgen import trainer
+
+        trainer.train(config, path, origin)
 
 
 def look(config: ConfigDict) -> None:

@@ -46,18 +46,7 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
     """
     console = writer.Console()
     with handle_signals(stop_at_once):
-        mesh = device_mesh.initialise_jax(config)
-        selftest.run()
-        field = SOURCE_PATHS.get(config.data.source)
-        with workdir.advise_on_moved_images(path, field):
-            source = prepare.source_from_config(config.data)
-        with workdir.advise_on_moved_images(path, field, errors.TooFewImages):
-            store = prepare.open_or_prepare(config.data, console.throttle_progress(), source)
-        workdir.check_data(path, store.digest())
-        order.check_batch_size(len(store.ids("train")), config.train.batch_size)
-        # A feed that cannot be opened is an error now, before the step is compiled.
-        resident.choose_feed(config.data.feed, store, mesh)
-        trainer = Trainer(config, path, store, mesh, console)
+        trainer = open_trainer(config, path, console)
         try:
             trainer.setup(init_from)
             trainer.run_steps()
@@ -72,6 +61,22 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
             raise storage_error from error
         finally:
             trainer.close()
+
+
+def open_trainer(config: ConfigDict, path: Path, console: writer.Console) -> Trainer:
+    """The trainer of a run in `path`: devices, self-test, data. Nothing is written there yet."""
+    mesh = device_mesh.initialise_jax(config)
+    selftest.run()
+    field = SOURCE_PATHS.get(config.data.source)
+    with workdir.advise_on_moved_images(path, field):
+        source = prepare.source_from_config(config.data)
+    with workdir.advise_on_moved_images(path, field, errors.TooFewImages):
+        store = prepare.open_or_prepare(config.data, console.throttle_progress(), source)
+    workdir.check_data(path, store.digest())
+    order.check_batch_size(len(store.ids("train")), config.train.batch_size)
+    # A feed that cannot be opened is an error now, before the step is compiled.
+    resident.choose_feed(config.data.feed, store, mesh)
+    return Trainer(config, path, store, mesh, console)
 
 
 class Trainer:
@@ -190,7 +195,11 @@ class Trainer:
         host_batches = tfdata.iterate_batches(self.store, config.seed, size, slots, start)
         return (device_mesh.to_global_arrays(mesh, batch) for batch in host_batches)
 
-    def _compile_variants(self, batches: tuple[Batch, ...]) -> list[Any]:
+    def take_batches(self) -> tuple[Batch, ...]:
+        """The batches of the next step."""
+        return tuple(next(self.feed) for _ in range(self.step_module.real_batches(self.config)))
+
+    def compile_variants(self, batches: tuple[Batch, ...]) -> list[Any]:
         """The compiled programs that the steps run in turn; they cannot be compiled again."""
         self.console.print_progress("compiling the step ...")
         with self.clock("compile"):
@@ -203,15 +212,14 @@ class Trainer:
 
     def run_steps(self) -> None:
         """Run until the last step, or until a signal requests a stop."""
-        options, num_batches = self.config.train, self.step_module.real_batches(self.config)
-        programs = None
+        options, programs = self.config.train, None
         self.clock.start(self.step)
         with handle_signals(self._request_stop):
             while self.step < options.num_steps:
                 with self.clock("data"):
-                    batches = tuple(next(self.feed) for _ in range(num_batches))
+                    batches = self.take_batches()
                 if programs is None:
-                    programs = self._compile_variants(batches)
+                    programs = self.compile_variants(batches)
                 with self.clock("step"):
                     program = programs[self.step % len(programs)]
                     self.state, metrics = program(self.state, batches, (self.frozen, self.seed))

@@ -127,10 +127,18 @@ def quiet_platform() -> None:
     if has_gpu or has_tpu or sys.platform != "linux":
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    if "JAX_PLATFORMS" in os.environ:
-        return
+    if "JAX_PLATFORMS" not in os.environ:
+        use_processor()
+
+
+def use_processor() -> None:
+    """Let JAX run on the processor, whatever devices this machine has, and XLA print errors only.
+
+    It has an effect before JAX has started a backend.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["JAX_PLATFORMS"] = "cpu"
-    if "jax" in sys.modules:  # it has read the environment already, but started no backend yet
+    if "jax" in sys.modules:  # it has read the environment already
         sys.modules["jax"].config.update("jax_platforms", "cpu")
 
 

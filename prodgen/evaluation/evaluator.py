@@ -46,11 +46,12 @@ class Evaluator:
             for batch in iterate_padded_batches(store, ids, size)
         ]
         self._seed = jax.device_put(np.int32(config.seed), device_mesh.replicated_sharding(mesh))
-        self._step = compilation.compile_eval_step(
-            lambda pmean: compilation.take_seed(family.make_eval_step, config, store.spec, pmean),
-            mesh,
-            config.parallel.mode,
-        )
+        self._step = compilation.make_evaluation_step(family, config, store.spec, mesh)
+
+    def compile(self, state: Any, frozen: Any) -> None:
+        """Compile the program for these arguments, into the compile cache, without running it."""
+        if self._batches:
+            compilation.compile_aot(self._step, state, self._batches[0], (frozen, self._seed))
 
     def __call__(self, state: Any, frozen: Any) -> dict[str, float]:
         """The family's metrics, by name; empty where the split has no images."""

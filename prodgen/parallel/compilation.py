@@ -83,16 +83,33 @@ def compile_variants(
     variants = family.variants(config)
 
     def compile_variant(variant: str) -> Callable:
-        step = compile_train_step(
-            lambda pmean: take_seed(family.make_train_step, config, spec, pmean, variant),
-            mesh,
-            config.parallel.mode,
-        )
-        return compile_aot(step, *arguments)
+        return compile_aot(make_variant_step(family, config, spec, mesh, variant), *arguments)
 
     with concurrent.futures.ThreadPoolExecutor() as executor:
         futures = {name: executor.submit(compile_variant, name) for name in dict.fromkeys(variants)}
         return [futures[name].result() for name in variants]
+
+
+def make_variant_step(
+    family: ModuleType, config: ConfigDict, spec: Spec, mesh: Mesh, variant: str
+) -> Callable:
+    """One of a family's train steps, (state, batches, (frozen, seed)) -> (state, metrics)."""
+    return compile_train_step(
+        lambda pmean: take_seed(family.make_train_step, config, spec, pmean, variant),
+        mesh,
+        config.parallel.mode,
+    )
+
+
+def make_evaluation_step(
+    family: ModuleType, config: ConfigDict, spec: Spec, mesh: Mesh
+) -> Callable:
+    """A family's evaluation, (state, batch, (frozen, seed)) -> sums over the batch."""
+    return compile_eval_step(
+        lambda pmean: take_seed(family.make_eval_step, config, spec, pmean),
+        mesh,
+        config.parallel.mode,
+    )
 
 
 def compile_eval_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
@@ -148,7 +165,11 @@ def _pmap(step: Callable, mesh: Mesh, axes: tuple, donate: tuple) -> Callable:
         return pmapped_step(*shard(arguments))
 
     def compile_run(*arguments: Any) -> Callable:
-        program = pmapped_step.lower(*shard(arguments)).compile()
+        shapes = [
+            jax.eval_shape(add_device_axis, argument) if axis == 0 else argument
+            for axis, argument in zip(axes, arguments, strict=True)
+        ]
+        program = pmapped_step.lower(*shapes).compile()
         # A compiled program takes divided arguments; this one takes global ones, as `run` does.
         run_program = lambda *later: program(*shard(later))  # noqa: E731
         run_program.as_text = program.as_text

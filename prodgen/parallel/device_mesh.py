@@ -64,7 +64,8 @@ def use_compile_cache() -> None:
     """Keep compiled programs between runs, in a private folder for this version of jaxlib.
 
     The cache is code that will be executed, so a folder that others may write to is a WorkdirError.
-    The environment variable JAX_COMPILATION_CACHE_DIR selects another folder.
+    The environment variable JAX_COMPILATION_CACHE_DIR selects another folder. On a GPU the folder
+    holds what XLA measured to choose the kernel of each fusion, too.
     """
     if jax.config.jax_compilation_cache_dir:
         return
@@ -81,6 +82,9 @@ def use_compile_cache() -> None:
         )
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    jax.config.update(
+        "jax_persistent_cache_enable_xla_caches", "xla_gpu_per_fusion_autotune_cache_dir"
+    )
 
 
 def make_mesh(config: ConfigDict) -> Mesh:
@@ -97,20 +101,27 @@ def make_mesh(config: ConfigDict) -> Mesh:
             f"set config.parallel.devices={len(devices)}",
         )
     devices = devices[: num_devices or len(devices)]
-    # Every device has equal rows in every part of the batch.
+    check_batch_size(config, len(devices))
+    # Auto axes: explicit ones refuse batch statistics and gradient penalties through convolutions.
+    return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
+
+
+def check_batch_size(config: ConfigDict, num_devices: int, owner: str = "") -> None:
+    """UsageError with the nearest sizes where a batch does not divide evenly over the devices.
+
+    Every device has equal rows in every part of the batch. owner: whose devices, as " of h200:8".
+    """
     batch_size, num_parts = config.train.batch_size, config.train.microbatches
-    multiple = len(devices) * num_parts
+    multiple = num_devices * num_parts
     if batch_size % multiple:
         parts = f" times config.train.microbatches={num_parts}" if num_parts > 1 else ""
         lower_size = max(batch_size // multiple, 1) * multiple
         raise UsageError(
-            f"config.train.batch_size={batch_size} is not divisible by the {len(devices)} "
-            f"devices{parts}",
+            f"config.train.batch_size={batch_size} is not divisible by the {num_devices} devices"
+            f"{owner}{parts}",
             f"set config.train.batch_size={lower_size}; or set config.train.batch_size="
             f"{lower_size + multiple}",
         )
-    # Auto axes: explicit ones refuse batch statistics and gradient penalties through convolutions.
-    return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
 
 def replicated_sharding(mesh: Mesh) -> NamedSharding:

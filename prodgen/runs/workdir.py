@@ -29,18 +29,12 @@ def lock_workdir(path: Path) -> Iterator[Path]:
     WorkdirError if another process holds the lock, the folder is not writable, or is a file. The
     operating system releases the lock when a process is killed.
     """
-    if path.is_file():
-        raise WorkdirError(f"workdir {path} is a file", "name a folder with --workdir=FOLDER")
+    make_workdir(path)
     try:
-        path.mkdir(parents=True, exist_ok=True)
         # Mode a+ keeps the content, which names the holder, until this process has the lock.
         lock = open(path / ".lock", "a+", encoding="utf-8")  # noqa: SIM115
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise WorkdirError(
-            f"workdir {path} is not writable ({reason})",
-            "make it writable, or start another run with --workdir=FOLDER",
-        ) from None
+    except OSError as error:
+        raise _make_write_error(path, error) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -57,6 +51,24 @@ def lock_workdir(path: Path) -> Iterator[Path]:
         lock.write(f"pid {os.getpid()} on host {socket.gethostname()} since {since}\n")
         lock.flush()
         yield path
+
+
+def make_workdir(path: Path) -> None:
+    """Create the folder where it is absent; WorkdirError where that is impossible."""
+    if path.is_file():
+        raise WorkdirError(f"workdir {path} is a file", "name a folder with --workdir=FOLDER")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise _make_write_error(path, error) from None
+
+
+def _make_write_error(path: Path, error: Exception) -> WorkdirError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return WorkdirError(
+        f"workdir {path} is not writable ({reason})",
+        "make it writable, or start another run with --workdir=FOLDER",
+    )
 
 
 def check_config(path: Path, config: ConfigDict) -> None:
