@@ -43,6 +43,7 @@ from prodgen.parallel.lowering import select_lowering
 
 PRECISION_STEPS, NUM_AVERAGED_STEPS = 200, 20
 NUM_CATALOGUE_IMAGES = 2048
+PACK_CHANNELS = {"native": 0, "packs": 128}  # of a lowering; 128 is one group of gan:gpu64
 TRACE_SECONDS = 0.5
 MAX_TRACE_STEPS = 60  # the trace holds a million events at most
 SHEET_COLUMNS, REAL_ROWS, GENERATED_ROWS = 10, 1, 7
@@ -154,7 +155,7 @@ def measure_groups(session: Session, form: str) -> dict[str, Any]:
     training = start_training(config, store, session.mesh)
     lowering = select_lowering(session.mesh.devices.flat[0].platform, 1)
     if form != "dense":
-        lowering = dataclasses.replace(lowering, groups=form)
+        lowering = dataclasses.replace(lowering, pack_channels=PACK_CHANNELS[form])
     result = {"compile_seconds": compile_training(training, lowering)}
     result["temporaries_gb"] = count_temporary_bytes(training) / 1e9
     return result | _measure_utilisation(session, training)
