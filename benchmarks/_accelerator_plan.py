@@ -68,6 +68,7 @@ class Section:
     is_deterministic: bool = False
 
 
+GROUP_FORMS = ("native", "dense", "packs")  # of grouped convolutions; dense: without groups
 SECTIONS = (
     Section("self-test", 15, "run_self_test"),
     Section("gan:gpu64", 60, "measure_speed", ("gan:gpu64",)),
@@ -82,8 +83,8 @@ SECTIONS = (
     Section("precision: float32", 20, "measure_precision", ("float32",)),
     Section("precision: tensorfloat32", 15, "measure_precision", ("tensorfloat32",)),
     Section("precision: bfloat16", 15, "measure_precision", ("bfloat16",)),
+    Section("feeds: dcgan at 64 px", 20, "measure_feeds", ("dcgan at 64 px",)),
     Section("deterministic: dcgan at 64 px", 35, "measure_determinism", ("dcgan at 64 px",), True),
-    Section("feeds: dcgan at 64 px", 25, "measure_feeds", ("dcgan at 64 px",)),
     Section("training: gan:gpu128", 110, "train", ("gan:gpu128",)),
 )
 

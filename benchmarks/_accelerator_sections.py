@@ -9,6 +9,7 @@ import importlib.util
 import itertools
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +45,8 @@ from prodgen.parallel.lowering import select_lowering
 PRECISION_STEPS, NUM_AVERAGED_STEPS = 200, 20
 NUM_CATALOGUE_IMAGES = 2048
 PACK_CHANNELS = {"native": 0, "packs": 128}  # of a lowering; 128 is one group of gan:gpu64
-TRACE_SECONDS = 0.5
-MAX_TRACE_STEPS = 60  # the trace holds a million events at most
+TRACE_SECONDS = 1.0
+MAX_TRACE_STEPS = 200  # the trace holds a million events at most
 SHEET_COLUMNS, REAL_ROWS, GENERATED_ROWS = 10, 1, 7
 LOSS_INTERVAL_S = 5.0
 TPU_CHIPS = {  # device_kind -> name in CHIPS; NVIDIA's kinds contain the name
@@ -56,15 +57,27 @@ SHEET_SECONDS = 30.0  # reserved in the time of a training: compiling its start 
 
 @dataclasses.dataclass
 class Session:
-    """What the sections of one process share. remaining_s: of the whole measurement's time."""
+    """What the sections of one process share.
+
+    remaining_s: of the whole measurement's time. programs: compiled before, by (workload, spec).
+    """
 
     options: Options
     mesh: Mesh
     remaining_s: float = 0.0
+    programs: dict[tuple[str, Spec], list[Callable]] = dataclasses.field(default_factory=dict)
 
     def pick(self, full: Any, tiny: Any) -> Any:
         """A setting of the whole measurement, or of --tiny."""
         return tiny if self.options.is_tiny else full
+
+    def compile(self, training: Training, name: str) -> None:
+        """Compile the training of a workload, unless a section of this process has."""
+        key = (name, training.store.spec)
+        if key not in self.programs:
+            compile_training(training)
+            self.programs[key] = training.programs
+        training.programs = self.programs[key]
 
     def measure_rate(self, training: Training) -> dict[str, Any]:
         return measure_rate(training, self.pick(6.0, 0.05))
@@ -142,6 +155,7 @@ def measure_speed(session: Session, name: str) -> dict[str, Any]:
         "compile_seconds_from_cache": compile_training(training),
         "temporaries_gb": count_temporary_bytes(training) / 1e9,
     }
+    session.programs[name, store.spec] = training.programs
     return result | _measure_utilisation(session, training)
 
 
@@ -186,11 +200,12 @@ def measure_idle_share(session: Session, name: str) -> dict[str, Any]:
     """The share of time in which the device does nothing, and its largest gap, from a trace."""
     config, store = open_store(session, name)
     training = start_training(config, store, session.mesh)
-    compile_training(training)
+    session.compile(training, name)
     cycle = len(training.programs)
     run_steps(training, 2 * cycle)
     cycle_seconds = run_steps(training, cycle)
-    steps = min(max(2, round(TRACE_SECONDS / cycle_seconds)) * cycle, MAX_TRACE_STEPS)
+    trace_seconds = session.pick(TRACE_SECONDS, 0.05)
+    steps = min(max(2, round(trace_seconds / cycle_seconds)) * cycle, MAX_TRACE_STEPS)
     folder = session.options.out / "trace"
     events = _accelerator_trace.trace(lambda: run_steps(training, steps), folder)
     intervals = _accelerator_trace.find_device_intervals(events)
@@ -241,13 +256,15 @@ def measure_feeds(session: Session, name: str) -> dict[str, Any]:
     """Images per second with the data in device memory, and fed by the host."""
     config, store = open_store(session, name)
     training = start_training(config, store, session.mesh)
-    compile_training(training)
+    session.compile(training, name)
     feeds = {"resident": make_resident_feed, "numpy": make_host_feed}
     result = {}
-    if importlib.util.find_spec("tensorflow"):
-        feeds["tfdata"] = make_tensorflow_feed
-    else:
+    if importlib.util.find_spec("tensorflow") is None:
         result["note"] = "TensorFlow is not installed: tfdata is not measured"
+    elif session.options.is_tiny:  # importing TensorFlow takes longer than all feeds
+        result["note"] = "tfdata is not measured with --tiny"
+    else:
+        feeds["tfdata"] = make_tensorflow_feed
     for feed_name, make_feed in feeds.items():
         training.feed = make_feed(training)
         result[feed_name] = session.measure_rate(training)
@@ -274,7 +291,7 @@ def train(session: Session, name: str) -> dict[str, Any]:
     config = read_workload(name, session.options.is_tiny)
     store, content = open_training_images(session, config)
     training = start_training(config, store, session.mesh)
-    compile_training(training)
+    session.compile(training, name)
     remaining_s = session.remaining_s - (time.monotonic() - start) - SHEET_SECONDS
     limit_s = min(session.options.train_seconds, remaining_s)
     # Blocks of steps, with the losses of the last step of each.
