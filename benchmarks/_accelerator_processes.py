@@ -14,6 +14,7 @@ from benchmarks._accelerator_plan import Options, Section
 from benchmarks._accelerator_record import Record
 from prodgen.core.errors import ProdgenError
 
+TINY_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 START_SECONDS = 120.0  # to open the device, at most
 LIMIT_FACTOR = 3  # a section is given up after so many times its estimate
 
@@ -134,7 +135,7 @@ def work(connection: Connection, options: Options, is_deterministic: bool) -> No
     os.environ.pop("JAX_COMPILATION_CACHE_DIR", None)
     os.environ["XDG_CACHE_HOME"] = str(options.out / "cache")
     if options.is_tiny:  # most of its time is compilation
-        os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+        os.environ.setdefault("XLA_FLAGS", TINY_XLA_FLAGS)
     try:
         from benchmarks import _accelerator_sections as sections
 
