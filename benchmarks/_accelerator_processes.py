@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks._accelerator_plan import Options, Section
 from benchmarks._accelerator_record import Record
-from prodgen.core.errors import ProdgenError
+from prodgen.core.errors import ProdgenError, UsageError
 
 TINY_XLA_FLAGS = "--xla_backend_optimization_level=0 --xla_cpu_parallel_codegen_split_count=1"
 START_SECONDS = 120.0  # to open the device, at most
@@ -24,7 +24,7 @@ def measure_sections(
 ) -> None:
     """Measure what the record lacks, until the deadline (of time.monotonic).
 
-    ProdgenError where the device does not open or fails the self-test.
+    UsageError where the device does not open, ProdgenError where it fails the self-test.
     """
     worker = None
     try:
@@ -66,7 +66,7 @@ def replace_worker(
 ) -> Worker:
     """The worker, or a new one where it has ended or has other kernels than the section needs.
 
-    Where the device does not open, the section fails; ProdgenError at the first section.
+    Where the device does not open, the section fails; UsageError at the first section.
     """
     if worker and worker.is_alive and worker.is_deterministic == section.is_deterministic:
         return worker
@@ -78,7 +78,10 @@ def replace_worker(
         return worker
     worker.close()
     if not record.content["device"]:
-        raise ProdgenError(f"the device did not open: {worker.error}")
+        raise UsageError(
+            f"the device did not open: {worker.error}",
+            "install jax for it (see README.md); or test the program with --tiny",
+        )
     record.add(section, {"status": "failed", "reason": worker.error})
     return worker
 

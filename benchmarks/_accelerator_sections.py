@@ -35,7 +35,7 @@ from benchmarks._accelerator_training import (
     start_training,
 )
 from prodgen.core import pixels
-from prodgen.core.errors import BadData, MissingInput
+from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.core.files import write_atomically
 from prodgen.core.types import Spec
 from prodgen.data import prepare
@@ -84,11 +84,14 @@ class Session:
 
 
 def start_session(options: Options, is_deterministic: bool) -> Session:
-    """JAX as a run starts it, on one device."""
+    """JAX as a run starts it, on one device. UsageError where that is the processor."""
     config = read_workload(
         "gan:gpu64", options.is_tiny, parallel__deterministic=str(is_deterministic).lower()
     )
-    return Session(options, device_mesh.initialise_jax(config))
+    session = Session(options, device_mesh.initialise_jax(config))
+    if session.mesh.devices.flat[0].platform == "cpu" and not options.is_tiny:
+        raise UsageError("JAX sees no accelerator")
+    return session
 
 
 def describe_device(session: Session) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def test_results_of_another_device_or_with_other_images_are_not_mixed(worker, tm
 
 def test_without_a_device_or_a_correct_one_nothing_is_measured(worker, tmp_path):
     worker.devices = {False: None}
-    with pytest.raises(ProdgenError, match="the device did not open: no driver"):
+    with pytest.raises(UsageError, match="the device did not open: no driver"):
         measure(Record(tmp_path, SETTINGS))
     worker.devices = {}
     worker.answers = {"self-test": {"status": "failed", "reason": "a matrix product is wrong"}}
@@ -151,6 +151,11 @@ def test_a_worker_that_is_silent_or_ends_is_given_up():
         answer = answer or silent_worker._receive(1.0)
         reason = "it took more than 0 s" if is_silent else "its process ended with code -6"
         assert answer == {"status": "stopped", "reason": reason}
+
+
+def test_large_networks_are_not_measured_on_a_processor():
+    with pytest.raises(UsageError, match="JAX sees no accelerator"):
+        sections.start_session(OPTIONS, is_deterministic=False)
 
 
 def event(pid, tid, start, duration):
