@@ -80,7 +80,7 @@ class Session:
         training.programs = self.programs[key]
 
     def measure_rate(self, training: Training) -> dict[str, Any]:
-        return measure_rate(training, self.pick(6.0, 0.05))
+        return measure_rate(training, self.pick(4.0, 0.05))
 
 
 def start_session(options: Options, is_deterministic: bool) -> Session:
