@@ -9,13 +9,8 @@ from __future__ import annotations
 from ml_collections import ConfigDict
 
 from prodgen.config import registry
+from prodgen.config.data_fields import COUNT, DATA_FIELDS, MAX_SEED, SWITCH, TEXT
 from prodgen.config.rules import Field, Not, Rule, one_of
-
-RESOLUTIONS = (16, 28, 32, 56, 64, 112, 128, 224, 256)  # pixels per side: 4 * 2^k and 7 * 2^k
-MAX_SEED = 2**31 - 1
-
-# Rules that several fields share.
-TEXT, SWITCH, COUNT = Rule(str), Rule(bool), Rule(int, 1)
 
 # Conditions of `read_by`: a run reads the field only with these settings.
 VAES = {"model.name": ("vae", "vaegan")}
@@ -23,7 +18,6 @@ GANS = {"model.name": ("dcgan", "r3gan", "vaegan")}  # the families with a discr
 VAEGAN = {"model.name": ("vaegan",)}
 RESIDUAL_NETS = {"model.name": ("vae", "r3gan", "vaegan")}
 ADAM = {"optim.name": ("adam", "adamw")}
-FILE_SOURCES = {"data.source": ("folder", "table")}
 PENALTY = GANS | {"loss.penalty": Not("none")}
 AUGMENTATION = GANS | {"augment.policy": Not("none")}
 ADA = AUGMENTATION | {"augment.adaptive": (True,)}
@@ -31,92 +25,7 @@ LABEL_LOSSES = GANS | {"loss.adversarial": ("nonsaturating", "minimax", "lsgan")
 
 FIELDS: dict[str, Field] = {
     "seed": Field(0, Rule(int, 0, MAX_SEED), "Seed of the weights, the data order and the noise."),
-    "data.source": Field(
-        "catalogue", one_of(*registry.SOURCES), "Where the images come from ([data.md](data.md))."
-    ),
-    "data.path": Field(
-        "", TEXT, "The folder of images, or the `.csv`, `.tsv` or `.jsonl` file of a table.",
-        (FILE_SOURCES,),
-    ),
-    "data.name": Field(
-        "", TEXT, "The TensorFlow data set, such as `fashion_mnist`.", ({"data.source": ("tfds",)},)
-    ),
-    "data.resolution": Field(64, one_of(*RESOLUTIONS), "Pixels per side."),
-    "data.channels": Field(0, one_of(0, 1, 3), "1: grey, 3: RGB, 0: as the images are."),
-    "data.fit": Field(
-        "pad", one_of("pad", "crop", "stretch"),
-        "How an image becomes square: `pad` with its measured background colour, `crop` at the "
-        "centre, or `stretch`.",
-    ),
-    "data.size": Field(
-        4096, Rule(int, 16, 10_000_000), "How many products the catalogue renders.",
-        ({"data.source": ("catalogue",)},),
-    ),
-    "data.seed": Field(
-        0, Rule(int, 0, MAX_SEED),
-        "Which products the catalogue renders; the seed of the run does not change the data.",
-        ({"data.source": ("catalogue",)},),
-    ),
-    "data.downloads": Field(
-        "", TEXT, "A folder with files that were downloaded by hand; nothing else is downloaded.",
-        ({"data.source": ("tfds",)},),
-    ),
-    "data.cache_dir": Field(
-        "~/.cache/prodgen/data", TEXT, "The folder of prepared data; it may be deleted."
-    ),
-    "data.image_column": Field(
-        "", TEXT, "The table's column with the path of the image; empty: detected.",
-        ({"data.source": ("table",)},),
-    ),
-    "data.category_column": Field(
-        "", TEXT, "The table's column with the category; empty: detected.",
-        ({"data.source": ("table",)},),
-    ),
-    "data.root": Field(
-        "", TEXT,
-        "The folder that the table's paths are relative to, also those with a leading slash; "
-        "empty: the table's folder.",
-        ({"data.source": ("table",)},),
-    ),
-    "data.columns": Field(
-        "", TEXT,
-        "What columns of the table are, as in `price=number,sku=group,notes=ignore`; the others "
-        "are detected. A name may have commas and equals signs, or stand in quotes.",
-        ({"data.source": ("table",)},),
-    ),
-    "data.split_by": Field(
-        "product", one_of("product", "image"),
-        "`product`: images of one group, and near duplicates, are in the same split; `image`: only "
-        "exact copies are.",
-        (FILE_SOURCES,),
-    ),
-    "data.validation": Field(
-        0.1, Rule(float, 0.0, 0.5), "Share of the images held out to choose checkpoints."
-    ),
-    "data.test": Field(
-        0.1, Rule(float, 0.0, 0.5),
-        "Share of the images held out for the final evaluation; an official test split is kept.",
-    ),
-    "data.max_pixels": Field(
-        50_000_000, Rule(int, 256, 1_000_000_000),
-        "A larger image is refused before it is decoded.",
-    ),
-    "data.cutout": Field(
-        "none", one_of("none", *registry.CUTOUTS),
-        "How photos become packshots on white ([using.md](using.md)).",
-    ),
-    "data.cutout_model": Field(
-        "", TEXT, "The file `u2netp.onnx`.", ({"data.cutout": ("neural",)},)
-    ),
-    "data.workers": Field(
-        0, Rule(int, 0, 256), "Processes that prepare the data; 0: one for each core.",
-        ({"data.source": ("catalogue", "folder", "table")},),
-    ),
-    "data.feed": Field(
-        "auto", one_of("auto", *registry.FEEDS),
-        "`resident`: in device memory; `tfdata`: on the host, by TensorFlow; `auto`: resident "
-        "if the data take at most a quarter of the device memory.",
-    ),
+    **DATA_FIELDS,
     "model.name": Field("vae", one_of(*registry.MODELS), "The network and its training method."),
     "model.width": Field(
         32, Rule(int, 4, 1024),

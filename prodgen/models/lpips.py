@@ -141,7 +141,8 @@ def distance(params: Params, image: Array, other: Array, dtype: jnp.dtype | None
 
     The sum over five layers of the spatial mean of the weighted squared difference between
     activations of unit length (equation 1; the weights of its squares are those of the files).
-    The network computes in `dtype`, else in that of the images, as the distance does. ValueError where the shapes differ.
+    The network computes in `dtype`, else in that of the images, as the distance does. ValueError
+    where the shapes differ.
     """
     if image.shape != other.shape:
         raise ValueError(f"shapes differ: {image.shape}, {other.shape}")
@@ -157,10 +158,10 @@ def distance(params: Params, image: Array, other: Array, dtype: jnp.dtype | None
 
 
 def extract_features(params: Params, image: Array, dtype: jnp.dtype | None = None) -> list[Array]:
-    """The five activations [B, h, w, C'] of images float [B, H, W, C] in [-1, 1], of `dtype` or theirs.
+    """The five activations [B, h, w, C'] of images float [B, H, W, C] in [-1, 1].
 
-    The network is the one whose weights `params` holds. Grey images are repeated to three
-    channels; small ones are doubled first. ValueError where C is neither 1 nor 3.
+    The network of `params` computes in `dtype`, else in that of the images. Grey images are
+    repeated to three channels; small ones are doubled first. ValueError where C is neither 1 nor 3.
     """
     if image.shape[-1] not in (1, 3):
         raise ValueError(f"images have 1 or 3 channels, not {image.shape[-1]}")

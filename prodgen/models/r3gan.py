@@ -16,9 +16,12 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+from jax import lax
 from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
@@ -27,6 +30,7 @@ from prodgen.models.block_sequence import apply_blocks, block_names
 from prodgen.models.conditioning import Embedding, is_conditional
 from prodgen.models.grouped import convolve_grouped
 from prodgen.models.stages import stage_resolutions, stage_widths
+from prodgen.parallel.lowering import current_lowering
 
 EMBEDDING_SIZE = 64  # width of the condition's embedding
 LEAKY_RELU_GAIN = math.sqrt(2 / 1.04)  # keeps the variance through a leaky ReLU of slope 0.2
@@ -132,7 +136,7 @@ class Generator(nn.Module):
                     x = _pointwise_conv(features, self.dtype, f"change{stage}")(x)
                 x = resample.up(x)
             names = block_names(stage, self.blocks[stage])
-            x = apply_blocks(self, make_block, names, x, e, remat=self.remat)
+            x = _apply_stage(self, make_block, names, x, e)
         if self.half:
             return blocks.UpConv(self.channels, self.dtype, name="head")(x).astype(jnp.float32)
         head = blocks.Conv(self.channels, 1, dtype=self.dtype, init=scaled_normal(1.0), name="head")
@@ -163,7 +167,7 @@ class Discriminator(nn.Module):
         make_block = functools.partial(Block, self.group, sum(self.blocks), self.dtype)
         for stage in reversed(range(len(self.widths))):
             names = block_names(stage, self.blocks[stage])
-            x = apply_blocks(self, make_block, names, x, remat=self.remat)
+            x = _apply_stage(self, make_block, names, x, None)
             if stage:
                 x = resample.down(x)
                 if self.widths[stage - 1] != x.shape[-1]:
@@ -182,6 +186,51 @@ class Discriminator(nn.Module):
         # Projection: the logit is the inner product of the features and the conditions.
         e = Embedding(c, name="embedding")(conditions)
         return jnp.sum(features * e, axis=-1) / math.sqrt(c)
+
+
+def _apply_stage(
+    network: Generator | Discriminator,
+    make_block: Callable[..., Block],
+    names: list[str],
+    x: Array,
+    condition: Array | None,
+) -> Array:
+    """x after the blocks of a stage, with the lowering's loops."""
+    has_one_loop = current_lowering().loops_over_convolutions and not network.group
+    if has_one_loop and names and not network.is_initializing():
+        params = [network.variables["params"][name] for name in names]
+        return _loop_over_convolutions(params, x, condition, network.dtype, network.remat)
+    return apply_blocks(network, make_block, names, x, condition, remat=network.remat)
+
+
+def _loop_over_convolutions(
+    params_of_blocks: list[dict], x: Array, condition: Array | None, dtype: jnp.dtype, remat: bool
+) -> Array:
+    """x after dense `Block`s of these weights, as one loop of 2n equal convolutions.
+
+    Its steps are in turn the first convolution of a block, of which the activation is handed on,
+    and the last, which is added to x.
+    """
+    n, c = len(params_of_blocks), x.shape[-1]
+    kernels = jnp.stack([p[name]["kernel"] for p in params_of_blocks for name in ("first", "last")])
+    biases = jnp.stack([b for p in params_of_blocks for b in (p["first"]["bias"], jnp.zeros(c))])
+    scales = jnp.ones((2 * n, len(x), 1, 1, c) if condition is not None else (2 * n, 1), dtype)
+    if condition is not None:
+        film = nn.Dense(c, dtype=dtype)
+        films = [film.apply({"params": p["film"]}, condition) for p in params_of_blocks]
+        scales = scales.at[::2].add(jnp.stack(films)[:, :, None, None, :])
+
+    def convolve_once(carry: tuple[Array, Array], step: tuple) -> tuple[tuple[Array, Array], None]:
+        (x, h), (kernel, bias, scale, is_last) = carry, step
+        y = blocks.convolve(h, kernel, "SAME") + bias
+        x_after = x + y
+        carry = jnp.where(is_last, x_after, x), jnp.where(is_last, x_after, leaky_relu(y) * scale)
+        return carry, None
+
+    body = jax.checkpoint(convolve_once) if remat else convolve_once
+    is_last = jnp.arange(2 * n) % 2 == 1
+    steps = kernels.astype(dtype), biases.astype(dtype), scales, is_last
+    return lax.scan(body, (x, x), steps)[0][0]
 
 
 def _pointwise_conv(features: int, dtype: jnp.dtype, name: str) -> blocks.Conv:

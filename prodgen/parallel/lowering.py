@@ -28,6 +28,7 @@ class Lowering:
     ones, the phases of models/strided.py are used; splits_phases: each in a convolution of its own.
     uses_loops: equal blocks in sequence, and the parts of a batch, are one loop. Where not, they
     are unrolled.
+    loops_over_convolutions: the equal convolutions of such blocks are one loop, too.
     """
 
     has_own_gradients: bool
@@ -36,17 +37,41 @@ class Lowering:
     has_native_strides: bool
     splits_phases: bool
     uses_loops: bool
+    loops_over_convolutions: bool
 
 
 _PLATFORM_NAMES = {"cuda": "gpu", "rocm": "gpu"}
 # CPU: XLA's fast path is for convolutions of stride 1 outside loops, and packs of 32 channels are
 # the fastest of 8 to 128 for groups of 4 to 32, with gradients. GPU: cuDNN has kernels for groups,
-# strides and their gradients. TPU: a matrix unit has 128 lanes, which narrower groups leave empty.
+# strides and their gradients. TPU: a matrix unit has 128 lanes, which narrower groups leave empty;
+# a large convolution takes its compiler several seconds.
 LOWERINGS = {
-    "cpu": Lowering(True, True, 32, has_native_strides=False, splits_phases=True, uses_loops=False),
-    "gpu": Lowering(False, False, 0, has_native_strides=True, splits_phases=False, uses_loops=True),
+    "cpu": Lowering(
+        has_own_gradients=True,
+        splits_kernel_gradients=True,
+        pack_channels=32,
+        has_native_strides=False,
+        splits_phases=True,
+        uses_loops=False,
+        loops_over_convolutions=False,
+    ),
+    "gpu": Lowering(
+        has_own_gradients=False,
+        splits_kernel_gradients=False,
+        pack_channels=0,
+        has_native_strides=True,
+        splits_phases=False,
+        uses_loops=True,
+        loops_over_convolutions=False,
+    ),
     "tpu": Lowering(
-        False, False, 128, has_native_strides=False, splits_phases=False, uses_loops=True
+        has_own_gradients=False,
+        splits_kernel_gradients=False,
+        pack_channels=128,
+        has_native_strides=False,
+        splits_phases=False,
+        uses_loops=True,
+        loops_over_convolutions=True,
     ),
 }
 # Triton's kernels for matrix products are compiled one by one, on a GPU several for each product,

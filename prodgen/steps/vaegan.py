@@ -51,17 +51,21 @@ def frozen_networks(config: ConfigDict) -> tuple[str, ...]:
     return ("classifier",) if config.loss.perceptual == "classifier" else ("classifier", "lpips")
 
 
-def make_perceptual_distance(config: ConfigDict) -> Callable:
-    """(frozen_params, images, other images) -> [B], by the reference classifier or LPIPS."""
+def make_perceptual_distance(config: ConfigDict, dtype: str) -> Callable:
+    """(frozen_params, images, other images) -> [B], by the reference classifier or LPIPS.
+
+    The network computes in `dtype`, the distance of its activations in float32.
+    """
 
     def classifier_distance(frozen_params, image: Array, other: Array) -> Array:
         params = frozen_params["classifier"]
-        net = classifier.Classifier(params["head"]["bias"].shape[0])
-        features = [net.apply({"params": params}, x)[2] for x in (image, other)]
+        net = classifier.Classifier(params["head"]["bias"].shape[0], jnp.dtype(dtype))
+        taps = [net.apply({"params": params}, x)[2] for x in (image, other)]
+        features = [[x.astype(jnp.float32) for x in layers] for layers in taps]
         return perceptual.distance(*features)
 
     def lpips_distance(frozen_params, image: Array, other: Array) -> Array:
-        return lpips.distance(frozen_params["lpips"], image, other)
+        return lpips.distance(frozen_params["lpips"], image, other, jnp.dtype(dtype))
 
     return {"classifier": classifier_distance, "lpips": lpips_distance}[config.loss.perceptual]
 
@@ -155,7 +159,8 @@ def _make_vae_update(
     """(net, discriminator's net, batch, step, p, frozen_params) -> (net, sigma2, metrics)."""
     net, likelihood = vae.build_network(config, spec), vae.make_likelihood(config)
     loss, num_parts = discriminator.adversarial_loss(config), config.train.microbatches
-    optimiser, perceptual_distance = optim.make_optimiser(config), make_perceptual_distance(config)
+    optimiser = optim.make_optimiser(config)
+    perceptual_distance = make_perceptual_distance(config, config.model.dtype)
     beta_schedule = registry.resolve(
         registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
     )
@@ -248,7 +253,8 @@ def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
     """
     compute_vae_sums = vae.make_eval_step(config, spec, pmean)
     net, likelihood = vae.build_network(config, spec), vae.make_likelihood(config)
-    generate, perceptual_distance = make_generate(config, spec), make_perceptual_distance(config)
+    generate = make_generate(config, spec)
+    perceptual_distance = make_perceptual_distance(config, "float32")
     compute_sums = evaluation_sums.make_sums(config, spec, patch.build(config, spec))
 
     def eval_step(state: State, batch: Batch, frozen_params) -> dict[str, Array]:
