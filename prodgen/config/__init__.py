@@ -6,7 +6,8 @@ what a continued run may change. registry: all names that may be chosen. renames
 versions. Nothing here imports JAX.
 """
 
-from prodgen.config.fields import FIELDS, RESOLUTIONS, build_default_config
+from prodgen.config.data_fields import RESOLUTIONS
+from prodgen.config.fields import FIELDS, build_default_config
 from prodgen.config.identity import (
     NEW_FIELD_DEFAULTS,
     compute_fingerprint,
