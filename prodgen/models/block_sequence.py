@@ -39,7 +39,7 @@ def apply_blocks(
         return block.apply({"params": params}, x, *context)
 
     if remat:
-        apply_block = jax.checkpoint(apply_block)
+        apply_block = rematerialise(apply_block)
     params_of_blocks = [module.variables["params"][name] for name in names]
     if not _is_loop(names):
         for params in params_of_blocks:
@@ -49,6 +49,17 @@ def apply_blocks(
     return lax.scan(lambda x, params: (apply_block(x, params, *context), None), x, stacked_params)[
         0
     ]
+
+
+def rematerialise(function: Callable) -> Callable:
+    """The function, whose first and second derivatives keep its arguments alone in memory.
+
+    Where a gradient is differentiated once more, as in a gradient penalty, `jax.checkpoint` keeps
+    what the first pass computes. Here the first pass has the same rule, and its gradient is a
+    checkpoint of its own.
+    """
+
+    return jax.checkpoint(jax.checkpoint(function))
 
 
 def block_names(stage: int, count: int) -> list[str]:

@@ -26,7 +26,7 @@ from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
 from prodgen.models import blocks, resample
-from prodgen.models.block_sequence import apply_blocks, block_names
+from prodgen.models.block_sequence import apply_blocks, block_names, rematerialise
 from prodgen.models.conditioning import Embedding, is_conditional
 from prodgen.models.grouped import convolve_grouped
 from prodgen.models.stages import stage_resolutions, stage_widths
@@ -227,7 +227,7 @@ def _loop_over_convolutions(
         carry = jnp.where(is_last, x_after, x), jnp.where(is_last, x_after, leaky_relu(y) * scale)
         return carry, None
 
-    body = jax.checkpoint(convolve_once) if remat else convolve_once
+    body = rematerialise(convolve_once) if remat else convolve_once
     is_last = jnp.arange(2 * n) % 2 == 1
     steps = kernels.astype(dtype), biases.astype(dtype), scales, is_last
     return lax.scan(body, (x, x), steps)[0][0]
