@@ -21,15 +21,17 @@ def apply_blocks(
     x: Array,
     *context: Any,
     remat: bool = False,
+    min_loop: int = 2,
 ) -> Array:
     """x after the blocks of these names, submodules of `module` with weights of one shape.
 
     make_block(name=...) or make_block(parent=None) makes a block: (x, *context) -> x. The weights
     are a submodule's for each name in either form. A loop stacks them, and is compiled once
-    whatever the number of blocks. With `remat` the backward pass computes a block's activations
+    whatever the number of blocks; fewer than `min_loop` blocks are not one. With `remat` the backward pass computes a block's activations
     again from its input, and keeps this alone in memory.
     """
-    if module.is_initializing() or not (remat or _is_loop(names)):
+    is_loop = current_lowering().has_control_flow and len(names) >= min_loop
+    if module.is_initializing() or not (remat or is_loop):
         for name in names:
             x = make_block(name=name)(x, *context)
         return x
@@ -41,7 +43,7 @@ def apply_blocks(
     if remat:
         apply_block = rematerialise(apply_block)
     params_of_blocks = [module.variables["params"][name] for name in names]
-    if not _is_loop(names):
+    if not is_loop:
         for params in params_of_blocks:
             x = apply_block(x, params, *context)
         return x
@@ -65,7 +67,3 @@ def rematerialise(function: Callable) -> Callable:
 def block_names(stage: int, count: int) -> list[str]:
     """The names of a stage's blocks in the tree of weights."""
     return [f"block{stage}_{block}" for block in range(count)]
-
-
-def _is_loop(names: Sequence[str]) -> bool:
-    return current_lowering().uses_loops and len(names) > 1

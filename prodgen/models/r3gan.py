@@ -19,7 +19,6 @@ import math
 from collections.abc import Callable
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax import lax
 from ml_collections import ConfigDict

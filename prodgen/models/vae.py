@@ -24,6 +24,7 @@ from prodgen.models.conditioning import Embedding, is_conditional
 from prodgen.models.stages import stage_resolutions, stage_widths
 
 EMBEDDING_SIZE = 128  # width of the condition's embedding
+MIN_LOOP = 3  # blocks: a loop over two takes a GPU's compiler longer than the two
 
 
 class Encoder(nn.Module):
@@ -43,7 +44,7 @@ class Encoder(nn.Module):
             if stage:
                 x = blocks.DownConv(features, self.dtype, name=f"down{stage}")(x)
             names = block_names(stage, self.blocks[stage])
-            x = apply_blocks(self, make_block, names, x, remat=self.remat)
+            x = apply_blocks(self, make_block, names, x, remat=self.remat, min_loop=MIN_LOOP)
         x = nn.silu(x).reshape(len(x), -1)
         if condition is not None:
             x = jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
@@ -90,7 +91,9 @@ class Decoder(nn.Module):
         x = x.reshape(-1, self.side, self.side, top)
         for stage in reversed(range(len(self.widths))):
             names = block_names(stage, self.blocks[stage])
-            x = apply_blocks(self, make_block, names, x, condition, remat=self.remat)
+            x = apply_blocks(
+                self, make_block, names, x, condition, remat=self.remat, min_loop=MIN_LOOP
+            )
             if stage:
                 x = blocks.UpConv(self.widths[stage - 1], self.dtype, name=f"up{stage}")(x)
         return blocks.UpConv(self.channels, self.dtype, name="head")(nn.silu(x)).astype(jnp.float32)

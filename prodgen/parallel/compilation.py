@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
 from prodgen.parallel.device_mesh import DATA_AXIS, batch_sharding, replicated_sharding
-from prodgen.parallel.lowering import compiler_options, lower_for
+from prodgen.parallel.lowering import compiler_options, lower_for, lowering_of
 
 MakeStep = Callable[[Callable[[Array], Array]], Callable]
 
@@ -80,7 +80,7 @@ def compile_variants(
     arguments: state, batches, (frozen, seed). Variants compile in parallel, equal ones once; a
     program cannot be compiled again.
     """
-    variants = family.variants(config)
+    variants = list_variants(family, config, mesh)
 
     def compile_variant(variant: str) -> Callable:
         return compile_aot(make_variant_step(family, config, spec, mesh, variant), *arguments)
@@ -88,6 +88,16 @@ def compile_variants(
     with concurrent.futures.ThreadPoolExecutor() as executor:
         futures = {name: executor.submit(compile_variant, name) for name in dict.fromkeys(variants)}
         return [futures[name].result() for name in variants]
+
+
+def list_variants(family: ModuleType, config: ConfigDict, mesh: Mesh) -> tuple[str, ...]:
+    """The programs that a family's steps run in turn on the mesh's devices.
+
+    Where control flow is free, one program has the variants as branches and shares all else.
+    """
+    variants = family.variants(config)
+    has_branches = lowering_of(mesh).has_control_flow and len(set(variants)) > 1
+    return ("scheduled",) if has_branches else variants
 
 
 def make_variant_step(

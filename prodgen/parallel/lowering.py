@@ -26,8 +26,8 @@ class Lowering:
     channels; 0: XLA's own grouped convolution.
     has_native_strides: a convolution of stride 2 is XLA's own. Where not, and for all transposed
     ones, the phases of models/strided.py are used; splits_phases: each in a convolution of its own.
-    uses_loops: equal blocks in sequence, and the parts of a batch, are one loop. Where not, they
-    are unrolled.
+    has_control_flow: equal blocks in sequence, and the parts of a batch, are one loop, and the
+    variants of a step branches of one program. Where not, loops are unrolled and variants apart.
     loops_over_convolutions: the equal convolutions of such blocks are one loop, too.
     """
 
@@ -36,7 +36,7 @@ class Lowering:
     pack_channels: int
     has_native_strides: bool
     splits_phases: bool
-    uses_loops: bool
+    has_control_flow: bool
     loops_over_convolutions: bool
 
 
@@ -52,7 +52,7 @@ LOWERINGS = {
         pack_channels=32,
         has_native_strides=False,
         splits_phases=True,
-        uses_loops=False,
+        has_control_flow=False,
         loops_over_convolutions=False,
     ),
     "gpu": Lowering(
@@ -61,7 +61,7 @@ LOWERINGS = {
         pack_channels=0,
         has_native_strides=True,
         splits_phases=False,
-        uses_loops=True,
+        has_control_flow=True,
         loops_over_convolutions=False,
     ),
     "tpu": Lowering(
@@ -70,7 +70,7 @@ LOWERINGS = {
         pack_channels=128,
         has_native_strides=False,
         splits_phases=False,
-        uses_loops=True,
+        has_control_flow=True,
         loops_over_convolutions=True,
     ),
 }
@@ -103,9 +103,14 @@ def current_lowering() -> Lowering:
     return _current.get() or select_lowering(jax.default_backend(), jax.device_count())
 
 
+def lowering_of(mesh: Mesh) -> Lowering:
+    """The lowering for the devices of a mesh."""
+    return select_lowering(mesh.devices.flat[0].platform, mesh.size)
+
+
 def lower_for(mesh: Mesh, function: Callable) -> Callable:
     """The function, traced with the lowering of the mesh's devices."""
-    lowering = select_lowering(mesh.devices.flat[0].platform, mesh.size)
+    lowering = lowering_of(mesh)
 
     def lowered_function(*arguments: Any) -> Any:
         with use_lowering(lowering):

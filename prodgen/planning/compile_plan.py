@@ -155,14 +155,11 @@ def count_image_flops(family: ModuleType, config: ConfigDict, spec: Spec, mesh: 
         )
         for variant in dict.fromkeys(family.variants(config))
     }
-    return compute_mean_of_variants(family, config, flops) / config.train.batch_size
+    return compute_mean_of_variants(family.variants(config), flops) / config.train.batch_size
 
 
-def compute_mean_of_variants(
-    family: ModuleType, config: ConfigDict, values: dict[str, float]
-) -> float:
+def compute_mean_of_variants(variants: tuple[str, ...], values: dict[str, float]) -> float:
     """The mean of values by variant over the steps of a run, which take the variants in turn."""
-    variants = family.variants(config)
     return sum(values[variant] for variant in variants) / len(variants)
 
 
@@ -183,7 +180,8 @@ def plan_target(
         programs, memory_error = [], str(error)
     run_forecast = None
     if programs:
-        run_forecast = forecast(target, describe_workload(family, config, programs, image_flops))
+        variants = compilation.list_variants(family, config, mesh)
+        run_forecast = forecast(target, describe_workload(config, variants, programs, image_flops))
     plan = TargetPlan(target, programs, memory_error, run_forecast, config.train.batch_size)
     if plan.is_fitting:
         return plan
@@ -197,7 +195,7 @@ def compile_programs(
     """The variants of the train step, each once, and the evaluation."""
     state, batches, frozen_and_seed = build_program_inputs(family, config, spec, mesh)
     programs = []
-    for variant in dict.fromkeys(family.variants(config)):
+    for variant in dict.fromkeys(compilation.list_variants(family, config, mesh)):
         say(f"compiling for {target.text}: the train step {variant!r} ...")
         step = compilation.make_variant_step(family, config, spec, mesh, variant)
         programs.append(compile_program(variant, step, state, batches, frozen_and_seed))
@@ -208,17 +206,20 @@ def compile_programs(
 
 
 def describe_workload(
-    family: ModuleType, config: ConfigDict, programs: list[CompiledProgram], image_flops: float
+    config: ConfigDict,
+    variants: tuple[str, ...],
+    programs: list[CompiledProgram],
+    image_flops: float,
 ) -> Workload:
-    """The mean step of a run: its variants in turn, without evaluations."""
+    """The mean step of a run, which takes these variants in turn, without evaluations."""
     traffic = {program.name: float(program.traffic_bytes) for program in programs}
     ring_bytes = {program.name: float(program.counts.ring_bytes) for program in programs}
     return Workload(
         batch_size=config.train.batch_size,
         num_steps=config.train.num_steps,
         flops=image_flops * config.train.batch_size,
-        memory_bytes=compute_mean_of_variants(family, config, traffic),
-        ring_bytes=compute_mean_of_variants(family, config, ring_bytes),
+        memory_bytes=compute_mean_of_variants(variants, traffic),
+        ring_bytes=compute_mean_of_variants(variants, ring_bytes),
         is_bfloat16=config.model.dtype == "bfloat16",
     )
 

@@ -38,7 +38,7 @@ def accumulate(compute_gradient: Callable[[Tree], Tree], batch: Tree, num_parts:
 
     shapes = jax.eval_shape(compute_gradient, _select_part(parts, 0))
     total = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-    if current_lowering().uses_loops:
+    if current_lowering().has_control_flow:
         total, _ = lax.scan(add_part, total, parts)
     else:
         for j in range(num_parts):
@@ -55,7 +55,7 @@ def map_parts(function: Callable[..., Tree], num_parts: int, *inputs: Array) -> 
     if num_parts == 1:
         return function(*inputs)
     parts = jax.tree.map(lambda x: _split_rows(x, num_parts), inputs)
-    has_loop = current_lowering().uses_loops
+    has_loop = current_lowering().has_control_flow
     # A loop's body cannot be merged with that of its derivative, so no barrier is needed.
     apply_part = jax.checkpoint(lambda part: function(*part), prevent_cse=not has_loop)
     if has_loop:

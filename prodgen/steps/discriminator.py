@@ -127,14 +127,14 @@ def effective_params(net: Net) -> Tree:
 
 
 def make_discriminator_updates(
-    config: ConfigDict, discriminator: AugmentedDiscriminator, pmean: PMean, with_penalty: bool
+    config: ConfigDict, discriminator: AugmentedDiscriminator, pmean: PMean, variant: str
 ) -> Callable:
     """(net, batches, make_pairs, step, p) -> (net, metrics, gradient norms): an update a batch.
 
     make_pairs(batch, key) -> real and generated images [B, H, W, C], paired, and their conditions;
     `key` belongs to this update alone. Metrics are those of the last update.
     """
-    update = make_update(config, discriminator, pmean, with_penalty)
+    update = make_update(config, discriminator, pmean, variant)
 
     def update_discriminator(
         net: Net, batches: tuple[Batch, ...], make_pairs: Callable, step: Array, p: Array
@@ -151,14 +151,14 @@ def make_discriminator_updates(
 
 
 def make_update(
-    config: ConfigDict, discriminator: AugmentedDiscriminator, pmean: PMean, with_penalty: bool
+    config: ConfigDict, discriminator: AugmentedDiscriminator, pmean: PMean, variant: str
 ) -> Callable:
     """(net, batch, make_pairs, key, step, p) -> (net, metrics): one update of D.
 
     make_pairs as above; `key` belongs to this update alone. Metrics: "d/...", "grad_norm/d", and
     "r_t", the mean sign that the adaptive augmentation reads.
     """
-    grad_fn = jax.grad(_make_loss(config, discriminator, pmean, with_penalty), has_aux=True)
+    grad_fn = _make_gradient(config, discriminator, pmean, variant)
     optimiser = make_discriminator_optimiser(config)
 
     def update(
@@ -169,7 +169,7 @@ def make_update(
             fake, update_key = jax.lax.stop_gradient(fake), jax.random.fold_in(key, 2)
             inputs, slots = {"real": real, "fake": fake}, part["slot"]
             # WGAN-GP penalises the gradient on the line from the real to the generated image.
-            if with_penalty and "interpolated" in registry.PENALTIES[config.loss.penalty]:
+            if variant != "plain" and "interpolated" in registry.PENALTIES[config.loss.penalty]:
                 alpha = rng.uniform(jax.random.fold_in(update_key, 0), slots)
                 inputs["interpolated"] = penalties.interpolate(real, fake, alpha)
             uniforms = discriminator.augment_uniforms(jax.random.fold_in(update_key, 1), slots)
@@ -188,6 +188,29 @@ def make_update(
 def make_discriminator_optimiser(config: ConfigDict) -> optax.GradientTransformation:
     """The discriminator's optimiser: its own learning rate, schedules by training steps."""
     return optim.make_optimiser(config, config.train.d_steps, config.optim.d_lr_ratio)
+
+
+def _make_gradient(
+    config: ConfigDict, discriminator: AugmentedDiscriminator, pmean: PMean, variant: str
+) -> Callable:
+    """The gradient of `_make_loss` to the weights, with its metrics, for a variant of the step.
+
+    "penalised", "plain", or "scheduled": a branch takes the penalty in every `penalty_every`-th
+    step, counted from 0.
+    """
+    plain, penalised = (
+        jax.grad(_make_loss(config, discriminator, pmean, with_penalty), has_aux=True)
+        for with_penalty in (False, True)
+    )
+    if variant != "scheduled":
+        return penalised if variant == "penalised" else plain
+
+    def scheduled(params: Tree, vectors: Tree, *arguments: Any) -> tuple[Tree, tuple]:
+        step = arguments[-2]
+        is_due = step % config.loss.penalty_every == 0
+        return jax.lax.cond(is_due, penalised, plain, params, vectors, *arguments)
+
+    return scheduled
 
 
 def _make_loss(

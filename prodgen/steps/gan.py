@@ -95,7 +95,7 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
     generator, discriminator = build_networks(config, spec)
     augmented_discriminator = AugmentedDiscriminator(config, spec, discriminator)
     update_discriminator = make_discriminator_updates(
-        config, augmented_discriminator, pmean, with_penalty=variant == "penalised"
+        config, augmented_discriminator, pmean, variant
     )
     update_generator = _make_generator_update(
         config, spec, generator, augmented_discriminator, pmean

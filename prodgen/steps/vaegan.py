@@ -107,7 +107,7 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
         config, spec, patch.build(config, spec)
     )
     update_discriminator = discriminator.make_discriminator_updates(
-        config, augmented_discriminator, pmean, with_penalty=variant == "penalised"
+        config, augmented_discriminator, pmean, variant
     )
     update_vae = _make_vae_update(config, spec, augmented_discriminator, pmean)
 

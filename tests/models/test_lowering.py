@@ -12,7 +12,7 @@ from prodgen.parallel import lowering
 from tests.tiny import mesh_of, tiny
 
 F64 = jnp.float64
-WIDTHS, BLOCKS = (8, 4), (2, 1)
+WIDTHS, BLOCKS = (8, 4), (3, 1)
 NETWORKS = {  # network, shapes of its inputs
     "strided": (dcgan.Discriminator((4, 6), True, F64), [(2, 8, 8, 3), (2, 5)]),
     "transposed": (dcgan.Generator((6, 20, 4), 2, 3, True, F64), [(2, 4), (2, 5)]),

@@ -21,7 +21,7 @@ from tests.tiny_gan import batches_of, init_reference_classifier, start
 
 def loops(has_loop: bool):
     """A context in which the CPU's programs have loops, or are unrolled."""
-    lowering_of_cpu = dataclasses.replace(lowering.LOWERINGS["cpu"], uses_loops=has_loop)
+    lowering_of_cpu = dataclasses.replace(lowering.LOWERINGS["cpu"], has_control_flow=has_loop)
     return mock.patch.dict(lowering.LOWERINGS, {"cpu": lowering_of_cpu})
 
 
