@@ -162,10 +162,10 @@ def test_a_batch_that_does_not_fit_is_halved(
     assert any("the batch fits" in line for line in format_plan(plan))
     if target_plan.is_fitting:
         return compile_plan.check_fit(plan)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError) as error_info:
         compile_plan.check_fit(plan)
     advice = f"config.train.batch_size={fitting_batch}" if fitting_batch else "more devices"
-    assert caught.value.code == 2 and advice in caught.value.next_step
+    assert error_info.value.code == 2 and advice in error_info.value.next_step
 
 
 @pytest.mark.parametrize(
