@@ -23,7 +23,7 @@ INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<rest>.*)$")
 OPERATION = re.compile(r"^(?P<shape>\(.*?\)|\S+) (?P<operation>[a-z][\w\-]*)\((?P<rest>.*)$")
 COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{\s*$")
 ARRAY = re.compile(r"\b(?P<type>pred|[a-z]+\d+\w*)\[(?P<sizes>[\d,]*)\]")
-CALLED = re.compile(r"\b(calls|to_apply|body|condition|branch_computations|called_computations)="
+CALL_ATTRIBUTE = re.compile(r"\b(calls|to_apply|body|condition|branch_computations|called_computations)="
                     r"(\{[^}]*\}|%?[\w.\-]+)")  # fmt: skip
 TRIP_COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 LAYOUT = re.compile(r"\{[^{}]*\}")
@@ -195,7 +195,7 @@ def _count_runs(instructions: list[Instruction], text: str) -> Callable[[str], i
                   and m["entry"]), "")  # fmt: skip
     callers: dict[str, list[tuple[str, int]]] = {}
     for instruction in instructions:
-        for attribute, names in CALLED.findall(instruction.text):
+        for attribute, names in CALL_ATTRIBUTE.findall(instruction.text):
             trips = 1
             if instruction.operation == "while" and attribute == "body":
                 trips = _trip_count(instruction, instructions)

@@ -146,9 +146,9 @@ def parse_targets(text: str) -> list[Target]:
     """ "h200,v5e:4x8" -> its targets; UsageError where one is unknown or named twice."""
     targets = [parse_target(part.strip()) for part in text.split(",")]
     names = [target.text for target in targets]
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated:
-        raise UsageError(f"--plan names {repeated} twice", "name each target once")
+    duplicate = next((name for name in names if names.count(name) > 1), None)
+    if duplicate:
+        raise UsageError(f"--plan names {duplicate} twice", "name each target once")
     return targets
 
 

@@ -90,12 +90,12 @@ def test_instructions_of_a_gpu_program_are_counted():
 
 
 def test_bytes_of_collectives_count_each_iteration_of_a_loop():
-    """36 floats in each of 5 iterations, 100 floats asynchronously, 32 gathered bfloat16."""
+    """36 floats in each of 5 iterations, 100 floats asynchronously, 32 bfloat16 in a gather."""
     counts = count_instructions(GPU_PROGRAM)
     assert counts.collectives == 3
-    all_reduces, gathered = 5 * 36 * 4 + 100 * 4, 32 * 2
-    assert counts.collective_bytes == all_reduces + gathered
-    assert counts.ring_bytes == 2 * all_reduces + gathered
+    all_reduces, gather_bytes = 5 * 36 * 4 + 100 * 4, 32 * 2
+    assert counts.collective_bytes == all_reduces + gather_bytes
+    assert counts.ring_bytes == 2 * all_reduces + gather_bytes
 
 
 def test_a_matrix_product_of_a_tpu_is_no_convolution():

@@ -37,10 +37,10 @@ def test_a_target_names_devices(text, devices, hosts, topology):
     ],
 )
 def test_another_target_is_refused_with_those_that_exist(text, reason):
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError) as error_info:
         targets.parse_targets(text)
-    assert caught.value.code == 2
-    assert reason in caught.value.format_line()
+    assert error_info.value.code == 2
+    assert reason in error_info.value.format_line()
 
 
 def make_mesh(text):
@@ -66,14 +66,14 @@ def test_a_mesh_has_the_devices_and_hosts_of_its_target(text, kind):
 
 
 def test_a_slice_that_the_plugin_refuses_is_answered_with_the_shapes():
-    with pytest.raises(UsageError, match="is not a slice of this TPU") as caught:
+    with pytest.raises(UsageError, match="is not a slice of this TPU") as error_info:
         make_mesh("v5e:3x3")
-    assert "4x8" in caught.value.next_step
+    assert "4x8" in error_info.value.next_step
 
 
 @pytest.mark.parametrize(("text", "package"), [("h200", "jax[cuda]"), ("v5e", "jax[tpu]")])
 def test_an_absent_plugin_is_named(text, package, monkeypatch):
     monkeypatch.setattr(absent_devices.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError) as error_info:
         absent_devices.make_absent_mesh(targets.parse_target(text))
-    assert package in caught.value.next_step
+    assert package in error_info.value.next_step

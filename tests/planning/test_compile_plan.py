@@ -54,9 +54,10 @@ def test_a_plan_needs_no_data_and_counts_what_is_compiled(plan):
         step, evaluation = target.programs
         assert (step.name, evaluation.name) == ("plain", "evaluation")
         assert target.is_fitting
-        # Three passes of D and two of G, with gradients; the evaluation has one of each.
-        assert step.counts.convolutions > evaluation.counts.convolutions > 0
-        assert step.counts.convolution_kinds <= step.counts.convolutions
+        for counts in (step.counts, evaluation.counts):
+            assert 0 < counts.convolution_kinds <= counts.convolutions
+        # Gradients take more products than the evaluation has.
+        assert step.counts.matrix_products > evaluation.counts.matrix_products > 0
         # The state is an argument, and the new one takes its place.
         assert step.argument_bytes >= 0.9 * count_bytes(state)
         assert step.donated_bytes >= 0.9 * count_bytes(state)
@@ -162,10 +163,10 @@ def test_a_batch_that_does_not_fit_is_halved(
     assert any("the batch fits" in line for line in format_plan(plan))
     if target_plan.is_fitting:
         return compile_plan.check_fit(plan)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(UsageError) as error_info:
         compile_plan.check_fit(plan)
     advice = f"config.train.batch_size={fitting_batch}" if fitting_batch else "more devices"
-    assert caught.value.code == 2 and advice in caught.value.next_step
+    assert error_info.value.code == 2 and advice in error_info.value.next_step
 
 
 @pytest.mark.parametrize(
@@ -177,7 +178,7 @@ def test_a_batch_that_does_not_fit_is_halved(
         (["--plan=h200", "--config.parallel.mode=pmap"], "under jit"),
         (["--plan=h200:2", "--config.parallel.devices=4"], "h200:2 has 2"),
         (["--plan=v5e", "--config.parallel.require_platform=gpu"], "v5e is a tpu"),
-        (["--plan=h200", "--compile_only"], "(look|plan|compile_only)"),
+        (["--plan=h200", "--compile_only"], "(look, plan, compile_only)"),
     ],
 )
 def test_a_plan_that_cannot_be_made_ends_in_one_line(arguments, reason, tmp_path, capsys):
