@@ -27,8 +27,8 @@ def apply_blocks(
 
     make_block(name=...) or make_block(parent=None) makes a block: (x, *context) -> x. The weights
     are a submodule's for each name in either form. A loop stacks them, and is compiled once
-    whatever the number of blocks; fewer than `min_loop` blocks are not one. With `remat` the backward pass computes a block's activations
-    again from its input, and keeps this alone in memory.
+    whatever the number of blocks; fewer than `min_loop` blocks are not one. With `remat` the
+    backward pass computes a block's activations again from its input, and keeps this alone.
     """
     is_loop = current_lowering().has_control_flow and len(names) >= min_loop
     if module.is_initializing() or not (remat or is_loop):
@@ -48,19 +48,15 @@ def apply_blocks(
             x = apply_block(x, params, *context)
         return x
     stacked_params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params_of_blocks)
-    return lax.scan(lambda x, params: (apply_block(x, params, *context), None), x, stacked_params)[
-        0
-    ]
+    x, _ = lax.scan(lambda x, params: (apply_block(x, params, *context), None), x, stacked_params)
+    return x
 
 
 def rematerialise(function: Callable) -> Callable:
     """The function, whose first and second derivatives keep its arguments alone in memory.
 
-    Where a gradient is differentiated once more, as in a gradient penalty, `jax.checkpoint` keeps
-    what the first pass computes. Here the first pass has the same rule, and its gradient is a
-    checkpoint of its own.
+    One checkpoint is for the gradient, the other for the gradient of a gradient, as in a penalty.
     """
-
     return jax.checkpoint(jax.checkpoint(function))
 
 
