@@ -17,9 +17,9 @@ python run_train.py --config=configs/gan.py:hours --config.data.source=... --con
 python run_train.py --config=configs/gan.py:fashion_mnist
     grey clothes at 28 px, 200,000 images: 26 minutes on one core; condition accuracy 82 %, of real
     images 79 %; evaluated in docs/results/fashion_mnist.md
-python run_train.py --config=configs/gan.py:gpu64
-python run_train.py --config=configs/gan.py:gpu128
-    for one modern GPU, at 64 and 128 px: not measured yet
+python run_train.py --config=configs/gan.py:gpu64 --plan=h200
+    what gpu64, gpu128 and gpu256 (one GPU) and tpu64 (a pod) take on an accelerator, without one;
+    none of them has been trained yet
 """
 
 from ml_collections import ConfigDict
@@ -59,6 +59,22 @@ ALWAYS = {
 }
 # For thousands of images: augmentation keeps the discriminator from memorising them.
 SMALL_DATA = {"augment.policy": "product", "augment.p": 0.3, "augment.ramp": True}
+# For accelerators; docs/accelerators.md has what each preset takes on which.
+LARGE = {
+    "model.half": False,
+    "model.max_width": 512,
+    "model.blocks": 2,
+    "model.dtype": "bfloat16",
+    "loss.penalty_every": 1,
+    "loss.gamma_end": 0.1,
+    "optim.lr": 2e-4,
+    "optim.burn_in": 0.2,
+    "optim.ema_images": 500_000,
+    "train.log_every": 100,
+    "train.sample_every": 2000,
+    "train.evaluate_every": 2000,
+    "train.checkpoint_every": 2000,
+}
 PRESETS = {
     "quick": {
         "data.size": 512,
@@ -90,46 +106,42 @@ PRESETS = {
     "folder": {"data.source": "folder", **SMALL_DATA},
     "table": {"data.source": "table", **SMALL_DATA},
     "gpu64": {
+        **LARGE,
         "data.resolution": 64,
-        "model.half": False,
         "model.width": 256,
-        "model.max_width": 512,
-        "model.blocks": 2,
         "model.group": 128,
-        "model.dtype": "bfloat16",
-        "loss.penalty_every": 1,
         "loss.gamma": 2.0,
-        "loss.gamma_end": 0.1,
-        "optim.lr": 2e-4,
-        "optim.burn_in": 0.2,
-        "optim.ema_images": 500_000,
         "train.batch_size": 64,
+        "train.microbatches": 4,
         "train.num_steps": 150_000,
-        "train.log_every": 100,
-        "train.sample_every": 2000,
-        "train.evaluate_every": 2000,
-        "train.checkpoint_every": 2000,
     },
     "gpu128": {
+        **LARGE,
         "data.resolution": 128,
-        "model.half": False,
         "model.width": 128,
-        "model.max_width": 512,
-        "model.blocks": 2,
         "model.group": 128,
-        "model.dtype": "bfloat16",
-        "loss.penalty_every": 1,
         "loss.gamma": 10.0,
-        "loss.gamma_end": 0.1,
-        "optim.lr": 2e-4,
-        "optim.burn_in": 0.2,
-        "optim.ema_images": 500_000,
         "train.batch_size": 32,
+        "train.microbatches": 4,
         "train.num_steps": 250_000,
-        "train.log_every": 100,
-        "train.sample_every": 2000,
-        "train.evaluate_every": 2000,
-        "train.checkpoint_every": 2000,
+    },
+    "gpu256": {
+        **LARGE,
+        "data.resolution": 256,
+        "model.width": 64,
+        "model.group": 64,
+        "loss.gamma": 50.0,
+        "train.batch_size": 32,
+        "train.microbatches": 8,
+        "train.num_steps": 250_000,
+    },
+    "tpu64": {
+        **LARGE,
+        "data.resolution": 64,
+        "model.width": 256,  # dense blocks: groups leave a matrix unit's lanes empty
+        "loss.gamma": 2.0,
+        "train.batch_size": 256,
+        "train.num_steps": 40_000,
     },
 }
 

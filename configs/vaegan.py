@@ -13,8 +13,9 @@ python run_train.py --config=configs/vaegan.py:fashion_mnist
 python run_train.py --config=configs/vaegan.py:folder --config.data.path=my_products/
 python run_train.py --config=configs/vaegan.py:table --config.data.path=my_products.csv
     your own images: as the default
-python run_train.py --config=configs/vaegan.py:gpu128
-    for one modern GPU, at 128 px: not measured yet
+python run_train.py --config=configs/vaegan.py:gpu128 --plan=h200
+    what gpu64, gpu128 and gpu256 (one GPU) and tpu64 (a pod) take on an accelerator, without one;
+    none of them has been trained yet
 """
 
 from ml_collections import ConfigDict
@@ -29,6 +30,24 @@ ALWAYS = {
     "loss.penalty_every": 4,
     "loss.gamma": 10.0,
     "optim.d_lr_ratio": 0.25,
+}
+# For accelerators; docs/accelerators.md has what each preset takes on which.
+LARGE = {
+    "model.width": 64,
+    "model.max_width": 512,
+    "model.blocks": 2,
+    "model.latent": 128,
+    "model.dtype": "bfloat16",
+    "optim.lr": 4e-4,
+    "optim.ema_images": 100_000,
+    "train.num_steps": 40_000,
+    "train.log_every": 100,
+    "train.sample_every": 2000,
+    "train.evaluate_every": 2000,
+    "train.checkpoint_every": 2000,
+    "loss.beta_steps": 10_000,
+    "loss.gan_start": 5000,
+    "loss.gan_ramp": 5000,
 }
 PRESETS = {
     "quick": {
@@ -63,25 +82,35 @@ PRESETS = {
     },
     "folder": {"data.source": "folder"},
     "table": {"data.source": "table"},
+    "gpu64": {
+        **LARGE,
+        "data.resolution": 64,
+        "model.block_side": 32,
+        "train.batch_size": 128,
+    },
     "gpu128": {
+        **LARGE,
         "data.resolution": 128,
-        "model.width": 64,
-        "model.max_width": 512,
-        "model.blocks": 2,
         "model.block_side": 64,
-        "model.latent": 128,
-        "model.dtype": "bfloat16",
-        "optim.lr": 4e-4,
-        "optim.ema_images": 100_000,
         "train.batch_size": 64,
-        "train.num_steps": 40_000,
-        "train.log_every": 100,
-        "train.sample_every": 2000,
-        "train.evaluate_every": 2000,
-        "train.checkpoint_every": 2000,
-        "loss.beta_steps": 10_000,
-        "loss.gan_start": 5000,
-        "loss.gan_ramp": 5000,
+    },
+    "gpu256": {
+        **LARGE,
+        "data.resolution": 256,
+        "model.block_side": 64,
+        "model.latent": 256,
+        "train.batch_size": 32,
+    },
+    "tpu64": {
+        **LARGE,
+        "data.resolution": 64,
+        "model.block_side": 32,
+        "optim.lr": 8e-4,
+        "train.batch_size": 512,
+        "train.num_steps": 10_000,
+        "loss.beta_steps": 2500,
+        "loss.gan_start": 1250,
+        "loss.gan_ramp": 1250,
     },
 }
 

@@ -39,12 +39,13 @@ class Encoder(nn.Module):
     @nn.compact
     def __call__(self, x: Array, condition: Array | None) -> tuple[Array, Array]:
         make_block = functools.partial(blocks.Residual, self.dtype)
+        options = {"remat": self.remat, "min_loop": MIN_LOOP}
         x = blocks.Conv(self.widths[0], dtype=self.dtype, name="stem")(blocks.space_to_depth(x))
         for stage, features in enumerate(self.widths):
             if stage:
                 x = blocks.DownConv(features, self.dtype, name=f"down{stage}")(x)
             names = block_names(stage, self.blocks[stage])
-            x = apply_blocks(self, make_block, names, x, remat=self.remat, min_loop=MIN_LOOP)
+            x = apply_blocks(self, make_block, names, x, **options)
         x = nn.silu(x).reshape(len(x), -1)
         if condition is not None:
             x = jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
@@ -84,6 +85,7 @@ class Decoder(nn.Module):
     @nn.compact
     def __call__(self, code: Array, condition: Array | None) -> Array:
         make_block = functools.partial(blocks.Residual, self.dtype)
+        options = {"remat": self.remat, "min_loop": MIN_LOOP}
         top = self.widths[-1]
         x = code.astype(self.dtype)
         x = x if condition is None else jnp.concatenate([x, condition], axis=-1)
@@ -91,9 +93,7 @@ class Decoder(nn.Module):
         x = x.reshape(-1, self.side, self.side, top)
         for stage in reversed(range(len(self.widths))):
             names = block_names(stage, self.blocks[stage])
-            x = apply_blocks(
-                self, make_block, names, x, condition, remat=self.remat, min_loop=MIN_LOOP
-            )
+            x = apply_blocks(self, make_block, names, x, condition, **options)
             if stage:
                 x = blocks.UpConv(self.widths[stage - 1], self.dtype, name=f"up{stage}")(x)
         return blocks.UpConv(self.channels, self.dtype, name="head")(nn.silu(x)).astype(jnp.float32)

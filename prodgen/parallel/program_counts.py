@@ -23,8 +23,10 @@ INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?(?P<name>[\w.\-]+) = (?P<rest>.*)$")
 OPERATION = re.compile(r"^(?P<shape>\(.*?\)|\S+) (?P<operation>[a-z][\w\-]*)\((?P<rest>.*)$")
 COMPUTATION = re.compile(r"^(?P<entry>ENTRY )?%?(?P<name>[\w.\-]+) \(.*\{\s*$")
 ARRAY = re.compile(r"\b(?P<type>pred|[a-z]+\d+\w*)\[(?P<sizes>[\d,]*)\]")
-CALL_ATTRIBUTE = re.compile(r"\b(calls|to_apply|body|condition|branch_computations|called_computations)="
-                    r"(\{[^}]*\}|%?[\w.\-]+)")  # fmt: skip
+CALL_ATTRIBUTE = re.compile(
+    r"\b(calls|to_apply|body|condition|branch_computations|called_computations)="
+    r"(\{[^}]*\}|%?[\w.\-]+)"
+)
 TRIP_COUNT = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 LAYOUT = re.compile(r"\{[^{}]*\}")
 COMMENT = re.compile(r"/\*.*?\*/")
