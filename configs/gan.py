@@ -132,7 +132,7 @@ PRESETS = {
         "model.group": 64,
         "loss.gamma": 50.0,
         "train.batch_size": 32,
-        "train.microbatches": 8,
+        "train.microbatches": 4,
         "train.num_steps": 250_000,
     },
     "tpu64": {

@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 from jax import lax
-from jax.sharding import Mesh
+from jax.sharding import Mesh, PartitionSpec
 from ml_collections import ConfigDict
 
 from prodgen.core.types import Array, Spec
@@ -63,8 +63,20 @@ def compile_train_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
     """Compile (state, batches, frozen_params) -> (state, metrics); the state is donated."""
     if mode == "pmap":
         return _pmap(make_step(mean_over_devices), mesh, (None, 0, None), donate=(0,))
+    step = make_step(identity)
+    if lowering_of(mesh).maps_devices and mesh.size > 1:
+        # Each device computes its rows, as under pmap: the gradients of a step are reduced once,
+        # and not in each loop that adds to them.
+        in_specs = (PartitionSpec(), PartitionSpec(DATA_AXIS), PartitionSpec())
+        step = jax.shard_map(
+            make_step(mean_over_devices),
+            mesh=mesh,
+            in_specs=in_specs,
+            out_specs=PartitionSpec(),
+            check_vma=False,
+        )
     return jax.jit(
-        lower_for(mesh, make_step(identity)),
+        lower_for(mesh, step),
         in_shardings=(replicated_sharding(mesh), batch_sharding(mesh), replicated_sharding(mesh)),
         out_shardings=(replicated_sharding(mesh), replicated_sharding(mesh)),
         donate_argnums=(0,),

@@ -28,6 +28,8 @@ class Lowering:
     ones, the phases of models/strided.py are used; splits_phases: each in a convolution of its own.
     has_control_flow: equal blocks in sequence, and the parts of a batch, are one loop, and the
     variants of a step branches of one program. Where not, loops are unrolled and variants apart.
+    maps_devices: on several devices the step is mapped over them. Where not, XLA divides the
+    operations of the whole batch.
     loops_over_convolutions: the equal convolutions of such blocks are one loop, too.
     """
 
@@ -37,6 +39,7 @@ class Lowering:
     has_native_strides: bool
     splits_phases: bool
     has_control_flow: bool
+    maps_devices: bool
     loops_over_convolutions: bool
 
 
@@ -53,6 +56,7 @@ LOWERINGS = {
         has_native_strides=False,
         splits_phases=True,
         has_control_flow=False,
+        maps_devices=False,
         loops_over_convolutions=False,
     ),
     "gpu": Lowering(
@@ -62,6 +66,7 @@ LOWERINGS = {
         has_native_strides=True,
         splits_phases=False,
         has_control_flow=True,
+        maps_devices=True,
         loops_over_convolutions=False,
     ),
     "tpu": Lowering(
@@ -71,6 +76,7 @@ LOWERINGS = {
         has_native_strides=False,
         splits_phases=False,
         has_control_flow=True,
+        maps_devices=True,
         loops_over_convolutions=True,
     ),
 }
