@@ -33,7 +33,7 @@ FAMILIES = {
     "r3gan": ("gan", GROUPS),
     "vaegan": ("vaegan", {}),
 }
-# (family, target): most convolutions, transposes and all-reduces of the step. An update of a network
+# (family, target): most convolutions, transposes and all-reduces of the step. A network's update
 # has one all-reduce of its gradient; those of scalars are combined into few.
 MAX_COUNTS = {
     ("vae", "h200:2"): (35, 35, 2),
