@@ -77,6 +77,12 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     return State(jnp.zeros((), jnp.int32), {"vae": net}, extras)
 
 
+def find_beta_schedule(config: ConfigDict) -> Callable:
+    """(step, steps) -> the share of beta at a step, by its name in the config."""
+    name = config.loss.beta_schedule
+    return registry.resolve(registry.BETA_SCHEDULES, name, "config.loss.beta_schedule")
+
+
 def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) -> Callable:
     """(state, batches, frozen_params) -> (state, metrics); one batch, no frozen networks.
 
@@ -85,9 +91,7 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
     """
     net = build_network(config, spec)
     likelihood, optimiser = make_likelihood(config), optim.make_optimiser(config)
-    beta_schedule = registry.resolve(
-        registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
-    )
+    beta_schedule = find_beta_schedule(config)
     num_dims = math.prod(spec.shape)
 
     def loss_fn(params, image, noise, conditions, beta):

@@ -20,7 +20,6 @@ from ml_collections import ConfigDict
 
 from prodgen import optim
 from prodgen.augment import adaptive
-from prodgen.config import registry
 from prodgen.core import pixels, rng, trees
 from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import divergence, perceptual
@@ -161,9 +160,7 @@ def _make_vae_update(
     loss, num_parts = discriminator.adversarial_loss(config), config.train.microbatches
     optimiser = optim.make_optimiser(config)
     perceptual_distance = make_perceptual_distance(config, config.model.dtype)
-    beta_schedule = registry.resolve(
-        registry.BETA_SCHEDULES, config.loss.beta_schedule, "loss.beta_schedule"
-    )
+    beta_schedule = vae.find_beta_schedule(config)
 
     def update(old_net: Net, d: Net, batch: Batch, step: Array, p: Array, frozen_params):
         key = rng.key(config.seed, "generator", step)
@@ -216,16 +213,11 @@ def _make_vae_update(
         (kl_value, kl), kl_grads = jax.value_and_grad(kl_loss, (0, 1), has_aux=True)(
             mu, log_variance
         )
-        # w lambda of the two additional terms.
-        w_p, w_a = config.loss.perceptual_weight, gan_weight(config, step)
-        perceptual_weight = w_p * adaptive_weight(output_grad, perceptual_grad, pmean)
-        adversarial_weight = w_a * adaptive_weight(output_grad, adversarial_grad, pmean)
         # The gradient of L with respect to the output, then with respect to the weights.
-        total_grad = (
-            output_grad
-            + perceptual_weight * perceptual_grad
-            + adversarial_weight * adversarial_grad
-        )
+        w_p, w_a = config.loss.perceptual_weight, gan_weight(config, step)
+        total_grad = output_grad
+        for w, term_grad in ((w_p, perceptual_grad), (w_a, adversarial_grad)):
+            total_grad += w * adaptive_weight(output_grad, term_grad, pmean) * term_grad
         grad = pmean(ravel_pytree(backpropagate((total_grad, *kl_grads))[0])[0])
         ema_decay = optim.ema_decay(config, step) if config.optim.ema_images else 0.0
         metrics = {
