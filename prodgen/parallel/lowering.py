@@ -110,8 +110,13 @@ def current_lowering() -> Lowering:
 
 
 def lowering_of(mesh: Mesh) -> Lowering:
-    """The lowering for the devices of a mesh."""
-    return select_lowering(mesh.devices.flat[0].platform, mesh.size)
+    """The lowering for the devices of a mesh.
+
+    On the CPU the process's devices count, also those outside the mesh: runs that began so go on
+    with the same bits.
+    """
+    platform = mesh.devices.flat[0].platform
+    return select_lowering(platform, jax.device_count() if platform == "cpu" else mesh.size)
 
 
 def lower_for(mesh: Mesh, function: Callable) -> Callable:

@@ -198,19 +198,19 @@ def _make_gradient(
     "penalised", "plain", or "scheduled": a branch takes the penalty in every `penalty_every`-th
     step, counted from 0.
     """
-    plain, penalised = (
+    plain_grad, penalty_grad = (
         jax.grad(_make_loss(config, discriminator, pmean, with_penalty), has_aux=True)
         for with_penalty in (False, True)
     )
     if variant != "scheduled":
-        return penalised if variant == "penalised" else plain
+        return penalty_grad if variant == "penalised" else plain_grad
 
-    def scheduled(params: Tree, vectors: Tree, *arguments: Any) -> tuple[Tree, tuple]:
+    def grad_of_step(params: Tree, vectors: Tree, *arguments: Any) -> tuple[Tree, tuple]:
         step = arguments[-2]
         is_due = step % config.loss.penalty_every == 0
-        return jax.lax.cond(is_due, penalised, plain, params, vectors, *arguments)
+        return jax.lax.cond(is_due, penalty_grad, plain_grad, params, vectors, *arguments)
 
-    return scheduled
+    return grad_of_step
 
 
 def _make_loss(

@@ -114,6 +114,7 @@ def test_the_lowering_is_that_of_the_mesh():
 
     absent = lowering.lower_for(AbsentMesh, lowering.current_lowering)()
     assert absent == lowering.LOWERINGS["tpu"] != lowering.current_lowering()
-    one = lowering.lower_for(mesh_of(tiny(), 1), lowering.current_lowering)()
-    eight = lowering.lower_for(mesh_of(tiny(), 8), lowering.current_lowering)()
-    assert one.splits_kernel_gradients and not eight.splits_kernel_gradients
+    here = lowering.lower_for(mesh_of(tiny(), 8), lowering.current_lowering)()
+    assert here == lowering.select_lowering("cpu", 8) == lowering.current_lowering()
+    assert lowering.select_lowering("cpu", 1).splits_kernel_gradients
+    assert not here.splits_kernel_gradients

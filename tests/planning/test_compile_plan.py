@@ -18,7 +18,7 @@ from prodgen.planning.plan_table import format_plan
 from prodgen.runs import workdir
 from prodgen.runs.run import get_step_module
 from tests import programs
-from tests.tiny import tiny, vae_run
+from tests.tiny import mesh_of, tiny, vae_run
 from tests.tiny_gan import tiny_gan
 
 CONFIG = tiny_gan(loss__penalty="none")
@@ -156,7 +156,8 @@ def test_a_batch_that_does_not_fit_is_halved(
     config = tiny(train__batch_size=64)
     (target,) = parse_targets("h200")
     family, spec = get_step_module(config), program_inputs.make_catalogue_spec(16, 3)
-    target_plan = compile_plan.plan_target(family, config, spec, target, None, 1e9, print)
+    mesh = mesh_of(config, 1)
+    target_plan = compile_plan.plan_target(family, config, spec, target, mesh, 1e9, print)
     assert (target_plan.fitting_batch, batches) == (fitting_batch, trials)
     assert target_plan.is_fitting == (fitting_batch == 64)
     plan = compile_plan.Plan(config, spec, "", {"vae": 1}, 4, 1e9, [target_plan])

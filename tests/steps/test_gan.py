@@ -52,7 +52,7 @@ def test_every_loss_takes_every_penalty(loss, penalty):
         config,
         discriminator.AugmentedDiscriminator(config, spec, Linear()),
         lambda x: x,
-        with_penalty=penalty != "none",
+        variant="plain" if penalty == "none" else "penalised",
     )
 
     def update_once(key):
@@ -303,7 +303,7 @@ def test_d_receives_augmented_reals_and_fakes(store):
             return jnp.broadcast_to(background, image.shape)
 
     augmented_discriminator.policy = Blank()
-    update = discriminator.make_update(config, augmented_discriminator, lambda x: x, False)
+    update = discriminator.make_update(config, augmented_discriminator, lambda x: x, "plain")
 
     def make_pairs(batch, key):
         real, conditions = pixels.to_float(batch["image"]), conditioning.vector(batch, store.spec)
