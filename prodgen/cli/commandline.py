@@ -34,6 +34,7 @@ from prodgen.core.thread_errors import collect_thread_errors
 
 HELP_FLAGS = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 SETTING = re.compile(r"(?<![\w.-])config\.(?=[\w.]+=)")  # in an advice, as in config.a.b=VALUE
+GOOGLE_PCI_VENDOR = "0x1ae0"  # of TPUs
 START_TIME_S = time.monotonic()  # about when the command began: this module is imported first
 
 
@@ -123,7 +124,9 @@ def quiet_platform() -> None:
     `prefer-no-scatter`, are not among the processor's features. Settings of the user are kept.
     """
     has_gpu = any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"))
-    has_tpu = importlib.util.find_spec("libtpu") is not None
+    # The package libtpu alone, which plans need, is no device.
+    vendors = (path.read_text().strip() for path in Path("/sys/bus/pci/devices").glob("*/vendor"))
+    has_tpu = importlib.util.find_spec("libtpu") is not None and GOOGLE_PCI_VENDOR in vendors
     if has_gpu or has_tpu or sys.platform != "linux":
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
