@@ -30,7 +30,7 @@ PERMANENT_CODES = [2, 65, 66, 70]  # core/errors.py: a restart would end with th
 CONTAINER, WORKERS = "worker", "workers"
 # Labels of nodes: cloud.google.com/kubernetes-engine/docs, "About TPUs in GKE" and "About GPUs".
 ACCELERATORS = {
-    "h200": "nvidia-h200-141gb", "h100": "nvidia-h100-mega-80gb", "a100": "nvidia-a100-80gb",
+    "h200": "nvidia-h200-141gb", "h100": "nvidia-h100-80gb", "a100": "nvidia-a100-80gb",
     "l4": "nvidia-l4", "v4": "tpu-v4-podslice", "v5e": "tpu-v5-lite-podslice",
     "v5p": "tpu-v5p-slice", "v6e": "tpu-v6e-slice",
 }  # fmt: skip
@@ -65,7 +65,7 @@ def run(options: Options, words: Sequence[str]) -> None:
     """Print, check or submit the JobSet."""
     check_program(words)
     check_manifest_options(options)
-    check_durable(options, find_flag(words, "workdir"))
+    check_durable(options, find_flag(words, "workdir"), may_be_remote=True)
     deliver(make_job(make_jobset(options, parse_host_target(options.target), words)), options)
 
 
@@ -103,14 +103,14 @@ def check_manifest_options(options: ManifestOptions) -> None:
     check_one_line("--compile_cache", options.compile_cache)
 
 
-def check_durable(options: ManifestOptions, workdir: str) -> None:
-    """UsageError where the run's folder would vanish with its pod."""
+def check_durable(options: ManifestOptions, workdir: str, may_be_remote: bool) -> None:
+    """UsageError where the folder of runs would vanish with its pod."""
     is_in_volume = options.volume and f"{workdir}/".startswith(options.mount.rstrip("/") + "/")
-    if not is_in_volume and not is_remote_path(workdir):
+    if not is_in_volume and not (may_be_remote and is_remote_path(workdir)):
+        remote = "; or one as gs://BUCKET/FOLDER" if may_be_remote else ""
         raise UsageError(
-            f"--workdir={workdir or '(none)'} of the program is not in a volume that outlives a pod",
-            f"give the program a --workdir below {options.mount}, with --volume=CLAIM; or one as "
-            "gs://BUCKET/FOLDER",
+            f"--workdir={workdir or '(none)'} is not in a volume that outlives a pod",
+            f"name a --workdir of the program below {options.mount}, with --volume=CLAIM{remote}",
         )
 
 

@@ -1,8 +1,8 @@
 """local: start a program in several processes on this machine.
 
 Each process gets --coordinator=127.0.0.1:PORT --processes=N --process=I. The output of process 0 is
-shown, that of the others is kept in files. SIGTERM and Ctrl-C are passed on to all. Where one fails,
-the others are stopped, and the exit code is that of the first that failed; 75 if all were stopped.
+shown, that of the others is kept in files. SIGTERM and Ctrl-C are passed on to all. If one fails,
+the others are stopped. The exit code is that of the first failure, and 75 if all were stopped.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def run(options: Any, words: Sequence[str]) -> None:
         job = slurm_script.make_job(options, directives, "%A-%a", [], text)
     else:
         jobset_manifest.check_manifest_options(options)
-        jobset_manifest.check_durable(options, options.workdir)
+        jobset_manifest.check_durable(options, options.workdir, may_be_remote=False)
         job = jobset_manifest.make_job(make_indexed_job(options, command, num_runs))
     deliver(job, options)
 

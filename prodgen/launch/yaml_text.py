@@ -1,6 +1,6 @@
-"""Data -> YAML: every text is quoted, so that no reader takes `1e3`, `on` or `1:30` for another type.
+"""Data of JSON's types -> YAML.
 
-JSON's types only: dict, list, str, int, bool.
+Every text is quoted, so that no reader takes `1e3`, `on` or `1:30` for another type.
 """
 
 from __future__ import annotations
