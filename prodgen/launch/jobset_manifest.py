@@ -109,8 +109,8 @@ def check_durable(options: ManifestOptions, workdir: str, may_be_remote: bool) -
     if not is_in_volume and not (may_be_remote and is_remote_path(workdir)):
         remote = "; or one as gs://BUCKET/FOLDER" if may_be_remote else ""
         raise UsageError(
-            f"--workdir={workdir or '(none)'} is not in a volume that outlives a pod",
-            f"name a --workdir of the program below {options.mount}, with --volume=CLAIM{remote}",
+            f"the workdir {workdir or '(none)'} is not in a volume that outlives a pod",
+            f"name a workdir below {options.mount}, with --volume=CLAIM{remote}",
         )
 
 

@@ -75,7 +75,8 @@ def check_slurm_options(options: SlurmOptions) -> None:
         check_one_line("--sbatch", text)
         if not re.match(r"--?[a-zA-Z]", text):
             raise UsageError(
-                f"--sbatch={text!r} is no option of sbatch", "write it as --sbatch=--partition=gpu"
+                f"--sbatch={text!r} is no option of sbatch",
+                "write one with its dashes, as in --sbatch=-pgpu",
             )
 
 

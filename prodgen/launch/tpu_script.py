@@ -51,8 +51,8 @@ def run(options: Options, words: Sequence[str]) -> None:
     workdir = find_flag(words, "workdir")
     if not is_remote_path(workdir) and not workdir.startswith("/"):
         raise UsageError(
-            f"--workdir={workdir or '(none)'} of the program is no folder that all workers share",
-            "give the program a --workdir as gs://BUCKET/FOLDER, or an absolute path of a file "
+            f"the workdir {workdir or '(none)'} is not a folder that all workers share",
+            "give the program a workdir as gs://BUCKET/FOLDER, or an absolute path of a file "
             "system that all workers mount",
         )
     text = format_script(options, words)

@@ -1,6 +1,7 @@
 """Manifests of Kubernetes: what they hold, their quoting, and the schema that checks them."""
 
 import copy
+import re
 
 import pytest
 import yaml
@@ -126,8 +127,7 @@ def test_the_schema_finds_faults():
         for key in path[:-1]:
             parent = parent[key]
         parent[path[-1]] = value
-        with pytest.raises(AssertionError, match=message):
-            assert check_manifest(wrong) == [], check_manifest(wrong)
+        assert re.search(message, "; ".join(check_manifest(wrong))), message
     del manifest["spec"]["network"]
     assert check_manifest(manifest) == ["spec.network is missing"]
 

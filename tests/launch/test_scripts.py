@@ -184,7 +184,7 @@ WRONG = [
     (["slurm"], "no program was given"),
     (["slurn", *TRAIN], "'slurn' is no command"),
     (["slurm", "--nods=2", *TRAIN], "nods"),
-    ([*TPU, *TRAIN], r"--workdir=\(none\) of the program"),
+    ([*TPU, *TRAIN], r"the workdir \(none\) is not a folder"),
     ([*TPU[:2], "--zone=A", *SHARED_TRAIN], "--zone='A' is not a name"),
     (["study"], "study takes one study"),
     (["study", STUDY, "--image=a"], "--image has no effect with --to=slurm"),
