@@ -118,13 +118,13 @@ def make_jobset(options: Options, target: Target, words: Sequence[str]) -> dict[
     """The manifest of a JobSet: a headless service, and an indexed job with a pod for each host."""
     num_hosts = target.num_hosts
     command = [escape_references(word) for word in [options.python, *words]]
-    # On TPUs JAX reads what GKE sets in every pod: TPU_WORKER_ID and TPU_WORKER_HOSTNAMES.
+    # On TPUs the program reads what GKE sets in every pod: TPU_WORKER_ID and TPU_WORKER_HOSTNAMES.
     if target.chip.gpu and num_hosts > 1:
         host = f"{options.name}-{WORKERS}-0-0.{options.name}"
         command += [
             f"--coordinator={host}:{options.port}", f"--processes={num_hosts}", f"--process={INDEX}"
         ]  # fmt: skip
-    ports = [options.port] if target.chip.gpu else [8471, 8482]  # libtpu, JAX's coordinator
+    ports = [options.port] if target.chip.gpu else [8471]  # 8471: libtpu
     rules = [make_exit_rule("FailJob", PERMANENT_CODES)]
     spec = {
         "completionMode": "Indexed", "completions": num_hosts, "parallelism": num_hosts,

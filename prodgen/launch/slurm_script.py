@@ -1,6 +1,6 @@
 """slurm: print a batch script for sbatch, with one task a GPU.
 
-The tasks find each other through Slurm's variables, which JAX reads. 120 seconds before the time
+The tasks find each other through Slurm's variables, which the script gives to the program. 120 seconds before the time
 limit all tasks receive SIGTERM, save and end with exit code 75; the job then queues itself again.
 """
 
@@ -55,10 +55,14 @@ def run(options: Options, words: Sequence[str]) -> None:
     check_slurm_options(options)
     num_tasks = max(options.gpus_per_node, 1)
     directives = [f"--nodes={options.nodes}", f"--ntasks-per-node={num_tasks}"]
-    # JAX gives the GPU SLURM_LOCALID of the node to each task: every task must see all of them.
+    # Every task sees all GPUs of its node, so that NCCL can join them, and takes one of them.
     directives += [f"--gpus-per-node={options.gpus_per_node}"] if options.gpus_per_node else []
-    exports = [f"export JAX_COORDINATOR_PORT={options.port}"] if options.port else []
-    command = shlex.join([options.python, *words])
+    command, exports = shlex.join([options.python, *words]), []
+    if options.nodes * num_tasks > 1:
+        first_node = '$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)'
+        port = options.port or "$((20000 + SLURM_JOB_ID % 10000))"
+        exports = [f'export COORDINATOR="{first_node}:{port}"']
+        command = f"bash -c {shlex.quote(TASK)} task {command}"
     deliver(make_job(options, directives, "%j", exports, command), options)
 
 
@@ -113,6 +117,11 @@ def format_script(
     )  # fmt: skip
 
 
+# What each task runs; its arguments are the program.
+TASK = (
+    'export JAX_LOCAL_DEVICE_IDS="$SLURM_LOCALID"; exec "$@" --coordinator="$COORDINATOR" '
+    '--processes="$SLURM_NTASKS" --process="$SLURM_PROCID"'
+)
 # The batch shell alone receives the signal before the limit. It does not send it to srun, which
 # ends a step on SIGTERM, but to the tasks of the step. `wait` ends early when a signal arrives.
 SCRIPT = """\
@@ -131,7 +140,7 @@ forward() {{
 }}
 trap forward TERM
 
-# The coordinator is the first node. JAX reads SLURM_STEP_NODELIST, SLURM_NTASKS, SLURM_PROCID.
+# The first node of the job has the coordinator.
 srun --kill-on-bad-exit=0 --wait={wait_s} {command} &
 step=$!
 wait "$step"

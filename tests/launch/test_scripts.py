@@ -20,11 +20,21 @@ MANIFEST = ("--target=h200:8", "--image=prodgen:1", "--volume=claim")
 
 
 def test_a_batch_script_keeps_every_argument(tmp_path, capsys, monkeypatch):
-    calls = install(tmp_path, monkeypatch, srun="")
-    text = print_job(capsys, "slurm", "--folder=/", "--setup=true 'a b'", *TRAIN)
+    # srun runs its command in one task, after its own two flags.
+    bodies = {"srun": 'shift 2; "$@"', "python": 'echo "$JAX_LOCAL_DEVICE_IDS" > "$HOME/devices"'}
+    hosts = 'case "$*" in "show hostnames n[3-4]") printf "n3\\nn4\\n" ;; esac'
+    calls = install(tmp_path, monkeypatch, scontrol=hosts, **bodies)
+    flags = ("--nodes=2", "--folder=/", "--setup=true 'a b'")
+    variables = {"SLURM_JOB_ID": "12345678", "SLURM_JOB_NODELIST": "n[3-4]",
+                 "SLURM_NTASKS": "16", "SLURM_PROCID": "9", "SLURM_LOCALID": "1"}  # fmt: skip
+    text = print_job(capsys, "slurm", *flags, *TRAIN)
+    assert run_script(text, tmp_path, **variables) == 0
+    numbers = ["--coordinator=n3:25678", "--processes=16", "--process=9"]
+    assert read_calls(calls)[-1] == ["python", *TRAIN[1:], *numbers]
+    assert (tmp_path / "devices").read_text() == "1\n"
+    text = print_job(capsys, "slurm", "--gpus_per_node=1", *TRAIN)
     assert run_script(text, tmp_path, SLURM_JOB_ID="7") == 0
-    (srun,) = read_calls(calls)
-    assert srun[srun.index("python") :] == ["python", *TRAIN[1:]]
+    assert read_calls(calls)[-1] == ["python", *TRAIN[1:]]  # one process has no number
     cache = tmp_path / ".cache/prodgen/xla-shared"
     assert cache.stat().st_mode & 0o777 == 0o700
 
@@ -46,7 +56,7 @@ def test_a_job_that_saved_is_queued_again(
 ):
     bodies = {"srun": f"exit {code}", "squeue": f"echo {state}", "scontrol": ""}
     calls = install(tmp_path, monkeypatch, **bodies)
-    text = print_job(capsys, "slurm", *TRAIN)
+    text = print_job(capsys, "slurm", "--gpus_per_node=1", *TRAIN)
     variables = {"SLURM_JOB_ID": "7", "SLURM_RESTART_COUNT": str(restarts)}
     assert run_script(text, tmp_path, **variables) == code
     assert (["scontrol", "requeue", "7"] in read_calls(calls)) is is_requeued
@@ -58,7 +68,7 @@ def test_sigterm_of_slurm_reaches_the_tasks_and_their_exit_code_counts(
     srun = "touch started; while [ ! -e signalled ]; do sleep 0.02; done; sleep 0.1; exit 75"
     bodies = {"srun": srun, "scancel": "touch signalled", "squeue": "echo RUNNING", "scontrol": ""}
     calls = install(tmp_path, monkeypatch, **bodies)
-    text = print_job(capsys, "slurm", *TRAIN)
+    text = print_job(capsys, "slurm", "--gpus_per_node=1", *TRAIN)
     process = start_script(text, tmp_path, SLURM_JOB_ID="7")
     wait_for(tmp_path / "started")
     process.send_signal(signal.SIGTERM)
