@@ -1,7 +1,7 @@
 """slurm: print a batch script for sbatch, with one task a GPU.
 
-The tasks find each other through Slurm's variables, which the script gives to the program. 120 seconds before the time
-limit all tasks receive SIGTERM, save and end with exit code 75; the job then queues itself again.
+The tasks get their numbers from the variables of Slurm. 120 seconds before the time limit all tasks
+receive SIGTERM, save and end with exit code 75; the job then queues itself again.
 """
 
 from __future__ import annotations
