@@ -10,6 +10,7 @@ from prodgen.cli.options import list_options
 from prodgen.config import FIELDS, registry
 from prodgen.core import errors
 from prodgen.experiments.__main__ import COMMANDS
+from prodgen.launch import __main__ as launch
 from tests import call_chain
 from tests.call_chain import imported_names
 from tests.tiny import ROOT
@@ -155,6 +156,11 @@ def programs():
     for command, module in COMMANDS.items():
         roots = {f"prodgen.experiments.{module}.run", "prodgen.experiments.__main__.main"}
         result[f"experiments {command}"] = (command_flags(command), reach(roots))
+    for command, module in launch.COMMANDS.items():
+        roots = {f"prodgen.launch.{module}.run", "prodgen.launch.__main__.main"}
+        options = importlib.import_module(f"prodgen.launch.{module}").Options
+        own_flags = {"help", *(opt.name for opt in list_options(options))}
+        result[f"launch {command}"] = (own_flags, reach(roots))
     for path in sorted((ROOT / "benchmarks").glob("[!_]*.py")):
         tree, targets = called_functions(path, graph)
         # A benchmark that runs a whole mode gives it its flags.

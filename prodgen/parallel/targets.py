@@ -152,44 +152,44 @@ def parse_targets(text: str) -> list[Target]:
     return targets
 
 
-def parse_target(text: str) -> Target:
+def parse_target(text: str, flag: str = "plan") -> Target:
     """One target: a chip, with a number of GPUs or the shape of a TPU slice after a colon.
 
-    Without them it is one GPU, or the smallest slice.
+    Without them it is one GPU, or the smallest slice. flag: where the user wrote it.
     """
     name, colon, size = text.partition(":")
     chip = CHIPS.get(name)
     if chip is None:
         raise UsageError(
-            f"--plan={text} is not a known target",
-            f"choose one or several of {', '.join(CHIPS)}, such as h200:8 or v5e:4x8",
+            f"--{flag}={text} is not a known target",
+            f"the names are {', '.join(CHIPS)}; choose one, such as h200:8 or v5e:4x8",
         )
     if chip.gpu:
-        return Target(text, chip, _parse_gpu_count(text, size if colon else "1"))
+        return Target(text, chip, _parse_gpu_count(text, size if colon else "1", flag))
     shape = size if colon else chip.shapes[0]
     num_axes = chip.shapes[0].count("x") + 1
     if not re.fullmatch("x".join([r"[1-9]\d{0,2}"] * num_axes), shape):
-        raise make_shape_error(text, chip)
+        raise make_shape_error(text, chip, flag)
     return Target(text, chip, tuple(int(part) for part in shape.split("x")))
 
 
-def _parse_gpu_count(text: str, size: str) -> tuple[int, int]:
+def _parse_gpu_count(text: str, size: str, flag: str) -> tuple[int, int]:
     """ "16" -> (2 hosts, 8 GPUs a host)."""
     count = int(size) if re.fullmatch(r"[1-9]\d{0,5}", size) else 0
     if not 1 <= count <= MAX_GPUS or (count > GPUS_PER_HOST and count % GPUS_PER_HOST):
         raise UsageError(
-            f"--plan={text} has no number of GPUs that hosts of {GPUS_PER_HOST} give",
+            f"--{flag}={text} has no number of GPUs that hosts of {GPUS_PER_HOST} give",
             f"name 1 to {GPUS_PER_HOST} GPUs, or a multiple of {GPUS_PER_HOST} up to {MAX_GPUS}, "
             f"such as {text.partition(':')[0]}:{2 * GPUS_PER_HOST}",
         )
     return max(count // GPUS_PER_HOST, 1), min(count, GPUS_PER_HOST)
 
 
-def make_shape_error(text: str, chip: Chip) -> UsageError:
+def make_shape_error(text: str, chip: Chip, flag: str = "plan") -> UsageError:
     """The error for a slice that does not exist."""
     name = text.partition(":")[0]
     return UsageError(
-        f"--plan={text} is not a slice of this TPU",
+        f"--{flag}={text} is not a slice of this TPU",
         f"choose a shape, such as {name}:{chip.shapes[1]}: {', '.join(chip.shapes)}",
     )
 
