@@ -12,8 +12,8 @@ from pathlib import Path
 from prodgen.config import renames
 from prodgen.core.failpoints import failpoint
 from prodgen.report.clock import format_duration
+from prodgen.runs.workdir import METRICS_FILE, TIMING_FILE
 
-METRICS_FILE, TIMING_FILE = "metrics.jsonl", "timing.jsonl"
 CONSOLE_METRICS = ("loss", "nll", "kl", "g/loss", "d/loss", "d/real", "d/fake", "augment/p")
 
 
