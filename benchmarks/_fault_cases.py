@@ -124,7 +124,7 @@ def kill_at_failpoints(base: Base, tries: int, rng: random.Random) -> Iterator[T
 
 
 def kill_in_a_row(base: Base, tries: int, rng: random.Random) -> Iterator[Trial]:
-    """F3: SIGKILL in the same save twice, then while the run is restored, then while it compiles."""
+    """F3: SIGKILL in one save twice, then in the restoring, then in the compilation."""
     places = ("save.before_commit:2", "save.before_commit:1", "restore.after_verify:1",
               "compile.start:1")  # fmt: skip
 

@@ -25,7 +25,7 @@ from prodgen.runs.supervisor import read_progress
 ROOT = Path(__file__).parents[1]
 NUM_STEPS, CHECKPOINT_EVERY = 24, 4
 MAX_LOST_STEPS = 2 * CHECKPOINT_EVERY  # one interval, and the save in flight
-TIMEOUT_S = 300
+TIMEOUT_S = 900
 FLAGS = (
     "--config=configs/vae.py",
     *(f"--config.{path}={value}" for path, value in {
