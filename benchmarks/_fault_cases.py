@@ -213,11 +213,11 @@ def meet_disk_errors(base: Base, tries: int, rng: random.Random) -> Iterator[Tri
 
 
 def fill_the_disk(base: Base, tries: int, rng: random.Random) -> Iterator[Trial]:
-    """F7: no file can grow beyond 64 kB, as on a full disk."""
+    """F7: no file can grow beyond 256 kB, as on a full disk."""
 
     def attempt() -> int:
         workdir = base.make_workdir()
-        process = base.start(workdir, prefix=("sh", "-c", 'ulimit -f 128; exec "$@"', "sh"))
+        process = base.start(workdir, prefix=("sh", "-c", 'ulimit -f 512; exec "$@"', "sh"))
         outcome = runs.expect_code(process, 74)
         runs.check("File too large" in outcome.last_line, outcome.last_line)
         lost_steps = runs.count_lost_steps(workdir)
