@@ -13,17 +13,16 @@ from prodgen.cli import commandline
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.parallel.targets import parse_targets
 from prodgen.report.writer import Console
+from prodgen.runs.supervisor import supervise_training
 from prodgen.runs.workdir import check_config, check_origin, lock_workdir, read_record
 
 FLAGS = {
     "workdir": (flags.DEFINE_string, "The run's folder; default: runs/<config>-<fingerprint>."),
     "init_from": (flags.DEFINE_string, "Start from the averaged weights of this run's folder."),
     "look": (flags.DEFINE_bool, "Print how the data are read, their splits and remarks, and end."),
-    "plan": (
-        flags.DEFINE_string,
-        "Print what the run costs on accelerators, as h200,v5e:4x8; end.",
-    ),
+    "plan": (flags.DEFINE_string, "Print the costs on accelerators, as h200,v5e:4x8, and end."),
     "compile_only": (flags.DEFINE_bool, "Fill the compile cache with the run's programs, and end."),
+    "max_restarts": (flags.DEFINE_integer, "Start a run that ended early again, up to N times."),
 }
 
 
@@ -56,6 +55,8 @@ def main(argv: list[str]) -> None:
         from prodgen.planning import cache_filling
 
         return cache_filling.fill_cache(config)
+    if values.max_restarts:
+        return supervise_training(argv, path, values.max_restarts)
     with lock_workdir(path):
         check_config(path, config)
         check_origin(path, origin)

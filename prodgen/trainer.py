@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
 from prodgen.core import errors, pixels, rng, trees
+from prodgen.core.failpoints import failpoint
 from prodgen.core.files import write_atomically
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.core.types import Batch
@@ -226,6 +227,7 @@ class Trainer:
                     self._log_pending_metrics()
                 self.step, self.score = self.step + 1, None
                 self.pending_metrics = (self.step, metrics)
+                self.checkpoints.raise_if_failed()
                 self._log_first_step()
 
                 # What is due after this step; everything is due after the last one.
@@ -313,6 +315,7 @@ class Trainer:
             folder.mkdir(exist_ok=True)
             for name, draw in self.sheets.drawing_fns().items():
                 content = pixels.encode_png(draw(self.state))
+                failpoint("sheet.before_write")
                 write_atomically(folder / f"{name}_{self.step:08d}.png", content)
 
     def _save_checkpoint(self) -> None:
@@ -338,6 +341,7 @@ class Trainer:
 
     def close(self) -> None:
         """Close the files; an error of the last flush has been reported already."""
+        self.checkpoints.close()
         if self.writer is not None:
             with contextlib.suppress(OSError):
                 self.writer.close()

@@ -1,12 +1,14 @@
 """Saved, verified, pruned, damaged, restored."""
 
 import json
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from prodgen.core import failpoints, files
 from prodgen.core.errors import BadCheckpoint, MissingInput, StorageError
 from prodgen.runs import checkpoint
 from tests.tiny import close
@@ -141,6 +143,33 @@ def test_a_failed_write_surfaces_with_the_last_good_step(tmp_path, monkeypatch):
     with pytest.raises(StorageError, match="No space left on device"):
         manager.wait()
     assert manager.describe_last_good().startswith("last good checkpoint: step 2")
+
+
+def test_a_disk_without_space_for_three_states_is_reported(tmp_path, monkeypatch):
+    """The tree has 52 bytes: 12 float32 and one int32."""
+    manager = save_checkpoints(tmp_path, {1: None})
+    messages = []
+    for free_bytes in (156, 155):
+        monkeypatch.setattr(
+            files.shutil, "disk_usage", lambda path, free=free_bytes: SimpleNamespace(free=free)
+        )
+        assert manager.restore(ABSTRACT_TREE, messages.append)[0] == 1
+    (message,) = messages
+    assert message.startswith("WARNING") and "0.0 MB are advised" in message
+
+
+def test_a_failed_save_surfaces_without_waiting_for_the_next(tmp_path):
+    manager = checkpoint.CheckpointManager(tmp_path, 2, 1)
+    failpoints.activate({failpoints.VARIABLE: "save.before_hash:1:raise:EIO"})
+    try:
+        manager.save(1, make_tree(1), None)
+        with pytest.raises(StorageError, match="Input/output error"):
+            while True:
+                manager.raise_if_failed()
+    finally:
+        failpoints.activate({})
+    manager.close()
+    assert checkpoint.list_steps(tmp_path) == []
 
 
 def test_the_manifest_records_score_and_hashes(tmp_path):
