@@ -18,35 +18,41 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
-from prodgen.core import errors, pixels, rng, trees
-from prodgen.core.files import write_atomically
+from prodgen.core import errors, rng, trees
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.core.types import Batch
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.source import SOURCE_PATHS
 from prodgen.data.store import SPLITS, Store
-from prodgen.evaluation import classifier
+from prodgen.evaluation import frozen_networks
 from prodgen.evaluation.evaluator import Evaluator, describe_spec
 from prodgen.evaluation.monitor import CollapseMonitor
 from prodgen.evaluation.sample_sheets import SampleSheets
 from prodgen.parallel import compilation, device_mesh, selftest
+from prodgen.parallel.peers import Peers
+from prodgen.parallel.shared_stop import SharedStop
 from prodgen.report import clock, plots, run_page, writer
 from prodgen.runs import workdir
 from prodgen.runs.checkpoint import CheckpointManager
 from prodgen.runs.run import build_abstract_state, get_step_module, open_run
 from prodgen.steps.state import load_pretrained
 
+NUM_SIGNALS = 128
 
-def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None:
+
+def train(
+    config: ConfigDict, path: Path, init_from: Path | None = None, peers: Peers | None = None
+) -> None:
     """Start or continue the run in `path`.
 
     The caller holds the folder's lock and has checked that this config and `init_from` may
-    continue the run.
+    continue the run. peers: the processes of the run, connected already; None: this one alone.
     """
     console = writer.Console()
     with handle_signals(stop_at_once):
-        trainer = open_trainer(config, path, console)
+        trainer = open_trainer(config, path, console, peers or Peers())
+        trainer.peers.describe_state = trainer.checkpoints.describe_last_good
         try:
             trainer.setup(init_from)
             trainer.run_steps()
@@ -63,28 +69,35 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
             trainer.close()
 
 
-def open_trainer(config: ConfigDict, path: Path, console: writer.Console) -> Trainer:
+def open_trainer(
+    config: ConfigDict, path: Path, console: writer.Console, peers: Peers | None = None
+) -> Trainer:
     """The trainer of a run in `path`: devices, self-test, data. Nothing is written there yet."""
+    peers = peers or Peers()
     mesh = device_mesh.initialise_jax(config)
     selftest.run()
-    field = SOURCE_PATHS.get(config.data.source)
+    field, say = SOURCE_PATHS.get(config.data.source), console.throttle_progress()
     with workdir.advise_on_moved_images(path, field):
         source = prepare.source_from_config(config.data)
-    with workdir.advise_on_moved_images(path, field, errors.TooFewImages):
-        store = prepare.open_or_prepare(config.data, console.throttle_progress(), source)
+    with (
+        peers.main_first("preparing the data", say),
+        workdir.advise_on_moved_images(path, field, errors.TooFewImages),
+    ):
+        store = prepare.open_or_prepare(config.data, say, source)
     workdir.check_data(path, store.digest())
     order.check_batch_size(len(store.ids("train")), config.train.batch_size)
     # A feed that cannot be opened is an error now, before the step is compiled.
-    resident.choose_feed(config.data.feed, store, mesh)
-    return Trainer(config, path, store, mesh, console)
+    feed = resident.choose_feed(config.data.feed, store, mesh)
+    peers.require_equal("data", {"data digest": store.digest(), "config.data.feed": feed})
+    return Trainer(config, path, store, mesh, console, peers)
 
 
 class Trainer:
     """One run in one process: the state that the methods of the loop share."""
 
-    def __init__(self, config, path: Path, store: Store, mesh, console):
+    def __init__(self, config, path: Path, store: Store, mesh, console, peers: Peers):
         self.config, self.path, self.store, self.mesh = config, path, store, mesh
-        self.console = console
+        self.console, self.peers = console, peers
         self.step_module = get_step_module(config)
         self.checkpoints = CheckpointManager(path, config.train.keep, config.train.keep_best)
         self.clock = clock.Clock()
@@ -92,7 +105,8 @@ class Trainer:
         self.score: float | None = None  # of the validation at the current step, if there was one
         self.pending_metrics: tuple[int, Any] | None = None  # of a step, still on the device
         self.last_metrics: Any = {}  # of the last step that was logged
-        self.writer: writer.MetricsWriter | None = None
+        self.writer: writer.MetricsWriter | writer.NoWriter | None = None
+        self.shared_stop = SharedStop(mesh) if peers.has_several else None
 
     # Before the first step
 
@@ -107,12 +121,18 @@ class Trainer:
             self.step, self.state = 0, self._init_state(init_from, replicated_sharding)
         else:
             self.step, self.state = checkpoint
-            workdir.update_config(self.path, config)
+            if self.peers.is_main:
+                workdir.update_config(self.path, config)
         self.session_start_step = self.step
-        self.writer = writer.MetricsWriter(self.path, self.step, config.train.tensorboard)
+        make_writer = writer.MetricsWriter if self.peers.is_main else writer.NoWriter
+        self.writer = make_writer(self.path, self.step, config.train.tensorboard)
         self._print_summary(is_continued=checkpoint is not None)
-        self.frozen = self._load_frozen_networks(replicated_sharding)
-        self.seed = jax.device_put(np.int32(config.seed), replicated_sharding)
+        with self.clock("classifier"):
+            networks = frozen_networks.load_for_run(
+                self.step_module, config, self.store, self.path, self.console, self.peers
+            )
+        self.frozen = device_mesh.replicate(self.mesh, networks)
+        self.seed = device_mesh.replicate(self.mesh, np.int32(config.seed))
         self.evaluator = Evaluator(self.step_module, config, self.store, self.mesh, "validation")
         self.monitor = CollapseMonitor(self.path, config)
         self.sheets = SampleSheets(self.step_module, config, self.store, self.conditions)
@@ -130,42 +150,28 @@ class Trainer:
         origin: dict[str, Any] = {}
         if init_from:
             donor = open_run(init_from)
+            state = device_mesh.fetch_local(state)
             state, transfer = load_pretrained(state, donor.state, spec, donor.spec)
-            state = jax.device_put(state, replicated_sharding)
+            state = device_mesh.replicate(self.mesh, state)
             summary = transfer.describe(f"{init_from} at step {donor.step}")
             self.console.print_line(f"init_from: {summary}")
             origin = {"fingerprint": donor.record["fingerprint"], "step": donor.step}
             origin |= {"summary": summary, "differences": transfer.differences}
+        if self.peers.is_main:
+            self._describe_run(origin)
+        return state
+
+    def _describe_run(self, origin: dict[str, Any]) -> None:
+        """Write the files of a new run: data report, conditions, config.json."""
         self.store.copy_report(self.path)
         data = {
             "digest": self.store.digest(),
             "counts": {name: self.store.counts[name] for name in SPLITS},
-            "spec": spec.to_json(),
+            "spec": self.store.spec.to_json(),
             "background": [int(value) for value in self.store.background],
         }
         self.conditions.save(self.path)
-        workdir.write_record(self.path, config, data, origin)
-        return state
-
-    def _load_frozen_networks(self, replicated_sharding: Any) -> dict[str, Any]:
-        """The networks that the step module uses and does not train, on the devices."""
-        say = self.console.throttle_progress()
-        with self.clock("classifier"):
-            networks, records = classifier.load_frozen_networks(
-                self.step_module, self.config, self.store, say, self.path
-            )
-        for name, record in records.items():
-            if "accuracy" in record:
-                self.console.print_line(
-                    f"{name:<8} accuracy {record['accuracy']:.1%} on held-out images"
-                )
-            if workdir.read_record(self.path).get(name) not in (None, record):
-                raise errors.UsageError(
-                    f"{self.path} began with another {name} network than the present one",
-                    "give the original network, or another --workdir",
-                )
-            workdir.add_to_record(self.path, name, record)
-        return jax.device_put(networks, replicated_sharding)
+        workdir.write_record(self.path, self.config, data, origin)
 
     def _print_summary(self, is_continued: bool) -> None:
         """Print the run's folder, data, model and devices."""
@@ -179,6 +185,8 @@ class Trainer:
             for name, net in self.state.nets.items()
         )
         devices = f"{self.mesh.size} x {self.mesh.devices.flat[0].device_kind}"
+        if self.peers.has_several:
+            devices += f" of {self.peers.count} processes"
         mode = self.config.parallel.mode
         print_line(f"model    {self.config.model.name}: {sizes} weights; {mode} on {devices}")
 
@@ -202,7 +210,7 @@ class Trainer:
     def compile_variants(self, batches: tuple[Batch, ...]) -> list[Any]:
         """The compiled programs that the steps run in turn; they cannot be compiled again."""
         self.console.print_progress("compiling the step ...")
-        with self.clock("compile"):
+        with self.clock("compile"), self.peers.working("compiling"):
             return compilation.compile_variants(
                 self.step_module, self.config, self.store.spec, self.mesh,
                 self.state, batches, (self.frozen, self.seed),
@@ -220,6 +228,8 @@ class Trainer:
                     batches = self.take_batches()
                 if programs is None:
                     programs = self.compile_variants(batches)
+                    self.peers.wait_for_all("compiled")
+                    self.peers.watch_steps()
                 with self.clock("step"):
                     program = programs[self.step % len(programs)]
                     self.state, metrics = program(self.state, batches, (self.frozen, self.seed))
@@ -234,17 +244,36 @@ class Trainer:
                     self._evaluate()
                 if is_last or self.step % options.sample_every == 0:
                     self._write_sheets()
-                must_stop = self.stop_signal is not None and not is_last
+                must_stop = self._must_stop() and not is_last
                 if is_last or must_stop or self.step % options.checkpoint_every == 0:
                     self._save_checkpoint()
                 if must_stop:
-                    self.checkpoints.wait()
+                    self._finish(errors.StoppedError.code)
                     raise errors.StoppedError(
                         f"stopped by {self.stop_signal} at step {self.step} of {options.num_steps}",
                         "give the same command again to continue",
                     )
             self._log_pending_metrics()
+        self._finish()
+
+    def _finish(self, code: int = 0) -> None:
+        """Wait until the last checkpoint is complete, on every process."""
         self.checkpoints.wait()
+        self.peers.leave("the last checkpoint", code)
+
+    def _must_stop(self) -> bool:
+        """Whether this process, or at the same step another one, has been asked to stop."""
+        self.peers.report_progress()
+        if self.shared_stop is None:
+            return self.stop_signal is not None
+        number = signal.Signals[self.stop_signal].value if self.stop_signal else 0
+        # Process and signal in one number; 0: none.
+        value = self.shared_stop(number and self.peers.index * NUM_SIGNALS + number)
+        if value:
+            index, number = divmod(value, NUM_SIGNALS)
+            name = signal.Signals(number).name
+            self.stop_signal = name if index == 0 else f"{name} to process {index}"
+        return value > 0
 
     def _request_stop(self, number: int, frame: Any) -> None:
         """SIGTERM and the first Ctrl-C stop after the step; a second Ctrl-C interrupts it."""
@@ -291,7 +320,7 @@ class Trainer:
     def _evaluate(self) -> None:
         """Write validation metrics, print them, and warn of a collapse."""
         self._log_pending_metrics()
-        with self.clock("evaluate"):
+        with self.clock("evaluate"), self.peers.working("evaluating"):
             values = self.evaluator(self.state, self.frozen)
         if not values:
             return
@@ -308,12 +337,10 @@ class Trainer:
             self.console.print_line(f"WARNING  step {self.step}: {name}: {evidence}")
 
     def _write_sheets(self) -> None:
-        with self.clock("sheet"):
-            folder = self.path / "samples"
-            folder.mkdir(exist_ok=True)
-            for name, draw in self.sheets.drawing_fns().items():
-                content = pixels.encode_png(draw(self.state))
-                write_atomically(folder / f"{name}_{self.step:08d}.png", content)
+        with self.clock("sheet"), self.peers.main_first("drawing sheets"):
+            state = device_mesh.fetch_local(self.state)
+            if self.peers.is_main:
+                self.sheets.write(state, self.path / "samples", self.step)
 
     def _save_checkpoint(self) -> None:
         self._log_pending_metrics()
@@ -332,6 +359,8 @@ class Trainer:
 
     def write_report(self) -> None:
         """Draw the curves and write the report of a finished run."""
+        if not self.peers.is_main:
+            return
         plots.plot_curves(self.path)
         run_page.write_report(self.path, self.monitor.describe_verdicts())
         self.console.print_line(f"done     {self.path / 'report.html'}")

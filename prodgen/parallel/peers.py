@@ -119,6 +119,11 @@ class Peers:
         yield
         self._watchdog.enter(*before)
 
+    def watch_steps(self) -> None:
+        """From now on `report_progress` is called at every step."""
+        if self._watchdog is not None:
+            self._watchdog.enter("training", True)
+
     def report_progress(self) -> None:
         """The loop has finished a step."""
         if self._watchdog is not None:
