@@ -3,7 +3,9 @@
 The same command again continues the run. Fields and exit codes: docs/configs.md.
 """
 
+import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from absl import flags
@@ -11,19 +13,23 @@ from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
 from prodgen.core.signals import handle_signals, stop_at_once
+from prodgen.parallel.start import find_group
 from prodgen.parallel.targets import parse_targets
 from prodgen.report.writer import Console
-from prodgen.runs.workdir import check_config, check_origin, lock_workdir, read_record
+from prodgen.runs.session import join_session
+from prodgen.runs.supervisor import supervise_training
+from prodgen.runs.workdir import check_config, check_origin, read_record
 
 FLAGS = {
     "workdir": (flags.DEFINE_string, "The run's folder; default: runs/<config>-<fingerprint>."),
     "init_from": (flags.DEFINE_string, "Start from the averaged weights of this run's folder."),
     "look": (flags.DEFINE_bool, "Print how the data are read, their splits and remarks, and end."),
-    "plan": (
-        flags.DEFINE_string,
-        "Print what the run costs on accelerators, as h200,v5e:4x8; end.",
-    ),
+    "plan": (flags.DEFINE_string, "Print the costs on accelerators, as h200,v5e:4x8, and end."),
     "compile_only": (flags.DEFINE_bool, "Fill the compile cache with the run's programs, and end."),
+    "coordinator": (flags.DEFINE_string, "HOST:PORT of process 0, where a run has several."),
+    "processes": (flags.DEFINE_integer, "How many processes the run has."),
+    "process": (flags.DEFINE_integer, "Which of them this is, from 0."),
+    "max_restarts": (flags.DEFINE_integer, "Start a run that ended early again, up to N times."),
 }
 
 
@@ -56,12 +62,19 @@ def main(argv: list[str]) -> None:
         from prodgen.planning import cache_filling
 
         return cache_filling.fill_cache(config)
-    with lock_workdir(path):
-        check_config(path, config)
-        check_origin(path, origin)
+    if values.max_restarts:
+        return supervise_training(argv, path, values.max_restarts)
+    group = find_group(
+        os.environ, config.parallel.port, values.coordinator, values.processes, values.process
+    )
+    report_error = partial(commandline.report_error, argv=argv)
+    with join_session(group, config, path, report_error) as peers:
+        with peers.main_first("checking the workdir"):
+            check_config(path, config)
+            check_origin(path, origin)
         from prodgen import trainer
 
-        trainer.train(config, path, origin)
+        trainer.train(config, path, origin, peers)
 
 
 def look(config: ConfigDict) -> None:

@@ -236,6 +236,7 @@ class Trainer:
                     self._log_pending_metrics()
                 self.step, self.score = self.step + 1, None
                 self.pending_metrics = (self.step, metrics)
+                self.checkpoints.raise_if_failed()
                 self._log_first_step()
 
                 # What is due after this step; everything is due after the last one.
@@ -367,6 +368,7 @@ class Trainer:
 
     def close(self) -> None:
         """Close the files; an error of the last flush has been reported already."""
+        self.checkpoints.close()
         if self.writer is not None:
             with contextlib.suppress(OSError):
                 self.writer.close()

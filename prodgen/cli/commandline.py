@@ -28,6 +28,7 @@ from prodgen.config.fields import FIELDS
 from prodgen.config.identity import compute_fingerprint
 from prodgen.config.lookup import flatten, is_read, refuse_unread_fields
 from prodgen.config.overrides import parse_value, set_field, validate
+from prodgen.core import failpoints
 from prodgen.core.errors import ProdgenError, StorageError, UsageError
 from prodgen.core.file_names import format_name
 from prodgen.core.thread_errors import collect_thread_errors
@@ -70,6 +71,7 @@ def run(
         is_utf_8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
         sys.stdout.reconfigure(errors="surrogateescape" if is_utf_8 else "backslashreplace")
     try:
+        failpoints.activate(os.environ)
         main(list(argv))
         return 0
     except (Exception, KeyboardInterrupt) as error:

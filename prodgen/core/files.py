@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 SHA256_BYTES = 32
@@ -50,6 +51,17 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def describe_shortage(folder: Path, num_bytes: int) -> str | None:
+    """A warning where the disk of `folder` has less than `num_bytes` free; None where it has."""
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes >= num_bytes:
+        return None
+    return (
+        f"{folder} has {free_bytes / 1e6:.1f} MB free, and {num_bytes / 1e6:.1f} MB are advised: "
+        "free disk space"
+    )
 
 
 def hash_file(path: Path) -> str:

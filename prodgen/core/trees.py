@@ -24,6 +24,11 @@ def count_elements(tree: Tree) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
 
 
+def count_bytes(tree: Tree) -> int:
+    """The bytes of all leaves, arrays or jax.ShapeDtypeStruct."""
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
 def select(condition: Array, on_true: Tree, on_false: Tree) -> Tree:
     """`on_true` if the scalar condition holds, else `on_false`, leaf by leaf."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), on_true, on_false)

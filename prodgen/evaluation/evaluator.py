@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from prodgen.core.failpoints import failpoint
 from prodgen.core.types import Batch, Spec
 from prodgen.data.store import Store
 from prodgen.parallel import compilation, device_mesh
@@ -65,6 +66,7 @@ class Evaluator:
         for batch in self._batches:
             for name, value in self._step(state, batch, (frozen, self._seed)).items():
                 sums[name] = sums.get(name, 0.0) + np.asarray(value, np.float64)
+            failpoint("evaluate.midway")
         return self._family.summarise(self._config, self._spec, sums)
 
 

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from prodgen.core import pixels
+from prodgen.core.failpoints import failpoint
 from prodgen.core.files import write_atomically
 from prodgen.core.types import Batch
 from prodgen.data.conditions import Conditions
@@ -52,6 +53,7 @@ class SampleSheets:
         folder.mkdir(exist_ok=True)
         for name, draw in self.drawing_fns().items():
             content = pixels.encode_png(draw(state))
+            failpoint("sheet.before_write")
             write_atomically(folder / f"{name}_{step:08d}.png", content)
 
     def draw_samples(self, state: Any) -> Image.Image:

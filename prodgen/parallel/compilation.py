@@ -16,6 +16,7 @@ from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from ml_collections import ConfigDict
 
+from prodgen.core.failpoints import failpoint
 from prodgen.core.types import Array, Spec
 from prodgen.parallel.device_mesh import DATA_AXIS, batch_sharding, replicated_sharding
 from prodgen.parallel.lowering import compiler_options, lower_for, lowering_of
@@ -93,6 +94,7 @@ def compile_variants(
     program cannot be compiled again.
     """
     variants = list_variants(family, config, mesh)
+    failpoint("compile.start")
 
     def compile_variant(variant: str) -> Callable:
         return compile_aot(make_variant_step(family, config, spec, mesh, variant), *arguments)

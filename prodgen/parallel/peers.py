@@ -276,4 +276,3 @@ def redirect_output(path: Path, index: int) -> None:
     for stream in (1, 2):
         os.dup2(file, stream)
     os.close(file)
-

@@ -73,7 +73,11 @@ def _make_group(
     """The group of the three flags."""
     missing = [
         name
-        for name, value in {"coordinator": coordinator, "processes": count, "process": index}.items()
+        for name, value in {
+            "coordinator": coordinator,
+            "processes": count,
+            "process": index,
+        }.items()
         if value is None
     ]
     if missing:
@@ -155,7 +159,11 @@ def _find_kubernetes(environment: Mapping[str, str], port: int) -> ProcessGroup 
 def _find_tpu_workers(environment: Mapping[str, str], port: int) -> ProcessGroup | None:
     """The hosts of a TPU slice whose names are in the environment, as on Kubernetes."""
     hosts = environment.get("TPU_WORKER_HOSTNAMES", "").split(",")
-    if len(hosts) == 1 or "TPU_WORKER_ID" not in environment or "MEGASCALE_NUM_SLICES" in environment:
+    if (
+        len(hosts) == 1
+        or "TPU_WORKER_ID" not in environment
+        or "MEGASCALE_NUM_SLICES" in environment
+    ):
         return None
     return ProcessGroup(int(environment["TPU_WORKER_ID"]), len(hosts), f"{hosts[0]}:{port}", "TPU")
 
@@ -164,7 +172,9 @@ def _choose_devices(
     environment: Mapping[str, str], local_index: int | None
 ) -> tuple[int, ...] | None:
     """One GPU for each process of a machine, where the cluster has not divided them already."""
-    is_divided = any(name in environment for name in ("JAX_LOCAL_DEVICE_IDS", "CUDA_VISIBLE_DEVICES"))
+    is_divided = any(
+        name in environment for name in ("JAX_LOCAL_DEVICE_IDS", "CUDA_VISIBLE_DEVICES")
+    )
     return None if local_index is None or is_divided else (local_index,)
 
 
@@ -211,7 +221,9 @@ def join_group(group: ProcessGroup, options: Any, say: Callable[[str], None]) ->
     from jax._src import distributed
 
     state = distributed.global_state
-    return ProcessGroup(state.process_id, state.num_processes, state.coordinator_address or "", "TPU")
+    return ProcessGroup(
+        state.process_id, state.num_processes, state.coordinator_address or "", "TPU"
+    )
 
 
 def _initialise(
@@ -230,7 +242,9 @@ def _initialise(
 
     thread = threading.Thread(target=initialise, daemon=True)
     thread.start()
-    where = f"{group.count} processes at {group.coordinator}" if group.coordinator else "the TPU hosts"
+    where = (
+        f"{group.count} processes at {group.coordinator}" if group.coordinator else "the TPU hosts"
+    )
     start = last_say = time.monotonic()
     while thread.is_alive():
         thread.join(POLL_S)

@@ -105,7 +105,9 @@ class Watchdog:
             if self._error_s > FOREIGN_GRACE_S:
                 peers.end(ForeignError(record))
             return
-        gone = [i for i, age in self._ages_s.items() if i != peers.index and age > self._beat_limit_s]
+        gone = [
+            i for i, age in self._ages_s.items() if i != peers.index and age > self._beat_limit_s
+        ]
         if gone or self._contact_s > self._beat_limit_s:
             who = f"process {gone[0]}" if gone else "process 0"
             self._end(f"{who} has given no sign of life for {self._beat_limit_s:.0f} s")
@@ -151,7 +153,9 @@ class Watchdog:
         from prodgen.parallel.start import split_address
 
         try:
-            socket.create_connection(split_address(self._peers.group.coordinator), CONTACT_S).close()
+            socket.create_connection(
+                split_address(self._peers.group.coordinator), CONTACT_S
+            ).close()
         except OSError:
             return False
         return True

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prodgen.config import renames
+from prodgen.core.failpoints import failpoint
 from prodgen.report.clock import format_duration
+from prodgen.runs.workdir import METRICS_FILE, TIMING_FILE
 
-METRICS_FILE, TIMING_FILE = "metrics.jsonl", "timing.jsonl"
 CONSOLE_METRICS = ("loss", "nll", "kl", "g/loss", "d/loss", "d/real", "d/fake", "augment/p")
 
 
@@ -151,8 +152,11 @@ class MetricsWriter:
 
     def _append(self, name: str, step: int, values: Mapping[str, float]) -> None:
         values = {key: float(value) for key, value in values.items()}
-        self._files[name].write(json.dumps({"step": step, **values}) + "\n")
-        self._files[name].flush()
+        line, file = json.dumps({"step": step, **values}) + "\n", self._files[name]
+        file.write(line[: len(line) // 2])
+        failpoint("metrics.mid_line", file.flush)
+        file.write(line[len(line) // 2 :])
+        file.flush()
         if self._tensorboard:
             self._tensorboard.write_scalars(step, values)
 

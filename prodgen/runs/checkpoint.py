@@ -3,22 +3,27 @@
 Orbax commits `checkpoints/<step>/` in the background. Then `<step>.sha256.json` is written beside
 it with the hash of every file, the shape of every leaf and the validation score. A checkpoint
 without that manifest does not count: the process ended before the checkpoint was complete.
+
+Where a run has several processes, all of them write their arrays. The process of index 0 alone
+verifies, hashes, renames and deletes.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import logging
 import os
-import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
 
 from prodgen.core import trees
 from prodgen.core.errors import (
@@ -29,41 +34,19 @@ from prodgen.core.errors import (
     StorageError,
     advise_on_os_error,
 )
-from prodgen.core.files import hash_file, write_atomically
+from prodgen.core.failpoints import failpoint
+from prodgen.core.files import describe_shortage, hash_file, write_atomically
+from prodgen.runs.checkpoint_files import (
+    find_best_step,
+    get_checkpoint_dir,
+    list_steps,
+    read_manifest,
+    read_score,
+)
 
 Tree = Any
-MANIFEST_NAME = re.compile(r"(\d+)\.sha256\.json")
-
-
-def get_checkpoint_dir(run: Path) -> Path:
-    """The absolute path of a run's checkpoints."""
-    return Path(run).absolute() / "checkpoints"
-
-
-def list_steps(run: Path) -> list[int]:
-    """The steps of committed checkpoints, ascending."""
-    names = [path.name for path in get_checkpoint_dir(run).glob("*.sha256.json")]
-    return sorted(int(match[1]) for name in names if (match := MANIFEST_NAME.fullmatch(name)))
-
-
-def read_manifest(run: Path, step: int) -> dict[str, Any]:
-    """The manifest of a checkpoint: step, score, files, leaves."""
-    return json.loads((get_checkpoint_dir(run) / f"{step}.sha256.json").read_text())
-
-
-def read_score(run: Path, step: int) -> float | None:
-    """The validation score of a checkpoint; None where there is none or it cannot be read."""
-    try:
-        return read_manifest(run, step)["score"]
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def find_best_step(run: Path) -> int | None:
-    """The step with the highest validation score; the latest step if no checkpoint has a score."""
-    scores = {step: read_score(run, step) for step in list_steps(run)}
-    scored_steps = {step: score for step, score in scores.items() if score is not None}
-    return max(scored_steps, key=scored_steps.get) if scored_steps else max(scores, default=None)
+MIN_FREE_STATES = 3  # states that fit on the disk when a run starts, or it is warned
+NO_STEP, BAD_STEP = -1, -2  # in place of a step: no checkpoint, only damaged ones
 
 
 def find_damage(run: Path, step: int) -> str | None:
@@ -93,21 +76,14 @@ def restore_step(run: Path, step: int, abstract_state: Tree) -> Tree:
     )
     if stored_leaves != expected_leaves:
         # List missing leaves first, then extra ones, then those of another shape or type.
-        shared_paths = [path for path in expected_leaves if path in stored_leaves]
-        differences = [
-            f"missing {path} {expected_leaves[path]}"
-            for path in expected_leaves
-            if path not in stored_leaves
-        ]
+        missing = expected_leaves.keys() - stored_leaves.keys()
+        extra = stored_leaves.keys() - expected_leaves.keys()
+        differences = [f"missing {p} {leaf}" for p, leaf in expected_leaves.items() if p in missing]
+        differences += [f"extra {p} {leaf}" for p, leaf in stored_leaves.items() if p in extra]
         differences += [
-            f"extra {path} {stored_leaves[path]}"
-            for path in stored_leaves
-            if path not in expected_leaves
-        ]
-        differences += [
-            f"{path} {stored_leaves[path]} -> {expected_leaves[path]}"
-            for path in shared_paths
-            if stored_leaves[path] != expected_leaves[path]
+            f"{path} {stored_leaves[path]} -> {leaf}"
+            for path, leaf in expected_leaves.items()
+            if path not in missing and stored_leaves[path] != leaf
         ]
         raise BadCheckpoint(
             f"checkpoint {step} of {run} has other leaves than this config: "
@@ -157,6 +133,11 @@ class CheckpointManager:
         self._checkpointer = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
         self._executor = concurrent.futures.ThreadPoolExecutor(1)
         self._pending_save: concurrent.futures.Future | None = None
+        self._is_distributed = jax.process_count() > 1
+        self._is_writer = jax.process_index() == 0
+        self._last_step: int | None = None  # that this process saved or restored
+        if not self._is_writer:
+            return
         get_checkpoint_dir(run).mkdir(parents=True, exist_ok=True)
         finished_names = {str(step) for step in list_steps(run)}
         for path in get_checkpoint_dir(run).iterdir():
@@ -167,15 +148,39 @@ class CheckpointManager:
     def restore(self, abstract_state: Tree, say: Any) -> tuple[int, Tree] | None:
         """(step, state) of the newest checkpoint that passes verification; None without any.
 
-        A damaged checkpoint is reported through `say` and renamed to corrupt-<step>.
-        BadCheckpoint if all are damaged, so that a run never starts again by accident.
+        A damaged checkpoint is reported through `say` and renamed to corrupt-<step>, and so is a
+        disk without space for three states. BadCheckpoint if all are damaged, so that a run never
+        starts again by accident.
         """
+        step, error = NO_STEP, None
+        if self._is_writer:
+            shortage = describe_shortage(
+                self.run, MIN_FREE_STATES * trees.count_bytes(abstract_state)
+            )
+            if shortage:
+                say(f"WARNING  {shortage}")
+            try:
+                step = self._set_damaged_aside(say)
+            except BadCheckpoint as bad_checkpoint:
+                step, error = BAD_STEP, bad_checkpoint
+        if self._is_distributed:
+            step = int(multihost_utils.broadcast_one_to_all(np.int32(step)))
+        if step == BAD_STEP:
+            raise error or BadCheckpoint("process 0 finds no checkpoint that passes verification")
+        if step == NO_STEP:
+            return None
+        failpoint("restore.after_verify")
+        self._last_step = step
+        return step, restore_step(self.run, step, abstract_state)
+
+    def _set_damaged_aside(self, say: Any) -> int:
+        """The newest step that passes verification, NO_STEP without any; damaged ones renamed."""
         root = get_checkpoint_dir(self.run)
         corrupt_names = sorted(path.name for path in root.glob("corrupt-*"))
         for step in reversed(list_steps(self.run)):
             damage = find_damage(self.run, step)
             if damage is None:
-                return step, restore_step(self.run, step, abstract_state)
+                return step
             say(f"checkpoint {step} failed verification ({damage}); trying the one before")
             # Move the damaged checkpoint out of the way and delete its manifest.
             name = f"corrupt-{step}"
@@ -189,30 +194,53 @@ class CheckpointManager:
                 f"no checkpoint in {root} passes verification: {', '.join(corrupt_names)}",
                 "restore the folder from a backup, or start over: run_train.py --workdir=FOLDER",
             )
-        return None
+        return NO_STEP
 
     def save(self, step: int, state: Tree, score: float | None) -> None:
         """Copy the state now and write it in the background; StorageError of the save before."""
         self.wait()
-        if step in list_steps(self.run):
+        if step == self._last_step:
             return
+        self._last_step = step
         # The next step donates these buffers, so the background write needs a copy.
         snapshot = _copy_buffers(state)
-        root = get_checkpoint_dir(self.run) / str(step)
-        try:
-            self._checkpointer.save(root, args=ocp.args.StandardSave(snapshot))
-        except Exception as error:
-            raise self._storage_error(f"checkpoint {step}", error) from error
         manifest = {"step": step, "score": score, "leaves": _describe_leaves(state)}
-        self._pending_save = self._executor.submit(self._commit, root, manifest)
+        # Several processes meet in orbax, which computes there: in the order of the main thread.
+        if self._is_distributed:
+            try:
+                self._start_write(step, snapshot)
+            except Exception as error:
+                raise self._storage_error(f"checkpoint {step}", error) from error
+            self._pending_save = self._executor.submit(self._commit, step, manifest)
+        else:
+            self._pending_save = self._executor.submit(self._write, step, snapshot, manifest)
 
-    def _commit(self, root: Path, manifest: dict[str, Any]) -> None:
+    def _write(self, step: int, snapshot: Tree, manifest: dict[str, Any]) -> None:
+        """Write a copy of the state, and commit it."""
+        self._start_write(step, snapshot)
+        del snapshot
+        self._commit(step, manifest)
+
+    def _start_write(self, step: int, snapshot: Tree) -> None:
+        """Let orbax write a copy of the state in its own threads."""
+        failpoint("save.before_write")
+        root = get_checkpoint_dir(self.run) / str(step)
+        self._checkpointer.save(root, args=ocp.args.StandardSave(snapshot))
+        failpoint("save.mid_write")
+
+    def _commit(self, step: int, manifest: dict[str, Any]) -> None:
         """Hash the files of a finished save, write its manifest, delete superseded checkpoints."""
         self._checkpointer.wait_until_finished()
+        if not self._is_writer:
+            return
+        root = get_checkpoint_dir(self.run) / str(step)
+        failpoint("save.before_hash")
         files = sorted(path for path in root.rglob("*") if path.is_file())
         manifest["files"] = {str(path.relative_to(root)): hash_file(path) for path in files}
         content = json.dumps(manifest, indent=1).encode()
-        write_atomically(root.parent / f"{root.name}.sha256.json", content)
+        failpoint("save.before_commit")
+        write_atomically(root.parent / f"{step}.sha256.json", content)
+        failpoint("save.after_commit")
 
         # Keep the newest and the best. Manifests are deleted first: a checkpoint without its
         # manifest does not count.
@@ -223,6 +251,7 @@ class CheckpointManager:
         for step in steps:
             if step not in retained_steps:
                 (root.parent / f"{step}.sha256.json").unlink()
+                failpoint("prune.midway")
                 shutil.rmtree(root.parent / str(step))
 
     def wait(self) -> None:
@@ -234,6 +263,20 @@ class CheckpointManager:
             save.result()
         except Exception as error:
             raise self._storage_error("a checkpoint", error) from error
+
+    def raise_if_failed(self) -> None:
+        """StorageError if the last save has failed by now; it does not wait for one."""
+        if self._pending_save is not None and self._pending_save.done():
+            self.wait()
+
+    def close(self) -> None:
+        """Wait for the save in progress of a run that ends with an error; it raises nothing.
+
+        Where there are other processes, one of them may be gone: nothing is waited for.
+        """
+        if not self._is_distributed:
+            with contextlib.suppress(StorageError):
+                self.wait()
 
     def _storage_error(self, subject: str, error: Exception) -> StorageError:
         free_mb = shutil.disk_usage(self.run).free / 2**20
@@ -250,6 +293,7 @@ class CheckpointManager:
 
     def describe_last_good(self) -> str:
         """The newest finished checkpoint and its folder, for error messages."""
+        self.close()
         steps = list_steps(self.run)
         if not steps:
             return "no checkpoint yet"
@@ -262,5 +306,7 @@ def _describe_leaves(tree: Tree) -> dict[str, str]:
     return {path: f"{leaf.dtype}{list(leaf.shape)}" for path, leaf in leaves.items()}
 
 
+@jax.jit
 def _copy_buffers(tree: Tree) -> Tree:
-    return jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))(tree)
+    """The same values in buffers of their own; compiled once for a run's state."""
+    return jax.tree.map(jnp.copy, tree)

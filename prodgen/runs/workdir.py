@@ -20,6 +20,7 @@ from prodgen.core.errors import MissingInput, ProdgenError, UsageError, WorkdirE
 from prodgen.core.files import write_atomically
 
 CONFIG_FILE = "config.json"
+METRICS_FILE, TIMING_FILE = "metrics.jsonl", "timing.jsonl"
 
 
 @contextlib.contextmanager
