@@ -26,8 +26,9 @@ from prodgen.data.conditions import Conditions
 from prodgen.data.source import SOURCE_PATHS
 from prodgen.data.store import SPLITS, Store
 from prodgen.evaluation import frozen_networks
-from prodgen.evaluation.evaluator import Evaluator, describe_spec
+from prodgen.evaluation.evaluator import Evaluator
 from prodgen.evaluation.monitor import CollapseMonitor
+from prodgen.evaluation.run_summary import describe_run
 from prodgen.evaluation.sample_sheets import SampleSheets
 from prodgen.parallel import compilation, device_mesh, selftest
 from prodgen.parallel.peers import Peers
@@ -37,8 +38,6 @@ from prodgen.runs import workdir
 from prodgen.runs.checkpoint import CheckpointManager
 from prodgen.runs.run import build_abstract_state, get_step_module, open_run
 from prodgen.steps.state import load_pretrained
-
-NUM_SIGNALS = 128
 
 
 def train(
@@ -102,6 +101,7 @@ class Trainer:
         self.checkpoints = CheckpointManager(path, config.train.keep, config.train.keep_best)
         self.clock = clock.Clock()
         self.stop_signal: str | None = None  # the name of the signal that requested a stop
+        self.stop_request: str | None = None  # on which every process acts after this step
         self.score: float | None = None  # of the validation at the current step, if there was one
         self.pending_metrics: tuple[int, Any] | None = None  # of a step, still on the device
         self.last_metrics: Any = {}  # of the last step that was logged
@@ -112,7 +112,7 @@ class Trainer:
 
     def setup(self, init_from: Path | None) -> None:
         """Restore or initialise the state, write config.json, load networks, open the feed."""
-        config, spec = self.config, self.store.spec
+        config, path, spec = self.config, self.path, self.store.spec
         replicated_sharding = device_mesh.replicated_sharding(self.mesh)
         self.conditions = Conditions.from_store(self.store).visible_to(config)
         abstract_state = build_abstract_state(config, spec, replicated_sharding)
@@ -122,14 +122,16 @@ class Trainer:
         else:
             self.step, self.state = checkpoint
             if self.peers.is_main:
-                workdir.update_config(self.path, config)
+                workdir.update_config(path, config)
         self.session_start_step = self.step
         make_writer = writer.MetricsWriter if self.peers.is_main else writer.NoWriter
-        self.writer = make_writer(self.path, self.step, config.train.tensorboard)
-        self._print_summary(is_continued=checkpoint is not None)
+        self.writer = make_writer(path, self.step, config.train.tensorboard)
+        summary = describe_run(path, config, self.store, self.state, self.step, self.mesh)
+        for line in summary:
+            self.console.print_line(line)
         with self.clock("classifier"):
             networks = frozen_networks.load_for_run(
-                self.step_module, config, self.store, self.path, self.console, self.peers
+                self.step_module, config, self.store, path, self.console, self.peers
             )
         self.frozen = device_mesh.replicate(self.mesh, networks)
         self.seed = device_mesh.replicate(self.mesh, np.int32(config.seed))
@@ -172,23 +174,6 @@ class Trainer:
         }
         self.conditions.save(self.path)
         workdir.write_record(self.path, self.config, data, origin)
-
-    def _print_summary(self, is_continued: bool) -> None:
-        """Print the run's folder, data, model and devices."""
-        counts, print_line = self.store.counts, self.console.print_line
-        suffix = f", continued at step {self.step}" if is_continued else ""
-        print_line(f"run      {self.path}{suffix}")
-        split = ", ".join(f"{counts[name]} {name}" for name in SPLITS)
-        print_line(f"data     {self.config.data.source}: {describe_spec(self.store.spec)}; {split}")
-        sizes = ", ".join(
-            f"{name} {trees.count_elements(net.params) / 1e6:.2f}M"
-            for name, net in self.state.nets.items()
-        )
-        devices = f"{self.mesh.size} x {self.mesh.devices.flat[0].device_kind}"
-        if self.peers.has_several:
-            devices += f" of {self.peers.count} processes"
-        mode = self.config.parallel.mode
-        print_line(f"model    {self.config.model.name}: {sizes} weights; {mode} on {devices}")
 
     def _open_feed(self) -> Iterator[Batch]:
         """The batches of the training split from the current step on."""
@@ -251,7 +236,7 @@ class Trainer:
                 if must_stop:
                     self._finish(errors.StoppedError.code)
                     raise errors.StoppedError(
-                        f"stopped by {self.stop_signal} at step {self.step} of {options.num_steps}",
+                        f"stopped by {self.stop_request} at step {self.step} of {options.num_steps}",
                         "give the same command again to continue",
                     )
             self._log_pending_metrics()
@@ -265,16 +250,11 @@ class Trainer:
     def _must_stop(self) -> bool:
         """Whether this process, or at the same step another one, has been asked to stop."""
         self.peers.report_progress()
-        if self.shared_stop is None:
-            return self.stop_signal is not None
-        number = signal.Signals[self.stop_signal].value if self.stop_signal else 0
-        # Process and signal in one number; 0: none.
-        value = self.shared_stop(number and self.peers.index * NUM_SIGNALS + number)
-        if value:
-            index, number = divmod(value, NUM_SIGNALS)
-            name = signal.Signals(number).name
-            self.stop_signal = name if index == 0 else f"{name} to process {index}"
-        return value > 0
+        if self.shared_stop is not None:
+            self.stop_request = self.shared_stop(self.stop_signal)
+        else:
+            self.stop_request = self.stop_signal
+        return self.stop_request is not None
 
     def _request_stop(self, number: int, frame: Any) -> None:
         """SIGTERM and the first Ctrl-C stop after the step; a second Ctrl-C interrupts it."""

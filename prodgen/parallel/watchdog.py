@@ -37,6 +37,7 @@ class Watchdog:
         self._ages_s: dict[int, float] = {}  # since the beat of a process changed
         self._stall_s, self._error_s, self._contact_s = 0.0, 0.0, 0.0
         self.is_ending = self.is_stopped = False
+        faulthandler.register(signal.SIGUSR1)  # prints the stack of every thread
         self._handle_abort()
         threading.Thread(target=self._run, daemon=True, name="watchdog").start()
 
