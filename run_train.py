@@ -18,7 +18,7 @@ from prodgen.parallel.targets import parse_targets
 from prodgen.report.writer import Console
 from prodgen.runs.session import join_session
 from prodgen.runs.supervisor import supervise_training
-from prodgen.runs.workdir import check_config, check_origin, read_record
+from prodgen.runs.workdir import check_config, read_record
 
 FLAGS = {
     "workdir": (flags.DEFINE_string, "The run's folder; default: runs/<config>-<fingerprint>."),
@@ -64,14 +64,10 @@ def main(argv: list[str]) -> None:
         return cache_filling.fill_cache(config)
     if values.max_restarts:
         return supervise_training(argv, path, values.max_restarts)
-    group = find_group(
-        os.environ, config.parallel.port, values.coordinator, values.processes, values.process
-    )
+    place = values.coordinator, values.processes, values.process
+    group = find_group(os.environ, config.parallel.port, *place)
     report_error = partial(commandline.report_error, argv=argv)
-    with join_session(group, config, path, report_error) as peers:
-        with peers.main_first("checking the workdir"):
-            check_config(path, config)
-            check_origin(path, origin)
+    with join_session(group, config, path, origin, report_error) as peers:
         from prodgen import trainer
 
         trainer.train(config, path, origin, peers)

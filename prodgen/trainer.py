@@ -55,7 +55,8 @@ def train(
         try:
             trainer.setup(init_from)
             trainer.run_steps()
-            trainer.write_report()
+            if trainer.peers.is_main:
+                trainer.write_report()
         except errors.ProdgenError as error:
             error.saved_state = error.saved_state or trainer.checkpoints.describe_last_good()
             raise
@@ -126,8 +127,7 @@ class Trainer:
         self.session_start_step = self.step
         make_writer = writer.MetricsWriter if self.peers.is_main else writer.NoWriter
         self.writer = make_writer(path, self.step, config.train.tensorboard)
-        summary = describe_run(path, config, self.store, self.state, self.step, self.mesh)
-        for line in summary:
+        for line in describe_run(path, config, self.store, self.state, self.step, self.mesh):
             self.console.print_line(line)
         with self.clock("classifier"):
             networks = frozen_networks.load_for_run(
@@ -147,7 +147,6 @@ class Trainer:
             lambda key: self.step_module.init(config, spec, key), replicated_sharding
         )
         state = init(rng.key(config.seed, "init"))
-
         # Take over the donor's weights, and report the leaves that it does not have.
         origin: dict[str, Any] = {}
         if init_from:
@@ -236,7 +235,8 @@ class Trainer:
                 if must_stop:
                     self._finish(errors.StoppedError.code)
                     raise errors.StoppedError(
-                        f"stopped by {self.stop_request} at step {self.step} of {options.num_steps}",
+                        f"stopped by {self.stop_request} at step {self.step} of "
+                        f"{options.num_steps}",
                         "give the same command again to continue",
                     )
             self._log_pending_metrics()
@@ -250,10 +250,8 @@ class Trainer:
     def _must_stop(self) -> bool:
         """Whether this process, or at the same step another one, has been asked to stop."""
         self.peers.report_progress()
-        if self.shared_stop is not None:
-            self.stop_request = self.shared_stop(self.stop_signal)
-        else:
-            self.stop_request = self.stop_signal
+        request = self.stop_signal
+        self.stop_request = self.shared_stop(request) if self.shared_stop else request
         return self.stop_request is not None
 
     def _request_stop(self, number: int, frame: Any) -> None:
@@ -340,8 +338,6 @@ class Trainer:
 
     def write_report(self) -> None:
         """Draw the curves and write the report of a finished run."""
-        if not self.peers.is_main:
-            return
         plots.plot_curves(self.path)
         run_page.write_report(self.path, self.monitor.describe_verdicts())
         self.console.print_line(f"done     {self.path / 'report.html'}")

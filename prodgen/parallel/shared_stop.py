@@ -1,4 +1,4 @@
-"""Whether one of several processes has been asked to stop: all of them learn it at the same step."""
+"""Whether one of several processes is to stop: all of them learn it at the same step."""
 
 from __future__ import annotations
 

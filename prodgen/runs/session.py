@@ -17,7 +17,7 @@ from prodgen.config import flatten
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.parallel.peers import Peers, redirect_output
 from prodgen.parallel.start import ProcessGroup, join_group
-from prodgen.runs.workdir import collect_versions, lock_workdir
+from prodgen.runs.workdir import check_config, check_origin, collect_versions, lock_workdir
 
 # Fields that may differ from machine to machine.
 LOCAL_FIELDS = {
@@ -31,10 +31,13 @@ def join_session(
     group: ProcessGroup,
     config: ConfigDict,
     path: Path,
+    origin: Path | None,
     report_error: Callable[[BaseException], int],
 ) -> Iterator[Peers]:
     """Connect the processes of a run, compare them, and hold the lock of its folder.
 
+    UsageError where the config or `origin`, whose weights it starts from, does not continue the
+    folder's run.
     Process 0 alone takes the lock. The others print into logs/rank_N.log of the folder. An error
     in one process ends all of them with its code.
     """
@@ -44,6 +47,8 @@ def join_session(
     with peers.share_errors(), contextlib.ExitStack() as stack:
         if peers.is_main:
             stack.enter_context(lock_workdir(path))
+            check_config(path, config)
+            check_origin(path, origin)
         peers.wait_for_all("lock")
         if not peers.is_main:
             redirect_output(path, peers.index)
