@@ -3,19 +3,14 @@
 The same command again continues the run. Fields and exit codes: docs/configs.md.
 """
 
-import os
 import sys
 from functools import partial
 from pathlib import Path
 
 from absl import flags
-from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
-from prodgen.core.signals import handle_signals, stop_at_once
-from prodgen.parallel.start import find_group
 from prodgen.parallel.targets import parse_targets
-from prodgen.report.writer import Console
 from prodgen.runs.session import join_session
 from prodgen.runs.supervisor import supervise_training
 from prodgen.runs.workdir import check_config, read_record
@@ -47,6 +42,8 @@ def main(argv: list[str]) -> None:
     experiment = commandline.parse_training(argv, values, __doc__)
     config = experiment.config
     if values.look:
+        from prodgen.planning.data_preview import look
+
         return look(config)
     origin = Path(values.init_from) if values.init_from else None
     origin_fingerprint = read_record(origin)["fingerprint"] if origin else ""
@@ -64,22 +61,11 @@ def main(argv: list[str]) -> None:
         return cache_filling.fill_cache(config)
     if values.max_restarts:
         return supervise_training(argv, path, values.max_restarts)
-    place = values.coordinator, values.processes, values.process
-    group = find_group(os.environ, config.parallel.port, *place)
     report_error = partial(commandline.report_error, argv=argv)
-    with join_session(group, config, path, origin, report_error) as peers:
+    with join_session(values, config, path, origin, report_error) as peers:
         from prodgen import trainer
 
         trainer.train(config, path, origin, peers)
-
-
-def look(config: ConfigDict) -> None:
-    """Print what a run of this config would train on; no workdir is made."""
-    from prodgen.data.look import print_data
-
-    console = Console()
-    with handle_signals(stop_at_once):
-        print_data(config.data, console.print_line, console.throttle_progress())
 
 
 if __name__ == "__main__":

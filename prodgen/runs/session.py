@@ -10,13 +10,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from prodgen.config import flatten
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.parallel.peers import Peers, redirect_output
-from prodgen.parallel.start import ProcessGroup, join_group
+from prodgen.parallel.start import find_group, join_group
 from prodgen.runs.workdir import check_config, check_origin, collect_versions, lock_workdir
 
 # Fields that may differ from machine to machine.
@@ -28,7 +29,7 @@ LOCAL_FIELDS = {
 
 @contextlib.contextmanager
 def join_session(
-    group: ProcessGroup,
+    flags: Any,
     config: ConfigDict,
     path: Path,
     origin: Path | None,
@@ -37,10 +38,12 @@ def join_session(
     """Connect the processes of a run, compare them, and hold the lock of its folder.
 
     UsageError where the config or `origin`, whose weights it starts from, does not continue the
-    folder's run.
+    folder's run. flags: coordinator, processes and process, each None where it is not given.
     Process 0 alone takes the lock. The others print into logs/rank_N.log of the folder. An error
     in one process ends all of them with its code.
     """
+    place = flags.coordinator, flags.processes, flags.process
+    group = find_group(os.environ, config.parallel.port, *place)
     with handle_signals(stop_at_once):
         group = join_group(group, config.parallel, print)
     peers = Peers(group, config.parallel, report_error)
