@@ -4,17 +4,16 @@ The same command again continues the run. Fields and exit codes: docs/configs.md
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 from absl import flags
-from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
-from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.parallel.targets import parse_targets
-from prodgen.report.writer import Console
+from prodgen.runs.session import join_session
 from prodgen.runs.supervisor import supervise_training
-from prodgen.runs.workdir import check_config, check_origin, lock_workdir, read_record
+from prodgen.runs.workdir import check_config, read_record
 
 FLAGS = {
     "workdir": (flags.DEFINE_string, "The run's folder; default: runs/<config>-<fingerprint>."),
@@ -22,6 +21,9 @@ FLAGS = {
     "look": (flags.DEFINE_bool, "Print how the data are read, their splits and remarks, and end."),
     "plan": (flags.DEFINE_string, "Print the costs on accelerators, as h200,v5e:4x8, and end."),
     "compile_only": (flags.DEFINE_bool, "Fill the compile cache with the run's programs, and end."),
+    "coordinator": (flags.DEFINE_string, "HOST:PORT of process 0, where a run has several."),
+    "processes": (flags.DEFINE_integer, "How many processes the run has."),
+    "process": (flags.DEFINE_integer, "Which of them this is, from 0."),
     "max_restarts": (flags.DEFINE_integer, "Start a run that ended early again, up to N times."),
 }
 
@@ -40,6 +42,8 @@ def main(argv: list[str]) -> None:
     experiment = commandline.parse_training(argv, values, __doc__)
     config = experiment.config
     if values.look:
+        from prodgen.planning.data_preview import look
+
         return look(config)
     origin = Path(values.init_from) if values.init_from else None
     origin_fingerprint = read_record(origin)["fingerprint"] if origin else ""
@@ -57,21 +61,11 @@ def main(argv: list[str]) -> None:
         return cache_filling.fill_cache(config)
     if values.max_restarts:
         return supervise_training(argv, path, values.max_restarts)
-    with lock_workdir(path):
-        check_config(path, config)
-        check_origin(path, origin)
+    report_error = partial(commandline.report_error, argv=argv)
+    with join_session(values, config, path, origin, report_error) as peers:
         from prodgen import trainer
 
-        trainer.train(config, path, origin)
-
-
-def look(config: ConfigDict) -> None:
-    """Print what a run of this config would train on; no workdir is made."""
-    from prodgen.data.look import print_data
-
-    console = Console()
-    with handle_signals(stop_at_once):
-        print_data(config.data, console.print_line, console.throttle_progress())
+        trainer.train(config, path, origin, peers)
 
 
 if __name__ == "__main__":

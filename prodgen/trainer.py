@@ -18,20 +18,21 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
-from prodgen.core import errors, pixels, rng, trees
-from prodgen.core.failpoints import failpoint
-from prodgen.core.files import write_atomically
+from prodgen.core import errors, rng, trees
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.core.types import Batch
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.source import SOURCE_PATHS
 from prodgen.data.store import SPLITS, Store
-from prodgen.evaluation import classifier
-from prodgen.evaluation.evaluator import Evaluator, describe_spec
+from prodgen.evaluation import frozen_networks
+from prodgen.evaluation.evaluator import Evaluator
 from prodgen.evaluation.monitor import CollapseMonitor
+from prodgen.evaluation.run_summary import describe_run
 from prodgen.evaluation.sample_sheets import SampleSheets
 from prodgen.parallel import compilation, device_mesh, selftest
+from prodgen.parallel.peers import Peers
+from prodgen.parallel.shared_stop import SharedStop
 from prodgen.report import clock, plots, run_page, writer
 from prodgen.runs import workdir
 from prodgen.runs.checkpoint import CheckpointManager
@@ -39,19 +40,23 @@ from prodgen.runs.run import build_abstract_state, get_step_module, open_run
 from prodgen.steps.state import load_pretrained
 
 
-def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None:
+def train(
+    config: ConfigDict, path: Path, init_from: Path | None = None, peers: Peers | None = None
+) -> None:
     """Start or continue the run in `path`.
 
     The caller holds the folder's lock and has checked that this config and `init_from` may
-    continue the run.
+    continue the run. peers: the processes of the run, connected already; None: this one alone.
     """
     console = writer.Console()
     with handle_signals(stop_at_once):
-        trainer = open_trainer(config, path, console)
+        trainer = open_trainer(config, path, console, peers or Peers())
+        trainer.peers.describe_state = trainer.checkpoints.describe_last_good
         try:
             trainer.setup(init_from)
             trainer.run_steps()
-            trainer.write_report()
+            if trainer.peers.is_main:
+                trainer.write_report()
         except errors.ProdgenError as error:
             error.saved_state = error.saved_state or trainer.checkpoints.describe_last_good()
             raise
@@ -64,42 +69,51 @@ def train(config: ConfigDict, path: Path, init_from: Path | None = None) -> None
             trainer.close()
 
 
-def open_trainer(config: ConfigDict, path: Path, console: writer.Console) -> Trainer:
+def open_trainer(
+    config: ConfigDict, path: Path, console: writer.Console, peers: Peers | None = None
+) -> Trainer:
     """The trainer of a run in `path`: devices, self-test, data. Nothing is written there yet."""
+    peers = peers or Peers()
     mesh = device_mesh.initialise_jax(config)
     selftest.run()
-    field = SOURCE_PATHS.get(config.data.source)
+    field, say = SOURCE_PATHS.get(config.data.source), console.throttle_progress()
     with workdir.advise_on_moved_images(path, field):
         source = prepare.source_from_config(config.data)
-    with workdir.advise_on_moved_images(path, field, errors.TooFewImages):
-        store = prepare.open_or_prepare(config.data, console.throttle_progress(), source)
+    with (
+        peers.main_first("preparing the data", say),
+        workdir.advise_on_moved_images(path, field, errors.TooFewImages),
+    ):
+        store = prepare.open_or_prepare(config.data, say, source)
     workdir.check_data(path, store.digest())
     order.check_batch_size(len(store.ids("train")), config.train.batch_size)
     # A feed that cannot be opened is an error now, before the step is compiled.
-    resident.choose_feed(config.data.feed, store, mesh)
-    return Trainer(config, path, store, mesh, console)
+    feed = resident.choose_feed(config.data.feed, store, mesh)
+    peers.require_equal("data", {"data digest": store.digest(), "config.data.feed": feed})
+    return Trainer(config, path, store, mesh, console, peers)
 
 
 class Trainer:
     """One run in one process: the state that the methods of the loop share."""
 
-    def __init__(self, config, path: Path, store: Store, mesh, console):
+    def __init__(self, config, path: Path, store: Store, mesh, console, peers: Peers):
         self.config, self.path, self.store, self.mesh = config, path, store, mesh
-        self.console = console
+        self.console, self.peers = console, peers
         self.step_module = get_step_module(config)
         self.checkpoints = CheckpointManager(path, config.train.keep, config.train.keep_best)
         self.clock = clock.Clock()
         self.stop_signal: str | None = None  # the name of the signal that requested a stop
+        self.stop_request: str | None = None  # on which every process acts after this step
         self.score: float | None = None  # of the validation at the current step, if there was one
         self.pending_metrics: tuple[int, Any] | None = None  # of a step, still on the device
         self.last_metrics: Any = {}  # of the last step that was logged
-        self.writer: writer.MetricsWriter | None = None
+        self.writer: writer.MetricsWriter | writer.NoWriter | None = None
+        self.shared_stop = SharedStop(mesh) if peers.has_several else None
 
     # Before the first step
 
     def setup(self, init_from: Path | None) -> None:
         """Restore or initialise the state, write config.json, load networks, open the feed."""
-        config, spec = self.config, self.store.spec
+        config, path, spec = self.config, self.path, self.store.spec
         replicated_sharding = device_mesh.replicated_sharding(self.mesh)
         self.conditions = Conditions.from_store(self.store).visible_to(config)
         abstract_state = build_abstract_state(config, spec, replicated_sharding)
@@ -108,12 +122,19 @@ class Trainer:
             self.step, self.state = 0, self._init_state(init_from, replicated_sharding)
         else:
             self.step, self.state = checkpoint
-            workdir.update_config(self.path, config)
+            if self.peers.is_main:
+                workdir.update_config(path, config)
         self.session_start_step = self.step
-        self.writer = writer.MetricsWriter(self.path, self.step, config.train.tensorboard)
-        self._print_summary(is_continued=checkpoint is not None)
-        self.frozen = self._load_frozen_networks(replicated_sharding)
-        self.seed = jax.device_put(np.int32(config.seed), replicated_sharding)
+        make_writer = writer.MetricsWriter if self.peers.is_main else writer.NoWriter
+        self.writer = make_writer(path, self.step, config.train.tensorboard)
+        for line in describe_run(path, config, self.store, self.state, self.step, self.mesh):
+            self.console.print_line(line)
+        with self.clock("classifier"):
+            networks = frozen_networks.load_for_run(
+                self.step_module, config, self.store, path, self.console, self.peers
+            )
+        self.frozen = device_mesh.replicate(self.mesh, networks)
+        self.seed = device_mesh.replicate(self.mesh, np.int32(config.seed))
         self.evaluator = Evaluator(self.step_module, config, self.store, self.mesh, "validation")
         self.monitor = CollapseMonitor(self.path, config)
         self.sheets = SampleSheets(self.step_module, config, self.store, self.conditions)
@@ -126,62 +147,32 @@ class Trainer:
             lambda key: self.step_module.init(config, spec, key), replicated_sharding
         )
         state = init(rng.key(config.seed, "init"))
-
         # Take over the donor's weights, and report the leaves that it does not have.
         origin: dict[str, Any] = {}
         if init_from:
             donor = open_run(init_from)
+            state = device_mesh.fetch_local(state)
             state, transfer = load_pretrained(state, donor.state, spec, donor.spec)
-            state = jax.device_put(state, replicated_sharding)
+            state = device_mesh.replicate(self.mesh, state)
             summary = transfer.describe(f"{init_from} at step {donor.step}")
             self.console.print_line(f"init_from: {summary}")
             origin = {"fingerprint": donor.record["fingerprint"], "step": donor.step}
             origin |= {"summary": summary, "differences": transfer.differences}
+        if self.peers.is_main:
+            self._describe_run(origin)
+        return state
+
+    def _describe_run(self, origin: dict[str, Any]) -> None:
+        """Write the files of a new run: data report, conditions, config.json."""
         self.store.copy_report(self.path)
         data = {
             "digest": self.store.digest(),
             "counts": {name: self.store.counts[name] for name in SPLITS},
-            "spec": spec.to_json(),
+            "spec": self.store.spec.to_json(),
             "background": [int(value) for value in self.store.background],
         }
         self.conditions.save(self.path)
-        workdir.write_record(self.path, config, data, origin)
-        return state
-
-    def _load_frozen_networks(self, replicated_sharding: Any) -> dict[str, Any]:
-        """The networks that the step module uses and does not train, on the devices."""
-        say = self.console.throttle_progress()
-        with self.clock("classifier"):
-            networks, records = classifier.load_frozen_networks(
-                self.step_module, self.config, self.store, say, self.path
-            )
-        for name, record in records.items():
-            if "accuracy" in record:
-                self.console.print_line(
-                    f"{name:<8} accuracy {record['accuracy']:.1%} on held-out images"
-                )
-            if workdir.read_record(self.path).get(name) not in (None, record):
-                raise errors.UsageError(
-                    f"{self.path} began with another {name} network than the present one",
-                    "give the original network, or another --workdir",
-                )
-            workdir.add_to_record(self.path, name, record)
-        return jax.device_put(networks, replicated_sharding)
-
-    def _print_summary(self, is_continued: bool) -> None:
-        """Print the run's folder, data, model and devices."""
-        counts, print_line = self.store.counts, self.console.print_line
-        suffix = f", continued at step {self.step}" if is_continued else ""
-        print_line(f"run      {self.path}{suffix}")
-        split = ", ".join(f"{counts[name]} {name}" for name in SPLITS)
-        print_line(f"data     {self.config.data.source}: {describe_spec(self.store.spec)}; {split}")
-        sizes = ", ".join(
-            f"{name} {trees.count_elements(net.params) / 1e6:.2f}M"
-            for name, net in self.state.nets.items()
-        )
-        devices = f"{self.mesh.size} x {self.mesh.devices.flat[0].device_kind}"
-        mode = self.config.parallel.mode
-        print_line(f"model    {self.config.model.name}: {sizes} weights; {mode} on {devices}")
+        workdir.write_record(self.path, self.config, data, origin)
 
     def _open_feed(self) -> Iterator[Batch]:
         """The batches of the training split from the current step on."""
@@ -203,7 +194,7 @@ class Trainer:
     def compile_variants(self, batches: tuple[Batch, ...]) -> list[Any]:
         """The compiled programs that the steps run in turn; they cannot be compiled again."""
         self.console.print_progress("compiling the step ...")
-        with self.clock("compile"):
+        with self.clock("compile"), self.peers.working("compiling"):
             return compilation.compile_variants(
                 self.step_module, self.config, self.store.spec, self.mesh,
                 self.state, batches, (self.frozen, self.seed),
@@ -221,6 +212,8 @@ class Trainer:
                     batches = self.take_batches()
                 if programs is None:
                     programs = self.compile_variants(batches)
+                    self.peers.wait_for_all("compiled")
+                    self.peers.watch_steps()
                 with self.clock("step"):
                     program = programs[self.step % len(programs)]
                     self.state, metrics = program(self.state, batches, (self.frozen, self.seed))
@@ -236,17 +229,30 @@ class Trainer:
                     self._evaluate()
                 if is_last or self.step % options.sample_every == 0:
                     self._write_sheets()
-                must_stop = self.stop_signal is not None and not is_last
+                must_stop = self._must_stop() and not is_last
                 if is_last or must_stop or self.step % options.checkpoint_every == 0:
                     self._save_checkpoint()
                 if must_stop:
-                    self.checkpoints.wait()
+                    self._finish(errors.StoppedError.code)
                     raise errors.StoppedError(
-                        f"stopped by {self.stop_signal} at step {self.step} of {options.num_steps}",
+                        f"stopped by {self.stop_request} at step {self.step} of "
+                        f"{options.num_steps}",
                         "give the same command again to continue",
                     )
             self._log_pending_metrics()
+        self._finish()
+
+    def _finish(self, code: int = 0) -> None:
+        """Wait until the last checkpoint is complete, on every process."""
         self.checkpoints.wait()
+        self.peers.leave("the last checkpoint", code)
+
+    def _must_stop(self) -> bool:
+        """Whether this process, or at the same step another one, has been asked to stop."""
+        self.peers.report_progress()
+        request = self.stop_signal
+        self.stop_request = self.shared_stop(request) if self.shared_stop else request
+        return self.stop_request is not None
 
     def _request_stop(self, number: int, frame: Any) -> None:
         """SIGTERM and the first Ctrl-C stop after the step; a second Ctrl-C interrupts it."""
@@ -293,7 +299,7 @@ class Trainer:
     def _evaluate(self) -> None:
         """Write validation metrics, print them, and warn of a collapse."""
         self._log_pending_metrics()
-        with self.clock("evaluate"):
+        with self.clock("evaluate"), self.peers.working("evaluating"):
             values = self.evaluator(self.state, self.frozen)
         if not values:
             return
@@ -310,13 +316,10 @@ class Trainer:
             self.console.print_line(f"WARNING  step {self.step}: {name}: {evidence}")
 
     def _write_sheets(self) -> None:
-        with self.clock("sheet"):
-            folder = self.path / "samples"
-            folder.mkdir(exist_ok=True)
-            for name, draw in self.sheets.drawing_fns().items():
-                content = pixels.encode_png(draw(self.state))
-                failpoint("sheet.before_write")
-                write_atomically(folder / f"{name}_{self.step:08d}.png", content)
+        with self.clock("sheet"), self.peers.main_first("drawing sheets"):
+            state = device_mesh.fetch_local(self.state)
+            if self.peers.is_main:
+                self.sheets.write(state, self.path / "samples", self.step)
 
     def _save_checkpoint(self) -> None:
         self._log_pending_metrics()

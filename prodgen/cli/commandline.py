@@ -75,23 +75,29 @@ def run(
         failpoints.activate(os.environ)
         main(list(argv))
         return 0
-    except ProdgenError as error:
+    except (Exception, KeyboardInterrupt) as error:
+        return report_error(error, argv, tracebacks)
+
+
+def report_error(error: BaseException, argv: Sequence[str], tracebacks: Sequence[str] = ()) -> int:
+    """Print the line of an error that ends the command `argv`; its exit code."""
+    if isinstance(error, ProdgenError):
         error.next_step = fit_advice(error.next_step, argv)
         return _print_error(error)
-    except KeyboardInterrupt:
+    if isinstance(error, KeyboardInterrupt):
         print("prodgen: interrupted", file=sys.stderr)
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # the reading program ended, as in `... | head`
+    if isinstance(error, BrokenPipeError):  # the reading program ended, as in `... | head`
         _discard(sys.stdout)
         return 0
-    except OSError as error:
+    if isinstance(error, OSError):
         return _print_error(StorageError.from_os_error(error))
-    except Exception as error:  # a defect of prodgen: its traceback, then the one line
-        print(*tracebacks, sep="", end="", file=sys.stderr)
-        traceback.print_exc()
-        return _print_error(
-            ProdgenError(f"{type(error).__name__}: {error}", "report it with the above")
-        )
+    # A defect of prodgen: its traceback, then the one line.
+    print(*tracebacks, sep="", end="", file=sys.stderr)
+    traceback.print_exception(error)
+    return _print_error(
+        ProdgenError(f"{type(error).__name__}: {error}", "report it with the above")
+    )
 
 
 def fit_advice(advice: str, argv: Sequence[str]) -> str:

@@ -245,6 +245,25 @@ FIELDS: dict[str, Field] = {
     "parallel.require_platform": Field(
         "", one_of("", "cpu", "gpu", "tpu"), "Refuse to start on another platform."
     ),
+    "parallel.require_devices": Field(
+        0, Rule(int, 0, 65_536), "Refuse to start with fewer devices than this; 0: no minimum."
+    ),
+    "parallel.port": Field(
+        8476, Rule(int, 1024, 65_535),
+        "Port of process 0, where the cluster or `--coordinator` names none.",
+    ),
+    "parallel.start_timeout_s": Field(
+        1800.0, Rule(float, 1.0, 86_400.0),
+        "Seconds that a process waits for the others to start.",
+    ),
+    "parallel.heartbeat_timeout_s": Field(
+        60.0, Rule(float, 1.0, 3600.0),
+        "Seconds without a sign of life after which another process counts as gone.",
+    ),
+    "parallel.watchdog_s": Field(
+        120.0, Rule(float, 1.0, 86_400.0),
+        "Seconds without a finished step after which one of several processes ends itself.",
+    ),
     "parallel.deterministic": Field(
         False, SWITCH, "On a GPU: kernels with the same result bits every time, somewhat slower."
     ),

@@ -24,7 +24,9 @@ CHANGEABLE_FIELDS = frozenset(
         "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
         "train.sheet_columns", "train.keep", "train.keep_best", "train.evaluate_examples",
         "train.max_bad_steps", "train.tensorboard", "train.microbatches", "parallel.mode",
-        "parallel.devices", "parallel.require_platform",
+        "parallel.devices", "parallel.require_platform", "parallel.require_devices",
+        "parallel.port", "parallel.start_timeout_s", "parallel.heartbeat_timeout_s",
+        "parallel.watchdog_s",
     }
 )  # fmt: skip
 
@@ -34,7 +36,9 @@ CHANGEABLE_FIELDS = frozenset(
 NEW_FIELD_DEFAULTS: dict[str, Any] = {
     "data.cutout": "none", "data.cutout_model": "", "data.root": "", "data.columns": "",
     "data.split_by": "image", "model.prior": "conditional", "model.remat": False,
-    "train.microbatches": 1,
+    "train.microbatches": 1, "parallel.require_devices": 0, "parallel.port": 8476,
+    "parallel.start_timeout_s": 1800.0, "parallel.heartbeat_timeout_s": 60.0,
+    "parallel.watchdog_s": 120.0,
 }  # fmt: skip
 
 

@@ -109,6 +109,12 @@ class StoppedError(ProdgenError):
     code, name = 75, "stopped"
 
 
+class PeerError(ProdgenError):
+    """Another process of the run is gone, stuck or has never come: the same command continues."""
+
+    code, name = 75, "peer"
+
+
 class RejectedItem(Exception):
     """One item of many (an image, a table row) cannot be used; the message is the reason."""
 

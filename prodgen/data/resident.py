@@ -72,7 +72,10 @@ def iterate_batches(
     order.check_batch_size(len(ids), batch_size)
     parts = [store.fetch(ids[i : i + READ_SIZE]) for i in range(0, len(ids), READ_SIZE)]
     rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    data = jax.device_put(rows, replicated_sharding)
+    if replicated_sharding.is_fully_addressable:
+        data = jax.device_put(rows, replicated_sharding)
+    else:
+        data = {name: _to_global(values, replicated_sharding) for name, values in rows.items()}
     gather = jax.jit(
         lambda data, index: {k: jnp.take(v, index, axis=0, mode="clip") for k, v in data.items()},
         in_shardings=(replicated_sharding, batch_sharding),

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-import jax
 import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -17,13 +16,20 @@ from prodgen.data.store import Store
 from prodgen.parallel import compilation, device_mesh
 
 
-def iterate_padded_batches(store: Store, ids: np.ndarray, size: int) -> Iterator[Batch]:
-    """Batches of exactly `size` rows over `ids`, in order; padding rows have slot -1."""
+def iterate_padded_batches(
+    store: Store, ids: np.ndarray, size: int, slots: np.ndarray | None = None
+) -> Iterator[Batch]:
+    """Batches of exactly `size` rows over `ids`, in order; padding rows have slot -1.
+
+    slots: the rows of each batch that are read; None: all.
+    """
     for start in range(0, len(ids), size):
         part = ids[start : start + size]
         padded_ids = np.concatenate([part, np.repeat(part[-1:], size - len(part))])
         slot = np.arange(start, start + size, dtype=np.int32)
         slot[len(part) :] = -1
+        if slots is not None:
+            padded_ids, slot = padded_ids[slots], slot[slots]
         yield store.fetch(padded_ids) | {"slot": slot}
 
 
@@ -41,12 +47,10 @@ class Evaluator:
         ids = store.evenly_spaced_ids(split, limit) if limit else store.ids(split)
         local_slots = device_mesh.local_slots(mesh, size)
         self._batches = [
-            device_mesh.to_global_arrays(
-                mesh, {name: rows[local_slots] for name, rows in batch.items()}
-            )
-            for batch in iterate_padded_batches(store, ids, size)
+            device_mesh.to_global_arrays(mesh, batch)
+            for batch in iterate_padded_batches(store, ids, size, local_slots)
         ]
-        self._seed = jax.device_put(np.int32(config.seed), device_mesh.replicated_sharding(mesh))
+        self._seed = device_mesh.replicate(mesh, np.int32(config.seed))
         self._step = compilation.make_evaluation_step(family, config, store.spec, mesh)
 
     def compile(self, state: Any, frozen: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +13,8 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from prodgen.core import pixels
+from prodgen.core.failpoints import failpoint
+from prodgen.core.files import write_atomically
 from prodgen.core.types import Batch
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
@@ -44,6 +47,14 @@ class SampleSheets:
         """draw(state) of every kind of sheet, by the first word of the file's name."""
         fns = {"step": self.draw_samples}
         return fns | ({"reconstruction": self.draw_reconstructions} if self._encode else {})
+
+    def write(self, state: Any, folder: Path, step: int) -> None:
+        """Write the sheets of a state at `step` as PNG files into `folder`."""
+        folder.mkdir(exist_ok=True)
+        for name, draw in self.drawing_fns().items():
+            content = pixels.encode_png(draw(state))
+            failpoint("sheet.before_write")
+            write_atomically(folder / f"{name}_{step:08d}.png", content)
 
     def draw_samples(self, state: Any) -> Image.Image:
         """Generated images, one row for each category where there are categories."""

@@ -6,7 +6,9 @@ import contextlib
 import ctypes
 import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -38,6 +40,7 @@ def initialise_jax(config: ConfigDict) -> Mesh:
             f"JAX found no usable device: {error}",
             "repair the driver, or run on the processor: JAX_PLATFORMS=cpu before the command",
         ) from None
+    require_devices(config)
     required_platform = config.parallel.require_platform
     if required_platform and required_platform != platform:
         raise UsageError(
@@ -100,10 +103,37 @@ def make_mesh(config: ConfigDict) -> Mesh:
             f"config.parallel.devices={num_devices}, but JAX sees {len(devices)}",
             f"set config.parallel.devices={len(devices)}",
         )
-    devices = devices[: num_devices or len(devices)]
+    devices = choose_devices(devices, num_devices or len(devices))
     check_batch_size(config, len(devices))
     # Auto axes: explicit ones refuse batch statistics and gradient penalties through convolutions.
     return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
+
+
+def require_devices(config: ConfigDict) -> None:
+    """UsageError where JAX sees fewer devices than `config.parallel.require_devices`."""
+    num_devices, required = jax.device_count(), config.parallel.require_devices
+    if num_devices < required:
+        raise UsageError(
+            f"config.parallel.require_devices={required}, but JAX sees {num_devices}",
+            "start on more devices, or set config.parallel.require_devices to fewer",
+        )
+
+
+def choose_devices(devices: Sequence[jax.Device], count: int) -> list[jax.Device]:
+    """The first `count` devices, as many of each process; UsageError where that is impossible."""
+    num_processes = jax.process_count()
+    if num_processes == 1:
+        return list(devices[:count])
+    if count % num_processes:
+        raise UsageError(
+            f"config.parallel.devices={count} is not divisible by the {num_processes} processes",
+            f"set config.parallel.devices={max(count // num_processes, 1) * num_processes}",
+        )
+    devices_of: dict[int, list[jax.Device]] = {}
+    for device in devices:
+        devices_of.setdefault(device.process_index, []).append(device)
+    parts = [devices_of[index][: count // num_processes] for index in sorted(devices_of)]
+    return [device for part in parts for device in part]
 
 
 def check_batch_size(config: ConfigDict, num_devices: int, owner: str = "") -> None:
@@ -143,6 +173,29 @@ def local_slots(mesh: Mesh, size: int) -> np.ndarray:
     ]
     n = size // mesh.size
     return np.concatenate([np.arange(i * n, (i + 1) * n, dtype=np.int32) for i in local_devices])
+
+
+def replicate(mesh: Mesh, tree: Any) -> Any:
+    """Host values, equal on every process -> arrays that every device holds whole."""
+    sharding = replicated_sharding(mesh)
+    if jax.process_count() == 1:
+        return jax.device_put(tree, sharding)
+
+    def copy_to_devices(leaf: Any) -> jax.Array:
+        values = np.asarray(leaf)
+        return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
+
+    return jax.tree.map(copy_to_devices, tree)
+
+
+def fetch_local(tree: Any) -> Any:
+    """Global arrays -> arrays of this process alone, on one of its devices.
+
+    Every process calls it. Arrays of a run in one process stay as they are.
+    """
+    if jax.process_count() == 1:
+        return tree
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
 def to_global_arrays(mesh: Mesh, local_batch: Batch) -> Batch:

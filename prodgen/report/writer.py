@@ -165,3 +165,19 @@ class MetricsWriter:
             file.close()
         if self._tensorboard:
             self._tensorboard.close()
+
+
+class NoWriter:
+    """The writer of a process that writes no metrics: another one does."""
+
+    def __init__(self, run: Path, step: int, use_tensorboard: bool):
+        pass
+
+    def write_metrics(self, step: int, values: Mapping[str, float]) -> None:
+        pass
+
+    def write_timing(self, step: int, values: Mapping[str, float]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

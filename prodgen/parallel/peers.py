@@ -1,0 +1,278 @@
+"""What the processes of a run say to each other while they train: agreement, waiting, errors.
+
+They speak through the key-value store and the barriers of JAX's coordination service, which need no
+device. A run of one process calls the same methods, and they do nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prodgen.core.errors import PeerError, ProdgenError, UsageError
+from prodgen.parallel.start import ProcessGroup
+from prodgen.parallel.watchdog import Watchdog
+
+POLL_S = 0.05
+SAY_EVERY_S = 15.0
+BARRIER_TIMEOUT_MS = 24 * 3600 * 1000  # the watchdog ends a process that waits in vain before
+ACKNOWLEDGE_S = 10.0  # in which the others read an error, before the process that had it ends
+FOREIGN_ERROR_S = 3.0  # in which an error of another process arrives after its connection broke
+ERROR_KEY, FACTS_KEY, SEEN_KEY = "prodgen/error", "prodgen/facts/", "prodgen/seen/"
+
+
+class ForeignError(ProdgenError):
+    """An error of another process, which ends this one, too, with the same code."""
+
+    def __init__(self, record: Mapping[str, Any]):
+        super().__init__(f"process {record['process']}: {record['message']}", record["next_step"])
+        self.code, self.name = record["code"], record["name"]
+        self.saved_state = record["saved_state"]
+
+
+class Peers:
+    """The processes of a run, seen from this one. With one process no method does anything."""
+
+    def __init__(
+        self,
+        group: ProcessGroup = ProcessGroup(),  # noqa: B008
+        options: Any = None,
+        report_error: Callable[[BaseException], int] = lambda error: 70,
+    ):
+        """group: as `join_group` returns it; options: config.parallel.
+
+        report_error: prints an error that ends this process, and returns the exit code.
+        """
+        self.group, self.index, self.count = group, group.index, group.count
+        self.is_main, self.has_several = group.is_main, group.count > 1
+        self.describe_state: Callable[[], str] = lambda: ""  # the last good checkpoint
+        self.final_code = PeerError.code  # of the process, if JAX aborts it
+        self._report_error = report_error
+        self._num_barriers = 0
+        self._watchdog: Watchdog | None = None
+        if self.has_several:
+            from jax._src import distributed
+
+            self._client = distributed.global_state.client
+            self._watchdog = Watchdog(self, self._client, options)
+
+    # Waiting
+
+    def wait_for_all(self, name: str, say: Callable[[str], None] = print) -> None:
+        """Return when every process has called this; `say` gets a line in the meantime.
+
+        ForeignError where another process ends with an error.
+        """
+        if not self.has_several:
+            return
+        self._num_barriers += 1
+        barrier = f"prodgen/{self._num_barriers}/{name}"
+        errors: list[Exception] = []
+
+        def wait() -> None:
+            try:
+                self._client.wait_at_barrier(barrier, BARRIER_TIMEOUT_MS)
+            except Exception as error:
+                errors.append(error)
+
+        # In a thread, so that this one still receives signals.
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        last_say = time.monotonic()
+        with self.working(f"waiting: {name}", is_watched=True):
+            while thread.is_alive():
+                thread.join(POLL_S)
+                if not thread.is_alive():
+                    break
+                self.raise_foreign_error()
+                if time.monotonic() - last_say > SAY_EVERY_S:
+                    last_say = time.monotonic()
+                    say(f"waiting for the other processes: {self._watchdog.describe_peers()}")
+        if errors:
+            raise errors[0]
+
+    @contextlib.contextmanager
+    def main_first(self, name: str, say: Callable[[str], None] = print) -> Iterator[None]:
+        """The context is entered by process 0, and when it has left it by the others."""
+        if not self.is_main:
+            self.wait_for_all(name, say)
+        with self.working(name):
+            yield
+        if self.is_main:
+            self.wait_for_all(name, say)
+
+    @contextlib.contextmanager
+    def working(self, name: str, is_watched: bool = False) -> Iterator[None]:
+        """Within the context this process may take any time, unless `is_watched`."""
+        if self._watchdog is None:
+            yield
+            return
+        before = self._watchdog.phase
+        self._watchdog.enter(name, is_watched)
+        yield
+        self._watchdog.enter(*before)
+
+    def watch_steps(self) -> None:
+        """From now on `report_progress` is called at every step."""
+        if self._watchdog is not None:
+            self._watchdog.enter("training", True)
+
+    def report_progress(self) -> None:
+        """The loop has finished a step."""
+        if self._watchdog is not None:
+            self._watchdog.report_progress()
+
+    # Agreement
+
+    def require_equal(self, name: str, facts: Mapping[str, Any]) -> None:
+        """UsageError, on every process, where a fact differs from process 0's."""
+        if not self.has_several:
+            return
+        texts = {key: str(value) for key, value in facts.items()}
+        folder = f"{FACTS_KEY}{name}/"
+        self._client.key_value_set(f"{folder}{self.index}", json.dumps(texts))
+        self.wait_for_all(f"compare {name}")
+        entries = self._client.key_value_dir_get(folder)
+        facts_of = {int(key.rpartition("/")[2]): json.loads(text) for key, text in entries}
+        differences = describe_differences(facts_of)
+        if differences:
+            raise UsageError(
+                "the processes of this run differ: " + "; ".join(differences[:8]),
+                "start all of them with the same code, command, data and kind of machine",
+            )
+
+    # Errors
+
+    @contextlib.contextmanager
+    def share_errors(self) -> Iterator[None]:
+        """An error in the context ends every process with the error's code."""
+        try:
+            yield
+        except (Exception, KeyboardInterrupt) as error:
+            if self._watchdog is None or self._watchdog.is_stopped:
+                raise
+            self.end(self._share(error))
+
+    def leave(self, name: str, code: int = 0) -> None:
+        """Wait for all at a place that every process reaches; what comes after is its own.
+
+        code: the exit code of this process.
+        """
+        self.wait_for_all(name)
+        if self._watchdog is not None:
+            self.final_code = code
+            self._watchdog.stop()
+
+    def raise_foreign_error(self) -> None:
+        """ForeignError if another process has ended with an error."""
+        record = self.read_error()
+        if record is not None and record["process"] != self.index:
+            raise ForeignError(record)
+
+    def read_error(self) -> dict[str, Any] | None:
+        """The record of the first error of any process; None where there is none."""
+        try:
+            entries = self._client.key_value_dir_get(ERROR_KEY)
+        except Exception:  # the coordinator is gone
+            return None
+        return json.loads(entries[0][1]) if entries else None
+
+    def _share(self, error: BaseException) -> BaseException:
+        """Publish an error, or find the error of another process that caused it."""
+        self._watchdog.is_ending = True
+        if isinstance(error, ForeignError):
+            self._acknowledge()
+            return error
+        # A collective fails where another process ends: its error is the cause.
+        is_own = isinstance(error, (ProdgenError, KeyboardInterrupt))
+        deadline = time.monotonic() + (0 if is_own else FOREIGN_ERROR_S)
+        while True:
+            record = self.read_error()
+            if record is not None and record["process"] != self.index:
+                self._acknowledge()
+                return error if is_own else ForeignError(record)
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(POLL_S)
+        if not is_own and _is_broken_connection(error):
+            error = PeerError(
+                f"process {self.index} has lost the others: {str(error).splitlines()[0][:200]}",
+                "give the same command again to continue",
+            )
+            error.saved_state = self.describe_state()
+        self._publish(error)
+        return error
+
+    def _publish(self, error: BaseException) -> None:
+        """Let the other processes read an error; return when they have, or after some seconds."""
+        record = {
+            "process": self.index,
+            "code": getattr(error, "code", 130 if isinstance(error, KeyboardInterrupt) else 70),
+            "name": getattr(error, "name", type(error).__name__),
+            "message": str(error) or type(error).__name__,
+            "next_step": getattr(error, "next_step", ""),
+            "saved_state": getattr(error, "saved_state", ""),
+        }
+        with contextlib.suppress(Exception):  # another process was first, or all are gone
+            self._client.key_value_set(ERROR_KEY, json.dumps(record))
+        deadline = time.monotonic() + ACKNOWLEDGE_S
+        with contextlib.suppress(Exception):
+            while time.monotonic() < deadline:
+                if len(self._client.key_value_dir_get(SEEN_KEY)) >= self.count - 1:
+                    break
+                time.sleep(POLL_S)
+
+    def _acknowledge(self) -> None:
+        """Say that this process has read the error of another."""
+        with contextlib.suppress(Exception):
+            self._client.key_value_set(f"{SEEN_KEY}{self.index}", "", allow_overwrite=True)
+
+    def end(self, error: BaseException) -> None:
+        """Print an error's line and end the process at once, from any thread.
+
+        An ordinary end would wait for threads, and for processes that are gone.
+        """
+        self._acknowledge()
+        if isinstance(error, ProdgenError):
+            error.saved_state = error.saved_state or self.describe_state()
+        code = self._report_error(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def describe_differences(facts_of: Mapping[int, Mapping[str, str]]) -> list[str]:
+    """The facts in which a process differs from process 0, "process 1: name 'a', not 'b'" each."""
+    expected = facts_of[0]
+    return [
+        f"process {index}: {name} {facts.get(name)!r}, not {expected.get(name)!r}"
+        for index, facts in sorted(facts_of.items())
+        for name in sorted(facts.keys() | expected.keys())
+        if facts.get(name) != expected.get(name)
+    ]
+
+
+def _is_broken_connection(error: BaseException) -> bool:
+    """Whether an error of JAX says that a collective has lost its other end."""
+    text = str(error).lower()
+    words = ("gloo", "nccl", "connection", "unavailable", "coordination", "deadline", "barrier")
+    return any(word in text for word in words)
+
+
+def redirect_output(path: Path, index: int) -> None:
+    """What this process prints from now on is appended to logs/rank_<index>.log in `path`."""
+    folder = path / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    file = os.open(folder / f"rank_{index}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)

@@ -1,0 +1,200 @@
+"""Two real processes over gloo: equal numbers, a stop, a loss, a difference."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from prodgen.cli import commandline
+from prodgen.config import flatten, is_read
+from prodgen.runs import checkpoint
+from prodgen.runs.run import open_run
+from tests.compilation import QUICK_XLA_FLAGS
+from tests.tiny import ROOT, TINY, close
+
+STEPS = 8
+# Plain gradient descent hides no scale; a process that has lost the other ends after seconds.
+FIELDS = TINY | {
+    "data.size": 64, "train.num_steps": STEPS, "train.evaluate_every": 4, "train.sample_every": 8,
+    "train.checkpoint_every": 4, "optim.name": "sgd", "optim.lr": 1e-5, "optim.warmup_steps": 0,
+    "parallel.heartbeat_timeout_s": 8.0, "parallel.watchdog_s": 30.0,
+    "parallel.start_timeout_s": 120.0,
+}  # fmt: skip
+FAMILIES = {
+    "vae": ("configs/vae.py", {}),
+    "gan": (
+        "configs/gan.py",
+        {
+            "augment.policy": "product", "augment.adaptive": True, "augment.p": 0.2,
+            "augment.ada_images": 800, "loss.penalty_every": 2, "optim.lr": 1e-3,
+        },
+    ),
+    "vaegan": ("configs/vaegan.py", {"optim.lr": 1e-6}),
+}  # fmt: skip
+
+
+def find_port() -> int:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, **fields):
+    """One process of a run, on so many virtual devices."""
+    config, family_fields = FAMILIES[family]
+    values = flatten(commandline.read_config(str(ROOT / config)))
+    changes = {name.replace("__", "."): value for name, value in fields.items()}
+    all_fields = FIELDS | {"train.num_steps": steps, "data.cache_dir": str(cache)}
+    all_fields |= family_fields | changes
+    overrides = [
+        f"--config.{path}={value}"
+        for path, value in all_fields.items()
+        if path in changes or path in family_fields or is_read(path, values | all_fields)
+    ]
+    count = f"--xla_force_host_platform_device_count={devices}"
+    environment = {
+        "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{count} {QUICK_XLA_FLAGS}",
+        "XDG_CACHE_HOME": str(cache),
+    }  # fmt: skip
+    command = [sys.executable, "run_train.py", f"--config={config}", f"--workdir={workdir}"]
+    return subprocess.Popen(
+        [*command, *overrides, *flags],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | environment,
+    )
+
+
+def start_pair(workdir, cache, other_fields=None, **options):
+    """Both processes of a run on 2 x 2 devices; the second may have other fields."""
+    place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
+    return [
+        start(
+            workdir, cache, 2, *place, f"--process={i}", **options | (other_fields or {} if i else {})
+        )
+        for i in range(2)
+    ]  # fmt: skip
+
+
+def finish(processes, *codes):
+    """The output of each process, which must end with its code."""
+    try:
+        outputs = [process.communicate(timeout=300)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    assert [process.returncode for process in processes] == list(codes), "\n".join(outputs)
+    return outputs
+
+
+def wait_for_line(workdir, count, processes):
+    """Until metrics.jsonl has `count` lines, or a process ends."""
+    file = workdir / "metrics.jsonl"
+    while all(process.poll() is None for process in processes):
+        if file.exists() and file.read_text().count("\n") >= count:
+            return
+        time.sleep(0.02)
+
+
+def read_losses(workdir):
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    return [
+        [line["step"], *(line[name] for name in ("loss", "g/loss", "d/loss") if name in line)]
+        for line in lines
+        if "val" not in " ".join(line)
+    ]
+
+
+def read_log(workdir):
+    return (workdir / "logs" / "rank_1.log").read_text()
+
+
+def check_equal_runs(tmp_path, **options):
+    """Two processes of 2 devices and one of 4 have the same losses and final weights."""
+    cache = tmp_path / "cache"
+    finish([start(tmp_path / "one", cache, 4, **options)], 0)
+    finish(start_pair(tmp_path / "two", cache, **options), 0, 0)
+    losses, other_losses = read_losses(tmp_path / "one"), read_losses(tmp_path / "two")
+    assert [line[0] for line in other_losses] == list(range(1, options.get("steps", STEPS) + 1))
+    np.testing.assert_allclose(other_losses, losses, rtol=1e-5)
+    states = [jax.device_get(open_run(tmp_path / n, "latest").state) for n in ("one", "two")]
+    for name in states[0].nets:
+        close(states[0].nets[name].params, states[1].nets[name].params, 1e-5)
+    return tmp_path / "two"
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    workdir = check_equal_runs(tmp_path)
+    assert "jit on 4 x cpu of 2 processes" in read_log(workdir)
+    assert {path.name for path in (workdir / "samples").iterdir()} == {
+        f"{kind}_{STEPS:08d}.png" for kind in ("step", "reconstruction")
+    }
+    assert (workdir / "report.html").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["jit", "pmap"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_trains_in_two_processes_as_in_one(tmp_path, family, mode):
+    check_equal_runs(tmp_path, family=family, parallel__mode=mode, steps=50)
+
+
+@pytest.mark.slow
+def test_the_other_feed_gives_the_same_batches(tmp_path):
+    check_equal_runs(tmp_path, data__feed="tfdata")
+
+
+def test_a_process_with_another_config_ends_all_with_the_field(tmp_path):
+    pair = start_pair(tmp_path / "run", tmp_path / "cache", {"optim__lr": 2e-5})
+    out, _ = finish(pair, 2, 2)
+    line = "process 1: config.optim.lr '2e-05', not '1e-05'"
+    assert line in out.splitlines()[-1] and line in read_log(tmp_path / "run").splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_stop_of_either_process_saves_one_step_in_both(tmp_path, index):
+    workdir, cache = tmp_path / "run", tmp_path / "cache"
+    pair = start_pair(workdir, cache, steps=2000)
+    wait_for_line(workdir, 2, pair)
+    pair[index].send_signal(signal.SIGTERM)
+    out, _ = finish(pair, 75, 75)
+    for text in (out, read_log(workdir)):
+        last = text.strip().splitlines()[-1]
+        assert f"stopped by SIGTERM to process {index} at step " in last
+        step = int(last.split("at step ")[1].split()[0])
+        assert checkpoint.list_steps(workdir)[-1] == step
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("index", [0, 1])
+def test_when_a_process_is_killed_the_other_ends_and_names_the_checkpoint(tmp_path, index):
+    workdir, cache = tmp_path / "run", tmp_path / "cache"
+    pair = start_pair(workdir, cache, steps=2000)
+    wait_for_line(workdir, 6, pair)
+    start_time = time.monotonic()
+    pair[index].kill()
+    codes = [75, 75]
+    codes[index] = -signal.SIGKILL
+    out, _ = finish(pair, *codes)
+    assert time.monotonic() - start_time < 45
+    text = read_log(workdir) if index == 0 else out
+    last = text.strip().splitlines()[-1]
+    assert last.startswith("prodgen: ERROR peer: ") and "last good checkpoint: step 4 at" in last
+
+
+@pytest.mark.slow
+def test_a_missing_process_ends_the_wait_of_the_other(tmp_path):
+    place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2", "--process=0"
+    process = start(tmp_path / "run", tmp_path, 2, *place, parallel__start_timeout_s=4.0)
+    (out,) = finish([process], 75)
+    assert "not all of them have connected" in out.splitlines()[-1]
