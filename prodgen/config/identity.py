@@ -23,8 +23,8 @@ CHANGEABLE_FIELDS = frozenset(
         "data.root", "data.cutout_model",
         "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
         "train.sheet_columns", "train.keep", "train.keep_best", "train.evaluate_examples",
-        "train.max_bad_steps", "train.tensorboard", "train.microbatches", "parallel.mode",
-        "parallel.devices", "parallel.require_platform",
+        "train.max_bad_steps", "train.tensorboard", "train.microbatches", "model.remat",
+        "parallel.mode", "parallel.devices", "parallel.require_platform",
     }
 )  # fmt: skip
 
