@@ -23,15 +23,10 @@ CHANGEABLE_FIELDS = frozenset(
         "data.root", "data.cutout_model",
         "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
         "train.sheet_columns", "train.keep", "train.keep_best", "train.evaluate_examples",
-<<<<<<< HEAD
-        "train.max_bad_steps", "train.tensorboard", "train.microbatches", "parallel.mode",
-        "parallel.devices", "parallel.require_platform", "parallel.require_devices",
-        "parallel.port", "parallel.start_timeout_s", "parallel.heartbeat_timeout_s",
-        "parallel.watchdog_s",
-=======
         "train.max_bad_steps", "train.tensorboard", "train.microbatches", "model.remat",
         "parallel.mode", "parallel.devices", "parallel.require_platform",
->>>>>>> main
+        "parallel.require_devices", "parallel.port", "parallel.start_timeout_s",
+        "parallel.heartbeat_timeout_s", "parallel.watchdog_s",
     }
 )  # fmt: skip
 
