@@ -166,7 +166,10 @@ class CheckpointManager:
         if self._is_distributed:
             step = int(multihost_utils.broadcast_one_to_all(np.int32(step)))
         if step == BAD_STEP:
-            raise error or BadCheckpoint("process 0 finds no checkpoint that passes verification")
+            raise error or BadCheckpoint(
+                "process 0 finds no checkpoint that passes verification",
+                "see the error of process 0",
+            )
         if step == NO_STEP:
             return None
         failpoint("restore.after_verify")
