@@ -74,12 +74,12 @@ def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, **fields):
     )
 
 
-def start_pair(workdir, cache, other_fields=None, **options):
+def start_pair(workdir, cache, other_fields=(), **options):
     """Both processes of a run on 2 x 2 devices; the second may have other fields."""
     place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
     return [
         start(
-            workdir, cache, 2, *place, f"--process={i}", **options | (other_fields or {} if i else {})
+            workdir, cache, 2, *place, f"--process={i}", **options, **(dict(other_fields) if i else {})
         )
         for i in range(2)
     ]  # fmt: skip

@@ -11,7 +11,8 @@ from prodgen.parallel.start import ProcessGroup, find_group
 from tests.tiny import tiny
 
 SLURM = {
-    "SLURM_JOB_ID": "77", "SLURM_STEP_NODELIST": "gpu[003-004,9],other", "SLURM_STEP_NUM_TASKS": "8",
+    "SLURM_JOB_ID": "77", "SLURM_STEP_NODELIST": "gpu[003-004,9],other",
+    "SLURM_STEP_NUM_TASKS": "8",
     "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_TASKS_PER_NODE": "4(x2)",
 }  # fmt: skip
 OPEN_MPI = {
