@@ -88,7 +88,8 @@ def open_trainer(
     order.check_batch_size(len(store.ids("train")), config.train.batch_size)
     # A feed that cannot be opened is an error now, before the step is compiled.
     feed = resident.choose_feed(config.data.feed, store, mesh)
-    peers.require_equal("data", {"data digest": store.digest(), "config.data.feed": feed})
+    facts = {"devices": device_mesh.describe_devices(), "feed": feed}
+    peers.require_equal("data", facts | {"data digest": store.digest()})
     return Trainer(config, path, store, mesh, console, peers)
 
 
@@ -240,7 +241,7 @@ class Trainer:
                         "give the same command again to continue",
                     )
             self._log_pending_metrics()
-        self._finish()
+            self._finish()
 
     def _finish(self, code: int = 0) -> None:
         """Wait until the last checkpoint is complete, on every process."""

@@ -206,6 +206,11 @@ def to_global_arrays(mesh: Mesh, local_batch: Batch) -> Batch:
     }
 
 
+def describe_devices() -> str:
+    """The devices of this process, as "4 x TPU v5 lite"."""
+    return f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}"
+
+
 def device_stats(mesh: Mesh) -> dict[str, float]:
     """The number of devices, and the peak memory of one in MB where the device reports it."""
     stats = mesh.local_devices[0].memory_stats() or {}

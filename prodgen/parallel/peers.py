@@ -158,7 +158,7 @@ class Peers:
         except (Exception, KeyboardInterrupt) as error:
             if self._watchdog is None or self._watchdog.is_stopped:
                 raise
-            self.end(self._share(error))
+            self.end(*self._share(error))
 
     def leave(self, name: str, code: int = 0) -> None:
         """Wait for all at a place that every process reaches; what comes after is its own.
@@ -184,37 +184,34 @@ class Peers:
             return None
         return json.loads(entries[0][1]) if entries else None
 
-    def _share(self, error: BaseException) -> BaseException:
-        """Publish an error, or find the error of another process that caused it."""
+    def _share(self, error: BaseException) -> tuple[BaseException, bool]:
+        """Publish an error, or find the error of another process that caused it.
+
+        Returns the error that ends this process, and whether the others learn of it from here.
+        """
         self._watchdog.is_ending = True
-        if isinstance(error, ForeignError):
-            self._acknowledge()
-            return error
-        # A collective fails where another process ends: its error is the cause.
         is_own = isinstance(error, (ProdgenError, KeyboardInterrupt))
+        is_own = is_own and not _is_broken_connection(error.__cause__)
+        # A collective fails where another process ends: its error is the cause.
         deadline = time.monotonic() + (0 if is_own else FOREIGN_ERROR_S)
-        while True:
+        while not isinstance(error, ForeignError):
             record = self.read_error()
             if record is not None and record["process"] != self.index:
-                self._acknowledge()
-                return error if is_own else ForeignError(record)
+                return (error if is_own else ForeignError(record)), False
             if time.monotonic() >= deadline:
                 break
             time.sleep(POLL_S)
-        if not is_own and _is_broken_connection(error):
+        else:
+            return error, False
+        if not is_own and _is_broken_connection(error.__cause__ or error):
+            reason = str(error.__cause__ or error).splitlines()[0][:200]
             error = PeerError(
-                f"process {self.index} has lost the others: {str(error).splitlines()[0][:200]}",
+                f"process {self.index} has lost the others: {reason}",
                 "give the same command again to continue",
             )
-            error.saved_state = self.describe_state()
-        self._publish(error)
-        return error
-
-    def _publish(self, error: BaseException) -> None:
-        """Let the other processes read an error; return when they have, or after some seconds."""
         record = {
             "process": self.index,
-            "code": getattr(error, "code", 130 if isinstance(error, KeyboardInterrupt) else 70),
+            "code": find_code(error),
             "name": getattr(error, "name", type(error).__name__),
             "message": str(error) or type(error).__name__,
             "next_step": getattr(error, "next_step", ""),
@@ -222,6 +219,10 @@ class Peers:
         }
         with contextlib.suppress(Exception):  # another process was first, or all are gone
             self._client.key_value_set(ERROR_KEY, json.dumps(record))
+        return error, True
+
+    def _wait_for_readers(self) -> None:
+        """Return when the other processes have read an error, or after some seconds."""
         deadline = time.monotonic() + ACKNOWLEDGE_S
         with contextlib.suppress(Exception):
             while time.monotonic() < deadline:
@@ -234,18 +235,28 @@ class Peers:
         with contextlib.suppress(Exception):
             self._client.key_value_set(f"{SEEN_KEY}{self.index}", "", allow_overwrite=True)
 
-    def end(self, error: BaseException) -> None:
+    def end(self, error: BaseException, is_first: bool = False) -> None:
         """Print an error's line and end the process at once, from any thread.
 
-        An ordinary end would wait for threads, and for processes that are gone.
+        is_first: the others are still to read the error. An ordinary end would wait for threads,
+        and for processes that are gone.
         """
-        self._acknowledge()
+        self.final_code = find_code(error)
         if isinstance(error, ProdgenError):
             error.saved_state = error.saved_state or self.describe_state()
-        code = self._report_error(error)
+        self._report_error(error)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)
+        if is_first:
+            self._wait_for_readers()
+        else:
+            self._acknowledge()
+        os._exit(self.final_code)
+
+
+def find_code(error: BaseException) -> int:
+    """The exit code of a process that an error ends."""
+    return 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "code", 70)
 
 
 def describe_differences(facts_of: Mapping[int, Mapping[str, str]]) -> list[str]:
@@ -259,9 +270,9 @@ def describe_differences(facts_of: Mapping[int, Mapping[str, str]]) -> list[str]
     ]
 
 
-def _is_broken_connection(error: BaseException) -> bool:
+def _is_broken_connection(error: BaseException | None) -> bool:
     """Whether an error of JAX says that a collective has lost its other end."""
-    text = str(error).lower()
+    text = str(error).lower() if error is not None else ""
     words = ("gloo", "nccl", "connection", "unavailable", "coordination", "deadline", "barrier")
     return any(word in text for word in words)
 

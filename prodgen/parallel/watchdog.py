@@ -89,11 +89,11 @@ class Watchdog:
             self._contact_s += seconds
             return
         self._contact_s = 0.0
-        for key, text in entries:
-            index, record = int(key.rpartition("/")[2]), json.loads(text)
-            is_new = record != self._records.get(index)
-            self._ages_s[index] = 0.0 if is_new else self._ages_s[index] + seconds
-            self._records[index] = record
+        records = {int(key.rpartition("/")[2]): json.loads(text) for key, text in entries}
+        for index in range(self._peers.count):
+            is_new = records.get(index) != self._records.get(index)
+            self._ages_s[index] = 0.0 if is_new else self._ages_s.get(index, 0.0) + seconds
+        self._records = records
 
     def _check(self, seconds: float) -> None:
         """End the process if another has failed, is gone, or keeps it waiting."""

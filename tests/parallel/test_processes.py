@@ -74,15 +74,14 @@ def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, **fields):
     )
 
 
-def start_pair(workdir, cache, other_fields=None, **options):
+def start_pair(workdir, cache, other_fields=(), **options):
     """Both processes of a run on 2 x 2 devices; the second may have other fields."""
     place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
+    others = options | dict(other_fields)
     return [
-        start(
-            workdir, cache, 2, *place, f"--process={i}", **options | (other_fields or {} if i else {})
-        )
-        for i in range(2)
-    ]  # fmt: skip
+        start(workdir, cache, 2, *place, "--process=0", **options),
+        start(workdir, cache, 2, *place, "--process=1", **others),
+    ]
 
 
 def finish(processes, *codes):
