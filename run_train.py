@@ -11,7 +11,7 @@ from absl import flags
 
 from prodgen.cli import commandline
 from prodgen.parallel.targets import parse_targets
-from prodgen.runs.session import join_session
+from prodgen.runs.process_session import join_session
 from prodgen.runs.supervisor import supervise_training
 from prodgen.runs.workdir import check_config, read_record
 

@@ -39,7 +39,8 @@ class Watchdog:
         self.is_ending = self.is_stopped = False
         faulthandler.register(signal.SIGUSR1)  # prints the stack of every thread
         self._handle_abort()
-        threading.Thread(target=self._run, daemon=True, name="watchdog").start()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="watchdog")
+        self._thread.start()
 
     def enter(self, name: str, is_watched: bool) -> None:
         """The process does something else from now on."""
@@ -50,8 +51,9 @@ class Watchdog:
         self._progress += 1
 
     def stop(self) -> None:
-        """Every process has reached its end."""
+        """Every process has reached its end. Python must not end while the thread is in JAX."""
         self.is_stopped = True
+        self._thread.join()
 
     def describe_peers(self) -> str:
         """What each other process does, as "process 0: preparing the data"."""

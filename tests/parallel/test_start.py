@@ -91,10 +91,12 @@ def test_a_wait_for_processes_that_never_come_ends_with_the_address(monkeypatch)
     monkeypatch.setattr(jax.distributed, "initialize", lambda **_: waiting.wait(60))
     options = tiny(parallel__start_timeout_s=1.0).parallel
     group = ProcessGroup(1, 2, "127.0.0.1:9", "flags")
-    with pytest.raises(PeerError, match="2 processes at 127.0.0.1:9: nothing answers") as caught:
+    with pytest.raises(
+        PeerError, match="2 processes at 127.0.0.1:9: nothing answers"
+    ) as error_info:
         start.join_group(group, options, print)
     waiting.set()
-    assert caught.value.code == 75
+    assert error_info.value.code == 75
 
 
 def test_a_process_that_differs_is_named_with_the_field():

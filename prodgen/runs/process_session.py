@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.config import flatten
+from prodgen.core.errors import PeerError, StoppedError
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.parallel.peers import Peers, redirect_output
 from prodgen.parallel.start import find_group, join_group
@@ -44,8 +46,14 @@ def join_session(
     """
     place = flags.coordinator, flags.processes, flags.process
     group = find_group(os.environ, config.parallel.port, *place)
-    with handle_signals(stop_at_once):
-        group = join_group(group, config.parallel, print)
+    try:
+        with handle_signals(stop_at_once):
+            group = join_group(group, config.parallel, print)
+    except (PeerError, StoppedError) as error:
+        # A thread still waits in JAX, which an ordinary end would abort.
+        code = report_error(error)
+        sys.stdout.flush()
+        os._exit(code)
     peers = Peers(group, config.parallel, report_error)
     with peers.share_errors(), contextlib.ExitStack() as stack:
         if peers.is_main:
