@@ -43,10 +43,9 @@ from prodgen.steps.state import load_pretrained
 def train(
     config: ConfigDict, path: Path, init_from: Path | None = None, peers: Peers | None = None
 ) -> None:
-    """Start or continue the run in `path`.
+    """Start or continue the run in `path`. peers: its processes, connected; None: this one alone.
 
-    The caller holds the folder's lock and has checked that this config and `init_from` may
-    continue the run. peers: the processes of the run, connected already; None: this one alone.
+    The caller holds the folder's lock and has checked that config and `init_from` may continue it.
     """
     console = writer.Console()
     with handle_signals(stop_at_once):

@@ -28,6 +28,7 @@ def base(tmp_path_factory):
     return base
 
 
+@pytest.mark.slow
 def test_a_run_survives_a_fault_of_each_kind(base):
     workdir = base.make_workdir()
     for failpoint, code in FAULTS:
@@ -44,6 +45,7 @@ def test_a_run_survives_a_fault_of_each_kind(base):
     _fault_runs.check_result(workdir, base.reference)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(bool(_fault_processes.find_obstacle()), reason="one process only")
 def test_of_two_processes_one_is_told_to_stop_and_both_save(base):
     (trial,) = _fault_processes.terminate_one(base, 1, None)

@@ -111,10 +111,10 @@ def make_mesh(config: ConfigDict) -> Mesh:
 
 def require_devices(config: ConfigDict) -> None:
     """UsageError where JAX sees fewer devices than `config.parallel.require_devices`."""
-    num_devices, required = jax.device_count(), config.parallel.require_devices
-    if num_devices < required:
+    num_devices, min_devices = jax.device_count(), config.parallel.require_devices
+    if num_devices < min_devices:
         raise UsageError(
-            f"config.parallel.require_devices={required}, but JAX sees {num_devices}",
+            f"config.parallel.require_devices={min_devices}, but JAX sees {num_devices}",
             "start on more devices, or set config.parallel.require_devices to fewer",
         )
 
