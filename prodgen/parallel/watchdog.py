@@ -108,11 +108,11 @@ class Watchdog:
             if self._error_s > FOREIGN_GRACE_S:
                 peers.end(ForeignError(record))
             return
-        gone = [
+        silent_peers = [
             i for i, age in self._ages_s.items() if i != peers.index and age > self._beat_limit_s
         ]
-        if gone or self._contact_s > self._beat_limit_s:
-            who = f"process {gone[0]}" if gone else "process 0"
+        if silent_peers or self._contact_s > self._beat_limit_s:
+            who = f"process {silent_peers[0]}" if silent_peers else "process 0"
             self._end(f"{who} has given no sign of life for {self._beat_limit_s:.0f} s")
         has_busy_peer = any(
             not record["is_watched"] for i, record in self._records.items() if i != peers.index
