@@ -129,8 +129,8 @@ def wait_for_random_moment(process: subprocess.Popen, workdir: Path, rng: random
     if rng.random() < 0.2:
         time.sleep(rng.random() * 6)
         return
-    done = (workdir / "metrics.jsonl").read_bytes().count(b"\n") if workdir.exists() else 0
-    wait_for_line(process, workdir, done + rng.randint(1, NUM_STEPS // 3))
+    num_lines = (workdir / "metrics.jsonl").read_bytes().count(b"\n") if workdir.exists() else 0
+    wait_for_line(process, workdir, num_lines + rng.randint(1, NUM_STEPS // 3))
     time.sleep(rng.random() * 0.1)
 
 

@@ -152,6 +152,7 @@ def test_the_other_feed_gives_the_same_batches(tmp_path):
     check_equal_runs(tmp_path, data__feed="tfdata")
 
 
+@pytest.mark.slow
 def test_a_process_with_another_config_ends_all_with_the_field(tmp_path):
     pair = start_pair(tmp_path / "run", tmp_path / "cache", {"optim__lr": 2e-5})
     out, _ = finish(pair, 2, 2)
