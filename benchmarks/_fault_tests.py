@@ -1,6 +1,6 @@
 """Faults that a test of the tree injects already: {section: {fault: test}}."""
 
-COVERED = {
+COVERAGE = {
     "death": {
         "every kind of damage to a checkpoint's files": "tests/runs/test_checkpoint.py::"
         "test_every_damaged_file_is_noticed_and_the_one_before_is_used",

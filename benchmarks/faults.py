@@ -78,7 +78,7 @@ def run_section(section: str, base: _fault_cases.Base) -> list[dict]:
     if names and not base.reference[0]:
         base.prepare()
     rows = [run_case(section, name, base) for name in names]
-    for name, test in _fault_tests.COVERED.get(section, {}).items():
+    for name, test in _fault_tests.COVERAGE.get(section, {}).items():
         if FLAGS.case in name:
             print(f"{section:<10} {name:<36} covered by {test}")
     if section == "save":

@@ -53,7 +53,7 @@ def test_of_two_processes_one_is_told_to_stop_and_both_save(base):
 
 
 def test_the_tests_that_cover_faults_exist():
-    tests = [test for section in _fault_tests.COVERED.values() for test in section.values()]
+    tests = [test for section in _fault_tests.COVERAGE.values() for test in section.values()]
     for path, _, name in (test.partition("::") for test in tests):
         assert f"def {name}(" in (ROOT / path).read_text(), f"{path}::{name}"
 
@@ -68,6 +68,6 @@ def test_unknown_failpoints_end_a_command(tmp_path):
 def test_a_section_without_its_flags_is_skipped_with_the_reason():
     names_before = set(flags.FLAGS)
     faults = importlib.import_module("benchmarks.faults")
-    assert set(faults.CASES) | set(_fault_tests.COVERED) | {"save"} == set(faults.SECTIONS)
+    assert set(faults.CASES) | set(_fault_tests.COVERAGE) | {"save"} == set(faults.SECTIONS)
     for name in set(flags.FLAGS) - names_before:
         delattr(flags.FLAGS, name)
