@@ -91,8 +91,8 @@ def make_plan(config: ConfigDict, targets: list[Target], path: Path, say: Say) -
 
     UsageError where a target's plug-in is absent, or where the config does not fit the target.
     """
-    meshes = [absent_devices.make_absent_mesh(target) for target in targets]
     check_config_for_targets(config, targets)
+    meshes = [absent_devices.make_absent_mesh(target) for target in targets]
     spec, spec_origin = find_spec(config, path)
     family = get_step_module(config)
     say("counting the operations of a step ...")

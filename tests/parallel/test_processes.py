@@ -131,6 +131,7 @@ def check_equal_runs(tmp_path, **options):
     return tmp_path / "two"
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path):
     workdir = check_equal_runs(tmp_path)
     assert "jit on 4 x cpu of 2 processes" in read_log(workdir)
