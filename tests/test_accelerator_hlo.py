@@ -11,8 +11,8 @@ import jax
 import pytest
 
 from prodgen.core.errors import UsageError
+from prodgen.core.trees import count_bytes
 from prodgen.parallel import absent_devices, compilation
-from prodgen.parallel.flops import count_bytes
 from prodgen.parallel.program_counts import (
     count_instructions,
     is_convolution,

@@ -27,7 +27,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "steps": "augment config core losses metrics models optim parallel",
     "evaluation": "config core data metrics models parallel report runs",
     "trainer": "cli core data evaluation parallel report runs steps",
-    "planning": "config core data models parallel report runs trainer",
+    "planning": "core data models parallel report runs trainer",
     "editing": "config core data evaluation losses metrics models photo runs",
     "model": "core data editing evaluation runs",
     "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "

@@ -27,15 +27,6 @@ def count_flops(function: Callable, *arguments: Any) -> float:
         return _count_jaxpr(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
-def count_bytes(tree: Any) -> int:
-    """The bytes of all arrays of a tree, which may be jax.ShapeDtypeStruct; keys count nothing."""
-    return sum(
-        leaf.size * leaf.dtype.itemsize
-        for leaf in jax.tree.leaves(tree)
-        if not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.extended)
-    )
-
-
 def _count_jaxpr(jaxpr: Any) -> float:
     total = 0.0
     for equation in jaxpr.eqns:

@@ -16,13 +16,12 @@ from typing import Any
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from prodgen.config.fields import FIELDS
 from prodgen.core import trees
 from prodgen.core.errors import UsageError
 from prodgen.core.files import write_atomically
 from prodgen.core.types import Spec
 from prodgen.parallel import absent_devices, compilation, device_mesh
-from prodgen.parallel.flops import count_bytes, count_flops
+from prodgen.parallel.flops import count_flops
 from prodgen.parallel.targets import Target
 from prodgen.planning.compiled_program import (
     CompiledProgram,
@@ -36,8 +35,6 @@ from prodgen.runs.workdir import collect_versions
 
 PLAN_FILE = "plan.json"
 EVALUATION = "evaluation"  # the name of its program
-# They change how a step is computed and not what: its useful operations are counted without them.
-RECOMPUTING_FIELDS = ("model.remat", "train.microbatches")
 Say = Callable[[str], None]
 
 
@@ -108,7 +105,7 @@ def make_plan(config: ConfigDict, targets: list[Target], path: Path, say: Say) -
         spec=spec,
         spec_origin=spec_origin,
         weights={name: trees.count_elements(net.params) for name, net in nets.items()},
-        weight_bytes=sum(count_bytes(net.params) for net in nets.values()),
+        weight_bytes=sum(trees.count_bytes(net.params) for net in nets.values()),
         image_flops=image_flops,
         targets=target_plans,
     )
@@ -141,10 +138,8 @@ def check_config_for_targets(config: ConfigDict, targets: list[Target]) -> None:
 def count_image_flops(family: ModuleType, config: ConfigDict, spec: Spec, mesh: Mesh) -> float:
     """Operations of a mean step for each image of its batch, by formula (parallel/flops.py)."""
     config = config.copy_and_resolve_references().unlock()
-    for field in RECOMPUTING_FIELDS:
-        if field in FIELDS:
-            section, _, name = field.rpartition(".")
-            config[section][name] = FIELDS[field].default
+    # They change how a step is computed and not what: its useful operations count without them.
+    config.model.remat, config.train.microbatches = False, 1
     arguments = build_program_inputs(family, config, spec, mesh)
     flops = {
         variant: count_flops(

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax import lax
 
+from prodgen.core import trees
 from prodgen.parallel import flops
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
@@ -58,7 +59,7 @@ def test_a_small_network_with_its_gradients():
     image = S((6, 4, 4, 1), "float32")
     assert flops.count_flops(loss, weights, image) == convolution + product
     assert flops.count_flops(jax.grad(loss), weights, image) == 2 * convolution + 3 * product
-    assert flops.count_bytes(weights) == 4 * (9 * 2 + 32 * 7)
+    assert trees.count_bytes(weights) == 4 * (9 * 2 + 32 * 7)
 
 
 def test_a_scan_counts_each_iteration_and_a_conditional_its_dearest_branch():

@@ -7,9 +7,9 @@ import pytest
 
 from prodgen.cli import commandline
 from prodgen.core.errors import UsageError
+from prodgen.core.trees import count_bytes
 from prodgen.data.catalogue import SCHEMA
 from prodgen.parallel import absent_devices
-from prodgen.parallel.flops import count_bytes
 from prodgen.parallel.program_counts import ProgramCounts
 from prodgen.parallel.targets import parse_targets
 from prodgen.planning import compile_plan, program_inputs
