@@ -25,11 +25,11 @@ from prodgen.core.types import Batch
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.source import SOURCE_PATHS
-from prodgen.data.store import SPLITS, Store
+from prodgen.data.store import Store
 from prodgen.evaluation import frozen_networks
 from prodgen.evaluation.evaluator import Evaluator
 from prodgen.evaluation.monitor import CollapseMonitor
-from prodgen.evaluation.run_summary import describe_run, record_devices
+from prodgen.evaluation.run_summary import describe_run, record_devices, write_run_files
 from prodgen.evaluation.sample_sheets import SampleSheets
 from prodgen.parallel import compilation, device_mesh, selftest
 from prodgen.parallel.peers import Peers
@@ -160,20 +160,8 @@ class Trainer:
             origin = {"fingerprint": donor.record["fingerprint"], "step": donor.step}
             origin |= {"summary": summary, "differences": transfer.differences}
         if self.peers.is_main:
-            self._describe_run(origin)
+            write_run_files(self.path, config, self.store, self.conditions, origin)
         return state
-
-    def _describe_run(self, origin: dict[str, Any]) -> None:
-        """Write the files of a new run: data report, conditions, config.json."""
-        self.store.copy_report(self.path)
-        data = {
-            "digest": self.store.digest(),
-            "counts": {name: self.store.counts[name] for name in SPLITS},
-            "spec": self.store.spec.to_json(),
-            "background": [int(value) for value in self.store.background],
-        }
-        self.conditions.save(self.path)
-        workdir.write_record(self.path, self.config, data, origin)
 
     def _open_feed(self) -> Iterator[Batch]:
         """The batches of the training split from the current step on."""

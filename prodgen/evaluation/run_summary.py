@@ -1,4 +1,4 @@
-"""The first lines that a training prints: its folder, data, model and devices."""
+"""What a training says of its run at the start: printed lines, and the files of a new run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from prodgen.core import trees
+from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
 from prodgen.evaluation.evaluator import describe_spec
 from prodgen.parallel import device_mesh
@@ -29,6 +30,24 @@ def describe_run(
     mode = "fsdp under jit" if config.parallel.fsdp else config.parallel.mode
     devices = format_devices(device_mesh.count_devices(mesh))
     yield f"model    {config.model.name}: {sizes} weights; {mode} on {devices}"
+
+
+def write_run_files(
+    path: Path, config: ConfigDict, store: Store, conditions: Conditions, origin: dict[str, Any]
+) -> None:
+    """Write what describes a new run: data report, conditions, config.json.
+
+    origin: of its first weights, {} where they are random.
+    """
+    store.copy_report(path)
+    data = {
+        "digest": store.digest(),
+        "counts": {name: store.counts[name] for name in SPLITS},
+        "spec": store.spec.to_json(),
+        "background": [int(value) for value in store.background],
+    }
+    conditions.save(path)
+    workdir.write_record(path, config, data, origin)
 
 
 def format_devices(entry: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from tests.parallel.test_processes import finish, read_losses, start, start_pair
 from tests.tiny import close, mesh_of, tiny, write_run
 from tests.tiny_gan import start as init_state
 
-KILLED = -9
+SIGKILL_CODE = -9
 
 
 @pytest.mark.parametrize("fsdp", [False, True])
@@ -39,7 +39,7 @@ def continue_run(workdir, cache, monkeypatch, devices, *, is_last=False, **field
     monkeypatch.setenv(failpoints.VARIABLE, failpoint)
     if devices == "2x2":
         return finish(start_pair(workdir, cache, **fields), 0, 0)
-    return finish([start(workdir, cache, devices, **fields)], 0 if is_last else KILLED)
+    return finish([start(workdir, cache, devices, **fields)], 0 if is_last else SIGKILL_CODE)
 
 
 @pytest.mark.slow
