@@ -52,6 +52,7 @@ class Base:
 
     folder: Path
     reference: tuple[int, dict[str, str], bytes] = (0, {}, b"")
+    pair_reference: tuple[int, dict[str, str], bytes] = (0, {}, b"")  # of two processes
     num_folders: int = 0
 
     @property
