@@ -249,8 +249,8 @@ def damage_data_of_one(base: cases.Base, tries: int, rng: random.Random) -> Iter
     """M9: the images of one process are cut while it trains; both end with that error."""
     for number in range(tries):
 
-        def attempt(rank: int = number % NUM_PROCESSES) -> tuple[int, float]:
-            workdir = base.make_workdir()
+        def attempt(number: int = number) -> tuple[int, float]:
+            workdir, rank = base.make_workdir(), number % NUM_PROCESSES
             caches = [base.folder / f"data{number}_{rank}" for rank in range(NUM_PROCESSES)]
             for cache in caches:
                 shutil.copytree(base.cache, cache, ignore=shutil.ignore_patterns("xla"))

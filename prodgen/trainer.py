@@ -317,9 +317,8 @@ class Trainer:
 
     def _write_sheets(self) -> None:
         with self.clock("sheet"), self.peers.main_first("drawing sheets"):
-            state = device_mesh.fetch_local(self.state)
+            state, folder = device_mesh.fetch_local(self.state), self.path / "samples"
             if self.peers.is_main:
-                folder = self.path / "samples"
                 self.sheets.write(state, folder, self.step, self.peers.compiling)
 
     def _save_checkpoint(self) -> None:
