@@ -275,8 +275,7 @@ class Peers:
             with contextlib.suppress(NoAnswer):
                 error.saved_state = call_within(STATE_S, self.describe_state)
         self._report_error(error)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        silence_output()
         if is_first and has_contact:
             self._wait_for_readers()
         elif has_contact:
@@ -311,9 +310,19 @@ def redirect_output(path: Path, index: int) -> None:
     """What this process prints from now on is appended to logs/rank_<index>.log in `path`."""
     folder = path / "logs"
     folder.mkdir(parents=True, exist_ok=True)
+    _print_into(folder / f"rank_{index}.log")
+
+
+def silence_output() -> None:
+    """What this process prints from now on goes nowhere: JAX's threads still write messages."""
+    _print_into(Path(os.devnull))
+
+
+def _print_into(path: Path) -> None:
+    """Append what this process prints from now on, C++ included, to a file."""
     sys.stdout.flush()
     sys.stderr.flush()
-    file = os.open(folder / f"rank_{index}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(file, stream)
     os.close(file)
