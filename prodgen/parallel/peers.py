@@ -320,9 +320,10 @@ def silence_output() -> None:
 
 def _print_into(path: Path) -> None:
     """Append what this process prints from now on, C++ included, to a file."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # a reader that has gone away
+            stream.flush()
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (1, 2):
-        os.dup2(file, stream)
+    for number in (1, 2):
+        os.dup2(file, number)
     os.close(file)
