@@ -20,7 +20,7 @@ from prodgen.runs.checkpoint_files import list_steps
 
 KILLS_PER_RUN = 4
 MAX_LINES = runs.NUM_STEPS - 4  # of metrics, before a signal arrives
-PAUSE_S = 10  # for which a run is stopped
+PAUSE_S = 30  # for which a run is stopped
 # The pass at which a failpoint acts, where the first one is before the first checkpoint.
 HITS = {"save.before_commit": 3, "save.after_commit": 3, "save.mid_write": 3, "save.before_hash": 3}
 HITS |= {"save.before_write": 3, "metrics.mid_line": 11, "evaluate.midway": 2}
@@ -38,11 +38,12 @@ TERM_PLACES = ("compile.start:1", "evaluate.midway:2", "sheet.before_write:1", "
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One fault: whether the run survived it, and how many steps it computed again."""
+    """One fault: whether the run survived it, how many steps it computed again, and its times."""
 
     is_survived: bool
     lost_steps: int = 0
     problem: str = ""
+    end_s: float = 0.0  # from the fault until every process has ended; 0 where it is not measured
 
 
 @dataclasses.dataclass
@@ -51,6 +52,7 @@ class Base:
 
     folder: Path
     reference: tuple[int, dict[str, str], bytes] = (0, {}, b"")
+    pair_reference: tuple[int, dict[str, str], bytes] = (0, {}, b"")  # of two processes
     num_folders: int = 0
 
     @property
@@ -79,15 +81,19 @@ class Base:
         runs.check_result(workdir, self.reference)
 
 
-def try_case(attempt: Callable[[], int]) -> Trial:
-    """The trial of a function that returns lost steps, and raises FaultError for a problem."""
+def try_case(attempt: Callable[[], int | tuple[int, float]]) -> Trial:
+    """The trial of a function that returns lost steps, and raises FaultError for a problem.
+
+    It may return (lost steps, seconds until every process has ended).
+    """
     try:
-        lost_steps = attempt()
+        result = attempt()
     except runs.FaultError as error:
         return Trial(False, problem=str(error))
+    lost_steps, end_s = result if isinstance(result, tuple) else (result, 0.0)
     if lost_steps > runs.MAX_LOST_STEPS:
-        return Trial(False, lost_steps, f"{lost_steps} steps are lost")
-    return Trial(True, lost_steps)
+        return Trial(False, lost_steps, f"{lost_steps} steps are lost", end_s)
+    return Trial(True, lost_steps, end_s=end_s)
 
 
 def kill_at_random(base: Base, tries: int, rng: random.Random) -> Iterator[Trial]:

@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 NUM_STEPS, CHECKPOINT_EVERY = 24, 4
 MAX_LOST_STEPS = 2 * CHECKPOINT_EVERY  # one interval, and the save in flight
 TIMEOUT_S = 900
+SILENCE_S = 5.0  # without a new line of metrics, after which a run is taken to hang
 FLAGS = (
     "--config=configs/vae.py",
     *(f"--config.{path}={value}" for path, value in {
@@ -122,6 +123,21 @@ def wait_for_line(process: subprocess.Popen, workdir: Path, line: int) -> None:
         if path.exists() and path.read_bytes().count(b"\n") >= line:
             return
         time.sleep(0.005)
+
+
+def wait_for_silence(process: subprocess.Popen, workdir: Path, limit_s: float) -> None:
+    """Until metrics.jsonl has not changed for SILENCE_S. FaultError after `limit_s` seconds."""
+    path = workdir / "metrics.jsonl"
+    size, start = 0, time.monotonic()
+    last_change = start
+    while process.poll() is None:
+        now, new_size = time.monotonic(), path.stat().st_size if path.exists() else 0
+        check(now - start < limit_s, f"it still trains after {limit_s:g} s")
+        if new_size != size:
+            size, last_change = new_size, now
+        if size and now - last_change > SILENCE_S:
+            return
+        time.sleep(0.05)
 
 
 def wait_for_random_moment(process: subprocess.Popen, workdir: Path, rng: random.Random) -> None:

@@ -80,10 +80,10 @@ def open_trainer(
     with workdir.advise_on_moved_images(path, field):
         source = prepare.source_from_config(config.data)
     with (
-        peers.main_first("preparing the data", say),
+        peers.main_first("preparing the data", say, is_slow=True),
         workdir.advise_on_moved_images(path, field, errors.TooFewImages),
     ):
-        store = prepare.open_or_prepare(config.data, say, source)
+        store = prepare.open_or_prepare(config.data, peers.watch(say), source)
     workdir.check_data(path, store.digest())
     order.check_batch_size(len(store.ids("train")), config.train.batch_size)
     # A feed that cannot be opened is an error now, before the step is compiled.
@@ -183,7 +183,7 @@ class Trainer:
     def compile_variants(self, batches: tuple[Batch, ...]) -> list[Any]:
         """The compiled programs that the steps run in turn; they cannot be compiled again."""
         self.console.print_progress("compiling the step ...")
-        with self.clock("compile"), self.peers.working("compiling"):
+        with self.clock("compile"), self.peers.compiling("compiling"):
             return compilation.compile_variants(
                 self.step_module, self.config, self.store.spec, self.mesh,
                 self.state, batches, (self.frozen, self.seed),
@@ -289,8 +289,8 @@ class Trainer:
     def _evaluate(self) -> None:
         """Write validation metrics, print them, and warn of a collapse."""
         self._log_pending_metrics()
-        with self.clock("evaluate"), self.peers.working("evaluating"):
-            values = self.evaluator(self.state, self.frozen)
+        with self.clock("evaluate"), self.peers.compiling("evaluating"):
+            values = self.evaluator(self.state, self.frozen, self.peers.report_progress)
         if not values:
             return
         score = self.step_module.score(values)
@@ -310,7 +310,8 @@ class Trainer:
             state = device_mesh.fetch_local(self.mesh, without_optimisers(self.state))
             with self.peers.main_first("drawing sheets"):
                 if self.peers.is_main:
-                    self.sheets.write(state, self.path / "samples", self.step)
+                    folder = self.path / "samples"
+                    self.sheets.write(state, folder, self.step, self.peers.compiling)
 
     def _save_checkpoint(self) -> None:
         self._log_pending_metrics()

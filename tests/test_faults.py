@@ -46,7 +46,6 @@ def test_a_run_survives_a_fault_of_each_kind(base):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(_fault_processes.find_obstacle()), reason="one process only")
 def test_of_two_processes_one_is_told_to_stop_and_both_save(base):
     (trial,) = _fault_processes.terminate_one(base, 1, None)
     assert trial.is_survived, trial.problem

@@ -264,8 +264,12 @@ FIELDS: dict[str, Field] = {
         "Seconds without a sign of life after which another process counts as gone.",
     ),
     "parallel.watchdog_s": Field(
-        120.0, Rule(float, 1.0, 86_400.0),
-        "Seconds without a finished step after which one of several processes ends itself.",
+        100.0, Rule(float, 1.0, 86_400.0),
+        "Seconds after which several processes end if none of them makes progress.",
+    ),
+    "parallel.compile_timeout_s": Field(
+        3600.0, Rule(float, 1.0, 86_400.0),
+        "The same while a process starts or compiles, if it is more.",
     ),
     "parallel.deterministic": Field(
         False, SWITCH, "On a GPU: kernels with the same result bits every time, somewhat slower."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -58,14 +58,20 @@ class Evaluator:
         if self._batches:
             compilation.compile_aot(self._step, state, self._batches[0], (frozen, self._seed))
 
-    def __call__(self, state: Any, frozen: Any) -> dict[str, float]:
-        """The family's metrics, by name; empty where the split has no images."""
+    def __call__(
+        self, state: Any, frozen: Any, report_progress: Callable[[], None] = lambda: None
+    ) -> dict[str, float]:
+        """The family's metrics, by name; empty where the split has no images.
+
+        report_progress: is called after each batch.
+        """
         if not self._batches:
             return {}
         sums: dict[str, np.ndarray] = {}
         for batch in self._batches:
             for name, value in self._step(state, batch, (frozen, self._seed)).items():
                 sums[name] = sums.get(name, 0.0) + np.asarray(value, np.float64)
+            report_progress()
             failpoint("evaluate.midway")
         return self._family.summarise(self._config, self._spec, sums)
 

@@ -25,7 +25,7 @@ def load_for_run(
     where the run began with another network.
     """
     say = console.throttle_progress()
-    with peers.main_first("loading the reference classifier", say):
+    with peers.main_first("loading the reference classifier", say, is_slow=True):
         networks, records = classifier.load_frozen_networks(family, config, store, say, path)
     if peers.is_main:
         for name, record in records.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +21,7 @@ from prodgen.data.conditions import Conditions
 from prodgen.data.store import Store
 
 MAX_CATEGORY_ROWS = 20
+Drawing = Callable[[str], contextlib.AbstractContextManager]
 
 
 class SampleSheets:
@@ -48,11 +50,18 @@ class SampleSheets:
         fns = {"step": self.draw_samples}
         return fns | ({"reconstruction": self.draw_reconstructions} if self._encode else {})
 
-    def write(self, state: Any, folder: Path, step: int) -> None:
-        """Write the sheets of a state at `step` as PNG files into `folder`."""
+    def write(
+        self, state: Any, folder: Path, step: int, drawing: Drawing = contextlib.nullcontext
+    ) -> None:
+        """Write the sheets of a state at `step` as PNG files into `folder`.
+
+        drawing: the context in which a sheet is drawn, of its name.
+        """
         folder.mkdir(exist_ok=True)
         for name, draw in self.drawing_fns().items():
-            content = pixels.encode_png(draw(state))
+            with drawing(f"drawing the sheet {name}"):
+                image = draw(state)
+            content = pixels.encode_png(image)
             failpoint("sheet.before_write")
             write_atomically(folder / f"{name}_{step:08d}.png", content)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from prodgen.core.errors import PeerError, ProdgenError, UsageError
+from prodgen.parallel.key_values import KeyValueStore, NoAnswer, call_within
 from prodgen.parallel.start import ProcessGroup
 from prodgen.parallel.watchdog import Watchdog
 
@@ -25,6 +26,7 @@ SAY_EVERY_S = 15.0
 BARRIER_TIMEOUT_MS = 24 * 3600 * 1000  # the watchdog ends a process that waits in vain before
 ACKNOWLEDGE_S = 10.0  # in which the others read an error, before the process that had it ends
 FOREIGN_ERROR_S = 3.0  # in which an error of another process arrives after its connection broke
+STATE_S = 10.0  # in which the last good checkpoint is found; a network folder may not answer
 ERROR_KEY, FACTS_KEY, SEEN_KEY = "prodgen/error", "prodgen/facts/", "prodgen/seen/"
 
 
@@ -56,12 +58,14 @@ class Peers:
         self.final_code = PeerError.code  # of the process, if JAX aborts it
         self._report_error = report_error
         self._num_barriers = 0
+        self._end_lock = threading.Lock()  # held by the thread that ends the process
         self._watchdog: Watchdog | None = None
         if self.has_several:
             from jax._src import distributed
 
             self._client = distributed.global_state.client
-            self._watchdog = Watchdog(self, self._client, options)
+            self._store = KeyValueStore(self._client)
+            self._watchdog = Watchdog(self, self._store, options)
 
     # Waiting
 
@@ -86,7 +90,7 @@ class Peers:
         thread = threading.Thread(target=wait, daemon=True)
         thread.start()
         last_say = time.monotonic()
-        with self.working(f"waiting: {name}", is_watched=True):
+        with self.working(f"waiting: {name}"):
             while thread.is_alive():
                 thread.join(POLL_S)
                 if not thread.is_alive():
@@ -99,35 +103,56 @@ class Peers:
             raise errors[0]
 
     @contextlib.contextmanager
-    def main_first(self, name: str, say: Callable[[str], None] = print) -> Iterator[None]:
-        """The context is entered by process 0, and when it has left it by the others."""
+    def main_first(
+        self, name: str, say: Callable[[str], None] = print, is_slow: bool = False
+    ) -> Iterator[None]:
+        """The context is entered by process 0, and when it has left it by the others.
+
+        is_slow: as for `working`.
+        """
         if not self.is_main:
             self.wait_for_all(name, say)
-        with self.working(name):
+        with self.working(name, is_slow):
             yield
         if self.is_main:
             self.wait_for_all(name, say)
 
     @contextlib.contextmanager
-    def working(self, name: str, is_watched: bool = False) -> Iterator[None]:
-        """Within the context this process may take any time, unless `is_watched`."""
+    def working(self, name: str, is_slow: bool = False) -> Iterator[None]:
+        """Without progress in the context for `watchdog_s`, every process of the run ends.
+
+        is_slow: it may compile or load something when it is entered for the first time: until
+        `report_progress` is called or the context is left, the limit is `compile_timeout_s`.
+        """
         if self._watchdog is None:
             yield
             return
-        before = self._watchdog.phase
-        self._watchdog.enter(name, is_watched)
+        previous = self._watchdog.enter(name, is_slow)
         yield
-        self._watchdog.enter(*before)
+        self._watchdog.leave(previous)
+
+    def compiling(self, name: str) -> contextlib.AbstractContextManager:
+        """`working`, where the first time compiles."""
+        return self.working(name, is_slow=True)
 
     def watch_steps(self) -> None:
         """From now on `report_progress` is called at every step."""
         if self._watchdog is not None:
-            self._watchdog.enter("training", True)
+            self._watchdog.enter("training")
 
     def report_progress(self) -> None:
-        """The loop has finished a step."""
+        """The loop has finished a step, or a part of what it does between steps."""
         if self._watchdog is not None:
             self._watchdog.report_progress()
+
+    def watch(self, say: Callable[[str], None]) -> Callable[[str], None]:
+        """`say` as a function each of whose calls is progress."""
+
+        def report(text: str) -> None:
+            self.report_progress()
+            say(text)
+
+        return report
 
     # Agreement
 
@@ -137,10 +162,10 @@ class Peers:
             return
         texts = {key: str(value) for key, value in facts.items()}
         folder = f"{FACTS_KEY}{name}/"
-        self._client.key_value_set(f"{folder}{self.index}", json.dumps(texts))
+        self._store.set(f"{folder}{self.index}", json.dumps(texts))
         self.wait_for_all(f"compare {name}")
-        entries = self._client.key_value_dir_get(folder)
-        facts_of = {int(key.rpartition("/")[2]): json.loads(text) for key, text in entries}
+        entries = self._store.read_folder(folder)
+        facts_of = {int(index): json.loads(text) for index, text in entries.items()}
         differences = describe_differences(facts_of)
         if differences:
             raise UsageError(
@@ -158,7 +183,7 @@ class Peers:
         except (Exception, KeyboardInterrupt) as error:
             if self._watchdog is None or self._watchdog.is_stopped:
                 raise
-            self.end(*self._share(error))
+            self.end(*self.share(error))
 
     def leave(self, name: str, code: int = 0) -> None:
         """Wait for all at a place that every process reaches; what comes after is its own.
@@ -179,12 +204,12 @@ class Peers:
     def read_error(self) -> dict[str, Any] | None:
         """The record of the first error of any process; None where there is none."""
         try:
-            entries = self._client.key_value_dir_get(ERROR_KEY)
-        except Exception:  # the coordinator is gone
+            texts = list(self._store.read_folder(ERROR_KEY).values())
+        except NoAnswer:  # the coordinator is gone
             return None
-        return json.loads(entries[0][1]) if entries else None
+        return json.loads(texts[0]) if texts else None
 
-    def _share(self, error: BaseException) -> tuple[BaseException, bool]:
+    def share(self, error: BaseException) -> tuple[BaseException, bool]:
         """Publish an error, or find the error of another process that caused it.
 
         Returns the error that ends this process, and whether the others learn of it from here.
@@ -217,39 +242,43 @@ class Peers:
             "next_step": getattr(error, "next_step", ""),
             "saved_state": getattr(error, "saved_state", ""),
         }
-        with contextlib.suppress(Exception):  # another process was first, or all are gone
-            self._client.key_value_set(ERROR_KEY, json.dumps(record))
+        with contextlib.suppress(NoAnswer):  # another process was first, or all are gone
+            self._store.set(ERROR_KEY, json.dumps(record))
         return error, True
 
     def _wait_for_readers(self) -> None:
-        """Return when the other processes have read an error, or after some seconds."""
+        """Return when the other living processes have read an error, or after some seconds."""
         deadline = time.monotonic() + ACKNOWLEDGE_S
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(NoAnswer):
             while time.monotonic() < deadline:
-                if len(self._client.key_value_dir_get(SEEN_KEY)) >= self.count - 1:
+                num_readers = len(self._store.read_folder(SEEN_KEY))
+                if num_readers >= self._watchdog.count_living_peers():
                     break
                 time.sleep(POLL_S)
 
     def _acknowledge(self) -> None:
         """Say that this process has read the error of another."""
-        with contextlib.suppress(Exception):
-            self._client.key_value_set(f"{SEEN_KEY}{self.index}", "", allow_overwrite=True)
+        with contextlib.suppress(NoAnswer):
+            self._store.set(f"{SEEN_KEY}{self.index}", "", overwrite=True)
 
-    def end(self, error: BaseException, is_first: bool = False) -> None:
+    def end(self, error: BaseException, is_first: bool = False, has_contact: bool = True) -> None:
         """Print an error's line and end the process at once, from any thread.
 
         is_first: the others are still to read the error. An ordinary end would wait for threads,
-        and for processes that are gone.
+        and for processes that are gone. has_contact: false where no call of JAX may be made.
         """
+        if not self._end_lock.acquire(blocking=False):
+            time.sleep(ACKNOWLEDGE_S)  # another thread prints its error and ends the process
+            os._exit(self.final_code)
         self.final_code = find_code(error)
-        if isinstance(error, ProdgenError):
-            error.saved_state = error.saved_state or self.describe_state()
+        if isinstance(error, ProdgenError) and not error.saved_state:
+            with contextlib.suppress(NoAnswer):
+                error.saved_state = call_within(STATE_S, self.describe_state)
         self._report_error(error)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if is_first:
+        silence_output()
+        if is_first and has_contact:
             self._wait_for_readers()
-        else:
+        elif has_contact:
             self._acknowledge()
         os._exit(self.final_code)
 
@@ -281,9 +310,20 @@ def redirect_output(path: Path, index: int) -> None:
     """What this process prints from now on is appended to logs/rank_<index>.log in `path`."""
     folder = path / "logs"
     folder.mkdir(parents=True, exist_ok=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    file = os.open(folder / f"rank_{index}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    for stream in (1, 2):
-        os.dup2(file, stream)
+    _print_into(folder / f"rank_{index}.log")
+
+
+def silence_output() -> None:
+    """What this process prints from now on goes nowhere: JAX's threads still write messages."""
+    _print_into(Path(os.devnull))
+
+
+def _print_into(path: Path) -> None:
+    """Append what this process prints from now on, C++ included, to a file."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # a reader that has gone away
+            stream.flush()
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    for number in (1, 2):
+        os.dup2(file, number)
     os.close(file)

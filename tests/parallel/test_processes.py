@@ -181,7 +181,9 @@ def test_a_stop_of_either_process_saves_one_step_in_both(tmp_path, index):
 def test_when_a_process_is_killed_the_other_ends_and_names_the_checkpoint(tmp_path, index):
     workdir, cache = tmp_path / "run", tmp_path / "cache"
     pair = start_pair(workdir, cache, steps=2000)
-    wait_for_line(workdir, 6, pair)
+    while not checkpoint.list_steps(workdir):  # the first one is written in the background
+        assert all(process.poll() is None for process in pair)
+        time.sleep(0.02)
     start_time = time.monotonic()
     pair[index].kill()
     codes = [75, 75]
@@ -190,7 +192,8 @@ def test_when_a_process_is_killed_the_other_ends_and_names_the_checkpoint(tmp_pa
     assert time.monotonic() - start_time < 45
     text = read_log(workdir) if index == 0 else out
     last = text.strip().splitlines()[-1]
-    assert last.startswith("prodgen: ERROR peer: ") and "last good checkpoint: step 4 at" in last
+    assert last.startswith("prodgen: ERROR peer: ")
+    assert f"last good checkpoint: step {checkpoint.list_steps(workdir)[-1]} at" in last
 
 
 @pytest.mark.slow
@@ -199,3 +202,77 @@ def test_a_missing_process_ends_the_wait_of_the_other(tmp_path):
     process = start(tmp_path / "run", tmp_path, 2, *place, parallel__start_timeout_s=4.0)
     (out,) = finish([process], 75)
     assert "not all of them have connected" in out.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_wrong_coordinator_ends_both_with_the_address(tmp_path):
+    port, wrong_port = find_port(), find_port()
+    limit = {"parallel__start_timeout_s": 5.0}
+    places = (f"--coordinator=127.0.0.1:{port}", f"--coordinator=127.0.0.1:{wrong_port}")
+    pair = [
+        start(tmp_path / "run", tmp_path, 2, place, "--processes=2", f"--process={index}", **limit)
+        for index, place in enumerate(places)
+    ]
+    outputs = finish(pair, 75, 75)
+    assert f"at 127.0.0.1:{port}: not all of them have connected" in outputs[0].splitlines()[-1]
+    line = outputs[1].splitlines()[-1]
+    assert f"at 127.0.0.1:{wrong_port}: nothing answers at that address" in line
+
+
+@pytest.mark.slow
+def test_a_port_that_another_program_has_ends_the_first_process_with_2(tmp_path):
+    with socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        place = f"--coordinator=127.0.0.1:{server.getsockname()[1]}", "--processes=2"
+        (out,) = finish([start(tmp_path / "run", tmp_path, 2, *place, "--process=0")], 2)
+    assert f"port {place[0].rpartition(':')[2]} of this machine" in out.splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"parallel__require_devices": 8}, "require_devices=8, but JAX sees 4"),
+        ({"train__batch_size": 14}, "batch_size=14 is not divisible by the 4 devices"),
+        ({"parallel__devices": 3}, "devices=3 is not divisible by the 2 processes"),
+    ],
+)
+def test_what_does_not_fit_the_devices_ends_both_with_the_field(tmp_path, fields, message):
+    out, _ = finish(start_pair(tmp_path / "run", tmp_path, **fields), 2, 2)
+    assert message in out.splitlines()[-1]
+    assert message in read_log(tmp_path / "run").splitlines()[-1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("index", "failpoint"), [(1, "evaluate.midway:2"), (0, "sheet.before_write:1")]
+)
+def test_when_a_process_hangs_both_end_with_their_stacks(tmp_path, monkeypatch, index, failpoint):
+    workdir, limit = tmp_path / "run", {"parallel__watchdog_s": 10.0}
+    place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
+    pair = []
+    for process in range(2):
+        is_stuck = process == index
+        monkeypatch.setenv("PRODGEN_FAILPOINT", f"{failpoint}:sleep:500" if is_stuck else "")
+        pair.append(start(workdir, tmp_path, 2, *place, f"--process={process}", **limit))
+    start_time = time.monotonic()
+    out, _ = finish(pair, 75, 75)
+    for text in (out, read_log(workdir)):
+        assert "the stack of every thread" in text and "core/failpoints.py" in out + text
+        assert "no process has made progress for " in text.splitlines()[-1]
+    assert time.monotonic() - start_time < 120  # with the start and the compilation
+
+
+@pytest.mark.slow
+def test_unusable_images_of_one_process_end_both_with_their_name(tmp_path):
+    workdir, caches = tmp_path / "run", [tmp_path / "0", tmp_path / "1"]
+    place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
+    pair = [
+        start(workdir, cache, 2, *place, f"--process={index}", steps=2000, data__feed="tfdata")
+        for index, cache in enumerate(caches)
+    ]
+    wait_for_line(workdir, 2, pair)
+    for shard in caches[1].rglob("images-*.bin"):
+        shard.write_bytes(b"")
+    out, _ = finish(pair, 65, 65)
+    assert "process 1: " in out.splitlines()[-1] and "images-00000.bin" in out.splitlines()[-1]
+    assert "images-00000.bin" in read_log(workdir).splitlines()[-1]
