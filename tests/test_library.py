@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import prodgen
+import prodgen.model
 from prodgen.core.errors import UsageError
 from tests.tiny import vae_run
 
@@ -67,7 +68,8 @@ def test_a_wrong_argument_is_named_in_one_line(model, images, call, words):
 
 
 @pytest.mark.slow
-def test_variations_of_one_and_of_several_are_the_same(model, images):
+def test_variations_of_one_and_of_several_are_the_same(model, images, store, monkeypatch):
+    monkeypatch.setattr(prodgen.model.Model, "store", lambda run_model: store)
     more = model.vary(images[0], 3, keep="colour", seed=1)
     assert more.shape[1:] == (16, 16, 3)
     both = model.vary(images[:2], 3, keep=("colour",), seed=1)
