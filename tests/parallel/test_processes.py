@@ -14,6 +14,7 @@ import pytest
 
 from prodgen.cli import commandline
 from prodgen.config import flatten, is_read
+from prodgen.core import failpoints
 from prodgen.runs import checkpoint
 from prodgen.runs.run import open_run
 from tests.compilation import QUICK_XLA_FLAGS
@@ -46,7 +47,7 @@ def find_port() -> int:
         return server.getsockname()[1]
 
 
-def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, **fields):
+def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, failpoint="", **fields):
     """One process of a run, on so many virtual devices."""
     config, family_fields = FAMILIES[family]
     values = flatten(commandline.read_config(str(ROOT / config)))
@@ -61,7 +62,7 @@ def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, **fields):
     count = f"--xla_force_host_platform_device_count={devices}"
     environment = {
         "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{count} {QUICK_XLA_FLAGS}",
-        "XDG_CACHE_HOME": str(cache),
+        "XDG_CACHE_HOME": str(cache), failpoints.VARIABLE: failpoint,
     }  # fmt: skip
     command = [sys.executable, "run_train.py", f"--config={config}", f"--workdir={workdir}"]
     return subprocess.Popen(
@@ -74,13 +75,12 @@ def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, **fields):
     )
 
 
-def start_pair(workdir, cache, other_fields=(), **options):
-    """Both processes of a run on 2 x 2 devices; the second may have other fields."""
+def start_pair(workdir, cache, first=None, second=None, devices=2, **options):
+    """Both processes of a run on 2 x 2 devices. first, second: options of one of them alone."""
     place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
-    others = options | dict(other_fields)
     return [
-        start(workdir, cache, 2, *place, "--process=0", **options),
-        start(workdir, cache, 2, *place, "--process=1", **others),
+        start(workdir, cache, devices, *place, f"--process={index}", **options | (own or {}))
+        for index, own in enumerate((first, second))
     ]
 
 
@@ -131,6 +131,23 @@ def check_equal_runs(tmp_path, **options):
     return tmp_path / "two"
 
 
+def test_a_pair_that_is_told_to_stop_continues_with_equal_bits(tmp_path):
+    options = {"devices": 1, "steps": 4, "train__evaluate_every": 2, "train__checkpoint_every": 9}
+    workdirs = tmp_path / "undisturbed", tmp_path / "stopped"
+    finish(start_pair(workdirs[0], tmp_path, **options), 0, 0)
+    # Process 1 receives SIGTERM in the evaluation after step 2.
+    stop = {"failpoint": "evaluate.midway:1:term"}
+    out, _ = finish(start_pair(workdirs[1], tmp_path, second=stop, **options), 75, 75)
+    for text in (out, read_log(workdirs[1])):
+        assert "stopped by SIGTERM to process 1 at step 3 of 4" in text.splitlines()[-1]
+    assert checkpoint.list_steps(workdirs[1]) == [3]
+    finish(start_pair(workdirs[1], tmp_path, **options), 0, 0)
+    states = [jax.device_get(open_run(workdir, "latest").state) for workdir in workdirs]
+    jax.tree.map(np.testing.assert_array_equal, *states)
+    metrics = [(workdir / "metrics.jsonl").read_bytes() for workdir in workdirs]
+    assert metrics[0] == metrics[1]
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path):
     workdir = check_equal_runs(tmp_path)
@@ -155,7 +172,7 @@ def test_the_other_feed_gives_the_same_batches(tmp_path):
 
 @pytest.mark.slow
 def test_a_process_with_another_config_ends_all_with_the_field(tmp_path):
-    pair = start_pair(tmp_path / "run", tmp_path / "cache", {"optim__lr": 2e-5})
+    pair = start_pair(tmp_path / "run", tmp_path / "cache", second={"optim__lr": 2e-5})
     out, _ = finish(pair, 2, 2)
     line = "process 1: config.optim.lr '2e-05', not '1e-05'"
     assert line in out.splitlines()[-1] and line in read_log(tmp_path / "run").splitlines()[-1]
@@ -246,14 +263,10 @@ def test_what_does_not_fit_the_devices_ends_both_with_the_field(tmp_path, fields
 @pytest.mark.parametrize(
     ("index", "failpoint"), [(1, "evaluate.midway:2"), (0, "sheet.before_write:1")]
 )
-def test_when_a_process_hangs_both_end_with_their_stacks(tmp_path, monkeypatch, index, failpoint):
+def test_when_a_process_hangs_both_end_with_their_stacks(tmp_path, index, failpoint):
     workdir, limit = tmp_path / "run", {"parallel__watchdog_s": 10.0}
-    place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
-    pair = []
-    for process in range(2):
-        is_stuck = process == index
-        monkeypatch.setenv("PRODGEN_FAILPOINT", f"{failpoint}:sleep:500" if is_stuck else "")
-        pair.append(start(workdir, tmp_path, 2, *place, f"--process={process}", **limit))
+    options = {("first", "second")[index]: {"failpoint": f"{failpoint}:sleep:500"}}
+    pair = start_pair(workdir, tmp_path, **options, **limit)
     start_time = time.monotonic()
     out, _ = finish(pair, 75, 75)
     for text in (out, read_log(workdir)):
@@ -265,14 +278,12 @@ def test_when_a_process_hangs_both_end_with_their_stacks(tmp_path, monkeypatch, 
 @pytest.mark.slow
 def test_unusable_images_of_one_process_end_both_with_their_name(tmp_path):
     workdir, caches = tmp_path / "run", [tmp_path / "0", tmp_path / "1"]
-    place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
-    pair = [
-        start(workdir, cache, 2, *place, f"--process={index}", steps=2000, data__feed="tfdata")
-        for index, cache in enumerate(caches)
-    ]
+    first, second = ({"data__cache_dir": str(cache)} for cache in caches)
+    options = {"steps": 2000, "data__feed": "tfdata"}
+    pair = start_pair(workdir, tmp_path, first, second, **options)
     wait_for_line(workdir, 2, pair)
     for shard in caches[1].rglob("images-*.bin"):
         shard.write_bytes(b"")
-    out, _ = finish(pair, 65, 65)
+    out, _ = finish(pair, 74, 74)
     assert "process 1: " in out.splitlines()[-1] and "images-00000.bin" in out.splitlines()[-1]
     assert "images-00000.bin" in read_log(workdir).splitlines()[-1]
