@@ -18,6 +18,7 @@ from prodgen.core import failpoints
 from prodgen.runs import checkpoint
 from prodgen.runs.run import open_run
 from tests.compilation import QUICK_XLA_FLAGS
+from tests.parallel.forked_runs import run_groups
 from tests.tiny import ROOT, TINY, close
 
 STEPS = 8
@@ -47,8 +48,8 @@ def find_port() -> int:
         return server.getsockname()[1]
 
 
-def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, failpoint="", **fields):
-    """One process of a run, on so many virtual devices."""
+def list_arguments(workdir, cache, *flags, family="vae", steps=STEPS, **fields):
+    """The arguments of run_train.py."""
     config, family_fields = FAMILIES[family]
     values = flatten(commandline.read_config(str(ROOT / config)))
     changes = {name.replace("__", "."): value for name, value in fields.items()}
@@ -59,28 +60,41 @@ def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, failpoint=
         for path, value in all_fields.items()
         if path in changes or path in family_fields or is_read(path, values | all_fields)
     ]
+    return [f"--config={config}", f"--workdir={workdir}", *overrides, *flags]
+
+
+def make_environment(cache, devices, failpoint=""):
+    """The environment of a process with so many virtual devices."""
     count = f"--xla_force_host_platform_device_count={devices}"
-    environment = {
+    return {
         "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{count} {QUICK_XLA_FLAGS}",
         "XDG_CACHE_HOME": str(cache), failpoints.VARIABLE: failpoint,
     }  # fmt: skip
-    command = [sys.executable, "run_train.py", f"--config={config}", f"--workdir={workdir}"]
+
+
+def start(workdir, cache, devices, *flags, failpoint="", **options):
+    """One process of a run, on so many virtual devices."""
     return subprocess.Popen(
-        [*command, *overrides, *flags],
+        [sys.executable, "run_train.py", *list_arguments(workdir, cache, *flags, **options)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | environment,
+        env=os.environ | make_environment(cache, devices, failpoint),
     )
 
 
-def start_pair(workdir, cache, first=None, second=None, devices=2, **options):
-    """Both processes of a run on 2 x 2 devices. first, second: options of one of them alone."""
+def list_places():
+    """The flags of each process of a pair."""
     place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
+    return [(*place, f"--process={index}") for index in range(2)]
+
+
+def start_pair(workdir, cache, first=None, second=None, **options):
+    """Both processes of a run on 2 x 2 devices. first, second: options of one of them alone."""
     return [
-        start(workdir, cache, devices, *place, f"--process={index}", **options | (own or {}))
-        for index, own in enumerate((first, second))
+        start(workdir, cache, 2, *place, **options | (own or {}))
+        for place, own in zip(list_places(), (first, second), strict=True)
     ]
 
 
@@ -132,19 +146,31 @@ def check_equal_runs(tmp_path, **options):
 
 
 def test_a_pair_that_is_told_to_stop_continues_with_equal_bits(tmp_path):
-    options = {"devices": 1, "steps": 4, "train__evaluate_every": 2, "train__checkpoint_every": 9}
-    workdirs = tmp_path / "undisturbed", tmp_path / "stopped"
-    finish(start_pair(workdirs[0], tmp_path, **options), 0, 0)
-    # Process 1 receives SIGTERM in the evaluation after step 2.
-    stop = {"failpoint": "evaluate.midway:1:term"}
-    out, _ = finish(start_pair(workdirs[1], tmp_path, second=stop, **options), 75, 75)
-    for text in (out, read_log(workdirs[1])):
-        assert "stopped by SIGTERM to process 1 at step 3 of 4" in text.splitlines()[-1]
-    assert checkpoint.list_steps(workdirs[1]) == [3]
-    finish(start_pair(workdirs[1], tmp_path, **options), 0, 0)
-    states = [jax.device_get(open_run(workdir, "latest").state) for workdir in workdirs]
+    options = {"steps": 4, "train__evaluate_every": 2, "train__checkpoint_every": 9}
+    stopped, undisturbed = tmp_path / "stopped", tmp_path / "undisturbed"
+
+    def make_pair(workdir, output, failpoint=""):
+        """Both processes on one device each; the failpoint is the second one's."""
+        return [
+            (
+                list_arguments(workdir, tmp_path, *place, **options),
+                make_environment(tmp_path, 1, failpoint if index else ""),
+                f"{tmp_path / output}_{index}.txt",
+            )
+            for index, place in enumerate(list_places())
+        ]
+
+    # Process 1 is told to stop in the evaluation after step 2; both learn it at step 3.
+    first = make_pair(stopped, "first", "evaluate.midway:1:term")
+    pairs = [first, make_pair(stopped, "second"), make_pair(undisturbed, "undisturbed")]
+    assert run_groups(pairs) == [[75, 75], [0, 0], [0, 0]]
+    line = "prodgen: ERROR stopped: stopped by SIGTERM to process 1 at step 3 of 4"
+    assert (tmp_path / "first_0.txt").read_text().splitlines()[-1].startswith(line)
+    assert line in read_log(stopped)
+    assert checkpoint.list_steps(stopped) == [3, 4]
+    states = [jax.device_get(open_run(run, "latest").state) for run in (stopped, undisturbed)]
     jax.tree.map(np.testing.assert_array_equal, *states)
-    metrics = [(workdir / "metrics.jsonl").read_bytes() for workdir in workdirs]
+    metrics = [(run / "metrics.jsonl").read_bytes() for run in (stopped, undisturbed)]
     assert metrics[0] == metrics[1]
 
 
