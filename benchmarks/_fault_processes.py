@@ -23,6 +23,8 @@ LIMITS = {"parallel.heartbeat_timeout_s": 10.0, "parallel.watchdog_s": 20.0}
 MAX_END_S, MAX_DEFAULT_END_S = 45, 130
 MAX_STALL_S = 60  # for a process that is alive, with LIMITS
 PAUSE_S = 30
+FAULTS_PER_RUN = 4
+MAX_PROGRESS = runs.NUM_STEPS // FAULTS_PER_RUN  # lines of metrics between two faults of a run
 TERM_PLACES = ("save.before_commit:2", "save.mid_write:2", "compile.start:1", "evaluate.midway:2")
 SAVE_PLACES = ("save.before_write:3", "save.mid_write:3", "save.mid_write:5", "evaluate.midway:2")
 # (process, failpoint): places where a process hangs. Process 0 alone writes sheets and metrics.
@@ -85,6 +87,25 @@ def prepare_pair(base: cases.Base) -> tuple[int, dict[str, str], bytes]:
     return base.pair_reference
 
 
+def choose_workdir(base: cases.Base, number: int) -> Path:
+    """The folder for fault `number`: several faults, one after the other, disturb one run."""
+    prepare_pair(base)
+    is_first = number % FAULTS_PER_RUN == 0
+    return base.make_workdir() if is_first else base.folder / f"run{base.num_folders}"
+
+
+def is_last_of_run(number: int, tries: int) -> bool:
+    """Whether a run is finished after fault `number` of `tries`."""
+    return number % FAULTS_PER_RUN == FAULTS_PER_RUN - 1 or number == tries - 1
+
+
+def wait_for_progress(processes: list, workdir: Path, rng: random.Random) -> None:
+    """Until the run has logged some lines more."""
+    metrics = workdir / "metrics.jsonl"
+    num_lines = metrics.read_bytes().count(b"\n") if metrics.exists() else 0
+    runs.wait_for_line(processes[0], workdir, num_lines + rng.randint(1, MAX_PROGRESS))
+
+
 def finish_run(base: cases.Base, workdir: Path) -> None:
     """Continue a run to its end by two processes, and compare it with the uninterrupted one."""
     outcomes = finish_pair(start_pair(base, workdir), runs.TIMEOUT_S)
@@ -114,19 +135,19 @@ def kill_one(
     """M1, M2: SIGKILL of either process; the other ends, and the pair is started again."""
     for number in range(tries):
 
-        def attempt(rank: int = number % NUM_PROCESSES) -> tuple[int, float]:
-            prepare_pair(base)
-            workdir = base.make_workdir()
+        def attempt(number: int = number) -> tuple[int, float]:
+            workdir, rank = choose_workdir(base, number), number % NUM_PROCESSES
             processes = start_pair(base, workdir, has_limits=has_limits)
-            runs.wait_for_line(processes[0], workdir, rng.randint(1, cases.MAX_LINES))
+            wait_for_progress(processes, workdir, rng)
             time.sleep(rng.random() * 0.1)
             processes[rank].kill()
             limit_s = MAX_END_S if has_limits else MAX_DEFAULT_END_S
             outcomes, end_s = wait_for_end(processes, limit_s)
             lost_steps = runs.count_lost_steps(workdir)
-            if outcomes[rank].code:  # 0: it was done before
+            if outcomes[1 - rank].code:  # 0: the run was done before
                 check_peer(workdir, 1 - rank, outcomes)
-            finish_run(base, workdir)
+            if is_last_of_run(number, tries):
+                finish_run(base, workdir)
             return lost_steps, end_s
 
         yield cases.try_case(attempt)
@@ -167,15 +188,14 @@ def terminate_one(base: cases.Base, tries: int, rng: random.Random) -> Iterator[
     for number in range(tries):
 
         def attempt(number: int = number) -> tuple[int, float]:
-            prepare_pair(base)
-            workdir, rank = base.make_workdir(), number % NUM_PROCESSES
+            workdir, rank = choose_workdir(base, number), number % NUM_PROCESSES
             if number < len(TERM_PLACES):
                 points = ["", ""]
                 points[rank] = f"{TERM_PLACES[number]}:term"
                 processes = start_pair(base, workdir, points)
             else:
                 processes = start_pair(base, workdir)
-                runs.wait_for_line(processes[0], workdir, rng.randint(1, cases.MAX_LINES))
+                wait_for_progress(processes, workdir, rng)
                 processes[rank].send_signal(signal.SIGTERM)
             outcomes, end_s = wait_for_end(processes, START_S + MAX_END_S)
             codes = [outcome.code for outcome in outcomes]
@@ -187,7 +207,8 @@ def terminate_one(base: cases.Base, tries: int, rng: random.Random) -> Iterator[
             runs.check(codes == [0, 0] or len(steps) == 1, f"they stop at the steps {steps}")
             lost_steps = runs.count_lost_steps(workdir)
             runs.check(lost_steps == 0, f"{lost_steps} steps are lost")
-            finish_run(base, workdir)
+            if is_last_of_run(number, tries):
+                finish_run(base, workdir)
             return lost_steps, end_s if number >= len(TERM_PLACES) else 0.0
 
         yield cases.try_case(attempt)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from prodgen.core.errors import ProdgenError
 from prodgen.core.types import Batch
 from prodgen.data import order
 from prodgen.data.store import Store
@@ -27,14 +28,20 @@ def iterate_batches(
 ) -> Iterator[Batch]:
     """Host batches `start`, start+1, ... without end: the rows `slots` of each global batch.
 
-    Values are NumPy arrays as described in types.Batch.
+    Values are NumPy arrays as described in types.Batch. StorageError where the store has changed.
     """
     ids = store.ids("train")
     order.check_batch_size(len(ids), batch_size)
 
+    errors: list[ProdgenError] = []  # TensorFlow raises one of its own in their place
+
     def gather(t: np.ndarray) -> tuple[np.ndarray, ...]:
         batch_ids = ids[order.select_batch(seed, int(t), len(ids), batch_size)[slots]]
-        batch = store.fetch(batch_ids) | {"slot": slots}
+        try:
+            batch = store.fetch(batch_ids) | {"slot": slots}
+        except ProdgenError as error:
+            errors.append(error)
+            raise
         return tuple(batch[name] for name in DTYPES)
 
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -47,5 +54,12 @@ def iterate_batches(
         num_parallel_calls=2,
         deterministic=True,
     )
-    for values in batches.prefetch(PREFETCH_BATCHES).as_numpy_iterator():
+    iterator = batches.prefetch(PREFETCH_BATCHES).as_numpy_iterator()
+    while True:
+        try:
+            values = next(iterator)
+        except tf.errors.OpError:
+            if errors:
+                raise errors[0] from None
+            raise
         yield dict(zip(DTYPES, values, strict=True))

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-ANSWER_S = 3.0  # in which the coordinator answers
+ANSWER_S = 5.0  # in which the coordinator answers
 T = TypeVar("T")
 
 

@@ -25,7 +25,7 @@ POLL_S = 0.05
 SAY_EVERY_S = 15.0
 BARRIER_TIMEOUT_MS = 24 * 3600 * 1000  # the watchdog ends a process that waits in vain before
 ACKNOWLEDGE_S = 10.0  # in which the others read an error, before the process that had it ends
-FOREIGN_ERROR_S = 3.0  # in which an error of another process arrives after its connection broke
+FOREIGN_ERROR_S = 5.0  # in which an error of another process arrives after its connection broke
 STATE_S = 10.0  # in which the last good checkpoint is found; a network folder may not answer
 ERROR_KEY, FACTS_KEY, SEEN_KEY = "prodgen/error", "prodgen/facts/", "prodgen/seen/"
 
@@ -215,9 +215,10 @@ class Peers:
         Returns the error that ends this process, and whether the others learn of it from here.
         """
         self._watchdog.is_ending = True
-        is_own = isinstance(error, (ProdgenError, KeyboardInterrupt))
-        is_own = is_own and not _is_broken_connection(error.__cause__)
         # A collective fails where another process ends: its error is the cause.
+        has_reason = isinstance(error, (ProdgenError, KeyboardInterrupt))
+        reason = error.__cause__ or (None if has_reason else error)
+        is_own = not _is_broken_connection(reason)
         deadline = time.monotonic() + (0 if is_own else FOREIGN_ERROR_S)
         while not isinstance(error, ForeignError):
             record = self.read_error()
@@ -228,10 +229,10 @@ class Peers:
             time.sleep(POLL_S)
         else:
             return error, False
-        if not is_own and _is_broken_connection(error.__cause__ or error):
-            reason = str(error.__cause__ or error).splitlines()[0][:200]
+        if not is_own:
+            text = str(reason).splitlines()[0][:200]
             error = PeerError(
-                f"process {self.index} has lost the others: {reason}",
+                f"process {self.index} has lost the others: {text}",
                 "give the same command again to continue",
             )
         record = {
@@ -249,12 +250,12 @@ class Peers:
     def _wait_for_readers(self) -> None:
         """Return when the other living processes have read an error, or after some seconds."""
         deadline = time.monotonic() + ACKNOWLEDGE_S
-        with contextlib.suppress(NoAnswer):
-            while time.monotonic() < deadline:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(NoAnswer):
                 num_readers = len(self._store.read_folder(SEEN_KEY))
                 if num_readers >= self._watchdog.count_living_peers():
                     break
-                time.sleep(POLL_S)
+            time.sleep(POLL_S)
 
     def _acknowledge(self) -> None:
         """Say that this process has read the error of another."""

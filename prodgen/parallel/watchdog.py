@@ -26,7 +26,7 @@ MAX_INTERVAL_S = 2.0
 FOREIGN_GRACE_S = 5.0  # in which the main thread may end by itself after another's error
 CONTACT_S = 3.0
 END_S = 30.0  # in which a process that has met an error has ended
-NUM_SILENT_INTERVALS = 3  # without a beat, after which nobody waits for a process
+NUM_SILENT_INTERVALS = 3  # without an answer of the coordinator, which is then taken to be gone
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +96,8 @@ class Watchdog:
         return self._describe(index for index in self._records if index != self._peers.index)
 
     def count_living_peers(self) -> int:
-        """How many other processes have not been silent for several intervals."""
-        limit_s = NUM_SILENT_INTERVALS * self._interval_s
+        """How many other processes have given a sign of life lately."""
+        limit_s = self._beat_limit_s / 2
         indices = set(range(self._peers.count)) - {self._peers.index}
         return sum(self._silences_s.get(index, 0.0) <= limit_s for index in indices)
 

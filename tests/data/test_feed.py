@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prodgen import trainer
-from prodgen.core.errors import BadData, UsageError
+from prodgen.core.errors import BadData, StorageError, UsageError
 from prodgen.data import prepare, resident, tfdata
 from prodgen.parallel import device_mesh
 from tests.tiny import ROOT, batch_of, mesh_of, tiny
@@ -29,6 +29,17 @@ def assert_batches_equal(batches, expected_batches):
         for name in a:
             assert a[name].dtype == b[name].dtype, name
             np.testing.assert_array_equal(a[name], b[name], name)
+
+
+@needs_tensorflow
+def test_a_store_that_has_changed_ends_tfdata_with_the_name_of_its_file(store, monkeypatch):
+    def fail(ids):
+        raise StorageError("images-00000.bin is damaged")
+
+    monkeypatch.setattr(store, "fetch", fail)
+    batches = tfdata.iterate_batches(store, 5, 16, np.arange(16, dtype=np.int32), 0)
+    with pytest.raises(StorageError, match=r"images-00000\.bin is damaged"):
+        next(batches)
 
 
 @needs_tensorflow

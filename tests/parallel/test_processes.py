@@ -14,9 +14,11 @@ import pytest
 
 from prodgen.cli import commandline
 from prodgen.config import flatten, is_read
+from prodgen.core import failpoints
 from prodgen.runs import checkpoint
 from prodgen.runs.run import open_run
 from tests.compilation import QUICK_XLA_FLAGS
+from tests.parallel.forked_runs import run_groups
 from tests.tiny import ROOT, TINY, close
 
 STEPS = 8
@@ -46,8 +48,8 @@ def find_port() -> int:
         return server.getsockname()[1]
 
 
-def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, **fields):
-    """One process of a run, on so many virtual devices."""
+def list_arguments(workdir, cache, *flags, family="vae", steps=STEPS, **fields):
+    """The arguments of run_train.py."""
     config, family_fields = FAMILIES[family]
     values = flatten(commandline.read_config(str(ROOT / config)))
     changes = {name.replace("__", "."): value for name, value in fields.items()}
@@ -58,29 +60,41 @@ def start(workdir, cache, devices, *flags, family="vae", steps=STEPS, **fields):
         for path, value in all_fields.items()
         if path in changes or path in family_fields or is_read(path, values | all_fields)
     ]
+    return [f"--config={config}", f"--workdir={workdir}", *overrides, *flags]
+
+
+def make_environment(cache, devices, failpoint=""):
+    """The environment of a process with so many virtual devices."""
     count = f"--xla_force_host_platform_device_count={devices}"
-    environment = {
+    return {
         "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"{count} {QUICK_XLA_FLAGS}",
-        "XDG_CACHE_HOME": str(cache),
+        "XDG_CACHE_HOME": str(cache), failpoints.VARIABLE: failpoint,
     }  # fmt: skip
-    command = [sys.executable, "run_train.py", f"--config={config}", f"--workdir={workdir}"]
+
+
+def start(workdir, cache, devices, *flags, failpoint="", **options):
+    """One process of a run, on so many virtual devices."""
     return subprocess.Popen(
-        [*command, *overrides, *flags],
+        [sys.executable, "run_train.py", *list_arguments(workdir, cache, *flags, **options)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | environment,
+        env=os.environ | make_environment(cache, devices, failpoint),
     )
 
 
-def start_pair(workdir, cache, other_fields=(), **options):
-    """Both processes of a run on 2 x 2 devices; the second may have other fields."""
+def list_places():
+    """The flags of each process of a pair."""
     place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
-    others = options | dict(other_fields)
+    return [(*place, f"--process={index}") for index in range(2)]
+
+
+def start_pair(workdir, cache, first=None, second=None, **options):
+    """Both processes of a run on 2 x 2 devices. first, second: options of one of them alone."""
     return [
-        start(workdir, cache, 2, *place, "--process=0", **options),
-        start(workdir, cache, 2, *place, "--process=1", **others),
+        start(workdir, cache, 2, *place, **options | (own or {}))
+        for place, own in zip(list_places(), (first, second), strict=True)
     ]
 
 
@@ -131,6 +145,35 @@ def check_equal_runs(tmp_path, **options):
     return tmp_path / "two"
 
 
+def test_a_pair_that_is_told_to_stop_continues_with_equal_bits(tmp_path):
+    options = {"steps": 4, "train__evaluate_every": 2, "train__checkpoint_every": 9}
+    stopped, undisturbed = tmp_path / "stopped", tmp_path / "undisturbed"
+
+    def make_pair(workdir, output, failpoint=""):
+        """Both processes on one device each; the failpoint is the second one's."""
+        return [
+            (
+                list_arguments(workdir, tmp_path, *place, **options),
+                make_environment(tmp_path, 1, failpoint if index else ""),
+                f"{tmp_path / output}_{index}.txt",
+            )
+            for index, place in enumerate(list_places())
+        ]
+
+    # Process 1 is told to stop in the evaluation after step 2; both learn it at step 3.
+    first = make_pair(stopped, "first", "evaluate.midway:1:term")
+    pairs = [first, make_pair(stopped, "second"), make_pair(undisturbed, "undisturbed")]
+    assert run_groups(pairs) == [[75, 75], [0, 0], [0, 0]]
+    line = "prodgen: ERROR stopped: stopped by SIGTERM to process 1 at step 3 of 4"
+    assert (tmp_path / "first_0.txt").read_text().splitlines()[-1].startswith(line)
+    assert line in read_log(stopped)
+    assert checkpoint.list_steps(stopped) == [3, 4]
+    states = [jax.device_get(open_run(run, "latest").state) for run in (stopped, undisturbed)]
+    jax.tree.map(np.testing.assert_array_equal, *states)
+    metrics = [(run / "metrics.jsonl").read_bytes() for run in (stopped, undisturbed)]
+    assert metrics[0] == metrics[1]
+
+
 @pytest.mark.slow
 def test_two_processes_train_as_one_does(tmp_path):
     workdir = check_equal_runs(tmp_path)
@@ -155,7 +198,7 @@ def test_the_other_feed_gives_the_same_batches(tmp_path):
 
 @pytest.mark.slow
 def test_a_process_with_another_config_ends_all_with_the_field(tmp_path):
-    pair = start_pair(tmp_path / "run", tmp_path / "cache", {"optim__lr": 2e-5})
+    pair = start_pair(tmp_path / "run", tmp_path / "cache", second={"optim__lr": 2e-5})
     out, _ = finish(pair, 2, 2)
     line = "process 1: config.optim.lr '2e-05', not '1e-05'"
     assert line in out.splitlines()[-1] and line in read_log(tmp_path / "run").splitlines()[-1]
@@ -246,14 +289,10 @@ def test_what_does_not_fit_the_devices_ends_both_with_the_field(tmp_path, fields
 @pytest.mark.parametrize(
     ("index", "failpoint"), [(1, "evaluate.midway:2"), (0, "sheet.before_write:1")]
 )
-def test_when_a_process_hangs_both_end_with_their_stacks(tmp_path, monkeypatch, index, failpoint):
+def test_when_a_process_hangs_both_end_with_their_stacks(tmp_path, index, failpoint):
     workdir, limit = tmp_path / "run", {"parallel__watchdog_s": 10.0}
-    place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
-    pair = []
-    for process in range(2):
-        is_stuck = process == index
-        monkeypatch.setenv("PRODGEN_FAILPOINT", f"{failpoint}:sleep:500" if is_stuck else "")
-        pair.append(start(workdir, tmp_path, 2, *place, f"--process={process}", **limit))
+    options = {("first", "second")[index]: {"failpoint": f"{failpoint}:sleep:500"}}
+    pair = start_pair(workdir, tmp_path, **options, **limit)
     start_time = time.monotonic()
     out, _ = finish(pair, 75, 75)
     for text in (out, read_log(workdir)):
@@ -265,14 +304,12 @@ def test_when_a_process_hangs_both_end_with_their_stacks(tmp_path, monkeypatch, 
 @pytest.mark.slow
 def test_unusable_images_of_one_process_end_both_with_their_name(tmp_path):
     workdir, caches = tmp_path / "run", [tmp_path / "0", tmp_path / "1"]
-    place = f"--coordinator=127.0.0.1:{find_port()}", "--processes=2"
-    pair = [
-        start(workdir, cache, 2, *place, f"--process={index}", steps=2000, data__feed="tfdata")
-        for index, cache in enumerate(caches)
-    ]
+    first, second = ({"data__cache_dir": str(cache)} for cache in caches)
+    options = {"steps": 2000, "data__feed": "tfdata"}
+    pair = start_pair(workdir, tmp_path, first, second, **options)
     wait_for_line(workdir, 2, pair)
     for shard in caches[1].rglob("images-*.bin"):
         shard.write_bytes(b"")
-    out, _ = finish(pair, 65, 65)
+    out, _ = finish(pair, 74, 74)
     assert "process 1: " in out.splitlines()[-1] and "images-00000.bin" in out.splitlines()[-1]
     assert "images-00000.bin" in read_log(workdir).splitlines()[-1]
