@@ -212,7 +212,7 @@ def test_edits_equal_those_of_mode_edit_and_classical_ones_need_no_inverter(run,
     )
     run_batch(run, shop, "out")
     for name, options in {
-        "teal": {"edit": "recolour", "colour": "teal", "method": "classical"},
+        "teal": {"edit": "recolour", "colour": ("teal",), "method": "classical"},
         "wood": {"edit": "background", "background": str(shop / "wood.png")},
         "plain": {"edit": "background"},
     }.items():
@@ -241,10 +241,10 @@ def assert_equals_mode_edit(shop, name, workdir, **options):
 
 
 def test_a_generated_colour_equals_that_of_mode_edit_and_is_stated(run, shop):
-    options = {"edit": "recolour", "colour": "blue", "method": "generated"}
-    write_table(shop, options | {"name": "blue", "photo": "shop/mug.png"})
+    cells = {"edit": "recolour", "colour": "blue", "method": "generated"}
+    write_table(shop, cells | {"name": "blue", "photo": "shop/mug.png"})
     run_batch(run, shop, "out")
-    assert_equals_mode_edit(shop, "blue", run, **options)
+    assert_equals_mode_edit(shop, "blue", run, **cells | {"colour": ("blue",)})
     assert provenance.is_generated(shop / "out" / "blue_000.png")
     text = Image.open(shop / "out" / "blue_000.png").text["prodgen"]
     assert text.startswith("composed of generated pictures; run ")
