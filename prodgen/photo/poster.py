@@ -182,11 +182,11 @@ def _composite(
     frames = []
     for product, spot in zip(products, placements, strict=True):
         # Pillow premultiplies alpha while it resizes.
-        resized = Image.fromarray(product.pixels).resize(
+        pixels = Image.fromarray(product.pixels).resize(
             box_size(spot.box), Image.Resampling.LANCZOS
         )
         left, top, _, _ = spot.box
-        frames.append(backdrop.place(np.asarray(resized), background.shape[:2], top, left))
+        frames.append(backdrop.place(np.asarray(pixels), background.shape[:2], top, left))
     image = background
     for frame, spot in zip(frames, placements, strict=True):
         if spot.box[3] < background.shape[0]:
@@ -198,5 +198,5 @@ def _composite(
 
 def _paste(image: np.ndarray, logo: np.ndarray, box: Box) -> np.ndarray:
     """A logo uint8 [h, w, 4] in its box of the image."""
-    resized = np.asarray(Image.fromarray(logo).resize(box_size(box), Image.Resampling.LANCZOS))
-    return backdrop.composite_over(backdrop.place(resized, image.shape[:2], box[1], box[0]), image)
+    pixels = np.asarray(Image.fromarray(logo).resize(box_size(box), Image.Resampling.LANCZOS))
+    return backdrop.composite_over(backdrop.place(pixels, image.shape[:2], box[1], box[0]), image)

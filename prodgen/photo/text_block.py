@@ -71,12 +71,12 @@ def choose_fonts(words: Words, regular: str, bold: str) -> dict[str, str]:
 
     UsageError where a font lacks a letter.
     """
-    chosen_files = {}
+    files_of = {}
     for name, text in words.list_parts():
         user_font = (bold or regular) if WEIGHTS[name] else regular
         default = fonts.find_dejavu(WEIGHTS[name])
-        chosen_files[name] = fonts.choose(text, user_font, f"--{name}", default)
-    return chosen_files
+        files_of[name] = fonts.choose(text, user_font, f"--{name}", default)
+    return files_of
 
 
 def fit(words: Words, files: dict[str, str], box: tuple[int, int], max_size: int) -> Block:
