@@ -119,8 +119,7 @@ def format_script(
 
 # What each task runs; its arguments are the program.
 TASK = (
-    'export JAX_LOCAL_DEVICE_IDS="$SLURM_LOCALID"; exec "$@" --coordinator="$COORDINATOR" '
-    '--processes="$SLURM_NTASKS" --process="$SLURM_PROCID"'
+    'exec "$@" --coordinator="$COORDINATOR" --processes="$SLURM_NTASKS" --process="$SLURM_PROCID"'
 )
 # The batch shell alone receives the signal before the limit. It does not send it to srun, which
 # ends a step on SIGTERM, but to the tasks of the step. `wait` ends early when a signal arrives.

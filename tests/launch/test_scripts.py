@@ -21,17 +21,16 @@ MANIFEST = ("--target=h200:8", "--image=prodgen:1", "--volume=claim")
 
 def test_a_batch_script_keeps_every_argument(tmp_path, capsys, monkeypatch):
     # srun runs its command in one task, after its own two flags.
-    bodies = {"srun": 'shift 2; "$@"', "python": 'echo "$JAX_LOCAL_DEVICE_IDS" > "$HOME/devices"'}
+    bodies = {"srun": 'shift 2; "$@"', "python": ""}
     hosts = 'case "$*" in "show hostnames n[3-4]") printf "n3\\nn4\\n" ;; esac'
     calls = install(tmp_path, monkeypatch, scontrol=hosts, **bodies)
     flags = ("--nodes=2", "--folder=/", "--setup=true 'a b'")
     variables = {"SLURM_JOB_ID": "12345678", "SLURM_JOB_NODELIST": "n[3-4]",
-                 "SLURM_NTASKS": "16", "SLURM_PROCID": "9", "SLURM_LOCALID": "1"}  # fmt: skip
+                 "SLURM_NTASKS": "16", "SLURM_PROCID": "9"}  # fmt: skip
     text = print_job(capsys, "slurm", *flags, *TRAIN)
     assert run_script(text, tmp_path, **variables) == 0
     numbers = ["--coordinator=n3:25678", "--processes=16", "--process=9"]
     assert read_calls(calls)[-1] == ["python", *TRAIN[1:], *numbers]
-    assert (tmp_path / "devices").read_text() == "1\n"
     text = print_job(capsys, "slurm", "--gpus_per_node=1", *TRAIN)
     assert run_script(text, tmp_path, SLURM_JOB_ID="7") == 0
     assert read_calls(calls)[-1] == ["python", *TRAIN[1:]]  # one process has no number
