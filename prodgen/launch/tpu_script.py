@@ -22,6 +22,7 @@ from prodgen.launch.program_words import (
     is_remote_path,
 )
 from prodgen.launch.script_output import Job, JobOptions, check_shell, deliver
+from prodgen.launch.signal_forwarding import format_forwarding
 
 RESOURCE = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 PROJECT = re.compile(r"[a-z][a-z0-9.:-]*[a-z0-9]")
@@ -116,7 +117,8 @@ def format_script(options: Options, words: Sequence[str]) -> str:
     stop = f'kill -TERM "$(cat {name_pid_file(options)})"'
     return SCRIPT.format(
         ssh=shlex.join(ssh), command=shlex.quote(format_worker_command(options, words)),
-        stop=shlex.quote(stop), max_restarts=options.max_restarts,
+        max_restarts=options.max_restarts,
+        forwarding=format_forwarding("TERM INT", f"on_all_workers {shlex.quote(stop)}"),
     )  # fmt: skip
 
 
@@ -129,26 +131,12 @@ on_all_workers() {{
 }}
 
 # SIGTERM and Ctrl-C go to the program on all workers. It saves and ends with 75.
-is_signalled=0
-forward() {{
-    trap '' TERM INT
-    is_signalled=1
-    on_all_workers {stop}
-}}
-trap forward TERM INT
-
+{forwarding}
 # gcloud ends with the exit code of the first worker that failed. 75: all is saved.
 starts=0
-while :; do
+while [ "$is_signalled" -eq 0 ]; do
     on_all_workers {command} &
-    wait "$!"
-    code=$?
-    if [ "$is_signalled" -eq 1 ]; then
-        wait "$!"
-        status=$?
-        [ "$status" -eq 127 ] || code=$status
-        break
-    fi
+    wait_for_program
     starts=$((starts + 1))
     [ "$code" -eq 75 ] && [ "$starts" -le {max_restarts} ] || break
 done
