@@ -7,6 +7,7 @@ other end, such as 75, restarts all pods, which continue the run. The cluster ne
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -105,12 +106,19 @@ def check_manifest_options(options: ManifestOptions) -> None:
 
 def check_durable(options: ManifestOptions, workdir: str, may_be_remote: bool) -> None:
     """UsageError where the folder of runs would vanish with its pod."""
-    is_in_volume = options.volume and f"{workdir}/".startswith(options.mount.rstrip("/") + "/")
-    if not is_in_volume and not (may_be_remote and is_remote_path(workdir)):
-        remote = "; or one as gs://BUCKET/FOLDER" if may_be_remote else ""
+    remote = "; or one as gs://BUCKET/FOLDER" if may_be_remote else ""
+    if may_be_remote and is_remote_path(workdir):
+        return
+    if not options.volume:
         raise UsageError(
-            f"the workdir {workdir or '(none)'} is not in a volume that outlives a pod",
-            f"name a workdir below {options.mount}, with --volume=CLAIM{remote}",
+            f"no --volume was given: the workdir {workdir or '(none)'} would vanish with its pod",
+            f"add --volume=CLAIM, and name a workdir below {options.mount}{remote}",
+        )
+    if not posixpath.normpath(workdir).startswith(options.mount.rstrip("/") + "/"):
+        raise UsageError(
+            f"the workdir {workdir or '(none)'} is not in the volume, which is mounted at "
+            f"{options.mount}",
+            f"name a workdir below {options.mount}{remote}",
         )
 
 
@@ -216,7 +224,7 @@ def escape_references(word: str) -> str:
 
 def make_job(manifest: dict[str, Any]) -> Job:
     """The job of a manifest: its text is parsed again, and checked against the schema."""
-    import yaml  # ml_collections and flax require it
+    import yaml
 
     text = format_yaml(manifest)
     findings = [] if yaml.safe_load(text) == manifest else ["the YAML has other contents"]

@@ -62,7 +62,7 @@ def run(options: Options, words: Sequence[str]) -> None:
     if options.nodes * num_tasks > 1:
         first_node = '$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)'
         port = options.port or "$((20000 + SLURM_JOB_ID % 10000))"
-        exports = [f'export COORDINATOR="{first_node}:{port}"']
+        exports = [f'first_node="{first_node}"', f'export COORDINATOR="$first_node:{port}"']
         command = f"bash -c {shlex.quote(TASK)} task {command}"
     deliver(make_job(options, directives, "%j", exports, command), options)
 
@@ -131,7 +131,7 @@ SCRIPT = """\
 {directives}
 
 {setup}export JAX_COMPILATION_CACHE_DIR={cache}
-mkdir -p -m 700 -- "$JAX_COMPILATION_CACHE_DIR"
+(umask 077 && mkdir -p -- "$JAX_COMPILATION_CACHE_DIR")
 
 # SIGTERM, which Slurm sends before the time limit, goes to all tasks. They save and end with 75.
 {forwarding}

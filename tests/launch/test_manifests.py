@@ -140,7 +140,9 @@ WRONG = [
     (("--target=l4", "--volume=A"), "is not the name of a PersistentVolumeClaim"),
     (("--target=l4", "--mount=shared"), "is not an absolute path"),
     (("--target=l4", "--namespace=a.b"), "is not a name of Kubernetes"),
-    (("--target=l4", "--mount=/other"), "not in a volume that outlives a pod"),
+    (("--target=l4", "--mount=/other"), "not in the volume, which is mounted at /other"),
+    (("--target=l4", "--mount=/shared/run"), "not in the volume"),
+    (("--target=l4", "--volume="), "no --volume was given: the workdir /shared/run would vanish"),
 ]
 
 

@@ -197,7 +197,10 @@ WRONG = [
     ([*TPU[:2], "--zone=A", *SHARED_TRAIN], "--zone='A' is not a name"),
     (["study"], "study takes one study"),
     (["study", STUDY, "--image=a"], "--image has no effect with --to=slurm"),
-    (["study", STUDY, "--to=kubernetes", *MANIFEST, "--workdir=gs://a/b"], "outlives a pod"),
+    (["study", STUDY, "--to=kubernetes", *MANIFEST, "--workdir=gs://a/b"],
+     "gs://a/b is not in the volume"),
+    (["study", STUDY, "--to=kubernetes", *MANIFEST[:2], "--workdir=/shared/a"],
+     "no --volume was given"),
     (["study", STUDY, "--to=kubernetes", "--workdir=/shared/a", "--target=h200:16", *MANIFEST[1:]],
      "has 2 hosts"),
 ]  # fmt: skip
