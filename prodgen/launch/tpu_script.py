@@ -112,8 +112,8 @@ def format_script(options: Options, words: Sequence[str]) -> str:
     """The text of the script."""
     ssh = ["gcloud", "compute", "tpus", "tpu-vm", "ssh", options.tpu, f"--zone={options.zone}"]
     ssh += [f"--project={options.project}"] if options.project else []
-    # Without --batch-size=all gcloud may begin with some of the workers, which wait for the rest.
-    ssh += ["--worker=all", "--batch-size=all"]
+    # All workers begin at once; the flag --batch-size, which could change that, is of alpha alone.
+    ssh += ["--worker=all"]
     stop = f'kill -TERM "$(cat {name_pid_file(options)})"'
     return SCRIPT.format(
         ssh=shlex.join(ssh), command=shlex.quote(format_worker_command(options, words)),
@@ -132,7 +132,7 @@ on_all_workers() {{
 
 # SIGTERM and Ctrl-C go to the program on all workers. It saves and ends with 75.
 {forwarding}
-# gcloud ends with the exit code of the first worker that failed. 75: all is saved.
+# gcloud ends with the exit code of the failed worker with the lowest number. 75: all is saved.
 starts=0
 while [ "$is_signalled" -eq 0 ]; do
     on_all_workers {command} &
