@@ -152,7 +152,13 @@ def make_jobset(options: Options, target: Target, words: Sequence[str]) -> dict[
             },
             "failurePolicy": {
                 "maxRestarts": options.max_restarts,
-                "rules": [{"action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}],
+                "rules": [
+                    {
+                        "name": "permanentError",
+                        "action": "FailJobSet",
+                        "onJobFailureReasons": ["PodFailurePolicy"],
+                    }
+                ],
             },
             "replicatedJobs": [{"name": WORKERS, "replicas": 1, "template": {"spec": spec}}],
         },
@@ -232,9 +238,10 @@ def make_job(manifest: dict[str, Any]) -> Job:
     return Job(
         text, ["kubectl", "apply", "-f", "-"], "kubectl", findings,
         [
-            "checked: YAML syntax; the fields that prodgen writes, by prodgen/launch/"
-            "manifest_schema.py: names, types, required fields, which fields go together",
-            "not checked: other fields; the cluster, its nodes, quota, image, volume and JobSet",
+            "checked: YAML syntax; every field, by prodgen/launch/manifest_schema.py: its name, "
+            "type and range, which fields are required, which go together",
+            "not checked: the cluster's versions of Kubernetes and JobSet, its nodes, quota, image "
+            "and volume",
         ],
         "install kubectl (kubernetes.io/docs/tasks/tools), or leave --submit out",
     )  # fmt: skip

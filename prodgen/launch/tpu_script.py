@@ -63,7 +63,7 @@ def run(options: Options, words: Sequence[str]) -> None:
     deliver(
         Job(
             text, ["bash", "-s"], "gcloud", [*findings, *inner_findings],
-            [coverage, "not checked: whether the TPU, its packages and its folders exist"],
+            [coverage, "not checked: flags of gcloud; whether the TPU, its packages and folders exist"],
             "install the Google Cloud CLI (cloud.google.com/sdk), or leave --submit out",
         ),
         options,
