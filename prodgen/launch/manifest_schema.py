@@ -117,7 +117,6 @@ EXIT_CODES = Fields(
 POD_CONDITION = Fields({"type": Choice(("DisruptionTarget",)), "status": Choice(("True",))})
 POD_FAILURE_RULE = Fields(
     {
-        "name": Text(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?"),
         "action": Choice(("FailJob", "FailIndex", "Ignore", "Count")),
         "onExitCodes": EXIT_CODES,
         "onPodConditions": ListOf(POD_CONDITION),

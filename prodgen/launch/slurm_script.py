@@ -93,7 +93,7 @@ def make_job(
     findings, coverage = check_shell(text)
     return Job(
         text, ["sbatch"], "sbatch", findings,
-        [coverage, "not checked: options of sbatch; whether the cluster has these nodes, GPUs, folders"],
+        [coverage, "not checked: options of sbatch; whether the nodes and the folders exist"],
         "give the command on a login node of the cluster, or leave --submit out",
     )  # fmt: skip
 

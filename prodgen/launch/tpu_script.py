@@ -63,7 +63,7 @@ def run(options: Options, words: Sequence[str]) -> None:
     deliver(
         Job(
             text, ["bash", "-s"], "gcloud", [*findings, *inner_findings],
-            [coverage, "not checked: flags of gcloud; whether the TPU, its packages and folders exist"],
+            [coverage, "not checked: flags of gcloud; whether the TPU and its folders exist"],
             "install the Google Cloud CLI (cloud.google.com/sdk), or leave --submit out",
         ),
         options,
