@@ -84,7 +84,7 @@ def run(options: Options, words: Sequence[str]) -> None:
             for index in range(options.processes):
                 workers.append(start(options, words, port, index, folder))
             if folder:
-                print(f"launch: output of processes 1 to {options.processes - 1}: {folder}/")
+                print(f"launch: output of the other processes: {folder}/")
                 sys.stdout.flush()
             ends = wait(workers, options.grace)
         finally:
