@@ -116,6 +116,8 @@ def format_script(
         setup="".join(f"{line}\n" for line in setup),
         cache=cache, wait_s=WAIT_S, command=command, max_requeues=options.max_requeues,
         forwarding=format_forwarding("TERM", FORWARD),
+        # Since Slurm 22.05 srun does not take this option from sbatch.
+        step=f"--cpus-per-task={options.cpus_per_task} " if options.cpus_per_task else "",
     )  # fmt: skip
 
 
@@ -136,7 +138,7 @@ SCRIPT = """\
 # SIGTERM, which Slurm sends before the time limit, goes to all tasks. They save and end with 75.
 {forwarding}
 # The first node of the job has the coordinator.
-srun --kill-on-bad-exit=0 --wait={wait_s} {command} &
+srun --kill-on-bad-exit=0 --wait={wait_s} {step}{command} &
 wait_for_program
 
 # 75: all is saved. A job that was cancelled is no longer RUNNING, and stays so.

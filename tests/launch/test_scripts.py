@@ -39,11 +39,15 @@ def test_a_batch_script_keeps_every_argument(tmp_path, capsys, monkeypatch):
 
 
 def test_a_batch_script_has_a_task_for_each_gpu(capsys):
-    options = ["--nodes=2", "--gpus_per_node=4", "--sbatch=--partition=gpu", "--signal_s=90"]
+    options = ["--nodes=2", "--gpus_per_node=4", "--sbatch=--partition=gpu", "--signal_s=90",
+               "--cpus_per_task=6"]  # fmt: skip
     lines = print_job(capsys, "slurm", *options, *TRAIN).splitlines()
     for line in ("--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4", "--requeue",
-                 "--signal=B:TERM@90", "--partition=gpu", "--open-mode=append"):  # fmt: skip
+                 "--signal=B:TERM@90", "--partition=gpu", "--open-mode=append",
+                 "--cpus-per-task=6"):  # fmt: skip
         assert f"#SBATCH {line}" in lines
+    (step,) = (line for line in lines if line.startswith("srun "))
+    assert "--cpus-per-task=6" in step.split()
 
 
 @pytest.mark.parametrize("code, state, restarts, is_requeued", [
