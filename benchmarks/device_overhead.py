@@ -6,8 +6,9 @@ The devices are virtual ones of this machine's processor, so both sides have the
 global batch is the same. Each side runs in its own process and waits while another is timed. A
 round times each side once. The printed JSON has, for each mode (jit or pmap), the medians over the
 rounds, their ratio, and the collectives of the compiled programs. With a lazy penalty, whole cycles
-of step variants are timed. Seconds are those of the clock and of the processor: the second do not
-count what other programs do meanwhile. The ratios are meaningful, not the absolute times.
+of step variants are timed. Images are noise, and trained networks that a step uses are zeros:
+values do not change the time. Seconds are those of the clock and of the processor: the second do
+not count what other programs do meanwhile. The ratios are meaningful, not the absolute times.
 """
 
 import itertools
@@ -28,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from prodgen.cli import commandline
 from prodgen.core import rng
-from prodgen.core.errors import UsageError
+from prodgen.core.errors import ProdgenError
 from prodgen.parallel import compilation, device_mesh, program_counts
-from prodgen.planning.program_inputs import build_batch, find_spec
+from prodgen.planning.program_inputs import build_batch, build_frozen_network, find_spec
 from prodgen.runs.run import get_step_module
 
 FLAGS = flags.FLAGS
@@ -47,7 +48,7 @@ CLOCKS = ("seconds", "processor_seconds")
 
 
 def make_batch(config, spec, seed: int) -> dict[str, np.ndarray]:
-    """A batch of noise with the labels of a data set: the values do not change the time."""
+    """A batch of noise with labels of the data set's classes."""
     generator = np.random.default_rng(seed)
     shapes, size = build_batch(spec, config.train.batch_size), config.train.batch_size
     batch = {name: np.zeros(leaf.shape, leaf.dtype) for name, leaf in shapes.items()}
@@ -60,11 +61,6 @@ def build_step(config):
     """(a function that runs one step, {variant: counts of collectives}, length of a cycle)."""
     mesh, family = device_mesh.make_mesh(config), get_step_module(config)
     spec, _ = find_spec(config, Path())
-    if family.frozen_networks(config):
-        raise UsageError(
-            f"the step of config.model.name={config.model.name} uses trained networks",
-            "choose a config without them, as --config=configs/vae.py",
-        )
     on_all_devices = device_mesh.replicated_sharding(mesh)
     by_batch = device_mesh.batch_sharding(mesh)
     state = compilation.jit_unoptimised(
@@ -74,7 +70,13 @@ def build_step(config):
         jax.device_put(make_batch(config, spec, seed), by_batch)
         for seed in range(family.real_batches(config))
     )
-    frozen_and_seed = jax.device_put(({}, np.int32(0)), on_all_devices)
+    frozen = {
+        name: jax.tree.map(
+            lambda leaf: np.zeros(leaf.shape, leaf.dtype), build_frozen_network(name, config, spec)
+        )
+        for name in family.frozen_networks(config)
+    }
+    frozen_and_seed = jax.device_put((frozen, np.int32(0)), on_all_devices)
     programs = compilation.compile_variants(
         family, config, spec, mesh, state, batches, frozen_and_seed
     )
@@ -134,7 +136,7 @@ def time_sides(argv: list[str]) -> tuple[dict, dict]:
         sides[key] = start_side(argv, *key)
         line = sides[key].stdout.readline()
         if not line:
-            raise UsageError(f"the side {key} has ended", "read its error above")
+            raise ProdgenError(f"the side {key} has ended", "read its error above")
         counts[key] = json.loads(line)
     seconds: dict[tuple, list[dict[str, float]]] = {key: [] for key in sides}
     for _ in range(FLAGS.rounds):
