@@ -34,7 +34,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "
     "photo report runs",
     "experiments": "cli config core data evaluation parallel report runs",
-    "launch": "cli config core experiments parallel",
+    "launch": "cli core experiments parallel",
 }
 FREE_OF_JAX = {"core", "catalogue", "config", "cli", "photo"}
 NEED_JAX = {"rng", "trees"}  # of core

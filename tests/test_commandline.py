@@ -185,8 +185,8 @@ def test_help_lists_the_flags_of_one_mode(capsys):
 def test_without_an_accelerator_jax_uses_the_cpu(monkeypatch):
     monkeypatch.delenv("JAX_PLATFORMS", raising=False)
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    monkeypatch.setattr(commandline.Path, "exists", lambda self: False)
-    monkeypatch.setattr(commandline.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(commandline, "has_gpu", lambda: False)
+    monkeypatch.setattr(commandline, "has_tpu", lambda: False)
     commandline.quiet_platform()
     assert os.environ["JAX_PLATFORMS"] == "cpu"
     monkeypatch.setenv("JAX_PLATFORMS", "cuda")

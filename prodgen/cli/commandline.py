@@ -8,7 +8,6 @@ prodgen/config/fields.py.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import io
 import os
 import re
@@ -29,13 +28,13 @@ from prodgen.config.identity import compute_fingerprint
 from prodgen.config.lookup import flatten, is_read, refuse_unread_fields
 from prodgen.config.overrides import parse_value, set_field, validate
 from prodgen.core import failpoints
+from prodgen.core.accelerators import has_gpu, has_tpu
 from prodgen.core.errors import ProdgenError, StorageError, UsageError
 from prodgen.core.file_names import format_name
 from prodgen.core.thread_errors import collect_thread_errors
 
 HELP_FLAGS = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
 SETTING = re.compile(r"(?<![\w.-])config\.(?=[\w.]+=)")  # in an advice, as in config.a.b=VALUE
-GOOGLE_PCI_VENDOR = "0x1ae0"  # of TPUs
 START_TIME_S = time.monotonic()  # about when the command began: this module is imported first
 
 
@@ -131,11 +130,7 @@ def quiet_platform() -> None:
     the compile cache, because two of its own tuning hints, `prefer-no-gather` and
     `prefer-no-scatter`, are not among the processor's features. Settings of the user are kept.
     """
-    has_gpu = any(Path(p).exists() for p in ("/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg"))
-    # The package libtpu alone, which plans need, is no device.
-    vendors = (path.read_text().strip() for path in Path("/sys/bus/pci/devices").glob("*/vendor"))
-    has_tpu = importlib.util.find_spec("libtpu") is not None and GOOGLE_PCI_VENDOR in vendors
-    if has_gpu or has_tpu or sys.platform != "linux":
+    if has_gpu() or has_tpu() or sys.platform != "linux":
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if "JAX_PLATFORMS" not in os.environ:

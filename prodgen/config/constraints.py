@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
+from prodgen.core.batch_division import check_batch_division
 from prodgen.core.errors import UsageError
 
 MAX_ADAPTIVE_P = 0.8  # probability, the upper bound in augment/adaptive.py
@@ -36,15 +37,7 @@ def check(config: ConfigDict) -> None:
             "config.data.validation and config.data.test leave too little to train on",
             "set config.data.validation=0.1 and config.data.test=0.1",
         )
-    batch_size, microbatches = config.train.batch_size, config.train.microbatches
-    if batch_size % microbatches:
-        lower_size = max(batch_size // microbatches, 1) * microbatches
-        raise UsageError(
-            f"config.train.batch_size={batch_size} is not divisible by config.train.microbatches="
-            f"{microbatches}",
-            f"set config.train.batch_size={lower_size}; or set config.train.batch_size="
-            f"{lower_size + microbatches}",
-        )
+    check_batch_division(config.train.batch_size, config.train.microbatches)
     if config.parallel.fsdp and config.parallel.mode == "pmap":
         raise UsageError(
             "config.parallel.fsdp needs config.parallel.mode=jit: pmap copies the state",

@@ -12,16 +12,11 @@ PROGRAM is a command without the interpreter, as in `run_train.py --config=confi
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
-from types import ModuleType
-from typing import Any
 
-from absl import flags
-
-from prodgen.cli import commandline, options
-from prodgen.config import registry
+from prodgen.cli import commands
+from prodgen.cli.commandline import run_program
 from prodgen.core.errors import UsageError
 
 COMMANDS = {  # name -> module with Options and run(options, words)
@@ -33,21 +28,17 @@ COMMANDS = {  # name -> module with Options and run(options, words)
 def main(argv: list[str]) -> None:
     """Parse the command line, and run one command."""
     arguments = argv[1:]
-    if not arguments or arguments[0].startswith("-"):
-        if set(arguments[:1]) & commandline.HELP_FLAGS:
-            print(__doc__)
-            return
-        raise UsageError("no command was given", f"begin with one of {', '.join(COMMANDS)}")
-    command, rest = arguments[0], arguments[1:]
-    if command not in COMMANDS:
-        hint = registry.suggest_names(command, list(COMMANDS))
-        raise UsageError(f"{command!r} is no command; {hint}", f"use {', '.join(COMMANDS)}")
-    module = importlib.import_module(f"prodgen.launch.{COMMANDS[command]}")
-    own_arguments, separator, words = split_arguments(rest)
-    if set(own_arguments) & commandline.HELP_FLAGS:
-        print(module.__doc__, "", options.format_flags_help(module.Options), sep="\n")
+    module = commands.import_command("prodgen.launch", COMMANDS, arguments)
+    if module is None:
+        print(__doc__)
         return
-    launch_options, positionals = parse(module, command, own_arguments)
+    command = arguments[0]
+    own_arguments, separator, words = split_arguments(arguments[1:])
+    if commands.has_help_flag(own_arguments):
+        print(commands.format_command_help(module))
+        return
+    program = f"python -m prodgen.launch {command}"
+    launch_options, positionals = commands.parse_arguments(module, program, own_arguments)
     if command == "study":
         if separator or len(positionals) != 1:
             raise UsageError(
@@ -71,19 +62,5 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], bool, list[str
     return arguments[:place], True, arguments[place + 1 :]
 
 
-def parse(module: ModuleType, command: str, arguments: Sequence[str]) -> tuple[Any, list[str]]:
-    """The command's options, and what is no flag. UsageError for a wrong flag."""
-    values = flags.FlagValues()
-    options.define_flags(module.Options, values)
-    try:
-        positionals = values(["launch", *arguments])[1:]
-    except flags.Error as error:
-        raise UsageError(
-            str(error).replace("\n", " "),
-            f"python -m prodgen.launch {command} --help lists the flags",
-        ) from None
-    return options.build_options(module.Options, values), positionals
-
-
 if __name__ == "__main__":
-    commandline.run_program(main, sys.argv)
+    run_program(main, sys.argv)

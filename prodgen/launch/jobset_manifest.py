@@ -7,6 +7,7 @@ other end, such as 75, restarts all pods, which continue the run. The cluster ne
 from __future__ import annotations
 
 import dataclasses
+import posixpath
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -105,12 +106,19 @@ def check_manifest_options(options: ManifestOptions) -> None:
 
 def check_durable(options: ManifestOptions, workdir: str, may_be_remote: bool) -> None:
     """UsageError where the folder of runs would vanish with its pod."""
-    is_in_volume = options.volume and f"{workdir}/".startswith(options.mount.rstrip("/") + "/")
-    if not is_in_volume and not (may_be_remote and is_remote_path(workdir)):
-        remote = "; or one as gs://BUCKET/FOLDER" if may_be_remote else ""
+    remote = "; or one as gs://BUCKET/FOLDER" if may_be_remote else ""
+    if may_be_remote and is_remote_path(workdir):
+        return
+    if not options.volume:
         raise UsageError(
-            f"the workdir {workdir or '(none)'} is not in a volume that outlives a pod",
-            f"name a workdir below {options.mount}, with --volume=CLAIM{remote}",
+            f"no --volume was given: the workdir {workdir or '(none)'} would vanish with its pod",
+            f"add --volume=CLAIM, and name a workdir below {options.mount}{remote}",
+        )
+    if not posixpath.normpath(workdir).startswith(options.mount.rstrip("/") + "/"):
+        raise UsageError(
+            f"the workdir {workdir or '(none)'} is not in the volume, which is mounted at "
+            f"{options.mount}",
+            f"name a workdir below {options.mount}{remote}",
         )
 
 
@@ -144,7 +152,13 @@ def make_jobset(options: Options, target: Target, words: Sequence[str]) -> dict[
             },
             "failurePolicy": {
                 "maxRestarts": options.max_restarts,
-                "rules": [{"action": "FailJobSet", "onJobFailureReasons": ["PodFailurePolicy"]}],
+                "rules": [
+                    {
+                        "name": "permanentError",
+                        "action": "FailJobSet",
+                        "onJobFailureReasons": ["PodFailurePolicy"],
+                    }
+                ],
             },
             "replicatedJobs": [{"name": WORKERS, "replicas": 1, "template": {"spec": spec}}],
         },
@@ -216,7 +230,7 @@ def escape_references(word: str) -> str:
 
 def make_job(manifest: dict[str, Any]) -> Job:
     """The job of a manifest: its text is parsed again, and checked against the schema."""
-    import yaml  # ml_collections and flax require it
+    import yaml
 
     text = format_yaml(manifest)
     findings = [] if yaml.safe_load(text) == manifest else ["the YAML has other contents"]
@@ -224,9 +238,10 @@ def make_job(manifest: dict[str, Any]) -> Job:
     return Job(
         text, ["kubectl", "apply", "-f", "-"], "kubectl", findings,
         [
-            "checked: YAML syntax; the fields that prodgen writes, by prodgen/launch/"
-            "manifest_schema.py: names, types, required fields, which fields go together",
-            "not checked: other fields; the cluster, its nodes, quota, image, volume and JobSet",
+            "checked: YAML syntax; every field, by prodgen/launch/manifest_schema.py: its name, "
+            "type and range, which fields are required, which go together",
+            "not checked: the cluster's versions of Kubernetes and JobSet, its nodes, quota, image "
+            "and volume",
         ],
         "install kubectl (kubernetes.io/docs/tasks/tools), or leave --submit out",
     )  # fmt: skip

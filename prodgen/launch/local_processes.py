@@ -2,7 +2,8 @@
 
 Each process gets --coordinator=127.0.0.1:PORT --processes=N --process=I. The output of process 0 is
 shown, that of the others is kept in files. SIGTERM and Ctrl-C are passed on to all. If one fails,
-the others are stopped. The exit code is that of the first failure, and 75 if all were stopped.
+or the launcher is killed, the others are stopped. The exit code is that of the first failure, and
+75 if all were stopped.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from pathlib import Path
 
 from prodgen.cli.options import option
 from prodgen.core.errors import MissingInput, ProdgenError, StoppedError, StorageError, UsageError
+from prodgen.core.parent_death import follow_parent
 from prodgen.core.signals import handle_signals
 from prodgen.launch.program_words import MAX_PORT, check_program
 from prodgen.launch.script_output import to_exit_code
@@ -82,7 +84,7 @@ def run(options: Options, words: Sequence[str]) -> None:
             for index in range(options.processes):
                 workers.append(start(options, words, port, index, folder))
             if folder:
-                print(f"launch: output of processes 1 to {options.processes - 1}: {folder}/")
+                print(f"launch: output of the other processes: {folder}/")
                 sys.stdout.flush()
             ends = wait(workers, options.grace)
         finally:
@@ -105,7 +107,7 @@ def start(
     log = folder / f"process_{index}.log" if folder and index else None
     with open(log, "wb") if log else contextlib.nullcontext() as file:
         process = subprocess.Popen(
-            [sys.executable, *words, *numbers],
+            follow_parent([sys.executable, *words, *numbers]),
             stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT if file else None,
             start_new_session=True, env=make_environment(options, index, os.environ),
         )  # fmt: skip

@@ -1,6 +1,6 @@
 """The fields of a JobSet and of a Job that the manifests use, and a check of a manifest.
 
-It covers these fields only: a field that is not listed is a problem, even where Kubernetes has it.
+It covers these fields only: any other field is a problem, even where Kubernetes has it.
 Sources: the API reference of Kubernetes 1.32 (batch/v1 Job, core/v1 PodSpec), the API of JobSet
 (jobset.x-k8s.io/v1alpha2), RFC 1123 for names.
 """
@@ -184,6 +184,7 @@ JOB = Fields(
 )  # fmt: skip
 FAILURE_RULE = Fields(
     {
+        "name": Text(r"[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?"),
         "action": Choice(("FailJobSet", "RestartJobSet", "RestartJobSetAndIgnoreMaxRestarts")),
         "onJobFailureReasons": ListOf(
             Choice(("BackoffLimitExceeded", "DeadlineExceeded", "PodFailurePolicy"))

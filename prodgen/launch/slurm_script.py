@@ -15,6 +15,7 @@ from prodgen.cli.options import option
 from prodgen.core.errors import UsageError
 from prodgen.launch.program_words import MAX_PORT, check_name, check_one_line, check_program
 from prodgen.launch.script_output import Job, JobOptions, check_shell, deliver
+from prodgen.launch.signal_forwarding import format_forwarding
 
 TIME_LIMIT = re.compile(r"\d+(:\d\d){0,2}|\d+-\d+(:\d\d){0,2}")  # as man sbatch lists them
 # After the first task has ended, the others have this time: a watchdog needs 130 s at most.
@@ -61,7 +62,7 @@ def run(options: Options, words: Sequence[str]) -> None:
     if options.nodes * num_tasks > 1:
         first_node = '$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)'
         port = options.port or "$((20000 + SLURM_JOB_ID % 10000))"
-        exports = [f'export COORDINATOR="{first_node}:{port}"']
+        exports = [f'first_node="{first_node}"', f'export COORDINATOR="$first_node:{port}"']
         command = f"bash -c {shlex.quote(TASK)} task {command}"
     deliver(make_job(options, directives, "%j", exports, command), options)
 
@@ -92,7 +93,7 @@ def make_job(
     findings, coverage = check_shell(text)
     return Job(
         text, ["sbatch"], "sbatch", findings,
-        [coverage, "not checked: whether the cluster has these nodes, GPUs and folders"],
+        [coverage, "not checked: options of sbatch; whether the nodes and the folders exist"],
         "give the command on a login node of the cluster, or leave --submit out",
     )  # fmt: skip
 
@@ -114,42 +115,31 @@ def format_script(
         directives="\n".join(f"#SBATCH {line}" for line in lines),
         setup="".join(f"{line}\n" for line in setup),
         cache=cache, wait_s=WAIT_S, command=command, max_requeues=options.max_requeues,
+        forwarding=format_forwarding("TERM", FORWARD),
+        # Since Slurm 22.05 srun does not take this option from sbatch.
+        step=f"--cpus-per-task={options.cpus_per_task} " if options.cpus_per_task else "",
     )  # fmt: skip
 
 
 # What each task runs; its arguments are the program.
 TASK = (
-    'export JAX_LOCAL_DEVICE_IDS="$SLURM_LOCALID"; exec "$@" --coordinator="$COORDINATOR" '
-    '--processes="$SLURM_NTASKS" --process="$SLURM_PROCID"'
+    'exec "$@" --coordinator="$COORDINATOR" --processes="$SLURM_NTASKS" --process="$SLURM_PROCID"'
 )
 # The batch shell alone receives the signal before the limit. It does not send it to srun, which
-# ends a step on SIGTERM, but to the tasks of the step. `wait` ends early when a signal arrives.
+# ends a step on SIGTERM, but to the tasks of the step.
+FORWARD = 'scancel --signal=TERM "$SLURM_JOB_ID.0"'
 SCRIPT = """\
 #!/bin/bash
 {directives}
 
 {setup}export JAX_COMPILATION_CACHE_DIR={cache}
-mkdir -p -m 700 -- "$JAX_COMPILATION_CACHE_DIR"
+(umask 077 && mkdir -p -- "$JAX_COMPILATION_CACHE_DIR")
 
 # SIGTERM, which Slurm sends before the time limit, goes to all tasks. They save and end with 75.
-is_signalled=0
-forward() {{
-    trap '' TERM
-    is_signalled=1
-    scancel --signal=TERM "$SLURM_JOB_ID.0"
-}}
-trap forward TERM
-
+{forwarding}
 # The first node of the job has the coordinator.
-srun --kill-on-bad-exit=0 --wait={wait_s} {command} &
-step=$!
-wait "$step"
-code=$?
-if [ "$is_signalled" -eq 1 ]; then
-    wait "$step"
-    status=$?
-    [ "$status" -eq 127 ] || code=$status
-fi
+srun --kill-on-bad-exit=0 --wait={wait_s} {step}{command} &
+wait_for_program
 
 # 75: all is saved. A job that was cancelled is no longer RUNNING, and stays so.
 if [ "$code" -eq 75 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {max_requeues} ] &&

@@ -22,6 +22,7 @@ from prodgen.launch.program_words import (
     is_remote_path,
 )
 from prodgen.launch.script_output import Job, JobOptions, check_shell, deliver
+from prodgen.launch.signal_forwarding import format_forwarding
 
 RESOURCE = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 PROJECT = re.compile(r"[a-z][a-z0-9.:-]*[a-z0-9]")
@@ -62,7 +63,7 @@ def run(options: Options, words: Sequence[str]) -> None:
     deliver(
         Job(
             text, ["bash", "-s"], "gcloud", [*findings, *inner_findings],
-            [coverage, "not checked: whether the TPU, its packages and its folders exist"],
+            [coverage, "not checked: flags of gcloud; whether the TPU and its folders exist"],
             "install the Google Cloud CLI (cloud.google.com/sdk), or leave --submit out",
         ),
         options,
@@ -111,12 +112,13 @@ def format_script(options: Options, words: Sequence[str]) -> str:
     """The text of the script."""
     ssh = ["gcloud", "compute", "tpus", "tpu-vm", "ssh", options.tpu, f"--zone={options.zone}"]
     ssh += [f"--project={options.project}"] if options.project else []
-    # Without --batch-size=all gcloud may begin with some of the workers, which wait for the rest.
-    ssh += ["--worker=all", "--batch-size=all"]
+    # All workers begin at once; the flag --batch-size, which could change that, is of alpha alone.
+    ssh += ["--worker=all"]
     stop = f'kill -TERM "$(cat {name_pid_file(options)})"'
     return SCRIPT.format(
         ssh=shlex.join(ssh), command=shlex.quote(format_worker_command(options, words)),
-        stop=shlex.quote(stop), max_restarts=options.max_restarts,
+        max_restarts=options.max_restarts,
+        forwarding=format_forwarding("TERM INT", f"on_all_workers {shlex.quote(stop)}"),
     )  # fmt: skip
 
 
@@ -129,26 +131,12 @@ on_all_workers() {{
 }}
 
 # SIGTERM and Ctrl-C go to the program on all workers. It saves and ends with 75.
-is_signalled=0
-forward() {{
-    trap '' TERM INT
-    is_signalled=1
-    on_all_workers {stop}
-}}
-trap forward TERM INT
-
-# gcloud ends with the exit code of the first worker that failed. 75: all is saved.
+{forwarding}
+# gcloud ends with the exit code of the failed worker with the lowest number. 75: all is saved.
 starts=0
-while :; do
+while [ "$is_signalled" -eq 0 ]; do
     on_all_workers {command} &
-    wait "$!"
-    code=$?
-    if [ "$is_signalled" -eq 1 ]; then
-        wait "$!"
-        status=$?
-        [ "$status" -eq 127 ] || code=$status
-        break
-    fi
+    wait_for_program
     starts=$((starts + 1))
     [ "$code" -eq 75 ] && [ "$starts" -le {max_restarts} ] || break
 done

@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
+from prodgen.core.batch_division import check_batch_division
 from prodgen.core.errors import UsageError, WorkdirError
 from prodgen.core.types import Batch
 
@@ -104,7 +105,7 @@ def make_mesh(config: ConfigDict) -> Mesh:
             f"set config.parallel.devices={len(devices)}",
         )
     devices = choose_devices(devices, num_devices or len(devices))
-    check_batch_size(config, len(devices))
+    check_batch_division(config.train.batch_size, config.train.microbatches, len(devices))
     # Auto axes: explicit ones refuse batch statistics and gradient penalties through convolutions.
     return Mesh(np.asarray(devices), (DATA_AXIS,), axis_types=(AxisType.Auto,))
 
@@ -134,24 +135,6 @@ def choose_devices(devices: Sequence[jax.Device], count: int) -> list[jax.Device
         devices_of.setdefault(device.process_index, []).append(device)
     parts = [devices_of[index][: count // num_processes] for index in sorted(devices_of)]
     return [device for part in parts for device in part]
-
-
-def check_batch_size(config: ConfigDict, num_devices: int, owner: str = "") -> None:
-    """UsageError with the nearest sizes where a batch does not divide evenly over the devices.
-
-    Every device has equal rows in every part of the batch. owner: whose devices, as " of h200:8".
-    """
-    batch_size, num_parts = config.train.batch_size, config.train.microbatches
-    multiple = num_devices * num_parts
-    if batch_size % multiple:
-        parts = f" times config.train.microbatches={num_parts}" if num_parts > 1 else ""
-        lower_size = max(batch_size // multiple, 1) * multiple
-        raise UsageError(
-            f"config.train.batch_size={batch_size} is not divisible by the {num_devices} devices"
-            f"{owner}{parts}",
-            f"set config.train.batch_size={lower_size}; or set config.train.batch_size="
-            f"{lower_size + multiple}",
-        )
 
 
 def replicated_sharding(mesh: Mesh) -> NamedSharding:

@@ -7,23 +7,21 @@ they have started; on a virtual machine of a TPU, JAX asks the machine.
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import os
 import re
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
+from prodgen.core.accelerators import has_tpu
 from prodgen.core.errors import PeerError, UsageError
 
 MAX_PROCESSES = 65_536
 PORT_RANGE = (1024, 65_535)
 POLL_S = 0.1
 SAY_EVERY_S = 30.0
-TPU_FILES = ("/dev/accel0", "/dev/vfio/0")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +57,7 @@ def find_group(
     they are incomplete, or name a process that does not exist.
     """
     if (coordinator, count, index) != (None, None, None):
-        return _make_group(coordinator, count, index, port)
+        return _make_group(coordinator, count, index, port, choose_devices(environment))
     for find in (_find_slurm, _find_open_mpi, _find_kubernetes, _find_tpu_workers):
         group = find(environment, port)
         if group is not None and group.count > 1:
@@ -68,7 +66,11 @@ def find_group(
 
 
 def _make_group(
-    coordinator: str | None, count: int | None, index: int | None, port: int
+    coordinator: str | None,
+    count: int | None,
+    index: int | None,
+    port: int,
+    local_devices: tuple[int, ...] | None,
 ) -> ProcessGroup:
     """The group of the three flags."""
     missing = [
@@ -92,7 +94,8 @@ def _make_group(
         )
     if count == 1:
         return ProcessGroup()
-    return ProcessGroup(index, count, _add_port(coordinator, port, "--coordinator"), "flags")
+    address = _add_port(coordinator, port, "--coordinator")
+    return ProcessGroup(index, count, address, "flags", local_devices)
 
 
 def _add_port(address: str, port: int, owner: str) -> str:
@@ -115,11 +118,9 @@ def _find_slurm(environment: Mapping[str, str], port: int) -> ProcessGroup | Non
         return None
     # node[003-007,9],other -> node003
     match = re.match(r"([^\[,]*)(?:\[([^\],-]*))?", hosts)
-    local_count = environment.get("SLURM_STEP_TASKS_PER_NODE", "1")
-    local_index = None if re.match(r"1\b", local_count) else int(environment["SLURM_LOCALID"])
     return ProcessGroup(
         int(environment["SLURM_PROCID"]), count, f"{match[1]}{match[2] or ''}:{port}", "Slurm",
-        _choose_devices(environment, local_index),
+        choose_devices(environment),
     )  # fmt: skip
 
 
@@ -137,12 +138,10 @@ def _find_open_mpi(environment: Mapping[str, str], port: int) -> ProcessGroup | 
             "Open MPI does not say where its first process runs",
             "mpirun -x JAX_COORDINATOR_ADDRESS=HOST:PORT, the machine of process 0",
         )
-    local_count = int(environment.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
-    local_index = int(environment["OMPI_COMM_WORLD_LOCAL_RANK"]) if local_count > 1 else None
     return ProcessGroup(
         int(environment["OMPI_COMM_WORLD_RANK"]), count,
         _add_port(address or match[1] or f"[{match[2]}]", port, "JAX_COORDINATOR_ADDRESS"),
-        "Open MPI", _choose_devices(environment, local_index),
+        "Open MPI", choose_devices(environment),
     )  # fmt: skip
 
 
@@ -168,21 +167,43 @@ def _find_tpu_workers(environment: Mapping[str, str], port: int) -> ProcessGroup
     return ProcessGroup(int(environment["TPU_WORKER_ID"]), len(hosts), f"{hosts[0]}:{port}", "TPU")
 
 
-def _choose_devices(
-    environment: Mapping[str, str], local_index: int | None
-) -> tuple[int, ...] | None:
-    """One GPU for each process of a machine, where the cluster has not divided them already."""
-    is_divided = any(
-        name in environment for name in ("JAX_LOCAL_DEVICE_IDS", "CUDA_VISIBLE_DEVICES")
-    )
-    return None if local_index is None or is_divided else (local_index,)
+def choose_devices(environment: Mapping[str, str]) -> tuple[int, ...] | None:
+    """The GPUs that this process takes of those that it sees, counted from 0.
+
+    None: all that it sees, because it is alone on its machine or has its own. Processes that see
+    all GPUs of their machine take equal parts of them, in the order of their local numbers.
+    """
+    count, index = _find_local_place(environment)
+    if count == 1 or "JAX_LOCAL_DEVICE_IDS" in environment:
+        return None
+    visible_devices = environment.get("CUDA_VISIBLE_DEVICES")
+    if visible_devices is None:
+        return (index,)
+    num_visible = len(visible_devices.split(","))
+    # srun --gpus-per-task=2 shows each task its own two, also where the machine has two tasks.
+    if environment.get("SLURM_GPUS_PER_TASK", "").rpartition(":")[2] == str(num_visible):
+        return None
+    size = num_visible // count  # 0: fewer GPUs than processes, each sees its own
+    return tuple(range(index * size, (index + 1) * size)) or None
+
+
+def _find_local_place(environment: Mapping[str, str]) -> tuple[int, int]:
+    """(the number of processes on this machine, this one's index among them)."""
+    if "OMPI_COMM_WORLD_LOCAL_RANK" in environment:
+        count = int(environment.get("OMPI_COMM_WORLD_LOCAL_SIZE", "1"))
+        return count, int(environment["OMPI_COMM_WORLD_LOCAL_RANK"])
+    if "SLURM_LOCALID" not in environment:
+        return 1, 0
+    # 4(x2),1 -> 4, 4, 1: the tasks of each node of the step
+    parts = re.findall(r"(\d+)(?:\(x(\d+)\))?", environment.get("SLURM_STEP_TASKS_PER_NODE", "1"))
+    counts = [int(count) for count, times in parts for _ in range(int(times or 1))]
+    node = int(environment.get("SLURM_NODEID", "0"))
+    return counts[min(node, len(counts) - 1)], int(environment["SLURM_LOCALID"])
 
 
 def is_tpu_machine() -> bool:
     """Whether this machine has TPUs that JAX will use: it may be one host of several."""
-    is_other_platform = "tpu" not in os.environ.get("JAX_PLATFORMS", "tpu")
-    has_files = any(Path(name).exists() for name in TPU_FILES)
-    return has_files and not is_other_platform and importlib.util.find_spec("libtpu") is not None
+    return "tpu" in os.environ.get("JAX_PLATFORMS", "tpu") and has_tpu()
 
 
 def join_group(group: ProcessGroup, options: Any, say: Callable[[str], None]) -> ProcessGroup:

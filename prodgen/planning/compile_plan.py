@@ -17,10 +17,11 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from prodgen.core import trees
+from prodgen.core.batch_division import check_batch_division
 from prodgen.core.errors import UsageError
 from prodgen.core.files import write_atomically
 from prodgen.core.types import Spec
-from prodgen.parallel import absent_devices, compilation, device_mesh
+from prodgen.parallel import absent_devices, compilation
 from prodgen.parallel.flops import count_flops
 from prodgen.parallel.targets import Target
 from prodgen.planning.compiled_program import (
@@ -132,7 +133,9 @@ def check_config_for_targets(config: ConfigDict, targets: list[Target]) -> None:
                 f"{target.text} is a {target.chip.platform}",
                 "leave config.parallel.require_platform out",
             )
-        device_mesh.check_batch_size(config, num_devices, f" of {target.text}")
+        check_batch_division(
+            config.train.batch_size, config.train.microbatches, num_devices, f" of {target.text}"
+        )
 
 
 def count_image_flops(family: ModuleType, config: ConfigDict, spec: Spec, mesh: Mesh) -> float:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from prodgen.core.errors import ProdgenError, StoppedError, StorageError, UsageError
+from prodgen.core.parent_death import follow_parent
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.runs.checkpoint_files import list_steps
 from prodgen.runs.workdir import METRICS_FILE
@@ -26,15 +27,6 @@ from prodgen.runs.workdir import METRICS_FILE
 RESTART_CODES = {ProdgenError.code, StorageError.code, StoppedError.code}
 MAX_ENDS_AT_A_STEP = 3  # a run that ends so often without progress is in a crash loop
 PAUSES_S = (1, 5, 20, 60)  # before a restart, by the number of ends at the same step
-# Replaces itself by a command that gets SIGTERM when its parent dies; 1 is PR_SET_PDEATHSIG.
-FOLLOW_PARENT = """
-import ctypes, os, signal, sys
-parent, *command = sys.argv[1:]
-ctypes.CDLL(None).prctl(1, signal.SIGTERM)
-if os.getppid() != int(parent):
-    sys.exit(75)
-os.execv(command[0], command)
-"""
 TAIL_BYTES = 2**16  # of a metrics file, more than its last line
 
 
@@ -134,10 +126,8 @@ def run_child(command: Sequence[str]) -> tuple[int, bool]:
         for child in children:
             child.send_signal(number)
 
-    if sys.platform == "linux":
-        command = [sys.executable, "-c", FOLLOW_PARENT, str(os.getpid()), *command]
     with handle_signals(pass_on):
-        child = subprocess.Popen(command, start_new_session=True)
+        child = subprocess.Popen(follow_parent(command), start_new_session=True)
         children.append(child)
         for number in list(numbers):  # that arrived before there was a child
             child.send_signal(number)

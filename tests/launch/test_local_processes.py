@@ -27,7 +27,10 @@ print("output of", index, flush=True)
 if str(index) in ends:
     code = int(ends[str(index)])
     os.kill(os.getpid(), -code) if code < 0 else sys.exit(code)
-signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(75))
+def stop(number, frame):
+    open(f"stop{index}", "w").close()
+    sys.exit(75)
+signal.signal(signal.SIGTERM, stop)
 open(f"ready{index}", "w").close()
 time.sleep(30)
 """
@@ -89,7 +92,7 @@ def test_the_exit_code_is_the_worst_meaningful_one(codes, expected):
 
 
 def test_a_process_that_does_not_end_is_killed_after_the_grace(program, tmp_path):
-    text = PROGRAM.replace("lambda number, frame: sys.exit(75)", "signal.SIG_IGN")
+    text = PROGRAM.replace("SIGTERM, stop", "SIGTERM, signal.SIG_IGN")
     (tmp_path / "program.py").write_text(text)
     start_s = time.monotonic()
     with pytest.raises(ProdgenError, match="process 0 ended with exit code 2"):
@@ -97,21 +100,39 @@ def test_a_process_that_does_not_end_is_killed_after_the_grace(program, tmp_path
     assert time.monotonic() - start_s < 10
 
 
-def test_sigterm_reaches_all_processes(program, tmp_path):
+def start_launcher(program, folder):
+    """A launcher whose three processes are ready."""
     command = [sys.executable, "-m", "prodgen.launch", "local", "--processes=3", "--", *program]
     process = subprocess.Popen(
-        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE, text=True,
+        command, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
+    wait_for_files(folder, "ready?")
+    return process
+
+
+def wait_for_files(folder, pattern):
     deadline_s = time.monotonic() + 20
-    while len(list(tmp_path.glob("ready?"))) < 3 and time.monotonic() < deadline_s:
+    while len(list(folder.glob(pattern))) < 3 and time.monotonic() < deadline_s:
         time.sleep(0.02)
+    assert len(list(folder.glob(pattern))) == 3
+
+
+def test_sigterm_reaches_all_processes(program, tmp_path):
+    process = start_launcher(program, tmp_path)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=20)
     assert process.returncode == 75, errors
     assert errors.splitlines()[-1].startswith("prodgen: ERROR stopped")
-    for index, *_ in read_lines(tmp_path / "calls.jsonl"):
-        assert 0 <= index < 3
+    wait_for_files(tmp_path, "stop?")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's end")
+def test_the_processes_stop_when_the_launcher_is_killed(program, tmp_path):
+    process = start_launcher(program, tmp_path)
+    process.kill()
+    process.wait()
+    wait_for_files(tmp_path, "stop?")
 
 
 def test_what_is_no_program_is_refused(program, tmp_path):

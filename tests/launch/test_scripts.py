@@ -21,17 +21,16 @@ MANIFEST = ("--target=h200:8", "--image=prodgen:1", "--volume=claim")
 
 def test_a_batch_script_keeps_every_argument(tmp_path, capsys, monkeypatch):
     # srun runs its command in one task, after its own two flags.
-    bodies = {"srun": 'shift 2; "$@"', "python": 'echo "$JAX_LOCAL_DEVICE_IDS" > "$HOME/devices"'}
+    bodies = {"srun": 'shift 2; "$@"', "python": ""}
     hosts = 'case "$*" in "show hostnames n[3-4]") printf "n3\\nn4\\n" ;; esac'
     calls = install(tmp_path, monkeypatch, scontrol=hosts, **bodies)
     flags = ("--nodes=2", "--folder=/", "--setup=true 'a b'")
     variables = {"SLURM_JOB_ID": "12345678", "SLURM_JOB_NODELIST": "n[3-4]",
-                 "SLURM_NTASKS": "16", "SLURM_PROCID": "9", "SLURM_LOCALID": "1"}  # fmt: skip
+                 "SLURM_NTASKS": "16", "SLURM_PROCID": "9"}  # fmt: skip
     text = print_job(capsys, "slurm", *flags, *TRAIN)
     assert run_script(text, tmp_path, **variables) == 0
     numbers = ["--coordinator=n3:25678", "--processes=16", "--process=9"]
     assert read_calls(calls)[-1] == ["python", *TRAIN[1:], *numbers]
-    assert (tmp_path / "devices").read_text() == "1\n"
     text = print_job(capsys, "slurm", "--gpus_per_node=1", *TRAIN)
     assert run_script(text, tmp_path, SLURM_JOB_ID="7") == 0
     assert read_calls(calls)[-1] == ["python", *TRAIN[1:]]  # one process has no number
@@ -40,11 +39,15 @@ def test_a_batch_script_keeps_every_argument(tmp_path, capsys, monkeypatch):
 
 
 def test_a_batch_script_has_a_task_for_each_gpu(capsys):
-    options = ["--nodes=2", "--gpus_per_node=4", "--sbatch=--partition=gpu", "--signal_s=90"]
+    options = ["--nodes=2", "--gpus_per_node=4", "--sbatch=--partition=gpu", "--signal_s=90",
+               "--cpus_per_task=6"]  # fmt: skip
     lines = print_job(capsys, "slurm", *options, *TRAIN).splitlines()
     for line in ("--nodes=2", "--ntasks-per-node=4", "--gpus-per-node=4", "--requeue",
-                 "--signal=B:TERM@90", "--partition=gpu", "--open-mode=append"):  # fmt: skip
+                 "--signal=B:TERM@90", "--partition=gpu", "--open-mode=append",
+                 "--cpus-per-task=6"):  # fmt: skip
         assert f"#SBATCH {line}" in lines
+    (step,) = (line for line in lines if line.startswith("srun "))
+    assert "--cpus-per-task=6" in step.split()
 
 
 @pytest.mark.parametrize("code, state, restarts, is_requeued", [
@@ -101,7 +104,7 @@ def test_a_tpu_script_keeps_every_argument_and_starts_again_after_75(tmp_path, c
     assert programs == [["python", *SHARED_TRAIN[1:]]] * 3
     gcloud = read_calls(calls)[0]
     assert gcloud[:6] == ["gcloud", "compute", "tpus", "tpu-vm", "ssh", "pod"]
-    assert {"--zone=us-west4-a", "--worker=all", "--batch-size=all"} <= set(gcloud)
+    assert gcloud[6:8] == ["--zone=us-west4-a", "--worker=all"] and len(gcloud) == 9
     assert (tmp_path / "ports").read_text().split() == ["8476"] * 3
 
 
@@ -198,7 +201,10 @@ WRONG = [
     ([*TPU[:2], "--zone=A", *SHARED_TRAIN], "--zone='A' is not a name"),
     (["study"], "study takes one study"),
     (["study", STUDY, "--image=a"], "--image has no effect with --to=slurm"),
-    (["study", STUDY, "--to=kubernetes", *MANIFEST, "--workdir=gs://a/b"], "outlives a pod"),
+    (["study", STUDY, "--to=kubernetes", *MANIFEST, "--workdir=gs://a/b"],
+     "gs://a/b is not in the volume"),
+    (["study", STUDY, "--to=kubernetes", *MANIFEST[:2], "--workdir=/shared/a"],
+     "no --volume was given"),
     (["study", STUDY, "--to=kubernetes", "--workdir=/shared/a", "--target=h200:16", *MANIFEST[1:]],
      "has 2 hosts"),
 ]  # fmt: skip

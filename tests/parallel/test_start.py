@@ -53,9 +53,39 @@ def test_a_cluster_says_in_the_environment_who_trains_together(environment, expe
     assert find_group(environment, 8476) == expected
 
 
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, (1,)),
+        # Every task sees all GPUs of its node, as with --gpus-per-node.
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3"}, (1,)),
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3,4,5,6,7"}, (2, 3)),
+        ({"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b,GPU-c,GPU-d,GPU-e"}, (1,)),
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_GPUS_PER_TASK": "1"}, (1,)),
+        # Each task sees its own: one or two of --gpus-per-task.
+        ({"CUDA_VISIBLE_DEVICES": "0"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "2"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "2,3"}, None),
+        ({"CUDA_VISIBLE_DEVICES": "0,1,2,3", "SLURM_GPUS_PER_TASK": "h200:4"}, None),
+        ({"JAX_LOCAL_DEVICE_IDS": "0,1"}, None),
+        # The second node has one task, or three.
+        ({"SLURM_STEP_TASKS_PER_NODE": "4,1", "SLURM_NODEID": "1"}, None),
+        (
+            {"SLURM_STEP_TASKS_PER_NODE": "1(x2),3", "SLURM_NODEID": "2",
+             "CUDA_VISIBLE_DEVICES": "0,1,2"},
+            (1,),
+        ),
+    ],
+)  # fmt: skip
+def test_a_task_takes_its_part_of_the_gpus_that_it_sees(environment, expected):
+    assert find_group(SLURM | environment, 8476).local_devices == expected
+    # The same where a script has numbered the tasks.
+    assert find_group(SLURM | environment, 8476, "host:9000", 8, 5).local_devices == expected
+
+
 def test_flags_name_a_process():
     expected = ProcessGroup(1, 2, "host:9000", "flags")
-    assert find_group(SLURM, 8476, "host:9000", 2, 1) == expected
+    assert find_group({}, 8476, "host:9000", 2, 1) == expected
     assert find_group({}, 8476, "host", 2, 1).coordinator == "host:8476"
     assert find_group({}, 8476, "host", 1, 0) == ProcessGroup()
 
