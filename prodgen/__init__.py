@@ -1,10 +1,13 @@
 """prodgen: train VAEs and GANs on product pictures; make, vary, edit and judge new ones.
 
-`prodgen.load(workdir)` opens a trained run in a notebook. Importing the package costs nothing:
-JAX is loaded by what needs it.
+`prodgen.load(workdir)` opens a trained run in a notebook. `cut_out`, `recolour`, `background`,
+`check` and `compose` work on photos and need no run (shop.py). Importing the package costs nothing:
+what is used is loaded then.
 """
 
 __version__ = "0.2.0"
+
+PHOTO_FUNCTIONS = ("cut_out", "recolour", "background", "check", "compose")
 
 
 def load(workdir, step=None, data_path=None, prior="auto"):
@@ -22,3 +25,16 @@ def load(workdir, step=None, data_path=None, prior="auto"):
     from prodgen.library import load
 
     return load(workdir, step, data_path, prior)
+
+
+def __getattr__(name):
+    """The functions of shop.py, loaded when they are asked for."""
+    if name in PHOTO_FUNCTIONS:
+        from prodgen import shop
+
+        return getattr(shop, name)
+    raise AttributeError(f"module 'prodgen' has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *PHOTO_FUNCTIONS]

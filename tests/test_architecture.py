@@ -31,6 +31,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "editing": "config core data evaluation losses metrics models photo runs",
     "model": "core data editing evaluation runs",
     "library": "config core editing model",
+    "shop": "apps config core metrics photo",
     "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "
     "photo report runs",
     "experiments": "cli config core data evaluation parallel report runs",

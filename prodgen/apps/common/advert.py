@@ -48,7 +48,7 @@ def write_poster(
     style = poster.Style(
         (options.font, options.font_bold),
         options.shadow,
-        choose_accent(options.accent, colourways[0][0], ground),
+        choose_accent(options.accent, colourways[0][0].pixels, ground),
         banner.RESERVED_FRACTIONS.get(options.size_name, (0.0, 0.0)),
     )
     products = [
@@ -74,12 +74,13 @@ def write_poster(
     out.write_png(name, result.image, entry, source)
 
 
-def choose_accent(text: str, product: ProductImage, ground: np.ndarray) -> Any:
-    """The colour of --accent, or a legible shade of the product's dominant colour; None: none."""
+def choose_accent(text: str, product: np.ndarray, ground: np.ndarray) -> Any:
+    """The colour of --accent, or a legible shade of the dominant colour of a product uint8
+    [h, w, 4]; None: none."""
     if text:
         return named_colours.parse_colour(text, "--accent", named_colours.BACKGROUND_COLOURS)
-    inside = product.pixels[..., 3] > 127
-    areas = find_areas(product.pixels[..., :3][inside]).areas
+    inside = product[..., 3] > 127
+    areas = find_areas(product[..., :3][inside]).areas
     background = tuple(int(level) for level in np.median(ground.reshape(-1, 3), axis=0))
     return text_block.choose_accent(areas[0].rgb, background)
 
