@@ -5,18 +5,21 @@ The same command again continues the run. Fields and exit codes: docs/configs.md
 
 import sys
 from functools import partial
-from pathlib import Path
 
 from absl import flags
 
 from prodgen.cli import commandline
+from prodgen.core import mirror
 from prodgen.parallel.targets import parse_targets
 from prodgen.runs.process_session import join_session
 from prodgen.runs.supervisor import supervise_training
 from prodgen.runs.workdir import check_config, read_record
 
 FLAGS = {
-    "workdir": (flags.DEFINE_string, "The run's folder; default: runs/<config>-<fingerprint>."),
+    "workdir": (
+        flags.DEFINE_string,
+        "The run's folder, or gs://BUCKET/FOLDER; default: runs/<config>-<fingerprint>.",
+    ),
     "init_from": (flags.DEFINE_string, "Start from the averaged weights of this run's folder."),
     "look": (flags.DEFINE_bool, "Print how the data are read, their splits and remarks, and end."),
     "plan": (flags.DEFINE_string, "Print the costs on accelerators, as h200,v5e:4x8, and end."),
@@ -45,9 +48,11 @@ def main(argv: list[str]) -> None:
         from prodgen.planning.data_preview import look
 
         return look(config)
-    origin = Path(values.init_from) if values.init_from else None
+    origin = mirror.open_folder(values.init_from) if values.init_from else None
     origin_fingerprint = read_record(origin)["fingerprint"] if origin else ""
-    path = Path(values.workdir or commandline.derive_workdir(experiment, origin_fingerprint))
+    path = mirror.locate(
+        values.workdir or commandline.derive_workdir(experiment, origin_fingerprint)
+    )
     if values.plan:
         targets = parse_targets(values.plan)
         check_config(path, config)

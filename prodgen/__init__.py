@@ -5,6 +5,11 @@
 what is used is loaded then.
 """
 
+import os
+
+# etils.epath, through which orbax writes to gs://, would else load all of TensorFlow.
+os.environ.setdefault("EPATH_USE_TF", "false")
+
 __version__ = "0.2.0"
 
 PHOTO_FUNCTIONS = ("cut_out", "recolour", "background", "check", "compose")

@@ -19,6 +19,7 @@ import numpy as np
 from prodgen.core import pixels, rng
 from prodgen.core.batches import BATCH_SIZE, split_padded
 from prodgen.core.errors import MissingInput, MissingRunData, TooFewImages, UsageError
+from prodgen.core.mirror import open_folder
 from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
@@ -45,7 +46,7 @@ def load(
     data_path: the folder or table where the run's own images are now, if they were moved. prior:
     what samples are drawn from, see fitted_prior.open_prior.
     """
-    run = open_run(Path(workdir), step)
+    run = open_run(open_folder(workdir), step)
     if data_path:
         name = run.config.data.source
         if name not in SOURCE_PATHS:

@@ -15,12 +15,14 @@ from prodgen.cli import options
 from prodgen.cli.commandline import HELP_FLAGS
 from prodgen.config import registry
 from prodgen.core.errors import UsageError
+from prodgen.core.mirror import open_folder
+from prodgen.core.remote_files import is_remote
 from prodgen.core.spelling import find_spelling, to_british
 
 DEFAULT_MODE = "grid"
 GENERAL_FLAGS = {  # flags of the program itself -> help; --workdir only for modes that take a run
     "mode": "What to make.",
-    "workdir": "The run's folder.",
+    "workdir": "The run's folder, or gs://BUCKET/FOLDER.",
     "out": "The file or folder to write. A name without a suffix is a folder, which is created. "
     "Default: in the run's folder, or in the current folder without a run.",
 }
@@ -69,7 +71,10 @@ def parse_command(argv: Sequence[str]) -> Command:
     if positionals:
         raise UsageError(f"unexpected argument {positionals[0]!r}", "write flags as --NAME=VALUE")
     _refuse_repeated_path(argv, cls, mode)
-    workdir, out = (Path(text) if text else None for text in (values.workdir, values.out))
+    workdir = open_folder(values.workdir) if values.workdir else None
+    if is_remote(values.out):
+        raise UsageError(f"--out={values.out} is not a local path", "name a local file or folder")
+    out = Path(values.out) if values.out else None
     if workdir and cls.run == "none":
         raise UsageError(f"--workdir is not read by --mode={mode}", "leave it out")
     mode_options = options.build_options(cls, values)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import IO
 
 SHA256_BYTES = 32
+NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 MAX_DRAFT_BYTES = 200  # of a name that gets a dot and a process's number
 
 
@@ -68,3 +72,18 @@ def hash_file(path: Path) -> str:
     """sha256 of a file, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def lock_file(file: IO, is_waiting: bool = False) -> bool:
+    """Lock an open file until it is closed; False where its file system has no locks.
+
+    BlockingIOError if another process holds the lock, unless `is_waiting`. The operating system
+    releases the lock when its holder dies.
+    """
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if is_waiting else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno in NO_LOCKS:
+            return False
+        raise
+    return True

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
@@ -27,7 +26,7 @@ from ml_collections import ConfigDict
 
 from prodgen.config import registry
 from prodgen.core.errors import StorageError, TooFewImages, advise_on_os_error
-from prodgen.core.files import hash_file, sync_folder
+from prodgen.core.files import hash_file, lock_file, sync_folder
 from prodgen.core.types import Spec
 from prodgen.data import chunks, data_report, duplicates, encode, fit, preprocess, splits
 from prodgen.data.source import Source, SourceDescription
@@ -102,10 +101,11 @@ def _lock_cache(cache: Path, key: str, say: Say) -> Iterator[None]:
         # The system releases the lock when its holder dies, so none is stale.
         with open(cache / f"{key}.lock", "w") as file:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not lock_file(file):
+                    say(f"WARNING  the file system of {cache} has no locks: prepare data once")
             except BlockingIOError:
                 say("another process is preparing the same data; waiting for it")
-                fcntl.flock(file, fcntl.LOCK_EX)
+                lock_file(file, is_waiting=True)
             # An OSError of the caller, such as a full disk, is raised here and reported below.
             yield
     except OSError as error:

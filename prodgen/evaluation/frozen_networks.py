@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from prodgen.core import mirror
 from prodgen.core.errors import UsageError
 from prodgen.data.store import Store
 from prodgen.evaluation import classifier
@@ -26,7 +27,11 @@ def load_for_run(
     """
     say = console.throttle_progress()
     with peers.main_first("loading the reference classifier", say, is_slow=True):
+        if not peers.is_main:
+            mirror.refresh(path)
         networks, records = classifier.load_frozen_networks(family, config, store, say, path)
+        if peers.has_several and peers.is_main:
+            mirror.publish(path)
     if peers.is_main:
         for name, record in records.items():
             _add_record(path, name, record, console)

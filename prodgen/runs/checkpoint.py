@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -23,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 from jax.experimental import multihost_utils
 
 from prodgen.core import trees
@@ -31,37 +33,32 @@ from prodgen.core.errors import (
     NO_SPACE,
     BadCheckpoint,
     MissingInput,
+    ProdgenError,
     StorageError,
+    WorkdirError,
     advise_on_os_error,
 )
 from prodgen.core.failpoints import failpoint
-from prodgen.core.files import describe_shortage, hash_file, write_atomically
+from prodgen.core.files import describe_shortage
+from prodgen.core.folders import LocalFolder
+from prodgen.core.mirror import find_uri, publish
+from prodgen.core.remote_files import is_refusal
 from prodgen.runs.checkpoint_files import (
+    delete_unfinished,
     find_best_step,
-    get_checkpoint_dir,
+    find_damage,
+    find_newest_good_step,
     list_steps,
+    name_manifest,
+    open_checkpoints,
+    prune,
     read_manifest,
-    read_score,
 )
+from prodgen.runs.folder_session import check_lock
 
 Tree = Any
 MIN_FREE_STATES = 3  # states that fit on the disk when a run starts, or it is warned
 NO_STEP, BAD_STEP = -1, -2  # in place of a step: no checkpoint, only damaged ones
-
-
-def find_damage(run: Path, step: int) -> str | None:
-    """A description of the first missing or changed file of a checkpoint; None if all match."""
-    root = get_checkpoint_dir(run) / str(step)
-    try:
-        hashes = read_manifest(run, step)["files"]
-    except (OSError, ValueError, KeyError) as error:
-        return f"{step}.sha256.json cannot be read ({type(error).__name__})"
-    for name, expected_hash in hashes.items():
-        if not (root / name).is_file():
-            return f"{step}/{name} is missing"
-        if hash_file(root / name) != expected_hash:
-            return f"{step}/{name}: sha256 mismatch"
-    return None
 
 
 def restore_step(run: Path, step: int, abstract_state: Tree) -> Tree:
@@ -91,7 +88,7 @@ def restore_step(run: Path, step: int, abstract_state: Tree) -> Tree:
             "use the version of prodgen that wrote it, or another run",
         )
     with ocp.StandardCheckpointer() as checkpointer:
-        state = checkpointer.restore(get_checkpoint_dir(run) / str(step), abstract_state)
+        state = checkpointer.restore(_locate_step(run, step), abstract_state)
     # The next step does not donate restored buffers (jax issue 18617), so they are copied.
     return _copy_buffers(state)
 
@@ -136,14 +133,8 @@ class CheckpointManager:
         self._is_distributed = jax.process_count() > 1
         self._is_writer = jax.process_index() == 0
         self._last_step: int | None = None  # that this process saved or restored
-        if not self._is_writer:
-            return
-        get_checkpoint_dir(run).mkdir(parents=True, exist_ok=True)
-        finished_names = {str(step) for step in list_steps(run)}
-        for path in get_checkpoint_dir(run).iterdir():
-            is_unfinished = path.is_dir() and path.name not in finished_names
-            if is_unfinished and not path.name.startswith("corrupt-"):
-                shutil.rmtree(path)
+        if self._is_writer:
+            delete_unfinished(run)
 
     def restore(self, abstract_state: Tree, say: Any) -> tuple[int, Tree] | None:
         """(step, state) of the newest checkpoint that passes verification; None without any.
@@ -154,13 +145,14 @@ class CheckpointManager:
         """
         step, error = NO_STEP, None
         if self._is_writer:
-            shortage = describe_shortage(
-                self.run, MIN_FREE_STATES * trees.count_bytes(abstract_state)
-            )
-            if shortage:
-                say(f"WARNING  {shortage}")
+            if find_uri(self.run) is None:
+                num_bytes = MIN_FREE_STATES * trees.count_bytes(abstract_state)
+                shortage = describe_shortage(self.run, num_bytes)
+                if shortage:
+                    say(f"WARNING  {shortage}")
             try:
-                step = self._set_damaged_aside(say)
+                good_step = find_newest_good_step(self.run, say)
+                step = NO_STEP if good_step is None else good_step
             except BadCheckpoint as bad_checkpoint:
                 step, error = BAD_STEP, bad_checkpoint
         if self._is_distributed:
@@ -175,29 +167,6 @@ class CheckpointManager:
         failpoint("restore.after_verify")
         self._last_step = step
         return step, restore_step(self.run, step, abstract_state)
-
-    def _set_damaged_aside(self, say: Any) -> int:
-        """The newest step that passes verification, NO_STEP without any; damaged ones renamed."""
-        root = get_checkpoint_dir(self.run)
-        corrupt_names = sorted(path.name for path in root.glob("corrupt-*"))
-        for step in reversed(list_steps(self.run)):
-            damage = find_damage(self.run, step)
-            if damage is None:
-                return step
-            say(f"checkpoint {step} failed verification ({damage}); trying the one before")
-            # Move the damaged checkpoint out of the way and delete its manifest.
-            name = f"corrupt-{step}"
-            shutil.rmtree(root / name, ignore_errors=True)
-            if (root / str(step)).exists():
-                (root / str(step)).rename(root / name)
-            (root / f"{step}.sha256.json").unlink(missing_ok=True)
-            corrupt_names.append(name)
-        if corrupt_names:
-            raise BadCheckpoint(
-                f"no checkpoint in {root} passes verification: {', '.join(corrupt_names)}",
-                "restore the folder from a backup, or start over: run_train.py --workdir=FOLDER",
-            )
-        return NO_STEP
 
     def save(self, step: int, state: Tree, score: float | None) -> None:
         """Copy the state now and write it in the background; StorageError of the save before."""
@@ -227,7 +196,7 @@ class CheckpointManager:
     def _start_write(self, step: int, snapshot: Tree) -> None:
         """Let orbax write a copy of the state in its own threads."""
         failpoint("save.before_write")
-        root = get_checkpoint_dir(self.run) / str(step)
+        root = _locate_step(self.run, step)
         self._checkpointer.save(root, args=ocp.args.StandardSave(snapshot))
         failpoint("save.mid_write")
 
@@ -236,26 +205,17 @@ class CheckpointManager:
         self._checkpointer.wait_until_finished()
         if not self._is_writer:
             return
-        root = get_checkpoint_dir(self.run) / str(step)
+        folder = open_checkpoints(self.run)
         failpoint("save.before_hash")
-        files = sorted(path for path in root.rglob("*") if path.is_file())
-        manifest["files"] = {str(path.relative_to(root)): hash_file(path) for path in files}
+        manifest["files"] = folder.hash_files(str(step))
         content = json.dumps(manifest, indent=1).encode()
         failpoint("save.before_commit")
-        write_atomically(root.parent / f"{step}.sha256.json", content)
+        # Of a remote run, the log up to this step is in the store before the checkpoint counts.
+        check_lock(self.run)
+        publish(self.run)
+        folder.write(name_manifest(step), content)
         failpoint("save.after_commit")
-
-        # Keep the newest and the best. Manifests are deleted first: a checkpoint without its
-        # manifest does not count.
-        steps = list_steps(self.run)
-        scores = {step: read_score(self.run, step) for step in steps}
-        ranked_steps = sorted((s for s in steps if scores[s] is not None), key=lambda s: scores[s])
-        retained_steps = {*steps[-self.keep :], *ranked_steps[-self.keep_best :]}
-        for step in steps:
-            if step not in retained_steps:
-                (root.parent / f"{step}.sha256.json").unlink()
-                failpoint("prune.midway")
-                shutil.rmtree(root.parent / str(step))
+        prune(self.run, self.keep, self.keep_best)
 
     def wait(self) -> None:
         """Wait until the last save is on disk and hashed; StorageError if it failed."""
@@ -281,16 +241,22 @@ class CheckpointManager:
             with contextlib.suppress(StorageError):
                 self.wait()
 
-    def _storage_error(self, subject: str, error: Exception) -> StorageError:
+    def _storage_error(self, subject: str, error: Exception) -> ProdgenError:
+        if isinstance(error, WorkdirError):  # another process has taken over the folder
+            return error
         free_mb = shutil.disk_usage(self.run).free / 2**20
+        is_local = find_uri(self.run) is None
+        space = f" ({free_mb:.0f} MB free)" if is_local else f" to {open_checkpoints(self.run)}"
         reason = str(error).strip() or repr(error)
         # The C++ library that writes the arrays has the system's message in a longer text.
         number = getattr(error, "errno", None) or next(
             (n for n in NO_SPACE | NO_PERMISSION if os.strerror(n) in reason), 0
         )
+        if not number and not is_local and is_refusal(error):
+            number = errno.EACCES
         reason = os.strerror(number) if number else reason.splitlines()[0][:300]
         return StorageError(
-            f"{subject} could not be written ({free_mb:.0f} MB free): {reason}",
+            f"{subject} could not be written{space}: {reason}",
             advise_on_os_error(OSError(number, reason)),
         )
 
@@ -300,7 +266,15 @@ class CheckpointManager:
         steps = list_steps(self.run)
         if not steps:
             return "no checkpoint yet"
-        return f"last good checkpoint: step {steps[-1]} at {get_checkpoint_dir(self.run)}"
+        return f"last good checkpoint: step {steps[-1]} at {open_checkpoints(self.run)}"
+
+
+def _locate_step(run: Path, step: int) -> Path | Any:
+    """The folder of a checkpoint, as orbax takes it."""
+    folder = open_checkpoints(run)
+    if isinstance(folder, LocalFolder):
+        return folder.path / str(step)
+    return epath.Path(folder.locate(str(step)))
 
 
 def _describe_leaves(tree: Tree) -> dict[str, str]:

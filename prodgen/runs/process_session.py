@@ -17,10 +17,12 @@ from ml_collections import ConfigDict
 
 from prodgen.config import flatten
 from prodgen.core.errors import PeerError, StoppedError
+from prodgen.core.mirror import refresh
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.parallel.peers import Peers, redirect_output
 from prodgen.parallel.start import find_group, join_group
-from prodgen.runs.workdir import check_config, check_origin, collect_versions, lock_workdir
+from prodgen.runs.folder_session import hold_workdir
+from prodgen.runs.workdir import check_config, check_origin, collect_versions
 
 # Fields that may differ from machine to machine.
 LOCAL_FIELDS = {
@@ -57,11 +59,12 @@ def join_session(
     peers = Peers(group, config.parallel, report_error)
     with peers.share_errors(), contextlib.ExitStack() as stack:
         if peers.is_main:
-            stack.enter_context(lock_workdir(path))
+            stack.enter_context(hold_workdir(path))
             check_config(path, config)
             check_origin(path, origin)
         peers.wait_for_all("lock")
         if not peers.is_main:
+            refresh(path)
             redirect_output(path, peers.index)
         if peers.has_several:
             peers.require_equal("start", collect_facts(config))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 
 from prodgen.config import compute_fingerprint, find_differences, renames
 from prodgen.core.errors import MissingInput, ProdgenError, UsageError, WorkdirError
-from prodgen.core.files import write_atomically
+from prodgen.core.files import lock_file, write_atomically
 
 CONFIG_FILE = "config.json"
 METRICS_FILE, TIMING_FILE = "metrics.jsonl", "timing.jsonl"
@@ -28,7 +28,8 @@ def lock_workdir(path: Path) -> Iterator[Path]:
     """Create the folder and hold its lock until the context ends.
 
     WorkdirError if another process holds the lock, the folder is not writable, or is a file. The
-    operating system releases the lock when a process is killed.
+    operating system releases the lock when a process is killed. Where the file system has no
+    locks, a warning is printed.
     """
     make_workdir(path)
     try:
@@ -38,20 +39,33 @@ def lock_workdir(path: Path) -> Iterator[Path]:
         raise _make_write_error(path, error) from None
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            if not lock_file(lock):
+                print(
+                    f"prodgen: WARNING: the file system of {path} has no locks: see to it that "
+                    "no other run uses this folder",
+                    file=sys.stderr,
+                    flush=True,
+                )
+        except BlockingIOError:
             # The file names the process that holds the lock.
             lock.seek(0)
             holder = lock.read().strip() or "another process"
             raise WorkdirError(
                 f"workdir {path} is in use by {holder}", "wait for it or stop it"
             ) from None
+        except OSError as error:
+            raise _make_write_error(path, error) from None
         lock.seek(0)
         lock.truncate()
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        lock.write(f"pid {os.getpid()} on host {socket.gethostname()} since {since}\n")
+        lock.write(f"{describe_process()}\n")
         lock.flush()
         yield path
+
+
+def describe_process() -> str:
+    """This process as the holder of a lock: pid, host and the present time."""
+    since = time.strftime("%Y-%m-%d %H:%M:%S")
+    return f"pid {os.getpid()} on host {socket.gethostname()} since {since}"
 
 
 def make_workdir(path: Path) -> None:

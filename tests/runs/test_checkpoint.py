@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from prodgen.core import failpoints, files
+from prodgen.core import failpoints, files, folders
 from prodgen.core.errors import BadCheckpoint, MissingInput, StorageError
-from prodgen.runs import checkpoint
+from prodgen.runs import checkpoint, checkpoint_files
 from tests.tiny import close
 
 
@@ -138,7 +138,7 @@ def test_a_failed_write_surfaces_with_the_last_good_step(tmp_path, monkeypatch):
 
     manager.save(2, make_tree(2), None)
     manager.wait()
-    monkeypatch.setattr(checkpoint, "hash_file", full)
+    monkeypatch.setattr(folders, "hash_file", full)
     manager.save(3, make_tree(3), None)
     with pytest.raises(StorageError, match="No space left on device"):
         manager.wait()
@@ -182,8 +182,11 @@ def test_the_manifest_records_score_and_hashes(tmp_path):
 
 def test_an_unreadable_older_record_does_not_stop_the_run(tmp_path):
     manager = save_checkpoints(tmp_path, {1: 5.0, 2: 1.0})
-    (checkpoint.get_checkpoint_dir(tmp_path) / "1.sha256.json").write_text("")
-    assert checkpoint.read_score(tmp_path, 1) is None and checkpoint.find_best_step(tmp_path) == 2
+    (tmp_path / "checkpoints" / "1.sha256.json").write_text("")
+    assert (
+        checkpoint_files.read_score(tmp_path, 1) is None
+        and checkpoint.find_best_step(tmp_path) == 2
+    )
     manager.save(3, make_tree(3), 2.0)
     manager.wait()
     assert checkpoint.find_best_step(tmp_path) == 3

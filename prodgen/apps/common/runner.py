@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from prodgen.apps.common.output import Output, say
 from prodgen.cli import modes
 from prodgen.cli.modes import Command
-from prodgen.core.errors import MissingRunData
+from prodgen.core.errors import MissingRunData, StorageError
+from prodgen.core.mirror import describe_file, publish
 
 
-def run(command: Command) -> list[Path]:
-    """The files written. Any error of core/errors.py. A mode without a run needs no JAX."""
+def run(command: Command) -> list[str]:
+    """The files written. Any error of core/errors.py. A mode without a run needs no JAX.
+
+    What a mode writes into the local copy of a remote run is uploaded.
+    """
     model = None
     if command.options.run != "none":
         from prodgen.model import load
@@ -28,8 +30,16 @@ def run(command: Command) -> list[Path]:
             say(f"caution: {sentence}")
     out = Output(model, command.mode, command.options, command.out, command.workdir)
     try:
-        return modes.import_mode(command.mode).run(model, command.options, out)
+        paths = modes.import_mode(command.mode).run(model, command.options, out)
     except MissingRunData as error:
         call, flag = MissingRunData.DATA_PATH_CALL, "--data_path=FOLDER_OR_TABLE"
         error.next_step = error.next_step.replace(call, flag)
         raise
+    if not command.workdir:
+        return [str(path) for path in paths]
+    try:
+        publish(command.workdir)
+    except OSError as error:
+        advice = "name a local folder with --out=FOLDER"
+        raise StorageError.from_os_error(error, advice) from error
+    return [describe_file(path, command.workdir) for path in paths]
