@@ -13,6 +13,8 @@ import http.server
 import io
 import json
 import os
+import runpy
+import sys
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -300,3 +302,9 @@ def install() -> None:
     except ImportError:
         fsspec.register_implementation("gcs", FakeFileSystem, clobber=True)
         fsspec.register_implementation("gs", FakeFileSystem, clobber=True)
+
+
+if __name__ == "__main__":  # python -m tests.fake_gcs PROGRAM ARGUMENTS
+    install()
+    sys.argv = sys.argv[1:]
+    runpy.run_path(sys.argv[0], run_name="__main__")

@@ -32,6 +32,7 @@ from prodgen.cli.options import option
 from prodgen.core import pixels
 from prodgen.core.errors import UsageError
 from prodgen.core.file_names import decode_names
+from prodgen.data.shared_store import locate_cache
 
 if TYPE_CHECKING:
     from prodgen.data.store import Store
@@ -99,7 +100,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
 
     # The samples, the held-out images and the reference classifier that measures both.
     source, store, data = open_source(model, options)
-    cache = Path(data.cache_dir).expanduser() / "features"
+    cache = locate_cache(data.cache_dir) / "features"
     for sentence in describe_images(source):
         say(sentence)
     say(f"the data were split by {store.meta.get('split_by', 'image')}")

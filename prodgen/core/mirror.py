@@ -117,7 +117,9 @@ class Mirror:
             record = _describe_file(self.path / name)
             if records.get(name, [None])[1:] != record:
                 new_records[name] = record
-        run_parallel(lambda name: self.remote.write(name, (self.path / name).read_bytes()), new_records)
+        run_parallel(
+            lambda name: self.remote.write(name, (self.path / name).read_bytes()), new_records
+        )
         if new_records:
             versions = self._list_remote_versions()
             records |= {name: [versions.get(name), *record] for name, record in new_records.items()}

@@ -27,8 +27,19 @@ from ml_collections import ConfigDict
 from prodgen.config import registry
 from prodgen.core.errors import StorageError, TooFewImages, advise_on_os_error
 from prodgen.core.files import hash_file, lock_file, sync_folder
+from prodgen.core.mirror import find_uri
 from prodgen.core.types import Spec
-from prodgen.data import chunks, data_report, duplicates, encode, fit, preprocess, splits
+from prodgen.data import (
+    chunks,
+    data_report,
+    duplicates,
+    encode,
+    fit,
+    preprocess,
+    shared_store,
+    splits,
+)
+from prodgen.data.shared_store import locate_cache
 from prodgen.data.source import Source, SourceDescription
 from prodgen.data.store import FORMAT, SPLITS, Store, seal
 
@@ -57,12 +68,13 @@ def open_or_prepare(
     if source is None:
         source = source_from_config(data)
     key = compute_key(source, data)
-    path = Path(data.cache_dir).expanduser() / f"{data.source}-{key}"
-    if (path / "meta.json").exists():
+    path = locate_cache(data.cache_dir) / f"{data.source}-{key}"
+    if (path / "meta.json").exists() and find_uri(path.parent) is None:
         return Store.open(path)
     with _lock_cache(path.parent, key, say):
         # Another process may have built it while this one waited for the lock.
-        if (path / "meta.json").exists():
+        if (path / "meta.json").exists() or shared_store.fetch(path, say):
+            shared_store.share(path, say)
             return Store.open(path)
         # The slow part first: chunks, which a new start after an interruption keeps.
         building = path.with_name(path.name + ".building")
@@ -90,6 +102,7 @@ def open_or_prepare(
         sync_folder(folder)
         os.rename(folder, path)
         shutil.rmtree(building, ignore_errors=True)
+        shared_store.share(path, say)
     return Store.open(path)
 
 

@@ -25,6 +25,7 @@ from prodgen.core import decode
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.core.types import Attribute
 from prodgen.data import packages
+from prodgen.data.shared_store import locate_cache
 from prodgen.data.source import Item, SplitName
 
 MAX_LISTED_FILES = 8
@@ -140,7 +141,7 @@ def from_config(data: ConfigDict) -> TensorflowDataset:
         raise MissingInput(
             f"there is no folder {downloads}", "put it there; or set config.data.downloads=FOLDER"
         )
-    folder = Path(data.cache_dir).expanduser() / "tensorflow_datasets"
+    folder = locate_cache(data.cache_dir) / "tensorflow_datasets"
     return TensorflowDataset(data.name, folder, downloads, data.max_pixels)
 
 

@@ -7,11 +7,11 @@ An image that is a copy only of what the user brought in is the user's own, and 
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 import numpy as np
 
 from prodgen.core.cache import cached_bytes
+from prodgen.data.shared_store import locate_cache
 from prodgen.data.store import Store
 from prodgen.editing.editable_model import EditableModel
 from prodgen.editing.variations import RefusalFn
@@ -42,7 +42,7 @@ class Guard:
         self._images = self._store.fetch(self._ids)["image"]
         self._screen = Screen(self._images)
         # Computed once for each data set: the file's name holds the digest of its images.
-        folder = Path(model.config.data.cache_dir).expanduser() / "lines"
+        folder = locate_cache(model.config.data.cache_dir) / "lines"
         path = folder / f"{self._store.digest()}-{THRESHOLD_VERSION}.txt"
         compute = lambda: repr(copy_threshold(self._store, self._images)).encode()  # noqa: E731
         self.threshold = float(cached_bytes(path, compute))

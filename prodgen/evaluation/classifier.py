@@ -28,6 +28,7 @@ from prodgen.core import pixels
 from prodgen.core.files import hash_file, read_checksummed, write_checksummed
 from prodgen.core.types import Array, Batch, Spec
 from prodgen.data import order, prepare
+from prodgen.data.shared_store import locate_cache
 from prodgen.data.store import Store
 from prodgen.models import classifier, lpips
 from prodgen.report.clock import format_duration
@@ -128,7 +129,7 @@ def _announce_catalogue(data: ConfigDict, say: Say) -> None:
     """Before the catalogue is rendered for the first time: the time until its classifier exists."""
     source = prepare.source_from_config(data)
     store = f"{data.source}-{prepare.compute_key(source, data)}"
-    if (Path(data.cache_dir).expanduser() / store / "meta.json").exists():
+    if (locate_cache(data.cache_dir) / store / "meta.json").exists():
         return
     say("the data have no labels; timing the embedded catalogue and the training on it")
     # The first image loads what the others use; the next ones are timed, and then a step.

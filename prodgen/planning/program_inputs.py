@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from prodgen.core.errors import ProdgenError
 from prodgen.core.types import Batch, Spec
 from prodgen.data import catalogue, prepare
+from prodgen.data.shared_store import locate_cache
 from prodgen.data.store import Store
 from prodgen.models import classifier, lpips
 from prodgen.runs.run import build_run_state
@@ -55,7 +56,7 @@ def find_store(data: ConfigDict) -> Store | None:
     try:
         source = prepare.source_from_config(data)
         name = f"{data.source}-{prepare.compute_key(source, data)}"
-        return Store.open(Path(data.cache_dir).expanduser() / name)
+        return Store.open(locate_cache(data.cache_dir) / name)
     except ProdgenError:
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prodgen.core.errors import ProdgenError, StorageError, WorkdirError
-from prodgen.core.mirror import Mirror, find_uri, publish
+from prodgen.core.mirror import Mirror, find_uri, publish, refresh
 from prodgen.core.remote_files import RemoteFolder
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.runs.remote_lock import RemoteLock
@@ -46,6 +46,23 @@ def hold_workdir(path: Path) -> Iterator[Path]:
         finally:
             del _LOCKS[path]
             lock.release()
+
+
+@contextlib.contextmanager
+def follow_workdir(path: Path, index: int) -> Iterator[Path]:
+    """The folder of a run for a process that does not hold its lock.
+
+    Of a remote folder, the files are downloaded first, and the process's log is uploaded at the
+    end. index: the number of the process.
+    """
+    refresh(path)
+    try:
+        yield path
+    finally:
+        sys.stdout.flush()
+        if find_uri(path) is not None:
+            with contextlib.suppress(OSError):
+                Mirror(path).upload(lambda name: name == f"logs/rank_{index}.log")
 
 
 def check_lock(path: Path) -> None:

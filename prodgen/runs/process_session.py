@@ -17,11 +17,10 @@ from ml_collections import ConfigDict
 
 from prodgen.config import flatten
 from prodgen.core.errors import PeerError, StoppedError
-from prodgen.core.mirror import refresh
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.parallel.peers import Peers, redirect_output
 from prodgen.parallel.start import find_group, join_group
-from prodgen.runs.folder_session import hold_workdir
+from prodgen.runs.folder_session import follow_workdir, hold_workdir
 from prodgen.runs.workdir import check_config, check_origin, collect_versions
 
 # Fields that may differ from machine to machine.
@@ -64,7 +63,7 @@ def join_session(
             check_origin(path, origin)
         peers.wait_for_all("lock")
         if not peers.is_main:
-            refresh(path)
+            stack.enter_context(follow_workdir(path, peers.index))
             redirect_output(path, peers.index)
         if peers.has_several:
             peers.require_equal("start", collect_facts(config))

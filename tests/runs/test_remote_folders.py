@@ -5,9 +5,7 @@ The store is a fake of Google Cloud Storage (tests/fake_gcs.py): TensorStore its
 
 import json
 import os
-import threading
 
-import jax
 import pytest
 
 from prodgen.core import mirror
@@ -132,8 +130,9 @@ def test_a_store_that_refuses_writes(bucket):
         manager.wait()
     assert "make the file and its folder readable and writable" in error.value.next_step
     assert manager.describe_last_good().startswith("last good checkpoint: step 1 at gs://bucket")
-    with pytest.raises(WorkdirError, match="gs://bucket/runs/vae is not writable"), hold_workdir(
-        path
+    with (
+        pytest.raises(WorkdirError, match="gs://bucket/runs/vae is not writable"),
+        hold_workdir(path),
     ):
         raise AssertionError("the folder is held")
     bucket.refusal = 0
@@ -195,7 +194,8 @@ def test_other_stores_and_missing_packages_are_named(bucket, monkeypatch):
     with pytest.raises(UsageError) as error:
         mirror.locate("s3://bucket/run")
     assert error.value.next_step.startswith("pip install s3fs==")
-    with pytest.raises(WorkdirError, match="is not writable"), hold_workdir(
-        mirror.locate("gs://absent/run")
+    with (
+        pytest.raises(WorkdirError, match="is not writable"),
+        hold_workdir(mirror.locate("gs://absent/run")),
     ):
         pass

@@ -24,6 +24,7 @@ from prodgen.core.cache import cached_bytes
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.core.file_names import format_name
 from prodgen.data import folder, prepare
+from prodgen.data.shared_store import locate_cache
 from prodgen.data.source import Source
 from prodgen.data.store import Store
 
@@ -164,7 +165,7 @@ def sample_sizes(source: Source, data: ConfigDict) -> tuple[Sizes, list[str]]:
                     sizes.append(item.image.shape[:2])
         return json.dumps([sizes, refusals]).encode()
 
-    folder = Path(data.cache_dir).expanduser() / "sizes"
+    folder = locate_cache(data.cache_dir) / "sizes"
     sizes, refusals = json.loads(cached_bytes(folder / name, measure))
     return [tuple(size) for size in sizes], refusals
 
