@@ -19,7 +19,7 @@ import numpy as np
 from prodgen.core import pixels, rng
 from prodgen.core.batches import BATCH_SIZE, split_padded
 from prodgen.core.errors import MissingInput, MissingRunData, TooFewImages, UsageError
-from prodgen.core.mirror import open_folder
+from prodgen.core.mirror import describe_place, open_folder
 from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
@@ -174,7 +174,7 @@ class Model:
 
     def _missing_data(self, reason: str, has_others: bool = False) -> MissingRunData:
         """The error for images that are not those of the run. has_others: others are there."""
-        path = self.run.path
+        path = describe_place(self.run.path)
         advice = f"put them back, or say where they are with {MissingRunData.DATA_PATH_CALL}"
         if has_others:
             advice += f"; a new run on the present ones: run_train.py with --init_from={path}"

@@ -19,7 +19,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from prodgen.cli import commandline
-from prodgen.core import errors, rng, trees
+from prodgen.core import errors, mirror, rng, trees
 from prodgen.core.signals import handle_signals, stop_at_once
 from prodgen.core.types import Batch
 from prodgen.data import order, prepare, resident
@@ -332,7 +332,7 @@ class Trainer:
         """Draw the curves and write the report of a finished run."""
         plots.plot_curves(self.path)
         run_page.write_report(self.path, self.monitor.describe_verdicts())
-        self.console.print_line(f"done     {self.path / 'report.html'}")
+        self.console.print_line(f"done     {mirror.describe_place(self.path)}/report.html")
 
     def close(self) -> None:
         """Close the files; an error of the last flush has been reported already."""

@@ -45,7 +45,7 @@ def _add_record(path: Path, name: str, record: dict[str, Any], console: Console)
         console.print_line(f"{name:<8} accuracy {record['accuracy']:.1%} on held-out images")
     if workdir.read_record(path).get(name) not in (None, record):
         raise UsageError(
-            f"{path} began with another {name} network than the present one",
+            f"{mirror.describe_place(path)} began with another {name} network than the present one",
             "give the original network, or another --workdir",
         )
     workdir.add_to_record(path, name, record)

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from prodgen.core import trees
+from prodgen.core.mirror import describe_place
 from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
 from prodgen.evaluation.evaluator import describe_spec
@@ -21,7 +22,7 @@ def describe_run(
     path: Path, config: ConfigDict, store: Store, state: Any, step: int, mesh: Mesh
 ) -> Iterator[str]:
     """The lines about a run that starts or, where `step` is above 0, continues."""
-    yield f"run      {path}" + (f", continued at step {step}" if step else "")
+    yield f"run      {describe_place(path)}" + (f", continued at step {step}" if step else "")
     split = ", ".join(f"{store.counts[name]} {name}" for name in SPLITS)
     yield f"data     {config.data.source}: {describe_spec(store.spec)}; {split}"
     sizes = ", ".join(

@@ -41,7 +41,7 @@ from prodgen.core.errors import (
 from prodgen.core.failpoints import failpoint
 from prodgen.core.files import describe_shortage
 from prodgen.core.folders import LocalFolder
-from prodgen.core.mirror import find_uri, publish
+from prodgen.core.mirror import describe_place, find_uri, publish
 from prodgen.core.remote_files import is_refusal
 from prodgen.runs.checkpoint_files import (
     delete_unfinished,
@@ -83,7 +83,7 @@ def restore_step(run: Path, step: int, abstract_state: Tree) -> Tree:
             if path not in missing and stored_leaves[path] != leaf
         ]
         raise BadCheckpoint(
-            f"checkpoint {step} of {run} has other leaves than this config: "
+            f"checkpoint {step} of {describe_place(run)} has other leaves than this config: "
             + "; ".join(differences[:8]),
             "use the version of prodgen that wrote it, or another run",
         )
@@ -97,7 +97,9 @@ def open_step(run: Path, selector: str | int | None, abstract_state: Tree) -> tu
     """Restore "best" (or None), "latest" or a numbered step. Nothing on disk changes."""
     steps = list_steps(run)
     if not steps:
-        raise MissingInput(f"{run} has no finished checkpoint", "train the run first")
+        raise MissingInput(
+            f"{describe_place(run)} has no finished checkpoint", "train the run first"
+        )
     if selector in (None, "best"):
         step = find_best_step(run)
     elif selector == "latest":
@@ -106,7 +108,8 @@ def open_step(run: Path, selector: str | int | None, abstract_state: Tree) -> tu
         step = int(selector)
     else:
         raise MissingInput(
-            f"{run} has no checkpoint {selector!r}", f"choose one of {steps}, best, latest"
+            f"{describe_place(run)} has no checkpoint {selector!r}",
+            f"choose one of {steps}, best, latest",
         )
     damage = find_damage(run, step)
     if damage:

@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from prodgen.config import compute_fingerprint, find_differences, renames
 from prodgen.core.errors import MissingInput, ProdgenError, UsageError, WorkdirError
 from prodgen.core.files import lock_file, write_atomically
+from prodgen.core.mirror import describe_place
 
 CONFIG_FILE = "config.json"
 METRICS_FILE, TIMING_FILE = "metrics.jsonl", "timing.jsonl"
@@ -51,7 +52,7 @@ def lock_workdir(path: Path) -> Iterator[Path]:
             lock.seek(0)
             holder = lock.read().strip() or "another process"
             raise WorkdirError(
-                f"workdir {path} is in use by {holder}", "wait for it or stop it"
+                f"workdir {describe_place(path)} is in use by {holder}", "wait for it or stop it"
             ) from None
         except OSError as error:
             raise _make_write_error(path, error) from None
@@ -93,7 +94,7 @@ def check_config(path: Path, config: ConfigDict) -> None:
     differences = find_differences(read_record(path)["config"], config)
     if differences:
         raise UsageError(
-            f"{path} holds a run with another config: " + "; ".join(differences),
+            f"{describe_place(path)} holds a run with another config: " + "; ".join(differences),
             "give the first config again, or another --workdir",
         )
 
@@ -110,7 +111,7 @@ def check_origin(path: Path, init_from: Path | None) -> None:
             return f"those of run {fingerprint}" if fingerprint else "random weights"
 
         raise UsageError(
-            f"{path} holds a run that began with {describe(present_origin)}, "
+            f"{describe_place(path)} holds a run that began with {describe(present_origin)}, "
             f"not with {describe(requested_origin)}",
             "give the same --init_from as at first, or another --workdir",
         )
@@ -118,11 +119,12 @@ def check_origin(path: Path, init_from: Path | None) -> None:
 
 def check_data(path: Path, digest: str) -> None:
     """UsageError if the folder's run was trained on images with another digest."""
+    place = describe_place(path)
     if (path / CONFIG_FILE).exists() and read_record(path)["data"]["digest"] != digest:
         raise UsageError(
-            f"{path} was trained on other images than the config names now",
+            f"{place} was trained on other images than the config names now",
             f"put the original images back; or train a new run on the present ones with another "
-            f"--workdir, from random weights or with --init_from={path} from this run's",
+            f"--workdir, from random weights or with --init_from={place} from this run's",
         )
 
 
@@ -141,7 +143,7 @@ def advise_on_moved_images(
         if field and (path / CONFIG_FILE).exists():
             error.next_step = (
                 "put the images back, or add, for the folder or table where they are now, "
-                f"--workdir={path} --config.data.{field}=FOLDER_OR_TABLE"
+                f"--workdir={describe_place(path)} --config.data.{field}=FOLDER_OR_TABLE"
             )
         raise
 
@@ -204,7 +206,8 @@ def read_record(path: Path) -> dict[str, Any]:
         )
     if not file.is_file():
         raise MissingInput(
-            f"{path} holds no run (no {CONFIG_FILE})", "name a folder that run_train.py made"
+            f"{describe_place(path)} holds no run (no {CONFIG_FILE})",
+            "name a folder that run_train.py made",
         )
     try:
         return renames.update_record(json.loads(file.read_text(encoding="utf-8")))
