@@ -58,6 +58,7 @@ from prodgen.runs.folder_session import check_lock
 
 Tree = Any
 MIN_FREE_STATES = 3  # states that fit on the disk when a run starts, or it is warned
+MIN_SLICE_BYTES = 2**22  # of a replicated leaf that several processes write together
 NO_STEP, BAD_STEP = -1, -2  # in place of a step: no checkpoint, only damaged ones
 
 
@@ -130,7 +131,7 @@ class CheckpointManager:
         self.run, self.keep, self.keep_best = run, keep, keep_best
         # Orbax logs the traceback of a failed write; `wait` raises the error itself.
         logging.getLogger("absl").setLevel(logging.CRITICAL)
-        self._checkpointer = ocp.AsyncCheckpointer(ocp.StandardCheckpointHandler())
+        self._checkpointer = _make_checkpointer()
         self._executor = concurrent.futures.ThreadPoolExecutor(1)
         self._pending_save: concurrent.futures.Future | None = None
         self._is_distributed = jax.process_count() > 1
@@ -180,28 +181,16 @@ class CheckpointManager:
         # The next step donates these buffers, so the background write needs a copy.
         snapshot = _copy_buffers(state)
         manifest = {"step": step, "score": score, "leaves": _describe_leaves(state)}
-        # Several processes meet in orbax, which computes there: in the order of the main thread.
-        if self._is_distributed:
-            try:
-                self._start_write(step, snapshot)
-            except Exception as error:
-                raise self._storage_error(f"checkpoint {step}", error) from error
-            self._pending_save = self._executor.submit(self._commit, step, manifest)
-        else:
-            self._pending_save = self._executor.submit(self._write, step, snapshot, manifest)
+        self._pending_save = self._executor.submit(self._write, step, snapshot, manifest)
 
     def _write(self, step: int, snapshot: Tree, manifest: dict[str, Any]) -> None:
-        """Write a copy of the state, and commit it."""
-        self._start_write(step, snapshot)
-        del snapshot
-        self._commit(step, manifest)
-
-    def _start_write(self, step: int, snapshot: Tree) -> None:
-        """Let orbax write a copy of the state in its own threads."""
+        """Let orbax write a copy of the state in its own threads, and commit it."""
         failpoint("save.before_write")
         root = _locate_step(self.run, step)
-        self._checkpointer.save(root, args=ocp.args.StandardSave(snapshot))
+        self._checkpointer.save(root, args=ocp.args.PyTreeSave(snapshot))
         failpoint("save.mid_write")
+        del snapshot
+        self._commit(step, manifest)
 
     def _commit(self, step: int, manifest: dict[str, Any]) -> None:
         """Hash the files of a finished save, write its manifest, delete superseded checkpoints."""
@@ -270,6 +259,26 @@ class CheckpointManager:
         if not steps:
             return "no checkpoint yet"
         return f"last good checkpoint: step {steps[-1]} at {open_checkpoints(self.run)}"
+
+
+def _make_checkpointer() -> ocp.AsyncCheckpointer:
+    """Orbax's writer, which all processes call in a thread beside the training loop.
+
+    Several processes meet at barriers of their coordinator: the default, a reduction over the
+    devices, would have to come in the order of the main thread. Replicated leaves are split
+    between the processes only where each part is large, as each part is an operation.
+    """
+    processes = ocp.options.MultiprocessingOptions()
+    if jax.process_count() > 1:
+        processes = ocp.options.MultiprocessingOptions(
+            active_processes=set(range(jax.process_count())), barrier_sync_key_prefix="prodgen"
+        )
+    arrays = ocp.type_handlers.ArrayHandler(min_slice_bytes_for_replica_parallel=MIN_SLICE_BYTES)
+    handler = ocp.PyTreeCheckpointHandler(
+        type_handler_registry=ocp.type_handlers.create_type_handler_registry((jax.Array, arrays)),
+        multiprocessing_options=processes,
+    )
+    return ocp.AsyncCheckpointer(handler, multiprocessing_options=processes)
 
 
 def _locate_step(run: Path, step: int) -> Path | Any:
