@@ -45,7 +45,8 @@ DATA_FIELDS: dict[str, Field] = {
         ({"data.source": ("tfds",)},),
     ),
     "data.cache_dir": Field(
-        "~/.cache/prodgen/data", TEXT, "The folder of prepared data; it may be deleted."
+        "~/.cache/prodgen/data", TEXT,
+        "The folder of prepared data, or gs://BUCKET/FOLDER; it may be deleted.",
     ),
     "data.image_column": Field(
         "", TEXT, "The table's column with the path of the image; empty: detected.",

@@ -21,7 +21,7 @@ from prodgen.core.files import write_atomically
 # Scheme -> (the protocols of fsspec, the package). TensorStore writes to these two stores.
 REMOTE_PACKAGES = {
     "gs": (("gcs", "gs"), "gcsfs==2026.8.2"),
-    "s3": (("s3",), "s3fs==2026.8.2"),
+    "s3": (("s3",), "s3fs==2026.9.0"),
 }
 REFUSALS = ("forbidden", "permission", "unauthorized", "unauthenticated", "status 403")
 PART_BYTES = 32 * 2**20  # that are read at once

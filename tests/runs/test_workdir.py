@@ -1,16 +1,18 @@
 """A run's folder: what may be continued in it, and what is refused."""
 
 import json
+import os
 
 import pytest
 
 from prodgen.cli import commandline
-from prodgen.core.errors import MissingInput, UsageError
+from prodgen.core.errors import MissingInput, UsageError, WorkdirError
 from prodgen.core.files import read_checksummed, write_checksummed
 from prodgen.runs.workdir import (
     advise_on_moved_images,
     check_data,
     check_origin,
+    lock_workdir,
     read_record,
     record_devices,
     update_config,
@@ -106,3 +108,14 @@ def test_a_change_of_devices_is_noted_with_its_step(tmp_path):
     assert record_devices(tmp_path, 40, four) == eight
     history = read_record(tmp_path)["devices"]
     assert history == [{"step": 0, **eight}, {"step": 40, **four}]
+
+
+def test_a_folder_is_locked_or_the_user_is_warned(tmp_path, monkeypatch, capsys):
+    match = f"in use by pid {os.getpid()} on host"
+    with lock_workdir(tmp_path / "run"), pytest.raises(WorkdirError, match=match):
+        lock_workdir(tmp_path / "run").__enter__()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("prodgen.runs.workdir.lock_file", lambda file: False)
+    with lock_workdir(tmp_path / "run"), lock_workdir(tmp_path / "run"):
+        pass
+    assert "has no locks: see to it that no other run uses this folder" in capsys.readouterr().err
