@@ -1,6 +1,6 @@
-"""A bucket of Google Cloud Storage in a folder, behind HTTP: enough for orbax and epath.
+"""A bucket of Google Cloud Storage in memory, behind HTTP: enough for orbax and epath.
 
-`serve(folder)` runs the server; `environment(url)` has the variables that lead TensorStore and
+`serve()` runs the server; `environment(url)` has the variables that lead TensorStore and
 gcsfs to it. Where gcsfs is not installed, `install()` puts `FakeFileSystem` in its place, which
 sends the same requests. Objects are written whole; there is no rename and no append.
 """
@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import fsspec
 
 URL_VARIABLE = "TENSORSTORE_GCS_HTTP_URL"
+SPLIT_VARIABLE = "FAKE_GCS_SPLITS_LEAVES"  # where it is set, all processes write of small leaves
 
 
 class Bucket:
@@ -306,5 +307,9 @@ def install() -> None:
 
 if __name__ == "__main__":  # python -m tests.fake_gcs PROGRAM ARGUMENTS
     install()
+    if SPLIT_VARIABLE in os.environ:
+        from prodgen.runs import checkpoint
+
+        checkpoint.MIN_SLICE_BYTES = 0
     sys.argv = sys.argv[1:]
     runpy.run_path(sys.argv[0], run_name="__main__")

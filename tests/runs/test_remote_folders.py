@@ -120,6 +120,7 @@ def test_the_log_is_in_the_store_before_the_checkpoint_counts(bucket):
     assert names[-2:] == ["runs/vae/metrics.jsonl", "runs/vae/checkpoints/1.sha256.json"]
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of asyncio
 def test_a_store_that_refuses_writes(bucket):
     """73 before the run starts, 74 with the last good checkpoint afterwards."""
     path = mirror.locate(URI)

@@ -96,6 +96,7 @@ def test_a_killed_run_goes_on_on_another_machine_with_equal_bits(
 
 def test_two_processes_with_copies_of_their_own(bucket, xla, tmp_path, monkeypatch):
     """As on two hosts: each has its own copy of the folder and of the cache."""
+    monkeypatch.setenv(fake_gcs.SPLIT_VARIABLE, "1")
     port = find_port()
     processes = [
         Machine(tmp_path / f"host{index}", xla).start(
