@@ -120,7 +120,12 @@ class RejectedItem(Exception):
 
 
 def advise_on_os_error(error: OSError) -> str:
-    """What to do about an error of the system; the same advice holds in every program."""
+    """What to do about an error of the system; the same advice holds in every program.
+
+    An error with a URI as its file is one of an object store.
+    """
+    if "://" in str(error.filename):
+        return "check the bucket, its permissions and the network, then give the same command again"
     if error.errno in NO_SPACE:
         return "free disk space, then give the same command again"
     if error.errno in NO_PERMISSION:

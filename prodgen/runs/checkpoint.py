@@ -236,20 +236,19 @@ class CheckpointManager:
     def _storage_error(self, subject: str, error: Exception) -> ProdgenError:
         if isinstance(error, WorkdirError):  # another process has taken over the folder
             return error
+        uri, reason = find_uri(self.run), str(error).strip() or repr(error)
         free_mb = shutil.disk_usage(self.run).free / 2**20
-        is_local = find_uri(self.run) is None
-        space = f" ({free_mb:.0f} MB free)" if is_local else f" to {open_checkpoints(self.run)}"
-        reason = str(error).strip() or repr(error)
+        place = f" ({free_mb:.0f} MB free)" if uri is None else f" to {uri}"
         # The C++ library that writes the arrays has the system's message in a longer text.
         number = getattr(error, "errno", None) or next(
             (n for n in NO_SPACE | NO_PERMISSION if os.strerror(n) in reason), 0
         )
-        if not number and not is_local and is_refusal(error):
+        if not number and uri is not None and is_refusal(error):
             number = errno.EACCES
         reason = os.strerror(number) if number else reason.splitlines()[0][:300]
         return StorageError(
-            f"{subject} could not be written{space}: {reason}",
-            advise_on_os_error(OSError(number, reason)),
+            f"{subject} could not be written{place}: {reason}",
+            advise_on_os_error(OSError(number, reason, uri)),
         )
 
     def describe_last_good(self) -> str:

@@ -68,6 +68,10 @@ def find_damage(run: Path, step: int) -> str | None:
     try:
         hashes = read_manifest(run, step)["files"]
     except (OSError, ValueError, KeyError) as error:
+        # A store that does not answer is no damage.
+        is_absent = isinstance(error, FileNotFoundError)
+        if isinstance(error, OSError) and not is_absent and find_uri(run) is not None:
+            raise
         return f"{name_manifest(step)} cannot be read ({type(error).__name__})"
     return open_checkpoints(run).find_difference(str(step), hashes)
 
