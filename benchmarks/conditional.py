@@ -20,7 +20,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import prodgen
+import prodgen.model
 from prodgen.cli import commandline
 from prodgen.core import pixels
 from prodgen.data import order, prepare
@@ -99,7 +99,7 @@ def mean_pairwise_distance(rows: np.ndarray) -> float:
 
 def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
-    model = prodgen.load(FLAGS.workdir, FLAGS.step)
+    model = prodgen.model.load(FLAGS.workdir, FLAGS.step)
     store = prepare.open_or_prepare(model.config.data)
     net, params = train_classifier(store, FLAGS.steps, FLAGS.seed)
     ids = np.concatenate([store.ids("validation"), store.ids("test")])

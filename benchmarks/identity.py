@@ -20,7 +20,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import prodgen
+import prodgen.model
 from prodgen.apps.common import image_files, named_colours
 from prodgen.apps.common.extractors import load_extractors
 from prodgen.cli import commandline
@@ -125,7 +125,7 @@ def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
     if not FLAGS.images or not FLAGS.workdir:
         raise UsageError("--images and --workdir are needed", "name the folder, and the run")
-    run = prodgen.load(FLAGS.workdir)
+    run = prodgen.model.load(FLAGS.workdir)
     inverter = CachedInverter(run, run.reference_classifier(run.say), run.say)
     photos = load_test_photos(run, Path(FLAGS.images))
     rng = np.random.default_rng(FLAGS.seed)

@@ -20,7 +20,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import prodgen
+import prodgen.model
 from benchmarks.image_errors import measure_errors
 from prodgen.cli import commandline
 from prodgen.core import pixels
@@ -51,9 +51,9 @@ class DescentInverter(Inverter):
 def reconstruct(real: np.ndarray) -> dict[str, tuple[np.ndarray, float]]:
     """Each method's images uint8 [N, R, R, C], and its total seconds."""
     results = {}
-    run = prodgen.load(FLAGS.workdir)
+    run = prodgen.model.load(FLAGS.workdir)
     if FLAGS.vae:
-        vae = prodgen.load(FLAGS.vae)
+        vae = prodgen.model.load(FLAGS.vae)
         if vae.run.record["data"]["digest"] != run.run.record["data"]["digest"]:
             raise UsageError(f"--vae={FLAGS.vae} was not trained on the same images")
         predict_conditions = vae.open_inverter(print_progress).read_conditions
@@ -85,7 +85,7 @@ def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
     if not FLAGS.workdir:
         raise UsageError("no --workdir was given", "name a run")
-    store = prodgen.load(FLAGS.workdir).store()
+    store = prodgen.model.load(FLAGS.workdir).store()
     ids = store.evenly_spaced_ids("test", FLAGS.n) if FLAGS.n else store.ids("test")
     real, lpips = store.fetch(ids)["image"], features.perceptual(Path(FLAGS.lpips))
     reconstructions = reconstruct(real)

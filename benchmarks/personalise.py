@@ -32,7 +32,7 @@ from ml_collections import ConfigDict
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import prodgen
+import prodgen.model
 from prodgen.cli import commandline
 from prodgen.core import pixels
 from prodgen.core.errors import UsageError
@@ -266,7 +266,7 @@ say = functools.partial(print, file=sys.stderr, flush=True)
 
 def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
-    model = prodgen.load(FLAGS.workdir, FLAGS.step)
+    model = prodgen.model.load(FLAGS.workdir, FLAGS.step)
     if not model.conditions.spec.classes and not model.conditions.spec.attributes:
         raise UsageError("this run has no conditions, which define the utilities")
     settings = {name: FLAGS[name].value for name in ("people", "n", "exploration", "seed")}

@@ -15,7 +15,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import prodgen
+import prodgen.model
 from benchmarks.image_errors import measure_errors
 from prodgen.cli import commandline
 from prodgen.core import pixels
@@ -32,7 +32,7 @@ SHEET_COLUMNS = 10
 
 def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
-    models = {Path(path).name: prodgen.load(path) for path in FLAGS.workdirs}
+    models = {Path(path).name: prodgen.model.load(path) for path in FLAGS.workdirs}
     if not models:
         raise UsageError("no --workdirs were given", "name runs, separated by commas")
     digests = {model.run.record["data"]["digest"] for model in models.values()}

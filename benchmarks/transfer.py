@@ -20,7 +20,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import prodgen
+import prodgen.model
 from prodgen.cli import commandline
 from prodgen.core import pixels
 from prodgen.core.errors import UsageError
@@ -56,7 +56,7 @@ def main(argv: list[str]) -> None:
     if not FLAGS.workdirs:
         raise UsageError("no --workdirs were given", "name runs, separated by commas")
     config = commandline.read_config(config_name, overrides)
-    models = {Path(path).name: prodgen.load(path, "latest") for path in FLAGS.workdirs}
+    models = {Path(path).name: prodgen.model.load(path, "latest") for path in FLAGS.workdirs}
     store = prepare.open_or_prepare(config.data)
     if mismatches := [
         name for name, model in models.items() if model.spec.shape != store.spec.shape

@@ -23,7 +23,7 @@ from absl import flags
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import prodgen
+import prodgen.model
 from prodgen.apps import batch
 from prodgen.apps.common.output import Output
 from prodgen.cli import commandline
@@ -95,7 +95,7 @@ def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
     if not FLAGS.workdir:
         raise UsageError("no --workdir was given", "name a run")
-    run = prodgen.load(FLAGS.workdir)
+    run = prodgen.model.load(FLAGS.workdir)
     result = {"resolution": run.spec.resolution, f"vary, {FLAGS.n}": time_vary(run)}
     with tempfile.TemporaryDirectory() as folder:
         result |= time_batch(run, Path(folder))

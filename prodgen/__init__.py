@@ -8,7 +8,7 @@ __version__ = "0.2.0"
 
 
 def load(workdir, step=None, data_path=None, prior="auto"):
-    """Open the run in `workdir`: a Model (model.py) with sample, encode, decode, reconstruct,
+    """Open the run in `workdir`: a Model (library.py) with sample, encode, decode, reconstruct,
     invert, vary and views.
 
     `step` picks a checkpoint ("best", "latest" or a number; by default the best one kept).
@@ -19,6 +19,6 @@ def load(workdir, step=None, data_path=None, prior="auto"):
     from prodgen.cli.commandline import quiet_platform
 
     quiet_platform()
-    from prodgen.model import load
+    from prodgen.library import load
 
     return load(workdir, step, data_path, prior)

@@ -56,11 +56,13 @@ def make_optimiser(
 ) -> optax.GradientTransformation:
     """Clipping by global norm, then the optimiser of the config under its schedules.
 
+    With config.parallel.fsdp it updates parts, and the caller clips the whole gradient before.
     Schedules count training steps: a network with several updates in a step gives their number as
     `updates_per_step`. `lr_ratio` multiplies the learning rate.
     """
     fields, lr_schedule = config.optim, make_lr_schedule(config)
-    transforms = [optax.clip_by_global_norm(fields.clip)] if fields.clip else []
+    has_clip = fields.clip and not config.parallel.fsdp
+    transforms = [optax.clip_by_global_norm(fields.clip)] if has_clip else []
     if fields.name != "sgd":
         # Adam; b2 is scheduled where the config gives it an end value.
         if fields.b2_end:

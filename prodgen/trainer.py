@@ -7,6 +7,7 @@ never waits for the host.
 from __future__ import annotations
 
 import contextlib
+import functools
 import signal
 import time
 from collections.abc import Iterator
@@ -24,11 +25,11 @@ from prodgen.core.types import Batch
 from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.source import SOURCE_PATHS
-from prodgen.data.store import SPLITS, Store
+from prodgen.data.store import Store
 from prodgen.evaluation import frozen_networks
 from prodgen.evaluation.evaluator import Evaluator
 from prodgen.evaluation.monitor import CollapseMonitor
-from prodgen.evaluation.run_summary import describe_run
+from prodgen.evaluation.run_summary import describe_run, record_devices, write_run_files
 from prodgen.evaluation.sample_sheets import SampleSheets
 from prodgen.parallel import compilation, device_mesh, selftest
 from prodgen.parallel.peers import Peers
@@ -36,8 +37,8 @@ from prodgen.parallel.shared_stop import SharedStop
 from prodgen.report import clock, plots, run_page, writer
 from prodgen.runs import workdir
 from prodgen.runs.checkpoint import CheckpointManager
-from prodgen.runs.run import build_abstract_state, get_step_module, open_run
-from prodgen.steps.state import load_pretrained
+from prodgen.runs.run import build_run_state, get_step_module, open_run
+from prodgen.steps.state import load_pretrained, without_optimisers
 
 
 def train(
@@ -114,12 +115,11 @@ class Trainer:
     def setup(self, init_from: Path | None) -> None:
         """Restore or initialise the state, write config.json, load networks, open the feed."""
         config, path, spec = self.config, self.path, self.store.spec
-        replicated_sharding = device_mesh.replicated_sharding(self.mesh)
         self.conditions = Conditions.from_store(self.store).visible_to(config)
-        abstract_state = build_abstract_state(config, spec, replicated_sharding)
+        abstract_state = build_run_state(config, spec, self.mesh)
         checkpoint = self.checkpoints.restore(abstract_state, self.console.print_line)
         if checkpoint is None:
-            self.step, self.state = 0, self._init_state(init_from, replicated_sharding)
+            self.step, self.state = 0, self._init_state(init_from, abstract_state)
         else:
             self.step, self.state = checkpoint
             if self.peers.is_main:
@@ -127,7 +127,9 @@ class Trainer:
         self.session_start_step = self.step
         make_writer = writer.MetricsWriter if self.peers.is_main else writer.NoWriter
         self.writer = make_writer(path, self.step, config.train.tensorboard)
-        for line in describe_run(path, config, self.store, self.state, self.step, self.mesh):
+        lines = [*describe_run(path, config, self.store, self.state, self.step, self.mesh)]
+        lines += record_devices(path, self.step, self.mesh) if self.peers.is_main else []
+        for line in lines:
             self.console.print_line(line)
         with self.clock("classifier"):
             networks = frozen_networks.load_for_run(
@@ -140,39 +142,26 @@ class Trainer:
         self.sheets = SampleSheets(self.step_module, config, self.store, self.conditions)
         self.feed = self._open_feed()
 
-    def _init_state(self, init_from: Path | None, replicated_sharding: Any) -> Any:
+    def _init_state(self, init_from: Path | None, abstract_state: Any) -> Any:
         """The state of a new run, and the files that describe it."""
         config, spec = self.config, self.store.spec
-        init = compilation.jit_unoptimised(
-            lambda key: self.step_module.init(config, spec, key), replicated_sharding
-        )
-        state = init(rng.key(config.seed, "init"))
+        shardings = jax.tree.map(lambda leaf: leaf.sharding, abstract_state)
+        init = functools.partial(self.step_module.init, config, spec)
+        state = compilation.jit_unoptimised(init, shardings)(rng.key(config.seed, "init"))
         # Take over the donor's weights, and report the leaves that it does not have.
         origin: dict[str, Any] = {}
         if init_from:
             donor = open_run(init_from)
-            state = device_mesh.fetch_local(state)
+            state = device_mesh.fetch_local(self.mesh, state)
             state, transfer = load_pretrained(state, donor.state, spec, donor.spec)
-            state = device_mesh.replicate(self.mesh, state)
+            state = device_mesh.place(state, shardings)
             summary = transfer.describe(f"{init_from} at step {donor.step}")
             self.console.print_line(f"init_from: {summary}")
             origin = {"fingerprint": donor.record["fingerprint"], "step": donor.step}
             origin |= {"summary": summary, "differences": transfer.differences}
         if self.peers.is_main:
-            self._describe_run(origin)
+            write_run_files(self.path, config, self.store, self.conditions, origin)
         return state
-
-    def _describe_run(self, origin: dict[str, Any]) -> None:
-        """Write the files of a new run: data report, conditions, config.json."""
-        self.store.copy_report(self.path)
-        data = {
-            "digest": self.store.digest(),
-            "counts": {name: self.store.counts[name] for name in SPLITS},
-            "spec": self.store.spec.to_json(),
-            "background": [int(value) for value in self.store.background],
-        }
-        self.conditions.save(self.path)
-        workdir.write_record(self.path, self.config, data, origin)
 
     def _open_feed(self) -> Iterator[Batch]:
         """The batches of the training split from the current step on."""
@@ -264,12 +253,13 @@ class Trainer:
         """Measure the time to the first step of a session, and start counting the rate."""
         if "first step" not in self.clock.seconds:
             jax.block_until_ready(self.state)
-            first_step = time.monotonic() - commandline.START_TIME_S
-            self.clock.seconds["first step"] = first_step
-            compilation = self.clock.seconds["compile"]
-            self.console.print_line(
-                f"compiled in {compilation:.1f} s, first step after {first_step:.1f} s"
+            self.clock.seconds["first step"] = time.monotonic() - commandline.START_TIME_S
+            compile_s, first_step_s = (
+                self.clock.seconds["compile"],
+                self.clock.seconds["first step"],
             )
+            text = f"compiled in {compile_s:.1f} s, first step after {first_step_s:.1f} s"
+            self.console.print_line(text)
             self.clock.start(self.step)
 
     def _log_pending_metrics(self) -> None:
@@ -316,10 +306,12 @@ class Trainer:
             self.console.print_line(f"WARNING  step {self.step}: {name}: {evidence}")
 
     def _write_sheets(self) -> None:
-        with self.clock("sheet"), self.peers.main_first("drawing sheets"):
-            state, folder = device_mesh.fetch_local(self.state), self.path / "samples"
-            if self.peers.is_main:
-                self.sheets.write(state, folder, self.step, self.peers.compiling)
+        with self.clock("sheet"):
+            state = device_mesh.fetch_local(self.mesh, without_optimisers(self.state))
+            with self.peers.main_first("drawing sheets"):
+                if self.peers.is_main:
+                    folder = self.path / "samples"
+                    self.sheets.write(state, folder, self.step, self.peers.compiling)
 
     def _save_checkpoint(self) -> None:
         self._log_pending_metrics()

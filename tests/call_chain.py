@@ -27,7 +27,7 @@ MAX_HOPS = 12  # calls from a root to the deepest function
 # An attribute of one of them is meant rather than a method of prodgen with the same name.
 FOREIGN_TYPES = (
     np.ndarray, io.BufferedReader, Path, dict, str, bytes, Image.Image, nn.Module,
-    optax.GradientTransformation,
+    optax.GradientTransformation, re.Match,
 )  # fmt: skip
 
 

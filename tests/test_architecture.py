@@ -30,6 +30,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "planning": "core data models parallel report runs trainer",
     "editing": "config core data evaluation losses metrics models photo runs",
     "model": "core data editing evaluation runs",
+    "library": "config core editing model",
     "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "
     "photo report runs",
     "experiments": "cli config core data evaluation parallel report runs",

@@ -261,7 +261,7 @@ def test_choices_and_pairs_are_accepted_in_both_spellings():
     assert parse("--mode=vary", "--keep=color,shape").keep == ("colour", "shape")
     assert parse("--mode=vary", "--nomark", "--noguard").guard is False
     edit = parse("--mode=edit", "--images=x", "--edit=recolor", "--color=gray")
-    assert (edit.edit, edit.colour) == ("recolour", "gray")
+    assert (edit.edit, edit.colour) == ("recolour", ("gray",))
     assert parse("--attributes=color=red,azimuth=30").attributes == {
         "color": "red",
         "azimuth": "30",

@@ -6,7 +6,7 @@ import shutil
 import jax
 import pytest
 
-import prodgen
+import prodgen.model
 from prodgen.apps.common import runner
 from prodgen.apps.common.output import refuse_read_only
 from prodgen.cli import modes
@@ -42,12 +42,12 @@ def shop_run(tmp_path_factory):
 def test_moved_images_are_used_from_where_they_are_now(shop_run):
     root = shop_run.parent
     with pytest.raises(MissingRunData, match=f"are gone: there is no folder {root}") as error:
-        prodgen.load(shop_run).store()
+        prodgen.model.load(shop_run).store()
     assert error.value.code == 66
     assert error.value.next_step == (
         "put them back, or say where they are with prodgen.load(workdir, data_path=FOLDER_OR_TABLE)"
     )
-    model = prodgen.load(shop_run, data_path=root / "moved")
+    model = prodgen.model.load(shop_run, data_path=root / "moved")
     assert model.store().digest() == model.run.record["data"]["digest"]
 
 
@@ -56,16 +56,16 @@ def test_other_images_are_refused_and_too_few_before_they_are_prepared(shop_run,
     first, second, *_ = sorted((tmp_path / "other" / "bags").iterdir())
     shutil.copy(second, first)
     with pytest.raises(MissingRunData, match="have changed since it was trained") as error:
-        prodgen.load(shop_run, data_path=tmp_path / "other").store()
+        prodgen.model.load(shop_run, data_path=tmp_path / "other").store()
     assert error.value.next_step.endswith(f"run_train.py with --init_from={shop_run}")
     for path in (tmp_path / "other").rglob("*.png"):  # the files are there, but no images
         path.write_text("moved")
     with pytest.raises(MissingRunData, match="are gone: 0 usable images of 24"):
-        prodgen.load(shop_run, data_path=tmp_path / "other").store()
+        prodgen.model.load(shop_run, data_path=tmp_path / "other").store()
     first.unlink()
     with pytest.MonkeyPatch.context() as patch, pytest.raises(MissingRunData, match="23 are there"):
         patch.setattr(prepare, "open_or_prepare", None)
-        prodgen.load(shop_run, data_path=tmp_path / "other").store()
+        prodgen.model.load(shop_run, data_path=tmp_path / "other").store()
 
 
 @pytest.mark.parametrize("mode", ["vary", "invert"])
@@ -90,7 +90,7 @@ def test_a_data_path_is_refused_where_nothing_reads_it(shop_run, tmp_path):
     )
     (catalogue_run / "config.json").write_text(text)
     with pytest.raises(UsageError, match="no data path is read"):
-        prodgen.load(catalogue_run, data_path=shop_run.parent / "moved")
+        prodgen.model.load(catalogue_run, data_path=shop_run.parent / "moved")
     with pytest.raises(UsageError, match="--data_path is not read by --mode=grid"):
         modes.parse_command(["run_sample.py", f"--workdir={shop_run}", "--data_path=x"])
 

@@ -38,9 +38,9 @@ PREPARE = """
 """
 OPEN = """
     import runpy
-    import prodgen
+    import prodgen.model
 
-    model = prodgen.load({run!r})
+    model = prodgen.model.load({run!r})
     store = model.store()
     print(store.digest())
 """

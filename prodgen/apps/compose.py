@@ -12,19 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from prodgen.apps.common import backgrounds, image_files, named_colours, product_images
+from prodgen.apps.common import advert, backgrounds, image_files, named_colours, product_images
 from prodgen.apps.common.option_groups import MAX_IMAGES, PngOptions, images_option
 from prodgen.apps.common.output import Output, check_overwrite, say
 from prodgen.apps.common.product_images import ProductImage
 from prodgen.cli.options import option
 from prodgen.core.errors import UsageError
 from prodgen.core.file_names import add_hash, decode_name
-from prodgen.photo import banner, recolour, sprites, text_layout
+from prodgen.photo import banner, fonts, poster, recolour, sprites, text_block
 
-MAX_PRODUCTS = {"banner": 4, "sprites": 256}  # unless --n gives another number
+# Unless --n gives another number.
+MAX_PRODUCTS = {"banner": 4, "sprites": 256} | {name: n for name, (_, n) in poster.LAYOUTS.items()}
 ORIGINAL = "original"  # among the colours of --recolour: the product as it is
-SOFT_SCALE = 1.5  # times: products that are enlarged more are reported, since they look soft
+POSTERS = tuple(poster.LAYOUTS)
 BANNER, SPRITES = {"layout": ("banner",)}, {"layout": ("sprites",)}
+POSTER, ANY_FRAME = {"layout": POSTERS}, {"layout": ("banner", *POSTERS)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,13 +34,27 @@ class Options(PngOptions):
     """Of --mode=compose."""
 
     images: tuple[str, ...] = images_option("image")
-    n: int = option(0, "Products; 0: 4 on a banner, 256 on a sprite sheet.", low=0, high=MAX_IMAGES)
-    layout: str = option("banner", "What is composed.", choices=("banner", "sprites"))
-    size: str = option("square", "A name, as story, or WIDTHxHEIGHT.", read_with=BANNER)
-    background: str = option("", "A colour's name, #rrggbb or a file.", read_with=BANNER)
+    n: int = option(0, "Products; 0: as many as the layout takes.", low=0, high=MAX_IMAGES)
+    layout: str = option(
+        "banner", "What is composed.", choices=("banner", "sprites", *poster.LAYOUTS)
+    )
+    size: str = option(
+        "", "A name, as story, or WIDTHxHEIGHT; default: square, of layout story: story.",
+        read_with=ANY_FRAME,
+    )  # fmt: skip
+    background: str = option("", "A colour's name, #rrggbb or a file.", read_with=ANY_FRAME)
     text: str = option("", "The words of the banner.", read_with=BANNER)
-    font: str = option("", "A .ttf or .otf file.", read_with=BANNER)
-    shadow: float = option(0.4, "Strength of the shadow.", low=0.0, high=1.0, read_with=BANNER)
+    headline: str = option("", "The largest words.", read_with=POSTER)
+    subline: str = option("", "Smaller words below the headline.", read_with=POSTER)
+    price: str = option("", "The price, as it is to be read.", read_with=POSTER)
+    button: str = option("", "The words on a button.", read_with=POSTER)
+    logo: str = option("", "An image with alpha, for a corner.", read_with=POSTER)
+    accent: str = option(
+        "", "Colour of price and button; default: the first product's.", read_with=POSTER
+    )
+    font: str = option("", "A .ttf or .otf file; default: DejaVu Sans.", read_with=ANY_FRAME)
+    font_bold: str = option("", "The same font in bold.", read_with=POSTER)
+    shadow: float = option(0.4, "Strength of the shadow.", low=0.0, high=1.0, read_with=ANY_FRAME)
     recolour: tuple[str, ...] = option((), "Colours of each product, as red,#203a5f.")
     cell: int = option(
         128, "Side of a sprite, pixels: a power of two.", low=16, high=1024, read_with=SPRITES
@@ -52,17 +68,25 @@ class Options(PngOptions):
     def output(self) -> str:
         return f"{self.layout}.png"
 
+    @property
+    def size_name(self) -> str:
+        """--size, or its default."""
+        return self.size or ("story" if self.layout == "story" else "square")
+
     def check(self, workdir: Path | None) -> None:
         """Everything about the flags that can be wrong, before an image is read."""
         if not any(self.images):
             raise UsageError("--mode=compose needs --images", "name images or a folder of them")
-        banner.parse_size(self.size)
+        banner.parse_size(self.size_name)
         for name in set(self.recolour) - {ORIGINAL}:
             named_colours.parse_colour(name, "--recolour")
         if self.cell not in sprites.CELL_SIZES:
             sizes = ", ".join(map(str, sprites.CELL_SIZES))
             raise UsageError(f"--cell={self.cell} is not a power of two", f"one of {sizes}")
-        text_layout.check_glyphs(self.text, self.font)
+        fonts.choose(self.text, self.font)
+        text_block.choose_fonts(advert.get_words(self), self.font, self.font_bold)
+        if self.accent:
+            named_colours.parse_colour(self.accent, "--accent", named_colours.BACKGROUND_COLOURS)
         backgrounds.parse_background(self.background)
 
 
@@ -85,7 +109,8 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     ]
     is_synthetic = any(product.is_generated for product in products)
     source = "composed of generated pictures" if is_synthetic else "composed"
-    write = write_banner if options.layout == "banner" else write_sprites
+    writers = {"banner": write_banner, "sprites": write_sprites}
+    write = writers.get(options.layout, advert.write_poster)
     write(options, colourways, out, target.name, source)
     return out.close()
 
@@ -131,31 +156,17 @@ def write_banner(
     source: str,
 ) -> None:
     """Compose the products and the text on the background; write the banner."""
-    width, height = banner.parse_size(options.size)
+    width, height = banner.parse_size(options.size_name)
     background = backgrounds.parse_background(options.background)
     composition = banner.make(
         [product.pixels for product, _ in colourways],
         backgrounds.render_background(background, (height, width)),
         " ".join(options.text.split()),
-        options.font,
+        fonts.choose(options.text, options.font),
         options.shadow,
-        banner.RESERVED_FRACTIONS.get(options.size, (0.0, 0.0)),
+        banner.RESERVED_FRACTIONS.get(options.size_name, (0.0, 0.0)),
     )
-    # The manifest says where each product is, and how much it was enlarged.
-    entries = []
-    for (product, details), placement in zip(colourways, composition.products, strict=True):
-        own_pixels = max(product.pixels.shape[:2])
-        entries.append(
-            details
-            | {
-                "box": list(placement.box),
-                "scale": round(placement.scale, 4),
-                "own_pixels": own_pixels,
-            }
-        )
-        if placement.scale > SOFT_SCALE:
-            times = f"{placement.scale:.1f} times"
-            say(f"{product.file}: its {own_pixels} px are enlarged {times} and look soft")
+    entries = advert.describe_products(colourways, composition.products)
     entry = {
         "layout": "banner",
         "size": [width, height],

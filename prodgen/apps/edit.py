@@ -1,7 +1,8 @@
 """--mode=edit: one change of products' photos, each at its own resolution.
 
     --edit=background  --background=white|COLOUR|FILE --shadow=0.4
-    --edit=recolour    --colour=red|#203a5f  --method=classical|generated|both  --strength=1
+    --edit=recolour    --colour=red,#203a5f  --method=classical|generated|both  --strength=1
+                       --from=COLOUR, --at=X,Y or --region=FILE: which part of the product
     --edit=attribute   --attributes=azimuth=30        the run redraws the product in its place
     --edit=inpaint     --mask=FILE                    the run fills what is white in the mask
     --edit=mix         --other=FILE --frames=7        from each product to another
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from prodgen.apps.common import backgrounds, edited_photos, image_files, named_colours
+from prodgen.apps.common import backgrounds, edited_photos, image_files, recolouring
 from prodgen.apps.common.edited_photos import SYNTHETIC, open_shot
 from prodgen.apps.common.image_files import ImageFile
 from prodgen.apps.common.option_groups import (
@@ -36,9 +37,9 @@ from prodgen.apps.common.option_groups import (
 from prodgen.apps.common.output import Output, say
 from prodgen.cli.options import option
 from prodgen.config import registry
-from prodgen.core import decode, pixels
+from prodgen.core import pixels
 from prodgen.core.csv_files import format_csv
-from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
+from prodgen.core.errors import BadData, RejectedItem, UsageError
 from prodgen.editing import FIT_STEPS
 from prodgen.photo import backdrop, background_removal
 
@@ -67,7 +68,14 @@ class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions):
     images: tuple[str, ...] = images_option("photo")
     n: int = option(0, "Photos, at most; 0: all.", low=0, high=MAX_IMAGES)
     edit: str = option("", "What is changed.", choices=registry.EDITS)
-    colour: str = option("", "The colour: its name or #rrggbb.", read_with=RECOLOUR)
+    colour: tuple[str, ...] = option(
+        (), "The new colour, a name or #rrggbb, or several.", read_with=RECOLOUR
+    )
+    from_: str = option(
+        "", "The product's colour that changes; default: the dominant one.", read_with=RECOLOUR
+    )
+    at: str = option("", "X,Y: a point in the colour that changes.", read_with=RECOLOUR)
+    region: str = option("", "An image that is white where the colour changes.", read_with=RECOLOUR)
     method: str = option(
         "both", "How the colour is changed; `generated` needs a run.",
         choices=("classical", "generated", "both"), read_with=RECOLOUR,
@@ -116,7 +124,8 @@ class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions):
         if workdir is None and (self.edit in EDITS_WITH_RUN or self.method == "generated"):
             raise UsageError(f"--edit={self.edit} needs a run", "add --workdir=RUN")
         if self.edit == "recolour":
-            named_colours.parse_colour(self.colour, "--colour")
+            recolouring.parse_colours(self.colour)
+            recolouring.check_source(self)
         backgrounds.parse_background(self.background)
 
 
@@ -139,11 +148,16 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     if options.edit == "mix":
         return mix_products(inverter, options, files, segmenter, out)
     edit_product = choose_edit(inverter, options)
-    endings = [f"_{options.edit}_{method}.png" for method in ("classical", "generated")]
-    names = [file.stem + ending for file in files for ending in endings]
+    variants = list(recolouring.parse_colours(options.colour)) if len(options.colour) > 1 else [""]
+    names = [
+        name_file(file, options.edit, variant, method)
+        for file in files
+        for variant in variants
+        for method in ("classical", "generated")
+    ]
     out.claim([TABLE, SHEET, *names])
 
-    rows, columns, sources = [], [], set()
+    rows, columns, sources, doubtful = [], [], set(), set()
     for file in files:
         try:
             file.check()
@@ -155,13 +169,17 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
             continue
         # One file a method, with the measures of the edit in the table and in the manifest.
         for version in versions:
-            png = f"{file.stem}_{options.edit}_{version.method}.png"
+            png = name_file(file, options.edit, version.variant, version.method)
             details = {"of": file.name, "edit": options.edit, "method": version.method}
+            details |= version.notes
             source = edited_photos.source_of_edit(version, file.path)
             sources.add(source)
             out.write_png(png, version.image, details | version.metrics, source)
             row = {"file": file.name, "method": version.method, "written": png}
-            rows.append(row | version.metrics)
+            rows.append(row | version.metrics | version.notes)
+            if version.notes.get("doubt"):
+                doubtful.add(file.name)
+        describe_notes(file.name, versions)
         columns.append([product.photo, *(version.image for version in versions)])
 
     out.write(TABLE, format_table(rows), {"edit": options.edit})
@@ -170,8 +188,24 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     source = SYNTHETIC if SYNTHETIC in sources else "composed"
     sheet = draw_sheet(columns[:MAX_SHEET_PHOTOS])
     out.write_png(SHEET, sheet, {"edit": options.edit}, source)
-    say(f"{len(columns)} of {len(files)} photos edited; the measures: {target / TABLE}")
+    doubts = f", {len(doubtful)} of them doubtful" if doubtful else ""
+    say(f"{len(columns)} of {len(files)} photos edited{doubts}; the measures: {target / TABLE}")
     return out.close()
+
+
+def name_file(file: ImageFile, edit: str, variant: str, method: str) -> str:
+    """The file of an edited photo, as shoe_recolour_teal_classical.png."""
+    return "_".join([file.stem, edit, *([variant] if variant else []), method]) + ".png"
+
+
+def describe_notes(name: str, versions: list[EditedPhoto]) -> None:
+    """Print which colour of a photo was changed, its others, and why it is doubtful."""
+    notes = versions[0].notes if versions else {}
+    if not notes:
+        return
+    others = f"; other colours: {notes['other_colours']}" if notes["other_colours"] else ""
+    doubt = f"; DOUBTFUL: {notes['doubt']}" if notes["doubt"] else ""
+    say(f"{name}: changed {notes['from_colour']} of the product{others}{doubt}")
 
 
 def choose_edit(
@@ -182,7 +216,7 @@ def choose_edit(
 
     match options.edit:
         case "recolour":
-            return choose_recolouring(inverter, options)
+            return recolouring.choose_recolouring(inverter, options)
         case "background":
             background = backgrounds.parse_background(options.background)
             backgrounds.render_background(background, (16, 16))  # a broken file is an error now
@@ -199,49 +233,9 @@ def choose_edit(
                 photo_edits.change_attributes(product, inverter, options.attributes)
             ]
         case "inpaint":
-            mask = read_mask(options.mask)
+            mask = recolouring.read_mask(options.mask)
             return lambda product: [photo_edits.inpaint(product, inverter, mask)]
     raise AssertionError(options.edit)
-
-
-def choose_recolouring(
-    inverter: Inverter | None, options: Options
-) -> Callable[[ProductPhoto], list[EditedPhoto]]:
-    """Recolouring by the methods of --method; `both` leaves out what the run cannot do."""
-    from prodgen.editing import photo_edits
-
-    target = named_colours.parse_colour(options.colour, "--colour")
-
-    def recolour(product: ProductPhoto) -> list[EditedPhoto]:
-        results = []
-        if options.method != "generated":
-            results.append(photo_edits.recolour_photo(product, target, options.strength))
-        if inverter:
-            swatches = named_colours.PRODUCT_COLOURS
-            try:
-                results.append(
-                    photo_edits.recolour_with_model(
-                        product, inverter, target, swatches, options.strength
-                    )
-                )
-            except UsageError as error:
-                if options.method == "generated":
-                    raise
-                say(f"classical only: {error}")
-        return results
-
-    return recolour
-
-
-def read_mask(file: str) -> np.ndarray:
-    """The region float [H, W] in [0, 1] that is white in the image of --mask."""
-    path = Path(os.path.expanduser(file))
-    if not os.path.isfile(path):
-        raise MissingInput(f"--mask={file} does not exist", "name an image of the photo's size")
-    try:
-        return decode.decode_file(path, image_files.MAX_PIXELS)[..., 0] / np.float32(255)
-    except RejectedItem as reason:
-        raise BadData(f"--mask={file}: {reason}", "name a PNG") from None
 
 
 def mix_products(

@@ -10,6 +10,7 @@ A flag that the mode does not read is refused, not ignored.
 from __future__ import annotations
 
 import dataclasses
+import keyword
 import math
 import typing
 from collections.abc import Collection, Mapping, Sequence
@@ -62,6 +63,11 @@ class Option:
     read_with: dict[str, Choices]
     repeat: bool
 
+    @property
+    def field_name(self) -> str:
+        """The name of the field: that of the flag, with "_" where it is a keyword, as in from_."""
+        return f"{self.name}_" if keyword.iskeyword(self.name) else self.name
+
     def describe(self) -> str:
         """The allowed values in words; "" where every value is allowed."""
         if self.choices:
@@ -91,7 +97,7 @@ def list_options(cls: type) -> list[Option]:
     fields = sorted(dataclasses.fields(cls), key=lambda field: field.name not in own_names)
     return [
         Option(
-            field.name,
+            field.name.removesuffix("_"),
             kinds[field.name],
             field.default_factory() if field.default is dataclasses.MISSING else field.default,
             **field.metadata,
@@ -121,7 +127,7 @@ def define_flags(cls: type, values: flags.FlagValues) -> None:
 
 def build_options(cls: type, values: flags.FlagValues) -> Any:
     """An instance of an Options class from parsed flags; UsageError for an invalid value."""
-    values_by_name: dict[str, Any] = {}
+    values_by_field: dict[str, Any] = {}
     for opt in list_options(cls):
         value = values[opt.name].value
         if opt.kind == tuple[str, ...]:
@@ -132,9 +138,10 @@ def build_options(cls: type, values: flags.FlagValues) -> Any:
             value = _match_choice(opt, value)
         elif isinstance(value, float) and not math.isfinite(value):
             raise UsageError(f"--{opt.name}={value} is not a finite number", "write another one")
-        values_by_name[opt.name] = value
-    options = cls(**values_by_name)
-    refuse_unread_options(options, {name for name in values_by_name if values[name].present})
+        values_by_field[opt.field_name] = value
+    options = cls(**values_by_field)
+    present_names = {opt.name for opt in list_options(cls) if values[opt.name].present}
+    refuse_unread_options(options, present_names)
     return options
 
 

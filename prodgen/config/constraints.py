@@ -45,6 +45,11 @@ def check(config: ConfigDict) -> None:
             f"set config.train.batch_size={lower_size}; or set config.train.batch_size="
             f"{lower_size + microbatches}",
         )
+    if config.parallel.fsdp and config.parallel.mode == "pmap":
+        raise UsageError(
+            "config.parallel.fsdp needs config.parallel.mode=jit: pmap copies the state",
+            "set config.parallel.mode=jit; or set config.parallel.fsdp=false",
+        )
     if config.model.name != "vae":
         _check_adversarial(config)
 

@@ -242,6 +242,9 @@ FIELDS: dict[str, Field] = {
     "train.tensorboard": Field(True, SWITCH, "Write TensorBoard files beside metrics.jsonl."),
     "parallel.mode": Field("jit", one_of("jit", "pmap"), "How the step is compiled."),
     "parallel.devices": Field(0, Rule(int, 0, 65_536), "How many devices are used; 0: all."),
+    "parallel.fsdp": Field(
+        False, SWITCH, "Divide weights and optimiser state over the devices, to save memory."
+    ),
     "parallel.require_platform": Field(
         "", one_of("", "cpu", "gpu", "tpu"), "Refuse to start on another platform."
     ),

@@ -38,7 +38,7 @@ NEW_FIELD_DEFAULTS: dict[str, Any] = {
     "data.split_by": "image", "model.prior": "conditional", "model.remat": False,
     "train.microbatches": 1, "parallel.require_devices": 0, "parallel.port": 8476,
     "parallel.start_timeout_s": 1800.0, "parallel.heartbeat_timeout_s": 60.0,
-    "parallel.watchdog_s": 100.0, "parallel.compile_timeout_s": 3600.0,
+    "parallel.watchdog_s": 100.0, "parallel.compile_timeout_s": 3600.0, "parallel.fsdp": False,
 }  # fmt: skip
 
 

@@ -41,8 +41,17 @@ def flatten_with_paths(tree: Tree) -> dict[str, Any]:
 
 
 def find_non_finite(tree: Tree) -> str | None:
-    """The path of the first leaf with a NaN or an infinity; None if all are finite. Host side."""
-    for path, leaf in flatten_with_paths(tree).items():
-        if jnp.issubdtype(leaf.dtype, jnp.floating) and not np.isfinite(np.asarray(leaf)).all():
-            return path
-    return None
+    """The path of the first leaf with a NaN or an infinity; None if all are finite.
+
+    The devices compute it; only one bool a leaf is copied to the host.
+    """
+    leaves = flatten_with_paths(tree)
+    leaves = {path: x for path, x in leaves.items() if jnp.issubdtype(x.dtype, jnp.floating)}
+    is_finite = np.asarray(_are_finite(list(leaves.values())))
+    return next((path for path, ok in zip(leaves, is_finite, strict=True) if not ok), None)
+
+
+@jax.jit
+def _are_finite(leaves: list[Array]) -> Array:
+    """Whether all values of each array are finite, bool [number of arrays]."""
+    return jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in leaves])

@@ -18,10 +18,17 @@ from prodgen.data import fit, preprocess
 from prodgen.data.known_names import resolve_names
 from prodgen.editing import attribute_direction, compositing, condition_edits, interpolation
 from prodgen.editing.inversion import Inverter
-from prodgen.photo import backdrop, background_removal, colorimetry, outside_change, silhouette
+from prodgen.photo import (
+    backdrop,
+    background_removal,
+    colorimetry,
+    colour_areas,
+    outside_change,
+    silhouette,
+)
 from prodgen.photo.background_removal import Cutout
 from prodgen.photo.mask_estimate import Segmenter
-from prodgen.photo.recolour import recolour
+from prodgen.photo.recolour import RecolouredImage, recolour
 from prodgen.photo.square import FILL_FRACTION, Square
 
 WHITE = (255, 255, 255)
@@ -58,23 +65,84 @@ class ProductPhoto:
 
 @dataclasses.dataclass(frozen=True)
 class EditedPhoto:
-    """image uint8 [H, W, 3]; method: "classical" or "generated"; metrics: what the edit reports."""
+    """image uint8 [H, W, 3]; method: "classical" or "generated"; metrics: what the edit reports.
+
+    notes: what it reports in words, such as `doubt`, why a person should look at it. variant: a
+    word for its file's name where one photo is edited in several ways.
+    """
 
     image: np.ndarray
     method: str
     metrics: dict[str, float]
+    notes: dict[str, str] = dataclasses.field(default_factory=dict)
+    variant: str = ""
+
+    def as_variant(self, variant: str) -> EditedPhoto:
+        return dataclasses.replace(self, variant=variant)
 
 
-def recolour_photo(product: ProductPhoto, target: Rgb, strength: float = 1.0) -> EditedPhoto:
-    """The dominant colour of the product turned into another, in the photo itself."""
-    alpha = product.cutout.alpha
-    result = recolour(product.photo, alpha, target, strength, region="dominant")
+@dataclasses.dataclass(frozen=True)
+class ColourSource:
+    """Which part of a product is recoloured: that with a colour, or at a point (x, y), or a region
+    float [H, W]; without any of them its dominant colour."""
+
+    rgb: Rgb | None = None
+    point: tuple[int, int] | None = None
+    region: np.ndarray | None = None
+
+    @property
+    def is_named(self) -> bool:
+        return self.rgb is not None or self.point is not None or self.region is not None
+
+
+def recolour_photo(
+    product: ProductPhoto,
+    target: Rgb,
+    strength: float = 1.0,
+    source: ColourSource = ColourSource(),  # noqa: B008
+) -> EditedPhoto:
+    """One colour of the product turned into another, in the photo itself.
+
+    The measures are of the part that was changed. RejectedItem where the product lacks the colour
+    of `source`, its point is outside, or its region is empty or of another size.
+    """
+    alpha, region = product.cutout.alpha, "dominant"
+    if source.region is not None:
+        alpha, region = np.uint8(np.rint(alpha * _fit_region(source.region, alpha))), "whole"
+    result = recolour(product.photo, alpha, target, strength, region, source.rgb, source.point)
     metrics = {
         "ciede2000_before": result.delta_e_before,
         "ciede2000": result.delta_e_after,
         "share": result.region_fraction,
     }
-    return _check_outside(product, result.image, alpha, "classical", metrics)
+    if source.region is not None:
+        metrics["share"] = alpha.sum() / product.cutout.alpha.sum()
+    version = _check_outside(product, result.image, alpha, "classical", metrics)
+    return dataclasses.replace(version, notes=_describe_areas(result, source.is_named))
+
+
+def _fit_region(region: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """The region; RejectedItem where it has another size than the photo, or misses the product."""
+    if region.shape != alpha.shape:
+        raise RejectedItem(
+            f"the region is {region.shape[1]} x {region.shape[0]} px, and the photo "
+            f"{alpha.shape[1]} x {alpha.shape[0]} px"
+        )
+    if not ((region > 0.5) & (alpha > 127)).any():
+        raise RejectedItem("the region shows nothing of the product")
+    return region
+
+
+def _describe_areas(result: RecolouredImage, is_named: bool) -> dict[str, str]:
+    """The colour that was changed, the product's others, and doubts."""
+    if result.area < 0:
+        return {}
+    others = [area for i, area in enumerate(result.areas) if i != result.area]
+    return {
+        "from_colour": colour_areas.format_area(result.areas[result.area]),
+        "other_colours": colour_areas.format_areas(tuple(others)),
+        "doubt": "; ".join(colour_areas.find_doubts(result.areas, result.area, is_named)),
+    }
 
 
 def recolour_with_model(

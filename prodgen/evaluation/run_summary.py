@@ -1,4 +1,4 @@
-"""The first lines that a training prints: its folder, data, model and devices."""
+"""What a training says of its run at the start: printed lines, and the files of a new run."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from prodgen.core import trees
+from prodgen.data.conditions import Conditions
 from prodgen.data.store import SPLITS, Store
 from prodgen.evaluation.evaluator import describe_spec
+from prodgen.parallel import device_mesh
+from prodgen.runs import workdir
 
 
 def describe_run(
@@ -24,7 +27,41 @@ def describe_run(
     sizes = ", ".join(
         f"{name} {trees.count_elements(net.params) / 1e6:.2f}M" for name, net in state.nets.items()
     )
-    devices = f"{mesh.size} x {mesh.devices.flat[0].device_kind}"
-    num_processes = len({device.process_index for device in mesh.devices.flat})
-    devices += f" of {num_processes} processes" if num_processes > 1 else ""
-    yield f"model    {config.model.name}: {sizes} weights; {config.parallel.mode} on {devices}"
+    mode = "fsdp under jit" if config.parallel.fsdp else config.parallel.mode
+    devices = format_devices(device_mesh.count_devices(mesh))
+    yield f"model    {config.model.name}: {sizes} weights; {mode} on {devices}"
+
+
+def write_run_files(
+    path: Path, config: ConfigDict, store: Store, conditions: Conditions, origin: dict[str, Any]
+) -> None:
+    """Write what describes a new run: data report, conditions, config.json.
+
+    origin: of its first weights, {} where they are random.
+    """
+    store.copy_report(path)
+    data = {
+        "digest": store.digest(),
+        "counts": {name: store.counts[name] for name in SPLITS},
+        "spec": store.spec.to_json(),
+        "background": [int(value) for value in store.background],
+    }
+    conditions.save(path)
+    workdir.write_record(path, config, data, origin)
+
+
+def format_devices(entry: dict[str, Any]) -> str:
+    """The devices of a run, as "4 x cpu of 2 processes"."""
+    several = f" of {entry['processes']} processes" if entry["processes"] > 1 else ""
+    return f"{entry['devices']} x {entry['kind']}{several}"
+
+
+def record_devices(path: Path, step: int, mesh: Mesh) -> Iterator[str]:
+    """Note in config.json the devices from `step` on; a line where the run had others before."""
+    devices = device_mesh.count_devices(mesh)
+    before = workdir.record_devices(path, step, devices)
+    if before and before != devices:
+        yield (
+            f"devices  {format_devices(devices)} from step {step} on, {format_devices(before)} "
+            "before: sums over them may differ in the last digits"
+        )

@@ -117,15 +117,17 @@ def time_step(config: ConfigDict) -> dict[str, Any]:
     from prodgen.data import order, prepare
     from prodgen.evaluation import classifier
     from prodgen.parallel import compilation, device_mesh
-    from prodgen.runs.run import get_step_module
+    from prodgen.runs.run import build_run_state, get_step_module
 
     def say(text: str) -> None:
         del text
 
     mesh = device_mesh.initialise_jax(config)
     store = prepare.open_or_prepare(config.data, say, prepare.source_from_config(config.data))
-    family, sharding = get_step_module(config), device_mesh.replicated_sharding(mesh)
-    init = compilation.jit_unoptimised(lambda key: family.init(config, store.spec, key), sharding)
+    family, shapes = get_step_module(config), build_run_state(config, store.spec, mesh)
+    init = compilation.jit_unoptimised(
+        lambda key: family.init(config, store.spec, key), jax.tree.map(lambda x: x.sharding, shapes)
+    )
     state = init(rng.key(config.seed, "init"))
     size, ids = config.train.batch_size, store.ids("train")
     slots = device_mesh.local_slots(mesh, size)
@@ -138,7 +140,7 @@ def time_step(config: ConfigDict) -> dict[str, Any]:
         for t in range(family.real_batches(config))
     )
     frozen = classifier.load_frozen_networks(family, config, store, say, None)[0]
-    arguments = (batches, (jax.device_put(frozen, sharding), np.int32(config.seed)))
+    arguments = (batches, (device_mesh.replicate(mesh, frozen), np.int32(config.seed)))
     start = time.monotonic()
     programs = compilation.compile_variants(family, config, store.spec, mesh, state, *arguments)
     compile_s = time.monotonic() - start

@@ -20,6 +20,7 @@ from prodgen.core.failpoints import failpoint
 from prodgen.core.types import Array, Spec
 from prodgen.parallel.device_mesh import DATA_AXIS, batch_sharding, replicated_sharding
 from prodgen.parallel.lowering import compiler_options, lower_for, lowering_of
+from prodgen.parallel.state_sharding import map_divided_step
 
 MakeStep = Callable[[Callable[[Array], Array]], Callable]
 
@@ -60,12 +61,19 @@ def jit_unoptimised(function: Callable, sharding: Any) -> Callable:
     return jax.jit(function, out_shardings=sharding, compiler_options=options)
 
 
-def compile_train_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
-    """Compile (state, batches, frozen_params) -> (state, metrics); the state is donated."""
+def compile_train_step(
+    make_step: MakeStep, mesh: Mesh, mode: str, is_divided: bool = False
+) -> Callable:
+    """Compile (state, batches, frozen_params) -> (state, metrics); the state is donated.
+
+    is_divided: the state is, as `state_sharding.make_shardings` divides it.
+    """
     if mode == "pmap":
         return _pmap(make_step(mean_over_devices), mesh, (None, 0, None), donate=(0,))
     step = make_step(identity)
-    if lowering_of(mesh).maps_devices and mesh.size > 1:
+    if is_divided:
+        step = map_divided_step(make_step(mean_over_devices), mesh)
+    elif lowering_of(mesh).maps_devices and mesh.size > 1:
         # Each device computes its rows, as under pmap: the gradients of a step are reduced once,
         # and not in each loop that adds to them.
         in_specs = (PartitionSpec(), PartitionSpec(DATA_AXIS), PartitionSpec())
@@ -76,10 +84,12 @@ def compile_train_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
             out_specs=PartitionSpec(),
             check_vma=False,
         )
+    # None: that of the argument, and of the step's result.
+    state_sharding = None if is_divided else replicated_sharding(mesh)
     return jax.jit(
         lower_for(mesh, step),
-        in_shardings=(replicated_sharding(mesh), batch_sharding(mesh), replicated_sharding(mesh)),
-        out_shardings=(replicated_sharding(mesh), replicated_sharding(mesh)),
+        in_shardings=(state_sharding, batch_sharding(mesh), replicated_sharding(mesh)),
+        out_shardings=(state_sharding, replicated_sharding(mesh)),
         donate_argnums=(0,),
         compiler_options=compiler_options(mesh),
     )
@@ -122,6 +132,7 @@ def make_variant_step(
         lambda pmean: take_seed(family.make_train_step, config, spec, pmean, variant),
         mesh,
         config.parallel.mode,
+        config.parallel.fsdp,
     )
 
 
@@ -133,11 +144,17 @@ def make_evaluation_step(
         lambda pmean: take_seed(family.make_eval_step, config, spec, pmean),
         mesh,
         config.parallel.mode,
+        config.parallel.fsdp,
     )
 
 
-def compile_eval_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
-    """Compile (state, batch, frozen_params) -> values that are sums over the batch."""
+def compile_eval_step(
+    make_step: MakeStep, mesh: Mesh, mode: str, is_divided: bool = False
+) -> Callable:
+    """Compile (state, batch, frozen_params) -> values that are sums over the batch.
+
+    is_divided: the state is, and XLA gathers what the step reads.
+    """
     if mode == "pmap":
         eval_step = make_step(mean_over_devices)
 
@@ -148,7 +165,11 @@ def compile_eval_step(make_step: MakeStep, mesh: Mesh, mode: str) -> Callable:
         return _pmap(sum_over_devices, mesh, (None, 0, None), donate=())
     return jax.jit(
         lower_for(mesh, make_step(identity)),
-        in_shardings=(replicated_sharding(mesh), batch_sharding(mesh), replicated_sharding(mesh)),
+        in_shardings=(
+            None if is_divided else replicated_sharding(mesh),
+            batch_sharding(mesh),
+            replicated_sharding(mesh),
+        ),
         out_shardings=replicated_sharding(mesh),
         compiler_options=compiler_options(mesh),
     )

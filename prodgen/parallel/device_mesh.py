@@ -175,24 +175,31 @@ def local_slots(mesh: Mesh, size: int) -> np.ndarray:
     return np.concatenate([np.arange(i * n, (i + 1) * n, dtype=np.int32) for i in local_devices])
 
 
-def replicate(mesh: Mesh, tree: Any) -> Any:
-    """Host values, equal on every process -> arrays that every device holds whole."""
-    sharding = replicated_sharding(mesh)
+def place(tree: Any, shardings: Any) -> Any:
+    """Host values, equal on every process -> global arrays; `shardings` has one for each leaf."""
     if jax.process_count() == 1:
-        return jax.device_put(tree, sharding)
+        return jax.device_put(tree, shardings)
 
-    def copy_to_devices(leaf: Any) -> jax.Array:
+    def place_leaf(leaf: Any, sharding: NamedSharding) -> jax.Array:
         values = np.asarray(leaf)
         return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
-    return jax.tree.map(copy_to_devices, tree)
+    return jax.tree.map(place_leaf, tree, shardings)
 
 
-def fetch_local(tree: Any) -> Any:
-    """Global arrays -> arrays of this process alone, on one of its devices.
+def replicate(mesh: Mesh, tree: Any) -> Any:
+    """Host values, equal on every process -> arrays that every device holds whole."""
+    return place(tree, jax.tree.map(lambda leaf: replicated_sharding(mesh), tree))
 
-    Every process calls it. Arrays of a run in one process stay as they are.
+
+def fetch_local(mesh: Mesh, tree: Any) -> Any:
+    """Global arrays -> whole arrays of this process alone, on one of its devices.
+
+    Every process calls it. Whole arrays of a run in one process stay as they are.
     """
+    is_whole = all(leaf.is_fully_replicated for leaf in jax.tree.leaves(tree))
+    if not is_whole:
+        tree = jax.jit(lambda tree: tree, out_shardings=replicated_sharding(mesh))(tree)
     if jax.process_count() == 1:
         return tree
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
@@ -204,6 +211,13 @@ def to_global_arrays(mesh: Mesh, local_batch: Batch) -> Batch:
         name: jax.make_array_from_process_local_data(batch_sharding(mesh), np.asarray(rows))
         for name, rows in local_batch.items()
     }
+
+
+def count_devices(mesh: Mesh) -> dict[str, Any]:
+    """The devices of a run: their number, kind and processes."""
+    devices = list(mesh.devices.flat)
+    num_processes = len({device.process_index for device in devices})
+    return {"devices": mesh.size, "kind": devices[0].device_kind, "processes": num_processes}
 
 
 def describe_devices() -> str:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from prodgen.core.errors import UsageError
 from prodgen.photo import backdrop, text_layout
+from prodgen.photo.placement import Box, PlacedProduct, box_size, place_products
 
 PRESET_SIZES = {  # width, height in pixels, as advertising networks and social media require
     "leaderboard": (728, 90),
@@ -34,18 +35,7 @@ PRESET_SIZES = {  # width, height in pixels, as advertising networks and social 
 RESERVED_FRACTIONS = {"story": (0.14, 0.18)}
 MARGIN_FRACTION = 0.07  # of the shorter side
 MIN_SIDE, MAX_SIDE = 32, 4096  # pixels
-GAP_FRACTION = 0.16  # between products, of the root of a product's area
-MIN_PRODUCT_SIZE = 8  # pixels: a smaller product is a dot
 MIN_ASPECT_TEXT_BESIDE = 1.5  # width over height: the text is above the products below it
-Box = tuple[int, int, int, int]  # left, top, right, bottom; ends excluded
-
-
-@dataclasses.dataclass(frozen=True)
-class PlacedProduct:
-    """A product of the banner: its box, and how many times it was enlarged (below 1: reduced)."""
-
-    box: Box
-    scale: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,15 +89,15 @@ def make(
     safe_area = margin, top, width - margin, height - bottom
     shapes = [product.shape[:2] for product in products]
     if not text:
-        placements = _place_products(shapes, safe_area)
+        placements = place_products(shapes, safe_area)
         return Banner(_composite(products, placements, background, shadow), tuple(placements))
     # The text takes what it needs of its maximal box, the products all that remains.
     max_box = _max_text_box(safe_area)
-    box_width, box_height = _box_size(max_box)
+    box_width, box_height = box_size(max_box)
     max_font_size = round(min(0.46 * box_height, 0.13 * box_width))
     layout = text_layout.fit_text(text, font, (box_width, box_height), max_font_size)
     text_box, product_area = _split_safe_area(safe_area, layout)
-    placements = _place_products(shapes, product_area)
+    placements = place_products(shapes, product_area)
     image = _composite(products, placements, background, shadow)
     align = "left" if _is_text_beside(safe_area) else "centre"
     image, contrast, panel_opacity = text_layout.draw_text(
@@ -127,7 +117,7 @@ def _composite(
     for product, placement in zip(products, placements, strict=True):
         # Pillow premultiplies alpha while it resizes.
         resized_product = Image.fromarray(product).resize(
-            _box_size(placement.box), Image.Resampling.LANCZOS
+            box_size(placement.box), Image.Resampling.LANCZOS
         )
         left, top, _, _ = placement.box
         frame = backdrop.place(np.asarray(resized_product), background.shape[:2], top, left)
@@ -141,21 +131,16 @@ def _composite(
     return image
 
 
-def _box_size(box: Box) -> tuple[int, int]:
-    """(width, height) of a box."""
-    return box[2] - box[0], box[3] - box[1]
-
-
 def _is_text_beside(safe_area: Box) -> bool:
     """The text is beside the products, not above them."""
-    width, height = _box_size(safe_area)
+    width, height = box_size(safe_area)
     return width >= MIN_ASPECT_TEXT_BESIDE * height
 
 
 def _max_text_box(safe_area: Box) -> Box:
     """The largest box that a text may take."""
     left, top, right, bottom = safe_area
-    width, height = _box_size(safe_area)
+    width, height = box_size(safe_area)
     if _is_text_beside(safe_area):
         return left, top, left + round(0.5 * width), bottom
     return left, top, right, top + round((0.34 if height > 2 * width else 0.26) * height)
@@ -172,46 +157,3 @@ def _split_safe_area(safe_area: Box, layout: text_layout.TextLayout) -> tuple[Bo
     start = left + (right - left - width) // 2
     gap = max(6, round(0.5 * layout.size))
     return (start, top, start + width, top + height), (left, top + height + gap, right, bottom)
-
-
-def _place_products(shapes: Sequence[tuple[int, int]], area: Box) -> list[PlacedProduct]:
-    """Places of products (height, width), in the number of rows that makes them largest.
-
-    All take the same area, so that none outweighs another. Products of a row stand on one line,
-    GAP_FRACTION apart; the group is centred.
-    """
-    ratios = np.array([width / height for height, width in shapes])
-    units = np.stack([np.sqrt(ratios), 1 / np.sqrt(ratios)], axis=1)  # width, height of area 1
-    area_width, area_height = _box_size(area)
-
-    def fit_side(rows: Sequence[np.ndarray]) -> float:
-        # The root of a product's area, pixels, with which rows of units [n, 2] fill the area.
-        widest = max(row[:, 0].sum() + GAP_FRACTION * (len(row) - 1) for row in rows)
-        total_height = sum(row[:, 1].max() for row in rows) + GAP_FRACTION * (len(rows) - 1)
-        return min(area_width / widest, area_height / total_height)
-
-    row_splits = [np.array_split(units, count) for count in range(1, len(shapes) + 1)]
-    rows = max(row_splits, key=fit_side)
-    side = fit_side(rows)
-    if side * units.min() < MIN_PRODUCT_SIZE:
-        raise UsageError(
-            f"{len(shapes)} products do not fit: the smallest would be below {MIN_PRODUCT_SIZE} px",
-            "choose fewer with --n, or a larger --size",
-        )
-    # From the top row down, each row centred, its products on one ground line.
-    gap, rows = GAP_FRACTION * side, [row * side for row in rows]
-    total_height = sum(row[:, 1].max() for row in rows) + gap * (len(rows) - 1)
-    ground = (area[1] + area[3] - total_height) / 2
-    boxes = []
-    for row in rows:
-        ground += row[:, 1].max()
-        x = (area[0] + area[2] - row[:, 0].sum() - gap * (len(row) - 1)) / 2
-        for width, height in np.maximum(np.floor(row + 1e-6), 1).astype(int).tolist():
-            left, bottom = int(x + 1e-6), int(ground + 1e-6)
-            boxes.append((left, bottom - height, left + width, bottom))
-            x += width + gap
-        ground += gap
-    return [
-        PlacedProduct(box, (box[3] - box[1]) / height)
-        for box, (height, _) in zip(boxes, shapes, strict=True)
-    ]

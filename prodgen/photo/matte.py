@@ -11,6 +11,7 @@ reduced copy; only the band's pixels are visited at full size.
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -23,6 +24,8 @@ PRIOR_STD = 0.15  # of the mask's own alpha at its edge
 MIN_PRIOR_ALPHA = 0.3  # the mask's alpha below which a mixture is a shadow rather than product
 MAX_LINE_DISTANCE = 10.0  # levels from the line B to F: JPEG's colour bleeds over the edge
 CELL_SIDE = 4  # pixels: the smallest neighbourhood whose mean colour is used
+MIN_RIM_DISTANCE = 80.0  # levels from the product's colour to white: a rim on less is invisible
+MIN_RIM_SHARE = 0.5  # of the white that an edge mixed with white has
 CHUNK_SIZE = 1 << 18  # band pixels that are processed at a time: some megabytes
 Positions = tuple[np.ndarray, np.ndarray]  # rows and columns, float [n]
 
@@ -78,6 +81,32 @@ def refine(image: np.ndarray, small: np.ndarray, estimate: MaskEstimate) -> Matt
         band_alpha, band_colour = _solve_matting(pixels, positions, prior, foreground, background)
         alpha[y, x], colour[y, x] = np.rint(band_alpha * 255), np.rint(band_colour)
     return Matte(colour, alpha)
+
+
+def remove_white_rim(matte: Any) -> np.ndarray:
+    """The colour uint8 [H, W, 3] of a matte, or of a cut-out, without white in its edge.
+
+    Some programs save a cut-out whose half-transparent pixels are still mixed with white; on a dark
+    ground they are a rim. Where that is so, such pixels take the product's colour beside them.
+    """
+    colour, alpha = matte.colour, matte.alpha
+    is_edge = (alpha > 0) & (alpha < 250)
+    if not is_edge.any() or not (alpha >= 250).any():
+        return colour
+    product = estimate_local_colour(colour, alpha >= 250).mean
+    # How far an edge's colour lies on the way from the product's to white, by how much is expected.
+    middle = is_edge & (alpha > 48) & (alpha < 208)
+    to_white = 255 - product[middle]
+    length_sq = np.square(to_white).sum(axis=-1)
+    is_dark = length_sq > MIN_RIM_DISTANCE**2
+    if not is_dark.any():
+        return colour
+    share = ((colour[middle] - product[middle]) * to_white).sum(axis=-1)[is_dark]
+    expected_share = (1 - alpha[middle] / np.float32(255))[is_dark]
+    if np.median(share / length_sq[is_dark] / expected_share) < MIN_RIM_SHARE:
+        return colour
+    clean = np.rint(np.clip(product, 0, 255)).astype(np.uint8)
+    return np.where(is_edge[..., None], clean, colour)
 
 
 def _solve_matting(

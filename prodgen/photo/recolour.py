@@ -9,25 +9,23 @@ highlights. Colours outside sRGB keep their lightness and lose chroma.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 
-from prodgen.core.errors import BadData
-from prodgen.photo import colorimetry, dominant_colours
+from prodgen.core.errors import BadData, RejectedItem
+from prodgen.photo import colorimetry
+from prodgen.photo.colour_areas import ColourArea, ColourAreas, find_areas, measure_skin
 from prodgen.photo.outside_change import OutsideChange, check_outside_change
 
 REGIONS = ("whole", "dominant")
+POINT_RADIUS = 2  # pixels around a point whose colour names an area
 MAX_SAMPLE_PIXELS = 10_000  # pixels that the colours are estimated from; all pixels are changed
 CHUNK_SIZE = 500_000  # pixels in memory at a time, as float64
 MAX_AIM_ITERATIONS = 12  # clipping and shading bend the mean, which some iterations correct
 MAX_LIGHTNESS_SLOPE = 4.0  # of the map of lightness, beyond the product's own range
 MAX_CHROMA_GAIN = 1.3  # times the target's chroma: the maximum of bright parts before they fade
 AIM_TOLERANCE = 0.2  # CIEDE2000: a smaller difference is invisible
-MIN_HUE_LIGHTNESS = 20.0  # L*: below, the hue of a photo is noise
-MAX_SHADE_DISTANCE = 15.0  # in `_shading_invariant`: nearer colours are shades of one colour
 MIN_HUE_CHROMA = 6.0  # below, a colour has no reliable hue
-MAX_SHADE_LIGHTNESS = 40.0  # L*: a larger difference to the dominant colour is not shading
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +34,8 @@ class RecolouredImage:
     to the target.
 
     region_fraction: the share of the mask's pixels that the region takes, [0, 1]. outside_change:
-    what changed outside the mask, levels.
+    what changed outside the mask, levels. areas: the product's colour areas, and `area` which of
+    them was changed; none and -1 for the whole product.
     """
 
     image: np.ndarray
@@ -44,6 +43,8 @@ class RecolouredImage:
     delta_e_after: float
     region_fraction: float
     outside_change: OutsideChange
+    areas: tuple[ColourArea, ...] = ()
+    area: int = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,12 +75,16 @@ def recolour(
     target: tuple[int, int, int],
     strength: float = 1.0,
     region: str = "whole",
+    source: tuple[int, int, int] | None = None,
+    point: tuple[int, int] | None = None,
 ) -> RecolouredImage:
     """The masked product in the target's sRGB colour, levels.
 
     strength: the share of the full change, [0, 1]; 0 returns the image as it was. region: the
-    `whole` product, or its `dominant` colour, in light and shade, without prints and logos. BadData
-    where the mask is empty, or where anything changed outside it; other faults of arguments are a
+    `whole` product, or its `dominant` colour, in light and shade, without prints and logos. source,
+    point: instead of the dominant colour the one nearest to an sRGB colour, or that at (x, y).
+    BadData where the mask is empty, or where anything changed outside it. RejectedItem where the
+    product lacks the colour, or the point is outside it. Other faults of arguments are a
     ValueError.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
@@ -96,20 +101,23 @@ def recolour(
     # The region's colour and the colour to aim at, from a sample of the pixels.
     step = -(-len(pixels) // MAX_SAMPLE_PIXELS)
     sample, sample_alpha = pixels[::step], alpha[::step]
-    membership = None
+    membership, areas, index = None, (), -1
     if region == "dominant":
-        membership = _dominant_membership(sample[sample_alpha > 0.5 * sample_alpha.max()])
+        product_areas = find_areas(sample[sample_alpha > 0.5 * sample_alpha.max()])
+        index = _choose_area(product_areas, image, mask, source, point)
+        areas = measure_skin(image, mask, product_areas)
+        membership = lambda x: product_areas.membership(x, index)  # noqa: E731
     weights = sample_alpha * (membership(sample) if membership else 1)
     target_lab = colorimetry.srgb_to_lab(np.asarray(target) / 255)
-    source = _RegionColour.of(sample, weights, is_single=region == "dominant")
-    aim = _find_aim(sample, weights, source, target_lab) if strength else target_lab
+    colour = _RegionColour.of(sample, weights, is_single=region == "dominant")
+    aim = _find_aim(sample, weights, colour, target_lab) if strength else target_lab
     # All pixels, in chunks.
     out = image.copy()
     new_pixels = np.empty_like(pixels)
     for start in range(0, len(pixels), CHUNK_SIZE):
         part = slice(start, start + CHUNK_SIZE)
         opacity = alpha[part] * (membership(pixels[part]) if membership else 1)
-        recoloured_pixels = _map_colours(pixels[part], source, aim, strength)
+        recoloured_pixels = _map_colours(pixels[part], colour, aim, strength)
         new_pixels[part] = _blend(pixels[part], recoloured_pixels, opacity)
     out[is_product] = new_pixels
     return RecolouredImage(
@@ -120,53 +128,29 @@ def recolour(
         ),
         region_fraction=float(weights.sum() / sample_alpha.sum()),
         outside_change=check_outside_change(image, out, mask),
+        areas=areas,
+        area=index,
     )
 
 
-def _dominant_membership(pixels: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """A function [N, 3] -> [N] in [0, 1]: how far pixels belong to the dominant colour.
-
-    Centres of the palette within MAX_SHADE_DISTANCE of the dominant one, or of one that is, are the
-    same colour under other light, but not beyond MAX_SHADE_LIGHTNESS. Between those and other
-    centres membership falls from 1 to 0.
-    """
-    palette = dominant_colours.extract_palette(pixels, 6).colours
-    centres = _shading_invariant(palette)
-    is_shade = np.abs(palette[:, 0] - palette[0, 0]) < MAX_SHADE_LIGHTNESS
-    distances = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
-    # Grow the set of the dominant colour's centres until no other is near enough.
-    is_dominant = np.arange(len(centres)) == 0
-    while True:
-        is_near = is_shade & (distances[is_dominant] < MAX_SHADE_DISTANCE).any(axis=0)
-        if np.array_equal(is_near, is_dominant):
-            break
-        is_dominant = is_near
-    if is_dominant.all():
-        return lambda values: np.ones(len(values))
-
-    def membership(values: np.ndarray) -> np.ndarray:
-        lab = colorimetry.srgb_to_lab(values)
-        distance = np.linalg.norm(_shading_invariant(lab)[:, None] - centres[None], axis=-1)
-        to_dominant = distance[:, is_dominant].min(axis=1)
-        to_other = distance[:, ~is_dominant].min(axis=1)
-        # 1 up to a third of the way between two colours, 0 from half of it on: where a print is
-        # mixed with cloth, the print determines most of the colour.
-        t = np.clip(3 - 6 * to_dominant / np.maximum(to_dominant + to_other, 1e-9), 0, 1)
-        return t * t * (3 - 2 * t)
-
-    return membership
-
-
-def _shading_invariant(colours: np.ndarray) -> np.ndarray:
-    """Lab [N, 3] in coordinates that light and shade change little.
-
-    Chroma over lightness, which shading keeps, with its logarithm for length: a hue in deep shade
-    may be twice as saturated and is still that hue. Lightness has a small weight.
-    """
-    saturation = 50 * colours[:, 1:] / np.maximum(colours[:, :1], MIN_HUE_LIGHTNESS)
-    length = np.linalg.norm(saturation, axis=1, keepdims=True)
-    log_saturation = saturation * 25 * np.log1p(length / 15) / np.maximum(length, 1e-9)
-    return np.concatenate([0.4 * colours[:, :1], log_saturation], axis=1)
+def _choose_area(
+    areas: ColourAreas,
+    image: np.ndarray,
+    mask: np.ndarray,
+    source: tuple[int, int, int] | None,
+    point: tuple[int, int] | None,
+) -> int:
+    """The area of a colour, or at a point (x, y) of the image; 0, the dominant one, else."""
+    if source is not None:
+        return areas.find_nearest(source)
+    if point is None:
+        return 0
+    (x, y), (height, width) = point, mask.shape
+    if not (0 <= x < width and 0 <= y < height and mask[y, x] > 0.5):
+        raise RejectedItem(f"the point {x},{y} is outside the product")
+    rows = slice(max(y - POINT_RADIUS, 0), y + POINT_RADIUS + 1)
+    columns = slice(max(x - POINT_RADIUS, 0), x + POINT_RADIUS + 1)
+    return areas.find_covering(image[rows, columns][mask[rows, columns] > 0.5])
 
 
 def _find_aim(

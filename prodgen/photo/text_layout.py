@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from prodgen.core.errors import MissingInput, UsageError
-from prodgen.photo import backdrop, colorimetry
+from prodgen.core.errors import UsageError
+from prodgen.photo import backdrop, colorimetry, fonts
 
 MIN_CONTRAST_RATIO = 4.5
 TEXT_COLOURS = ((26, 26, 26), (255, 255, 255))
@@ -46,49 +45,21 @@ def relative_luminance(levels: np.ndarray) -> np.ndarray:
     return colorimetry.srgb_to_linear(levels / 255) @ _LUMINANCE_WEIGHTS
 
 
-def load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
-    """The user's font, or Pillow's own. MissingInput: no such file; UsageError: no font."""
-    if not path:
-        return ImageFont.load_default(size=size)
-    if not Path(path).is_file():
-        raise MissingInput(f"--font={path} does not exist", "name a .ttf or .otf file")
-    try:
-        return ImageFont.truetype(path, size)
-    except (OSError, ValueError):
-        raise UsageError(f"--font={path} is not a font", "name a .ttf or .otf file") from None
-
-
-def check_glyphs(text: str, path: str) -> None:
-    """UsageError where the font lacks a glyph of the text: it would appear as a box."""
-    font = load_font(path, 20)
-    placeholder = bytes(font.getmask("\U0010ffff"))
-    missing_glyphs = [
-        letter
-        for letter in dict.fromkeys(text)
-        if not letter.isspace() and bytes(font.getmask(letter)) == placeholder
-    ]
-    if missing_glyphs:
-        raise UsageError(
-            f"--text: the font has no {' '.join(map(repr, missing_glyphs[:5]))}",
-            "name a font that has it with --font=FILE.ttf",
-        )
-
-
 def fit_text(text: str, path: str, box_size: tuple[int, int], max_font_size: int) -> TextLayout:
     """The text as large as it fits into (width, height) pixels, in few lines.
 
     UsageError where it does not fit at MIN_FONT_SIZE.
     """
-    words, reference_font = text.split(), load_font(path, 100)
+    words, reference_font = text.split(), fonts.load(path, 100)
     layout = None
     for count in range(1, min(MAX_LINES, len(words)) + 1):
-        lines = _break_lines(words, count, reference_font)
+        lines = break_lines(words, count, reference_font)
         # More lines only where the letters grow by a third.
         min_size = MIN_FONT_SIZE
         if layout:
             min_size = max(min_size, math.ceil(layout.size * MIN_GROWTH_PER_LINE_BREAK))
         for size in range(max(max_font_size, MIN_FONT_SIZE), min_size - 1, -1):
-            extent = _text_extent(lines, load_font(path, size), size)
+            extent = _text_extent(lines, fonts.load(path, size), size)
             if extent[0] <= box_size[0] and extent[1] <= box_size[1]:
                 layout = TextLayout(lines, size, extent)
                 break
@@ -101,7 +72,7 @@ def fit_text(text: str, path: str, box_size: tuple[int, int], max_font_size: int
     )
 
 
-def _break_lines(words: list[str], count: int, font: ImageFont.FreeTypeFont) -> tuple[str, ...]:
+def break_lines(words: list[str], count: int, font: ImageFont.FreeTypeFont) -> tuple[str, ...]:
     """The words in `count` lines or fewer, with the least width of the widest line."""
     # Bisect the widths of all runs of words: one of them is the least width.
     starts = range(len(words))
@@ -110,14 +81,14 @@ def _break_lines(words: list[str], count: int, font: ImageFont.FreeTypeFont) -> 
     low, high = 0, len(widths) - 1
     while low < high:
         middle = (low + high) // 2
-        if len(_wrap_words(words, widths[middle], font)) <= count:
+        if len(wrap_words(words, widths[middle], font)) <= count:
             high = middle
         else:
             low = middle + 1
-    return tuple(_wrap_words(words, widths[low], font))
+    return tuple(wrap_words(words, widths[low], font))
 
 
-def _wrap_words(words: list[str], width: float, font: ImageFont.FreeTypeFont) -> list[str]:
+def wrap_words(words: list[str], width: float, font: ImageFont.FreeTypeFont) -> list[str]:
     """Lines of at most `width` pixels. A word that is wider has a line of its own, and one more,
     so that it never counts as fitting."""
     lines: list[str] = []
@@ -150,11 +121,31 @@ def draw_text(
     MIN_CONTRAST_RATIO, a panel of the other tone is drawn behind the text, with the lowest opacity
     in [0, 1] that suffices.
     """
+    box = (left, top, left + text.extent[0], top + text.extent[1])
+    out, text_colour, contrast, opacity = prepare_ground(image, box, text.size)
+    canvas = Image.fromarray(out)
+    font, draw = fonts.load(path, text.size), ImageDraw.Draw(canvas)
+    for i, line in enumerate(text.lines):
+        free_width = text.extent[0] - font.getlength(line)
+        x = left + {"left": 0, "centre": free_width / 2}[align]
+        y = top + LINE_SPACING * text.size * i
+        draw.text((x, y), line, fill=text_colour, font=font)
+    return np.asarray(canvas), contrast, opacity
+
+
+def prepare_ground(
+    image: np.ndarray, box: tuple[int, int, int, int], size: int
+) -> tuple[np.ndarray, Rgb, float, float]:
+    """A copy of an image with what a text in `box` needs behind it; the text's colour and contrast,
+    and the opacity of the panel.
+
+    size: of the text, pixels, from which the panel's padding and corners follow.
+    """
     # The box of the panel, clipped to the image.
-    padding = round(0.45 * text.size)
+    (left, top, right, bottom), padding = box, round(0.45 * size)
     x0, y0 = max(0, left - padding), max(0, top - padding // 2)
-    x1 = min(image.shape[1], left + text.extent[0] + padding)
-    y1 = min(image.shape[0], top + text.extent[1] + padding // 2)
+    x1 = min(image.shape[1], right + padding)
+    y1 = min(image.shape[0], bottom + padding // 2)
     behind = image[y0:y1, x0:x1]
     text_colour = max(TEXT_COLOURS, key=lambda colour: _low_contrast(behind, colour))
     panel_colour = TEXT_COLOURS[1 - TEXT_COLOURS.index(text_colour)]
@@ -166,15 +157,8 @@ def draw_text(
             break
     out = image.copy()
     if opacity:
-        _draw_panel(out[y0:y1, x0:x1], panel_colour, float(opacity), round(0.3 * text.size))
-    canvas = Image.fromarray(out)
-    font, draw = load_font(path, text.size), ImageDraw.Draw(canvas)
-    for i, line in enumerate(text.lines):
-        free_width = text.extent[0] - font.getlength(line)
-        x = left + {"left": 0, "centre": free_width / 2}[align]
-        y = top + LINE_SPACING * text.size * i
-        draw.text((x, y), line, fill=text_colour, font=font)
-    return np.asarray(canvas), round(contrast, 2), round(float(opacity), 2)
+        _draw_panel(out[y0:y1, x0:x1], panel_colour, float(opacity), round(0.3 * size))
+    return out, text_colour, round(contrast, 2), round(float(opacity), 2)
 
 
 def _low_contrast(behind: np.ndarray, text_colour: Rgb) -> float:

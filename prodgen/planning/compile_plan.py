@@ -139,7 +139,7 @@ def count_image_flops(family: ModuleType, config: ConfigDict, spec: Spec, mesh: 
     """Operations of a mean step for each image of its batch, by formula (parallel/flops.py)."""
     config = config.copy_and_resolve_references().unlock()
     # They change how a step is computed and not what: its useful operations count without them.
-    config.model.remat, config.train.microbatches = False, 1
+    config.model.remat, config.train.microbatches, config.parallel.fsdp = False, 1, False
     arguments = build_program_inputs(family, config, spec, mesh)
     flops = {
         variant: count_flops(
@@ -280,6 +280,13 @@ def _target_to_json(plan: TargetPlan) -> dict[str, Any]:
     }
 
 
+def advise_on_state(config: ConfigDict, excesses: list[TargetPlan]) -> str:
+    """What to change where no batch fits."""
+    if not config.parallel.fsdp and all(excess.target.num_devices > 1 for excess in excesses):
+        return "set config.parallel.fsdp=true; or set config.data.resolution to a smaller one"
+    return "choose a smaller config.data.resolution, or a target with more devices"
+
+
 def check_fit(plan: Plan) -> None:
     """UsageError with the batches that would fit, where a target does not have the memory."""
     excesses = [target for target in plan.targets if not target.is_fitting]
@@ -293,5 +300,5 @@ def check_fit(plan: Plan) -> None:
         f"of {names}",
         f"set config.train.batch_size={batch}, which was compiled and fits"
         if batch
-        else "choose a smaller config.data.resolution, or a target with more devices",
+        else advise_on_state(plan.config, excesses),
     )

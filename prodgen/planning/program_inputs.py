@@ -15,8 +15,7 @@ from prodgen.core.types import Batch, Spec
 from prodgen.data import catalogue, prepare
 from prodgen.data.store import Store
 from prodgen.models import classifier, lpips
-from prodgen.parallel.device_mesh import replicated_sharding
-from prodgen.runs.run import build_abstract_state
+from prodgen.runs.run import build_run_state
 from prodgen.runs.workdir import CONFIG_FILE, read_record
 
 ASSUMED_CATEGORIES = 16  # of data that nobody has prepared yet
@@ -65,7 +64,7 @@ def build_program_inputs(
     family: ModuleType, config: ConfigDict, spec: Spec, mesh: Any
 ) -> tuple[Any, tuple[Batch, ...], tuple[dict[str, Any], Any]]:
     """(state, batches, (frozen, seed)) of a train step, as jax.ShapeDtypeStruct leaves."""
-    state = build_abstract_state(config, spec, replicated_sharding(mesh))
+    state = build_run_state(config, spec, mesh)
     batches = (build_batch(spec, config.train.batch_size),) * family.real_batches(config)
     frozen = {
         name: build_frozen_network(name, config, spec) for name in family.frozen_networks(config)

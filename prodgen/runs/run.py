@@ -8,11 +8,13 @@ from types import ModuleType
 from typing import Any
 
 import jax
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from prodgen.config import load_config, registry
 from prodgen.core import rng
 from prodgen.core.types import Spec
+from prodgen.parallel.state_sharding import make_shardings
 from prodgen.runs import checkpoint
 from prodgen.runs.workdir import CONFIG_FILE, read_record
 
@@ -40,6 +42,17 @@ def build_abstract_state(config: ConfigDict, spec: Spec, sharding: Any) -> Any:
     init = get_step_module(config).init
     shapes = jax.eval_shape(lambda: init(config, spec, rng.key(config.seed, "init")))
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), shapes)
+
+
+def build_run_state(config: ConfigDict, spec: Spec, mesh: Mesh) -> Any:
+    """The state as shapes with the shardings that a run has on `mesh`; nothing is computed."""
+    shapes = build_abstract_state(config, spec, None)
+    shardings = make_shardings(mesh, shapes, config.parallel.fsdp)
+
+    def add_sharding(leaf: Any, sharding: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
+
+    return jax.tree.map(add_sharding, shapes, shardings)
 
 
 def open_run(path: Path, selector: str | int | None = None) -> Run:

@@ -154,6 +154,23 @@ def update_config(path: Path, config: ConfigDict) -> None:
         write_atomically(path / CONFIG_FILE, json.dumps(record, indent=2).encode())
 
 
+def record_devices(path: Path, step: int, devices: dict[str, Any]) -> dict[str, Any]:
+    """Note in config.json the devices that the run has from `step` on, if they are new to it.
+
+    devices: their number, kind and processes. Returns those of before, {} for a new run.
+    """
+    record = read_record(path)
+    history = record.get("devices", [])
+    before = (
+        {name: value for name, value in history[-1].items() if name != "step"} if history else {}
+    )
+    if before != devices:
+        history = [*history, {"step": step, **devices}]
+        content = json.dumps(record | {"devices": history}, indent=2)
+        write_atomically(path / CONFIG_FILE, content.encode())
+    return before
+
+
 def add_to_record(path: Path, name: str, entry: dict[str, Any]) -> None:
     """Store `entry`, which describes something that the run used, in config.json under `name`."""
     record = read_record(path)

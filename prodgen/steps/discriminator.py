@@ -25,7 +25,7 @@ from prodgen.core.types import Array, Batch, Key, Metrics, Spec
 from prodgen.losses import adversarial, penalties
 from prodgen.models import spectral
 from prodgen.steps.accumulation import accumulate, map_parts
-from prodgen.steps.state import Net, PMean, State, apply_gradient
+from prodgen.steps.state import Net, PMean, State, make_net_update
 
 INPUTS = ("real", "fake", "interpolated")  # an example's images that the discriminator may receive
 
@@ -159,7 +159,7 @@ def make_update(
     "r_t", the mean sign that the adaptive augmentation reads.
     """
     grad_fn = _make_gradient(config, discriminator, pmean, variant)
-    optimiser = make_discriminator_optimiser(config)
+    update_net = make_net_update(config, make_discriminator_optimiser(config))
 
     def update(
         net: Net, batch: Batch, make_pairs: Callable, key: Key, step: Array, p: Array
@@ -179,7 +179,7 @@ def make_update(
         # from the same vectors: it advances once.
         grads, (metrics, vectors) = accumulate(compute_gradient, batch, config.train.microbatches)
         grad = pmean(ravel_pytree(grads)[0])
-        net = apply_gradient(net, grad, optimiser, 0.0, step).replace(vars=vectors)
+        net = update_net(net, grad, 0.0, step).replace(vars=vectors)
         return net, metrics | {"grad_norm/d": trees.global_norm(grad)}
 
     return update

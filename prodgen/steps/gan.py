@@ -41,10 +41,10 @@ from prodgen.steps.state import (
     PMean,
     State,
     all_finite,
-    apply_gradient,
     apply_if_finite,
     create_net,
     create_skip_counters,
+    make_net_update,
 )
 
 
@@ -75,8 +75,8 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     g = generator.init(g_key, z, conditions)["params"]
     d = discriminator.init(d_key, image, conditions)["params"]
     nets = {
-        "g": create_net(g, optim.make_optimiser(config), config.optim.ema_images > 0),
-        "d": create_net(d, make_discriminator_optimiser(config), ema=False),
+        "g": create_net(config, g, optim.make_optimiser(config), config.optim.ema_images > 0),
+        "d": create_net(config, d, make_discriminator_optimiser(config), ema=False),
     }
     # The singular vectors that the power iteration starts from.
     if config.model.spectral_norm:
@@ -138,7 +138,8 @@ def _make_generator_update(
     pmean: PMean,
 ) -> Callable:
     """(net, discriminator's net, batch, step, p) -> (net, metrics): one update of G."""
-    loss, optimiser = adversarial_loss(config), optim.make_optimiser(config)
+    loss = adversarial_loss(config)
+    update_net = make_net_update(config, optim.make_optimiser(config))
 
     def update(net: Net, d: Net, batch: Batch, step: Array, p: Array) -> tuple[Net, Metrics]:
         key = rng.key(config.seed, "generator", step)
@@ -166,7 +167,7 @@ def _make_generator_update(
         grads, loss_value = accumulate(compute_gradient, batch, config.train.microbatches)
         grad = pmean(ravel_pytree(grads)[0])
         ema_decay = optim.ema_decay(config, step) if config.optim.ema_images else 0.0
-        net = apply_gradient(net, grad, optimiser, ema_decay, step)
+        net = update_net(net, grad, ema_decay, step)
         return net, {"g/loss": loss_value, "grad_norm/g": trees.global_norm(grad)}
 
     return update

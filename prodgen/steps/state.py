@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.flatten_util import ravel_pytree
+from ml_collections import ConfigDict
 
 from prodgen import optim
 from prodgen.core import trees
@@ -17,6 +18,8 @@ from prodgen.core.errors import UsageError
 from prodgen.core.trees import Tree
 from prodgen.core.types import Array, Metrics, Spec
 from prodgen.models import conditioning
+from prodgen.parallel import state_sharding
+from prodgen.parallel.device_mesh import DATA_AXIS
 
 NET_NAMES = {"vae": "the VAE", "g": "the generator", "d": "the discriminator"}
 CONDITION_LAYERS = {
@@ -33,8 +36,9 @@ class Net:
     """One trained network: weights, statistics, optimiser state, averaged weights or None.
 
     The optimiser updates all weights as one vector. Its state then has a few long leaves instead
-    of a few for each layer: a tenth of the operations to compile and to start. `ema` never aliases
-    `params`, because a buffer can be donated only once.
+    of a few for each layer: a tenth of the operations to compile and to start. With
+    config.parallel.fsdp it updates leaf by leaf. `ema` never aliases `params`, because a buffer can
+    be donated only once.
     """
 
     params: Tree
@@ -59,10 +63,24 @@ class State:
     extras: dict[str, Array]
 
 
-def create_net(params: Tree, optimiser: optax.GradientTransformation, ema: bool) -> Net:
+def create_net(
+    config: ConfigDict, params: Tree, optimiser: optax.GradientTransformation, ema: bool
+) -> Net:
     """A network before its first step."""
-    opt = optimiser.init(ravel_pytree(params)[0])
+    # The devices divide the optimiser's state leaf by leaf.
+    opt = optimiser.init(params if config.parallel.fsdp else ravel_pytree(params)[0])
     return Net(params, {}, opt, copy(params) if ema else None)
+
+
+def make_net_update(config: ConfigDict, optimiser: optax.GradientTransformation) -> Callable:
+    """(net, gradient vector, EMA decay, step) -> net: one update, of all weights or of parts."""
+
+    def update(net: Net, grad: Array, ema_decay: float, step: Array) -> Net:
+        if config.parallel.fsdp:
+            return apply_gradient_to_parts(net, grad, optimiser, config.optim.clip, ema_decay, step)
+        return apply_gradient(net, grad, optimiser, ema_decay, step)
+
+    return update
 
 
 def apply_gradient(
@@ -77,6 +95,29 @@ def apply_gradient(
     if ema is not None:
         ema = unravel(optim.update_ema(ravel_pytree(ema)[0], params, ema_decay, step))
     return net.replace(params=unravel(params), opt=opt, ema=ema)
+
+
+def apply_gradient_to_parts(
+    net: Net,
+    grad: Array,
+    optimiser: optax.GradientTransformation,
+    clip: float,
+    ema_decay: float,
+    step: Array,
+) -> Net:
+    """`apply_gradient` where a mapped step holds parts of `opt` and `ema`, and `params` whole.
+
+    clip: the largest global norm of `grad`, a vector; 0: any.
+    """
+    _, unravel = ravel_pytree(net.params)
+    specs = state_sharding.make_specs(net.params, jax.lax.axis_size(DATA_AXIS))
+    if clip:
+        grad, _ = optax.clip_by_global_norm(clip).update(grad, optax.EmptyState())
+    params, grads = state_sharding.take_parts((net.params, unravel(grad)), (specs, specs))
+    updates, opt = optimiser.update(grads, net.opt, params)
+    params = optax.apply_updates(params, updates)
+    ema = None if net.ema is None else optim.update_ema(net.ema, params, ema_decay, step)
+    return net.replace(params=state_sharding.gather(params, specs), opt=opt, ema=ema)
 
 
 def create_skip_counters() -> dict[str, Array]:
@@ -105,6 +146,12 @@ def apply_if_finite(
 def all_finite(*values: Array) -> Array:
     """Whether every scalar is finite."""
     return jnp.all(jnp.stack([jnp.isfinite(value) for value in values]))
+
+
+def without_optimisers(state: State) -> State:
+    """The state without what only the next update reads."""
+    nets = {name: net.replace(opt=None) for name, net in state.nets.items()}
+    return state.replace(nets=nets)
 
 
 def copy(tree: Tree) -> Tree:

@@ -28,10 +28,10 @@ from prodgen.steps.state import (
     PMean,
     State,
     all_finite,
-    apply_gradient,
     apply_if_finite,
     create_net,
     create_skip_counters,
+    make_net_update,
 )  # fmt: skip
 
 SIGMA2_DECAY = 0.99  # of the average of sigma2, which evaluation uses
@@ -72,7 +72,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     noise = jnp.zeros((1, config.model.latent), jnp.float32)
     conditions = jnp.zeros((1, conditioning.vector_size(spec)), jnp.float32)
     params = build_network(config, spec).init(key, image, noise, conditions)["params"]
-    net = create_net(params, optim.make_optimiser(config), config.optim.ema_images > 0)
+    net = create_net(config, params, optim.make_optimiser(config), config.optim.ema_images > 0)
     extras = {"sigma2": jnp.ones((), jnp.float32), **create_skip_counters()}
     return State(jnp.zeros((), jnp.int32), {"vae": net}, extras)
 
@@ -90,7 +90,8 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
     every scalar of the loss and to the gradients, which makes the two modes the same function.
     """
     net = build_network(config, spec)
-    likelihood, optimiser = make_likelihood(config), optim.make_optimiser(config)
+    likelihood = make_likelihood(config)
+    update_net = make_net_update(config, optim.make_optimiser(config))
     beta_schedule = find_beta_schedule(config)
     num_dims = math.prod(spec.shape)
 
@@ -130,7 +131,7 @@ def make_train_step(config: ConfigDict, spec: Spec, pmean: PMean, variant: str) 
         grad = pmean(ravel_pytree(grads)[0])
         grad_norm = trees.global_norm(grad)
         ema_decay = optim.ema_decay(config, state.step) if config.optim.ema_images else 0.0
-        new_net = apply_gradient(old_net, grad, optimiser, ema_decay, state.step)
+        new_net = update_net(old_net, grad, ema_decay, state.step)
         extras = {**state.extras, "sigma2": update_sigma2_average(state, metrics["sigma2"])}
         new_state = state.replace(nets={"vae": new_net}, extras=extras)
         # A step that is not finite is skipped.

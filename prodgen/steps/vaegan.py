@@ -32,9 +32,9 @@ from prodgen.steps.state import (
     PMean,
     State,
     all_finite,
-    apply_gradient,
     apply_if_finite,
     create_net,
+    make_net_update,
 )  # fmt: skip
 
 MAX_ADAPTIVE_WEIGHT = 1e8  # of lambda, for a term whose gradient vanishes
@@ -81,7 +81,7 @@ def init(config: ConfigDict, spec: Spec, key: Key) -> State:
     image = jnp.zeros((1, *spec.shape), jnp.float32)
     conditions = jnp.zeros((1, conditioning.vector_size(spec)), jnp.float32)
     params = patch.build(config, spec).init(d_key, image, conditions)["params"]
-    d = create_net(params, discriminator.make_discriminator_optimiser(config), ema=False)
+    d = create_net(config, params, discriminator.make_discriminator_optimiser(config), ema=False)
     if config.model.spectral_norm:
         d = d.replace(vars=spectral.init(params, vectors_key))
     extras = adaptive.init(config.augment.p) if config.augment.adaptive else {}
@@ -158,7 +158,7 @@ def _make_vae_update(
     """(net, discriminator's net, batch, step, p, frozen_params) -> (net, sigma2, metrics)."""
     net, likelihood = vae.build_network(config, spec), vae.make_likelihood(config)
     loss, num_parts = discriminator.adversarial_loss(config), config.train.microbatches
-    optimiser = optim.make_optimiser(config)
+    update_net = make_net_update(config, optim.make_optimiser(config))
     perceptual_distance = make_perceptual_distance(config, config.model.dtype)
     beta_schedule = vae.find_beta_schedule(config)
 
@@ -225,7 +225,7 @@ def _make_vae_update(
             "perceptual": perceptual_value, "g/loss": adversarial_value,
             "g/share": w_a, "grad_norm/vae": trees.global_norm(grad),
         }  # fmt: skip
-        return apply_gradient(old_net, grad, optimiser, ema_decay, step), sigma2, metrics
+        return update_net(old_net, grad, ema_decay, step), sigma2, metrics
 
     return update
 

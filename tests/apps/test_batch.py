@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import prodgen
+import prodgen.model
 from prodgen.apps.common import batch_progress, batch_rows
 from prodgen.core import provenance
 from prodgen.core.errors import BadData, UsageError
@@ -116,7 +116,7 @@ def test_an_interrupted_batch_continues_and_ends_with_the_same_bytes(
 
 def test_samples_equal_those_of_the_model_and_state_their_origin(run, shop):
     run_batch(run, shop, "out")
-    model = prodgen.load(run)
+    model = prodgen.model.load(run)
     samples = model.sample(70, seed=3, label="disc", attributes={"colour": "red"})
     for k in (0, 63, 64, 69):
         image = np.asarray(Image.open(shop / "out" / f"reds_{k:03d}.png"))
@@ -194,7 +194,7 @@ def test_a_table_without_a_valid_row_is_an_error(run, shop):
 
 
 def test_latents_of_many_seeds_equal_those_of_each_seed(run):
-    model = prodgen.load(run)
+    model = prodgen.model.load(run)
     latents = model.draw([5, 5, 9], [0, 3, 1])
     expected_latents = [model.latents(np.array([i]), s)[0] for s, i in ((5, 0), (5, 3), (9, 1))]
     np.testing.assert_array_equal(latents, expected_latents)
@@ -212,7 +212,7 @@ def test_edits_equal_those_of_mode_edit_and_classical_ones_need_no_inverter(run,
     )
     run_batch(run, shop, "out")
     for name, options in {
-        "teal": {"edit": "recolour", "colour": "teal", "method": "classical"},
+        "teal": {"edit": "recolour", "colour": ("teal",), "method": "classical"},
         "wood": {"edit": "background", "background": str(shop / "wood.png")},
         "plain": {"edit": "background"},
     }.items():
@@ -241,10 +241,10 @@ def assert_equals_mode_edit(shop, name, workdir, **options):
 
 
 def test_a_generated_colour_equals_that_of_mode_edit_and_is_stated(run, shop):
-    options = {"edit": "recolour", "colour": "blue", "method": "generated"}
-    write_table(shop, options | {"name": "blue", "photo": "shop/mug.png"})
+    cells = {"edit": "recolour", "colour": "blue", "method": "generated"}
+    write_table(shop, cells | {"name": "blue", "photo": "shop/mug.png"})
     run_batch(run, shop, "out")
-    assert_equals_mode_edit(shop, "blue", run, **options)
+    assert_equals_mode_edit(shop, "blue", run, **cells | {"colour": ("blue",)})
     assert provenance.is_generated(shop / "out" / "blue_000.png")
     text = Image.open(shop / "out" / "blue_000.png").text["prodgen"]
     assert text.startswith("composed of generated pictures; run ")
@@ -257,7 +257,7 @@ def test_views_have_evenly_spaced_azimuths(run, shop):
     lines = read_manifest(shop / "out")
     turns = [lines[f"a_{k:03d}.png"]["attributes"]["azimuth"] for k in range(4)]
     assert turns == pytest.approx([0, 90, 180, 270], abs=1e-3)
-    model = prodgen.load(run)
+    model = prodgen.model.load(run)
     model.inverter = model.open_inverter(model.say, 4)
     views = model.views(model.read(shop / "photo.png"), frames=4)
     np.testing.assert_array_equal([open_rgb(shop, f"a_{k:03d}.png") for k in range(4)], views)
@@ -302,7 +302,7 @@ def test_problems_name_the_line_of_a_photo_that_cannot_be_used(run, shop, monkey
 
 
 def test_a_run_without_an_azimuth_has_no_views(run, shop, store):
-    model = prodgen.load(run)
+    model = prodgen.model.load(run)
     model.conditions = Conditions.from_store(store)
     row = dict.fromkeys(batch_requests.COLUMNS, "") | {"photo": "photo.png", "edit": "views"}
     with pytest.raises(UsageError, match="from which side .* it knows colour, radius, turn"):

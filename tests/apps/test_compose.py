@@ -197,3 +197,26 @@ def test_the_command(shop, tmp_path):
         f"--out={tmp_path}/a.png",
     )  # fmt: skip
     assert code == 2 and "skyscraper 160x600" in lines[-1]
+
+
+def test_an_advert_states_its_words_and_takes_its_accent_from_the_product(shop, tmp_path):
+    out = tmp_path / "out" / "hero.png"
+    Image.fromarray(np.full((20, 60, 4), 255, np.uint8)).save(tmp_path / "logo.png")
+    run_compose(
+        shop / "b.png", out, layout="hero", size="landscape", headline="Sale", price="9 €",
+        button="Buy", logo=str(tmp_path / "logo.png"),
+    )  # fmt: skip
+    entry = manifest_entry(out)
+    assert entry["words"] == {"headline": "Sale", "price": "9 €", "button": "Buy"}
+    assert entry["contrast"] >= 4.5 and entry["logo_box"][2] - entry["logo_box"][0] == 170
+    picture = np.asarray(Image.open(out).convert("RGB")).astype(int)
+    left, top, right, bottom = entry["text_boxes"][0]
+    words = picture[top:bottom, left:right]
+    assert (words[..., 0] - words[..., 1:].max(axis=-1) > 100).any()  # the red of the product
+
+
+def test_layouts_need_their_number_of_products(shop, tmp_path, capsys):
+    with pytest.raises(UsageError, match="--layout=pair needs 2 products"):
+        run_compose(shop / "a.png", tmp_path / "o" / "a.png", layout="pair")
+    run_compose(shop, tmp_path / "o" / "b.png", layout="grid", size="480x480")
+    assert len(manifest_entry(tmp_path / "o" / "b.png")["products"]) == 3

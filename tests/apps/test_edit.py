@@ -91,13 +91,13 @@ def test_opaque_pixels_are_unchanged_on_any_background():
 def test_an_edit_of_a_generated_image_states_it(shop):
     photo = pixels.encode_png(disc(), provenance.build_png_text("generated", "run 1"))
     (shop / "a.png").write_bytes(photo)
-    run_edit(None, shop, edit="recolour", colour="teal")
+    run_edit(None, shop, edit="recolour", colour=("teal",))
     for name in ("a_recolour_classical.png", "edit.png"):
         assert provenance.is_generated(shop.parent / "out" / name)
 
 
 def test_both_methods_of_recolouring_change_the_product_alone(run, shop):
-    run_edit(run, shop, edit="recolour", colour="blue")
+    run_edit(run, shop, edit="recolour", colour=("blue",))
     rows = read_table(shop)
     classical, generative = rows["a.pngclassical"], rows["a.pnggenerated"]
     assert float(classical["ciede2000"]) < 3 < float(classical["ciede2000_before"])
@@ -112,7 +112,7 @@ def test_both_methods_of_recolouring_change_the_product_alone(run, shop):
 
 
 def test_half_the_strength_is_half_the_way_to_the_colour(run, shop):
-    run_edit(run, shop, edit="recolour", colour="blue", strength=0.5)
+    run_edit(run, shop, edit="recolour", colour=("blue",), strength=0.5)
     classical = read_table(shop)["a.pngclassical"]
     assert 3 < float(classical["ciede2000"]) < 0.8 * float(classical["ciede2000_before"])
 
@@ -191,3 +191,70 @@ def test_the_sheet_of_many_photos_has_rows_of_eight():
     assert (sheet.width // edit.CELL_SIDE, sheet.height // edit.CELL_SIDE) == (8, 4)
     one = edit.draw_sheet([[grey[0], grey[0] + 100]])
     assert (one.width // edit.CELL_SIDE, one.height // edit.CELL_SIDE) == (1, 2)
+
+
+def draw_bag(shop):
+    """A grey disc with a red band of a quarter of its height."""
+    image = make_disc_photo(96, 96, (150, 150, 150))
+    red = make_disc_photo(96, 96, (190, 40, 40))
+    image[42:54] = red[42:54]
+    Image.fromarray(image).save(shop / "a.png")
+    return image
+
+
+@pytest.mark.parametrize("choice", [{"from_": "red"}, {"at": "48,48"}, {"region": "region.png"}])
+def test_the_part_that_is_meant_is_recoloured(shop, choice):
+    image = draw_bag(shop)
+    mask = np.zeros((96, 96), np.uint8)
+    mask[42:54] = 255
+    Image.fromarray(mask).save(shop.parent / "region.png")
+    if "region" in choice:
+        choice = {"region": str(shop.parent / "region.png")}
+    run_edit(None, shop, edit="recolour", colour=("teal",), method="classical", **choice)
+    picture = open_rgb(shop, "a_recolour_classical.png")
+    np.testing.assert_array_equal(picture[30:40, 40:56], image[30:40, 40:56])
+    assert np.abs(picture[46:50, 40:56] - np.int16(TEAL)).mean() < 25
+    row = read_table(shop)["a.pngclassical"]
+    assert float(row["ciede2000"]) < 3 and 0.1 < float(row["share"]) < 0.35
+
+
+def test_colourways_have_a_file_each(shop):
+    draw_bag(shop)
+    run_edit(None, shop, edit="recolour", colour=("teal", "#203a5f"), method="classical")
+    for word in ("teal", "203a5f"):
+        assert (shop.parent / "out" / f"a_recolour_{word}_classical.png").exists()
+    rows = [row for row in read_table(shop).values() if row["file"] == "a.png"]
+    assert rows[-1]["from_colour"].startswith("#9") and "#b" in rows[-1]["other_colours"]
+    assert rows[-1]["doubt"] == ""
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"from_": "red", "at": "4,4"}, "--from and --at say the same"),
+        ({"at": "4"}, "--at=4 is no point X,Y"),
+        ({"from_": "rde"}, "--from='rde' is not a colour; .*red"),
+        ({"colour": ("teal", "teal")}, "--colour names teal twice"),
+    ],
+)
+def test_unclear_sources_of_a_colour_are_refused(shop, choice, words):
+    options = {"edit": "recolour", "colour": ("teal",)} | choice
+    with pytest.raises(UsageError, match=words):
+        run_edit(None, shop, **options)
+
+
+def test_a_region_of_another_size_and_a_point_outside_are_rows_of_the_table(shop):
+    Image.fromarray(np.full((40, 50), 255, np.uint8)).save(shop.parent / "small.png")
+    for choice, words in (({"region": str(shop.parent / "small.png")}, "50 x 40 px"),
+                          ({"at": "1,1"}, "outside the product")):  # fmt: skip
+        with pytest.raises(BadData, match="none of"):
+            run_edit(None, shop, edit="recolour", colour=("teal",), **choice)
+        assert words in read_table(shop)["a.png"]["problem"]
+
+
+def test_the_run_redraws_the_whole_product(shop):
+    options = edit.Options(
+        images=("x",), edit="recolour", colour=("teal",), from_="red", method="generated"
+    )
+    with pytest.raises(UsageError, match="--from has no effect with --method=generated"):
+        options.check(shop)

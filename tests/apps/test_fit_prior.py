@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import prodgen
+import prodgen.model
 from prodgen.apps.common.sample_sources import source_of_run
 from prodgen.core.errors import MissingInput, UsageError, WorkdirError
 from prodgen.editing import fitted_prior, variations
@@ -30,7 +30,7 @@ def fitted_run(azimuth_run, azimuth_store, tmp_path_factory):
 @pytest.fixture(scope="module")
 def models(fitted_run):
     """The run with its base prior, and with the fitted one."""
-    return prodgen.load(fitted_run, prior="base"), prodgen.load(fitted_run)
+    return prodgen.model.load(fitted_run, prior="base"), prodgen.model.load(fitted_run)
 
 
 def test_the_log_likelihoods_of_all_choices_are_recorded(fitted_run, models):
@@ -100,10 +100,10 @@ def test_a_variation_of_strength_0_is_the_product_under_a_fitted_prior(models):
 
 def test_an_absent_prior_is_refused_with_the_command_that_fits_it(azimuth_run):
     with pytest.raises(MissingInput, match="no fitted prior") as error:
-        prodgen.load(azimuth_run, prior="fitted")
+        prodgen.model.load(azimuth_run, prior="fitted")
     assert f"--mode=fit_prior --workdir={azimuth_run} --step=120" in error.value.next_step
     with pytest.raises(UsageError, match="known: auto, base, fitted"):
-        prodgen.load(azimuth_run, prior="mixture")
+        prodgen.model.load(azimuth_run, prior="mixture")
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_a_damaged_prior_is_refused(fitted_run, tmp_path, content):
     file = path / "prior.npz"
     file.write_bytes(file.read_bytes()[:-40] if content is None else content)
     with pytest.raises(WorkdirError, match="prior.npz is damaged"):
-        prodgen.load(path)
-    assert prodgen.load(path, prior="base").prior is None
+        prodgen.model.load(path)
+    assert prodgen.model.load(path, prior="base").prior is None
 
 
 def test_a_family_without_an_encoder_has_no_prior_to_fit():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import prodgen
+import prodgen.model
 from prodgen.apps import directions, sweep
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Attribute
@@ -62,7 +62,7 @@ def test_the_same_command_writes_the_same_sheet(run, tmp_path, mode, options, sh
 
 def test_temperature_is_the_truncation(run):
     """At 0 every latent is the same: only the conditions are left."""
-    model = prodgen.load(run)
+    model = prodgen.model.load(run)
     one = model.conditions.pick(0, np.array([3]))
     conditions = {name: rows.repeat(4, axis=0) for name, rows in one.items()}
     plain = model.decode(model.latents(np.arange(4), 0, 0.0), conditions)

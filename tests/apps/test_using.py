@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import prodgen
+import prodgen.model
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Attribute, Spec
 from prodgen.editing import initialisation, inversion_calibration, variations, viewpoints
@@ -57,7 +57,7 @@ def test_inversion_writes_a_table_and_the_latents(run, tmp_path):
     assert all(float(row["psnr"]) > 5 for row in rows)
     assert {row["in_distribution"] for row in rows} <= {"True", "False"}
     entries = json.loads((tmp_path / "manifest.json").read_text())["files"]
-    model, entry = prodgen.load(run), entries["invert.png"]["pictures"][0]
+    model, entry = prodgen.model.load(run), entries["invert.png"]["pictures"][0]
     assert entry["name"] == rows[0]["file"] and len(entry["latent"]) == 4
     assert entry["label"] in (None, "disc", "square")
     assert model.decode(np.float32([entry["latent"]])).shape == (1, 16, 16, 3)
@@ -150,7 +150,7 @@ def test_a_family_without_an_encoder_trains_a_latent_regressor(
     state = state.replace(nets=state.nets | {"g": g.replace(ema=jax.tree.map(wave, g.ema))})
     write_run(path, azimuth_store, config, state, 1)
     monkeypatch.setattr(initialisation, "NUM_STEPS", 8)
-    model, messages = prodgen.load(path), []
+    model, messages = prodgen.model.load(path), []
     inverter = Inverter(
         model, model.reference_classifier(messages.append), messages.append, steps=6
     )
@@ -160,7 +160,7 @@ def test_a_family_without_an_encoder_trains_a_latent_regressor(
     assert (
         any("training the latent regressor" in text for text in messages) and len(inversion.z) == 4
     )
-    again = prodgen.load(path).open_inverter(messages.append, steps=6)
+    again = prodgen.model.load(path).open_inverter(messages.append, steps=6)
     messages.clear()
     unknown = model.unknown(len(pictures))  # read from the run's folder:
     np.testing.assert_array_equal(
@@ -283,7 +283,7 @@ def test_a_run_without_an_azimuth_names_its_attributes():
 
 
 def test_a_model_varies_and_turns_a_photo(run, azimuth_store, tmp_path):
-    model = prodgen.load(run)
+    model = prodgen.model.load(run)
     model.inverter.steps = 3
     picture = azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"][0]
     Image.fromarray(picture).save(tmp_path / "photo.png")

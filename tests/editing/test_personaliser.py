@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-import prodgen
+import prodgen.model
 from prodgen.editing import personaliser
 from prodgen.editing.personaliser import Personaliser, mean_distance, pick_diverse
 from prodgen.evaluation.classifier import save_to_run
@@ -17,7 +17,7 @@ def maker(store, tmp_path_factory):
     path = tmp_path_factory.mktemp("runs") / "run"
     config = tiny(optim__lr=1e-2, train__num_steps=60)
     write_run(path, store, config, trained_vae(store, config, 60), 60)
-    model = prodgen.load(path)
+    model = prodgen.model.load(path)
     model.store = lambda: store  # the squares have no config to be prepared from
     net = classifier.build(store.spec)  # untrained: random features are features too
     params = net.init(jax.random.key(0), classifier.dummy_image(store.spec))["params"]

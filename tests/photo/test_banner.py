@@ -8,7 +8,7 @@ import pytest
 from PIL import ImageFont
 
 from prodgen.core.errors import MissingInput, UsageError
-from prodgen.photo import backdrop, banner, sprites, text_layout
+from prodgen.photo import backdrop, banner, fonts, sprites, text_layout
 
 TEXT = "New season, warm colours"
 
@@ -129,12 +129,14 @@ def test_sizes_are_parsed_from_names_and_numbers():
 def test_a_font_file_must_be_a_font_with_all_glyphs(tmp_path):
     (tmp_path / "no.ttf").write_text("no font")
     with pytest.raises(UsageError, match="is not a font"):
-        text_layout.load_font(str(tmp_path / "no.ttf"), 12)
+        fonts.load(str(tmp_path / "no.ttf"), 12)
     with pytest.raises(MissingInput, match="does not exist"):
-        text_layout.load_font(str(tmp_path / "none.ttf"), 12)
-    with pytest.raises(UsageError, match="the font has no '漢'"):
-        text_layout.check_glyphs("A 漢", "")
-    text_layout.check_glyphs("50 % off -- now!", "")
+        fonts.load(str(tmp_path / "none.ttf"), 12)
+    with pytest.raises(UsageError, match="the font has no '漢' .CJK."):
+        fonts.choose("A 漢", "")
+    assert fonts.choose("50 % off -- now!", "") == ""  # Pillow's own
+    for text in ("Größe, prêt à porter", "Зима", "Ελλάδα", "−20 €"):
+        assert fonts.choose(text, "").endswith("DejaVuSans.ttf")
     own_font = tmp_path / "own.ttf"
     own_font.write_bytes(ImageFont.load_default(20).font_bytes)
     same = [banner.make(PRODUCTS, background("wide"), TEXT, font=f) for f in ("", str(own_font))]

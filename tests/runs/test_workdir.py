@@ -12,6 +12,7 @@ from prodgen.runs.workdir import (
     check_data,
     check_origin,
     read_record,
+    record_devices,
     update_config,
     write_record,
 )
@@ -94,3 +95,14 @@ def test_changed_images_lead_to_a_new_run_from_these_weights(tmp_path):
         check_data(path, "e")
     assert f"--init_from={path}" in error.value.next_step
     assert "another --workdir" in error.value.next_step
+
+
+def test_a_change_of_devices_is_noted_with_its_step(tmp_path):
+    write_record(tmp_path, tiny(), {"digest": "d"}, {})
+    eight = {"devices": 8, "kind": "cpu", "processes": 1}
+    four = {"devices": 4, "kind": "cpu", "processes": 2}
+    assert record_devices(tmp_path, 0, eight) == {}
+    assert record_devices(tmp_path, 20, eight) == eight  # a restart on the same ones
+    assert record_devices(tmp_path, 40, four) == eight
+    history = read_record(tmp_path)["devices"]
+    assert history == [{"step": 0, **eight}, {"step": 40, **four}]

@@ -59,7 +59,9 @@ def test_every_loss_takes_every_penalty(loss, penalty):
         image = jnp.zeros((4, *spec.shape))
         conditions, slots = jnp.zeros((4, conditioning.vector_size(spec))), jnp.arange(4)
         params = Linear().init(key, image, conditions)["params"]
-        net = create_net(params, discriminator.make_discriminator_optimiser(config), ema=False)
+        net = create_net(
+            config, params, discriminator.make_discriminator_optimiser(config), ema=False
+        )
         if config.model.spectral_norm:
             net = net.replace(vars=spectral.init(params, key))
         after, metrics = update(

@@ -180,11 +180,8 @@ def change_photo(context: Context, request: BatchRequest) -> BatchImage:
             )
         else:
             edited_photo = photo_edits.recolour_photo(product, target)
-    details = {
-        "of": request.photo,
-        "edit": request.edit,
-        "method": edited_photo.method,
-    } | edited_photo.metrics
+    details = {"of": request.photo, "edit": request.edit, "method": edited_photo.method}
+    details |= edited_photo.metrics | edited_photo.notes
     return BatchImage(edited_photo.image, details, edited_photos.source_of_edit(edited_photo, path))
 
 

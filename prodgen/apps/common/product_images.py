@@ -13,8 +13,9 @@ from prodgen.apps.common.output_names import name_frame
 from prodgen.core import provenance
 from prodgen.core.errors import BadData, RejectedItem
 from prodgen.metrics import marketplace
-from prodgen.photo import background_removal, morphology
+from prodgen.photo import background_removal, matte, morphology
 
+MIN_CUT_OFF_CONTACT = 0.15  # of a product's width, at the image's lower border
 MIN_ALPHA = 16  # of 255: weaker pixels are noise and do not count when a product is trimmed
 
 
@@ -22,13 +23,15 @@ MIN_ALPHA = 16  # of 255: weaker pixels are noise and do not count when a produc
 class ProductImage:
     """One product. pixels: uint8 [h, w, 4], trimmed. is_generated: its file says so.
 
-    name: of the frame of a sprite sheet; file: the path below what the user named.
+    name: of the frame of a sprite sheet; file: the path below what the user named. is_cut_off: the
+    image's lower border cuts the product off, as it does with photos of people.
     """
 
     name: str
     file: str
     pixels: np.ndarray
     is_generated: bool
+    is_cut_off: bool = False
 
 
 def read_products(files: Sequence[ImageFile], limit: int) -> list[ProductImage]:
@@ -43,9 +46,11 @@ def read_products(files: Sequence[ImageFile], limit: int) -> list[ProductImage]:
             break
         try:
             file.check()
-            pixels = cut_out_product(marketplace.read_image(file.path))
+            pixels, is_cut_off = cut_out_product(marketplace.read_image(file.path))
             is_generated = provenance.is_generated(file.path)
-            products.append(ProductImage(name_frame(file.name), file.name, pixels, is_generated))
+            products.append(
+                ProductImage(name_frame(file.name), file.name, pixels, is_generated, is_cut_off)
+            )
         except RejectedItem as refusal:
             reasons.append(f"{file.name}: {refusal}")
             say(f"left out: {reasons[-1]}")
@@ -57,8 +62,9 @@ def read_products(files: Sequence[ImageFile], limit: int) -> list[ProductImage]:
     return products
 
 
-def cut_out_product(image: np.ndarray) -> np.ndarray:
-    """The product of an image uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4].
+def cut_out_product(image: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The product of an image uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4], and whether
+    the image's lower border cuts it off.
 
     The alpha separates it, else the flat background (photo/plain.py). RejectedItem without a
     product.
@@ -70,4 +76,7 @@ def cut_out_product(image: np.ndarray) -> np.ndarray:
     if not opaque.any():
         raise RejectedItem("no product: all of it is transparent")
     top, left, bottom, right = morphology.bounding_box(opaque)
-    return result.rgba[top:bottom, left:right].copy()
+    if image.shape[-1] == 4:
+        result = dataclasses.replace(result, colour=matte.remove_white_rim(result))
+    contact = float((result.alpha[-1, left:right] > 127).mean())
+    return result.rgba[top:bottom, left:right].copy(), contact >= MIN_CUT_OFF_CONTACT

@@ -1,0 +1,140 @@
+"""Where products stand: in rows, at equal visual size, on one line."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from prodgen.core.errors import UsageError
+
+GAP_FRACTION = 0.16  # between products, of the root of a product's area
+MIN_PRODUCT_SIZE = 8  # pixels: a smaller product is a dot
+GRID_GAP_FRACTION = 0.14  # of a cell, around its product
+MAX_GRID_RATIO = 1.35
+MIN_FILL = 0.45  # of its box: a thinner product, such as a chain, counts as this
+Box = tuple[int, int, int, int]  # left, top, right, bottom; ends excluded
+
+
+@dataclasses.dataclass(frozen=True)
+class PlacedProduct:
+    """A product's box, and how many times it was enlarged (below 1: reduced)."""
+
+    box: Box
+    scale: float
+
+
+def box_size(box: Box) -> tuple[int, int]:
+    """(width, height) of a box."""
+    return box[2] - box[0], box[3] - box[1]
+
+
+def measure_fill(alpha: np.ndarray) -> float:
+    """The share of its box that a product uint8 [h, w] covers, at least MIN_FILL."""
+    return max(float((alpha > 127).mean()), MIN_FILL)
+
+
+def place_products(
+    shapes: Sequence[tuple[int, int]], area: Box, fills: Sequence[float] = ()
+) -> list[PlacedProduct]:
+    """Places of products (height, width), in the number of rows that makes them largest.
+
+    All take the same area, so that none outweighs another: of their boxes, or, with `fills`, of
+    what they cover of them. Products of a row stand on one line, GAP_FRACTION apart; the group is
+    centred.
+    """
+    ratios = np.array([width / height for height, width in shapes])
+    units = np.stack([np.sqrt(ratios), 1 / np.sqrt(ratios)], axis=1)  # width, height of area 1
+    if len(fills):
+        units = units / np.sqrt(np.asarray(fills))[:, None]
+    area_width, area_height = box_size(area)
+
+    def fit_side(rows: Sequence[np.ndarray]) -> float:
+        # The root of a product's area, pixels, with which rows of units [n, 2] fill the area.
+        widest = max(row[:, 0].sum() + GAP_FRACTION * (len(row) - 1) for row in rows)
+        total_height = sum(row[:, 1].max() for row in rows) + GAP_FRACTION * (len(rows) - 1)
+        return min(area_width / widest, area_height / total_height)
+
+    row_splits = [np.array_split(units, count) for count in range(1, len(shapes) + 1)]
+    rows = max(row_splits, key=fit_side)
+    side = fit_side(rows)
+    if side * units.min() < MIN_PRODUCT_SIZE:
+        raise UsageError(
+            f"{len(shapes)} products do not fit: the smallest would be below {MIN_PRODUCT_SIZE} px",
+            "choose fewer with --n, or a larger --size",
+        )
+    # From the top row down, each row centred, its products on one ground line.
+    gap, rows = GAP_FRACTION * side, [row * side for row in rows]
+    total_height = sum(row[:, 1].max() for row in rows) + gap * (len(rows) - 1)
+    ground = (area[1] + area[3] - total_height) / 2
+    boxes = []
+    for row in rows:
+        ground += row[:, 1].max()
+        x = (area[0] + area[2] - row[:, 0].sum() - gap * (len(row) - 1)) / 2
+        for width, height in np.maximum(np.floor(row + 1e-6), 1).astype(int).tolist():
+            left, bottom = int(x + 1e-6), int(ground + 1e-6)
+            boxes.append((left, bottom - height, left + width, bottom))
+            x += width + gap
+        ground += gap
+    return [
+        PlacedProduct(box, (box[3] - box[1]) / height)
+        for box, (height, _) in zip(boxes, shapes, strict=True)
+    ]
+
+
+def place_in_grid(
+    shapes: Sequence[tuple[int, int]], area: Box, fills: Sequence[float]
+) -> list[PlacedProduct]:
+    """Places of products in equal cells, in the number of columns that makes them largest.
+
+    Each stands in the middle of its cell, on the line of its row. None is larger than
+    MAX_GRID_RATIO times the smallest, as the root of what it covers.
+    """
+    (width, height), count = box_size(area), len(shapes)
+
+    def fit(columns: int) -> tuple[np.ndarray, float, float]:
+        # (scales [n], width and height of a cell with its gap)
+        rows = -(-count // columns)
+        cell_width, cell_height = width / columns, height / rows
+        inner = (1 - GRID_GAP_FRACTION) * np.array([cell_height, cell_width])
+        scales = (inner / np.array(shapes)).min(axis=1)
+        sizes = scales * roots
+        scales = scales * np.minimum(1, MAX_GRID_RATIO * sizes.min() / sizes)
+        return scales, cell_width, cell_height
+
+    roots = np.sqrt(np.prod(np.array(shapes, float), axis=1) * np.asarray(fills))
+    columns = max(range(1, count + 1), key=lambda n: float((fit(n)[0] * roots).mean()))
+    scales, cell_width, cell_height = fit(columns)
+    placements = []
+    for i, ((h, w), scale) in enumerate(zip(shapes, scales, strict=True)):
+        row, column = divmod(i, columns)
+        # The last row is centred.
+        in_row = min(columns, count - row * columns)
+        x = area[0] + (columns - in_row) * cell_width / 2 + (column + 0.5) * cell_width
+        bottom = round(area[1] + (row + 1 - GRID_GAP_FRACTION / 2) * cell_height)
+        size = max(1, int(h * scale)), max(1, int(w * scale))
+        if min(size) < MIN_PRODUCT_SIZE:
+            raise UsageError(
+                f"{count} products do not fit: one would be below {MIN_PRODUCT_SIZE} px",
+                "choose fewer with --n, or a larger --size",
+            )
+        left = round(x - size[1] / 2)
+        box = (left, bottom - size[0], left + size[1], bottom)
+        placements.append(PlacedProduct(box, float(scale)))
+    return placements
+
+
+def stand_on_edge(placement: PlacedProduct, frame_height: int, top: int) -> PlacedProduct:
+    """A product that the photo's lower border cut off, set on the frame's lower edge.
+
+    It grows until it reaches from there to where it began, but not above `top`.
+    """
+    left, _, right, bottom = placement.box
+    height, width = bottom - placement.box[1], right - left
+    growth = (frame_height - max(placement.box[1], top)) / height
+    new_height, new_width = round(height * growth), round(width * growth)
+    middle = (left + right) / 2
+    new_left = round(middle - new_width / 2)
+    box = (new_left, frame_height - new_height, new_left + new_width, frame_height)
+    return PlacedProduct(box, placement.scale * growth)
