@@ -28,7 +28,7 @@ BARRIER_TIMEOUT_MS = 24 * 3600 * 1000  # the watchdog ends a process that waits 
 ACKNOWLEDGE_S = 10.0  # in which the others read an error, before the process that had it ends
 FOREIGN_ERROR_S = 5.0  # in which an error of another process arrives after its connection broke
 STATE_S = 10.0  # in which the last good checkpoint is found; a network folder may not answer
-ERROR_KEY, FACTS_KEY, SEEN_KEY = "prodgen/error", "prodgen/facts/", "prodgen/seen/"
+ERROR_KEY, FACTS_KEY, SEEN_KEY = "prodgen/error/", "prodgen/facts/", "prodgen/seen/"
 
 
 class ForeignError(ProdgenError):
@@ -245,7 +245,7 @@ class Peers:
             "saved_state": getattr(error, "saved_state", ""),
         }
         with contextlib.suppress(NoAnswer):  # another process was first, or all are gone
-            self._store.set(ERROR_KEY, json.dumps(record))
+            self._store.set(f"{ERROR_KEY}first", json.dumps(record))
         return error, True
 
     def _wait_for_readers(self) -> None:
