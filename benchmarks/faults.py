@@ -1,6 +1,6 @@
 """Faults of the plan: processes die, disks fill, signals arrive; the run must end with equal bits.
 
-python benchmarks/faults.py [--section=death,processes] [--case=TEXT] [--tries=N] [--quick]
+python benchmarks/faults.py [--section=death,processes] [--case=TEXT,...] [--tries=N] [--quick]
 
 Each case injects its fault into tiny runs, which are then continued. A trial survives if the exit
 code is the expected one, every leaf of the last state and metrics.jsonl equal those of an
@@ -31,7 +31,7 @@ from prodgen.core.files import write_atomically
 FLAGS = flags.FLAGS
 SECTIONS = ("death", "data", "config", "numbers", "processes", "save")
 flags.DEFINE_list("section", list(SECTIONS), f"Some of {', '.join(SECTIONS)}.")
-flags.DEFINE_string("case", "", "Only cases whose name has this text.")
+flags.DEFINE_list("case", [], "Only cases whose name has one of these texts.")
 flags.DEFINE_integer("tries", 0, "Faults of each case; 0: the plan's number.", lower_bound=0)
 flags.DEFINE_bool("quick", False, "A few faults of each case.")
 flags.DEFINE_integer("seed", 0, "Of the moments.")
@@ -100,15 +100,20 @@ def print_row(row: dict) -> None:
     )
 
 
+def is_selected(name: str) -> bool:
+    """Whether --case wants a case."""
+    return not FLAGS.case or any(text in name for text in FLAGS.case)
+
+
 def run_section(section: str, base: _fault_cases.Base, table: Table) -> None:
     """Run the cases of a section; the uninterrupted run is trained before its first case."""
-    names = [name for name in CASES.get(section, ()) if FLAGS.case in name]
-    if names and not base.reference[0]:
+    names = [name for name in CASES.get(section, ()) if is_selected(name)]
+    if names and section == "death":
         base.prepare()
     for name in names:
         run_case(section, name, base, table)
     for name, test in _fault_tests.COVERAGE.get(section, {}).items():
-        if FLAGS.case in name:
+        if is_selected(name):
             print(f"{section:<10} {name:<36} covered by {test}")
     if section == "save":
         for row in _fault_saving.measure_saves():

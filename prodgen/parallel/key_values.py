@@ -27,7 +27,7 @@ class KeyValueStore:
         )
 
     def read_folder(self, folder: str) -> dict[str, str]:
-        """The texts of all keys that begin with `folder`, by the rest of the key."""
+        """The texts of all keys in `folder`, which ends with "/", by the rest of the key."""
         entries = call_within(ANSWER_S, lambda: self._client.key_value_dir_get(folder))
         return {key.removeprefix(folder): text for key, text in entries}
 

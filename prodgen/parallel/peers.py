@@ -7,6 +7,7 @@ device. A run of one process calls the same methods, and they do nothing.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import json
 import os
 import sys
@@ -27,7 +28,7 @@ BARRIER_TIMEOUT_MS = 24 * 3600 * 1000  # the watchdog ends a process that waits 
 ACKNOWLEDGE_S = 10.0  # in which the others read an error, before the process that had it ends
 FOREIGN_ERROR_S = 5.0  # in which an error of another process arrives after its connection broke
 STATE_S = 10.0  # in which the last good checkpoint is found; a network folder may not answer
-ERROR_KEY, FACTS_KEY, SEEN_KEY = "prodgen/error", "prodgen/facts/", "prodgen/seen/"
+ERROR_KEY, FACTS_KEY, SEEN_KEY = "prodgen/error/", "prodgen/facts/", "prodgen/seen/"
 
 
 class ForeignError(ProdgenError):
@@ -183,7 +184,7 @@ class Peers:
         except (Exception, KeyboardInterrupt) as error:
             if self._watchdog is None or self._watchdog.is_stopped:
                 raise
-            self.end(*self.share(error))
+            self.end_process(*self.share(error))
 
     def leave(self, name: str, code: int = 0) -> None:
         """Wait for all at a place that every process reaches; what comes after is its own.
@@ -244,7 +245,7 @@ class Peers:
             "saved_state": getattr(error, "saved_state", ""),
         }
         with contextlib.suppress(NoAnswer):  # another process was first, or all are gone
-            self._store.set(ERROR_KEY, json.dumps(record))
+            self._store.set(f"{ERROR_KEY}first", json.dumps(record))
         return error, True
 
     def _wait_for_readers(self) -> None:
@@ -262,8 +263,12 @@ class Peers:
         with contextlib.suppress(NoAnswer):
             self._store.set(f"{SEEN_KEY}{self.index}", "", overwrite=True)
 
-    def end(self, error: BaseException, is_first: bool = False, has_contact: bool = True) -> None:
+    def end_process(
+        self, error: BaseException, is_first: bool = False, has_contact: bool = True
+    ) -> None:
         """Print an error's line and end the process at once, from any thread.
+
+        Where another process is gone or stuck, the stack of every thread is printed before.
 
         is_first: the others are still to read the error. An ordinary end would wait for threads,
         and for processes that are gone. has_contact: false where no call of JAX may be made.
@@ -275,6 +280,9 @@ class Peers:
         if isinstance(error, ProdgenError) and not error.saved_state:
             with contextlib.suppress(NoAnswer):
                 error.saved_state = call_within(STATE_S, self.describe_state)
+        if getattr(error, "name", "") == PeerError.name:
+            print(f"{error}; the stack of every thread:", file=sys.stderr, flush=True)
+            faulthandler.dump_traceback(all_threads=True)
         self._report_error(error)
         silence_output()
         if is_first and has_contact:

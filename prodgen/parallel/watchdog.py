@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from typing import Any
@@ -154,9 +153,7 @@ class Watchdog:
         if record is not None and record["process"] != peers.index:
             self._error_s += seconds
             if self._error_s > FOREIGN_GRACE_S:
-                if record["name"] == PeerError.name:
-                    self._dump_stacks(record["message"])
-                peers.end(ForeignError(record))
+                peers.end_process(ForeignError(record))
             return
         silent_peers = [
             index
@@ -178,14 +175,9 @@ class Watchdog:
             )
 
     def _end(self, message: str, advice: str = "") -> None:
-        """Write every thread's stack, tell the others, and end with 75."""
-        self._dump_stacks(message)
+        """Tell the others, and end with 75."""
         error = PeerError(message, f"give the same command again to continue{advice}")
-        self._peers.end(*self._peers.share(error))
-
-    def _dump_stacks(self, message: str) -> None:
-        print(f"watchdog: {message}; the stack of every thread:", file=sys.stderr, flush=True)
-        faulthandler.dump_traceback(all_threads=True)
+        self._peers.end_process(*self._peers.share(error))
 
     # Aborts
 
@@ -208,7 +200,7 @@ class Watchdog:
                 time.sleep(self._interval_s / 10)
             # The aborting thread holds locks of JAX, whose calls would never return.
             error = PeerError("process 0 is gone", "give the same command again to continue")
-            self._peers.end(error, has_contact=False)
+            self._peers.end_process(error, has_contact=False)
 
         library = ctypes.CDLL(None)
         set_handler = library.signal

@@ -147,7 +147,7 @@ def check_equal_runs(tmp_path, **options):
 
 def test_a_pair_that_is_told_to_stop_continues_with_equal_bits(tmp_path):
     options = {"steps": 4, "train__evaluate_every": 2, "train__checkpoint_every": 9}
-    stopped, undisturbed = tmp_path / "stopped", tmp_path / "undisturbed"
+    run, reference = tmp_path / "run", tmp_path / "reference"
 
     def make_pair(workdir, output, failpoint=""):
         """Both processes on one device each; the failpoint is the second one's."""
@@ -161,16 +161,16 @@ def test_a_pair_that_is_told_to_stop_continues_with_equal_bits(tmp_path):
         ]
 
     # Process 1 is told to stop in the evaluation after step 2; both learn it at step 3.
-    first = make_pair(stopped, "first", "evaluate.midway:1:term")
-    pairs = [first, make_pair(stopped, "second"), make_pair(undisturbed, "undisturbed")]
+    first = make_pair(run, "first", "evaluate.midway:1:term")
+    pairs = [first, make_pair(run, "second"), make_pair(reference, "reference")]
     assert run_groups(pairs) == [[75, 75], [0, 0], [0, 0]]
     line = "prodgen: ERROR stopped: stopped by SIGTERM to process 1 at step 3 of 4"
     assert (tmp_path / "first_0.txt").read_text().splitlines()[-1].startswith(line)
-    assert line in read_log(stopped)
-    assert checkpoint.list_steps(stopped) == [3, 4]
-    states = [jax.device_get(open_run(run, "latest").state) for run in (stopped, undisturbed)]
+    assert line in read_log(run)
+    assert checkpoint.list_steps(run) == [3, 4]
+    states = [jax.device_get(open_run(path, "latest").state) for path in (run, reference)]
     jax.tree.map(np.testing.assert_array_equal, *states)
-    metrics = [(run / "metrics.jsonl").read_bytes() for run in (stopped, undisturbed)]
+    metrics = [(path / "metrics.jsonl").read_bytes() for path in (run, reference)]
     assert metrics[0] == metrics[1]
 
 
@@ -290,22 +290,26 @@ def test_what_does_not_fit_the_devices_ends_both_with_the_field(tmp_path, fields
     ("index", "failpoint"), [(1, "evaluate.midway:2"), (0, "sheet.before_write:1")]
 )
 def test_when_a_process_hangs_both_end_with_their_stacks(tmp_path, index, failpoint):
-    workdir, limit = tmp_path / "run", {"parallel__watchdog_s": 10.0}
+    workdir = tmp_path / "run"
     options = {("first", "second")[index]: {"failpoint": f"{failpoint}:sleep:500"}}
-    pair = start_pair(workdir, tmp_path, **options, **limit)
+    pair = start_pair(workdir, tmp_path, **options)
+    wait_for_line(workdir, STEPS + 1, pair)  # all steps and the first evaluation
     start_time = time.monotonic()
     out, _ = finish(pair, 75, 75)
-    for text in (out, read_log(workdir)):
-        assert "the stack of every thread" in text and "core/failpoints.py" in out + text
+    assert time.monotonic() - start_time < 60
+    logs = out, read_log(workdir)
+    assert "core/failpoints.py" in logs[index]
+    for text in logs:
+        assert "the stack of every thread" in text
         assert "no process has made progress for " in text.splitlines()[-1]
-    assert time.monotonic() - start_time < 120  # with the start and the compilation
 
 
 @pytest.mark.slow
 def test_unusable_images_of_one_process_end_both_with_their_name(tmp_path):
     workdir, caches = tmp_path / "run", [tmp_path / "0", tmp_path / "1"]
     first, second = ({"data__cache_dir": str(cache)} for cache in caches)
-    options = {"steps": 2000, "data__feed": "tfdata"}
+    # The import of TensorFlow may hold up the watchdog for some seconds.
+    options = {"steps": 2000, "data__feed": "tfdata", "parallel__heartbeat_timeout_s": 60.0}
     pair = start_pair(workdir, tmp_path, first, second, **options)
     wait_for_line(workdir, 2, pair)
     for shard in caches[1].rglob("images-*.bin"):
