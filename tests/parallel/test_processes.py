@@ -29,17 +29,19 @@ FIELDS = TINY | {
     "parallel.heartbeat_timeout_s": 8.0, "parallel.watchdog_s": 30.0,
     "parallel.start_timeout_s": 120.0,
 }  # fmt: skip
-FAMILIES = {
-    "vae": ("configs/vae.py", {}),
-    "gan": (
-        "configs/gan.py",
-        {
-            "augment.policy": "product", "augment.adaptive": True, "augment.p": 0.2,
-            "augment.ada_images": 800, "loss.penalty_every": 2, "optim.lr": 1e-3,
-        },
-    ),
-    "vaegan": ("configs/vaegan.py", {"optim.lr": 1e-6}),
+FAMILY_FIELDS = {
+    "gan": {
+        "augment.policy": "product", "augment.adaptive": True, "augment.p": 0.2,
+        "augment.ada_images": 800, "loss.penalty_every": 2, "optim.lr": 1e-3,
+    },
+    "vaegan": {"optim.lr": 1e-6},
 }  # fmt: skip
+# Every config file, a later family's too.
+FAMILIES = {
+    path.stem: (f"configs/{path.name}", FAMILY_FIELDS.get(path.stem, {}))
+    for path in sorted((ROOT / "configs").glob("*.py"))
+    if path.stem not in ("base", "__init__")
+}
 
 
 def find_port() -> int:
@@ -185,10 +187,11 @@ def test_two_processes_train_as_one_does(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["jit", "pmap"])
+@pytest.mark.parametrize("mode", ["jit", "pmap", "fsdp"])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_trains_in_two_processes_as_in_one(tmp_path, family, mode):
-    check_equal_runs(tmp_path, family=family, parallel__mode=mode, steps=50)
+    fields = {"parallel__fsdp": True} if mode == "fsdp" else {"parallel__mode": mode}
+    check_equal_runs(tmp_path, family=family, steps=50, **fields)
 
 
 @pytest.mark.slow
