@@ -47,7 +47,7 @@ def find_silhouette(image: np.ndarray, mask: np.ndarray | None = None) -> Silhou
     dust. A soft shadow that is stronger than the tolerance counts as product.
     """
     check_image(image, mask)
-    background, noise = _fit_background(image)
+    background, noise = fit_surface(image)
     if mask is not None:
         return Silhouette(mask if mask.dtype == bool else mask > 127, background, noise)
     difference = np.zeros(image.shape[:2], np.float32)
@@ -83,13 +83,17 @@ def border_pixels(image: np.ndarray) -> np.ndarray:
     return np.concatenate([side.reshape(-1, image.shape[-1]) for side in sides])
 
 
-def _fit_background(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """The background's colour float32 [H, W, C], fitted to the border, and the noise about it."""
+def fit_surface(image: np.ndarray, region: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+    """The background's colour float32 [H, W, C] and the noise about it, levels.
+
+    Fitted to the pixels of a region bool [H, W], else to the frame's border.
+    """
     height, width, channels = image.shape
     rows, columns = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
     y, x = np.broadcast_arrays(rows[:, None], columns[None])
-    positions = border_pixels(np.stack([x, y], axis=-1))
-    values = border_pixels(image).astype(np.float64)
+    grid = np.stack([x, y], axis=-1)
+    positions = border_pixels(grid) if region is None else grid[region]
+    values = (border_pixels(image) if region is None else image[region]).astype(np.float64)
     step = -(-len(values) // MAX_FIT_PIXELS)
     positions, values = positions[::step], values[::step]
     background, noise = np.empty(image.shape, np.float32), 0.0

@@ -1,0 +1,75 @@
+"""The cut-out method that combines the others, and says where they disagree.
+
+With the model file, the network's silhouette decides where the product is, and the background's
+colour decides about holes and missed parts inside and beside it. Without the file, plain and
+grabcut are combined. In both cases the guided filter sets the edge.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+
+from prodgen.photo import cutout_doubts, grabcut, mask_fusion, neural, plain
+from prodgen.photo.background_evidence import BackgroundEvidence, measure_background
+from prodgen.photo.guided_filter import snap_to_edges
+from prodgen.photo.mask_estimate import Finding, MaskEstimate, Segmenter
+
+PIXEL_EDGE = 0.3  # cell size of an edge that the guided filter has set
+
+
+def make_segmenter(model: str = "") -> Segmenter:
+    """The method; with a model file as `neural`, with its errors."""
+    if model:
+        segment_neural = neural.make_segmenter(model)
+        return lambda image: segment(image, segment_neural(image))
+    opencv = grabcut.find_opencv()
+    return lambda image: segment_without_network(image, opencv)
+
+
+def segment(image: np.ndarray, saliency: MaskEstimate) -> MaskEstimate:
+    """The product in an image uint8 [h, w, 3], from the network's estimate."""
+    mask, findings = saliency.mask, []
+    evidence = measure_background(image, mask)
+    if evidence is not None:
+        mask, findings = _correct_by_background(image, mask, evidence)
+    radius = round(saliency.cell_size) + 2
+    mask = snap_to_edges(mask, image, radius)
+    return MaskEstimate(mask, PIXEL_EDGE, saliency.uncertainty, tuple(findings))
+
+
+def _correct_by_background(
+    image: np.ndarray, probability: np.ndarray, evidence: BackgroundEvidence
+) -> tuple[np.ndarray, list[Finding]]:
+    """The corrected mask float32 [h, w], and what remains in doubt."""
+    plain_mask = plain.segment(image).mask > 0.5
+    gaps = mask_fusion.find_gaps(probability, evidence)
+    silhouette = (probability > 0.5) & ~gaps
+    inner_parts, outer_parts = mask_fusion.find_missed_parts(silhouette, plain_mask, evidence)
+    parts = inner_parts | outer_parts
+    stripes = mask_fusion.find_stripes(silhouette | parts, evidence)
+    product = silhouette | parts | stripes
+    findings = []
+    if stripes.any():
+        place = cutout_doubts.describe_place(stripes)
+        words = f"bands of the background's colour are kept as stripes, {place}"
+        findings.append(Finding("encloses_background", words))
+    findings += cutout_doubts.find_dispute(
+        "methods_differ", "only the background's colour shows this part", outer_parts, product
+    )
+    is_denied = gaps & (probability > mask_fusion.UNSURE_PROBABILITY)
+    findings += cutout_doubts.find_dispute(
+        "methods_differ", "the network sees product in this gap", is_denied, product
+    )
+    findings += cutout_doubts.find_transparency(product, evidence)
+    mask = np.where(gaps, np.float32(0), np.where(parts | stripes, np.float32(1), probability))
+    return mask, findings
+
+
+def segment_without_network(image: np.ndarray, opencv: ModuleType | None) -> MaskEstimate:
+    """The product in an image uint8 [h, w, 3], by plain, or by grabcut where plain is unsure."""
+    estimate = plain.segment(image)
+    if opencv is None:
+        return estimate
+    return grabcut.segment(image, opencv) if estimate.uncertainty > 0.5 else estimate

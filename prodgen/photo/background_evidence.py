@@ -1,0 +1,60 @@
+"""What the background's colour says about every pixel, given a first mask of the product.
+
+The colour is fitted to all pixels far from the mask, not to the frame's border alone. So it holds
+where the product reaches the border, and smaller differences count.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from prodgen.photo import morphology, silhouette
+
+MIN_OUTSIDE_FRACTION = 0.03  # of the frame: fewer pixels say nothing of the background
+MAX_FLAT_NOISE = 6.0  # levels about the fitted surface: above, the background has a pattern
+MIN_MATCH_LEVELS, MATCH_NOISES = 2.0, 1.0  # a match: that many levels, and times the noise
+SURE_PRODUCT_LEVELS, SURE_PRODUCT_NOISES = 10.0, 4.0  # as silhouette.find_silhouette
+
+
+@dataclasses.dataclass(frozen=True)
+class BackgroundEvidence:
+    """difference: float32 [h, w, 3], levels from the background, means of 3 x 3 pixels; noise: in
+    levels."""
+
+    difference: np.ndarray
+    noise: float
+
+    @property
+    def distance(self) -> np.ndarray:
+        """float32 [h, w]: the largest difference of a channel."""
+        return np.abs(self.difference).max(axis=-1)
+
+    @property
+    def match_levels(self) -> float:
+        """A smaller distance is the background's own colour."""
+        return MIN_MATCH_LEVELS + MATCH_NOISES * self.noise
+
+    @property
+    def product_levels(self) -> float:
+        """A larger distance is another colour than the background's, or its shadow."""
+        return SURE_PRODUCT_LEVELS + SURE_PRODUCT_NOISES * self.noise
+
+
+def measure_background(image: np.ndarray, probability: np.ndarray) -> BackgroundEvidence | None:
+    """The evidence of an image uint8 [h, w, 3] with a mask float32 [h, w]; None without a flat
+    background."""
+    from scipy import ndimage
+
+    margin = max(2, round(max(probability.shape) / 64))
+    outside = ~morphology.dilate(probability > 0.1, margin)
+    if outside.mean() < MIN_OUTSIDE_FRACTION:
+        return None
+    background, noise = silhouette.fit_surface(image, outside)
+    if noise > MAX_FLAT_NOISE:
+        return None
+    difference = image - background
+    for channel in range(3):
+        difference[..., channel] = ndimage.uniform_filter(difference[..., channel], 3)
+    return BackgroundEvidence(difference, noise)
