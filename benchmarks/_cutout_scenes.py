@@ -18,8 +18,8 @@ from prodgen.photo.backdrop import compute_shadow
 
 SUPERSAMPLING = 3  # drawn outlines, per pixel and direction
 MAX_BACKGROUNDS = 40  # photos that are read for the scene `clutter`
-COLOURS = ((176, 40, 46), (36, 72, 138), (44, 110, 66), (60, 60, 66), (196, 150, 40), (120, 70, 130),
-           (150, 96, 60), (30, 120, 130))  # fmt: skip
+COLOURS = ((176, 40, 46), (36, 72, 138), (44, 110, 66), (60, 60, 66), (196, 150, 40), 
+           (120, 70, 130), (150, 96, 60), (30, 120, 130))  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,11 +104,11 @@ def compress_as_jpeg(image: np.ndarray) -> np.ndarray:
 
 def draw_shirt(canvas: Canvas) -> np.ndarray:
     """The alpha of a shirt with spread sleeves."""
-    w, l, s = canvas.jitter(0.15, 0.21), canvas.jitter(0.72, 0.86), canvas.jitter(0.34, 0.44)
+    w, hem, s = canvas.jitter(0.15, 0.21), canvas.jitter(0.72, 0.86), canvas.jitter(0.34, 0.44)
 
     def paint(draw, at):
         xs = [-0.07, -w, -s, -s + 0.06, -w, -w - 0.02, w + 0.02, w, s - 0.06, s, w, 0.07]
-        ys = [0.16, 0.2, 0.44, 0.5, 0.36, l, l, 0.36, 0.5, 0.44, 0.2, 0.16]
+        ys = [0.16, 0.2, 0.44, 0.5, 0.36, hem, hem, 0.36, 0.5, 0.44, 0.2, 0.16]
         draw.polygon(at(*np.stack([0.5 + np.array(xs), ys], 1).ravel()), fill=255)
         draw.ellipse(at(0.42, 0.1, 0.58, 0.22), fill=0)
 

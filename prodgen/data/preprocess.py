@@ -77,7 +77,8 @@ def prepare_photo(
         raise RejectedItem(product.quality.failure)
     image = centre_on_square(product, options.resolution, background)
     image = dataclasses.replace(image, original_size=photo.shape[:2])
-    return PreparedPhoto(image, product.quality.keys)
+    # A store's metadata has these findings only.
+    return PreparedPhoto(image, tuple(key for key in product.quality.keys if key in FINDING_TEXTS))
 
 
 def centre_on_square(

@@ -11,8 +11,12 @@ from types import ModuleType
 
 import numpy as np
 
-from prodgen.photo import cutout_doubts, grabcut, mask_fusion, neural, plain
-from prodgen.photo.background_evidence import BackgroundEvidence, measure_background
+from prodgen.photo import cutout_doubts, grabcut, mask_fusion, morphology, neural, plain
+from prodgen.photo.background_evidence import (
+    BackgroundEvidence,
+    measure_background,
+    measure_likelihood,
+)
 from prodgen.photo.guided_filter import snap_to_edges
 from prodgen.photo.mask_estimate import Finding, MaskEstimate, Segmenter
 
@@ -30,13 +34,35 @@ def make_segmenter(model: str = "") -> Segmenter:
 
 def segment(image: np.ndarray, saliency: MaskEstimate) -> MaskEstimate:
     """The product in an image uint8 [h, w, 3], from the network's estimate."""
-    mask, findings = saliency.mask, []
+    mask = saliency.mask
     evidence = measure_background(image, mask)
-    if evidence is not None:
+    if evidence is None:
+        mask, findings = _correct_by_likelihood(image, mask)
+    else:
         mask, findings = _correct_by_background(image, mask, evidence)
     radius = round(saliency.cell_size) + 2
     mask = snap_to_edges(mask, image, radius)
     return MaskEstimate(mask, PIXEL_EDGE, saliency.uncertainty, tuple(findings))
+
+
+def _correct_by_likelihood(
+    image: np.ndarray, probability: np.ndarray
+) -> tuple[np.ndarray, list[Finding]]:
+    """The mask with holes filled that have other colours than the background, and doubts."""
+    likelihood = measure_likelihood(image, probability)
+    product = probability > 0.5
+    holes = mask_fusion.find_holes(product)
+    labels, areas = morphology.label_components(holes)
+    for label in np.flatnonzero(areas):
+        region = labels == label
+        if likelihood[region].mean() > mask_fusion.MAX_PRODUCT_LIKELIHOOD:
+            holes &= ~region
+    side = max(product.shape)
+    inside = ~morphology.dilate(~product, max(1, round(side / 85)))
+    alike = inside & (likelihood > mask_fusion.MIN_BACKGROUND_LIKELIHOOD)
+    words = "an area has the colours of the background"
+    findings = cutout_doubts.find_dispute("encloses_background", words, alike, product)
+    return np.where(holes, np.float32(1), probability), findings
 
 
 def _correct_by_background(

@@ -17,6 +17,9 @@ MAX_FLAT_NOISE = 6.0  # levels about the fitted surface: above, the background h
 MIN_MATCH_LEVELS, MATCH_NOISES = 2.0, 1.0  # a match: that many levels, and times the noise
 SURE_PRODUCT_LEVELS, SURE_PRODUCT_NOISES = 10.0, 4.0  # as silhouette.find_silhouette
 
+HISTOGRAM_BINS = 16  # of each channel
+NEIGHBOURHOOD_FRACTION = 0.15  # of the longer side: background this near is compared
+
 
 @dataclasses.dataclass(frozen=True)
 class BackgroundEvidence:
@@ -58,3 +61,35 @@ def measure_background(image: np.ndarray, probability: np.ndarray) -> Background
     for channel in range(3):
         difference[..., channel] = ndimage.uniform_filter(difference[..., channel], 3)
     return BackgroundEvidence(difference, noise)
+
+
+def measure_likelihood(image: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """float64 [h, w] in [0, 1]: how much rather a colour is the background's than the product's.
+
+    For backgrounds that are not flat: the colours of the silhouette and of its surroundings are two
+    histograms, and the background's share of both densities is averaged over a neighbourhood.
+    image: uint8 [h, w, 3]; probability: the mask float32 [h, w]. 0 without surroundings.
+    """
+    from scipy import ndimage
+
+    side = max(probability.shape)
+    product = probability > 0.5
+    margin = max(2, round(side / 64))
+    outside = ~morphology.dilate(probability > 0.1, margin)
+    outside &= morphology.dilate(product, round(NEIGHBOURHOOD_FRACTION * side))
+    if not (product.any() and outside.any()):
+        return np.zeros(product.shape)
+    colour = ndimage.uniform_filter(image, (3, 3, 1)) // (256 // HISTOGRAM_BINS)
+    index = np.ravel_multi_index(tuple(np.moveaxis(colour, -1, 0)), (HISTOGRAM_BINS,) * 3)
+    densities = [_smooth_histogram(index[region])[index] for region in (outside, product)]
+    likelihood = densities[0] / (densities[0] + densities[1] + 1e-9)
+    return ndimage.uniform_filter(likelihood, max(3, round(side / 28)))
+
+
+def _smooth_histogram(index: np.ndarray) -> np.ndarray:
+    """The density float64 [bins^3] of flat indices of colours, blurred by 0.8 bins."""
+    from scipy import ndimage
+
+    counts = np.bincount(index, minlength=HISTOGRAM_BINS**3).astype(np.float64)
+    counts = counts.reshape((HISTOGRAM_BINS,) * 3)
+    return (ndimage.gaussian_filter(counts, 0.8, mode="constant") / len(index)).ravel()

@@ -15,12 +15,19 @@ MAX_MATCH_BIAS = 0.5, 0.4  # levels, and times the noise: the mean colour of a g
 UNSURE_PROBABILITY = 0.9  # the network's mean in a gap: below, it doubts the region itself
 MIN_RIM_CONTRAST = 2.3  # match levels: the rim's distance from the background, 20th percentile
 MIN_SURE_GAP_FRACTION = 0.03  # of the silhouette: smaller gaps that the network denies stay
-MIN_PART_FRACTION = 0.1  # of the silhouette: smaller parts beside it are mostly shadow
+MIN_PART_FRACTION = 0.2  # of the silhouette: smaller parts beside it are mostly shadow
 MIN_ENCLOSED_FRACTION = 0.01  # of the silhouette, of a part within it
 MIN_ENCLOSURE = 0.7  # share of a part's surroundings that is silhouette
 MIN_TINT = 14.0  # levels between channels: a shadow has the background's own tint
+MIN_BACKGROUND_LIKELIHOOD = 0.55  # of an area in the silhouette that is doubtful
+MAX_PRODUCT_LIKELIHOOD = 0.25  # of the background, in a hole that is filled
 CLOSING_FRACTION = 0.025  # of the longer side: half the width of the widest stripe
 MIN_STRIPES, MIN_STRIPES_FRACTION = 5, 0.08  # count, and share of the silhouette
+
+
+def find_holes(silhouette: np.ndarray) -> np.ndarray:
+    """bool [h, w]: what the silhouette encloses."""
+    return ~silhouette & ~morphology.select_border_components(~silhouette)
 
 
 def find_gaps(probability: np.ndarray, evidence: BackgroundEvidence) -> np.ndarray:

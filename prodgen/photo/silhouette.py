@@ -50,19 +50,38 @@ def find_silhouette(image: np.ndarray, mask: np.ndarray | None = None) -> Silhou
     background, noise = fit_surface(image)
     if mask is not None:
         return Silhouette(mask if mask.dtype == bool else mask > 127, background, noise)
+    difference = measure_difference(image, background)
+    return Silhouette(flood(difference, choose_tolerance(noise)), background, noise)
+
+
+def choose_tolerance(noise: float) -> float:
+    """Levels from the background that still count as background."""
+    return min(BACKGROUND_TOLERANCE + 4 * noise, MAX_TOLERANCE)
+
+
+def measure_difference(image: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """The largest difference of a channel, float32 [H, W] in levels."""
     difference = np.zeros(image.shape[:2], np.float32)
     for channel in range(image.shape[-1]):
         np.maximum(
             difference, np.abs(image[..., channel] - background[..., channel]), out=difference
         )
-    candidates = difference <= min(BACKGROUND_TOLERANCE + 4 * noise, MAX_TOLERANCE)
+    return difference
+
+
+def flood(difference: np.ndarray, tolerance: float) -> np.ndarray:
+    """bool [H, W]: what remains when the background is flooded from the border.
+
+    difference: levels from the background, float32 [H, W].
+    """
+    candidates = difference <= tolerance
     # Erode the candidates to close gaps in outlines, flood from the border, dilate back.
-    gap = round(0.004 * max(image.shape[:2]))
-    flood = morphology.select_border_components(~morphology.dilate(~candidates, gap))
-    product = ~(morphology.dilate(flood, gap) & candidates)
+    gap = round(0.004 * max(difference.shape))
+    open_background = morphology.select_border_components(~morphology.dilate(~candidates, gap))
+    product = ~(morphology.dilate(open_background, gap) & candidates)
     labels, areas = morphology.label_components(product)
     is_large = areas >= max(MIN_PIECE_FRACTION * areas.sum(), MIN_PIECE_AREA)
-    return Silhouette(is_large[labels], background, noise)
+    return is_large[labels]
 
 
 def check_image(image: np.ndarray, mask: np.ndarray | None = None) -> None:
