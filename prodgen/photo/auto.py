@@ -14,12 +14,14 @@ import numpy as np
 from prodgen.photo import cutout_doubts, grabcut, mask_fusion, morphology, neural, plain
 from prodgen.photo.background_evidence import (
     BackgroundEvidence,
+    compare_surroundings,
     measure_background,
     measure_likelihood,
 )
 from prodgen.photo.guided_filter import snap_to_edges
 from prodgen.photo.mask_estimate import Finding, MaskEstimate, Segmenter
 
+MIN_COMMON_COLOURS = 0.33  # of the surroundings and the frame's border
 PIXEL_EDGE = 0.3  # cell size of an edge that the guided filter has set
 
 
@@ -62,6 +64,9 @@ def _correct_by_likelihood(
     alike = inside & (likelihood > mask_fusion.MIN_BACKGROUND_LIKELIHOOD)
     words = "an area has the colours of the background"
     findings = cutout_doubts.find_dispute("encloses_background", words, alike, product)
+    if compare_surroundings(image, probability) < MIN_COMMON_COLOURS:
+        words = "the frame's border has other colours than the surroundings of this part"
+        findings.append(Finding("larger?", words))
     return np.where(holes, np.float32(1), probability), findings
 
 

@@ -18,6 +18,8 @@ MIN_MATCH_LEVELS, MATCH_NOISES = 2.0, 1.0  # a match: that many levels, and time
 SURE_PRODUCT_LEVELS, SURE_PRODUCT_NOISES = 10.0, 4.0  # as silhouette.find_silhouette
 
 HISTOGRAM_BINS = 16  # of each channel
+RING_WIDTH = 14  # pixels at 256 pixels a side: of the silhouette's surroundings, and the border
+MIN_RING_PIXELS = 50
 NEIGHBOURHOOD_FRACTION = 0.15  # of the longer side: background this near is compared
 
 
@@ -86,10 +88,29 @@ def measure_likelihood(image: np.ndarray, probability: np.ndarray) -> np.ndarray
     return ndimage.uniform_filter(likelihood, max(3, round(side / 28)))
 
 
-def _smooth_histogram(index: np.ndarray) -> np.ndarray:
+def compare_surroundings(image: np.ndarray, probability: np.ndarray) -> float:
+    """The intersection of two histograms, [0, 1]: of the silhouette's surroundings and the border.
+
+    Near 0, the silhouette lies within another object, as a print on a shirt does. 1 where there
+    are no surroundings or no free border. Arguments as in measure_likelihood.
+    """
+    unit = max(probability.shape) / 256
+    margin = morphology.dilate(probability > 0.1, round(4 * unit))
+    ring = morphology.dilate(probability > 0.5, round(RING_WIDTH * unit)) & ~margin
+    width = max(1, round(RING_WIDTH * unit))
+    border = ~margin
+    border[width:-width, width:-width] = False
+    if min(ring.sum(), border.sum()) < MIN_RING_PIXELS:
+        return 1.0
+    bins = HISTOGRAM_BINS // 2  # coarse: light varies over the frame
+    index = np.ravel_multi_index(tuple(np.moveaxis(image // (256 // bins), -1, 0)), (bins,) * 3)
+    densities = [_smooth_histogram(index[region], bins) for region in (ring, border)]
+    return float(np.minimum(*densities).sum())
+
+
+def _smooth_histogram(index: np.ndarray, bins: int = HISTOGRAM_BINS) -> np.ndarray:
     """The density float64 [bins^3] of flat indices of colours, blurred by 0.8 bins."""
     from scipy import ndimage
 
-    counts = np.bincount(index, minlength=HISTOGRAM_BINS**3).astype(np.float64)
-    counts = counts.reshape((HISTOGRAM_BINS,) * 3)
+    counts = np.bincount(index, minlength=bins**3).astype(np.float64).reshape((bins,) * 3)
     return (ndimage.gaussian_filter(counts, 0.8, mode="constant") / len(index)).ravel()

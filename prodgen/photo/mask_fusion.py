@@ -91,13 +91,13 @@ def find_missed_parts(
 def find_stripes(silhouette: np.ndarray, evidence: BackgroundEvidence) -> np.ndarray:
     """bool [h, w]: bands of the background's colour that divide a patterned product."""
     radius = max(2, round(CLOSING_FRACTION * max(silhouette.shape)))
-    padded = np.pad(silhouette, radius)
-    closed = ~morphology.dilate(~morphology.dilate(padded, radius), radius)
-    closed = closed[radius:-radius, radius:-radius]
-    bands = closed & ~silhouette & (evidence.distance <= evidence.product_levels)
+    frame = np.pad(silhouette, radius)
+    closing = ~morphology.dilate(~morphology.dilate(frame, radius), radius)
+    closing = closing[radius:-radius, radius:-radius]
+    bands = closing & ~silhouette & (evidence.distance <= evidence.product_levels)
     labels, areas = morphology.label_components(bands)
     total = silhouette.sum()
     is_band = areas >= max(0.004 * total, 12)
     if is_band.sum() < MIN_STRIPES or areas[is_band].sum() < MIN_STRIPES_FRACTION * total:
         return np.zeros_like(silhouette)
-    return closed & ~silhouette
+    return closing & ~silhouette
