@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from prodgen.photo.mask_estimate import resize
+
 EDGE_STD = 4.0  # levels: contrast below this is smoothed, above it is an edge (the paper's epsilon)
 
 
-def snap_to_edges(mask: np.ndarray, image: np.ndarray, radius: int) -> np.ndarray:
+def snap_to_edges(
+    mask: np.ndarray, image: np.ndarray, radius: int, photo: np.ndarray | None = None
+) -> np.ndarray:
     """The mask float32 [h, w] as a local linear function of the colours uint8 [h, w, 3].
 
     radius: pixels of the window's half side. In each window the mask is a . I + b, with the
     coefficients of the least-squares fit (equations 10 and 11); their means over the windows that
-    cover a pixel give its value, limited to [0, 1].
+    cover a pixel give its value, limited to [0, 1]. photo: the same image at a larger size, uint8
+    [H, W, 3]; the result then has its size (the fast guided filter, He & Sun 2015).
     """
+    photo = image if photo is None else photo
     colour = image.astype(np.float32)
     mean_colour = np.stack([_mean(colour[..., c], radius) for c in range(3)], axis=-1)
     mean_mask = _mean(mask, radius)
@@ -28,9 +34,10 @@ def snap_to_edges(mask: np.ndarray, image: np.ndarray, radius: int) -> np.ndarra
     covariance += EDGE_STD**2 * np.eye(3, dtype=np.float32)
     slope = np.linalg.solve(covariance, cross[..., None])[..., 0]
     offset = mean_mask - (slope * mean_colour).sum(axis=-1)
-    value = _mean(offset, radius)
+    value = resize(_mean(offset, radius), photo.shape[:2]).copy()
     for channel in range(3):
-        value += _mean(slope[..., channel], radius) * colour[..., channel]
+        coefficient = resize(_mean(slope[..., channel], radius), photo.shape[:2])
+        value += coefficient * photo[..., channel]
     return np.clip(value, 0, 1, out=value)
 
 

@@ -21,6 +21,9 @@ MIN_ENCLOSURE = 0.7  # share of a part's surroundings that is silhouette
 MIN_TINT = 14.0  # levels between channels: a shadow has the background's own tint
 MIN_BACKGROUND_LIKELIHOOD = 0.55  # of an area in the silhouette that is doubtful
 MAX_PRODUCT_LIKELIHOOD = 0.25  # of the background, in a hole that is filled
+HAIRLINE_FRACTION = 0.012  # of the longer side: a thicker line may be a strap
+MIN_HAIRLINE_LENGTH = 0.08  # of the longer side
+MIN_SEED_FRACTION = 0.3  # of a gap's area that has the background's colours
 CLOSING_FRACTION = 0.025  # of the longer side: half the width of the widest stripe
 MIN_STRIPES, MIN_STRIPES_FRACTION = 5, 0.08  # count, and share of the silhouette
 
@@ -28,6 +31,15 @@ MIN_STRIPES, MIN_STRIPES_FRACTION = 5, 0.08  # count, and share of the silhouett
 def find_holes(silhouette: np.ndarray) -> np.ndarray:
     """bool [h, w]: what the silhouette encloses."""
     return ~silhouette & ~morphology.select_border_components(~silhouette)
+
+
+def grow_gaps(seeds: np.ndarray, product: np.ndarray, second_mask: np.ndarray) -> np.ndarray:
+    """bool [h, w]: pieces of the product that a second method calls background, most of a seed's
+    area each."""
+    labels, areas = morphology.label_components(product & ~second_mask)
+    overlap = np.bincount(labels[seeds].ravel(), minlength=len(areas))
+    is_gap = (overlap > MIN_SEED_FRACTION * areas) & (areas > 0)
+    return is_gap[labels]
 
 
 def find_gaps(probability: np.ndarray, evidence: BackgroundEvidence) -> np.ndarray:
@@ -86,6 +98,32 @@ def find_missed_parts(
         elif np.median(tint[region]) > MIN_TINT or areas[label] > MIN_PART_FRACTION * total:
             outer_parts |= region
     return inner_parts, outer_parts
+
+
+def find_thin(region: np.ndarray, radius: int) -> np.ndarray:
+    """bool [h, w]: what an opening by a disc of `radius` pixels removes from a region."""
+    frame = np.pad(region, radius, mode="edge")
+    opening = morphology.dilate(~morphology.dilate(~frame, radius), radius)
+    return region & ~opening[radius:-radius, radius:-radius]
+
+
+def measure_hairline_radius(shape: tuple[int, int]) -> int:
+    """Half the width in pixels of the thickest hairline in an image of a shape."""
+    return max(1, round(HAIRLINE_FRACTION * max(shape) / 2))
+
+
+def find_hairlines(product: np.ndarray) -> np.ndarray:
+    """bool [h, w]: long thin lines that end at the frame's border, as the edge of a table does."""
+    thin = find_thin(product, measure_hairline_radius(product.shape))
+    labels, areas = morphology.label_components(thin)
+    at_border = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+    lines = np.zeros_like(product)
+    for label in at_border[at_border > 0]:
+        region = labels == label
+        top, left, bottom, right = morphology.bounding_box(region)
+        if max(bottom - top, right - left) > MIN_HAIRLINE_LENGTH * max(product.shape):
+            lines |= region
+    return lines
 
 
 def find_stripes(silhouette: np.ndarray, evidence: BackgroundEvidence) -> np.ndarray:
