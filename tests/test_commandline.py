@@ -115,7 +115,7 @@ SAMPLE_ERRORS = [
     (["--mode=gate", "--images=x", "--cutout=plain"], 2, "it is read by cutout, edit"),
     (["--mode=gate", "--images=x", "--workdir=x"], 2, "--workdir is not read by --mode=gate"),
     (["--mode=cutout", "--images=x", "--cutout=magic"], 2, "grabcut"),
-    (["--mode=cutout", "--images=x", "--model=x"], 2, "it is read with --cutout=neural"),
+    (["--mode=cutout", "--images=x", "--cutout=plain", "--model=x"], 2, "it is read with --cut"),
     (["--mode=gate", "--images=x", "--profile=any"], 2, "white_main"),
     (["--mode=compose"], 2, "name images"),
     (["--mode=compose", "--images=x", "--layout=poster"], 2, "sprites"),

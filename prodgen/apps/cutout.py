@@ -51,14 +51,15 @@ class Row:
     """One line of cutout.csv.
 
     path: of the cut-out's PNG in the out folder, "" where there is none; reason: why there is none;
-    box: (left, top, right, bottom) in pixels of the photo; coverage: the product's share of it.
+    findings: with notes that are no doubts; doubts: keys of the findings that are; box: (left, top,
+    right, bottom) in pixels of the photo; coverage: the product's share of it.
     """
 
     file: str
     path: str = ""
     reason: str = ""
     findings: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
     box: tuple[int, int, int, int] | None = None
     coverage: float | None = None
@@ -66,7 +67,7 @@ class Row:
     @property
     def verdict(self) -> str:
         """skipped: nothing was written; doubtful: a person must check it; or clean."""
-        return "skipped" if self.reason else "doubtful" if self.findings else "clean"
+        return "skipped" if self.reason else "doubtful" if self.doubts else "clean"
 
 
 def run(model: None, options: Options, out: Output) -> list[Path]:
@@ -92,7 +93,7 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
             image = result.rgba if background is None else result.flatten(background)
             details = {"file": file.name, "findings": row.findings, "background": background}
             out.write(row.path, pixels.encode_png(image), details)
-            sheet.add_photo(file.name, photo, result.rgba, row.keys)
+            sheet.add_photo(file.name, photo, result.rgba, row.doubts)
         rows.append(row)
 
     origin = {"images": options.images, "cutout": options.cutout, "background": options.background}
@@ -138,7 +139,7 @@ def describe_cutout(file: str, path: str, result: Cutout) -> Row:
         file,
         path,
         findings=tuple(map(str, result.quality.findings)),
-        keys=result.quality.keys,
+        doubts=tuple(finding.key for finding in result.quality.doubts),
         size=(width, height),
         box=box,
         coverage=round(float(result.alpha.mean()) / 255, 4),
@@ -162,7 +163,7 @@ def summarise(rows: Sequence[Row]) -> str:
     """As in "38 of 40 cut out, 3 of them doubtful: unsure 3; skipped: broken 2"."""
     verdicts = collections.Counter(row.verdict for row in rows)
     summary = f"{len(rows) - verdicts['skipped']} of {len(rows)} cut out"
-    keys = collections.Counter(key for row in rows for key in row.keys)
+    keys = collections.Counter(key for row in rows for key in row.doubts)
     if keys:
         summary += f", {verdicts['doubtful']} of them doubtful: {format_counts(keys)}"
     reasons = collections.Counter(row.reason.partition(":")[0] for row in rows if row.reason)

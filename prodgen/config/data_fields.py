@@ -90,7 +90,7 @@ DATA_FIELDS: dict[str, Field] = {
         "How photos become packshots on white ([using.md](using.md)).",
     ),
     "data.cutout_model": Field(
-        "", TEXT, "The file `u2netp.onnx`.", ({"data.cutout": ("neural",)},)
+        "", TEXT, "The file `u2netp.onnx`.", ({"data.cutout": ("auto", "neural")},)
     ),
     "data.workers": Field(
         0, Rule(int, 0, 256), "Processes that prepare the data; 0: one for each core.",

@@ -94,6 +94,7 @@ PRIOR_CHOICES = ("auto", "base", "fitted")  # what a finished VAE samples from
 EDITS = ("background", "recolour", "attribute", "inpaint", "mix")
 KEEP_CHOICES = ("shape", "colour", "category")  # what a variation may keep of its product
 CUTOUTS = {  # methods that separate a product from its background
+    "auto": "prodgen.photo.auto:make_segmenter",
     "plain": "prodgen.photo.plain:make_segmenter",
     "grabcut": "prodgen.photo.grabcut:make_segmenter",
     "neural": "prodgen.photo.neural:make_segmenter",

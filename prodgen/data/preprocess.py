@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from prodgen.core.errors import RejectedItem
 from prodgen.data import fit
-from prodgen.photo import background_removal, neural
+from prodgen.photo import background_removal, grabcut, neural
 from prodgen.photo.background_removal import Cutout
 from prodgen.photo.square import Square
 
@@ -77,7 +77,8 @@ def prepare_photo(
         raise RejectedItem(product.quality.failure)
     image = centre_on_square(product, options.resolution, background)
     image = dataclasses.replace(image, original_size=photo.shape[:2])
-    return PreparedPhoto(image, product.quality.keys)
+    # A store's metadata has these findings only.
+    return PreparedPhoto(image, tuple(key for key in product.quality.keys if key in FINDING_TEXTS))
 
 
 def centre_on_square(
@@ -103,10 +104,11 @@ def describe_cutout(options: FitOptions) -> dict[str, Any]:
     """The cut-out's part of a store's key: empty without a cut-out, so that older keys stay."""
     if options.cutout == "none":
         return {}
-    neural_model = options.cutout == "neural"
-    model_hash = (
-        hashlib.sha256(neural.read_model(options.model)).hexdigest() if neural_model else ""
-    )
+    model_hash = ""
+    if options.cutout == "neural" or (options.cutout == "auto" and options.model):
+        model_hash = hashlib.sha256(neural.read_model(options.model)).hexdigest()
+    elif options.cutout == "auto" and grabcut.find_opencv() is not None:
+        model_hash = "grabcut"  # auto cuts out otherwise where OpenCV is installed
     return {"cutout": options.cutout, "cutout_model": model_hash, "cutout_version": VERSION}
 
 

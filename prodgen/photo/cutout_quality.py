@@ -1,4 +1,7 @@
-"""Quality check of a cut-out. Findings: `no_product`, `several`, `touches_border`, `unsure`."""
+"""Quality check of a cut-out: the method's findings and those of the mask.
+
+`no_product`, `several`, `unsure` and the method's own are doubts; `touches_border` is a note.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,13 @@ import dataclasses
 import numpy as np
 
 from prodgen.photo import morphology
-from prodgen.photo.mask_estimate import MaskEstimate
+from prodgen.photo.mask_estimate import Finding, MaskEstimate
 
 MIN_COVERAGE, MAX_COVERAGE = 0.004, 0.97  # shares of the frame: less is dust, more a flat image
 MIN_SECOND_PIECE = 0.2  # of the largest piece's area: a second product, no part of the first
 MAX_BORDER_CONTACT = 0.01  # of the frame's border
 MAX_UNCERTAINTY = 0.5  # of MaskEstimate.uncertainty
 FAILURES = ("no_product", "unsure")  # findings that make an image unfit for training
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """A finding's key, and the measure that it rests on in words."""
-
-    key: str
-    words: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.words}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +31,11 @@ class CutoutQuality:
     @property
     def keys(self) -> tuple[str, ...]:
         return tuple(finding.key for finding in self.findings)
+
+    @property
+    def doubts(self) -> tuple[Finding, ...]:
+        """The findings for which a person must look at the cut-out."""
+        return tuple(finding for finding in self.findings if not finding.is_note)
 
     @property
     def empty(self) -> bool:
@@ -63,6 +60,7 @@ def assess_mask(estimate: MaskEstimate) -> CutoutQuality:
     if estimate.uncertainty > MAX_UNCERTAINTY:
         words = f"uncertainty of {estimate.uncertainty:.2f}, at most {MAX_UNCERTAINTY:g}"
         findings.append(Finding("unsure", words))
+    findings.extend(estimate.findings)
     _, areas = morphology.label_components(mask)
     count = int((areas >= MIN_SECOND_PIECE * areas.max()).sum())
     if count > 1:
@@ -71,7 +69,7 @@ def assess_mask(estimate: MaskEstimate) -> CutoutQuality:
     contact = float(border.mean())
     if contact > MAX_BORDER_CONTACT:
         words = f"{contact:.1%} of the frame's border is product"
-        findings.append(Finding("touches_border", words))
+        findings.append(Finding("touches_border", words, is_note=True))
     top, left, bottom, right = morphology.bounding_box(mask)
     height, width = mask.shape
     box = (top / height, left / width, bottom / height, right / width)

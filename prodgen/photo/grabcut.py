@@ -23,15 +23,23 @@ BACKGROUND, PROBABLE_BACKGROUND, PROBABLE_PRODUCT = 0, 2, 3  # OpenCV's labels
 
 def make_segmenter(model: str = "") -> Segmenter:
     """The method; MissingInput without OpenCV."""
-    try:
-        import cv2
-    except ImportError:
+    opencv = find_opencv()
+    if opencv is None:
         raise MissingInput(
             "the cut-out grabcut needs OpenCV, which is not installed",
             "pip install opencv-python-headless, or choose plain",
-        ) from None
+        )
+    return lambda image: segment(image, opencv)
+
+
+def find_opencv() -> ModuleType | None:
+    """OpenCV on one thread, or None where it is not installed."""
+    try:
+        import cv2
+    except ImportError:
+        return None
     cv2.setNumThreads(1)  # prepare runs a process a core; and sums keep their order
-    return lambda image: segment(image, cv2)
+    return cv2
 
 
 def segment(image: np.ndarray, opencv: ModuleType) -> MaskEstimate:

@@ -10,17 +10,34 @@ from PIL import Image
 
 
 @dataclasses.dataclass(frozen=True)
+class Finding:
+    """A finding's key, and the measure that it rests on in words.
+
+    A note describes the photo and is no doubt about its cut-out.
+    """
+
+    key: str
+    words: str
+    is_note: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.words}"
+
+
+@dataclasses.dataclass(frozen=True)
 class MaskEstimate:
     """Where a method sees the product in an image [h, w, 3].
 
     mask: float32 [h, w] in [0, 1], the probability that a pixel is product. cell_size: pixels of
-    the image that one pixel of the method's own grid covers, at least 1; the edge is known no more
-    precisely. uncertainty: in [0, 1], of the whole mask; above 0.5 it should not be used unseen.
+    the image that one pixel of the method's own grid covers; the edge is known no more precisely.
+    uncertainty: in [0, 1], of the whole mask; above 0.5 it should not be used unseen. findings:
+    what the method itself remarks.
     """
 
     mask: np.ndarray
     cell_size: float = 1.0
     uncertainty: float = 0.0
+    findings: tuple[Finding, ...] = ()
 
 
 Segmenter = Callable[[np.ndarray], MaskEstimate]  # of an image uint8 [h, w, 3]

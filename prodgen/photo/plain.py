@@ -9,13 +9,16 @@ from __future__ import annotations
 import numpy as np
 
 from prodgen.photo import morphology
-from prodgen.photo.mask_estimate import MaskEstimate, Segmenter
+from prodgen.photo.mask_estimate import Finding, MaskEstimate, Segmenter
 from prodgen.photo.silhouette import (
     CLUTTER_NOISE,
     MIN_PIECE_AREA,
     MIN_PIECE_FRACTION,
     Silhouette,
+    choose_tolerance,
     find_silhouette,
+    flood,
+    measure_difference,
 )
 
 MIN_SHADOW_LIGHT = 0.35  # share of the background's light that a soft shadow leaves
@@ -23,6 +26,8 @@ MAX_TINT = 4.0  # levels by which a shadow's colour may differ from the dimmed b
 MIN_EDGE_SLOPE = 8.0  # levels a pixel at 256 pixels a side: a soft shadow is flatter
 MAX_SHADOW_FRACTION = 0.8  # of the silhouette: a larger "shadow" is a grey product
 MAX_HOLE_DIFFERENCE = 2.5  # levels from the background, on average, inside a hole
+TOLERANCE_CHANGES = -5.0, 6.0  # levels
+MAX_CHANGE_FRACTION = 0.11  # of the silhouette's area, between tolerances
 MIN_HOLE_RIM = 30.0  # levels: the rim of a hole is an edge, that of a highlight fades
 
 
@@ -34,12 +39,27 @@ def make_segmenter(model: str = "") -> Segmenter:
 def segment(image: np.ndarray) -> MaskEstimate:
     """The product in an image uint8 [h, w, 3] of at least 16 pixels a side."""
     silhouette = find_silhouette(image)
-    difference = image.astype(np.float32) - silhouette.background
+    difference = measure_difference(image, silhouette.background)
+    findings = _check_stability(silhouette, difference)
     mask = silhouette.mask & ~_find_shadow(image, silhouette)
-    mask &= ~_find_holes(mask, np.abs(difference).max(axis=-1))
+    mask &= ~_find_holes(mask, difference)
     labels, areas = morphology.label_components(mask)
     mask = (areas >= max(MIN_PIECE_FRACTION * areas.sum(), MIN_PIECE_AREA))[labels]
-    return MaskEstimate(mask.astype(np.float32), 1.0, min(1.0, silhouette.noise / CLUTTER_NOISE))
+    uncertainty = min(1.0, silhouette.noise / CLUTTER_NOISE)
+    return MaskEstimate(mask.astype(np.float32), 1.0, uncertainty, findings)
+
+
+def _check_stability(silhouette: Silhouette, difference: np.ndarray) -> tuple[Finding, ...]:
+    """`ragged` where another tolerance gives another silhouette: parts have the background's
+    colour. difference: float32 [h, w], levels from the background."""
+    area = max(1, silhouette.mask.sum())
+    tolerance = choose_tolerance(silhouette.noise)
+    masks = [flood(difference, tolerance + change) for change in TOLERANCE_CHANGES]
+    change = max((mask ^ silhouette.mask).sum() / area for mask in masks)
+    if change <= MAX_CHANGE_FRACTION:
+        return ()
+    words = f"parts have the background's colour: another tolerance changes {change:.0%} of it"
+    return (Finding("ragged", words),)
 
 
 def _find_shadow(image: np.ndarray, silhouette: Silhouette) -> np.ndarray:

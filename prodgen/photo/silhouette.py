@@ -47,22 +47,41 @@ def find_silhouette(image: np.ndarray, mask: np.ndarray | None = None) -> Silhou
     dust. A soft shadow that is stronger than the tolerance counts as product.
     """
     check_image(image, mask)
-    background, noise = _fit_background(image)
+    background, noise = fit_surface(image)
     if mask is not None:
         return Silhouette(mask if mask.dtype == bool else mask > 127, background, noise)
+    difference = measure_difference(image, background)
+    return Silhouette(flood(difference, choose_tolerance(noise)), background, noise)
+
+
+def choose_tolerance(noise: float) -> float:
+    """Levels from the background that still count as background."""
+    return min(BACKGROUND_TOLERANCE + 4 * noise, MAX_TOLERANCE)
+
+
+def measure_difference(image: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """The largest difference of a channel, float32 [H, W] in levels."""
     difference = np.zeros(image.shape[:2], np.float32)
     for channel in range(image.shape[-1]):
         np.maximum(
             difference, np.abs(image[..., channel] - background[..., channel]), out=difference
         )
-    candidates = difference <= min(BACKGROUND_TOLERANCE + 4 * noise, MAX_TOLERANCE)
+    return difference
+
+
+def flood(difference: np.ndarray, tolerance: float) -> np.ndarray:
+    """bool [H, W]: what remains when the background is flooded from the border.
+
+    difference: levels from the background, float32 [H, W].
+    """
+    candidates = difference <= tolerance
     # Erode the candidates to close gaps in outlines, flood from the border, dilate back.
-    gap = round(0.004 * max(image.shape[:2]))
-    flood = morphology.select_border_components(~morphology.dilate(~candidates, gap))
-    product = ~(morphology.dilate(flood, gap) & candidates)
+    gap = round(0.004 * max(difference.shape))
+    open_background = morphology.select_border_components(~morphology.dilate(~candidates, gap))
+    product = ~(morphology.dilate(open_background, gap) & candidates)
     labels, areas = morphology.label_components(product)
     is_large = areas >= max(MIN_PIECE_FRACTION * areas.sum(), MIN_PIECE_AREA)
-    return Silhouette(is_large[labels], background, noise)
+    return is_large[labels]
 
 
 def check_image(image: np.ndarray, mask: np.ndarray | None = None) -> None:
@@ -83,13 +102,17 @@ def border_pixels(image: np.ndarray) -> np.ndarray:
     return np.concatenate([side.reshape(-1, image.shape[-1]) for side in sides])
 
 
-def _fit_background(image: np.ndarray) -> tuple[np.ndarray, float]:
-    """The background's colour float32 [H, W, C], fitted to the border, and the noise about it."""
+def fit_surface(image: np.ndarray, region: np.ndarray | None = None) -> tuple[np.ndarray, float]:
+    """The background's colour float32 [H, W, C] and the noise about it, levels.
+
+    Fitted to the pixels of a region bool [H, W], else to the frame's border.
+    """
     height, width, channels = image.shape
     rows, columns = np.linspace(-1, 1, height), np.linspace(-1, 1, width)
     y, x = np.broadcast_arrays(rows[:, None], columns[None])
-    positions = border_pixels(np.stack([x, y], axis=-1))
-    values = border_pixels(image).astype(np.float64)
+    grid = np.stack([x, y], axis=-1)
+    positions = border_pixels(grid) if region is None else grid[region]
+    values = (border_pixels(image) if region is None else image[region]).astype(np.float64)
     step = -(-len(values) // MAX_FIT_PIXELS)
     positions, values = positions[::step], values[::step]
     background, noise = np.empty(image.shape, np.float32), 0.0

@@ -66,7 +66,7 @@ def test_every_file_is_a_row_with_its_verdict(cutout_run):
     rows = read_table(cutout_run[0])
     assert {name: row["verdict"] for name, row in rows.items()} == {
         "empty.png": "skipped", "good.jpg": "clean", "good.png": "clean", "moving.gif": "skipped",
-        "short.jpg": "skipped", "sub/edge.png": "doubtful", "text.jpg": "skipped",
+        "short.jpg": "skipped", "sub/edge.png": "clean", "text.jpg": "skipped",
         "tiny.png": "skipped", "turned.jpg": "clean",
     }  # fmt: skip
     kinds = {name: row["findings"].partition(":")[0] for name, row in rows.items()}
@@ -94,7 +94,7 @@ def test_cut_outs_have_the_photos_size_and_the_products_alpha(cutout_run, shop):
     }  # fmt: skip
     entries = json.loads((out / "manifest.json").read_text())["files"]
     assert entries["cut/good.jpg.png"]["file"] == "good.jpg"
-    assert entries["cutout.csv"]["cutout"] == "plain"
+    assert entries["cutout.csv"]["cutout"] == "auto"
 
 
 def test_the_same_command_gives_the_same_bytes(cutout_run, shop, tmp_path):
@@ -150,7 +150,7 @@ def test_a_rerun_within_the_folder_skips_what_it_wrote(tmp_path):
 def test_neural_needs_a_model_file(tmp_path):
     with pytest.raises(MissingInput, match="needs its model file"):
         run_cutout(tmp_path, tmp_path / "out", cutout="neural")
-    assert set(registry.CUTOUTS) == {"plain", "grabcut", "neural"}
+    assert set(registry.CUTOUTS) == {"auto", "plain", "grabcut", "neural"}
 
 
 def test_image_files_of_a_folder_are_listed_sorted_without_hidden_ones(shop, tmp_path):

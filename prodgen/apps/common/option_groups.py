@@ -134,10 +134,10 @@ class CutoutOptions(CommonOptions):
     """Of a mode that cuts the product out of a photo."""
 
     cutout: str = option(
-        "plain", "How the product is separated from its background.",
+        "auto", "How the product is separated from its background.",
         choices=tuple(registry.CUTOUTS),
     )  # fmt: skip
-    model: str = option("", "The file u2netp.onnx.", read_with={"cutout": ("neural",)})
+    model: str = option("", "The file u2netp.onnx.", read_with={"cutout": ("auto", "neural")})
 
     def check(self, workdir: Path | None) -> None:
         super().check(workdir)

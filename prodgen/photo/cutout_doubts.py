@@ -1,0 +1,53 @@
+"""The findings of combined cut-out methods: what a person must look at, and where it is."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from prodgen.photo import morphology
+from prodgen.photo.background_evidence import BackgroundEvidence
+from prodgen.photo.mask_estimate import Finding
+
+MIN_DISPUTED_FRACTION = 0.04  # of the product's area, in one piece
+MIN_STRIPES_FRACTION = 0.08  # of the product's area
+MIN_CLEAR_FRACTION = 0.65  # of the product's core that looks like the dimmed background
+
+
+def describe_place(region: np.ndarray) -> str:
+    """The centre of a region bool [h, w] in words, as in "lower left"."""
+    rows, columns = np.nonzero(region)
+    vertical = ("upper", "", "lower")[int(3 * (rows.mean() + 0.5) / region.shape[0])]
+    horizontal = ("left", "", "right")[int(3 * (columns.mean() + 0.5) / region.shape[1])]
+    return " ".join(word for word in (vertical, horizontal) if word) or "centre"
+
+
+def find_dispute(key: str, words: str, region: np.ndarray, product: np.ndarray,
+                 min_fraction: float = MIN_DISPUTED_FRACTION) -> list[Finding]:  # fmt: skip
+    """A finding where the largest piece of a region [h, w] is large beside the product."""
+    labels, areas = morphology.label_components(region)
+    fraction = areas.max(initial=0) / max(1, product.sum())
+    if fraction < min_fraction:
+        return []
+    place = describe_place(labels == areas.argmax())
+    return [Finding(key, f"{words}, {fraction:.0%} of the product, {place}")]
+
+
+def find_transparency(product: np.ndarray, evidence: BackgroundEvidence) -> list[Finding]:
+    """`transparent?` where most of the product's inside is the evenly dimmed background."""
+    margin = max(2, round(max(product.shape) / 40))
+    core = ~morphology.dilate(~product, margin)
+    if core.sum() < 0.3 * product.sum():
+        return []
+    light = evidence.difference[core]
+    # A pane dims the background evenly: most of the core lies near one difference, without a tint.
+    middle = np.median(light, axis=0)
+    is_pane = np.abs(light - middle).max(axis=-1) <= 2 * evidence.match_levels
+    is_neutral = np.ptp(middle) < 6 and np.abs(middle).max() < 0.2 * 255
+    # The rim of glass refracts: it differs more from the background than the inside.
+    rim = product & ~core & ~morphology.dilate(~product, 1)
+    rim_contrast = np.median(evidence.distance[rim]) if rim.any() else 0.0
+    has_rim = rim_contrast > max(2.5 * np.abs(middle).max(), 3 * evidence.match_levels)
+    if is_neutral and has_rim and is_pane.mean() > MIN_CLEAR_FRACTION:
+        words = f"{is_pane.mean():.0%} of its inside looks like the dimmed background"
+        return [Finding("transparent?", words)]
+    return []
