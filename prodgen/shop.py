@@ -44,7 +44,7 @@ class RecolouredPhoto:
     doubts: tuple[str, ...]
 
 
-def cut_out(photos: Any, method: str = "plain", model: str = "") -> Cutout | list[Cutout]:
+def cut_out(photos: Any, method: str = "auto", model: str = "") -> Cutout | list[Cutout]:
     """The product of each photo: `.rgba` uint8 [H, W, 4], and its `.quality.findings`.
 
     method: a name in registry.CUTOUTS; model: the file that `neural` needs.
@@ -59,7 +59,7 @@ def recolour(
     source: Colour | None = None,
     point: tuple[int, int] | None = None,
     strength: float = 1.0,
-    method: str = "plain",
+    method: str = "auto",
     model: str = "",
 ) -> RecolouredPhoto | list[RecolouredPhoto]:
     """Each photo with one colour of its product turned into another.
@@ -92,7 +92,7 @@ def recolour(
 
 def background(
     photos: Any, colour: Colour | np.ndarray | Path = "white", shadow: float = 0.4,
-    method: str = "plain", model: str = "",
+    method: str = "auto", model: str = "",
 ) -> np.ndarray | list[np.ndarray]:  # fmt: skip
     """Each product on another background, uint8 [H, W, 3], with a contact shadow in [0, 1].
 

@@ -25,6 +25,7 @@ RIVAL_RATIO = 0.75  # of the chosen area's share: a larger area may be meant as 
 SKIN_SIDE, SKIN_RADIUS = 128, 3  # pixels: of the copy in which skin is found; thinner is none
 MIN_SKIN_FRACTION = 0.05  # of the product: less is a button or a label
 MAX_PERSON_SKIN = 0.6  # of the product: more is a product in the colour of skin
+MIN_SKIN_CONTRAST = 2.5  # standard deviations: light and shade on one cloth give up to 1.6
 # Skin of all tones in Lab: lightness, chroma, and hue in degrees (after Kakumanu et al. 2007).
 SKIN_LIGHTNESS, SKIN_CHROMA, SKIN_HUE = (28.0, 90.0), (11.0, 45.0), (28.0, 72.0)
 
@@ -32,11 +33,13 @@ SKIN_LIGHTNESS, SKIN_CHROMA, SKIN_HUE = (28.0, 90.0), (11.0, 45.0), (28.0, 72.0)
 @dataclasses.dataclass(frozen=True)
 class ColourArea:
     """rgb: the mean sRGB colour, levels. fraction: its share of the product, [0, 1]. skin_fraction:
-    the share of the product that is in it and looks like skin."""
+    the share of the product that is in it and looks like skin. skin_contrast: how far the colour of
+    that part is from the rest of the area, in standard deviations: cloth has no such step."""
 
     rgb: tuple[int, int, int]
     fraction: float
     skin_fraction: float = 0.0
+    skin_contrast: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,10 @@ class ColourAreas:
         # mixed with cloth, the print determines most of the colour.
         t = np.clip(3 - 6 * to_own / np.maximum(to_own + to_other, 1e-9), 0, 1)
         return t * t * (3 - 2 * t)
+
+    def find_largest(self) -> int:
+        """The area with the largest share of the product: its dominant colour."""
+        return max(range(len(self.areas)), key=lambda index: self.areas[index].fraction)
 
     def find_nearest(self, rgb: tuple[int, int, int]) -> int:
         """The area whose mean colour is nearest to `rgb`; RejectedItem where none is near."""
@@ -123,15 +130,18 @@ def measure_skin(image: np.ndarray, mask: np.ndarray, areas: ColourAreas) -> tup
     lab = colorimetry.srgb_to_lab(small)
     is_skin = is_skin_colour(lab.reshape(-1, 3)).reshape(shape) & is_product
     is_skin = dilate(~dilate(~is_skin, SKIN_RADIUS), SKIN_RADIUS) & is_skin
-    distance = np.linalg.norm(
-        _shading_invariant(lab[is_skin])[:, None] - areas.centres[None], axis=-1
-    )
+    points, has_skin = _shading_invariant(lab[is_product]), is_skin[is_product]
+    distance = np.linalg.norm(points[:, None] - areas.centres[None], axis=-1)
     area_of_pixel = areas.area_of_centre[distance.argmin(axis=1)]
-    counts = np.bincount(area_of_pixel, minlength=len(areas.areas)) / max(is_product.sum(), 1)
-    return tuple(
-        dataclasses.replace(area, skin_fraction=float(fraction))
-        for area, fraction in zip(areas.areas, counts, strict=True)
-    )
+    results = []
+    for index, area in enumerate(areas.areas):
+        skin, rest = (points[(area_of_pixel == index) & part, 1:] for part in (has_skin, ~has_skin))
+        fraction, contrast = len(skin) / max(len(points), 1), 0.0
+        if len(skin) and len(rest):
+            std = np.sqrt((skin.var(axis=0).sum() + rest.var(axis=0).sum()) / 2)
+            contrast = float(np.linalg.norm(skin.mean(axis=0) - rest.mean(axis=0)) / (std + 0.1))
+        results.append(dataclasses.replace(area, skin_fraction=fraction, skin_contrast=contrast))
+    return tuple(results)
 
 
 def is_skin_colour(lab: np.ndarray) -> np.ndarray:
@@ -154,7 +164,9 @@ def find_doubts(areas: tuple[ColourArea, ...], index: int, is_named: bool) -> tu
         doubts.append(f"another colour is nearly as large ({format_area(rival)})")
     # Skin in the chosen area changes; skin beside it shows that a person wears the product.
     other_skin = sum(other.skin_fraction for other in others)
-    if MIN_SKIN_FRACTION <= area.skin_fraction < MAX_PERSON_SKIN:
+    is_part = area.skin_contrast >= MIN_SKIN_CONTRAST
+    is_all = area.skin_fraction > 0.8 * area.fraction and area.fraction < MAX_PERSON_SKIN
+    if area.skin_fraction >= MIN_SKIN_FRACTION and (is_part or is_all):
         doubts.append(f"skin may be changed ({area.skin_fraction:.0%} of the product)")
     elif other_skin >= MIN_SKIN_FRACTION and not is_named:
         doubts.append(f"a person may wear the product ({other_skin:.0%} has a colour of skin)")

@@ -140,11 +140,11 @@ def _choose_area(
     source: tuple[int, int, int] | None,
     point: tuple[int, int] | None,
 ) -> int:
-    """The area of a colour, or at a point (x, y) of the image; 0, the dominant one, else."""
+    """The area of a colour, or at a point (x, y) of the image, or else the largest one."""
     if source is not None:
         return areas.find_nearest(source)
     if point is None:
-        return 0
+        return areas.find_largest()
     (x, y), (height, width) = point, mask.shape
     if not (0 <= x < width and 0 <= y < height and mask[y, x] > 0.5):
         raise RejectedItem(f"the point {x},{y} is outside the product")
