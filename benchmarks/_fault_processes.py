@@ -16,7 +16,7 @@ from benchmarks import _fault_runs as runs
 from prodgen.core.failpoints import FAILPOINTS
 
 NUM_PROCESSES = 2
-START_S = 120  # until both have joined and compiled, at most
+START_S = 300  # until both have joined and compiled, at most
 # The bound of the plan for the time from a fault to the end of all processes, with short limits
 # and with those of the defaults.
 LIMITS = {"parallel.heartbeat_timeout_s": 10.0, "parallel.watchdog_s": 20.0}

@@ -21,7 +21,7 @@ def run_groups(groups: list) -> list[list[int]]:
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
-        timeout=300,
+        timeout=900,
         check=True,
     )
     return json.loads(process.stdout)
