@@ -271,6 +271,7 @@ def damage_data_of_one(base: cases.Base, tries: int, rng: random.Random) -> Iter
     for number in range(tries):
 
         def attempt(number: int = number) -> tuple[int, float]:
+            prepare_pair(base)
             workdir, rank = base.make_workdir(), number % NUM_PROCESSES
             caches = [base.folder / f"data{number}_{rank}" for rank in range(NUM_PROCESSES)]
             for cache in caches:

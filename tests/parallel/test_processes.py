@@ -12,9 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from prodgen import trainer
 from prodgen.cli import commandline
-from prodgen.config import flatten, is_read, load_config
+from prodgen.config import flatten, is_read
 from prodgen.core import failpoints
 from prodgen.runs import checkpoint
 from prodgen.runs.run import open_run
@@ -165,18 +164,15 @@ def test_a_pair_that_is_told_to_stop_continues_with_equal_bits(tmp_path):
         ]
 
     # Process 1 is told to stop in the evaluation after step 2; both learn it at step 3.
-    pairs = [make_pair("first", "evaluate.midway:1:term"), make_pair("second")]
-    assert run_groups(pairs) == [[75, 75], [0, 0]]
+    arguments = list_arguments(reference, tmp_path, **options)
+    one = arguments, make_environment(tmp_path, 2), str(tmp_path / "reference.txt")
+    groups = [make_pair("first", "evaluate.midway:1:term"), make_pair("second"), [one]]
+    assert run_groups(groups) == [[75, 75], [0, 0], [0]]
     line = "prodgen: ERROR stopped: stopped by SIGTERM to process 1 at step 3 of 4"
     assert (tmp_path / "first_0.txt").read_text().splitlines()[-1].startswith(line)
     assert line in read_log(run)
     assert checkpoint.list_steps(run) == [3, 4]
 
-    config = load_config(run / "config.json")
-    with config.unlocked():
-        config.parallel.devices = 2
-    reference.mkdir()
-    trainer.train(config, reference)
     states = [jax.device_get(open_run(path, "latest").state) for path in (run, reference)]
     jax.tree.map(np.testing.assert_array_equal, *states)
     metrics = [(path / "metrics.jsonl").read_bytes() for path in (run, reference)]
