@@ -306,7 +306,7 @@ def shoot_clutter(canvas: Canvas) -> tuple[np.ndarray, np.ndarray]:
 
 
 SCENES: dict[str, Callable[[Canvas], tuple[np.ndarray, np.ndarray]]] = {
-    "white, with shadow": shoot_packshot,
+    "white with shadow": shoot_packshot,
     "wall": shoot_wall,
     "clutter": shoot_clutter,
     "white on white": shoot_white,

@@ -47,7 +47,8 @@ class RecolouredPhoto:
 def cut_out(photos: Any, method: str = "auto", model: str = "") -> Cutout | list[Cutout]:
     """The product of each photo: `.rgba` uint8 [H, W, 4], and its `.quality.findings`.
 
-    method: a name in registry.CUTOUTS; model: the file that `neural` needs.
+    method: a name in registry.CUTOUTS; model: the file that `neural` needs and
+    `auto` uses; without it `auto` combines plain and grabcut.
     """
     segmenter = _load_segmenter(method, model)
     return _apply(lambda image: background_removal.cut_out(image, segmenter), photos)
@@ -73,7 +74,8 @@ def recolour(
     origin = None if source is None else _parse_colour(source, "source")
 
     def recolour_one(image: np.ndarray) -> RecolouredPhoto:
-        alpha = background_removal.cut_out(image, segmenter).alpha
+        cutout = background_removal.cut_out(image, segmenter)
+        alpha = cutout.alpha
         rgb = np.ascontiguousarray(np.broadcast_to(image[..., :3], (*image.shape[:2], 3)))
         result = prodgen.photo.recolour.recolour(
             rgb, alpha, target, strength, "dominant", origin, point
@@ -84,7 +86,8 @@ def recolour(
             result.delta_e_after,
             result.areas[result.area],
             tuple(area for i, area in enumerate(result.areas) if i != result.area),
-            colour_areas.find_doubts(result.areas, result.area, is_named),
+            cutout.quality.describe_doubts()
+            + colour_areas.find_doubts(result.areas, result.area, is_named),
         )
 
     return _apply(recolour_one, photos)

@@ -174,6 +174,7 @@ def write_edits(
     from prodgen.apps.common import batch_rows
 
     problems: list[Problem] = []
+    doubtful_lines = []
     groups = [
         (request, list(group))
         for request, group in itertools.groupby(pending_images, key=lambda pending: pending.request)
@@ -186,9 +187,16 @@ def write_edits(
         except (ProdgenError, RejectedItem) as error:
             problems.append((request.line, str(error)))
             continue
+        doubts = [r.details.get("cutout_doubt") for r in results if not isinstance(r, RejectedItem)]
+        if any(doubts):
+            doubtful_lines.append(request.line)
+            say(f"line {request.line}: DOUBTFUL cut-out: {next(filter(None, doubts))}")
         problems += writer.wait()  # photos are large: at most those of one row wait in memory
         for pending in group:
             writer.submit(pending, results[pending.k])
+    if doubtful_lines:
+        lines = ", ".join(map(str, doubtful_lines))
+        say(f"{len(doubtful_lines)} rows have a doubtful cut-out: lines {lines}")
     return problems
 
 

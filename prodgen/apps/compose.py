@@ -112,6 +112,7 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     writers = {"banner": write_banner, "sprites": write_sprites}
     write = writers.get(options.layout, advert.write_poster)
     write(options, colourways, out, target.name, source)
+    product_images.report_doubts(products)
     return out.close()
 
 
@@ -124,9 +125,10 @@ def recolour_product(
     colours = tuple(f"-{name.lstrip('#')}" for name in names)
     own_name = add_hash(product.name) if product.name.endswith(colours) else product.name
     product = dataclasses.replace(product, name=own_name)
+    doubt = {"cutout_doubt": "; ".join(product.doubts)} if product.doubts else {}
     for name in names or [ORIGINAL]:
         if name == ORIGINAL:
-            details = {"name": product.name, "file": product.file}
+            details = {"name": product.name, "file": product.file} | doubt
             colourways.append((product, details))
             continue
         target = named_colours.parse_colour(name, "--recolour")
@@ -141,7 +143,7 @@ def recolour_product(
             "ciede2000": round(result.delta_e_after, 3),
             "share": round(result.region_fraction, 4),
             "outside": round(result.outside_change.largest, 3),
-        }
+        } | doubt
         pixels = np.dstack([result.image, alpha])
         colourway = dataclasses.replace(product, name=details["name"], pixels=pixels)
         colourways.append((colourway, details))

@@ -163,6 +163,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
             file.check()
             product = open_shot(file.path, segmenter)
             versions = edit_product(product)
+            cutout_doubts = product.cutout.quality.describe_doubts()
         except (BadData, RejectedItem) as error:
             say(f"left out: {file.name}: {error}")
             rows.append({"file": file.name, "method": "", "problem": str(error)})
@@ -176,9 +177,12 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
             sources.add(source)
             out.write_png(png, version.image, details | version.metrics, source)
             row = {"file": file.name, "method": version.method, "written": png}
+            row |= {"cutout_doubt": "; ".join(cutout_doubts)}
             rows.append(row | version.metrics | version.notes)
-            if version.notes.get("doubt"):
+            if cutout_doubts or version.notes.get("doubt"):
                 doubtful.add(file.name)
+        if cutout_doubts:
+            say(f"{file.name}: DOUBTFUL cut-out: {'; '.join(cutout_doubts)}")
         describe_notes(file.name, versions)
         columns.append([product.photo, *(version.image for version in versions)])
 

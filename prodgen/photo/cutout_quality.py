@@ -37,6 +37,10 @@ class CutoutQuality:
         """The findings for which a person must look at the cut-out."""
         return tuple(finding for finding in self.findings if not finding.is_note)
 
+    def describe_doubts(self) -> tuple[str, ...]:
+        """The doubts in words."""
+        return tuple(map(str, self.doubts))
+
     @property
     def empty(self) -> bool:
         """There is no product to cut out."""

@@ -166,7 +166,7 @@ def invert_photo(context: Context, request: BatchRequest) -> InversionResult:
 def change_photo(context: Context, request: BatchRequest) -> BatchImage:
     """The photo on another background, or in another colour."""
     path = context.folder / request.photo
-    product = edited_photos.open_shot(path, background_removal.load_segmenter("plain"))
+    product = edited_photos.open_shot(path, background_removal.load_segmenter("auto"))
     if request.edit == "background":
         background = choose_background(request, context.folder)
         background_image = backgrounds.render_background(background, product.photo.shape[:2])
@@ -182,6 +182,9 @@ def change_photo(context: Context, request: BatchRequest) -> BatchImage:
             edited_photo = photo_edits.recolour_photo(product, target)
     details = {"of": request.photo, "edit": request.edit, "method": edited_photo.method}
     details |= edited_photo.metrics | edited_photo.notes
+    doubts = product.cutout.quality.describe_doubts()
+    if doubts:
+        details["cutout_doubt"] = "; ".join(doubts)
     return BatchImage(edited_photo.image, details, edited_photos.source_of_edit(edited_photo, path))
 
 

@@ -24,7 +24,8 @@ class ProductImage:
     """One product. pixels: uint8 [h, w, 4], trimmed. is_generated: its file says so.
 
     name: of the frame of a sprite sheet; file: the path below what the user named. is_cut_off: the
-    image's lower border cuts the product off, as it does with photos of people.
+    image's lower border cuts the product off, as it does with photos of people. doubts: about its
+    cut-out, in words.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ProductImage:
     pixels: np.ndarray
     is_generated: bool
     is_cut_off: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 def read_products(files: Sequence[ImageFile], limit: int) -> list[ProductImage]:
@@ -46,11 +48,10 @@ def read_products(files: Sequence[ImageFile], limit: int) -> list[ProductImage]:
             break
         try:
             file.check()
-            pixels, is_cut_off = cut_out_product(marketplace.read_image(file.path))
+            pixels, is_cut_off, doubts = assess_product(marketplace.read_image(file.path))
             is_generated = provenance.is_generated(file.path)
-            products.append(
-                ProductImage(name_frame(file.name), file.name, pixels, is_generated, is_cut_off)
-            )
+            name = name_frame(file.name)
+            products.append(ProductImage(name, file.name, pixels, is_generated, is_cut_off, doubts))
         except RejectedItem as refusal:
             reasons.append(f"{file.name}: {refusal}")
             say(f"left out: {reasons[-1]}")
@@ -62,14 +63,27 @@ def read_products(files: Sequence[ImageFile], limit: int) -> list[ProductImage]:
     return products
 
 
-def cut_out_product(image: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The product of an image uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4], and whether
-    the image's lower border cuts it off.
+def report_doubts(products: Sequence[ProductImage]) -> None:
+    """Print the products whose cut-out a person must look at, and their number."""
+    doubtful = [product for product in products if product.doubts]
+    for product in doubtful:
+        say(f"{product.file}: DOUBTFUL cut-out: {'; '.join(product.doubts)}")
+    if doubtful:
+        say(f"{len(doubtful)} of {len(products)} products are doubtful; cut them out by hand")
 
-    The alpha separates it, else the flat background (photo/plain.py). RejectedItem without a
-    product.
+
+def cut_out_product(image: np.ndarray) -> tuple[np.ndarray, bool]:
+    """The first two results of assess_product."""
+    return assess_product(image)[:2]
+
+
+def assess_product(image: np.ndarray) -> tuple[np.ndarray, bool, tuple[str, ...]]:
+    """The product of an image uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4]; whether the
+    image's lower border cuts it off; and the doubts about its cut-out.
+
+    The alpha separates it, else photo/auto.py without a network. RejectedItem without a product.
     """
-    result = background_removal.cut_out(image, background_removal.load_segmenter("plain"))
+    result = background_removal.cut_out(image, background_removal.load_segmenter("auto"))
     if result.quality.failure:
         raise RejectedItem(result.quality.failure)
     opaque = result.alpha >= MIN_ALPHA
@@ -79,4 +93,5 @@ def cut_out_product(image: np.ndarray) -> tuple[np.ndarray, bool]:
     if image.shape[-1] == 4:
         result = dataclasses.replace(result, colour=matte.remove_white_rim(result))
     contact = float((result.alpha[-1, left:right] > 127).mean())
-    return result.rgba[top:bottom, left:right].copy(), contact >= MIN_CUT_OFF_CONTACT
+    product = result.rgba[top:bottom, left:right].copy()
+    return product, contact >= MIN_CUT_OFF_CONTACT, result.quality.describe_doubts()
