@@ -99,7 +99,10 @@ CUTOUTS = {  # methods that separate a product from its background
     "grabcut": "prodgen.photo.grabcut:make_segmenter",
     "neural": "prodgen.photo.neural:make_segmenter",
 }
-PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
+PROFILES = (  # of metrics/marketplace_rules.py: general ones, then those of marketplaces
+    *("white_main", "square_catalogue", "any_even"),
+    *("amazon", "ebay", "google", "etsy", "shopify"),
+)
 
 
 MAX_LISTED_NAMES = 40  # in an error message
