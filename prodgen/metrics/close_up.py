@@ -12,6 +12,7 @@ from prodgen.metrics.product import Measures, to_luma
 
 MIN_SIDE_CONTACT = 0.35  # of a side: less is a sleeve, or a whole product in a tight frame
 MIN_SIDES, MIN_AREA = 2, 0.6  # sides that the product touches; its share of the frame
+MAX_EVENNESS = 8.0  # levels by which the rest varies: clutter is no background of a close-up
 MAX_CENTRE = 0.2  # share of the frame's middle that differs from the border's surface
 MIN_TEXTURE = 2.5  # levels: paper and walls have less, cloth and leather more
 MIN_WHITE_DISTANCE = 24.0  # levels: nearer to white, the surface is a background
@@ -22,13 +23,14 @@ TEXTURE_SIDE = 512  # pixels of the longest side: the texture is measured in a c
 def is_close_up(image: np.ndarray, measures: Measures) -> bool:
     """Whether an image uint8 [H, W, 1 | 3] with these measures is a close-up.
 
-    Either the product touches at least MIN_SIDES sides and takes MIN_AREA of the frame. Or the
+    Either the product touches at least MIN_SIDES sides and takes MIN_AREA of the frame, before an
+    even background: a cluttered photo says nothing, and is no close-up here. Or the
     frame's border is the product, so that it was measured as the background: then one textured
     surface, which is not white, fills the border and the middle.
     """
     num_sides = sum(share >= MIN_SIDE_CONTACT for share in measures.contact)
     if num_sides >= MIN_SIDES and measures.area >= MIN_AREA:
-        return True
+        return measures.evenness <= MAX_EVENNESS
     if measures.centre > MAX_CENTRE or 255 - min(measures.background) < MIN_WHITE_DISTANCE:
         return False
     middle = _crop_middle(image)
