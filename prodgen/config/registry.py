@@ -88,6 +88,7 @@ MODES = {
     "edit": "prodgen.apps.edit",
     "batch": "prodgen.apps.batch",
     "compose": "prodgen.apps.compose",
+    "listing": "prodgen.apps.listing",
     "personalise": "prodgen.apps.personalise",
 }
 PRIOR_CHOICES = ("auto", "base", "fitted")  # what a finished VAE samples from

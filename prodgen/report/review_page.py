@@ -25,6 +25,12 @@ figcaption { font-size: .72rem; color: #64748b; max-width: 11rem; overflow-wrap:
 .bad .verdict { color: #dc2626; } .doubt .verdict { color: #b45309; }
 .good .verdict { color: #15803d; }
 """
+# Works without a server: the names of the ticked rows become a file of the browser.
+APPROVAL = """<p><button onclick="
+const names = [...document.querySelectorAll('input[data-name]:checked')].map(b => b.dataset.name);
+const link = document.createElement('a');
+link.href = URL.createObjectURL(new Blob([names.join('\\n') + '\\n'], {type: 'text/plain'}));
+link.download = 'approved.txt'; link.click();">Save the names of the approved ones</button></p>"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +38,8 @@ class ReviewRow:
     """One image or product of a page.
 
     title: its name. verdict: in words. state: of STATES. pictures: (caption, content of a JPEG
-    file). findings: why it needs a look. details: what else there is to know.
+    file). findings: why it needs a look. details: what else there is to know. approval: the name
+    under which a person approves it on the page; "": there is nothing to approve.
     """
 
     title: str
@@ -41,6 +48,7 @@ class ReviewRow:
     pictures: tuple[tuple[str, bytes], ...] = ()
     findings: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
+    approval: str = ""
 
 
 def build_review_page(
@@ -54,6 +62,8 @@ def build_review_page(
     ordered_rows = sorted(rows, key=lambda row: STATES.index(row.state))
     head = f"<h1>{html.escape(title)}</h1><p class=sub>{html.escape(summary)}</p>"
     body = [head, html_page.format_cards(cards), *map(format_row, ordered_rows), *sections]
+    if any(row.approval for row in rows):
+        body.insert(2, APPROVAL)
     return html_page.build_page(title, body, STYLE)
 
 
@@ -69,5 +79,14 @@ def format_row(row: ReviewRow) -> str:
     return (
         f'<div class="row {row.state}"><div class=pictures>{pictures}</div><div class=words>'
         f"<b>{html.escape(row.title)}</b><p class=verdict>{html.escape(row.verdict)}</p>"
-        f"<ul>{findings}</ul>{details}</div></div>"
+        f"<ul>{findings}</ul>{details}{_format_approval(row)}</div></div>"
     )
+
+
+def _format_approval(row: ReviewRow) -> str:
+    """A box to tick, ticked for a row without findings."""
+    if not row.approval:
+        return ""
+    tick = " checked" if row.state == "good" else ""
+    name = html.escape(row.approval, quote=True)
+    return f'<label><input type=checkbox data-name="{name}"{tick}> approve</label>'
