@@ -7,6 +7,7 @@ stands in the middle.
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 from PIL import Image
@@ -64,7 +65,9 @@ def compute_frame(
     scale = min(1.0, rules.max_side / (unit * max(aspect)))
     unit *= scale
     unit = max(unit, rules.min_side / max(aspect), rules.min_short_side / min(aspect))
-    return (round(unit * down), round(unit * across)), scale
+    # Whole pixels of a part: the aspect is exact.
+    whole_unit = min(math.ceil(round(unit, 6)), max(1, rules.max_side // max(aspect)))
+    return (whole_unit * down, whole_unit * across), scale
 
 
 def place_product(
@@ -85,14 +88,14 @@ def place_product(
 def crop_to_aspect(image: np.ndarray, aspect: tuple[int, int], max_side: int) -> np.ndarray:
     """The middle of an image uint8 [H, W, C] in an aspect, reduced to at most `max_side` pixels."""
     (height, width), (across, down) = image.shape[:2], aspect
-    unit = min(width / across, height / down)
-    rows, columns = round(unit * down), round(unit * across)
+    unit = min(width // across, height // down)
+    rows, columns = unit * down, unit * across
     top, left = (height - rows) // 2, (width - columns) // 2
     middle = np.ascontiguousarray(image[top : top + rows, left : left + columns])
-    scale = min(1.0, max_side / max(rows, columns))
-    if scale == 1:
+    new_unit = min(unit, max_side // max(aspect))
+    if new_unit == unit:
         return middle
-    size = round(columns * scale), round(rows * scale)
+    size = new_unit * across, new_unit * down
     picture = Image.fromarray(middle[..., 0] if middle.shape[-1] == 1 else middle)
     result = np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
     return result.reshape(*result.shape[:2], -1)

@@ -27,7 +27,7 @@ def write_alt_text(
         title = re.sub(rf"\b{re.escape(colour)}\b", new_colour, title, flags=re.IGNORECASE)
     endings = []
     if (new_colour or colour) and not _has_words(title, new_colour or colour):
-        endings.append(f" in {_clean(new_colour or colour).lower()}")
+        endings.append(f", {_clean(new_colour or colour).lower()}")
     if category and not _has_words(title, category):
         endings.append(f", {category.lower()}")
     if view:

@@ -154,7 +154,8 @@ def _choose_folder(text: TableText, folders: Sequence[Path]) -> tuple[ImagePaths
     for folder in folders:
         paths = ImagePaths(folder)
         try:
-            roles = columns.find_roles(text, is_file=paths.is_file)
+            kinds = dict.fromkeys(_list_photo_columns(text, paths), "image")
+            roles = columns.find_roles(text, kinds=kinds, is_file=paths.is_file)
         except UsageError as error:
             failure = failure or error
             continue
@@ -165,6 +166,21 @@ def _choose_folder(text: TableText, folders: Sequence[Path]) -> tuple[ImagePaths
         raise UsageError(failure.message, advice)
     _, paths, roles = max(candidates, key=lambda candidate: candidate[0])
     return paths, roles
+
+
+def _list_photo_columns(text: TableText, paths: ImagePaths) -> list[str]:
+    """The columns of photos by their usual names, the main one first; none without such a name.
+
+    Which files are there plays no part: else a column of further photos, of which more are there,
+    would hold the main ones.
+    """
+    rows = [row.cells for row in text.rows if not row.problem]
+    trials = image_columns.PathTrials(text.header, rows, paths.is_file)
+    main = _match_name(trials.path_columns, image_columns.IMAGE_NAMES)
+    if not main:
+        return []
+    extra_columns = shop_exports.find_extra_image_columns(text.header, main, rows)
+    return [main, *extra_columns]
 
 
 def _find_column(
