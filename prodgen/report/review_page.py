@@ -18,7 +18,8 @@ STYLE = """
 .row.bad { border-color: #dc2626; } .row.doubt { border-color: #d97706; }
 .row.good { border-color: #15803d; }
 .pictures { display: flex; flex-wrap: wrap; gap: .5rem; align-content: flex-start; }
-figure { margin: 0; } figure img { background: #e2e8f0; border-radius: 6px; display: block; }
+figure { margin: 0; }
+figure img { border: 1px solid #cbd5e1; border-radius: 6px; display: block; }
 figcaption { font-size: .72rem; color: #64748b; max-width: 11rem; overflow-wrap: anywhere; }
 .words { flex: 1; min-width: 15rem; font-size: .86rem; } .words p { margin: .15rem 0; }
 .words ul { margin: .2rem 0; padding-left: 1.1rem; } .verdict { font-weight: 600; }

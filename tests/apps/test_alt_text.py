@@ -14,7 +14,7 @@ from prodgen.apps.common.alt_text import MAX_LENGTH, write_alt_text
         (("", "Tops", ""), "Tops"),
         (("Mug <b>large</b>", "", ""), "Mug large"),
         (("Linen shirt", "Shirts", "blue", "view 2"), "Linen shirt, blue, view 2"),
-        (("Blue linen shirt", "", "blue", "", "teal"), "teal linen shirt"),
+        (("Blue linen shirt", "", "blue", "", "teal"), "Teal linen shirt"),
         (("Linen shirt", "", "blue", "", "teal"), "Linen shirt, teal"),
     ],
 )

@@ -139,7 +139,7 @@ def test_pictures_meet_the_profile_and_nothing_is_enlarged(result):
 def test_a_colourway_has_the_colour_and_says_so(result):
     rows = {row["file"]: row for row in read_rows(result[0])}
     row = rows["images/A-1_teal_main.jpg"]
-    assert row["colour"] == "teal" and row["alt_text"] == "teal disc"
+    assert row["colour"] == "teal" and row["alt_text"] == "Teal disc"
     assert rows["images/A-1_alt1.jpg"]["alt_text"] == "Blue disc, view 2"
     image = np.asarray(Image.open(result[0] / row["file"])).astype(int)
     red, green, blue = image[len(image) // 2, len(image) // 2]
@@ -221,6 +221,23 @@ def test_a_close_up_is_cropped_and_only_doubtful_as_main_picture(tmp_path):
     image = np.asarray(Image.open(tmp_path / "out" / detail["file"]))
     np.testing.assert_array_equal(image, cloth[50:650])
     assert rows["images/B_main.png"]["findings"].startswith("close_up")
+
+
+def test_a_main_photo_that_cuts_the_product_off(tmp_path):
+    """Doubtful where the profile requires the whole product, else a note; it stands on the edge."""
+    draw_photo(tmp_path / "photos" / "a.png", side=1200)
+    image = Image.open(tmp_path / "photos" / "a.png")
+    image.crop((0, 0, 1200, 900)).save(tmp_path / "photos" / "a.png")
+    write_table(tmp_path / "products.csv", [("A", "Disc", "", "", "a.png", "")])
+    for profile, verdict in (("white_main", "doubtful"), ("ebay", "ready")):
+        out = tmp_path / profile
+        list_shop(tmp_path, out, profile=profile, sizes=("1:1",), format="png")
+        (row,) = read_rows(out)
+        assert row["verdict"] == verdict
+        words = row["findings"] + row["notes"]
+        assert "cut_off: the photo cuts the product off below" in words
+        bottom = np.asarray(Image.open(out / row["file"]))[-1]
+        assert (bottom < 200).all(axis=-1).any()
 
 
 def test_names_of_products_do_not_meet():

@@ -24,7 +24,7 @@ def write_alt_text(
     if not title:
         title, category = category, ""
     if new_colour and colour:
-        title = re.sub(rf"\b{re.escape(colour)}\b", new_colour, title, flags=re.IGNORECASE)
+        title = _replace_word(title, colour, new_colour)
     endings = []
     if (new_colour or colour) and not _has_words(title, new_colour or colour):
         endings.append(f", {_clean(new_colour or colour).lower()}")
@@ -36,11 +36,21 @@ def write_alt_text(
     while len(endings) > 1 and len("".join(endings)) > MAX_LENGTH // 2:
         endings.pop(-2)
     ending = "".join(endings)[:MAX_LENGTH]
-    return (_cut(title, MAX_LENGTH - len(ending)) + ending).strip(" ,")
+    return (_shorten(title, MAX_LENGTH - len(ending)) + ending).strip(" ,")
 
 
 def _clean(text: str) -> str:
     return " ".join(TAG.sub(" ", text).split())
+
+
+def _replace_word(text: str, word: str, new_word: str) -> str:
+    """A word exchanged wherever it stands, with a capital letter where it had one."""
+
+    def choose(match: re.Match) -> str:
+        is_capital = match[0][:1].isupper()
+        return new_word[:1].upper() + new_word[1:] if is_capital else new_word
+
+    return re.sub(rf"\b{re.escape(word)}\b", choose, text, flags=re.IGNORECASE)
 
 
 def _has_words(text: str, words: str) -> bool:
@@ -49,7 +59,7 @@ def _has_words(text: str, words: str) -> bool:
     return all(word.rstrip("s") in own_words for word in re.findall(r"\w+", words.casefold()))
 
 
-def _cut(text: str, length: int) -> str:
+def _shorten(text: str, length: int) -> str:
     """The text, cut at its last space before `length` characters."""
     if len(text) <= length:
         return text

@@ -219,9 +219,19 @@ def _check(
         return tuple(r for r in verdict.reasons if r.partition(":")[0] in keys), ()
     if not any(photo.product.is_cut_off):
         return verdict.reasons, verdict.notes
-    # What a photo cuts off stands on the frame's edge: its place is no fault.
-    keys = ("off_centre", "fill")
-    return tuple(r for r in verdict.reasons if r.partition(":")[0] not in keys), verdict.notes
+    # What a photo cuts off stands on the frame's edge: its place is no fault. The missing part is
+    # one, in a main picture of which the profile requires the whole product.
+    reasons = tuple(r for r in verdict.reasons if r.partition(":")[0] not in ("off_centre", "fill"))
+    words = f"cut_off: the photo cuts the product off {_list_sides(photo.product)}"
+    if job.index or "fill" in PROFILES[profile].advice:
+        return reasons, (*verdict.notes, words)
+    return (words, *reasons), verdict.notes
+
+
+def _list_sides(trimmed: TrimmedProduct) -> str:
+    """As in "above and on the left"."""
+    names = ("above", "on the left", "below", "on the right")
+    return " and ".join(n for n, is_off in zip(names, trimmed.is_cut_off, strict=True) if is_off)
 
 
 def _check_size(content: bytes, profile: str) -> tuple[str, ...]:
