@@ -40,7 +40,7 @@ class Profile:
 
     min_short_side: pixels on the shortest side. recommended_side: pixels on the longest side below
     which an image has a note; 0: none. max_side, max_pixels, max_bytes: of a file. formats: names
-    of core/formats.py; empty: any. advice: keys of reasons that are notes. unchecked: rules that
+    of core/formats.py; empty: any. advice: keys of reasons that are notes. manual_rules: rules that
     no measure here checks, in words.
     """
 
@@ -62,7 +62,7 @@ class Profile:
     max_bytes: float = math.inf
     formats: tuple[str, ...] = ()
     advice: tuple[str, ...] = ()
-    unchecked: tuple[str, ...] = ()
+    manual_rules: tuple[str, ...] = ()
     source: Source | None = None
 
     @property
@@ -86,7 +86,9 @@ PROFILES = {
         WHITE, 0.8, 24, 4, (0.85, 1.0), 0.9, 0.10, 1000, 500, 1.0, False,
         recommended_side=1600, max_side=10_000, max_bytes=10 * MB,
         formats=("JPEG", "PNG", "TIFF", "GIF"), advice=("off_centre",),
-        unchecked=(NO_TEXT, ONLY_PRODUCT, "a photo, no drawing", "the whole product in the frame"),
+        manual_rules=(
+            NO_TEXT, ONLY_PRODUCT, "a photo, no drawing", "the whole product in the frame",
+        ),
         source=Source(
             "Amazon product image requirements",
             "https://mercatuslab.com/blog/amazon-product-image-requirements", READ_ON, False,
@@ -99,7 +101,7 @@ PROFILES = {
         recommended_side=1600, max_bytes=12 * MB,
         formats=("JPEG", "GIF", "PNG", "BMP", "TIFF", "AVIF", "HEIC", "WEBP"),
         advice=("background", "fill", "off_centre", "transparent"),
-        unchecked=(NO_TEXT, "a used item: no stock photo"),
+        manual_rules=(NO_TEXT, "a used item: no stock photo"),
         source=Source(
             "eBay: Picture policy; Media API, createImageFromFile (formats)",
             "https://www.ebay.com/help/policies/listing-policies/picture-policy?id=4370",
@@ -111,7 +113,7 @@ PROFILES = {
         recommended_side=1500, max_pixels=64_000_000, max_bytes=16 * MB,
         formats=("JPEG", "WEBP", "PNG", "GIF", "BMP", "TIFF"),
         advice=("background", "fill", "off_centre", "transparent"),
-        unchecked=("no promotional text, watermark or border", "no placeholder"),
+        manual_rules=("no promotional text, watermark or border", "no placeholder"),
         source=Source(
             "Google Merchant Center: image link [image_link]",
             "https://support.google.com/merchants/answer/6324350", READ_ON, True,
@@ -123,7 +125,7 @@ PROFILES = {
         None, 0.0, 255, 4, (0.50, 1.0), 0.85, 0.10, 635, 318, 1.0, False, min_short_side=635,
         recommended_side=2000, max_bytes=10 * MB, formats=("JPEG", "PNG", "GIF"),
         advice=("background", "fill", "off_centre"),
-        unchecked=("the item itself, no rendering and no stock photo",),
+        manual_rules=("the item itself, no rendering and no stock photo",),
         source=Source(
             "Etsy and other marketplace image rules; Etsy's own page has no sizes",
             "https://dev.to/herofab/check-product-photos-against-amazon-etsy-and-96-other-"
@@ -137,7 +139,7 @@ PROFILES = {
         recommended_side=2048, max_side=5000, max_pixels=25_000_000, max_bytes=20 * MB,
         formats=("JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "HEIC"),
         advice=("background", "fill", "off_centre", "transparent", "square"),
-        unchecked=("one aspect ratio in the whole shop",),
+        manual_rules=("one aspect ratio in the whole shop",),
         source=Source(
             "Shopify: Manage media for products; Shopify product image size guide",
             "https://help.shopify.com/api/guides/media", READ_ON, True,

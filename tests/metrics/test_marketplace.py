@@ -400,11 +400,11 @@ def test_a_close_up_has_a_verdict_of_its_own():
 
 def test_what_is_no_close_up():
     """A worn shirt cut off below, a plain wall, a product on a rough table, a white weave."""
-    worn = packshot(400, radius=0.3, down=170)
+    model_photo = packshot(400, radius=0.3, down=170)
     table = cloth(400, 400, (120, 100, 80))
     table[120:280, 120:280] = (20, 60, 160)
     for image in (
-        worn,
+        model_photo,
         np.full((400, 400, 3), 150, np.uint8),
         table,
         packshot(radius=0.499),

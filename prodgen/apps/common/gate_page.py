@@ -67,8 +67,10 @@ def describe_profile(name: str) -> str:
     lines = [f"<tr><td>{html.escape(k)}</td><td>{html.escape(v)}</td></tr>"
              for k, v in list_rules(profile)]  # fmt: skip
     table = f"<table>{''.join(lines)}</table>"
-    unchecked = "".join(f"<li>{html.escape(rule)}</li>" for rule in profile.unchecked)
-    table += f"<p>Look yourself, nothing here checks it:</p><ul>{unchecked}</ul>" * bool(unchecked)
+    manual_rules = "".join(f"<li>{html.escape(rule)}</li>" for rule in profile.manual_rules)
+    table += f"<p>Look yourself, nothing here checks it:</p><ul>{manual_rules}</ul>" * bool(
+        manual_rules
+    )
     source = profile.source
     if not source:
         return f"{table}<p class=note>Common rules, not the text of any marketplace.</p>"

@@ -22,9 +22,10 @@ from prodgen.apps.common.image_files import MAX_PIXELS
 from prodgen.apps.common.listing_products import ListingProduct
 from prodgen.core import decode, photo_files, provenance
 from prodgen.core.errors import RejectedItem
+from prodgen.core.spelling import find_spelling
 from prodgen.metrics import close_up, marketplace, product
 from prodgen.metrics.marketplace_rules import PROFILES
-from prodgen.photo import backdrop, background_removal, framing, recolour
+from prodgen.photo import backdrop, background_removal, colour_areas, framing, recolour
 from prodgen.photo.framing import FrameRules, TrimmedProduct
 from prodgen.photo.mask_estimate import Segmenter
 
@@ -117,7 +118,7 @@ def make_pictures(
         if colour and photo.product is None:
             colour_findings = ("recolour: a close-up is not recoloured; this is the original",)
         elif colour:
-            product_image, colour_findings = _recolour(photo.product, colour)
+            product_image, colour_findings = _recolour(photo.product, colour, job.product.colour)
         for size in options.sizes:
             image = _compose(photo.image, product_image, size, options)
             if not colour and size == options.sizes[0]:
@@ -178,7 +179,10 @@ def _is_close_up(image: np.ndarray) -> bool:
 
 
 def _compose(
-    close_up_image: np.ndarray | None, trimmed: TrimmedProduct, size: str, options: PictureOptions
+    close_up_image: np.ndarray | None,
+    cutout_image: TrimmedProduct,
+    size: str,
+    options: PictureOptions,
 ) -> np.ndarray:
     """One picture, uint8 [H, W, 3]."""
     across, down = map(int, size.split(":"))
@@ -186,7 +190,7 @@ def _compose(
         image = framing.crop_to_aspect(close_up_image, (across, down), options.side)
         return np.broadcast_to(image, (*image.shape[:2], 3)).copy()
     rules = make_frame_rules(options.profile, options.side)
-    placed_product = framing.place_product(trimmed, (across, down), rules)
+    placed_product = framing.place_product(cutout_image, (across, down), rules)
     ground = _render(options.background, placed_product.shape[:2])
     if not options.shadow:
         return backdrop.composite_over(placed_product, ground)
@@ -198,15 +202,29 @@ def _render(background: Background, shape: tuple[int, int]) -> np.ndarray:
     return backgrounds.render_background(background, shape)
 
 
-def _recolour(trimmed: TrimmedProduct, colour: str) -> tuple[TrimmedProduct, tuple[str, ...]]:
-    """The product in another colour, and why a person should look at it."""
+def _recolour(
+    cutout_image: TrimmedProduct, colour: str, own_colour: str
+) -> tuple[TrimmedProduct, tuple[str, ...]]:
+    """The product in another colour, and why a person should look at it.
+
+    own_colour: of the table; it names the part of the product that is recoloured, else the
+    dominant colour is.
+    """
     target = named_colours.parse_colour(colour, "--colours")
-    rgb, alpha = np.ascontiguousarray(trimmed.pixels[..., :3]), trimmed.pixels[..., 3]
-    result = recolour.recolour(rgb, alpha > 0, target, region="dominant")
-    findings = ()
-    if result.region_fraction < MIN_RECOLOURED_SHARE:
-        findings = (f"recolour: only {result.region_fraction:.0%} of the product is {colour}",)
-    return dataclasses.replace(trimmed, pixels=np.dstack([result.image, alpha])), findings
+    rgb, alpha = np.ascontiguousarray(cutout_image.pixels[..., :3]), cutout_image.pixels[..., 3]
+    name, doubts = find_spelling(own_colour.casefold(), named_colours.PRODUCT_COLOURS), ()
+    source = named_colours.PRODUCT_COLOURS.get(name)
+    try:
+        result = recolour.recolour(rgb, alpha, target, region="dominant", source=source)
+    except RejectedItem:
+        doubts = (f"the product has no {own_colour}, which is its colour in the table",)
+        source = None
+        result = recolour.recolour(rgb, alpha, target, region="dominant")
+    doubts += colour_areas.find_doubts(result.areas, result.area, source is not None)
+    if result.region_fraction < MIN_RECOLOURED_SHARE and not doubts:
+        doubts = (f"only {result.region_fraction:.0%} of the product is {colour}",)
+    findings = tuple(f"recolour: {doubt}" for doubt in doubts)
+    return dataclasses.replace(cutout_image, pixels=np.dstack([result.image, alpha])), findings
 
 
 def _check(
@@ -228,10 +246,12 @@ def _check(
     return (words, *reasons), verdict.notes
 
 
-def _list_sides(trimmed: TrimmedProduct) -> str:
+def _list_sides(cutout_image: TrimmedProduct) -> str:
     """As in "above and on the left"."""
     names = ("above", "on the left", "below", "on the right")
-    return " and ".join(n for n, is_off in zip(names, trimmed.is_cut_off, strict=True) if is_off)
+    return " and ".join(
+        n for n, is_off in zip(names, cutout_image.is_cut_off, strict=True) if is_off
+    )
 
 
 def _check_size(content: bytes, profile: str) -> tuple[str, ...]:

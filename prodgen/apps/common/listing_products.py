@@ -257,5 +257,5 @@ def _find_row_problem(
 
 def _collect_notes(text: TableText, paths: ImagePaths) -> tuple[str, ...]:
     counts = collections.Counter(paths.matches)
-    found = (f"{count} paths were matched {how}" for how, count in counts.most_common())
-    return (*text.notes, *found)
+    remarks = (f"{count} paths were matched {how}" for how, count in counts.most_common())
+    return (*text.notes, *remarks)
