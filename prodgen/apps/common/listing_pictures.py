@@ -31,7 +31,7 @@ from prodgen.photo.mask_estimate import Segmenter
 
 SIZES = {"1:1": "", "4:5": "_4x5", "3:4": "_3x4"}  # width to height -> ending of a file name
 NOTE_KEYS = ("touches_border",)  # findings of a cut-out that are no doubt: most models touch it
-CLOSE_UP_SIDE = 512  # pixels: whether a photo is a close-up is measured in a copy of this size
+CLOSE_UP_SIDE = 320  # pixels: whether a photo is a close-up is measured in a copy of this size
 MIN_RECOLOURED_SHARE = 0.6  # of the product's pixels: another area is nearly as large below it
 
 
