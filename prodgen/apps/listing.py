@@ -150,7 +150,8 @@ def read_shop(
     files = image_files.list_every_file((str(folder),), out, target, (TABLE, PAGE), FOLDER)
     own_paths = {target.resolve() / FOLDER}
     folders = list(dict.fromkeys([folder, table.parent]))
-    listing = read_products(table, folders, options.sku, options.colours, own_paths)
+    photos = [file.name for file in files if file.is_image]
+    listing = read_products(table, folders, options.sku, options.colours, own_paths, photos)
     for note in listing.notes:
         say(f"the table: {note}")
     return listing, files

@@ -240,6 +240,22 @@ def test_a_main_photo_that_cuts_the_product_off(tmp_path):
         assert (bottom < 200).all(axis=-1).any()
 
 
+def test_photos_are_found_by_their_sku_where_the_table_has_no_paths(tmp_path):
+    for name in ("A-1.png", "a-1_2.png", "A-1-2.png", "B_main.png", "c-back.png", "other.png"):
+        draw_photo(tmp_path / "photos" / name, side=520)
+    rows = [("A-1", "One"), ("A-1-2", "Two"), ("B", "Three"), ("C", "Four")]
+    write_table(tmp_path / "products.csv", rows, header=("sku", "title"))
+    list_shop(tmp_path, tmp_path / "out", sizes=("1:1",))
+    rows = read_rows(tmp_path / "out")
+    assert {(row["file"], row["photo"]) for row in rows if row["file"]} == {
+        ("images/A-1_main.jpg", "A-1.png"), ("images/A-1_alt1.jpg", "a-1_2.png"),
+        ("images/A-1-2_main.jpg", "A-1-2.png"), ("images/B_main.jpg", "B_main.png"),
+    }  # fmt: skip
+    reasons = {(row["sku"], row["photo"]): row["findings"] for row in rows if not row["file"]}
+    assert reasons["C", ""].startswith("no_photo") and len(reasons) == 3
+    assert reasons["", "c-back.png"].startswith("no_row")
+
+
 def test_names_of_products_do_not_meet():
     stem = listing_products.make_stem
     assert stem("A", ("teal",)) == "A"

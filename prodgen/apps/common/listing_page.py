@@ -84,7 +84,7 @@ def build_page(
     rows += [
         ReviewRow(
             " ".join(filter(None, (problem.sku, problem.photo))) or f"line {problem.line}",
-            "refused", "bad", findings=(problem.reason,),
+            "refused", "bad", _show_photo(problem.path), (problem.reason,),
             details=(f"line {problem.line} of the table",) if problem.line else (),
         )
         for problem in problems[: max(0, limit - len(rows))]
@@ -118,6 +118,11 @@ def _build_row(job: PhotoJob, entries: Sequence[Entry], state: str, folder: Path
         title, VERDICTS[state], state, tuple(p for p in pictures if p[1]), tuple(findings),
         tuple(details), approval=name if shown_entries else "",
     )  # fmt: skip
+
+
+def _show_photo(path: str) -> tuple[tuple[str, bytes], ...]:
+    content = _read_thumbnail(Path(path)) if path else b""
+    return (("before", content),) if content else ()
 
 
 def _read_thumbnail(path: Path) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Sequence, Set
 from pathlib import Path
 
 from prodgen.apps.common.image_files import ImageFile
+from prodgen.apps.common.sku_photos import assign_photos
 from prodgen.core.errors import UsageError
 from prodgen.core.file_names import add_hash, casefold_name, make_file_name
 from prodgen.data import columns, image_columns, shop_exports
@@ -33,6 +34,7 @@ COLOUR_NAMES = (
     "colour", "color", "colour_name", "color_name", "base_colour", "base colour", "basecolour",
     "farbe", "couleur",
 )  # fmt: skip
+PHOTO_COLUMN = "photos named after the SKU"  # of a table that has no other column of photos
 MAX_STEM_BYTES = 120  # of an SKU in a file name: role, colour and shape follow
 RESERVED_ENDINGS = ("_main", "_4x5", "_3x4")  # of file names here, beside _alt1 and colours
 
@@ -56,12 +58,16 @@ class ListingProduct:
 
 @dataclasses.dataclass(frozen=True)
 class ListingProblem:
-    """A row, or a photo, of which there is no listing. line: of the table; 0 for a photo alone."""
+    """A row, or a photo, of which there is no listing. line: of the table; 0 for a photo alone.
+
+    path: of the photo's file, "" where there is none.
+    """
 
     line: int
     sku: str
     photo: str
     reason: str
+    path: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,16 +85,25 @@ def read_products(
     sku_column: str = "",
     colourways: Sequence[str] = (),
     own_paths: Set[Path] = frozenset(),
+    photos: Sequence[str] = (),
 ) -> ListingTable:
     """The products of a table.
 
     folders: where its paths may begin; that in which most of them are files is taken. colourways:
     names of colours, of which no SKU's stem may end. own_paths: what this mode wrote before.
-    BadData or UsageError where the table as a whole cannot be used.
+    photos: the paths of the photos in the first folder; they are found by their SKU where the table
+    has no paths (sku_photos.py). BadData or UsageError where the table as a whole cannot be used.
     """
     text = shop_exports.unfold(read_table(table))
-    paths, roles = _choose_folder(text, folders)
     sku_column = _find_column(text.header, sku_column, SKU_NAMES, text.rows)
+    try:
+        paths, roles = _choose_folder(text, folders, sku_column)
+    except UsageError:
+        text = _add_photos(text, sku_column, photos)
+        if PHOTO_COLUMN not in text.header:
+            raise
+        paths = ImagePaths(folders[0])
+        roles = columns.find_roles(text, kinds={PHOTO_COLUMN: "image"}, is_file=paths.is_file)
     title_column, colour_column = (
         _match_name(text.header, names) for names in (TITLE_NAMES, COLOUR_NAMES)
     )
@@ -117,6 +132,22 @@ def read_products(
             ListingProduct(row.line, sku, stem, title, category, colour, tuple(files.items()))
         )
     return ListingTable(tuple(products), tuple(problems), _collect_notes(text, paths))
+
+
+def _add_photos(text: TableText, sku_column: str, photos: Sequence[str]) -> TableText:
+    """The table with a column of the photos that are named after its SKUs, if there are any."""
+    skus = [read_cell(row.cells.get(sku_column)) or "" for row in text.rows]
+    photos_by_sku = assign_photos(photos, skus)
+    if not photos_by_sku:
+        return text
+    rows = tuple(
+        dataclasses.replace(row, cells=row.cells | {PHOTO_COLUMN: photos_by_sku.get(sku, [])})
+        for row, sku in zip(text.rows, skus, strict=True)
+    )
+    note = f"it has no column of photos: {len(photos_by_sku)} products have photos with their SKU"
+    return dataclasses.replace(
+        text, header=(*text.header, PHOTO_COLUMN), rows=rows, notes=(*text.notes, note)
+    )
 
 
 def make_stem(sku: str, colourways: Sequence[str] = ()) -> str:
@@ -148,14 +179,22 @@ def list_unused_photos(
     return problems_of_photos
 
 
-def _choose_folder(text: TableText, folders: Sequence[Path]) -> tuple[ImagePaths, columns.Roles]:
-    """The folder in which most paths of the table are files, and the roles of its columns."""
+def _choose_folder(
+    text: TableText, folders: Sequence[Path], sku_column: str
+) -> tuple[ImagePaths, columns.Roles]:
+    """The folder in which most paths of the table are files, and the roles of its columns.
+
+    UsageError where no column but that of the SKUs holds paths.
+    """
     candidates, failure = [], None
     for folder in folders:
         paths = ImagePaths(folder)
         try:
             kinds = dict.fromkeys(_list_photo_columns(text, paths), "image")
             roles = columns.find_roles(text, kinds=kinds, is_file=paths.is_file)
+            if sku_column in roles.images:  # files are called so: `sku_photos` looks for more
+                names = ", ".join(text.header)
+                raise UsageError(f"no column of the table holds paths; columns: {names}")
         except UsageError as error:
             failure = failure or error
             continue
