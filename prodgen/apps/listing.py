@@ -1,4 +1,4 @@
-"""--mode=listing: from photos and a table of products to finished pictures of a shop's listings.
+"""--mode=listing: from photos and a table of products to finished images of a shop's listings.
 
     --table=products.csv --images=photos/ --profile=amazon --sizes=1:1,4:5 --colours=teal,navy
 
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from prodgen.apps.common import backgrounds, image_files, listing_page, named_colours
 from prodgen.apps.common.batch_progress import BatchProgress
-from prodgen.apps.common.listing_pictures import SIZES, PhotoJob, PictureOptions, make_pictures
+from prodgen.apps.common.listing_images import SIZES, PhotoJob, ImageOptions, make_images
 from prodgen.apps.common.listing_products import (
     ListingProblem,
     ListingTable,
@@ -53,20 +53,20 @@ class Options(CutoutOptions):
     images: str = option("", "The folder of the photos; default: the table's folder.")
     sku: str = option("", "The column of the SKU; default: found by its name.")
     profile: str = option(
-        "white_main", "The rules that a picture must meet.", choices=registry.PROFILES
+        "white_main", "The rules that a image must meet.", choices=registry.PROFILES
     )
     sizes: tuple[str, ...] = option(
-        tuple(SIZES), "Shapes of the pictures, width to height.", choices=tuple(SIZES)
+        tuple(SIZES), "Shapes of the images, width to height.", choices=tuple(SIZES)
     )
-    side: int = option(2000, "Longest side of a picture, at most, pixels.", low=500, high=10_000)
+    side: int = option(2000, "Longest side of a image, at most, pixels.", low=500, high=10_000)
     background: str = option("", "A colour's name, #rrggbb or a file; default: white.")
     shadow: float = option(0.0, "Strength of the shadow.", low=0.0, high=1.0)
     colours: tuple[str, ...] = option((), "Colourways of each product, as teal,#203a5f.")
-    format: str = option("jpeg", "Format of the pictures.", choices=tuple(SUFFIXES))
+    format: str = option("jpeg", "Format of the images.", choices=tuple(SUFFIXES))
     quality: int = option(
-        90, "Quality of the pictures.", low=1, high=100, read_with={"format": ("jpeg", "webp")}
+        90, "Quality of the images.", low=1, high=100, read_with={"format": ("jpeg", "webp")}
     )
-    metadata: bool = option(True, "Write into each picture where it comes from.")
+    metadata: bool = option(True, "Write into each image where it comes from.")
     n: int = option(MAX_PAGE_PHOTOS, "Photos on the page, at most.", low=1, high=MAX_IMAGES)
 
     def check(self, workdir: Path | None) -> None:
@@ -104,12 +104,12 @@ class Options(CutoutOptions):
 
 
 def run(model: None, options: Options, out: Output) -> list[Path]:
-    """Write the pictures, listing.csv and listing.html; needs no run."""
+    """Write the images, listing.csv and listing.html; needs no run."""
     table = Path(os.path.expanduser(options.table))
     target = out.locate(options.output)
     listing, files = read_shop(options, table, out, target)
     segmenter = background_removal.load_segmenter(options.cutout, options.model)
-    picture_options = collect_picture_options(options)
+    image_options = collect_image_options(options)
     jobs = [
         PhotoJob(product, index, name, Path(path))
         for product in listing.products
@@ -120,12 +120,12 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     ]  # fmt: skip
     out.close()  # the manifest marks the folder as ours, should this end early
 
-    names = [file for job in jobs for file in job.list_files(picture_options)]
+    names = [file for job in jobs for file in job.list_files(image_options)]
     progress = BatchProgress(target / FOLDER, names)
     origin = describe_origin(options)
-    make_all(jobs, picture_options, progress, segmenter, origin)
+    make_all(jobs, image_options, progress, segmenter, origin)
     paths = progress.close()
-    results = list(listing_page.list_entries(jobs, picture_options, progress))
+    results = list(listing_page.list_entries(jobs, image_options, progress))
     summary = summarise(results, problems)
     details = {"table": options.table, "images": options.images, "profile": options.profile}
     content = listing_page.format_table(results, problems, target, FOLDER)
@@ -134,7 +134,7 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     out.write(PAGE, page, details)
     say(f"{summary}; {target / PAGE} shows all to approve")
     if not len(progress):
-        raise BadData(f"no picture could be made: {summary}", f"see {target / TABLE}")
+        raise BadData(f"no image could be made: {summary}", f"see {target / TABLE}")
     return [*paths, *out.close()]
 
 
@@ -157,9 +157,9 @@ def read_shop(
     return listing, files
 
 
-def collect_picture_options(options: Options) -> PictureOptions:
-    """The options that change the pictures."""
-    return PictureOptions(
+def collect_image_options(options: Options) -> ImageOptions:
+    """The options that change the images."""
+    return ImageOptions(
         options.profile, tuple(dict.fromkeys(options.sizes)), options.side,
         backgrounds.parse_background(options.background), options.shadow,
         tuple(dict.fromkeys(options.colours)), options.format, options.quality, options.metadata,
@@ -167,7 +167,7 @@ def collect_picture_options(options: Options) -> PictureOptions:
 
 
 def describe_origin(options: Options) -> str:
-    """The options that change a picture of any row, and the content of the files that they name."""
+    """The options that change a image of any row, and the content of the files that they name."""
     names = ("profile", "sizes", "side", "background", "shadow", "colours", "format", "quality",
              "metadata", "cutout")  # fmt: skip
     values = {name: getattr(options, name) for name in names}
@@ -184,12 +184,12 @@ def hash_file(path: Path) -> str:
 
 def make_all(
     jobs: Sequence[PhotoJob],
-    options: PictureOptions,
+    options: ImageOptions,
     progress: BatchProgress,
     segmenter: Segmenter,
     origin: str,
 ) -> None:
-    """Make the pictures of each photo that is not done; one photo is in memory at a time."""
+    """Make the images of each photo that is not done; one photo is in memory at a time."""
     num_done = 0
 
     def format_progress(n: int) -> str:
@@ -211,8 +211,8 @@ def make_all(
             continue
         entry = {"line": job.product.line, "key": key, "inputs": inputs}
         try:
-            for picture in make_pictures(job, options, segmenter):
-                progress.write_image(picture.file, picture.content, entry | picture.details)
+            for image in make_images(job, options, segmenter):
+                progress.write_image(image.file, image.content, entry | image.details)
         except RejectedItem as refusal:
             progress.record_refusal(files[0], str(refusal), entry)
         except MemoryError:

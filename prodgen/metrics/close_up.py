@@ -1,6 +1,6 @@
-"""Close-ups told from main pictures: the product fills the frame and goes on beyond its borders.
+"""Close-ups told from main images: the product fills the frame and goes on beyond its borders.
 
-A close-up is no fault of a photo. It is an additional picture, and never a listing's main one.
+A close-up is no fault of a photo. It is an additional image, and never a listing's main one.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Verdict:
     Keys: background, fill, size, square, upscaled, blurred, transparent, off_centre, no_product,
     format, file_size, unreadable. notes: in the same form, what the profile advises only, and
     `recommended_size`. measures: None where the file is unreadable. is_close_up: it is no main
-    picture, and position, share and background are no faults of it.
+    image, and position, share and background are no faults of it.
     """
 
     reasons: tuple[str, ...]
@@ -73,7 +73,7 @@ def check(image: str | os.PathLike[str] | np.ndarray, profile: str | Profile) ->
         reasons.append(f"transparent: {np.mean(alpha < 255):.1%} of the pixels, none may be")
     is_close_up = alpha is None and close_up.is_close_up(pixels, measures)
     if is_close_up:
-        notes.append("close_up: the product goes on beyond the frame; use it as a further picture")
+        notes.append("close_up: the product goes on beyond the frame; use it as a further image")
     elif measures.blank:
         reasons.append("no_product: nothing differs from the background")
     else:

@@ -96,8 +96,8 @@ def crop_to_aspect(image: np.ndarray, aspect: tuple[int, int], max_side: int) ->
     if new_unit == unit:
         return middle
     size = new_unit * across, new_unit * down
-    picture = Image.fromarray(middle[..., 0] if middle.shape[-1] == 1 else middle)
-    result = np.asarray(picture.resize(size, Image.Resampling.LANCZOS))
+    pil_image = Image.fromarray(middle[..., 0] if middle.shape[-1] == 1 else middle)
+    result = np.asarray(pil_image.resize(size, Image.Resampling.LANCZOS))
     return result.reshape(*result.shape[:2], -1)
 
 
@@ -113,5 +113,5 @@ def _reduce(rgba: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
         return rgba
     size = tuple(max(1, round(length * scale)) for length in (rgba.shape[1], rgba.shape[0]))
-    picture = Image.fromarray(rgba).convert("RGBa")
-    return np.asarray(picture.resize(size, Image.Resampling.LANCZOS).convert("RGBA"))
+    pil_image = Image.fromarray(rgba).convert("RGBa")
+    return np.asarray(pil_image.resize(size, Image.Resampling.LANCZOS).convert("RGBA"))

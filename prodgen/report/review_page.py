@@ -1,6 +1,6 @@
-"""A page to look through images: each with its pictures side by side, its verdict and its findings.
+"""A page to look through images: each with its images side by side, its verdict and its findings.
 
-Rows that need a person come first. The page is one file, its pictures are inside it.
+Rows that need a person come first. The page is one file, its images are inside it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ STYLE = """
        margin: .6rem 0; border-left: 5px solid #94a3b8; box-shadow: 0 1px 3px #0f172a18; }
 .row.bad { border-color: #dc2626; } .row.doubt { border-color: #d97706; }
 .row.good { border-color: #15803d; }
-.pictures { display: flex; flex-wrap: wrap; gap: .5rem; align-content: flex-start; }
+.images { display: flex; flex-wrap: wrap; gap: .5rem; align-content: flex-start; }
 figure { margin: 0; }
 figure img { border: 1px solid #cbd5e1; border-radius: 6px; display: block; }
 figcaption { font-size: .72rem; color: #64748b; max-width: 11rem; overflow-wrap: anywhere; }
@@ -38,7 +38,7 @@ link.download = 'approved.txt'; link.click();">Save the names of the approved on
 class ReviewRow:
     """One image or product of a page.
 
-    title: its name. verdict: in words. state: of STATES. pictures: (caption, content of a JPEG
+    title: its name. verdict: in words. state: of STATES. images: (caption, content of a JPEG
     file). findings: why it needs a look. details: what else there is to know. approval: the name
     under which a person approves it on the page; "": there is nothing to approve.
     """
@@ -46,7 +46,7 @@ class ReviewRow:
     title: str
     verdict: str
     state: str
-    pictures: tuple[tuple[str, bytes], ...] = ()
+    images: tuple[tuple[str, bytes], ...] = ()
     findings: tuple[str, ...] = ()
     details: tuple[str, ...] = ()
     approval: str = ""
@@ -70,15 +70,15 @@ def build_review_page(
 
 def format_row(row: ReviewRow) -> str:
     """One row as HTML."""
-    pictures = "".join(
+    images = "".join(
         f"<figure>{html_page.embed_bytes(content, caption, 'image/jpeg')}"
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-        for caption, content in row.pictures
+        for caption, content in row.images
     )
     findings = "".join(f"<li>{html.escape(text)}</li>" for text in row.findings)
     details = "".join(f"<p>{html.escape(text)}</p>" for text in row.details)
     return (
-        f'<div class="row {row.state}"><div class=pictures>{pictures}</div><div class=words>'
+        f'<div class="row {row.state}"><div class=images>{images}</div><div class=words>'
         f"<b>{html.escape(row.title)}</b><p class=verdict>{html.escape(row.verdict)}</p>"
         f"<ul>{findings}</ul>{details}{_format_approval(row)}</div></div>"
     )

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from prodgen.apps import listing
-from prodgen.apps.common import listing_pictures, listing_products
+from prodgen.apps.common import listing_images, listing_products
 from prodgen.core import formats
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.core.file_names import check_file_name
@@ -122,7 +122,7 @@ def test_every_row_and_photo_that_cannot_be_used_has_its_reason(result):
     }
 
 
-def test_pictures_meet_the_profile_and_nothing_is_enlarged(result):
+def test_images_meet_the_profile_and_nothing_is_enlarged(result):
     rows = {row["file"]: row for row in read_rows(result[0])}
     square = rows["images/A-1_main.jpg"]
     assert square["verdict"] == "ready", square
@@ -159,30 +159,30 @@ def test_the_page_has_the_doubtful_ones_first_and_a_box_to_approve(result):
 
 def test_an_interrupted_command_ends_with_the_same_bytes(shop, result, tmp_path, monkeypatch):
     out, count = tmp_path / "listing", 0
-    make_pictures = listing.make_pictures
+    make_images = listing.make_images
 
     def stop_after_three(*arguments):
         nonlocal count
-        for picture in make_pictures(*arguments):
+        for image in make_images(*arguments):
             if count == 3:
                 raise KeyboardInterrupt
             count += 1
-            yield picture
+            yield image
 
-    monkeypatch.setattr(listing, "make_pictures", stop_after_three)
+    monkeypatch.setattr(listing, "make_images", stop_after_three)
     with pytest.raises(KeyboardInterrupt):
         list_shop(shop, out, colours=("teal",))
     assert len(list((out / "images").glob("*.jpg"))) == 3
-    monkeypatch.setattr(listing, "make_pictures", make_pictures)
+    monkeypatch.setattr(listing, "make_images", make_images)
     list_shop(shop, out, colours=("teal",))
     assert hash_files(out) == hash_files(result[0])
-    # A third command makes no picture again.
-    monkeypatch.setattr(listing, "make_pictures", lambda *arguments: pytest.fail("made again"))
+    # A third command makes no image again.
+    monkeypatch.setattr(listing, "make_images", lambda *arguments: pytest.fail("made again"))
     list_shop(shop, out, colours=("teal",))
     assert hash_files(out) == hash_files(result[0])
 
 
-def test_a_change_of_a_photo_or_a_row_makes_its_pictures_again(tmp_path):
+def test_a_change_of_a_photo_or_a_row_makes_its_images_again(tmp_path):
     draw_photo(tmp_path / "photos" / "a.png")
     draw_photo(tmp_path / "photos" / "b.png")
     rows = [("A", "Disc", "", "", "a.png", ""), ("B", "Disc", "", "", "b.png", "")]
@@ -206,7 +206,7 @@ def test_a_small_photo_is_padded_and_doubtful(tmp_path):
     assert "fill: the product takes 15" in row["findings"]
 
 
-def test_a_close_up_is_cropped_and_only_doubtful_as_main_picture(tmp_path):
+def test_a_close_up_is_cropped_and_only_doubtful_as_main_image(tmp_path):
     y, x = np.mgrid[:700, :600]
     weave = 40 * np.sin(2 * np.pi * x / 12) * np.sin(2 * np.pi * y / 12)
     cloth = np.uint8(np.array((90, 110, 150)) + weave[..., None])
@@ -265,7 +265,7 @@ def test_names_of_products_do_not_meet():
     assert len(stem("x" * 500).encode()) <= listing_products.MAX_STEM_BYTES
 
 
-def test_a_picture_is_never_guessed(tmp_path):
+def test_a_image_is_never_guessed(tmp_path):
     """A missing file, of which another one of a like name is there."""
     draw_photo(tmp_path / "photos" / "sub" / "a.png")
     draw_photo(tmp_path / "photos" / "b.png")
@@ -302,7 +302,7 @@ def test_usage(tmp_path, shop):
     with pytest.raises(UsageError, match="no column of the table holds the SKUs"):
         list_shop(tmp_path, tmp_path / "out")
     write_table(tmp_path / "products.csv", [("A", "x.png")], header=("sku", "image"))
-    with pytest.raises(BadData, match="no picture could be made"):
+    with pytest.raises(BadData, match="no image could be made"):
         list_shop(tmp_path, tmp_path / "out")
     assert read_rows(tmp_path / "out")[0]["verdict"] == "refused"
 
@@ -315,7 +315,7 @@ def test_the_users_own_files_stay(tmp_path):
         list_shop(tmp_path, tmp_path / "out")
 
 
-def test_a_source_of_a_model_is_named_in_each_picture(tmp_path):
+def test_a_source_of_a_model_is_named_in_each_image(tmp_path):
     from prodgen.core import pixels, provenance
 
     draw_photo(tmp_path / "photos" / "a.png")
@@ -341,5 +341,5 @@ def test_the_command(tmp_path):
 
 
 def test_sizes_of_the_frame_follow_the_profile():
-    rules = listing_pictures.make_frame_rules("google", 1500)
+    rules = listing_images.make_frame_rules("google", 1500)
     assert (rules.fill, rules.max_side, rules.min_short_side) == (0.85, 1500, 500)

@@ -14,7 +14,7 @@ from prodgen.metrics.marketplace_rules import PROFILES, Profile
 from prodgen.report import html_page
 from prodgen.report.review_page import ReviewRow, build_review_page
 
-WORDS = {"pass": "passes", "fail": "fails", "close_up": "close-up: a further picture"}
+WORDS = {"pass": "passes", "fail": "fails", "close_up": "close-up: a further image"}
 STATES = {"pass": "good", "fail": "bad", "close_up": "doubt"}
 
 
@@ -40,8 +40,8 @@ class GatePage:
         rows = self._rows[is_resolved]
         if len(rows) >= self._limit:
             return
-        images = (("before", before), ("after", after))
-        pictures = tuple((name, encode_thumbnail(i)) for name, i in images if i is not None)
+        versions = (("before", before), ("after", after))
+        images = tuple((name, encode_thumbnail(i)) for name, i in versions if i is not None)
         words, state = WORDS[verdict.name], STATES[verdict.name]
         if after_verdict:
             words += f"; after the repair: {WORDS[after_verdict.name]}"
@@ -50,7 +50,7 @@ class GatePage:
         details = [f"repair: {repair}"] if repair else []
         details += [f"after the repair: {reason}" for reason in left_over]
         details += [f"note: {note}" for note in verdict.notes]
-        rows.append(ReviewRow(file, words, state, pictures, verdict.reasons, tuple(details)))
+        rows.append(ReviewRow(file, words, state, images, verdict.reasons, tuple(details)))
 
     def build(self, summary: str, profile: str, cards: Sequence[tuple[str, str]]) -> bytes:
         """The page; its summary says how many rows are left out."""

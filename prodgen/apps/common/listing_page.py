@@ -8,7 +8,7 @@ from typing import Any
 
 from prodgen.apps.common.batch_progress import BatchProgress
 from prodgen.apps.common.image_files import MAX_PIXELS
-from prodgen.apps.common.listing_pictures import PhotoJob, PictureOptions
+from prodgen.apps.common.listing_images import PhotoJob, ImageOptions
 from prodgen.apps.common.listing_products import ListingProblem
 from prodgen.apps.common.thumbnails import encode_thumbnail
 from prodgen.core import decode
@@ -20,14 +20,14 @@ COLUMNS = (
     "sku", "role", "colour", "size", "file", "alt_text", "verdict", "findings", "notes", "width",
     "height", "bytes", "photo", "line",
 )  # fmt: skip
-MAX_PICTURES = 8  # of a photo's pictures on the page
+MAX_ROW_IMAGES = 8  # of a photo's images on the page
 ROW_STATES = {"refused": "bad", "doubtful": "doubt", "ready": "good"}
 VERDICTS = {"bad": "refused", "doubt": "doubtful: look at it", "good": "ready"}
 Entry = dict[str, Any]
 
 
 def list_entries(
-    jobs: Sequence[PhotoJob], options: PictureOptions, progress: BatchProgress
+    jobs: Sequence[PhotoJob], options: ImageOptions, progress: BatchProgress
 ) -> Iterator[tuple[PhotoJob, list[Entry]]]:
     """(job, entries of its files, each with its `file`) of every photo; a refusal is one entry."""
     for job in jobs:
@@ -73,7 +73,7 @@ def build_page(
     summary: str,
     limit: int,
 ) -> bytes:
-    """The page of the first `limit` photos, doubtful ones first. folder: of the pictures."""
+    """The page of the first `limit` photos, doubtful ones first. folder: of the images."""
     states = [(find_state(entries), job, entries) for job, entries in results]
     states.sort(key=lambda item: STATES.index(item[0]))
     counts = {state: sum(item[0] == state for item in states) for state in STATES}
@@ -102,12 +102,12 @@ def find_state(entries: Sequence[Entry]) -> str:
 
 
 def _build_row(job: PhotoJob, entries: Sequence[Entry], state: str, folder: Path) -> ReviewRow:
-    pictures = [("before", _read_thumbnail(job.path))]
+    images = [("before", _read_thumbnail(job.path))]
     findings, details = dict[str, None](), [f"photo: {job.name}"]
     for entry in entries:
         findings |= dict.fromkeys([entry["refused"]] if "refused" in entry else entry["findings"])
-        if "refused" not in entry and len(pictures) <= MAX_PICTURES:
-            pictures.append((entry["file"], _read_thumbnail(folder / entry["file"])))
+        if "refused" not in entry and len(images) <= MAX_ROW_IMAGES:
+            images.append((entry["file"], _read_thumbnail(folder / entry["file"])))
     shown_entries = [entry for entry in entries if "refused" not in entry]
     texts = dict.fromkeys(entry["alt_text"] for entry in shown_entries)
     details += [f"alt text: {text}" for text in texts]
@@ -115,7 +115,7 @@ def _build_row(job: PhotoJob, entries: Sequence[Entry], state: str, folder: Path
     name = f"{job.product.sku} {job.role}"
     title = f"{name}: {job.product.title}" if job.product.title else name
     return ReviewRow(
-        title, VERDICTS[state], state, tuple(p for p in pictures if p[1]), tuple(findings),
+        title, VERDICTS[state], state, tuple(p for p in images if p[1]), tuple(findings),
         tuple(details), approval=name if shown_entries else "",
     )  # fmt: skip
 

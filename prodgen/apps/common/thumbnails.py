@@ -1,4 +1,4 @@
-"""Small JPEG pictures for pages."""
+"""Small JPEG images for pages."""
 
 from __future__ import annotations
 

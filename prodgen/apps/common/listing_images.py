@@ -1,4 +1,4 @@
-"""From one photo to the finished pictures of a listing, with what a person should look at.
+"""From one photo to the finished images of a listing, with what a person should look at.
 
 Cut out, placed in each frame without being enlarged, on the background, in each colourway; then
 checked as a marketplace's gate does. A close-up is not cut out: it is cropped to each frame.
@@ -30,14 +30,13 @@ from prodgen.photo.framing import FrameRules, TrimmedProduct
 from prodgen.photo.mask_estimate import Segmenter
 
 SIZES = {"1:1": "", "4:5": "_4x5", "3:4": "_3x4"}  # width to height -> ending of a file name
-NOTE_KEYS = ("touches_border",)  # findings of a cut-out that are no doubt: most models touch it
 CLOSE_UP_SIDE = 320  # pixels: whether a photo is a close-up is measured in a copy of this size
 MIN_RECOLOURED_SHARE = 0.6  # of the product's pixels: another area is nearly as large below it
 
 
 @dataclasses.dataclass(frozen=True)
-class PictureOptions:
-    """What changes the pictures of any photo. sizes: keys of SIZES; side: pixels, at most."""
+class ImageOptions:
+    """What changes the images of any photo. sizes: keys of SIZES; side: pixels, at most."""
 
     profile: str
     sizes: tuple[str, ...]
@@ -75,8 +74,8 @@ class PhotoJob:
         suffix = photo_files.SUFFIXES[file_format]
         return f"{self.product.stem}{colour_part}_{self.role}{SIZES[size]}{suffix}"
 
-    def list_files(self, options: PictureOptions) -> list[str]:
-        """The names of all its pictures; the first is the original in the first size."""
+    def list_files(self, options: ImageOptions) -> list[str]:
+        """The names of all its images; the first is the original in the first size."""
         return [
             self.name_file(colour, size, options.file_format)
             for colour in self.list_colours(options.colours)
@@ -85,7 +84,7 @@ class PhotoJob:
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
+class ListingImage:
     """One finished file and what the table says about it."""
 
     file: str
@@ -106,10 +105,10 @@ class PreparedPhoto:
     notes: tuple[str, ...]
 
 
-def make_pictures(
-    job: PhotoJob, options: PictureOptions, segmenter: Segmenter
-) -> Iterator[Picture]:
-    """All pictures of a photo, one in memory at a time; RejectedItem says why there are none."""
+def make_images(
+    job: PhotoJob, options: ImageOptions, segmenter: Segmenter
+) -> Iterator[ListingImage]:
+    """All images of a photo, one in memory at a time; RejectedItem says why there are none."""
     photo = prepare_photo(job, segmenter)
     text = provenance.build_png_text(_find_source(job.path), "no run, mode listing")
     doubts, notes = photo.findings, photo.notes
@@ -140,7 +139,7 @@ def make_pictures(
                 "findings": list(findings),
                 "notes": list(notes),
             }
-            yield Picture(job.name_file(colour, size, options.file_format), content, details)
+            yield ListingImage(job.name_file(colour, size, options.file_format), content, details)
 
 
 def prepare_photo(job: PhotoJob, segmenter: Segmenter) -> PreparedPhoto:
@@ -148,14 +147,14 @@ def prepare_photo(job: PhotoJob, segmenter: Segmenter) -> PreparedPhoto:
     image = decode.decode_file(job.path, MAX_PIXELS, single_frame=True)
     if _is_close_up(image):
         words = "close_up: the product goes on beyond the frame, so it is cropped and not cut out"
-        # A main picture shows the whole product; further ones may be close-ups.
+        # A main image shows the whole product; further ones may be close-ups.
         findings, notes = ((), (words,)) if job.index else ((words,), ())
         return PreparedPhoto(image[..., :3], None, findings, notes)
     cutout = background_removal.cut_out(image, segmenter)
     if not (cutout.alpha >= framing.MIN_ALPHA).any():
         raise RejectedItem("no_product: all of it is transparent")
-    findings = tuple(str(f) for f in cutout.quality.findings if f.key not in NOTE_KEYS)
-    notes = tuple(str(f) for f in cutout.quality.findings if f.key in NOTE_KEYS)
+    findings = tuple(map(str, cutout.quality.doubts))
+    notes = tuple(str(f) for f in cutout.quality.findings if f.is_note)
     return PreparedPhoto(None, TrimmedProduct.of(cutout.rgba), findings, notes)
 
 
@@ -170,8 +169,8 @@ def _is_close_up(image: np.ndarray) -> bool:
         return False
     rgb = image[..., :3] if image.shape[-1] > 1 else image
     factor = max(1, -(-max(image.shape[:2]) // CLOSE_UP_SIDE))
-    picture = Image.fromarray(np.ascontiguousarray(rgb if rgb.shape[-1] == 3 else rgb[..., 0]))
-    small = np.asarray(picture.reduce(factor))
+    pil_image = Image.fromarray(np.ascontiguousarray(rgb if rgb.shape[-1] == 3 else rgb[..., 0]))
+    small = np.asarray(pil_image.reduce(factor))
     small = small.reshape(*small.shape[:2], -1)
     if min(small.shape[:2]) < marketplace.MIN_SIDE:
         return False
@@ -182,9 +181,9 @@ def _compose(
     close_up_image: np.ndarray | None,
     cutout_image: TrimmedProduct,
     size: str,
-    options: PictureOptions,
+    options: ImageOptions,
 ) -> np.ndarray:
-    """One picture, uint8 [H, W, 3]."""
+    """One image, uint8 [H, W, 3]."""
     across, down = map(int, size.split(":"))
     if close_up_image is not None:
         image = framing.crop_to_aspect(close_up_image, (across, down), options.side)
@@ -230,7 +229,7 @@ def _recolour(
 def _check(
     image: np.ndarray, job: PhotoJob, photo: PreparedPhoto, profile: str
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """(reasons, notes) of the gate on a finished picture, those that concern its role."""
+    """(reasons, notes) of the gate on a finished image, those that concern its role."""
     verdict = marketplace.check(image, profile)
     if photo.product is None:  # a close-up has its finding already
         keys = ("size", "upscaled", "blurred")
@@ -238,7 +237,7 @@ def _check(
     if not any(photo.product.is_cut_off):
         return verdict.reasons, verdict.notes
     # What a photo cuts off stands on the frame's edge: its place is no fault. The missing part is
-    # one, in a main picture of which the profile requires the whole product.
+    # one, in a main image of which the profile requires the whole product.
     reasons = tuple(r for r in verdict.reasons if r.partition(":")[0] not in ("off_centre", "fill"))
     words = f"cut_off: the photo cuts the product off {_list_sides(photo.product)}"
     if job.index or "fill" in PROFILES[profile].advice:
