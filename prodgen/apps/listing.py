@@ -20,7 +20,7 @@ from pathlib import Path
 
 from prodgen.apps.common import backgrounds, image_files, listing_page, named_colours
 from prodgen.apps.common.batch_progress import BatchProgress
-from prodgen.apps.common.listing_images import SIZES, PhotoJob, ImageOptions, make_images
+from prodgen.apps.common.listing_images import SIZES, ImageOptions, PhotoJob, make_images
 from prodgen.apps.common.listing_products import (
     ListingProblem,
     ListingTable,
@@ -212,7 +212,10 @@ def make_all(
         entry = {"line": job.product.line, "key": key, "inputs": inputs}
         try:
             for image in make_images(job, options, segmenter):
-                progress.write_image(image.file, image.content, entry | image.details)
+                if image.refusal:
+                    progress.record_refusal(image.file, image.refusal, entry)
+                else:
+                    progress.write_image(image.file, image.content, entry | image.details)
         except RejectedItem as refusal:
             progress.record_refusal(files[0], str(refusal), entry)
         except MemoryError:

@@ -214,8 +214,10 @@ def test_a_close_up_is_cropped_and_only_doubtful_as_main_image(tmp_path):
     Image.fromarray(cloth).save(tmp_path / "photos" / "detail.png")
     rows = [("A", "Scarf", "", "", "a.png", "detail.png"), ("B", "Rug", "", "", "detail.png", "")]
     write_table(tmp_path / "products.csv", rows)
-    list_shop(tmp_path, tmp_path / "out", sizes=("1:1",), format="png")
+    list_shop(tmp_path, tmp_path / "out", sizes=("1:1",), format="png", colours=("teal",))
     rows = {row["file"]: row for row in read_rows(tmp_path / "out")}
+    assert rows[""]["findings"] == "recolour: a close-up is not recoloured"
+    assert not list((tmp_path / "out").glob("images/*teal_alt1*"))
     detail = rows["images/A_alt1.png"]
     assert detail["verdict"] == "ready" and detail["alt_text"] == "Scarf, close-up"
     image = np.asarray(Image.open(tmp_path / "out" / detail["file"]))

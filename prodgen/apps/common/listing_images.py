@@ -85,11 +85,12 @@ class PhotoJob:
 
 @dataclasses.dataclass(frozen=True)
 class ListingImage:
-    """One finished file and what the table says about it."""
+    """One finished file and what the table says about it. refusal: why it is not made, else ""."""
 
     file: str
     content: bytes
     details: dict[str, Any]
+    refusal: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,8 +116,11 @@ def make_images(
     for colour in job.list_colours(options.colours):
         product_image, colour_findings = photo.product, ()
         if colour and photo.product is None:
-            colour_findings = ("recolour: a close-up is not recoloured; this is the original",)
-        elif colour:
+            for size in options.sizes:
+                file = job.name_file(colour, size, options.file_format)
+                yield ListingImage(file, b"", {}, "recolour: a close-up is not recoloured")
+            continue
+        if colour:
             product_image, colour_findings = _recolour(photo.product, colour, job.product.colour)
         for size in options.sizes:
             image = _compose(photo.image, product_image, size, options)

@@ -8,7 +8,7 @@ from typing import Any
 
 from prodgen.apps.common.batch_progress import BatchProgress
 from prodgen.apps.common.image_files import MAX_PIXELS
-from prodgen.apps.common.listing_images import PhotoJob, ImageOptions
+from prodgen.apps.common.listing_images import ImageOptions, PhotoJob
 from prodgen.apps.common.listing_products import ListingProblem
 from prodgen.apps.common.thumbnails import encode_thumbnail
 from prodgen.core import decode
@@ -21,7 +21,7 @@ COLUMNS = (
     "height", "bytes", "photo", "line",
 )  # fmt: skip
 MAX_ROW_IMAGES = 8  # of a photo's images on the page
-ROW_STATES = {"refused": "bad", "doubtful": "doubt", "ready": "good"}
+ROW_STATES = {"doubtful": "doubt", "ready": "good"}
 VERDICTS = {"bad": "refused", "doubt": "doubtful: look at it", "good": "ready"}
 Entry = dict[str, Any]
 
@@ -29,12 +29,12 @@ Entry = dict[str, Any]
 def list_entries(
     jobs: Sequence[PhotoJob], options: ImageOptions, progress: BatchProgress
 ) -> Iterator[tuple[PhotoJob, list[Entry]]]:
-    """(job, entries of its files, each with its `file`) of every photo; a refusal is one entry."""
+    """(job, entries of its files, each with its `file`) of every photo; one entry if refused."""
     for job in jobs:
         lines = ((file, progress.get_line(file)) for file in job.list_files(options))
         entries = [{"file": file} | line for file, line in lines if line]
-        refusals = [entry for entry in entries if "refused" in entry]
-        yield job, refusals or entries
+        # Files of an earlier command may be there beside a photo that is refused now.
+        yield job, entries[:1] if entries and "refused" in entries[0] else entries
 
 
 def format_table(
@@ -77,9 +77,10 @@ def build_page(
     states = [(find_state(entries), job, entries) for job, entries in results]
     states.sort(key=lambda item: STATES.index(item[0]))
     counts = {state: sum(item[0] == state for item in states) for state in STATES}
+    num_files = sum("refused" not in entry for *_, entries in states for entry in entries)
     cards = [("photos ready", counts["good"]), ("photos to look at", counts["doubt"]),
              ("photos refused", counts["bad"]), ("rows and photos with problems", len(problems)),
-             ("files", sum(len(e) for state, _, e in states if state != "bad"))]  # fmt: skip
+             ("files", num_files)]  # fmt: skip
     rows = [_build_row(job, entries, state, folder) for state, job, entries in states[:limit]]
     rows += [
         ReviewRow(
@@ -96,8 +97,10 @@ def build_page(
 
 
 def find_state(entries: Sequence[Entry]) -> str:
-    """Of a photo, by the worst of its files."""
-    verdicts = {"refused" if "refused" in e else e["verdict"] for e in entries} or {"refused"}
+    """Of a photo: refused if its first file is, else by the worst of the files that are made."""
+    if not entries or "refused" in entries[0]:
+        return "bad"
+    verdicts = {entry["verdict"] for entry in entries if "refused" not in entry}
     return min((ROW_STATES[verdict] for verdict in verdicts), key=STATES.index)
 
 
