@@ -35,6 +35,7 @@ COLOUR_NAMES = (
     "farbe", "couleur",
 )  # fmt: skip
 PHOTO_COLUMN = "photos named after the SKU"  # of a table that has no other column of photos
+ADVICE = "name the column of the photos' paths image; or name each photo after its SKU"
 MAX_STEM_BYTES = 120  # of an SKU in a file name: role, colour and shape follow
 RESERVED_ENDINGS = ("_main", "_4x5", "_3x4")  # of file names here, beside _alt1 and colours
 
@@ -194,15 +195,14 @@ def _choose_folder(
             roles = columns.find_roles(text, kinds=kinds, is_file=paths.is_file)
             if sku_column in roles.images:  # files are called so: `sku_photos` looks for more
                 names = ", ".join(text.header)
-                raise UsageError(f"no column of the table holds paths; columns: {names}")
+                raise UsageError(f"no column of the table holds paths; columns: {names}", ADVICE)
         except UsageError as error:
             failure = failure or error
             continue
         names = [name for row in text.rows for name in _list_paths(row.cells, roles.images, paths)]
         candidates.append((sum(map(paths.is_file, names)), paths, roles))
     if not candidates:
-        advice = f"name the column of the paths {image_columns.IMAGE_NAMES[1]}"
-        raise UsageError(failure.message, advice)
+        raise UsageError(failure.message, ADVICE)
     _, paths, roles = max(candidates, key=lambda candidate: candidate[0])
     return paths, roles
 
