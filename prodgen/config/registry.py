@@ -88,6 +88,7 @@ MODES = {
     "edit": "prodgen.apps.edit",
     "batch": "prodgen.apps.batch",
     "compose": "prodgen.apps.compose",
+    "listing": "prodgen.apps.listing",
     "personalise": "prodgen.apps.personalise",
 }
 PRIOR_CHOICES = ("auto", "base", "fitted")  # what a finished VAE samples from
@@ -99,7 +100,10 @@ CUTOUTS = {  # methods that separate a product from its background
     "grabcut": "prodgen.photo.grabcut:make_segmenter",
     "neural": "prodgen.photo.neural:make_segmenter",
 }
-PROFILES = ("white_main", "square_catalogue", "any_even")  # of metrics/marketplace.py
+PROFILES = (  # of metrics/marketplace_rules.py: general ones, then those of marketplaces
+    *("white_main", "square_catalogue", "any_even"),
+    *("amazon", "ebay", "google", "etsy", "shopify"),
+)
 
 
 MAX_LISTED_NAMES = 40  # in an error message

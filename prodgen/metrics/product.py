@@ -37,6 +37,8 @@ class Measures:
     box: (top, left, bottom, right) of the product in pixels, ends excluded; None where there is
     no product (`blank`). fill: the larger of the box's height over the frame's and width over
     width, in [0, 1]; area: the product's share of the frame's pixels, enclosed holes included.
+    contact: its share of the frame's (top, left, bottom, right) side; centre: its share of the
+    middle ninth of the frame.
     offset: the box's centre minus the frame's, (right, down), shares of the frame's sides.
     halo: levels by which a fringe stands out, positive where it is brighter than both product and
     background allow, negative where darker; halo_width: its width in pixels (see `measure_halo`).
@@ -55,6 +57,8 @@ class Measures:
     box: tuple[int, int, int, int] | None = None
     fill: float = math.nan
     area: float = math.nan
+    contact: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    centre: float = 0.0
     offset: tuple[float, float] = (math.nan, math.nan)
     halo: float = math.nan
     halo_width: float = math.nan
@@ -101,12 +105,24 @@ def measure(image: np.ndarray, mask: np.ndarray | None = None) -> Measures:
         box=(top, left, bottom, right),
         fill=max((bottom - top) / height, (right - left) / width),
         area=float(region.mask.mean()),
+        contact=_measure_contact(region.mask),
+        centre=_measure_centre(region.mask),
         offset=((left + right - width) / 2 / width, (top + bottom - height) / 2 / height),
         halo=strength,
         halo_width=thickness * factor,
         blur=measure_blur(y),
         native=measure_native_share(y) * max(height, width),
     )
+
+
+def _measure_contact(mask: np.ndarray) -> tuple[float, float, float, float]:
+    top, left, bottom, right = mask[0], mask[:, 0], mask[-1], mask[:, -1]
+    return tuple(float(side.mean()) for side in (top, left, bottom, right))
+
+
+def _measure_centre(mask: np.ndarray) -> float:
+    rows, columns = (size // 3 for size in mask.shape)
+    return float(mask[rows : mask.shape[0] - rows, columns : mask.shape[1] - columns].mean())
 
 
 def clearance(shape: tuple[int, int]) -> int:

@@ -113,21 +113,24 @@ def test_images_that_can_be_mended_are_mended_and_checked_again(gate_run):
     assert rows["clear.png"]["mended_verdict"] == "pass"
     assert rows["clear.png"]["repair"] == "transparency: composed on (255, 255, 255)"
     below = rows["sub/aside.png"]
-    assert below["mended"] == "mended/sub/aside.png" and below["mended_verdict"] == "fail"
-    assert below["mended_reasons"] == "size: 200 x 200 px, the longest side at least 1000"
-    assert Image.open(out / below["mended"]).size == (200, 200)  # 180 / 0.9: nothing is enlarged
+    small = (
+        "below the 1000 px of the profile; nothing is enlarged, so take or export a larger photo"
+    )
+    assert below["mended"] == below["mended_verdict"] == ""
+    size = "200 x 200 px, as the product has 180"  # 180 / 0.9
     repairs = {name: row["repair"] for name, row in rows.items() if not row["mended"]}
     assert repairs == {
         "good.png": "",
         "price list.csv": "refused: no readable image",
-        "small.png": "nothing that can be mended",
+        "small.png": f"refused: the repaired image would have 200 x 200 px, {small}",
+        "sub/aside.png": f"refused: the repaired image would have {size}, {small}",
         "text.png": "refused: no readable image",
         "turned.jpg": "refused: no product was found",
         "upscaled.png": "nothing that can be mended",
     }
-    mended_paths = {"mended/aside.png", "mended/clear.png", "mended/sub/aside.png"}
+    mended_paths = {"mended/aside.png", "mended/clear.png"}
     paths = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
-    assert paths == mended_paths | {"gate.csv", "gate.png", "manifest.json"}
+    assert paths == mended_paths | {"gate.csv", "gate.html", "gate.png", "manifest.json"}
     assert {str(path.relative_to(out)) for path in files} == paths
     entries = json.loads((out / "manifest.json").read_text())["files"]
     assert set(entries) == paths - {"manifest.json"}
@@ -157,6 +160,39 @@ def test_failing_images_come_first_on_the_sheet(gate_run):
     assert red[:second_line].sum() > 8 * 50 and not red[second_line + 80 :].any()
 
 
+def test_the_page_shows_before_and_after(gate_run):
+    page = (gate_run[0] / "gate.html").read_text()
+    rows = page.split('<div class="row ')[1:]
+    assert len(rows) == 9 and "src=http" not in page
+    assert [row.split('"')[0] for row in rows] == sorted(
+        (row.split('"')[0] for row in rows), key=("bad", "doubt", "good").index
+    )
+    (aside,) = [row for row in rows if "<b>aside.jpg</b>" in row]
+    assert aside.count("data:image/jpeg") == 2 and "re-centred" in aside
+    assert aside.startswith("good") and "after the repair: passes" in aside
+    assert "85% to 100%" in page and "not the text of any marketplace" in page
+
+
+def test_a_format_that_a_marketplace_refuses_becomes_png(tmp_path):
+    save(tmp_path / "in" / "a.webp", packshot(1000, 450), lossless=True)
+    run_gate(tmp_path / "in", tmp_path / "out", repair=True, profile="amazon")
+    row = read_table(tmp_path / "out")["a.webp"]
+    assert keys(row) == ["format"] and row["repair"] == "format: to PNG"
+    assert row["mended_verdict"] == "pass" and row["notes"].startswith("recommended_size")
+    assert "Seller Central" in (tmp_path / "out" / "gate.html").read_text()
+
+
+def test_a_close_up_is_no_fault(tmp_path, capsys):
+    y, x = np.mgrid[:1000, :1000]
+    weave = 40 * np.sin(2 * np.pi * x / 16) * np.sin(2 * np.pi * y / 16)
+    save(tmp_path / "in" / "cloth.png", np.uint8(np.array((90, 110, 150)) + weave[..., None]))
+    run_gate(tmp_path / "in", tmp_path / "out", repair=True)
+    row = read_table(tmp_path / "out")["cloth.png"]
+    assert row["verdict"] == "close_up" and row["reasons"] == ""
+    assert "refused: it is a close-up" in row["repair"]
+    assert "0 of 1 pass white_main; 1 close-up" in capsys.readouterr().err
+
+
 def test_a_sheet_holds_a_limited_number_of_thumbnails():
     sheet = gate_sheet.GateSheet(3)
     for i in range(5):
@@ -181,7 +217,7 @@ def test_a_rerun_within_the_folder_skips_what_it_wrote(tmp_path):
 
 def test_namesakes_do_not_overwrite_each_other(tmp_path):
     for name in ("a.png", "a.jpg", "A.webp", "sub/a.png"):
-        save(tmp_path / "in" / name, packshot(120, 30))
+        save(tmp_path / "in" / name, packshot(1040, 430), lossless=True)
     run_gate(tmp_path / "in", tmp_path / "out", repair=True)
     mended_files = {name: row["mended"] for name, row in read_table(tmp_path / "out").items()}
     assert mended_files == {
@@ -239,9 +275,10 @@ def test_the_command(tmp_path):
     )
     assert code == 0, lines
     assert lines[-1] == (
-        "0 of 1 pass white_main; reasons: size 1, fill 1, off_centre 1; mended 1, of which 0 pass"
+        "0 of 1 pass white_main; reasons: size 1, fill 1, off_centre 1; repairs refused 1, "
+        "with the reason in gate.csv"
     )
-    assert Image.open(tmp_path / "gate" / "mended" / "aside.png").size == (100, 100)
+    assert not (tmp_path / "gate" / "mended").exists()
     code, lines = run_command("run_sample.py", "--mode=gate", "--images=not", cwd=tmp_path)
     assert code == 66 and "ERROR missing-input: --images=not does not exist" in lines[-1]
     code, lines = run_command("run_sample.py", "--mode=gate", "--profile=shop", cwd=tmp_path)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import io
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,15 @@ from PIL import Image
 
 from prodgen.core.errors import RejectedItem
 from prodgen.metrics import marketplace, product
-from prodgen.metrics.marketplace import check, read_image, repair
+from prodgen.metrics.marketplace import check, read_image
+from prodgen.metrics.packshot_repair import repair
 
 ROOT = Path(__file__).parents[2]
 REAL = ROOT.parent / "shared" / "data" / "clothing-white" / "images"
 
 MAIN, SQUARE, EVEN = (  # the same rules at 400 pixels
     dataclasses.replace(profile, min_side=400, min_native=200)
-    for profile in marketplace.PROFILES.values()
+    for profile in map(marketplace.PROFILES.get, ("white_main", "square_catalogue", "any_even"))
 )
 
 
@@ -260,9 +262,22 @@ def test_a_small_product_aside_is_centred_and_padded_without_resampling():
 def test_the_frame_grows_to_the_required_size_but_not_the_product():
     result = repair(packshot(800, radius=0.2175), MAIN)  # 348 px: 0.9 of 387, 0.87 of 400
     assert result.image.shape == (400, 400, 3) and check(result.image, MAIN).passes
-    small = repair(packshot(250, radius=0.2), MAIN)
-    assert small.image.shape == (111, 111, 3)
-    assert check(small.image, MAIN).keys == ("size",)
+
+
+def test_a_repair_never_ends_below_the_size_that_the_profile_requires():
+    """A product of 100 px in a frame of 500, which itself is large enough."""
+    image = packshot(500, radius=0.1)
+    assert check(image, MAIN).keys == ("fill",)
+    result = repair(image, MAIN)
+    assert result.image is image and result.changes == ()
+    for words in ("111 x 111 px", "the product has 100", "400 px", "nothing is enlarged"):
+        assert words in result.refusal
+    assert "200 x 200 px" in repair(packshot(200), MAIN).refusal  # small, and nothing else
+    for profile in marketplace.PROFILES.values():
+        for side, radius in ((1100, 0.2), (900, 0.3), (1200, 0.42), (2400, 0.3)):
+            mended_image = repair(packshot(side, radius, right=40), profile)
+            if mended_image.changes:
+                assert min(mended_image.image.shape[:2]) >= profile.min_square_side
 
 
 def test_a_wide_image_becomes_square():
@@ -319,6 +334,83 @@ def test_images_that_cannot_be_repaired_have_a_refusal_and_stay_unchanged():
         result = repair(image, MAIN)
         assert words in result.refusal
         assert result.image is image and result.changes == ()
+
+
+# --- marketplaces ---------------------------------------------------------------------------------
+
+
+def test_every_marketplace_names_its_source():
+    for name in ("amazon", "ebay", "google", "etsy", "shopify"):
+        source = marketplace.PROFILES[name].source
+        assert source.url.startswith("https://") and source.title
+        assert re.fullmatch(r"20\d\d-\d\d-\d\d", source.date) and source.open_points
+
+
+def test_what_a_marketplace_only_advises_is_a_note():
+    grey = packshot(1000, radius=0.3, ground=230)
+    assert check(grey, "amazon").keys == ("background", "fill")
+    verdict = check(grey, "google")
+    assert verdict.passes and [note.partition(":")[0] for note in verdict.notes] == [
+        "background", "fill", "recommended_size",
+    ]  # fmt: skip
+    wide = np.pad(packshot(1000), ((0, 0), (30, 30), (0, 0)), constant_values=255)
+    assert check(wide, "shopify").passes and "square" in check(wide, "shopify").notes[0]
+
+
+def test_sizes_of_marketplaces():
+    flat = np.pad(packshot(420), ((0, 0), (100, 100), (0, 0)), constant_values=255)
+    assert check(flat, "ebay").keys == () and flat.shape == (420, 620, 3)
+    assert only(check(flat, "google"), "size", "620 x 420 px", "the shortest side at least 500")
+    large = dataclasses.replace(MAIN, max_pixels=100 * 100)
+    assert only(check(packshot(), large), "size", "400 x 400 px", "at most 100 px a side")
+
+
+def test_format_and_size_of_a_file(tmp_path):
+    webp = save_image(tmp_path / "a.webp", packshot(1000), lossless=True)
+    assert only(check(webp, "amazon"), "format", "WEBP", "JPEG, PNG")
+    assert check(webp, "google").passes
+    small_files = dataclasses.replace(MAIN, max_bytes=1000)
+    path = save_image(tmp_path / "a.png", packshot())
+    assert only(check(path, small_files), "file_size", "0.0 MB")
+
+
+# --- close-ups ------------------------------------------------------------------------------------
+
+
+def cloth(height, width, shade):
+    """A weave with grain: two waves of eight pixels and noise."""
+    y, x = np.mgrid[:height, :width]
+    weave = 12 * np.sin(2 * np.pi * x / 8) + 12 * np.sin(2 * np.pi * y / 8)
+    noise = np.random.default_rng(0).normal(0, 3, (height, width))
+    return np.uint8(np.clip(np.array(shade) + (weave + noise)[..., None], 0, 255))
+
+
+def test_a_close_up_has_a_verdict_of_its_own():
+    fabric = cloth(400, 400, (90, 110, 150))
+    collar = fabric.copy()
+    collar[:150, :150] = 255  # a corner of white is left
+    sole = np.full((400, 400, 3), 255, np.uint8)
+    sole[60:, 60:] = cloth(340, 340, (60, 40, 30))
+    for image in (fabric, collar, sole):
+        verdict = check(image, MAIN)
+        assert verdict.is_close_up and verdict.name == "close_up" and not verdict.passes
+        assert not {"background", "fill", "off_centre", "no_product"} & set(verdict.keys)
+        assert "close-up" in repair(image, MAIN).refusal
+
+
+def test_what_is_no_close_up():
+    """A worn shirt cut off below, a plain wall, a product on a rough table, a white weave."""
+    model_photo = packshot(400, radius=0.3, down=170)
+    table = cloth(400, 400, (120, 100, 80))
+    table[120:280, 120:280] = (20, 60, 160)
+    for image in (
+        model_photo,
+        np.full((400, 400, 3), 150, np.uint8),
+        table,
+        packshot(radius=0.499),
+        np.uint8(np.clip(cloth(400, 400, (250, 250, 250)), 0, 255)),
+    ):
+        assert not check(image, MAIN).is_close_up
 
 
 # --- real images -----------------------------------------------------------------------------

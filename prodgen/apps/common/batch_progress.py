@@ -65,6 +65,10 @@ class BatchProgress:
         line = self._lines.get(file, {})
         return line.get("key") == key and line.get("inputs", inputs) == inputs
 
+    def get_line(self, file: str) -> dict[str, Any] | None:
+        """The line of an image that is done or refused; None where it is neither."""
+        return self._lines.get(file)
+
     def write_image(self, file: str, content: bytes, entry: dict[str, Any]) -> None:
         """Write an image as a draft, then its line, then give the image its name."""
         # No fsync of each image: a file that a crash cut short does not match the hash of its line.

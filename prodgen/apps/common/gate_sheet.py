@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from PIL import Image, ImageDraw
 
 from prodgen.apps.common.contact_sheet import (
     FAINT,
     GREEN,
+    INK,
     LINE_HEIGHT,
     PAPER,
     RED,
@@ -37,12 +36,12 @@ class GateSheet(ContactSheet):
             note="those that fail come first",
         )
 
-    def add_image(self, file: str, image: np.ndarray | None, keys: Sequence[str]) -> None:
+    def add_image(self, file: str, image: np.ndarray | None, keys: tuple[str, ...]) -> None:
         """An image uint8 [H, W, 1 | 3 | 4], None where unreadable; the keys of its reasons."""
         self.add(bool(keys), lambda: render_cell(file, image, keys))
 
 
-def render_cell(file: str, image: np.ndarray | None, keys: Sequence[str]) -> Image.Image:
+def render_cell(file: str, image: np.ndarray | None, keys: tuple[str, ...]) -> Image.Image:
     """One thumbnail with its mark and captions, RGB."""
     cell = Image.new("RGB", CELL_SIZE, PAPER)
     draw = ImageDraw.Draw(cell)
@@ -53,10 +52,15 @@ def render_cell(file: str, image: np.ndarray | None, keys: Sequence[str]) -> Ima
         thumbnail = resize_to_square(image, SIDE)
         corner = (SIDE - thumbnail.width) // 2, (SIDE - thumbnail.height) // 2
         cell.paste(thumbnail, corner, thumbnail if thumbnail.mode == "RGBA" else None)
-    # A green tick or a red cross in the corner: the shape tells them apart as well.
+    # A green tick, a red cross or a grey plus in the corner: the shape tells them apart as well.
     x, y, r = SIDE - 13, 12, 10
-    draw.ellipse((x - r, y - r, x + r, y + r), fill=RED if keys else GREEN, outline="white")
-    if keys:
+    is_close_up = keys[:1] == ("close_up",)
+    colour = INK if is_close_up else RED if keys else GREEN
+    draw.ellipse((x - r, y - r, x + r, y + r), fill=colour, outline="white")
+    if is_close_up:  # a plus: a further picture, whatever its faults
+        draw.line((x - 5, y, x + 5, y), fill="white", width=2)
+        draw.line((x, y - 5, x, y + 5), fill="white", width=2)
+    elif keys:
         draw.line((x - 4, y - 4, x + 4, y + 4), fill="white", width=2)
         draw.line((x - 4, y + 4, x + 4, y - 4), fill="white", width=2)
     else:

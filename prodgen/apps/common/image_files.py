@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from prodgen.apps.common.output import MANIFEST, Output, say
 from prodgen.apps.common.output_names import name_outputs
@@ -22,6 +23,7 @@ from prodgen.data.folder import SUFFIXES, Entry, Folder
 MAX_PIXELS = 50_000_000
 PROGRESS_SECONDS = 5.0  # between two lines of progress
 MAX_LISTED = 4  # names that a message lists
+Item = TypeVar("Item")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,10 +179,8 @@ def list_every_file(
     return list_files(values, "--images", out.list_earlier_outputs(subfolder), own_paths)
 
 
-def each_file(
-    files: Sequence[ImageFile], format_progress: Callable[[int], str]
-) -> Iterator[ImageFile]:
-    """The files in turn.
+def each_file(files: Sequence[Item], format_progress: Callable[[int], str]) -> Iterator[Item]:
+    """The files, or other items, in turn.
 
     format_progress: makes a line of the number of finished files; it is printed every few seconds.
     """
