@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from prodgen.apps.common.fitness_check import FitnessOptions, check_fitness
 from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     FitOptions,
@@ -45,7 +46,7 @@ BATCH_KEYS = ("image", "label", "attributes", "known")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunDataOptions, SeedOptions, FitOptions, PngOptions, PriorOptions):
+class Options(RunDataOptions, SeedOptions, FitOptions, PngOptions, PriorOptions, FitnessOptions):
     """Of --mode=personalise."""
 
     output = "personalise"
@@ -78,6 +79,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     store = model.store()
     ids = {name: i for i, name in enumerate(store.names(np.arange(store.size)))}
     person_history = history.read(Path(options.history), EVENT_WEIGHTS, ids, options.person)
+    check_fitness(lambda: model.measure_fitness(say), "personalise", options.strict, out)
     inverter = model.open_inverter(say, options.steps)
     interactions, products, problems = collect_products(inverter, store, person_history)
     for note in person_history.notes:

@@ -4,6 +4,9 @@ A product is out of distribution where the run gives it back worse than nearly a
 held-out images. The p-value is the rank of its perceptual distance among theirs (a conformal
 p-value, Vovk et al. 2005), so a held-out product is called out of distribution with a chance of 1
 in 20. In a small data set, training images fill up the held-out ones.
+
+A run that gives all its own images back badly would call every product its own. The reconstruction
+is therefore also compared with the photo by absolute limits, MIN_PSNR_DB and MIN_EXPLAINED_EDGES.
 """
 
 from __future__ import annotations
@@ -16,12 +19,15 @@ import numpy as np
 from prodgen.core.cache import cached_tree, has_tree
 from prodgen.data.store import Store
 from prodgen.editing.inversion import InversionResult, Inverter
+from prodgen.metrics import reconstruction_quality
 
 FILE_NAME = "reach.msgpack"
 MEASUREMENT_VERSION = 2  # of how images are inverted: with another one, all is measured again
 NUM_INVERSIONS = 64  # held-out images that are inverted
 NUM_GALLERY_IMAGES = 512  # held-out images that a product is told from
 SIGNIFICANCE_LEVEL = 0.05
+MIN_PSNR_DB = 17.0  # of a reconstruction that still shows the photo's product
+MIN_EXPLAINED_EDGES = 0.2  # the same, metrics/reconstruction_quality.py
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,11 +109,19 @@ def count_nearer_products(
     return np.sum(gallery_distance < source_distance[:, None] - 1e-6, axis=-1)
 
 
+def resembles_photo(psnr: float, edges: float) -> bool:
+    """Whether a reconstruction of this PSNR in dB and share of edges still shows the product."""
+    return bool(psnr >= MIN_PSNR_DB and edges >= MIN_EXPLAINED_EDGES)
+
+
 def measure_inversions(
     inverter: Inverter, inversion: InversionResult
 ) -> list[dict[str, float | int | bool]]:
-    """For each inverted image: PSNR, perceptual distance, identity, and the p-value of being out
-    of distribution."""
+    """For each inverted image: PSNR, perceptual distance, identity, the share of its edges, the
+    p-value of being out of distribution, and whether the reconstruction resembles the photo.
+
+    in_distribution: both, the run gives its own images back no better, and it gives this one back.
+    """
     calibration = load_or_measure(inverter)
     source, reconstruction = (
         inverter.extract_features(x) for x in (inversion.images, inversion.reconstruction)
@@ -119,6 +133,7 @@ def measure_inversions(
         identity_similarity(source, reconstruction, calibration),
         count_nearer_products(reconstruction, source, calibration),
         conformal_p_values(inversion.perceptual_distance, calibration),
+        reconstruction_quality.explained_edges(inversion.images, inversion.reconstruction),
         strict=True,
     )
     return [
@@ -129,7 +144,9 @@ def measure_inversions(
             "identity": round(float(similarity), 3),
             "nearer_products": int(num_nearer),
             "p": round(float(p), 3),
-            "in_distribution": bool(p > SIGNIFICANCE_LEVEL),
+            "edges": round(float(edges), 3),
+            "resembles_photo": resembles_photo(psnr, edges),
+            "in_distribution": bool(p > SIGNIFICANCE_LEVEL) and resembles_photo(psnr, edges),
         }
-        for psnr, initial_psnr, distance, similarity, num_nearer, p in columns
+        for psnr, initial_psnr, distance, similarity, num_nearer, p, edges in columns
     ]
