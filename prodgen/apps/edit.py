@@ -94,7 +94,7 @@ class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions):
     attributes: dict[str, str] = option({}, ATTRIBUTES_HELP, read_with={"edit": ("attribute",)})
     mask: str = option(
         "",
-        "An image that is white where the run fills the photo.",
+        "An image that is white where the photo is filled.",
         read_with={"edit": ("inpaint",)},
     )
     other: str = option("", "The photo of another product.", read_with={"edit": ("mix",)})
@@ -203,9 +203,12 @@ def name_file(file: ImageFile, edit: str, variant: str, method: str) -> str:
 
 
 def describe_notes(name: str, versions: list[EditedPhoto]) -> None:
-    """Print which colour of a photo was changed, its others, and why it is doubtful."""
+    """Print which colour of a photo was changed, its others, and why it is doubtful; or by what a
+    hole was filled."""
     notes = versions[0].notes if versions else {}
-    if not notes:
+    if "fill" in notes:
+        say(f"{name}: {notes['fill']}")
+    if "from_colour" not in notes:
         return
     others = f"; other colours: {notes['other_colours']}" if notes["other_colours"] else ""
     doubt = f"; DOUBTFUL: {notes['doubt']}" if notes["doubt"] else ""
