@@ -238,7 +238,9 @@ def _write_store(
     )  # fmt: skip
     with open(folder / "items.jsonl", "w", encoding="ascii") as file:
         for item in items:
-            file.write(json.dumps({"name": item["name"], "caption": item["caption"]}) + "\n")
+            entry = {"name": item["name"], "caption": item["caption"]}
+            entry |= {"group": item["group"]} if item["group"] else {}
+            file.write(json.dumps(entry) + "\n")
     _write_shards(paths, contents, folder)
     return contents
 

@@ -68,11 +68,11 @@ def compare_fills(inverter: Inverter, hole: np.ndarray) -> dict[str, float]:
     masks = np.repeat(hole[None, ..., None], len(images), axis=0)
     # Neither fill sees what is in the hole.
     holed_images = np.where(masks, np.uint8(255), images)
-    classical = np.stack([patch_fill.fill_hole(x, hole.astype(float)) for x in holed_images])
-    generated = inverter(holed_images, region=1.0 - masks.astype(np.float32)).reconstruction
+    patch_fills = np.stack([patch_fill.fill_hole(x, hole.astype(float)) for x in holed_images])
+    run_fills = inverter(holed_images, region=1.0 - masks.astype(np.float32)).reconstruction
     return {
-        "classical_error": _root_mean_square(classical, images, hole),
-        "generated_error": _root_mean_square(generated, images, hole),
+        "classical_error": _root_mean_square(patch_fills, images, hole),
+        "generated_error": _root_mean_square(run_fills, images, hole),
         "num_images": len(images),
     }
 
