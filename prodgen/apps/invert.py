@@ -63,7 +63,8 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         if not row["resembles_photo"]:
             say(
                 f"{name} is not given back: its reconstruction is too unlike the photo (PSNR "
-                f"{row['psnr']:.1f} dB, {max(row['edges'], 0):.0%} of its edges); do not use what "
+                f"{row['psnr']:.1f} dB, {max(row['edges'], 0):.0%} of its edges, CIEDE2000 of its "
+                f"colour {row['ciede2000']:.0f}); do not use what "
                 "this run makes of it; train longer, or on more images of its kind"
             )
         elif not row["in_distribution"]:

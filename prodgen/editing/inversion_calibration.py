@@ -6,7 +6,8 @@ p-value, Vovk et al. 2005), so a held-out product is called out of distribution 
 in 20. In a small data set, training images fill up the held-out ones.
 
 A run that gives all its own images back badly would call every product its own. The reconstruction
-is therefore also compared with the photo by absolute limits, MIN_PSNR_DB and MIN_EXPLAINED_EDGES.
+is therefore also compared with the photo by absolute limits: MIN_PSNR_DB, MIN_EXPLAINED_EDGES and
+MAX_COLOUR_DELTA_E.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import numpy as np
 from prodgen.core.cache import cached_tree, has_tree
 from prodgen.data.store import Store
 from prodgen.editing.inversion import InversionResult, Inverter
+from prodgen.editing.variations import mean_lab_colour
 from prodgen.metrics import reconstruction_quality
+from prodgen.photo import colorimetry, silhouette
 
 FILE_NAME = "reach.msgpack"
 MEASUREMENT_VERSION = 2  # of how images are inverted: with another one, all is measured again
@@ -28,6 +31,7 @@ NUM_GALLERY_IMAGES = 512  # held-out images that a product is told from
 SIGNIFICANCE_LEVEL = 0.05
 MIN_PSNR_DB = 17.0  # of a reconstruction that still shows the photo's product
 MIN_EXPLAINED_EDGES = 0.2  # the same, metrics/reconstruction_quality.py
+MAX_COLOUR_DELTA_E = 12.0  # CIEDE2000 of the products' mean colours, of the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,9 +113,20 @@ def count_nearer_products(
     return np.sum(gallery_distance < source_distance[:, None] - 1e-6, axis=-1)
 
 
-def resembles_photo(psnr: float, edges: float) -> bool:
-    """Whether a reconstruction of this PSNR in dB and share of edges still shows the product."""
-    return bool(psnr >= MIN_PSNR_DB and edges >= MIN_EXPLAINED_EDGES)
+def resembles_photo(psnr: float, edges: float, colour: float) -> bool:
+    """Whether a reconstruction still shows the photo's product: its PSNR in dB, the share of its
+    edges, and the CIEDE2000 of the mean colours."""
+    is_alike = psnr >= MIN_PSNR_DB and edges >= MIN_EXPLAINED_EDGES
+    return bool(is_alike and colour <= MAX_COLOUR_DELTA_E)
+
+
+def colour_changes(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """CIEDE2000 [N] of the mean colours of the products in images uint8 [N, R, R, C], by pairs."""
+    labs = [
+        np.stack([mean_lab_colour(x, silhouette.find_silhouette(x).mask) for x in side])
+        for side in (images, others)
+    ]
+    return colorimetry.ciede2000(*labs)
 
 
 def measure_inversions(
@@ -134,6 +149,7 @@ def measure_inversions(
         count_nearer_products(reconstruction, source, calibration),
         conformal_p_values(inversion.perceptual_distance, calibration),
         reconstruction_quality.explained_edges(inversion.images, inversion.reconstruction),
+        colour_changes(inversion.images, inversion.reconstruction),
         strict=True,
     )
     return [
@@ -145,8 +161,9 @@ def measure_inversions(
             "nearer_products": int(num_nearer),
             "p": round(float(p), 3),
             "edges": round(float(edges), 3),
-            "resembles_photo": resembles_photo(psnr, edges),
-            "in_distribution": bool(p > SIGNIFICANCE_LEVEL) and resembles_photo(psnr, edges),
+            "ciede2000": round(float(colour), 2),
+            "resembles_photo": resembles_photo(psnr, edges, colour),
+            "in_distribution": p > SIGNIFICANCE_LEVEL and resembles_photo(psnr, edges, colour),
         }
-        for psnr, initial_psnr, distance, similarity, num_nearer, p, edges in columns
+        for psnr, initial_psnr, distance, similarity, num_nearer, p, edges, colour in columns
     ]

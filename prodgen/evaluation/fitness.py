@@ -32,8 +32,8 @@ MIN_SHARPNESS = 0.60, 0.50  # edge contrast of samples over that of photos
 MAX_SHARPNESS = 1.6  # above it, samples are noise rather than products
 MAX_FRECHET_RATIO = 3.0, 6.0  # over that of real images: at most the first is fit
 MIN_SAMPLE_ACCURACY = 0.75, 0.50  # share of a category's samples that are recognised as it
-MIN_PHOTO_ACCURACY = 0.50  # of a category's held-out photos, for samples to be judged
-MIN_CATEGORY_IMAGES = 20  # training images
+MIN_PHOTO_ACCURACY = 0.50  # of held-out photos, for samples to be judged by the classifier
+MIN_CATEGORY_IMAGES = 20, 8  # training images
 MIN_DRAWN_SHARE = 0.75, 0.50  # share of the categories that are not unfit
 MIN_ATTRIBUTE_RATIO = 0.75  # accuracy of samples over that of photos
 MAX_ATTRIBUTE_ERROR_RATIO = 1.5  # error of samples over that of photos
@@ -112,10 +112,10 @@ class Fitness:
 
 def judge(evidence: Evidence) -> Fitness:
     """The verdicts that follow from the evidence."""
-    quality = _judge_sample_quality(evidence)
+    copies = _judge_reconstructions(evidence)
+    quality = _worst([_judge_sample_quality(evidence), _judge_recognition(evidence, copies)])
     categories = {c.name: _judge_category(c, quality) for c in evidence.categories}
     sample = _worst([quality, _judge_category_share(categories), _judge_classifier(evidence)])
-    copies = _judge_reconstructions(evidence)
     uses = {
         "sample": sample,
         "vary": _worst([copies, _limit(sample, WITH_LIMITS)]),
@@ -198,13 +198,23 @@ def _judge_sample_quality(e: Evidence) -> Verdict:
     return _worst(verdicts or [Verdict(WITH_LIMITS, "the new images were not measured")])
 
 
+def _judge_recognition(e: Evidence, copies: Verdict) -> Verdict:
+    """Whether anything shows that new images are products: of a decoder that gives no photo back,
+    only a classifier that recognises photos can."""
+    accuracy = e.classifier_accuracy if e.knows_labels else None
+    if copies.level != UNFIT or (accuracy is not None and accuracy >= MIN_PHOTO_ACCURACY):
+        return Verdict(FIT, "")
+    return Verdict(UNFIT, f"nothing shows that new images are products: {copies.reason}")
+
+
 def _judge_category(c: CategoryEvidence, quality: Verdict) -> Verdict:
     """Whether the run draws a category; no better than the run's samples are at all."""
     if c.training_images == 0:
         return Verdict(UNFIT, "it has no training image")
     verdicts = [quality]
-    if c.training_images is not None and c.training_images < MIN_CATEGORY_IMAGES:
-        verdicts.append(Verdict(WITH_LIMITS, f"it has only {c.training_images} training images"))
+    if c.training_images is not None and c.training_images < MIN_CATEGORY_IMAGES[0]:
+        level = _level(c.training_images, MIN_CATEGORY_IMAGES)
+        verdicts.append(Verdict(level, f"it has only {c.training_images} training images"))
     if c.sample_accuracy is None:
         verdicts.append(Verdict(WITH_LIMITS, "it was not measured whether it is recognised"))
     elif c.photos and c.photo_accuracy < MIN_PHOTO_ACCURACY:
@@ -221,8 +231,8 @@ def _judge_category_share(categories: dict[str, Verdict]) -> Verdict:
         return Verdict(FIT, "")
     poor = [name for name, verdict in categories.items() if verdict.level == UNFIT]
     level = _level(1 - len(poor) / len(categories), MIN_DRAWN_SHARE)
-    if poor and level == FIT:
-        return Verdict(FIT, f"not for {list_names(poor)}")
+    if level == FIT:
+        return Verdict(FIT, f"not for {list_names(poor)}" if poor else "")
     return Verdict(level, f"{len(poor)} of {len(categories)} categories are not drawn")
 
 

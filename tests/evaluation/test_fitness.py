@@ -71,18 +71,27 @@ def test_categories_are_judged_one_by_one():
     rows = (
         CategoryEvidence("mug", 200, 0.9, 16, 1.0, 16),
         CategoryEvidence("vase", 200, 0.2, 16, 1.0, 16),
-        CategoryEvidence("hat", 5, 0.9, 16, 1.0, 2),
+        CategoryEvidence("hat", 12, 0.9, 16, 1.0, 2),
+        CategoryEvidence("cap", 3, 0.9, 16, 1.0, 2),
         CategoryEvidence("sofa", 200, 0.2, 16, 0.1, 16),
         CategoryEvidence("desk", 0),
     )
     result = fitness.judge(dataclasses.replace(GOOD, categories=rows))
     by_name = {name: verdict.level for name, verdict in result.categories.items()}
     assert by_name == {
-        "mug": "fit", "vase": "unfit", "hat": "limited", "sofa": "limited", "desk": "unfit"
+        "mug": "fit", "vase": "unfit", "hat": "limited", "cap": "unfit", "sofa": "limited", "desk": "unfit"
     }  # fmt: skip
     assert "even its photos" in result.categories["sofa"].reason
     smooth_run = fitness.judge(dataclasses.replace(GOOD, categories=rows, sharpness=0.2))
     assert {verdict.level for verdict in smooth_run.categories.values()} == {"unfit"}
+
+
+def test_nothing_is_drawn_where_neither_copies_nor_the_classifier_show_products():
+    patches = {"psnr": 16.0, "explained_variance": 0.5, "explained_edges": -0.1}
+    assert levels(**patches)["sample"] == "fit"  # a good classifier recognises the samples
+    assert levels(**patches, classifier_accuracy=0.2)["sample"] == "unfit"
+    assert levels(**patches, knows_labels=False)["personalise"] == "unfit"
+    assert levels(classifier_accuracy=0.2)["sample"] == "limited"
 
 
 def test_a_weak_classifier_has_a_caution():
