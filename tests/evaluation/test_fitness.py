@@ -79,7 +79,8 @@ def test_categories_are_judged_one_by_one():
     result = fitness.judge(dataclasses.replace(GOOD, categories=rows))
     by_name = {name: verdict.level for name, verdict in result.categories.items()}
     assert by_name == {
-        "mug": "fit", "vase": "unfit", "hat": "limited", "cap": "unfit", "sofa": "limited", "desk": "unfit"
+        "mug": "fit", "vase": "unfit", "hat": "limited", "cap": "unfit", "sofa": "limited",
+        "desk": "unfit",
     }  # fmt: skip
     assert "even its photos" in result.categories["sofa"].reason
     smooth_run = fitness.judge(dataclasses.replace(GOOD, categories=rows, sharpness=0.2))
