@@ -10,7 +10,10 @@ conditions, and of the conditions that a second reference classifier predicts fr
 
 Prints JSON with 95 % intervals over people. Lift: the share of images in the person's top decile,
 over that share of unconditional samples. Diversity: the mean distance of two images in the second
-classifier's features, over that of unconditional samples. --out draws a figure.
+classifier's features, over that of unconditional samples. Recall: of the 10 products that a person
+likes best, of those not in the history, the share among the first 10 of the ranking;
+`recall_by_chance` is what a random ranking gets. Top share: the share of the first 10 in the
+person's top decile. --out draws a figure.
 """
 
 import dataclasses
@@ -67,6 +70,7 @@ BUY_SHARE, RETURN_SHARE = 0.3, 0.15  # of all products
 TOP_QUANTILE = 0.9
 CONDITION_LIFT, IMAGE_LIFT, DIVERSITY = "lift_asked", "lift_read", "diversity"
 TARGETS = {CONDITION_LIFT: 2.0, IMAGE_LIFT: 2.0, DIVERSITY: 0.8}
+RECALL, TOP_SHARE, NUM_RANKED = "recall_at_10", "top_share_at_10", 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,6 +181,21 @@ def compute_lifts(
     return lifts
 
 
+def measure_ranking(
+    person_utility: np.ndarray, scores: np.ndarray, history: np.ndarray
+) -> dict[str, float]:
+    """The recall at 10, and the share of the first 10 in the top decile, of scores [N]."""
+    rows = np.setdiff1d(np.arange(len(scores)), history)
+    first = rows[np.argsort(-scores[rows], kind="stable")[:NUM_RANKED]]
+    # Products of equal utility are equally good: all of them count as among the best.
+    threshold = np.sort(person_utility[rows])[-NUM_RANKED]
+    top = np.quantile(person_utility, TOP_QUANTILE)
+    return {
+        RECALL: float(np.mean(person_utility[first] >= threshold)),
+        TOP_SHARE: float(np.mean(person_utility[first] >= top)),
+    }
+
+
 def run_study(
     model: Model, people: int, n: int, exploration: float, min_diversity: float, seed: int, say
 ) -> dict:
@@ -192,7 +211,8 @@ def run_study(
     unconditional_columns = condition_columns(personaliser.unconditional.conditions, spec)
     unconditional = [unconditional_columns, predicted_columns]
     unconditional_distance = mean_distance(features)
-    values = {length: {name: [] for name in TARGETS} for length in HISTORY_LENGTHS}
+    names = (*TARGETS, RECALL, TOP_SHARE)
+    values = {length: {name: [] for name in names} for length in HISTORY_LENGTHS}
     for number in range(people):
         person = make_person(seed * 1000 + number, columns, spec)
         utility = person.utility(columns)
@@ -203,16 +223,19 @@ def run_study(
             personal = [condition_columns(samples.conditions, spec), predicted_columns]
             metrics = compute_lifts(person, columns, unconditional, personal)
             metrics[DIVERSITY] = mean_distance(features) / unconditional_distance
+            posterior = preference.fit_posterior(rows[history], weights)
+            metrics |= measure_ranking(utility, posterior.utility(rows)[0], history)
             for name, value in metrics.items():
                 values[length][name].append(value)
         say(f"person {number + 1} of {people}")
-    return {"judge_accuracy": evaluate.accuracy, "values": values}
+    chance = NUM_RANKED / len(ids)
+    return {"judge_accuracy": evaluate.accuracy, "recall_by_chance": chance, "values": values}
 
 
 def summarise(values: dict) -> dict:
     """{name: {length: {mean, low, high}}}, with 95 % intervals over people."""
     summary = {}
-    for name in TARGETS:
+    for name in (*TARGETS, RECALL, TOP_SHARE):
         rows = {
             length: interval.normal_interval(np.array(values[length][name])) for length in values
         }

@@ -30,8 +30,9 @@ from prodgen.editing.fitted_prior import FittedPrior
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import InversionResult, Inverter
 from prodgen.editing.photo_input import read_photo
-from prodgen.evaluation import classifier
+from prodgen.evaluation import classifier, fitness_record
 from prodgen.evaluation.classifier import ReferenceClassifier
+from prodgen.evaluation.fitness import LEVELS, Fitness
 from prodgen.runs.run import Run, open_run
 
 
@@ -67,6 +68,7 @@ class Model:
     """
 
     say: Callable[[str], None] = staticmethod(lambda text: None)  # set it to print for progress
+    _has_cautioned = False  # whether the weakness of the reference classifier has been said
 
     def __init__(self, run: Run, prior: FittedPrior | None = None):
         self.run, self.spec, self.config, self.prior = run, run.spec, run.config, prior
@@ -80,6 +82,29 @@ class Model:
         if hasattr(run.step_module, "make_encode"):
             self._encode = jax.jit(run.step_module.make_encode(run.config, run.spec))
         self._inverters: dict[int, Inverter] = {}  # by their number of steps
+        self._fitness = fitness_record.load(run)
+
+    def __repr__(self) -> str:
+        """The family, the resolution, the categories and, where it was measured, the fitness."""
+        names = ", ".join(self.conditions.trained_classes()) or "none"
+        text = f"prodgen run {self.run.path.name}, step {self.run.step}: {self.config.model.name}"
+        text += f" of {self.spec.resolution} px; categories: {names}; "
+        if self._fitness is None:
+            return f"<{text}fitness: not measured, see measure_fitness()>"
+        levels = {level: self._fitness.names(level) for level in LEVELS}
+        return f"<{text}" + "; ".join(f"{k}: {', '.join(v)}" for k, v in levels.items() if v) + ">"
+
+    def measure_fitness(self, say: classifier.Say | None = None) -> Fitness:
+        """What the run is fit for, measured at its first use and kept in its folder.
+
+        MissingRunData where the run's own images are gone and it was not measured before.
+        """
+        say = say or self.say
+        if self._fitness is None or not self._fitness.evidence.has_classifier:
+            self._fitness = fitness_record.load_or_measure(
+                self.run, self.conditions, self.store, lambda: self.reference_classifier(say), say
+            )
+        return self._fitness
 
     @property
     def prior_name(self) -> str:
@@ -187,6 +212,10 @@ class Model:
             reference = classifier.load_or_train(self.store(), self.config.data, say)
             with contextlib.suppress(OSError):  # a folder that cannot be written is no error
                 classifier.save_to_run(self.run.path, *reference)
+        caution = classifier.describe_weakness(reference.record)
+        if caution and not self._has_cautioned:
+            say(f"caution: {caution}")
+            self._has_cautioned = True
         return reference
 
     @property
@@ -285,7 +314,15 @@ class Model:
         refuse = self.guard.refusal_fn(image[None])  # refused before the work
         inversion = self.inverter(image[None])
         return variations.vary(
-            self.inverter, inversion.z[0], inversion.conditions, n, strength, keep, seed, refuse
+            self.inverter,
+            image,
+            inversion.z[0],
+            inversion.conditions,
+            n,
+            strength,
+            keep,
+            seed,
+            refuse,
         ).images
 
     def views(self, image: np.ndarray, frames: int = 12) -> np.ndarray:

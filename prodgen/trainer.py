@@ -26,7 +26,7 @@ from prodgen.data import order, prepare, resident
 from prodgen.data.conditions import Conditions
 from prodgen.data.source import SOURCE_PATHS
 from prodgen.data.store import Store
-from prodgen.evaluation import frozen_networks
+from prodgen.evaluation import fitness_record, frozen_networks
 from prodgen.evaluation.evaluator import Evaluator
 from prodgen.evaluation.monitor import CollapseMonitor
 from prodgen.evaluation.run_summary import describe_run, record_devices, write_run_files
@@ -330,6 +330,9 @@ class Trainer:
 
     def write_report(self) -> None:
         """Draw the curves and write the report of a finished run."""
+        if not self.peers.has_several:
+            for line in fitness_record.measure_at_end(self.path, self.store, self.conditions):
+                self.console.print_line(line)
         plots.plot_curves(self.path)
         run_page.write_report(self.path, self.monitor.describe_verdicts())
         self.console.print_line(f"done     {mirror.describe_place(self.path)}/report.html")

@@ -29,7 +29,7 @@ LONGEST = (
 # Files that share a trained run or compiled steps: one worker takes them all. Other files go alone.
 WORKER_GROUPS = {
     "apps/test_batch.py": "run", "apps/test_edit.py": "run", "apps/test_modes.py": "run",
-    "apps/test_fit_prior.py": "run",
+    "apps/test_fit_prior.py": "run", "apps/test_fitness_check.py": "run",
     "apps/test_names.py": "run", "apps/test_using.py": "run",
     "steps/test_gan.py": "steps", "steps/test_vaegan.py": "steps",
     "evaluation/test_monitor.py": "steps",

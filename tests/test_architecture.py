@@ -25,7 +25,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "data": "catalogue config core photo",
     "metrics": "core models photo",
     "steps": "augment config core losses metrics models optim parallel",
-    "evaluation": "config core data metrics models parallel report runs",
+    "evaluation": "config core data losses metrics models parallel report runs",
     "trainer": "cli core data evaluation parallel report runs steps",
     "planning": "core data models parallel report runs trainer",
     "editing": "config core data evaluation losses metrics models photo runs",

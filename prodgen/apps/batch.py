@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodgen.apps.common.batch_progress import PROBLEMS, BatchProgress
+from prodgen.apps.common.fitness_check import FitnessOptions, check_fitness, describe_categories
 from prodgen.apps.common.option_groups import FitOptions, PngOptions, PriorOptions, RunDataOptions
 from prodgen.apps.common.output import Output, PngEncoder, say
 from prodgen.cli.options import option
@@ -29,16 +30,19 @@ from prodgen.editing.batch_requests import BatchRequest
 
 if TYPE_CHECKING:
     from prodgen.apps.common.batch_rows import BatchResult, Context
+    from prodgen.evaluation.fitness import Fitness
     from prodgen.model import Model
 
 # Options that change an image -> the default, which is left out of the image's key.
 DEFAULTS_OF_KEY = {"metadata": True, "mark": False, "guard": True, "steps": FIT_STEPS}
 PROGRESS_SAMPLES, PROGRESS_PHOTOS = 640, 20  # images, and photos, between two lines of progress
+GENERATED_EDITS = {"": "batch", "vary": "vary", "views": "views"}  # -> the use of the run
+MAX_LINES = 8  # of the table, that a caution lists
 Problem = tuple[int, str]  # line of the table, reason
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunDataOptions, FitOptions, PngOptions, PriorOptions):
+class Options(RunDataOptions, FitOptions, PngOptions, PriorOptions, FitnessOptions):
     """Of --mode=batch."""
 
     output = "batch"
@@ -74,11 +78,14 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         side = batch_rows.min_side(request, model)
         out.png_encoder.check_mark(side, f"line {request.line}: ")
 
+    measure, side = lambda: model.measure_fitness(say), model.spec.resolution
+    doubts = check_uses(requests, measure, side, options.strict)
+
     # The images that are missing, or whose row, photo, run or options have changed.
     files = [file for request in requests for file in request.file_names()]
     progress = BatchProgress(out.locate(options.output), files)
     pending_images = list(
-        list_missing(requests, progress, describe_origin(model, options), table.parent)
+        list_missing(requests, progress, describe_origin(model, options), table.parent, doubts)
     )
     say(f"{len(progress)} images are there, {len(pending_images)} are to be made")
 
@@ -129,6 +136,34 @@ def read_requests(table: Path, model: Model) -> tuple[list[BatchRequest], list[P
     return requests, problems
 
 
+def check_uses(
+    requests: Sequence[BatchRequest], measure: Callable[[], Fitness], side: int, strict: bool
+) -> dict[str, str]:
+    """What the run is not fit for, by the edit of a row; cautions about it, and about categories.
+
+    measure: `Model.measure_fitness`; side: of the run's images in pixels. UsageError where it is
+    unfit for a row and `strict` is set.
+    """
+    edits = sorted({request.edit for request in requests if request.edit in GENERATED_EDITS})
+    doubts = {edit: check_fitness(measure, GENERATED_EDITS[edit], strict) for edit in edits}
+    names = {request.category for request in requests if request.edit == "" and request.category}
+    for sentence in describe_categories(measure, names) if names else ():
+        say(f"caution: {sentence}")
+    sizes = {request.line: request.size for request in requests if is_enlarged(request, side)}
+    if sizes:
+        lines = ", ".join(map(str, list(sizes)[:MAX_LINES])) + ", ..." * (len(sizes) > MAX_LINES)
+        say(
+            f"caution: line {lines}: images of {side} px are enlarged to {max(sizes.values()):,} "
+            "px, which adds no detail: a shop sees a blurred image"
+        )
+    return {edit: doubt for edit, doubt in doubts.items() if doubt}
+
+
+def is_enlarged(request: BatchRequest, side: int) -> bool:
+    """Whether its images come from the run, at `side` pixels, and are enlarged."""
+    return request.edit in GENERATED_EDITS and request.size > side
+
+
 def describe_origin(model: Model, options: Options) -> str:
     """The run, and the options that change an image of any row and differ from their default."""
     flags = {name: getattr(options, name) for name in DEFAULTS_OF_KEY}
@@ -138,13 +173,21 @@ def describe_origin(model: Model, options: Options) -> str:
 
 
 def list_missing(
-    requests: Sequence[BatchRequest], progress: BatchProgress, origin: str, folder: Path
+    requests: Sequence[BatchRequest],
+    progress: BatchProgress,
+    origin: str,
+    folder: Path,
+    doubts: Mapping[str, str],
 ) -> Iterator[PendingImage]:
-    """The images that are not done, with the first fields of their lines."""
+    """The images that are not done, with the first fields of their lines.
+
+    doubts: what the run is not fit for, by the edit of a row.
+    """
     for request in requests:
         key, inputs = request.key(origin), request.input_hashes(folder)
         entry = {"line": request.line, "key": key, "seed": request.seed}
         entry |= {"inputs": inputs} if inputs else {}
+        entry |= {"fitness": doubts[request.edit]} if request.edit in doubts else {}
         for k, file in enumerate(request.file_names()):
             if not progress.is_done(file, key, inputs):
                 yield PendingImage(request, k, file, entry | {"index": k})
@@ -240,4 +283,6 @@ class ImageWriter:
         image = batch_rows.finish_image(result.image, request, self._context.folder)
         encoder = PngEncoder(self._context.model, self._mode, self._options, request.seed)
         content = encoder.encode_png(image, result.source)
-        self._progress.write_image(pending.file, content, pending.entry | result.details)
+        entry, side = pending.entry | result.details, self._context.model.spec.resolution
+        entry |= {"enlarged_from": side} if is_enlarged(request, side) else {}
+        self._progress.write_image(pending.file, content, entry)

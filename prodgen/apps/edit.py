@@ -24,6 +24,7 @@ from PIL import Image
 
 from prodgen.apps.common import backgrounds, edited_photos, image_files, recolouring
 from prodgen.apps.common.edited_photos import SYNTHETIC, open_shot
+from prodgen.apps.common.fitness_check import STRICT_HELP, check_fitness
 from prodgen.apps.common.image_files import ImageFile
 from prodgen.apps.common.option_groups import (
     ATTRIBUTES_HELP,
@@ -93,11 +94,12 @@ class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions):
     attributes: dict[str, str] = option({}, ATTRIBUTES_HELP, read_with={"edit": ("attribute",)})
     mask: str = option(
         "",
-        "An image that is white where the run fills the photo.",
+        "An image that is white where the photo is filled.",
         read_with={"edit": ("inpaint",)},
     )
     other: str = option("", "The photo of another product.", read_with={"edit": ("mix",)})
     frames: int = option(12, "Images of a row.", low=2, high=240, read_with={"edit": ("mix",)})
+    strict: bool = option(False, STRICT_HELP, read_with={"edit": EDITS_WITH_RUN})
     steps: int = option(
         FIT_STEPS, "Optimisation steps of an inversion.", low=1, high=10_000,
         read_with={"edit": ("recolour", *EDITS_WITH_RUN), "method": ("generated", "both")},
@@ -144,6 +146,8 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     needs_run = options.edit in EDITS_WITH_RUN
     needs_run |= options.edit == "recolour" and options.method == "generated"
     needs_run |= options.edit == "recolour" and options.method == "both" and model is not None
+    if options.edit in EDITS_WITH_RUN:
+        check_fitness(lambda: model.measure_fitness(say), options.edit, options.strict, out)
     inverter = model.open_inverter(say, options.steps) if needs_run else None
     if options.edit == "mix":
         return mix_products(inverter, options, files, segmenter, out)
@@ -203,9 +207,12 @@ def name_file(file: ImageFile, edit: str, variant: str, method: str) -> str:
 
 
 def describe_notes(name: str, versions: list[EditedPhoto]) -> None:
-    """Print which colour of a photo was changed, its others, and why it is doubtful."""
+    """Print which colour of a photo was changed, its others, and why it is doubtful; or by what a
+    hole was filled."""
     notes = versions[0].notes if versions else {}
-    if not notes:
+    if "fill" in notes:
+        say(f"{name}: {notes['fill']}")
+    if "from_colour" not in notes:
         return
     others = f"; other colours: {notes['other_colours']}" if notes["other_colours"] else ""
     doubt = f"; DOUBTFUL: {notes['doubt']}" if notes["doubt"] else ""

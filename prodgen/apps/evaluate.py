@@ -80,7 +80,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
     """Write the evaluation, its sheets and its report; the paths written."""
     from prodgen.apps.common.extractors import load_extractors
     from prodgen.apps.common.sample_sources import open_source
-    from prodgen.evaluation import classifier, offline
+    from prodgen.evaluation import classifier, fitness, offline
     from prodgen.evaluation.monitor import CollapseMonitor
     from prodgen.metrics import features, memorisation
     from prodgen.report import run_page
@@ -123,8 +123,13 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
         | {"verdict": memorisation.describe_verdict(copies)},
         "packshots": offline.measure_packshots(inputs, store.spec),
     }
+    if generator:
+        evaluation["fitness"] = fitness.to_json(generator.measure_fitness(say))
+        for line in evaluation["fitness"]["summary"]:
+            say(f"fitness: {line}")
     out.write(target.name, encode_json(evaluation), {})
-    for caution in collect_cautions(evaluation["distances"]):
+    weakness = classifier.describe_weakness(record)
+    for caution in [*collect_cautions(evaluation["distances"]), *([weakness] if weakness else [])]:
         say(f"caution: {caution}")
 
     # The sheets: typical samples, and samples beside their nearest training images.

@@ -60,7 +60,14 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     out.write(TABLE, format_csv(["file", *rows[0]], lines), {})
 
     for name, row in zip(products.names, rows, strict=True):
-        if not row["in_distribution"]:
+        if not row["resembles_photo"]:
+            say(
+                f"{name} is not given back: its reconstruction is too unlike the photo (PSNR "
+                f"{row['psnr']:.1f} dB, {max(row['edges'], 0):.0%} of its edges, CIEDE2000 of its "
+                f"colour {row['ciede2000']:.0f}); do not use what "
+                "this run makes of it; train longer, or on more images of its kind"
+            )
+        elif not row["in_distribution"]:
             share = 100 * (1 - row["p"])
             say(
                 f"{name} is out of this run's distribution: it is reconstructed worse than "
@@ -105,7 +112,9 @@ def summarise(rows: list[dict[str, float]]) -> str:
     initial = np.mean([row["initial_psnr"] for row in rows])
     same = sum(row["nearer_products"] == 0 for row in rows)
     within = sum(row["in_distribution"] for row in rows)
+    resembling = sum(row["resembles_photo"] for row in rows)
     return (
         f"{len(rows)} products: PSNR {psnr:.1f} dB (initial guess {initial:.1f}); {same} still "
-        f"nearest to themselves; {within} within the run's distribution"
+        f"nearest to themselves; {resembling} given back as they look; {within} within the run's "
+        "distribution"
     )

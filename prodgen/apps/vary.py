@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from prodgen.apps.common.fitness_check import FitnessOptions, check_fitness
 from prodgen.apps.common.option_groups import MAX_IMAGES, FitOptions, InputOptions, PriorOptions
 from prodgen.apps.common.output import Output, describe_variation, say
 from prodgen.cli.options import option
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(InputOptions, FitOptions, PriorOptions):
+class Options(InputOptions, FitOptions, PriorOptions, FitnessOptions):
     """Of --mode=vary."""
 
     output = "vary"
@@ -50,6 +51,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     out.png_encoder.check_mark(model.spec.resolution)
     # The guard comes first: where the run's own images are gone, it is said before any work.
     guard = Guard(model) if options.guard else None
+    check_fitness(lambda: model.measure_fitness(say), "vary", options.strict, out)
     inverter = model.open_inverter(say, options.steps)
     products = invert_inputs(
         model, inverter, options, options.products, out, [f"_{j:03d}.png" for j in range(options.n)]
@@ -59,7 +61,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         z, conditions = products.latent_and_conditions(i)
         photo = products.inversion.images[i]
         result = variations.vary(
-            inverter, z, conditions, count, options.strength, options.keep, options.seed,
+            inverter, photo, z, conditions, count, options.strength, options.keep, options.seed,
             guard.refusal_fn(photo[None]) if guard else None,
         )  # fmt: skip
         for j, image in enumerate(result.images):

@@ -238,7 +238,8 @@ def _write_store(
     )  # fmt: skip
     with open(folder / "items.jsonl", "w", encoding="ascii") as file:
         for item in items:
-            file.write(json.dumps({"name": item["name"], "caption": item["caption"]}) + "\n")
+            names = ("name", "caption", "group") if item["group"] else ("name", "caption")
+            file.write(json.dumps({name: item[name] for name in names}) + "\n")
     _write_shards(paths, contents, folder)
     return contents
 

@@ -129,6 +129,11 @@ class Store:
         items = self._read_items()
         return [items[row]["name"] for row in self._validate_ids(ids)]
 
+    def products(self, ids: np.ndarray) -> list[str]:
+        """The product of each row: the identifier in the source, such as a sku, or its name."""
+        items = self._read_items()
+        return [items[row].get("group") or items[row]["name"] for row in self._validate_ids(ids)]
+
     def copy_report(self, workdir: str | os.PathLike[str]) -> None:
         """Copy data_report.html and data_report.json into a run's folder."""
         try:

@@ -4,6 +4,10 @@ A product is out of distribution where the run gives it back worse than nearly a
 held-out images. The p-value is the rank of its perceptual distance among theirs (a conformal
 p-value, Vovk et al. 2005), so a held-out product is called out of distribution with a chance of 1
 in 20. In a small data set, training images fill up the held-out ones.
+
+A run that gives all its own images back badly would call every product its own. The reconstruction
+is therefore also compared with the photo by absolute limits: MIN_PSNR_DB, MIN_EXPLAINED_EDGES and
+MAX_COLOUR_DELTA_E.
 """
 
 from __future__ import annotations
@@ -16,12 +20,18 @@ import numpy as np
 from prodgen.core.cache import cached_tree, has_tree
 from prodgen.data.store import Store
 from prodgen.editing.inversion import InversionResult, Inverter
+from prodgen.editing.variations import mean_lab_colour
+from prodgen.metrics import reconstruction_quality
+from prodgen.photo import colorimetry, silhouette
 
 FILE_NAME = "reach.msgpack"
 MEASUREMENT_VERSION = 2  # of how images are inverted: with another one, all is measured again
 NUM_INVERSIONS = 64  # held-out images that are inverted
 NUM_GALLERY_IMAGES = 512  # held-out images that a product is told from
 SIGNIFICANCE_LEVEL = 0.05
+MIN_PSNR_DB = 17.0  # of a reconstruction that still shows the photo's product
+MIN_EXPLAINED_EDGES = 0.2  # the same, metrics/reconstruction_quality.py
+MAX_COLOUR_DELTA_E = 12.0  # CIEDE2000 of the products' mean colours, of the same
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,11 +113,30 @@ def count_nearer_products(
     return np.sum(gallery_distance < source_distance[:, None] - 1e-6, axis=-1)
 
 
+def resembles_photo(psnr: float, edges: float, colour: float) -> bool:
+    """Whether a reconstruction still shows the photo's product: its PSNR in dB, the share of its
+    edges, and the CIEDE2000 of the mean colours."""
+    is_alike = psnr >= MIN_PSNR_DB and edges >= MIN_EXPLAINED_EDGES
+    return bool(is_alike and colour <= MAX_COLOUR_DELTA_E)
+
+
+def colour_changes(images: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """CIEDE2000 [N] of the mean colours of the products in images uint8 [N, R, R, C], by pairs."""
+    labs = [
+        np.stack([mean_lab_colour(x, silhouette.find_silhouette(x).mask) for x in side])
+        for side in (images, others)
+    ]
+    return colorimetry.ciede2000(*labs)
+
+
 def measure_inversions(
     inverter: Inverter, inversion: InversionResult
 ) -> list[dict[str, float | int | bool]]:
-    """For each inverted image: PSNR, perceptual distance, identity, and the p-value of being out
-    of distribution."""
+    """For each inverted image: PSNR, perceptual distance, identity, the share of its edges, the
+    p-value of being out of distribution, and whether the reconstruction resembles the photo.
+
+    in_distribution: both, the run gives its own images back no better, and it gives this one back.
+    """
     calibration = load_or_measure(inverter)
     source, reconstruction = (
         inverter.extract_features(x) for x in (inversion.images, inversion.reconstruction)
@@ -119,6 +148,8 @@ def measure_inversions(
         identity_similarity(source, reconstruction, calibration),
         count_nearer_products(reconstruction, source, calibration),
         conformal_p_values(inversion.perceptual_distance, calibration),
+        reconstruction_quality.explained_edges(inversion.images, inversion.reconstruction),
+        colour_changes(inversion.images, inversion.reconstruction),
         strict=True,
     )
     return [
@@ -129,7 +160,10 @@ def measure_inversions(
             "identity": round(float(similarity), 3),
             "nearer_products": int(num_nearer),
             "p": round(float(p), 3),
-            "in_distribution": bool(p > SIGNIFICANCE_LEVEL),
+            "edges": round(float(edges), 3),
+            "ciede2000": round(float(colour), 2),
+            "resembles_photo": resembles_photo(psnr, edges, colour),
+            "in_distribution": p > SIGNIFICANCE_LEVEL and resembles_photo(psnr, edges, colour),
         }
-        for psnr, initial_psnr, distance, similarity, num_nearer, p in columns
+        for psnr, initial_psnr, distance, similarity, num_nearer, p, edges, colour in columns
     ]

@@ -16,7 +16,13 @@ from prodgen.core.errors import RejectedItem, UsageError
 from prodgen.core.types import Spec
 from prodgen.data import fit, preprocess
 from prodgen.data.known_names import resolve_names
-from prodgen.editing import attribute_direction, compositing, condition_edits, interpolation
+from prodgen.editing import (
+    attribute_direction,
+    compositing,
+    condition_edits,
+    fill_choice,
+    interpolation,
+)
 from prodgen.editing.inversion import Inverter
 from prodgen.photo import (
     backdrop,
@@ -24,6 +30,7 @@ from prodgen.photo import (
     colorimetry,
     colour_areas,
     outside_change,
+    patch_fill,
     silhouette,
 )
 from prodgen.photo.background_removal import Cutout
@@ -227,19 +234,39 @@ def _swap_product(product: ProductPhoto, output: np.ndarray) -> EditedPhoto:
 
 
 def inpaint(product: ProductPhoto, inverter: Inverter, hole: np.ndarray) -> EditedPhoto:
-    """A region float [H, W] in [0, 1] of the photo, filled by the run from what is around it."""
-    if hole.shape != product.photo.shape[:2] or not hole.any():
+    """A region float [H, W] in [0, 1] of the photo, filled from what is around it.
+
+    By the run or by patches of the photo, whichever is better on held-out images
+    (editing/fill_choice.py). Outside the square around the product, only patches can fill.
+    """
+    if hole.shape != product.photo.shape[:2] or not hole.any() or not (hole <= 0).any():
         raise UsageError(
             f"the mask is {hole.shape[::-1]} px for a photo of {product.photo.shape[1::-1]} px, "
-            "or black all over", "give one of the photo's size, white where the run is to fill",
+            "or of one colour", "give one of the photo's size, white where the run is to fill",
         )  # fmt: skip
     spec = inverter.model.spec
     small = compositing.downscale(product.square.crop(hole)[..., None], spec.resolution)
+    choice = fill_choice.choose_fill(inverter, small[..., 0] > 0)
+    inside = product.square.paste_back(
+        np.ones((product.square.side, product.square.side), bool), hole.shape
+    )
+    is_outside = bool((hole[~inside] > 0).any())
+    note = choice.describe() if choice else "filled by the run: no held-out image to compare with"
+    errors = (
+        {}
+        if choice is None
+        else {"error_classical": choice.classical_error, "error_generated": choice.generated_error}
+    )
+    if is_outside or (choice and choice.method == "classical"):
+        if is_outside:
+            note = "filled by the photo's own patches: the hole leaves the product's surroundings"
+        image = patch_fill.fill_hole(product.photo, hole)
+        return _check_outside(product, image, hole, "classical", errors, fill=note)
     inversion = inverter(product.to_model_input(spec)[None], region=1.0 - (small > 0)[None])
     rgb = np.broadcast_to(inversion.reconstruction[0], (*inversion.reconstruction.shape[1:3], 3))
     composite = compositing.replace_region(product.photo, hole, product.square, rgb)
-    metrics = {"generated_pixels": composite.resolution}
-    return _check_outside(product, composite.image, hole, "generated", metrics)
+    metrics = {"generated_pixels": composite.resolution} | errors
+    return _check_outside(product, composite.image, hole, "generated", metrics, fill=note)
 
 
 def replace_background(
@@ -266,10 +293,10 @@ def interpolate_photos(
 
 def _check_outside(
     product: ProductPhoto, image: np.ndarray, mask: np.ndarray, method: str,
-    metrics: dict[str, float],
+    metrics: dict[str, float], **notes: str,
 ) -> EditedPhoto:  # fmt: skip
     """The edited photo, reporting the change outside the mask; BadData above one level."""
     change = outside_change.check_outside_change(product.photo, image, mask)
     metrics = {name: round(float(value), 4) for name, value in metrics.items()}
     metrics |= {"outside_largest": change.largest, "outside_mean": round(change.mean, 4)}
-    return EditedPhoto(image, method, metrics)
+    return EditedPhoto(image, method, metrics, notes)

@@ -99,6 +99,7 @@ def resample_conditions(
 
 def vary(
     inverter: Inverter,
+    photo: np.ndarray,
     z: np.ndarray,
     conditions: Batch,
     n: int,
@@ -107,7 +108,9 @@ def vary(
     seed: int = 0,
     refuse: RefusalFn | None = None,
 ) -> VariationResult:
-    """n variations of a product at z [Z] with conditions of one row.
+    """n variations of a product at z [Z] with conditions of one row, of a photo uint8 [R, R, C].
+
+    What they keep is measured against the photo: of a run that gives it back badly, none keeps it.
 
     Candidates come in rounds of 64 until n of them differ. If too few do, the best of the rest fill
     up, and `keeps_request` and `min_distance` say so. `refuse` marks images that must not be used:
@@ -120,10 +123,9 @@ def vary(
                 f"keep={name!r} is not known; known: {', '.join(registry.KEEP_CHOICES)}",
                 "choose one of the known names",
             )
-    product = inverter.model.decode(z[None], conditions)[0]
     pool, min_distance, picks = {}, 0.0, np.arange(0)
     for turn in range(MAX_ROUNDS):
-        candidates = _draw_candidates(inverter, product, z, conditions, strength, keep, seed, turn)
+        candidates = _draw_candidates(inverter, photo, z, conditions, strength, keep, seed, turn)
         pool = {
             name: np.concatenate([pool.get(name, rows[:0]), rows])
             for name, rows in candidates.items()
@@ -163,7 +165,7 @@ def vary(
 
 
 def _draw_candidates(
-    inverter: Inverter, product: np.ndarray, z: np.ndarray, conditions: Batch, strength: float,
+    inverter: Inverter, photo: np.ndarray, z: np.ndarray, conditions: Batch, strength: float,
     keep: Sequence[str], seed: int, turn: int,
 ) -> dict[str, np.ndarray]:  # fmt: skip
     """One round: image, z, conditions and features of 64 candidates; whether each keeps what it
@@ -185,15 +187,15 @@ def _draw_candidates(
         "z": latents,
         **new_conditions,
         "features": inverter.extract_features(images),
-        "keeps_request": _keeps_request(inverter, product, images, keep, label),
+        "keeps_request": _keeps_request(inverter, photo, images, keep, label),
         "is_allowed": np.ones(CANDIDATES_PER_ROUND, bool),
     }
 
 
 def _keeps_request(
-    inverter: Inverter, product: np.ndarray, images: np.ndarray, keep: Sequence[str], label: int
+    inverter: Inverter, photo: np.ndarray, images: np.ndarray, keep: Sequence[str], label: int
 ) -> np.ndarray:
-    """bool [N]: whether each image keeps the product's category, shape and colour, where `keep`
+    """bool [N]: whether each image keeps the photo's category, shape and colour, where `keep`
     names them."""
     keeps = np.ones(len(images), bool)
     if "category" in keep and label >= 0:
@@ -201,14 +203,14 @@ def _keeps_request(
         keeps &= (labels == label) | (labels < 0)
     if not {"shape", "colour"} & set(keep):
         return keeps
-    product_mask = silhouette.find_silhouette(product).mask
+    photo_mask = silhouette.find_silhouette(photo).mask
     masks = [silhouette.find_silhouette(image).mask for image in images]
     if "shape" in keep:
-        keeps &= np.array([mask_iou(product_mask, mask) >= MIN_SILHOUETTE_IOU for mask in masks])
+        keeps &= np.array([mask_iou(photo_mask, mask) >= MIN_SILHOUETTE_IOU for mask in masks])
     if "colour" in keep:
-        product_lab = mean_lab_colour(product, product_mask)
+        photo_lab = mean_lab_colour(photo, photo_mask)
         labs = np.stack([mean_lab_colour(x, mask) for x, mask in zip(images, masks, strict=True)])
-        keeps &= colorimetry.ciede2000(product_lab, labs) <= MAX_COLOUR_DELTA_E
+        keeps &= colorimetry.ciede2000(photo_lab, labs) <= MAX_COLOUR_DELTA_E
     return keeps
 
 

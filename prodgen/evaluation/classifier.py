@@ -49,6 +49,7 @@ TABLE_DEFAULTS = {
 }  # fmt: skip
 NUM_TIMED_IMAGES = 4  # of the catalogue, for the estimate of its time
 PROGRESS_SECONDS = 5.0  # between two lines of progress
+MIN_ACCURACY = 0.8  # of held-out images: below, what the classifier says is doubtful
 Say = Callable[[str], None]
 Tree = Any
 UpdateFn = Callable[[Tree, Tree, Batch], tuple[Tree, Tree]]
@@ -63,6 +64,18 @@ class ReferenceClassifier(NamedTuple):
 
     params: Tree
     record: dict[str, Any]
+
+
+def describe_weakness(record: dict[str, Any]) -> str:
+    """The caution about a classifier that recognises too few held-out images; "" for a good one."""
+    accuracy = record.get("accuracy")
+    if accuracy is None or accuracy >= MIN_ACCURACY:
+        return ""
+    return (
+        f"the reference classifier recognises the category of only {accuracy:.0%} of held-out "
+        f"images (at least {MIN_ACCURACY:.0%} are needed): what it says of categories and "
+        "attributes is doubtful"
+    )
 
 
 def load_frozen_networks(
@@ -99,6 +112,19 @@ def save_to_run(run: Path, params: Tree, record: dict) -> None:
     write_checksummed(run / FILE_NAME, flax.serialization.msgpack_serialize(content))
 
 
+def cached_path(store: Store, seed: int = TRAINING_MONITOR_SEED) -> Path:
+    """The file beside a store that keeps the classifier of its labels."""
+    return store.path.parent / f"classifier{TRAINING_VERSION}-{store.digest()}-{seed}.msgpack"
+
+
+def load_if_present(run: Path, store: Store) -> ReferenceClassifier | None:
+    """The classifier in a run's folder or beside the store; None where there is none yet."""
+    content = _read_file(cached_path(store), lambda text: None)
+    return load_from_run(run, lambda text: None) or (
+        None if content is None else ReferenceClassifier(**content)
+    )
+
+
 def load_or_train(
     store: Store, data: ConfigDict, say: Say, seed: int = TRAINING_MONITOR_SEED
 ) -> ReferenceClassifier:
@@ -111,7 +137,7 @@ def load_or_train(
         catalogue.resolution, catalogue.channels = spec.resolution, spec.channels
         _announce_catalogue(catalogue, say)
         store = prepare.open_or_prepare(catalogue, say)
-    path = store.path.parent / f"classifier{TRAINING_VERSION}-{store.digest()}-{seed}.msgpack"
+    path = cached_path(store, seed)
     content = _read_file(path, say)
     if content is None:
         params, accuracy = _train(store, seed, say)

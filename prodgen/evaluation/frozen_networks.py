@@ -43,6 +43,8 @@ def _add_record(path: Path, name: str, record: dict[str, Any], console: Console)
     """Print a network's accuracy, and store its record in config.json."""
     if "accuracy" in record:
         console.print_line(f"{name:<8} accuracy {record['accuracy']:.1%} on held-out images")
+    if caution := classifier.describe_weakness(record):
+        console.print_line(f"WARNING  {caution}")
     if workdir.read_record(path).get(name) not in (None, record):
         raise UsageError(
             f"{mirror.describe_place(path)} began with another {name} network than the present one",

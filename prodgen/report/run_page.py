@@ -10,7 +10,7 @@ from typing import Any
 
 from prodgen.config import flatten, renames
 from prodgen.core.files import write_atomically
-from prodgen.report import evaluation_sections, html_page, writer
+from prodgen.report import evaluation_sections, fitness_card, html_page, writer
 from prodgen.report.tables import build_table
 from prodgen.runs.workdir import read_record
 
@@ -57,6 +57,7 @@ def write_report(run: Path, warnings: Sequence[str] = ()) -> Path:
     )
     sections = [
         f"<h1>{html.escape(run.name)}</h1><p class=sub>{subtitle}; images: {counts}</p>",
+        fitness_card.build_section(run),
         "<h2>Metrics</h2>",
         _build_cards(last_values, timing, run / "evaluation.json"),
     ]

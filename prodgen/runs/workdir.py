@@ -22,6 +22,7 @@ from prodgen.core.mirror import describe_place
 
 CONFIG_FILE = "config.json"
 METRICS_FILE, TIMING_FILE = "metrics.jsonl", "timing.jsonl"
+FITNESS_FILE = "fitness.json"
 
 
 @contextlib.contextmanager

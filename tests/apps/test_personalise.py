@@ -1,5 +1,7 @@
 """Mode personalise on a small run: pictures, a sheet, the taste in words, the same bytes again."""
 
+import csv
+import io
 import json
 
 import jax
@@ -11,6 +13,8 @@ from prodgen.apps import personalise
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.data import prepare
 from prodgen.evaluation import classifier as home
+from prodgen.evaluation.fitness import Evidence, Fitness, Verdict
+from prodgen.model import Model
 from prodgen.models import classifier
 from tests.modes import run_mode
 from tests.tiny import tiny, trained_vae, write_run
@@ -37,6 +41,9 @@ def runs(store, tmp_path_factory):
 def personalise_history(runs, store, tmp_path, monkeypatch):
     """ask(rows of the history) -> the output folder."""
     monkeypatch.setattr(prepare, "open_or_prepare", lambda *_: store)
+    verdicts = {"personalise": Verdict("fit", "")}
+    fit = Fitness(Evidence("vae", 16, 80, 16, True, True, True), verdicts, {})
+    monkeypatch.setattr(Model, "measure_fitness", lambda self, say=None: fit)
 
     def personalise_history(rows, out="out", conditional=True, **options):
         (tmp_path / "history.csv").write_text("product,picture,event\n" + "\n".join(rows) + "\n")
@@ -69,7 +76,7 @@ def test_a_history_gives_images_a_sheet_and_a_preference(personalise_history, st
     files = sorted(path.name for path in one.iterdir())
     assert files == sorted(
         [f"{i:06d}.png" for i in range(4)]
-        + ["manifest.json", "sheet.png", "taste.json", "taste.txt"]
+        + ["manifest.json", "products.csv", "sheet.png", "taste.json", "taste.txt"]
     )
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in files)
     taste = json.loads((one / "taste.json").read_text())
@@ -79,8 +86,31 @@ def test_a_history_gives_images_a_sheet_and_a_preference(personalise_history, st
     red = next(x for x in taste["preferences"] if x["value"] == "red")
     assert red["strength"] > 0 and red["sure"] > 0.8
     assert "colour red: +" in (one / "taste.txt").read_text()
+    # The shop's products come first: red ones, none of the history, with their reason.
+    text = (one / "products.csv").read_text(encoding="utf-8-sig")
+    ranking = list(csv.DictReader(io.StringIO(text)))
+    assert len(ranking) == 10 and [row["rank"] for row in ranking[:2]] == ["1", "2"]
+    assert not {row["product"] for row in ranking} & {x["product"] for x in taste["history"]}
+    utilities = [float(row["utility"]) for row in ranking]
+    assert utilities == sorted(utilities, reverse=True)
+    assert all("colour red (+" in row["for"] for row in ranking)
+    assert taste["products"][0]["product"] == ranking[0]["product"]
     entry = json.loads((one / "manifest.json").read_text())["files"]["000000.png"]
     assert entry["attributes"]["colour"] in ("red", "blue") and len(entry["latent"]) == 4
+
+
+def test_a_run_that_is_unfit_ranks_and_draws_nothing(
+    personalise_history, store, monkeypatch, capsys
+):
+    verdicts = {"personalise": Verdict("unfit", "its images are blurred")}
+    unfit = Fitness(Evidence("vae", 16, 80, 16, True, True, True), verdicts, {})
+    monkeypatch.setattr(Model, "measure_fitness", lambda self, say=None: unfit)
+    out = personalise_history(reds(store, 3), products=2)
+    assert not (out / "000000.png").exists() and (out / "products.csv").exists()
+    assert "its images are blurred" in capsys.readouterr().err
+    assert len(json.loads((out / "taste.json").read_text())["products"]) == 2
+    with pytest.raises(UsageError, match="its images are blurred"):
+        personalise_history(reds(store, 3), strict=True)
 
 
 @pytest.mark.slow

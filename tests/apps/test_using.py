@@ -103,7 +103,10 @@ def test_products_unlike_the_runs_own_are_out_of_distribution(inverter, azimuth_
     rows_of_table = inversion_calibration.measure_inversions(
         inverter, inverter(np.concatenate([noise, own]))
     )
-    assert [row["in_distribution"] for row in rows_of_table] == [False, False, True, True]
+    assert [row["p"] > 0.05 for row in rows_of_table] == [False, False, True, True]
+    assert not any(row["resembles_photo"] for row in rows_of_table[:2])
+    for row in rows_of_table:
+        assert row["in_distribution"] == (row["p"] > 0.05 and row["resembles_photo"])
     assert rows_of_table[0]["perceptual"] > rows_of_table[2]["perceptual"]
 
 
@@ -193,10 +196,10 @@ def test_variations_too_small_for_a_mark_are_not_made(run, tmp_path, monkeypatch
 def test_variations_differ_and_keep_the_given_properties(inverter, azimuth_store, keep):
     inversion = inverter(azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"])
     z, conditions = inversion.z[0], {name: rows[:1] for name, rows in inversion.conditions.items()}
-    result = variations.vary(inverter, z, conditions, 4, 0.7, keep)
+    result = variations.vary(inverter, inversion.images[0], z, conditions, 4, 0.7, keep)
     assert len({picture.tobytes() for picture in result.images}) == 4
     assert result.num_candidates % variations.CANDIDATES_PER_ROUND == 0 and result.min_distance > 0
-    again = variations.vary(inverter, z, conditions, 4, 0.7, keep)
+    again = variations.vary(inverter, inversion.images[0], z, conditions, 4, 0.7, keep)
     np.testing.assert_array_equal(result.images, again.images)
     if keep:
         own = result.conditions
@@ -231,22 +234,23 @@ def test_the_copy_threshold_is_computed_once(inverter, azimuth_store, monkeypatc
 def test_refused_variations_are_never_returned(inverter, azimuth_store):
     inversion = inverter(azimuth_store.fetch(azimuth_store.ids("test")[:1])["image"])
     z, conditions = inversion.z[0], {name: rows[:1] for name, rows in inversion.conditions.items()}
-    free = variations.vary(inverter, z, conditions, 3, 0.7)
+    free = variations.vary(inverter, inversion.images[0], z, conditions, 3, 0.7)
     first = free.images[0].tobytes()
     result = variations.vary(
-        inverter, z, conditions, 3, 0.7,
+        inverter, inversion.images[0], z, conditions, 3, 0.7,
         refuse=lambda pictures: np.array([x.tobytes() == first for x in pictures]),
     )  # fmt: skip
     assert first not in {x.tobytes() for x in result.images} and result.num_refused == 1
     none = variations.vary(
-        inverter, z, conditions, 3, 0.7, refuse=lambda pictures: np.ones(len(pictures), bool)
-    )
+        inverter, inversion.images[0], z, conditions, 3, 0.7,
+        refuse=lambda pictures: np.ones(len(pictures), bool),
+    )  # fmt: skip
     assert not len(none.images) and none.num_refused == none.num_candidates
 
 
 def test_an_unknown_property_to_keep_is_an_error(inverter):
     with pytest.raises(UsageError, match="shape, colour, category"):
-        variations.vary(inverter, np.zeros(4), inverter.model.unknown(1), 2, 0.5, ("smell",))
+        variations.vary(inverter, None, np.zeros(4), inverter.model.unknown(1), 2, 0.5, ("smell",))
 
 
 def test_views_are_a_sheet_and_a_turntable(run, tmp_path):

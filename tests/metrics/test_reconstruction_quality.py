@@ -43,3 +43,13 @@ def test_ssim_against_a_reference_in_float64(channels):
 def test_ssim_of_an_image_with_itself_is_one():
     a, _ = images()
     np.testing.assert_allclose(reconstruction_quality.ssim(a, a), 1.0, rtol=1e-6)
+
+
+def test_explained_edges_are_one_of_the_image_and_zero_of_a_flat_one():
+    image = np.zeros((1, 8, 8, 3), np.uint8)
+    image[:, 2:6, 2:6] = 200
+    half = image // 2
+    flat = np.full_like(image, 90)
+    images, copies = np.concatenate([image] * 3), np.concatenate([image, half, flat])
+    shares = reconstruction_quality.explained_edges(images, copies)
+    np.testing.assert_allclose(shares, [1.0, 0.75, 0.0])

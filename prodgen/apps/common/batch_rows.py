@@ -128,8 +128,8 @@ def vary_photo(context: Context, request: BatchRequest) -> list[BatchResult]:
     inversion = invert_photo(context, request)
     refuse = context.guard.refusal_fn(inversion.images) if context.guard else None
     result = variations.vary(
-        context.inverter, inversion.z[0], inversion.conditions, request.count, request.strength,
-        request.keep, request.seed, refuse,
+        context.inverter, inversion.images[0], inversion.z[0], inversion.conditions,
+        request.count, request.strength, request.keep, request.seed, refuse,
     )  # fmt: skip
     results: list[BatchResult] = []
     for k, image in enumerate(result.images):

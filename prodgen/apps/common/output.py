@@ -122,6 +122,10 @@ class Output:
         refuse_read_only(self.folder)
         return target
 
+    def add_to_entries(self, **facts: Any) -> None:
+        """Add facts to the entries of all files that are written from now on."""
+        self._origin |= facts
+
     def list_own_files(self) -> set[Path]:
         """The resolved paths of what this mode wrote into the folder before."""
         entries = read_manifest(self.folder / MANIFEST).items()
