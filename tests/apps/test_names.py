@@ -1,6 +1,7 @@
 """Every mode that takes images, over a folder of names that are hard for a program."""
 
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -15,6 +16,7 @@ from prodgen.apps.common.output_names import name_frame, name_outputs
 from prodgen.core.errors import UsageError
 from prodgen.core.file_names import casefold_name, check_file_name
 from prodgen.data import prepare
+from prodgen.metrics.marketplace_rules import PROFILES
 from prodgen.model import Model
 from tests.modes import run_mode
 from tests.tiny import ROOT, make_disc_photo
@@ -90,8 +92,11 @@ def assert_one_output_each(folder, outputs, names=NAMES):
      ("edit", {"edit": "background", "background": "teal"}, "written")],
 )  # fmt: skip
 def test_modes_without_a_run_make_one_file_of_each_picture(
-    odd_folder, tmp_path, mode, options, column
+    odd_folder, tmp_path, mode, options, column, monkeypatch
 ):
+    # The photos are too small to be repaired for a real marketplace.
+    rules = dataclasses.replace(PROFILES["white_main"], min_side=60, min_native=30)
+    monkeypatch.setitem(PROFILES, "white_main", rules)
     files = run_mode(mode, None, tmp_path, images=(str(odd_folder),), **options)
     rows = {row["file"].removeprefix("'"): row for row in read_table(tmp_path / f"{mode}.csv")}
     made_files = {
