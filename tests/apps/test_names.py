@@ -95,7 +95,7 @@ def test_modes_without_a_run_make_one_file_of_each_picture(
     odd_folder, tmp_path, mode, options, column, monkeypatch
 ):
     # The photos are too small to be repaired for a real marketplace.
-    rules = dataclasses.replace(PROFILES["white_main"], min_side=60, min_native=30)
+    rules = dataclasses.replace(PROFILES["white_main"], min_side=48, min_native=24)
     monkeypatch.setitem(PROFILES, "white_main", rules)
     files = run_mode(mode, None, tmp_path, images=(str(odd_folder),), **options)
     rows = {row["file"].removeprefix("'"): row for row in read_table(tmp_path / f"{mode}.csv")}
