@@ -51,8 +51,8 @@ class Row:
     """One line of cutout.csv.
 
     path: of the cut-out's PNG in the out folder, "" where there is none; reason: why there is none;
-    findings: with notes that are no doubts; doubts: keys of the findings that are; box: (left, top,
-    right, bottom) in pixels of the photo; coverage: the product's share of it.
+    findings: doubts and notes in words; doubts, notes: their keys; box: (left, top, right, bottom)
+    in pixels of the photo; coverage: the product's share of it.
     """
 
     file: str
@@ -60,6 +60,7 @@ class Row:
     reason: str = ""
     findings: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     size: tuple[int, int] | None = None
     box: tuple[int, int, int, int] | None = None
     coverage: float | None = None
@@ -140,6 +141,7 @@ def describe_cutout(file: str, path: str, result: Cutout) -> Row:
         path,
         findings=tuple(map(str, result.quality.findings)),
         doubts=tuple(finding.key for finding in result.quality.doubts),
+        notes=tuple(finding.key for finding in result.quality.findings if finding.is_note),
         size=(width, height),
         box=box,
         coverage=round(float(result.alpha.mean()) / 255, 4),
@@ -166,6 +168,8 @@ def summarise(rows: Sequence[Row]) -> str:
     keys = collections.Counter(key for row in rows for key in row.doubts)
     if keys:
         summary += f", {verdicts['doubtful']} of them doubtful: {format_counts(keys)}"
+    notes = collections.Counter(key for row in rows for key in row.notes)
+    summary += f"; noted: {format_counts(notes)}" if notes else ""
     reasons = collections.Counter(row.reason.partition(":")[0] for row in rows if row.reason)
     return summary + (f"; skipped: {format_counts(reasons)}" if reasons else "")
 

@@ -104,9 +104,14 @@ def _correct_by_background(
     findings += cutout_doubts.find_dispute(
         "methods_differ", "only the background's colour shows this part", outer_parts, product
     )
-    is_denied = gaps & (probability > mask_fusion.UNSURE_PROBABILITY)
     findings += cutout_doubts.find_dispute(
-        "methods_differ", "the network sees product in this gap", is_denied, product
+        "methods_differ", "the network sees product in this gap", gaps, product
+    )
+    near = morphology.dilate(product, max(2, round(max(product.shape) / 85)))
+    is_missing = plain_mask & ~near & (evidence.distance > evidence.match_levels)
+    words = "the network sees no product in this part"
+    findings += cutout_doubts.find_dispute(
+        "methods_differ", words, is_missing, product, cutout_doubts.MIN_MISSING_FRACTION
     )
     findings += cutout_doubts.find_transparency(product, evidence)
     mask = np.where(gaps, np.float32(0), np.where(parts | stripes, np.float32(1), probability))

@@ -25,7 +25,9 @@ HAIRLINE_FRACTION = 0.012  # of the longer side: a thicker line may be a strap
 MIN_HAIRLINE_LENGTH = 0.08  # of the longer side
 MIN_SEED_FRACTION = 0.3  # of a gap's area that has the background's colours
 CLOSING_FRACTION = 0.025  # of the longer side: half the width of the widest stripe
-MIN_STRIPES, MIN_STRIPES_FRACTION = 5, 0.08  # count, and share of the silhouette
+MIN_STRIPES, MIN_STRIPES_FRACTION = 4, 0.08  # count, and share of the silhouette
+MIN_STRIPE_FRACTION = 0.004  # of the silhouette, of each stripe
+MIN_STRIPE_CONTRAST = 25.0  # levels from the background, the median of a stripe's rim
 
 
 def find_holes(silhouette: np.ndarray) -> np.ndarray:
@@ -127,15 +129,23 @@ def find_hairlines(product: np.ndarray) -> np.ndarray:
 
 
 def find_stripes(silhouette: np.ndarray, evidence: BackgroundEvidence) -> np.ndarray:
-    """bool [h, w]: bands of the background's colour that divide a patterned product."""
+    """bool [h, w]: bands of the background's colour that divide a patterned product.
+
+    Bands count between the parts of the silhouette, and within it where their rims are clear.
+    """
     radius = max(2, round(CLOSING_FRACTION * max(silhouette.shape)))
     frame = np.pad(silhouette, radius)
     closing = ~morphology.dilate(~morphology.dilate(frame, radius), radius)
     closing = closing[radius:-radius, radius:-radius]
-    bands = closing & ~silhouette & (evidence.distance <= evidence.product_levels)
+    bands = closing & (evidence.distance <= evidence.product_levels)
     labels, areas = morphology.label_components(bands)
     total = silhouette.sum()
-    is_band = areas >= max(0.004 * total, 12)
-    if is_band.sum() < MIN_STRIPES or areas[is_band].sum() < MIN_STRIPES_FRACTION * total:
+    count, area = 0, 0
+    for label in np.flatnonzero(areas >= max(MIN_STRIPE_FRACTION * total, 12)):
+        region = labels == label
+        rim = morphology.dilate(region, 3) & ~morphology.dilate(region, 1) & closing
+        if rim.any() and np.median(evidence.distance[rim]) > MIN_STRIPE_CONTRAST:
+            count, area = count + 1, area + areas[label]
+    if count < MIN_STRIPES or area < MIN_STRIPES_FRACTION * total:
         return np.zeros_like(silhouette)
-    return closing & ~silhouette
+    return closing & (bands | ~silhouette)
