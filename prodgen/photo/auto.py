@@ -50,10 +50,13 @@ def segment(
         mask, findings = _correct_by_likelihood(small, mask, opencv)
     else:
         mask, findings = _correct_by_background(small, mask, evidence)
-    mask, hairlines = drop_hairlines(mask)
-    findings += hairlines
     scale = max(image.shape) / max(shape)
     radius = round(saliency.cell_size / scale) + 2
+    undecided = mask_fusion.find_undecided(resize(saliency.mask, shape), radius)
+    words = "the network is undecided about this part"
+    findings += cutout_doubts.find_dispute("undecided", words, undecided, mask > 0.5)
+    mask, hairlines = drop_hairlines(mask)
+    findings += hairlines
     mask = snap_to_edges(mask, small, radius, image)
     return MaskEstimate(mask, PIXEL_EDGE * scale, saliency.uncertainty, tuple(findings))
 
@@ -92,7 +95,9 @@ def _correct_by_background(
     plain_mask = plain.segment(image).mask > 0.5
     gaps = mask_fusion.find_gaps(probability, evidence)
     silhouette = (probability > 0.5) & ~gaps
-    inner_parts, outer_parts = mask_fusion.find_missed_parts(silhouette, plain_mask, evidence)
+    inner_parts, outer_parts = mask_fusion.find_missed_parts(
+        silhouette, plain_mask, probability, evidence
+    )
     parts = inner_parts | outer_parts
     stripes = mask_fusion.find_stripes(silhouette | parts, evidence)
     product = silhouette | parts | stripes

@@ -17,6 +17,8 @@ MIN_RIM_CONTRAST = 2.3  # match levels: the rim's distance from the background, 
 MIN_SURE_GAP_FRACTION = 0.03  # of the silhouette: smaller gaps that the network denies stay
 MIN_PART_FRACTION = 0.2  # of the silhouette: smaller parts beside it are mostly shadow
 MIN_ENCLOSED_FRACTION = 0.01  # of the silhouette, of a part within it
+MIN_UNDECIDED, MAX_UNDECIDED = 0.15, 0.85  # the network's probability between both
+MIN_UNDECIDED_FRACTION = 0.03  # of the silhouette, of a part beside it
 MIN_ENCLOSURE = 0.7  # share of a part's surroundings that is silhouette
 MIN_TINT = 14.0  # levels between channels: a shadow has the background's own tint
 MIN_BACKGROUND_LIKELIHOOD = 0.55  # of an area in the silhouette that is doubtful
@@ -77,14 +79,17 @@ def find_gaps(probability: np.ndarray, evidence: BackgroundEvidence) -> np.ndarr
 
 
 def find_missed_parts(
-    silhouette: np.ndarray, plain_mask: np.ndarray, evidence: BackgroundEvidence
+    silhouette: np.ndarray,
+    plain_mask: np.ndarray,
+    probability: np.ndarray,
+    evidence: BackgroundEvidence,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What differs from the background and is no shadow, but not in the silhouette.
 
     bool [h, w]: parts within the silhouette, and parts beside it.
     """
     differs = evidence.distance > evidence.product_levels
-    candidates = plain_mask & differs & ~silhouette
+    candidates = (plain_mask | (probability > MIN_UNDECIDED)) & differs & ~silhouette
     labels, areas = morphology.label_components(candidates)
     total = silhouette.sum()
     inner_parts, outer_parts = np.zeros_like(silhouette), np.zeros_like(silhouette)
@@ -97,7 +102,11 @@ def find_missed_parts(
         ring = morphology.dilate(region, 2) & ~region
         if silhouette[ring].mean() > MIN_ENCLOSURE:
             inner_parts |= region
-        elif np.median(tint[region]) > MIN_TINT or areas[label] > MIN_PART_FRACTION * total:
+            continue
+        is_tinted = np.median(tint[region]) > MIN_TINT
+        is_undecided = probability[region].mean() > MIN_UNDECIDED
+        is_undecided &= areas[label] > MIN_UNDECIDED_FRACTION * total
+        if is_tinted or is_undecided or areas[label] > MIN_PART_FRACTION * total:
             outer_parts |= region
     return inner_parts, outer_parts
 
@@ -126,6 +135,12 @@ def find_hairlines(product: np.ndarray) -> np.ndarray:
         if max(bottom - top, right - left) > MIN_HAIRLINE_LENGTH * max(product.shape):
             lines |= region
     return lines
+
+
+def find_undecided(probability: np.ndarray, radius: int) -> np.ndarray:
+    """bool [h, w]: areas, wider than twice `radius` pixels, that the network is undecided about."""
+    undecided = (probability > MIN_UNDECIDED) & (probability < MAX_UNDECIDED)
+    return undecided & ~find_thin(undecided, radius)
 
 
 def find_stripes(silhouette: np.ndarray, evidence: BackgroundEvidence) -> np.ndarray:
