@@ -117,6 +117,8 @@ SAMPLE_ERRORS = [
     (["--mode=cutout", "--images=x", "--cutout=magic"], 2, "grabcut"),
     (["--mode=cutout", "--images=x", "--cutout=plain", "--model=x"], 2, "it is read with --cut"),
     (["--mode=gate", "--images=x", "--profile=any"], 2, "white_main"),
+    (["--mode=listing"], 2, "name a table of products"),
+    (["--mode=listing", "--table=x", "--profile=amazn"], 2, "did you mean amazon"),
     (["--mode=compose"], 2, "name images"),
     (["--mode=compose", "--images=x", "--layout=poster"], 2, "sprites"),
     (["--mode=compose", "--images=x", "--cell=64"], 2, "it is read with --layout=sprites"),

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
+from concurrent import futures
 from pathlib import Path
 
 from prodgen.apps.common import backgrounds, image_files, listing_page, named_colours
@@ -39,6 +40,7 @@ from prodgen.photo import background_removal
 from prodgen.photo.mask_estimate import Segmenter
 
 TABLE, PAGE, FOLDER = "listing.csv", "listing.html", "images"
+NUM_WORKERS = 2  # photos at a time: NumPy and Pillow compute in parallel
 MAX_PAGE_PHOTOS = 200  # unless --n gives another number
 FORMAT_NAMES = {"jpeg": "JPEG", "png": "PNG", "webp": "WEBP"}  # as the profiles write them
 
@@ -53,12 +55,12 @@ class Options(CutoutOptions):
     images: str = option("", "The folder of the photos; default: the table's folder.")
     sku: str = option("", "The column of the SKU; default: found by its name.")
     profile: str = option(
-        "white_main", "The rules that a image must meet.", choices=registry.PROFILES
+        "white_main", "The rules that an image must meet.", choices=registry.PROFILES
     )
     sizes: tuple[str, ...] = option(
         tuple(SIZES), "Shapes of the images, width to height.", choices=tuple(SIZES)
     )
-    side: int = option(2000, "Longest side of a image, at most, pixels.", low=500, high=10_000)
+    side: int = option(2000, "Longest side of an image, at most, pixels.", low=500, high=10_000)
     background: str = option("", "A colour's name, #rrggbb or a file; default: white.")
     shadow: float = option(0.0, "Strength of the shadow.", low=0.0, high=1.0)
     colours: tuple[str, ...] = option((), "Colourways of each product, as teal,#203a5f.")
@@ -167,7 +169,7 @@ def collect_image_options(options: Options) -> ImageOptions:
 
 
 def describe_origin(options: Options) -> str:
-    """The options that change a image of any row, and the content of the files that they name."""
+    """The options that change an image of any row, and the content of the files that they name."""
     names = ("profile", "sizes", "side", "background", "shadow", "colours", "format", "quality",
              "metadata", "cutout")  # fmt: skip
     values = {name: getattr(options, name) for name in names}
@@ -189,37 +191,55 @@ def make_all(
     segmenter: Segmenter,
     origin: str,
 ) -> None:
-    """Make the images of each photo that is not done; one photo is in memory at a time."""
+    """Make the images of each photo that is not done, NUM_WORKERS photos at a time."""
     num_done = 0
 
     def format_progress(n: int) -> str:
         return f"{n} of {len(jobs)} photos, {num_done} of them done before"
 
-    for job in image_files.each_file(jobs, format_progress):
-        files = job.list_files(options)
-        row = dataclasses.astuple(job.product)[:-1]  # without the paths of the other photos
-        key = hashlib.sha256(json.dumps([origin, row, job.name]).encode()).hexdigest()
-        try:
-            inputs = {"photo": hash_file(job.path)}
-        except RejectedItem as refusal:
-            progress.record_refusal(files[0], str(refusal), {"line": job.product.line, "key": key})
-            continue
-        first_line = progress.get_line(files[0]) or {}
-        needed_files = files[:1] if "refused" in first_line else files
-        if all(progress.is_done(file, key, inputs) for file in needed_files):
-            num_done += 1
-            continue
-        entry = {"line": job.product.line, "key": key, "inputs": inputs}
-        try:
-            for image in make_images(job, options, segmenter):
-                if image.refusal:
-                    progress.record_refusal(image.file, image.refusal, entry)
-                else:
-                    progress.write_image(image.file, image.content, entry | image.details)
-        except RejectedItem as refusal:
-            progress.record_refusal(files[0], str(refusal), entry)
-        except MemoryError:
-            progress.record_refusal(files[0], "too large: not enough memory", entry)
+    with futures.ThreadPoolExecutor(NUM_WORKERS) as pool:
+        tasks: collections.deque[futures.Future] = collections.deque()
+        for job in image_files.each_file(jobs, format_progress):
+            row = dataclasses.astuple(job.product)[:-1]  # without the paths of the other photos
+            key = hashlib.sha256(json.dumps([origin, row, job.name]).encode()).hexdigest()
+            entry = {"line": job.product.line, "key": key}
+            files = job.list_files(options)
+            try:
+                entry["inputs"] = {"photo": hash_file(job.path)}
+            except RejectedItem as refusal:
+                progress.record_refusal(files[0], str(refusal), entry)
+                continue
+            first_line = progress.get_line(files[0]) or {}
+            needed_files = files[:1] if "refused" in first_line else files
+            if all(progress.is_done(file, key, entry["inputs"]) for file in needed_files):
+                num_done += 1
+                continue
+            while len(tasks) >= NUM_WORKERS:
+                tasks.popleft().result()
+            tasks.append(pool.submit(make_photo, job, options, progress, segmenter, entry))
+        for task in tasks:
+            task.result()
+
+
+def make_photo(
+    job: PhotoJob,
+    options: ImageOptions,
+    progress: BatchProgress,
+    segmenter: Segmenter,
+    entry: listing_page.Entry,
+) -> None:
+    """Make and write the images of one photo, or the reason why there are none."""
+    try:
+        for image in make_images(job, options, segmenter):
+            if image.refusal:
+                progress.record_refusal(image.file, image.refusal, entry)
+            else:
+                progress.write_image(image.file, image.content, entry | image.details)
+    except RejectedItem as refusal:
+        progress.record_refusal(job.list_files(options)[0], str(refusal), entry)
+    except MemoryError:
+        reason = "too large: not enough memory"
+        progress.record_refusal(job.list_files(options)[0], reason, entry)
 
 
 def summarise(

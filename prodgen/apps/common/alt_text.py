@@ -1,4 +1,4 @@
-"""The text that stands for a image: what the product is, of which colour, from which side.
+"""The text that stands for an image: what the product is, of which colour, from which side.
 
 Screen readers cut long texts, so that MAX_LENGTH is the usual advice of shop systems.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from prodgen.photo.mask_estimate import Segmenter
 
 SIZES = {"1:1": "", "4:5": "_4x5", "3:4": "_3x4"}  # width to height -> ending of a file name
 CLOSE_UP_SIDE = 320  # pixels: whether a photo is a close-up is measured in a copy of this size
+DECODE_LOCK = threading.Lock()  # the decoder changes limits of Pillow while it reads
 MIN_RECOLOURED_SHARE = 0.6  # of the product's pixels: another area is nearly as large below it
 
 
@@ -148,7 +150,8 @@ def make_images(
 
 def prepare_photo(job: PhotoJob, segmenter: Segmenter) -> PreparedPhoto:
     """The photo in a file, read and cut out."""
-    image = decode.decode_file(job.path, MAX_PIXELS, single_frame=True)
+    with DECODE_LOCK:
+        image = decode.decode_file(job.path, MAX_PIXELS, single_frame=True)
     if _is_close_up(image):
         words = "close_up: the product goes on beyond the frame, so it is cropped and not cut out"
         # A main image shows the whole product; further ones may be close-ups.
@@ -202,7 +205,8 @@ def _compose(
 
 @functools.lru_cache(maxsize=3)
 def _render(background: Background, shape: tuple[int, int]) -> np.ndarray:
-    return backgrounds.render_background(background, shape)
+    with DECODE_LOCK:  # the background may be a file
+        return backgrounds.render_background(background, shape)
 
 
 def _recolour(

@@ -267,7 +267,7 @@ def _find_photos(
     for name in names:
         file, reason = paths.find(name)
         if file and not own_paths.isdisjoint((Path(file), *Path(file).parents)):
-            file, reason = "", "missing: only a image of an earlier listing has the name"
+            file, reason = "", "missing: only an image of an earlier listing has the name"
         (files if file else refusals)[name] = file or reason
     return files, refusals
 
