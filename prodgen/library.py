@@ -19,6 +19,7 @@ from prodgen.core.errors import UsageError
 from prodgen.core.types import Spec
 from prodgen.editing import STRENGTH
 from prodgen.editing.inversion import InversionResult
+from prodgen.evaluation.fitness import Fitness
 
 MAX_SAMPLES = 100_000
 
@@ -48,8 +49,16 @@ class Model:
         return (
             f"<{family} of {self._model.run.path} at step {self._model.run.step}: "
             f"{spec.resolution} x {spec.resolution} {colours}, categories: "
-            f"{', '.join(spec.classes) or 'none'}>"
+            f"{', '.join(spec.classes) or 'none'}; {self._model.describe_fitness()}>"
         )
+
+    def measure_fitness(self) -> Fitness:
+        """What the run is fit for: `uses` and `categories` with a level and a reason each.
+
+        It is measured once, on the run's own images, and kept in its folder. MissingRunData where
+        they are gone and it was not measured before.
+        """
+        return self._model.measure_fitness()
 
     @property
     def spec(self) -> Spec:

@@ -84,15 +84,12 @@ class Model:
         self._inverters: dict[int, Inverter] = {}  # by their number of steps
         self._fitness = fitness_record.load(run)
 
-    def __repr__(self) -> str:
-        """The family, the resolution, the categories and, where it was measured, the fitness."""
-        names = ", ".join(self.conditions.trained_classes()) or "none"
-        text = f"prodgen run {self.run.path.name}, step {self.run.step}: {self.config.model.name}"
-        text += f" of {self.spec.resolution} px; categories: {names}; "
+    def describe_fitness(self) -> str:
+        """What the run is fit for in a few words, without measuring it."""
         if self._fitness is None:
-            return f"<{text}fitness: not measured, see measure_fitness()>"
+            return "fitness: not measured, see measure_fitness()"
         levels = {level: self._fitness.names(level) for level in LEVELS}
-        return f"<{text}" + "; ".join(f"{k}: {', '.join(v)}" for k, v in levels.items() if v) + ">"
+        return "; ".join(f"{level}: {', '.join(uses)}" for level, uses in levels.items() if uses)
 
     def measure_fitness(self, say: classifier.Say | None = None) -> Fitness:
         """What the run is fit for, measured at its first use and kept in its folder.

@@ -42,6 +42,17 @@ def test_the_representation_says_what_the_run_is(model):
     assert "vae" in repr(model) and "16 x 16 RGB" in repr(model) and "disc, square" in repr(model)
 
 
+def test_the_representation_says_what_the_run_is_fit_for(model, store, monkeypatch):
+    run_model = model._model
+    monkeypatch.setattr(prodgen.model.Model, "store", lambda self: store)
+    monkeypatch.setattr(run_model, "_fitness", None)
+    assert "fitness: not measured" in repr(model)
+    result = model.measure_fitness()
+    assert model.measure_fitness() is result
+    assert result.uses["vary"].level == "unfit" and "unfit: " in repr(model)
+    assert "vary" in repr(model).split("unfit: ")[1]
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [

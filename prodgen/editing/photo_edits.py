@@ -39,6 +39,7 @@ from prodgen.photo.recolour import RecolouredImage, recolour
 from prodgen.photo.square import FILL_FRACTION, Square
 
 WHITE = (255, 255, 255)
+MAX_FILL_ENLARGEMENT = 2.0  # of a run's pixels: a larger fill is visibly softer than the photo
 MIN_PRODUCT_SHARE = 0.004  # of a generated image: a smaller product counts as none
 Rgb = tuple[int, int, int]
 
@@ -237,29 +238,32 @@ def inpaint(product: ProductPhoto, inverter: Inverter, hole: np.ndarray) -> Edit
     """A region float [H, W] in [0, 1] of the photo, filled from what is around it.
 
     By the run or by patches of the photo, whichever is better on held-out images
-    (editing/fill_choice.py). Outside the square around the product, only patches can fill.
+    (editing/fill_choice.py). Only patches fill a product of more than MAX_FILL_ENLARGEMENT times
+    the run's pixels, and what is outside the square around the product.
     """
     if hole.shape != product.photo.shape[:2] or not hole.any() or not (hole <= 0).any():
         raise UsageError(
             f"the mask is {hole.shape[::-1]} px for a photo of {product.photo.shape[1::-1]} px, "
             "or of one colour", "give one of the photo's size, white where the run is to fill",
         )  # fmt: skip
-    spec = inverter.model.spec
+    spec, side = inverter.model.spec, product.square.side
     small = compositing.downscale(product.square.crop(hole)[..., None], spec.resolution)
-    choice = fill_choice.choose_fill(inverter, small[..., 0] > 0)
-    inside = product.square.paste_back(
-        np.ones((product.square.side, product.square.side), bool), hole.shape
-    )
-    is_outside = bool((hole[~inside] > 0).any())
-    note = choice.describe() if choice else "filled by the run: no held-out image to compare with"
-    errors = (
-        {}
-        if choice is None
-        else {"error_classical": choice.classical_error, "error_generated": choice.generated_error}
-    )
-    if is_outside or (choice and choice.method == "classical"):
-        if is_outside:
-            note = "filled by the photo's own patches: the hole leaves the product's surroundings"
+    inside = product.square.paste_back(np.ones((side, side), bool), hole.shape)
+    note, errors, by_run = "filled by the run: no held-out image to compare with", {}, True
+    if (hole[~inside] > 0).any():
+        by_run = False
+        note = "filled by the photo's own patches: the hole leaves the product's surroundings"
+    elif side > MAX_FILL_ENLARGEMENT * spec.resolution:
+        by_run = False
+        note = (
+            f"filled by the photo's own patches: the product has {side} px here, and the run draws "
+            f"{spec.resolution}"
+        )
+    elif choice := fill_choice.choose_fill(inverter, small[..., 0] > 0):
+        note, by_run = choice.describe(), choice.method == "generated"
+        errors["error_classical"] = choice.classical_error
+        errors["error_generated"] = choice.generated_error
+    if not by_run:
         image = patch_fill.fill_hole(product.photo, hole)
         return _check_outside(product, image, hole, "classical", errors, fill=note)
     inversion = inverter(product.to_model_input(spec)[None], region=1.0 - (small > 0)[None])

@@ -132,13 +132,24 @@ def test_inpainting_changes_the_masked_pixels_alone(run, shop):
     run_edit(run, shop, edit="inpaint", mask=str(shop.parent / "mask.png"))
     (file,) = (shop.parent / "out").glob("a_inpaint_*.png")
     entry = json.loads((shop.parent / "out/manifest.json").read_text())["files"][file.name]
-    assert entry["method"] in file.name and "held-out images the error" in entry["fill"]
-    is_classical = entry["error_classical"] <= entry["error_generated"]
-    assert entry["method"] == ("classical" if is_classical else "generated")
+    assert entry["method"] == "classical" and "and the run draws 16" in entry["fill"]
     picture = open_rgb(shop, file.name)
     np.testing.assert_array_equal(picture[mask == 0], disc()[mask == 0])
     change = picture[44:56, 44:56].astype(int) - disc()[44:56, 44:56]
     assert np.abs(change).mean() < 60  # the fill continues the disc
+
+
+def test_a_small_photo_is_inpainted_by_the_better_fill(run, shop, monkeypatch):
+    monkeypatch.setattr(photo_edits, "MAX_FILL_ENLARGEMENT", 10.0)
+    mask = np.zeros((96, 96), np.uint8)
+    mask[40:60, 40:60] = 255
+    Image.fromarray(mask).save(shop.parent / "mask.png")
+    run_edit(run, shop, edit="inpaint", mask=str(shop.parent / "mask.png"))
+    (file,) = (shop.parent / "out").glob("a_inpaint_*.png")
+    entry = json.loads((shop.parent / "out/manifest.json").read_text())["files"][file.name]
+    assert entry["method"] in file.name and "held-out images the error" in entry["fill"]
+    is_classical = entry["error_classical"] <= entry["error_generated"]
+    assert entry["method"] == ("classical" if is_classical else "generated")
 
 
 @pytest.mark.slow
