@@ -23,9 +23,8 @@ from scipy import ndimage
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-import _cutout_scenes
-from _cutout_scenes import SCENES
-
+from benchmarks import _cutout_scenes
+from benchmarks._cutout_scenes import SCENES
 from prodgen.cli import commandline
 from prodgen.config import registry
 from prodgen.core.errors import MissingInput, RejectedItem

@@ -45,7 +45,7 @@ MESHES = {  # mode, whether weights and optimiser state are divided
     "fsdp on 8 devices": ("jit", True),
 }
 # The others take long to compile.
-DAILY = {("vae", "jit on 8 devices"), ("vae", "pmap on 8 devices"), ("dcgan", "pmap on 8 devices")}
+DAILY = {("vae", "jit on 8 devices"), ("vae", "pmap on 8 devices")}
 DAILY |= {("dcgan", "fsdp on 8 devices")}
 CASES = [
     pytest.param(family, mesh, marks=() if (family, mesh) in DAILY else pytest.mark.slow)
