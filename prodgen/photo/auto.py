@@ -54,7 +54,9 @@ def segment(
     radius = round(saliency.cell_size / scale) + 2
     undecided = mask_fusion.find_undecided(resize(saliency.mask, shape), radius)
     words = "the network is undecided about this part"
-    findings += cutout_doubts.find_dispute("undecided", words, undecided, mask > 0.5)
+    findings += cutout_doubts.find_dispute(
+        "undecided", words, undecided, mask > 0.5, cutout_doubts.MIN_UNDECIDED_FRACTION
+    )
     mask, hairlines = drop_hairlines(mask)
     findings += hairlines
     mask = snap_to_edges(mask, small, radius, image)

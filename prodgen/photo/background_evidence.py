@@ -13,6 +13,7 @@ import numpy as np
 from prodgen.photo import morphology, silhouette
 
 MIN_OUTSIDE_FRACTION = 0.03  # of the frame: fewer pixels say nothing of the background
+MAX_FOREIGN_FRACTION = 0.2  # of the outside, of other colours than the background: more is clutter
 MAX_FLAT_NOISE = 6.0  # levels about the fitted surface: above, the background has a pattern
 MIN_MATCH_LEVELS, MATCH_NOISES = 2.0, 1.0  # a match: that many levels, and times the noise
 SURE_PRODUCT_LEVELS, SURE_PRODUCT_NOISES = 10.0, 4.0  # as silhouette.find_silhouette
@@ -62,7 +63,11 @@ def measure_background(image: np.ndarray, probability: np.ndarray) -> Background
     difference = image - background
     for channel in range(3):
         difference[..., channel] = ndimage.uniform_filter(difference[..., channel], 3)
-    return BackgroundEvidence(difference, noise)
+    evidence = BackgroundEvidence(difference, noise)
+    # A flat wall beside furniture or cloth is no flat background.
+    if (evidence.distance[outside] > evidence.product_levels).mean() > MAX_FOREIGN_FRACTION:
+        return None
+    return evidence
 
 
 def measure_likelihood(image: np.ndarray, probability: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from prodgen.photo.background_evidence import BackgroundEvidence
 from prodgen.photo.mask_estimate import Finding
 
 MIN_DISPUTED_FRACTION = 0.04  # of the product's area, in one piece
+MIN_UNDECIDED_FRACTION = 0.08  # of the product's area
 MIN_MISSING_FRACTION = 0.07  # of the product's area: smaller parts are mostly shadow
 MIN_CLEAR_FRACTION = 0.65  # of the product's core that looks like the dimmed background
 

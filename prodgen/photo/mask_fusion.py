@@ -95,9 +95,10 @@ def find_missed_parts(
     inner_parts, outer_parts = np.zeros_like(silhouette), np.zeros_like(silhouette)
     near = morphology.dilate(silhouette, 2)
     tint = np.ptp(evidence.difference, axis=-1)
+    at_border = morphology.select_border_components(candidates)
     for label in np.flatnonzero(areas >= MIN_ENCLOSED_FRACTION * total):
         region = labels == label
-        if not (region & near).any():
+        if (region & at_border).any() or not (region & near).any():
             continue
         ring = morphology.dilate(region, 2) & ~region
         if silhouette[ring].mean() > MIN_ENCLOSURE:
