@@ -52,10 +52,10 @@ def segment(
         mask, findings = _correct_by_background(small, mask, evidence)
     scale = max(image.shape) / max(shape)
     radius = round(saliency.cell_size / scale) + 2
-    undecided = mask_fusion.find_undecided(resize(saliency.mask, shape), radius)
+    doubt = mask_fusion.find_undecided(resize(saliency.mask, shape), radius)
     words = "the network is undecided about this part"
     findings += cutout_doubts.find_dispute(
-        "undecided", words, undecided, mask > 0.5, cutout_doubts.MIN_UNDECIDED_FRACTION
+        "undecided", words, doubt, mask > 0.5, cutout_doubts.MIN_UNDECIDED_FRACTION
     )
     mask, hairlines = drop_hairlines(mask)
     findings += hairlines

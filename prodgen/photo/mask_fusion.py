@@ -140,8 +140,8 @@ def find_hairlines(product: np.ndarray) -> np.ndarray:
 
 def find_undecided(probability: np.ndarray, radius: int) -> np.ndarray:
     """bool [h, w]: areas, wider than twice `radius` pixels, that the network is undecided about."""
-    undecided = (probability > MIN_UNDECIDED) & (probability < MAX_UNDECIDED)
-    return undecided & ~find_thin(undecided, radius)
+    doubt = (probability > MIN_UNDECIDED) & (probability < MAX_UNDECIDED)
+    return doubt & ~find_thin(doubt, radius)
 
 
 def find_stripes(silhouette: np.ndarray, evidence: BackgroundEvidence) -> np.ndarray:
