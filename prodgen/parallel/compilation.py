@@ -68,22 +68,16 @@ def compile_train_step(
 
     is_divided: the state is, as `state_sharding.make_shardings` divides it.
     """
-    if mode == "pmap":
+    is_pmap = mode == "pmap"
+    if is_pmap and not has_several_processes(mesh):
         return _pmap(make_step(mean_over_devices), mesh, (None, 0, None), donate=(0,))
     step = make_step(identity)
     if is_divided:
         step = map_divided_step(make_step(mean_over_devices), mesh)
-    elif lowering_of(mesh).maps_devices and mesh.size > 1:
+    elif is_pmap or (lowering_of(mesh).maps_devices and mesh.size > 1):
         # Each device computes its rows, as under pmap: the gradients of a step are reduced once,
         # and not in each loop that adds to them.
-        in_specs = (PartitionSpec(), PartitionSpec(DATA_AXIS), PartitionSpec())
-        step = jax.shard_map(
-            make_step(mean_over_devices),
-            mesh=mesh,
-            in_specs=in_specs,
-            out_specs=PartitionSpec(),
-            check_vma=False,
-        )
+        step = map_over_devices(make_step(mean_over_devices), mesh)
     # None: that of the argument, and of the step's result.
     state_sharding = None if is_divided else replicated_sharding(mesh)
     return jax.jit(
@@ -92,6 +86,23 @@ def compile_train_step(
         out_shardings=(state_sharding, replicated_sharding(mesh)),
         donate_argnums=(0,),
         compiler_options=compiler_options(mesh),
+    )
+
+
+def has_several_processes(mesh: Mesh) -> bool:
+    """Whether the devices belong to several processes: jax.pmap takes and returns local arrays
+    there, and a run has global ones. JAX makes of pmap what `map_over_devices` writes down."""
+    return len({device.process_index for device in mesh.devices.flat}) > 1
+
+
+def map_over_devices(step: Callable, mesh: Mesh) -> Callable:
+    """(state, batches, frozen) -> values that are equal on all devices; each has its rows."""
+    return jax.shard_map(
+        step,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(DATA_AXIS), PartitionSpec()),
+        out_specs=PartitionSpec(),
+        check_vma=False,
     )
 
 
@@ -162,9 +173,13 @@ def compile_eval_step(
             # The step returns the mean over devices of their sums.
             return jax.tree.map(lambda x: x * mesh.size, eval_step(state, batch, frozen_params))
 
-        return _pmap(sum_over_devices, mesh, (None, 0, None), donate=())
+        if not has_several_processes(mesh):
+            return _pmap(sum_over_devices, mesh, (None, 0, None), donate=())
+        step = map_over_devices(sum_over_devices, mesh)
+    else:
+        step = make_step(identity)
     return jax.jit(
-        lower_for(mesh, make_step(identity)),
+        lower_for(mesh, step),
         in_shardings=(
             None if is_divided else replicated_sharding(mesh),
             batch_sharding(mesh),
