@@ -272,7 +272,7 @@ def _describe(job: PhotoJob, photo: PreparedPhoto, colour: str) -> str:
     view = "close-up" if photo.product is None else f"view {job.index + 1}" if job.index else ""
     own = job.product
     new_colour = "" if photo.product is None else colour
-    # A colour without a name says nothing to a person who does not see it.
+    # A code such as #28a0a0 tells no colour to a person who hears the text.
     new_colour = "another colour" if new_colour.startswith("#") else new_colour
     return write_alt_text(own.title or own.sku, own.category, own.colour, view, new_colour)
 
