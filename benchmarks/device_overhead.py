@@ -32,7 +32,7 @@ from prodgen.core import rng
 from prodgen.core.errors import ProdgenError
 from prodgen.parallel import compilation, device_mesh, program_counts
 from prodgen.planning.program_inputs import build_batch, build_frozen_network, find_spec
-from prodgen.runs.run import get_step_module
+from prodgen.runs.run import build_run_state, get_step_module
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("devices", 8, "Virtual devices of the larger side.", lower_bound=2)
@@ -63,8 +63,9 @@ def build_step(config):
     spec, _ = find_spec(config, Path())
     on_all_devices = device_mesh.replicated_sharding(mesh)
     by_batch = device_mesh.batch_sharding(mesh)
+    shardings = jax.tree.map(lambda leaf: leaf.sharding, build_run_state(config, spec, mesh))
     state = compilation.jit_unoptimised(
-        lambda: family.init(config, spec, rng.key(0, "init")), on_all_devices
+        lambda: family.init(config, spec, rng.key(0, "init")), shardings
     )()
     batches = tuple(
         jax.device_put(make_batch(config, spec, seed), by_batch)

@@ -46,7 +46,6 @@ MESHES = {  # mode, whether weights and optimiser state are divided
 }
 # The others take long to compile.
 DAILY = {("vae", "jit on 8 devices"), ("vae", "pmap on 8 devices")}
-DAILY |= {("dcgan", "fsdp on 8 devices")}
 CASES = [
     pytest.param(family, mesh, marks=() if (family, mesh) in DAILY else pytest.mark.slow)
     for family in FAMILIES

@@ -105,6 +105,7 @@ def run(azimuth_store, tmp_path_factory):
     return open_run(vae_run(tmp_path_factory.mktemp("fitness") / "run", azimuth_store, 120))
 
 
+@pytest.mark.slow
 def test_a_run_is_measured_once_and_again_with_a_classifier(run, azimuth_store):
     from prodgen.data.conditions import Conditions
 
