@@ -15,6 +15,7 @@ import numpy as np
 
 from prodgen import model
 from prodgen.config import registry
+from prodgen.core.arguments import check_count, check_range, describe
 from prodgen.core.errors import UsageError
 from prodgen.core.types import Spec
 from prodgen.editing import STRENGTH
@@ -203,26 +204,3 @@ def take_first(result: InversionResult) -> InversionResult:
         for name, value in values.items()
     }
     return InversionResult(**first)
-
-
-def check_count(name: str, value: Any, high: int, low: int = 0) -> None:
-    """UsageError where an argument is no whole number in [low, high]."""
-    is_whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if not is_whole or not low <= value <= high:
-        raise UsageError(
-            f"{name}={value!r} is no whole number of {low} to {high:,}", "give one in that range"
-        )
-
-
-def check_range(name: str, value: Any, low: float, high: float) -> None:
-    """UsageError where an argument is no number in [low, high]; NaN is none."""
-    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not is_number or not low <= value <= high:
-        raise UsageError(
-            f"{name}={value!r} is no number of {low:g} to {high:g}", "give one in that range"
-        )
-
-
-def describe(values: np.ndarray) -> str:
-    """An array's type and shape, as "float32 [64, 64, 3]"."""
-    return f"{values.dtype} [{', '.join(map(str, values.shape))}]"

@@ -18,10 +18,11 @@ import prodgen.photo.recolour
 from prodgen.apps.common import advert, backgrounds, named_colours, product_images
 from prodgen.config import registry
 from prodgen.core import decode
+from prodgen.core.arguments import check_range, describe
 from prodgen.core.errors import BadData, RejectedItem, UsageError
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Verdict
-from prodgen.photo import background_removal, banner, colour_areas, poster, text_block
+from prodgen.photo import backdrop, background_removal, banner, colour_areas, poster, text_block
 from prodgen.photo.background_removal import Cutout
 from prodgen.photo.colour_areas import ColourArea
 
@@ -69,8 +70,7 @@ def recolour(
     dominant one. strength: the share of the change, [0, 1].
     """
     segmenter, target = _load_segmenter(method, model), _parse_colour(colour, "colour")
-    if not 0 <= strength <= 1:
-        raise UsageError(f"strength={strength} is no number of 0 to 1", "give one in that range")
+    check_range("strength", strength, 0.0, 1.0)
     origin = None if source is None else _parse_colour(source, "source")
 
     def recolour_one(image: np.ndarray) -> RecolouredPhoto:
@@ -85,7 +85,7 @@ def recolour(
             result.image,
             result.delta_e_after,
             result.areas[result.area],
-            tuple(area for i, area in enumerate(result.areas) if i != result.area),
+            result.other_areas,
             cutout.quality.describe_doubts()
             + colour_areas.find_doubts(result.areas, result.area, is_named),
         )
@@ -101,11 +101,8 @@ def background(
 
     colour: a colour, the path of an image, or an image uint8 [H, W, 3], which covers the frame.
     """
-    from prodgen.photo import backdrop
-
     segmenter = _load_segmenter(method, model)
-    if not 0 <= shadow <= 1:
-        raise UsageError(f"shadow={shadow} is no number of 0 to 1", "give one in that range")
+    check_range("shadow", shadow, 0.0, 1.0)
     is_image = isinstance(colour, np.ndarray) and colour.ndim == 3
     if not is_image:
         ground = colour if isinstance(colour, Path) else _parse_colour(colour, "colour")
@@ -215,9 +212,8 @@ def _check_image(image: Any, name: str) -> np.ndarray:
     if array.dtype == np.uint8 and array.ndim == 2:
         return array[..., None]
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] not in (1, 3, 4):
-        shape = ", ".join(map(str, array.shape))
         raise UsageError(
-            f"{name} must be uint8 [H, W, 1, 3 or 4] or a path, not {array.dtype} [{shape}]",
+            f"{name} must be uint8 [H, W, 1, 3 or 4] or a path, not {describe(array)}",
             "convert it with np.uint8, or name its file",
         )
     return array

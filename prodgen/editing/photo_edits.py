@@ -145,10 +145,9 @@ def _describe_areas(result: RecolouredImage, is_named: bool) -> dict[str, str]:
     """The colour that was changed, the product's others, and doubts."""
     if result.area < 0:
         return {}
-    others = [area for i, area in enumerate(result.areas) if i != result.area]
     return {
         "from_colour": colour_areas.format_area(result.areas[result.area]),
-        "other_colours": colour_areas.format_areas(tuple(others)),
+        "other_colours": colour_areas.format_areas(result.other_areas),
         "doubt": "; ".join(colour_areas.find_doubts(result.areas, result.area, is_named)),
     }
 

@@ -18,7 +18,12 @@ from ml_collections import ConfigDict
 
 from prodgen.core.failpoints import failpoint
 from prodgen.core.types import Array, Spec
-from prodgen.parallel.device_mesh import DATA_AXIS, batch_sharding, replicated_sharding
+from prodgen.parallel.device_mesh import (
+    DATA_AXIS,
+    batch_sharding,
+    count_devices,
+    replicated_sharding,
+)
 from prodgen.parallel.lowering import compiler_options, lower_for, lowering_of
 from prodgen.parallel.state_sharding import map_divided_step
 
@@ -92,7 +97,7 @@ def compile_train_step(
 def has_several_processes(mesh: Mesh) -> bool:
     """Whether the devices belong to several processes: jax.pmap takes and returns local arrays
     there, and a run has global ones. JAX makes of pmap what `map_over_devices` writes down."""
-    return len({device.process_index for device in mesh.devices.flat}) > 1
+    return count_devices(mesh)["processes"] > 1
 
 
 def map_over_devices(step: Callable, mesh: Mesh) -> Callable:

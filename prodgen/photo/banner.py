@@ -9,11 +9,17 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
 
 from prodgen.core.errors import UsageError
-from prodgen.photo import backdrop, text_layout
-from prodgen.photo.placement import Box, PlacedProduct, box_size, place_products
+from prodgen.photo import text_layout
+from prodgen.photo.placement import (
+    Box,
+    PlacedProduct,
+    box_size,
+    composite,
+    find_safe_area,
+    place_products,
+)
 
 PRESET_SIZES = {  # width, height in pixels, as advertising networks and social media require
     "leaderboard": (728, 90),
@@ -33,7 +39,6 @@ PRESET_SIZES = {  # width, height in pixels, as advertising networks and social 
 }
 # Of the height, above and below: covered by the app's own buttons.
 RESERVED_FRACTIONS = {"story": (0.14, 0.18)}
-MARGIN_FRACTION = 0.07  # of the shorter side
 MIN_SIDE, MAX_SIDE = 32, 4096  # pixels
 MIN_ASPECT_TEXT_BESIDE = 1.5  # width over height: the text is above the products below it
 
@@ -82,15 +87,11 @@ def make(
 
     shadow: strength in [0, 1]. reserved_fractions: of the height, above and below, that stay free.
     """
-    # The safe area: the frame without its margins, and without what is reserved.
-    height, width = background.shape[:2]
-    margin = max(4, round(MARGIN_FRACTION * min(height, width)))
-    top, bottom = (max(margin, round(share * height)) for share in reserved_fractions)
-    safe_area = margin, top, width - margin, height - bottom
+    safe_area = find_safe_area(background.shape[:2], reserved_fractions)
     shapes = [product.shape[:2] for product in products]
     if not text:
         placements = place_products(shapes, safe_area)
-        return Banner(_composite(products, placements, background, shadow), tuple(placements))
+        return Banner(composite(products, placements, background, shadow), tuple(placements))
     # The text takes what it needs of its maximal box, the products all that remains.
     max_box = _max_text_box(safe_area)
     box_width, box_height = box_size(max_box)
@@ -98,37 +99,12 @@ def make(
     layout = text_layout.fit_text(text, font, (box_width, box_height), max_font_size)
     text_box, product_area = _split_safe_area(safe_area, layout)
     placements = place_products(shapes, product_area)
-    image = _composite(products, placements, background, shadow)
+    image = composite(products, placements, background, shadow)
     align = "left" if _is_text_beside(safe_area) else "centre"
     image, contrast, panel_opacity = text_layout.draw_text(
         image, layout, font, text_box[0], text_box[1], align
     )
     return Banner(image, tuple(placements), text_box, contrast, panel_opacity, layout.size)
-
-
-def _composite(
-    products: Sequence[np.ndarray],
-    placements: Sequence[PlacedProduct],
-    background: np.ndarray,
-    shadow: float,
-) -> np.ndarray:
-    """The products at their places, uint8 [H, W, 3]."""
-    frames = []
-    for product, placement in zip(products, placements, strict=True):
-        # Pillow premultiplies alpha while it resizes.
-        resized_product = Image.fromarray(product).resize(
-            box_size(placement.box), Image.Resampling.LANCZOS
-        )
-        left, top, _, _ = placement.box
-        frame = backdrop.place(np.asarray(resized_product), background.shape[:2], top, left)
-        frames.append(frame)
-    # All shadows first: none falls on a product.
-    image = background
-    for frame in frames:
-        image = backdrop.add_shadow(image, frame[..., 3], shadow)
-    for frame in frames:
-        image = backdrop.composite_over(frame, image)
-    return image
 
 
 def _is_text_beside(safe_area: Box) -> bool:

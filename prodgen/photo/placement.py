@@ -1,4 +1,4 @@
-"""Where products stand: in rows, at equal visual size, on one line."""
+"""Where products stand in a frame, at equal visual size and on one line; and putting them there."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image
 
 from prodgen.core.errors import UsageError
+from prodgen.photo import backdrop
 
+MARGIN_FRACTION = 0.07  # of the shorter side
 GAP_FRACTION = 0.16  # between products, of the root of a product's area
 MIN_PRODUCT_SIZE = 8  # pixels: a smaller product is a dot
 GRID_GAP_FRACTION = 0.14  # of a cell, around its product
@@ -28,6 +31,17 @@ class PlacedProduct:
 def box_size(box: Box) -> tuple[int, int]:
     """(width, height) of a box."""
     return box[2] - box[0], box[3] - box[1]
+
+
+def find_safe_area(shape: tuple[int, int], reserved_fractions: tuple[float, float]) -> Box:
+    """The frame (height, width) without its margins, and without what is reserved.
+
+    reserved_fractions: of the height, above and below.
+    """
+    height, width = shape
+    margin = max(4, round(MARGIN_FRACTION * min(height, width)))
+    top, bottom = (max(margin, round(share * height)) for share in reserved_fractions)
+    return margin, top, width - margin, height - bottom
 
 
 def measure_fill(alpha: np.ndarray) -> float:
@@ -138,3 +152,29 @@ def stand_on_edge(placement: PlacedProduct, frame_height: int, top: int) -> Plac
     new_left = round(middle - new_width / 2)
     box = (new_left, frame_height - new_height, new_left + new_width, frame_height)
     return PlacedProduct(box, placement.scale * growth)
+
+
+def composite(
+    products: Sequence[np.ndarray],
+    placements: Sequence[PlacedProduct],
+    background: np.ndarray,
+    shadow: float,
+) -> np.ndarray:
+    """Products uint8 [h, w, 4] at their places on a background, uint8 [H, W, 3].
+
+    shadow: strength in [0, 1]; a product on the frame's lower edge casts none.
+    """
+    frames = []
+    for product, spot in zip(products, placements, strict=True):
+        # Pillow premultiplies alpha while it resizes.
+        pixels = Image.fromarray(product).resize(box_size(spot.box), Image.Resampling.LANCZOS)
+        left, top, _, _ = spot.box
+        frames.append(backdrop.place(np.asarray(pixels), background.shape[:2], top, left))
+    # All shadows first: none falls on a product.
+    image = background
+    for frame, spot in zip(frames, placements, strict=True):
+        if spot.box[3] < background.shape[0]:
+            image = backdrop.add_shadow(image, frame[..., 3], shadow)
+    for frame in frames:
+        image = backdrop.composite_over(frame, image)
+    return image

@@ -14,12 +14,11 @@ import numpy as np
 from PIL import Image
 
 from prodgen.photo import backdrop, placement, text_block
-from prodgen.photo.placement import Box, PlacedProduct, box_size
+from prodgen.photo.placement import MARGIN_FRACTION, Box, PlacedProduct, box_size
 from prodgen.photo.text_block import Block, Words
 from prodgen.photo.text_layout import Rgb
 
 LAYOUTS = {"hero": (1, 1), "pair": (2, 2), "grid": (2, 12), "story": (1, 3)}  # products: from, to
-MARGIN_FRACTION = 0.07  # of the shorter side
 MIN_ASPECT_BESIDE = {"hero": 1.2, "pair": 1.6, "grid": 1.4, "story": 9.0}  # width over height
 TEXT_WIDTH = {"hero": 0.44, "pair": 0.34, "grid": 0.34, "story": 0.5}  # of the safe area, beside
 HEAD_HEIGHT, FOOT_HEIGHT = 0.28, 0.16  # of the safe area, above and below the products
@@ -75,9 +74,7 @@ def make(
     UsageError where words or products do not fit.
     """
     height, width = background.shape[:2]
-    margin = max(4, round(MARGIN_FRACTION * min(height, width)))
-    top, bottom = (max(margin, round(share * height)) for share in style.reserved_fractions)
-    area: Box = (margin, top, width - margin, height - bottom)
+    area = placement.find_safe_area((height, width), style.reserved_fractions)
     is_beside = box_size(area)[0] >= MIN_ASPECT_BESIDE[layout] * box_size(area)[1]
     gap = round(GAP_FRACTION * min(height, width))
     logo_box = None
@@ -92,7 +89,8 @@ def make(
         product_area = (product_area[0], area[1], *product_area[2:])
     placements = _place_products(products, product_area, height, layout)
 
-    image = _composite(products, placements, background, style.shadow)
+    pixels = [product.pixels for product in products]
+    image = placement.composite(pixels, placements, background, style.shadow)
     if logo is not None and logo_box is not None:
         image = _paste(image, logo, logo_box)
     contrasts, opacities, align = [], [0.0], "left" if is_beside else "centre"
@@ -172,28 +170,6 @@ def _place_products(
         else spot
         for spot, product in zip(placements, products, strict=True)
     ]
-
-
-def _composite(
-    products: Sequence[PosterProduct], placements: Sequence[PlacedProduct],
-    background: np.ndarray, shadow: float,
-) -> np.ndarray:  # fmt: skip
-    """The products at their places; one on the frame's edge casts no shadow."""
-    frames = []
-    for product, spot in zip(products, placements, strict=True):
-        # Pillow premultiplies alpha while it resizes.
-        pixels = Image.fromarray(product.pixels).resize(
-            box_size(spot.box), Image.Resampling.LANCZOS
-        )
-        left, top, _, _ = spot.box
-        frames.append(backdrop.place(np.asarray(pixels), background.shape[:2], top, left))
-    image = background
-    for frame, spot in zip(frames, placements, strict=True):
-        if spot.box[3] < background.shape[0]:
-            image = backdrop.add_shadow(image, frame[..., 3], shadow)
-    for frame in frames:
-        image = backdrop.composite_over(frame, image)
-    return image
 
 
 def _paste(image: np.ndarray, logo: np.ndarray, box: Box) -> np.ndarray:

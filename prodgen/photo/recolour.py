@@ -46,6 +46,11 @@ class RecolouredImage:
     areas: tuple[ColourArea, ...] = ()
     area: int = -1
 
+    @property
+    def other_areas(self) -> tuple[ColourArea, ...]:
+        """The product's areas that were not changed."""
+        return tuple(area for i, area in enumerate(self.areas) if i != self.area)
+
 
 @dataclasses.dataclass(frozen=True)
 class _RegionColour:

@@ -8,7 +8,7 @@ import pytest
 from PIL import ImageFont
 
 from prodgen.core.errors import MissingInput, UsageError
-from prodgen.photo import backdrop, banner, fonts, sprites, text_layout
+from prodgen.photo import backdrop, banner, fonts, placement, sprites, text_layout
 
 TEXT = "New season, warm colours"
 
@@ -50,7 +50,7 @@ def test_everything_is_inside_and_nothing_overlaps(name, count):
     result = banner.make(PRODUCTS[:count], background(name), TEXT, reserved_fractions=fractions)
     width, height = banner.PRESET_SIZES[name]
     assert result.image.shape == (height, width, 3)
-    margin = max(4, round(banner.MARGIN_FRACTION * min(width, height)))
+    margin = max(4, round(placement.MARGIN_FRACTION * min(width, height)))
     top, bottom = (max(margin, round(share * height)) for share in fractions)
     for box in [result.text_box, *(one.box for one in result.products)]:
         assert margin <= box[0] < box[2] <= width - margin

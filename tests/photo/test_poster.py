@@ -43,7 +43,7 @@ def test_nothing_overlaps_and_all_is_inside_the_margins(layout, size):
     result, (width, height) = make(layout, size, logo=logo), SIZES[size]
     boxes = [*result.text_boxes, result.logo_box, *(p.box for p in result.products)]
     assert result.image.shape == (height, width, 3) and result.text_boxes
-    margin = round(poster.MARGIN_FRACTION * min(width, height)) - 2
+    margin = round(placement.MARGIN_FRACTION * min(width, height)) - 2
     for box in boxes:
         assert margin <= box[0] < box[2] <= width - margin, box
         assert margin <= box[1] < box[3] <= height - margin, box

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +10,7 @@ import numpy as np
 from prodgen.apps.common import backgrounds, image_files, named_colours
 from prodgen.apps.common.output import Output, say
 from prodgen.apps.common.product_images import ProductImage
-from prodgen.core import decode
-from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
+from prodgen.core.errors import UsageError
 from prodgen.photo import banner, poster, text_block
 from prodgen.photo.colour_areas import find_areas
 from prodgen.photo.placement import PlacedProduct
@@ -80,20 +77,15 @@ def choose_accent(text: str, product: np.ndarray, ground: np.ndarray) -> Any:
     if text:
         return named_colours.parse_colour(text, "--accent", named_colours.BACKGROUND_COLOURS)
     inside = product[..., 3] > 127
-    areas = find_areas(product[..., :3][inside]).areas
+    areas = find_areas(product[..., :3][inside])
     background = tuple(int(level) for level in np.median(ground.reshape(-1, 3), axis=0))
-    return text_block.choose_accent(areas[0].rgb, background)
+    dominant = areas.areas[areas.find_largest()]
+    return text_block.choose_accent(dominant.rgb, background)
 
 
 def read_logo(file: str) -> np.ndarray:
     """The logo in a file, uint8 [h, w, 4]; without alpha it is opaque."""
-    path = Path(os.path.expanduser(file))
-    if not os.path.isfile(path):
-        raise MissingInput(f"--logo={file} does not exist", "name an image, best with alpha")
-    try:
-        image = decode.decode_file(path, image_files.MAX_PIXELS)
-    except RejectedItem as reason:
-        raise BadData(f"--logo={file}: {reason}", "name a PNG") from None
+    image = image_files.read_named_image(file, "--logo", "name an image, best with alpha")
     rgb = image[..., :3] if image.shape[-1] > 1 else np.repeat(image, 3, axis=-1)
     alpha = image[..., 3] if image.shape[-1] == 4 else np.full(image.shape[:2], 255, np.uint8)
     return np.dstack([rgb, alpha])

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
 
+import numpy as np
+
 from prodgen.apps.common.output import MANIFEST, Output, say
 from prodgen.apps.common.output_names import name_outputs
 from prodgen.core import decode, formats
@@ -190,3 +192,14 @@ def each_file(files: Sequence[Item], format_progress: Callable[[int], str]) -> I
         if time.monotonic() - last_print > PROGRESS_SECONDS:
             last_print = time.monotonic()
             say(format_progress(i + 1))
+
+
+def read_named_image(file: str, flag: str, advice: str) -> np.ndarray:
+    """The image uint8 [h, w, c] in the file of a flag. advice: where the file does not exist."""
+    path = Path(os.path.expanduser(file))
+    if not os.path.isfile(path):
+        raise MissingInput(f"{flag}={file} does not exist", advice)
+    try:
+        return decode.decode_file(path, MAX_PIXELS)
+    except RejectedItem as reason:
+        raise BadData(f"{flag}={file}: {reason}", "name a PNG") from None

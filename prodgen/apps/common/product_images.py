@@ -14,9 +14,9 @@ from prodgen.core import provenance
 from prodgen.core.errors import BadData, RejectedItem
 from prodgen.metrics import marketplace
 from prodgen.photo import background_removal, matte, morphology
+from prodgen.photo.framing import MIN_ALPHA
 
 MIN_CUT_OFF_CONTACT = 0.15  # of a product's width, at the image's lower border
-MIN_ALPHA = 16  # of 255: weaker pixels are noise and do not count when a product is trimmed
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from prodgen.apps.common import image_files, named_colours
 from prodgen.apps.common.output import say
-from prodgen.core import decode
-from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
+from prodgen.core.errors import UsageError
 
 if TYPE_CHECKING:
     from prodgen.editing.inversion import Inverter
@@ -60,13 +57,8 @@ def parse_point(text: str) -> tuple[int, int]:
 
 def read_mask(file: str, flag: str = "--mask") -> np.ndarray:
     """The region float [H, W] in [0, 1] that is white in the image of a flag."""
-    path = Path(os.path.expanduser(file))
-    if not os.path.isfile(path):
-        raise MissingInput(f"{flag}={file} does not exist", "name an image of the photo's size")
-    try:
-        return decode.decode_file(path, image_files.MAX_PIXELS)[..., 0] / np.float32(255)
-    except RejectedItem as reason:
-        raise BadData(f"{flag}={file}: {reason}", "name a PNG") from None
+    image = image_files.read_named_image(file, flag, "name an image of the photo's size")
+    return image[..., 0] / np.float32(255)
 
 
 def choose_recolouring(
