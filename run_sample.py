@@ -5,7 +5,6 @@ Each mode writes its files and a manifest next to them. The same command gives t
 """
 
 import sys
-from pathlib import Path
 
 from prodgen.cli import commandline, modes
 from prodgen.runs.workdir import read_record
@@ -17,8 +16,8 @@ def main(argv: list[str]) -> None:
         print(__doc__, page, sep="\n")
         return
     command = modes.parse_command(argv)
-    if command.workdir:
-        read_record(Path(command.workdir))  # MissingInput for a folder without a run
+    if command.place:
+        read_record(command.place)  # MissingInput for a folder without a run
     from prodgen.apps.common import runner  # imports JAX, after all checks
 
     for path in runner.run(command):

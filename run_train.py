@@ -9,6 +9,7 @@ from functools import partial
 from absl import flags
 
 from prodgen.cli import commandline
+from prodgen.config.package_models import open_place
 from prodgen.core import mirror
 from prodgen.parallel.targets import parse_targets
 from prodgen.runs.process_session import join_session
@@ -20,7 +21,7 @@ FLAGS = {
         flags.DEFINE_string,
         "The run's folder, or gs://BUCKET/FOLDER; default: runs/<config>-<fingerprint>.",
     ),
-    "init_from": (flags.DEFINE_string, "Start from the averaged weights of this run's folder."),
+    "init_from": (flags.DEFINE_string, "Start from the weights of this run, or of its export."),
     "look": (flags.DEFINE_bool, "Print how the data are read, their splits and remarks, and end."),
     "plan": (flags.DEFINE_string, "Print the costs on accelerators, as h200,v5e:4x8, and end."),
     "compile_only": (flags.DEFINE_bool, "Fill the compile cache with the run's programs, and end."),
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> None:
         from prodgen.planning.data_preview import look
 
         return look(config)
-    origin = mirror.open_folder(values.init_from) if values.init_from else None
+    origin = open_place(values.init_from) if values.init_from else None
     origin_fingerprint = read_record(origin)["fingerprint"] if origin else ""
     path = mirror.locate(
         values.workdir or commandline.derive_workdir(experiment, origin_fingerprint)

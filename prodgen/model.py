@@ -16,10 +16,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from prodgen.config.package_models import open_place
 from prodgen.core import pixels, rng
 from prodgen.core.batches import BATCH_SIZE, split_padded
 from prodgen.core.errors import MissingInput, MissingRunData, TooFewImages, UsageError
-from prodgen.core.mirror import describe_place, open_folder
+from prodgen.core.mirror import describe_place
 from prodgen.core.types import Batch
 from prodgen.data import prepare
 from prodgen.data.conditions import Conditions
@@ -27,7 +28,7 @@ from prodgen.data.source import SOURCE_PATHS
 from prodgen.data.store import Store
 from prodgen.editing import FIT_STEPS, STRENGTH, fitted_prior, variations, viewpoints
 from prodgen.editing.fitted_prior import FittedPrior
-from prodgen.editing.guard import Guard
+from prodgen.editing.guard import Guard, open_guard
 from prodgen.editing.inversion import InversionResult, Inverter
 from prodgen.editing.photo_input import read_photo
 from prodgen.evaluation import classifier, fitness_record
@@ -47,7 +48,9 @@ def load(
     data_path: the folder or table where the run's own images are now, if they were moved. prior:
     what samples are drawn from, see fitted_prior.open_prior.
     """
-    run = open_run(open_folder(workdir), step)
+    run = open_run(open_place(workdir), step)
+    if run.path.is_file():
+        raise UsageError(f"{run.path} holds the weights alone", "name the folder of the export")
     if data_path:
         name = run.config.data.source
         if name not in SOURCE_PATHS:
@@ -288,9 +291,9 @@ class Model:
         return self.open_inverter(self.say)
 
     @functools.cached_property
-    def guard(self) -> Guard:
-        """What refuses copies of training images."""
-        return Guard(self)
+    def guard(self) -> Guard | None:
+        """What refuses copies of training images; None where these may be copied."""
+        return open_guard(self)
 
     def invert(self, images: np.ndarray) -> InversionResult:
         """The latents and conditions that give images back (editing/inversion.py)."""
@@ -308,7 +311,8 @@ class Model:
 
         Fewer, where only copies of training images are left.
         """
-        refuse = self.guard.refusal_fn(image[None])  # refused before the work
+        guard = self.guard  # refused before the work
+        refuse = guard.refusal_fn(image[None]) if guard else None
         inversion = self.inverter(image[None])
         return variations.vary(
             self.inverter,

@@ -29,11 +29,12 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "trainer": "cli core data evaluation parallel report runs steps",
     "planning": "core data models parallel report runs trainer",
     "editing": "config core data evaluation losses metrics models photo runs",
-    "model": "core data editing evaluation runs",
+    "model": "config core data editing evaluation runs",
+    "export": "config core data editing evaluation model runs",
     "library": "config core editing evaluation model",
     "shop": "apps config core metrics photo",
-    "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "
-    "photo report runs",
+    "apps": "augment catalogue cli config core data editing evaluation export metrics model "
+    "parallel photo report runs",
     "experiments": "cli config core data evaluation parallel report runs",
     "launch": "cli core experiments parallel",
 }

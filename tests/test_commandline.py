@@ -103,7 +103,7 @@ TRAIN_ERRORS = [
     (["--config=configs/vae.py", "--noconfig.train.tensorboard", "--workdir=LICENSE"], 73, "file"),
 ]  # fmt: skip
 SAMPLE_ERRORS = [
-    ([], 2, "no --workdir"),
+    (["--mode=fit_prior"], 2, "no --workdir"),
     (["--workdir=nowhere"], 66, "holds no run"),
     (["--workdir=nowhere", "--mode=gird"], 2, "did you mean grid"),
     (["--workdir=nowhere", "--n=-3"], 2, "n"),

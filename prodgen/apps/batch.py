@@ -70,7 +70,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write every image of --table; the paths of all, those of earlier commands included."""
     from prodgen.apps.common import batch_rows
     from prodgen.apps.common.batch_rows import Context
-    from prodgen.editing.guard import Guard
+    from prodgen.editing.guard import open_guard
 
     table = Path(os.path.expanduser(options.table))
     requests, problems = read_requests(table, model)
@@ -93,7 +93,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     needs_guard = options.guard and any(pending.request.needs_guard for pending in pending_images)
     needs_inverter = any(pending.request.needs_inversion for pending in pending_images)
     inverter = model.open_inverter(say, options.steps) if needs_inverter else None
-    context = Context(model, table.parent, inverter, Guard(model) if needs_guard else None)
+    context = Context(model, table.parent, inverter, open_guard(model) if needs_guard else None)
     with futures.ThreadPoolExecutor(2) as pool:
         writer = ImageWriter(context, out.mode, options, progress, pool)
         write_samples(context, [p for p in pending_images if not p.request.photo], writer)

@@ -45,12 +45,12 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write --n variations of every image of --input, single and as a sheet."""
     from prodgen.apps.common.input_images import invert_inputs
     from prodgen.editing import variations
-    from prodgen.editing.guard import Guard
+    from prodgen.editing.guard import open_guard
 
     out.locate(options.output)
     out.png_encoder.check_mark(model.spec.resolution)
     # The guard comes first: where the run's own images are gone, it is said before any work.
-    guard = Guard(model) if options.guard else None
+    guard = open_guard(model) if options.guard else None
     check_fitness(lambda: model.measure_fitness(say), "vary", options.strict, out)
     inverter = model.open_inverter(say, options.steps)
     products = invert_inputs(

@@ -13,7 +13,7 @@ from absl import flags
 
 from prodgen.cli import options
 from prodgen.cli.commandline import HELP_FLAGS
-from prodgen.config import registry
+from prodgen.config import package_models, registry
 from prodgen.core.errors import UsageError
 from prodgen.core.mirror import open_folder
 from prodgen.core.remote_files import is_remote
@@ -22,7 +22,8 @@ from prodgen.core.spelling import find_spelling, to_british
 DEFAULT_MODE = "grid"
 GENERAL_FLAGS = {  # flags of the program itself -> help; --workdir only for modes that take a run
     "mode": "What to make.",
-    "workdir": "The run's folder, or gs://BUCKET/FOLDER.",
+    "workdir": "The run's folder, gs://BUCKET/FOLDER, a folder of --mode=export, or a model of the "
+    f"package: {', '.join(package_models.PACKAGE_MODELS)}.",
     "out": "The file or folder to write. A name without a suffix is a folder, which is created. "
     "Default: in the run's folder, or in the current folder without a run.",
 }
@@ -30,12 +31,21 @@ GENERAL_FLAGS = {  # flags of the program itself -> help; --workdir only for mod
 
 @dataclasses.dataclass(frozen=True)
 class Command:
-    """One command of run_sample.py. options: an instance of the mode's Options class."""
+    """One command of run_sample.py. options: an instance of the mode's Options class.
+
+    package_model: the model of the package that takes the place of a run, by name; "" for none.
+    """
 
     mode: str
     options: Any
     workdir: Path | None = None
     out: Path | None = None
+    package_model: str = ""
+
+    @property
+    def place(self) -> Path | None:
+        """The folder of the run or of the package's model that the mode opens."""
+        return package_models.FOLDER / self.package_model if self.package_model else self.workdir
 
 
 def import_mode(mode: str) -> ModuleType:
@@ -71,22 +81,28 @@ def parse_command(argv: Sequence[str]) -> Command:
     if positionals:
         raise UsageError(f"unexpected argument {positionals[0]!r}", "write flags as --NAME=VALUE")
     _refuse_repeated_path(argv, cls, mode)
-    workdir = open_folder(values.workdir) if values.workdir else None
+    name = ""
+    if package_models.find_model(values.workdir):
+        name = values.workdir
+    elif not values.workdir and cls.run == "needed":
+        name = cls.package_model
+    workdir = open_folder(values.workdir) if values.workdir and not name else None
     if is_remote(values.out):
         raise UsageError(f"--out={values.out} is not a local path", "name a local file or folder")
     out = Path(values.out) if values.out else None
-    if workdir and cls.run == "none":
+    if values.workdir and cls.run == "none":
         raise UsageError(f"--workdir is not read by --mode={mode}", "leave it out")
     mode_options = options.build_options(cls, values)
-    mode_options.check(workdir)
-    if workdir is None and cls.run == "needed":
+    command = Command(mode, mode_options, workdir, out, name)
+    mode_options.check(command.place)
+    if command.place is None and cls.run == "needed":
         raise UsageError("no --workdir was given", "name a folder of run_train.py")
-    if workdir is None and cls.run == "optional":
+    if command.place is None and cls.run == "optional":
         for name in cls.read_with_run:
             if values[name].present:
                 raise UsageError(f"--{name} has no effect without --workdir", "leave it out")
     resolve_out_path(mode, mode_options.output, out, workdir)
-    return Command(mode, mode_options, workdir, out)
+    return command
 
 
 def _refuse_repeated_path(argv: Sequence[str], cls: type, mode: str) -> None:

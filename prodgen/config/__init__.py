@@ -14,6 +14,7 @@ from prodgen.config.identity import (
     find_changeable_fields,
     find_differences,
     load_config,
+    restore_config,
 )
 from prodgen.config.lookup import flatten, is_read, refuse_unread_fields
 from prodgen.config.overrides import apply_preset, parse_value, set_field, validate
@@ -21,5 +22,6 @@ from prodgen.config.overrides import apply_preset, parse_value, set_field, valid
 __all__ = [
     "FIELDS", "NEW_FIELD_DEFAULTS", "RESOLUTIONS", "apply_preset", "build_default_config",
     "find_changeable_fields", "find_differences", "compute_fingerprint", "flatten", "is_read",
-    "load_config", "parse_value", "refuse_unread_fields", "set_field", "validate",
+    "load_config", "parse_value", "refuse_unread_fields", "restore_config",
+    "set_field", "validate",
 ]  # fmt: skip

@@ -96,12 +96,17 @@ def find_differences(old: Mapping[str, Any], new: ConfigDict) -> list[str]:
 
 
 def load_config(path: str | Path) -> ConfigDict:
-    """Read a run's config.json and return the locked config under today's names.
+    """The config in a run's config.json, see `restore_config`."""
+    record = renames.update_record(json.loads(Path(path).read_text(encoding="utf-8")))
+    return restore_config(record, path)
+
+
+def restore_config(record: Mapping[str, Any], path: str | Path) -> ConfigDict:
+    """The locked config of a run's record, under today's names; `path` is the record's file.
 
     Missing fields of NEW_FIELD_DEFAULTS get their value there. UsageError names any other missing
     field, and any unknown field with the version that wrote the run.
     """
-    record = renames.update_record(json.loads(Path(path).read_text(encoding="utf-8")))
     config, values = ConfigDict(record["config"]), flatten(record["config"])
     unknown_fields = sorted(set(values) - set(FIELDS))
     if unknown_fields:

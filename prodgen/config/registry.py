@@ -90,6 +90,7 @@ MODES = {
     "compose": "prodgen.apps.compose",
     "listing": "prodgen.apps.listing",
     "personalise": "prodgen.apps.personalise",
+    "export": "prodgen.apps.export",
 }
 PRIOR_CHOICES = ("auto", "base", "fitted")  # what a finished VAE samples from
 EDITS = ("background", "recolour", "attribute", "inpaint", "mix")

@@ -64,6 +64,14 @@ class Guard:
         return lambda images: self(images, own).is_copy
 
 
+def open_guard(model: EditableModel) -> Guard | None:
+    """The guard of a run; None for a model of the package.
+
+    Its training images are the embedded catalogue, which anybody may copy.
+    """
+    return None if model.run.is_pretrained else Guard(model)
+
+
 def copy_threshold(store: Store, training: np.ndarray) -> float:
     """The distance below which an image is a copy.
 

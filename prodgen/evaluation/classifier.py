@@ -9,6 +9,7 @@ classifier evaluated it.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable
@@ -24,7 +25,7 @@ import optax
 from ml_collections import ConfigDict
 
 from prodgen.config import renames
-from prodgen.core import pixels
+from prodgen.core import pixels, tensor_files
 from prodgen.core.files import hash_file, read_checksummed, write_checksummed
 from prodgen.core.types import Array, Batch, Spec
 from prodgen.data import order, prepare
@@ -35,6 +36,7 @@ from prodgen.report.clock import format_duration
 
 TRAINING_VERSION = 3  # of the network and its training: part of every file's name
 FILE_NAME = "classifier.msgpack"  # in the folder of a run
+EXPORTED_FILE_NAME = "classifier.safetensors"  # in a folder of --mode=export
 TRAINING_MONITOR_SEED = 0  # of the network used in training; offline evaluation takes another seed
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
@@ -101,7 +103,11 @@ def load_frozen_networks(
 
 
 def load_from_run(run: Path, say: Say) -> ReferenceClassifier | None:
-    """The classifier in a run's folder; None where there is none yet."""
+    """The classifier in the folder of a run or of --mode=export; None where there is none yet."""
+    if (run / EXPORTED_FILE_NAME).is_file():
+        arrays, metadata = tensor_files.read_tensors(run / EXPORTED_FILE_NAME)
+        weights = {name: np.float32(array) for name, array in arrays.items()}
+        return ReferenceClassifier(tensor_files.nest(weights), json.loads(metadata["record"]))
     content = _read_file(renames.find_file(run, FILE_NAME), say)
     return None if content is None else ReferenceClassifier(**content)
 

@@ -11,11 +11,11 @@ import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from prodgen.config import load_config, registry
+from prodgen.config import package_models, registry, restore_config
 from prodgen.core import rng
 from prodgen.core.types import Spec
 from prodgen.parallel.state_sharding import make_shardings
-from prodgen.runs import checkpoint
+from prodgen.runs import checkpoint, run_export
 from prodgen.runs.workdir import CONFIG_FILE, read_record
 
 
@@ -30,6 +30,11 @@ class Run:
     step_module: ModuleType
     step: int
     state: Any
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether it is a model that the package brings along."""
+        return self.path.parent == package_models.FOLDER
 
 
 def get_step_module(config: ConfigDict) -> ModuleType:
@@ -58,13 +63,16 @@ def build_run_state(config: ConfigDict, spec: Spec, mesh: Mesh) -> Any:
 def open_run(path: Path, selector: str | int | None = None) -> Run:
     """Open a run at its best (None), latest or a numbered checkpoint, after verification.
 
+    A folder or a model's file of --mode=export has one step, with the weights that sample alone.
     Raises MissingInput, BadCheckpoint or UsageError, each with the next step for the user.
     """
     path = Path(path)
     record = read_record(path)
-    config = load_config(path / CONFIG_FILE)
+    config = restore_config(record, path / CONFIG_FILE if path.is_dir() else path)
     spec = Spec.from_json(record["data"]["spec"])
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     abstract_state = build_abstract_state(config, spec, sharding)
-    step, state = checkpoint.open_step(path, selector, abstract_state)
+    is_exported = run_export.find_model_file(path) is not None
+    restore = run_export.restore if is_exported else checkpoint.open_step
+    step, state = restore(path, selector, abstract_state)
     return Run(path, record, config, spec, get_step_module(config), step, state)

@@ -16,13 +16,15 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from prodgen.config import compute_fingerprint, find_differences, renames
-from prodgen.core.errors import MissingInput, ProdgenError, UsageError, WorkdirError
+from prodgen.core import tensor_files
+from prodgen.core.errors import BadCheckpoint, MissingInput, ProdgenError, UsageError, WorkdirError
 from prodgen.core.files import lock_file, write_atomically
 from prodgen.core.mirror import describe_place
 
 CONFIG_FILE = "config.json"
 METRICS_FILE, TIMING_FILE = "metrics.jsonl", "timing.jsonl"
 FITNESS_FILE = "fitness.json"
+EXPORT_FILE, MODEL_FILE = "export.json", "model.safetensors"  # of --mode=export
 
 
 @contextlib.contextmanager
@@ -198,10 +200,13 @@ def add_to_record(path: Path, name: str, entry: dict[str, Any]) -> None:
 def read_record(path: Path) -> dict[str, Any]:
     """The content of config.json, with today's field names (config/renames.py).
 
+    `path` may be a safetensors file of --mode=export, which holds the record in its metadata.
     MissingInput if the folder holds no run, WorkdirError if the file is damaged.
     """
     file = Path(path) / CONFIG_FILE
     if Path(path).is_file():
+        if Path(path).suffix == tensor_files.SUFFIX:
+            return read_exported_record(Path(path))
         raise MissingInput(
             f"{path} is a file, and a run is a folder", "name a folder that run_train.py made"
         )
@@ -216,6 +221,17 @@ def read_record(path: Path) -> dict[str, Any]:
         raise WorkdirError(
             f"{file} is damaged ({error})", "restore it, or start another run"
         ) from None
+
+
+def read_exported_record(file: Path) -> dict[str, Any]:
+    """The record in the metadata of a model's safetensors file, with the errors of its reader."""
+    try:
+        record = json.loads(tensor_files.read_metadata(file)["record"])
+    except (KeyError, ValueError):
+        raise BadCheckpoint(
+            f"{file} holds no record of a run", f"name {MODEL_FILE} of an exported folder"
+        ) from None
+    return renames.update_record(record)
 
 
 def collect_versions() -> dict[str, str]:

@@ -30,6 +30,9 @@ class CommonOptions:
     run: ClassVar[Literal["needed", "optional", "none"]] = "none"
     output: ClassVar[str] = ""  # the file or folder that is written where --out names none
     read_with_run: ClassVar[tuple[str, ...]] = ("step",)  # an error without a run
+    package_model: ClassVar[str] = (
+        ""  # the package's model that serves a mode where no run is named
+    )
 
     def check(self, workdir: Path | None) -> None:
         """UsageError or MissingInput for options that do not go together, before JAX is loaded."""
@@ -101,6 +104,8 @@ class PriorOptions(CommonOptions):
 class SampleOptions(RunOptions, ConditionOptions, PngOptions, PriorOptions):
     """Of a mode that samples a run."""
 
+    package_model = "catalogue"
+
     temperature: float = option(
         1.0,
         "Scale of the latents (truncation): lower values give less varied images.",
@@ -118,6 +123,8 @@ def images_option(word: str, default: str = "") -> Any:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InputOptions(RunDataOptions, ConditionOptions, PngOptions):
     """Of a mode that takes a user's images, or those of the run's test split."""
+
+    package_model = "catalogue_vaegan"
 
     input: tuple[str, ...] = images_option("image", "the run's test split")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prodgen.apps.common.output import Output, say
 from prodgen.cli import modes
 from prodgen.cli.modes import Command
+from prodgen.config import package_models
 from prodgen.core.errors import MissingRunData, StorageError
 from prodgen.core.mirror import describe_file, publish
 
@@ -21,10 +22,12 @@ def run(command: Command) -> list[str]:
 
         device_mesh.use_compile_cache()
         selftest.run()
-        if command.workdir:
+        if command.package_model:
+            say(package_models.describe(command.package_model))
+        if command.place:
             data_path = getattr(command.options, "data_path", "")
             prior = getattr(command.options, "prior", "base")
-            model = load(command.workdir, command.options.step, data_path, prior)
+            model = load(command.place, command.options.step, data_path, prior)
     if model and getattr(command.options, "attributes", None):
         for sentence in model.conditions.describe_extrapolation(command.options.attributes):
             say(f"caution: {sentence}")
