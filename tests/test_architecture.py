@@ -34,6 +34,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "shop": "apps config core metrics photo",
     "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "
     "photo report runs",
+    "programs": "apps cli core parallel planning report runs trainer",
     "experiments": "cli config core data evaluation parallel report runs",
     "launch": "cli core experiments parallel",
 }

@@ -14,6 +14,7 @@ from absl import flags
 from prodgen.cli import commandline
 from prodgen.core import mirror
 from prodgen.parallel.targets import parse_targets
+from prodgen.report.tracking_hook import find_hook
 from prodgen.runs.process_session import join_session
 from prodgen.runs.supervisor import supervise_training
 from prodgen.runs.workdir import check_config, read_record
@@ -73,6 +74,8 @@ def main(argv: list[str]) -> None:
         return supervise_training(argv, path, values.max_restarts)
     report_error = partial(commandline.report_error, argv=argv)
     with join_session(values, config, path, origin, report_error) as peers:
+        if config.train.hook and peers.is_main:
+            find_hook(config.train.hook)
         from prodgen import trainer
 
         trainer.train(config, path, origin, peers)
