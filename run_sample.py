@@ -4,25 +4,9 @@ Each mode writes its files and a manifest next to them. The same command gives t
 `--help` lists the modes, `--mode=NAME --help` the flags of one. Exit codes: docs/configs.md.
 """
 
-import sys
+from prodgen.programs.sampling import main, run
 
-from prodgen.cli import commandline, modes
-from prodgen.runs.workdir import read_record
-
-
-def main(argv: list[str]) -> None:
-    page = modes.format_help(argv)
-    if page is not None:
-        print(__doc__, page, sep="\n")
-        return
-    command = modes.parse_command(argv)
-    if command.place:
-        read_record(command.place)  # MissingInput for a folder without a run
-    from prodgen.apps.common import runner  # imports JAX, after all checks
-
-    for path in runner.run(command):
-        print(path)
-
+__all__ = ["main"]
 
 if __name__ == "__main__":
-    commandline.run_program(main, sys.argv)
+    run()

@@ -107,7 +107,7 @@ class Trainer:
         self.score: float | None = None  # of the validation at the current step, if there was one
         self.pending_metrics: tuple[int, Any] | None = None  # of a step, still on the device
         self.last_metrics: Any = {}  # of the last step that was logged
-        self.writer: writer.MetricsWriter | writer.NoWriter | None = None
+        self.writer: writer.MetricsWriter | writer.NoWriter = writer.NoWriter()
         self.shared_stop = SharedStop(mesh) if peers.has_several else None
 
     # Before the first step
@@ -125,8 +125,9 @@ class Trainer:
             if self.peers.is_main:
                 workdir.update_config(path, config)
         self.session_start_step = self.step
-        make_writer = writer.MetricsWriter if self.peers.is_main else writer.NoWriter
-        self.writer = make_writer(path, self.step, config.train.tensorboard)
+        if self.peers.is_main:
+            metric, say = f"val/{self.step_module.SCORE_METRIC}", self.console.print_line
+            self.writer = writer.open_writer(path, self.step, config, metric, say)
         lines = [*describe_run(path, config, self.store, self.state, self.step, self.mesh)]
         lines += record_devices(path, self.step, self.mesh) if self.peers.is_main else []
         for line in lines:
@@ -340,6 +341,5 @@ class Trainer:
     def close(self) -> None:
         """Close the files; an error of the last flush has been reported already."""
         self.checkpoints.close()
-        if self.writer is not None:
-            with contextlib.suppress(OSError):
-                self.writer.close()
+        with contextlib.suppress(OSError):
+            self.writer.close()

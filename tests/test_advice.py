@@ -11,6 +11,7 @@ from prodgen.config import FIELDS, registry
 from prodgen.core import errors
 from prodgen.experiments.__main__ import COMMANDS
 from prodgen.launch import __main__ as launch
+from prodgen.programs import training
 from tests import call_chain
 from tests.call_chain import imported_names
 from tests.tiny import ROOT
@@ -32,7 +33,7 @@ PROGRAM = re.compile(
     r"(run_train)\.py|(run_sample)\.py(?: --mode=(\w+))?|(pip) |^{}(?= --help)"
     r"|(?:-m prodgen\.experiments|`)(?: )?(plan|run|status|report|verify|{})(?= )"
 )
-TRAINING_FLAGS = {"config", "help"} | set(importlib.import_module("run_train").define_flags())
+TRAINING_FLAGS = {"config", "help"} | set(training.define_flags())
 SAMPLING_FLAGS = {"help", *modes.GENERAL_FLAGS}
 
 
@@ -145,8 +146,7 @@ def programs():
         return {name for name in graph if name.startswith(prefixes)}
 
     result = {"the library": (set(), reach(starting_with("prodgen.model.")))}
-    _, targets = called_functions(ROOT / "run_train.py", graph)
-    functions = reach(targets | starting_with("prodgen.trainer."))
+    functions = reach(starting_with("prodgen.programs.training.", "prodgen.trainer."))
     result["run_train.py"] = (TRAINING_FLAGS, functions)
     for mode, module in registry.MODES.items():
         options = modes.import_mode(mode).Options

@@ -35,6 +35,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "shop": "apps config core metrics photo",
     "apps": "augment catalogue cli config core data editing evaluation export metrics model "
     "parallel photo report runs",
+    "programs": "apps cli config core parallel planning report runs trainer",
     "experiments": "cli config core data evaluation parallel report runs",
     "launch": "cli core experiments parallel",
 }

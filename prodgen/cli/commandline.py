@@ -22,6 +22,7 @@ from typing import Any, NoReturn, TextIO
 from absl import flags
 from ml_collections import ConfigDict
 
+from prodgen.cli import config_files
 from prodgen.config import renames
 from prodgen.config.fields import FIELDS
 from prodgen.config.identity import compute_fingerprint
@@ -34,6 +35,7 @@ from prodgen.core.file_names import format_name
 from prodgen.core.thread_errors import collect_thread_errors
 
 HELP_FLAGS = {"--help", "-help", "-h", "--helpfull", "--helpshort"}
+COMMANDS = {"run_train.py": "prodgen-train", "run_sample.py": "prodgen-sample"}  # where installed
 SETTING = re.compile(r"(?<![\w.-])config\.(?=[\w.]+=)")  # in an advice, as in config.a.b=VALUE
 START_TIME_S = time.monotonic()  # about when the command began: this module is imported first
 
@@ -81,7 +83,7 @@ def run(
 def report_error(error: BaseException, argv: Sequence[str], tracebacks: Sequence[str] = ()) -> int:
     """Print the line of an error that ends the command `argv`; its exit code."""
     if isinstance(error, ProdgenError):
-        error.next_step = fit_advice(error.next_step, argv)
+        error.next_step = name_commands(fit_advice(error.next_step, argv), argv)
         return _print_error(error)
     if isinstance(error, KeyboardInterrupt):
         print("prodgen: interrupted", file=sys.stderr)
@@ -110,6 +112,18 @@ def fit_advice(advice: str, argv: Sequence[str]) -> str:
         return SETTING.sub("--config.", advice)
     ways = advice.split("; or ")
     return "; or ".join(way for way in ways if not SETTING.search(way)) or advice
+
+
+def name_commands(text: str, argv: Sequence[str]) -> str:
+    """A text with the programs' names as the user of the command `argv` types them.
+
+    The texts name the scripts of a checkout. An installed package has commands in their place.
+    """
+    if Path(argv[0]).stem not in COMMANDS.values():
+        return text
+    for script, command in COMMANDS.items():
+        text = text.replace(f"python {script}", command).replace(script, command)
+    return text
 
 
 def _print_error(error: ProdgenError) -> int:
@@ -208,16 +222,12 @@ def _parse_config(
     from ml_collections import config_flags  # slow to import, and run_sample.py does not need it
 
     path, _, preset = name.partition(":")
-    if not Path(path).is_file():
-        files = sorted(str(p) for p in Path("configs").glob("*.py") if p.name != "base.py")
-        raise UsageError(
-            f"the config {path or name!r} is not a file",
-            f"name a config, as {', '.join(files)}" if files else "name a file FILE.py[:PRESET]",
-        )
+    file = config_files.locate_config(path)
+    config_files.make_configs_importable(file)
     for field, text in overrides:
         parse_value(field, text)  # UsageError for an unknown field or an invalid value
     # config_flags needs --config before its overrides, and a preset, "" for none.
-    config_argv = [f"--config={path}:{preset}", *(f"--config.{f}={t}" for f, t in overrides)]
+    config_argv = [f"--config={file}:{preset}", *(f"--config.{f}={t}" for f, t in overrides)]
     argv = [rest[0], *config_argv, *rest[1:]]
     config_flags.DEFINE_config_file("config", sys_argv=argv, flag_values=flag_values)
     positionals = _parse_flag_values(flag_values, argv, path)

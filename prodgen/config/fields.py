@@ -240,6 +240,11 @@ FIELDS: dict[str, Field] = {
         5, COUNT, "Consecutive steps with a non-finite loss or gradient that end the run."
     ),
     "train.tensorboard": Field(True, SWITCH, "Write TensorBoard files beside metrics.jsonl."),
+    "train.hook": Field(
+        "", TEXT,
+        "`MODULE:FUNCTION`, which passes every record on to W&B, MLflow or others "
+        "([tracking.md](tracking.md)); empty: none.",
+    ),
     "parallel.mode": Field("jit", one_of("jit", "pmap"), "How the step is compiled."),
     "parallel.devices": Field(0, Rule(int, 0, 65_536), "How many devices are used; 0: all."),
     "parallel.fsdp": Field(

@@ -23,8 +23,8 @@ CHANGEABLE_FIELDS = frozenset(
         "data.root", "data.cutout_model",
         "train.log_every", "train.sample_every", "train.evaluate_every", "train.checkpoint_every",
         "train.sheet_columns", "train.keep", "train.keep_best", "train.evaluate_examples",
-        "train.max_bad_steps", "train.tensorboard", "train.microbatches", "model.remat",
-        "parallel.mode", "parallel.devices", "parallel.require_platform",
+        "train.max_bad_steps", "train.tensorboard", "train.hook", "train.microbatches",
+        "model.remat", "parallel.mode", "parallel.devices", "parallel.require_platform",
         "parallel.require_devices", "parallel.port", "parallel.start_timeout_s",
         "parallel.heartbeat_timeout_s", "parallel.watchdog_s", "parallel.compile_timeout_s",
     }
@@ -36,7 +36,7 @@ CHANGEABLE_FIELDS = frozenset(
 NEW_FIELD_DEFAULTS: dict[str, Any] = {
     "data.cutout": "none", "data.cutout_model": "", "data.root": "", "data.columns": "",
     "data.split_by": "image", "model.prior": "conditional", "model.remat": False,
-    "train.microbatches": 1, "parallel.require_devices": 0, "parallel.port": 8476,
+    "train.microbatches": 1, "train.hook": "", "parallel.require_devices": 0, "parallel.port": 8476,
     "parallel.start_timeout_s": 1800.0, "parallel.heartbeat_timeout_s": 60.0,
     "parallel.watchdog_s": 100.0, "parallel.compile_timeout_s": 3600.0, "parallel.fsdp": False,
 }  # fmt: skip

@@ -24,6 +24,7 @@ def fill_cache(config: ConfigDict) -> None:
     fit the config.
     """
     console = Console()
+    config.train.hook = ""  # it receives the records of trainings
     folders = tempfile.TemporaryDirectory(prefix="prodgen-compile-only-")
     with handle_signals(stop_at_once), folders as folder:
         trainer = open_trainer(config, Path(folder), console)

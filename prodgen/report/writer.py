@@ -1,4 +1,4 @@
-"""The output of a running training: console lines, metrics.jsonl, timing.jsonl, TensorBoard."""
+"""The output of a running training: console, metrics.jsonl, timing.jsonl, TensorBoard, hook."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from prodgen.config import renames
+from ml_collections import ConfigDict
+
+from prodgen.config import flatten, renames
 from prodgen.core.failpoints import failpoint
 from prodgen.report.clock import format_duration
+from prodgen.report.tracking_hook import TrackingHook
 from prodgen.runs.workdir import METRICS_FILE, TIMING_FILE
 
 CONSOLE_METRICS = ("loss", "nll", "kl", "g/loss", "d/loss", "d/real", "d/fake", "augment/p")
@@ -124,23 +127,44 @@ class TensorBoardFile:
             self._file.write_event(Event(wall_time=time.time(), step=step, summary=summary))
         self._file.flush()
 
+    def write_hparams(self, hparams: Mapping[str, bool | float | str], metric: str) -> None:
+        """Write a run's hyperparameters, and the name of the metric that they are compared by.
+
+        The tab HParams then has a row for the run. The protocol wants the end of a run, too:
+        without it the run would be shown as running for ever.
+        """
+        from tensorboardX import summary
+        from tensorboardX.proto.event_pb2 import Event
+
+        for part in summary.hparams(dict(hparams), {metric: None}):
+            self._file.write_event(Event(wall_time=time.time(), step=0, summary=part))
+        self._file.flush()
+
     def close(self) -> None:
         """Flush and close the file."""
         self._file.close()
 
 
 class MetricsWriter:
-    """Appends records to a run's JSONL files and to TensorBoard.
+    """Appends records to a run's JSONL files and to TensorBoard, and passes them to a hook.
 
     Records after `step`, at which the run continues, are deleted first.
     """
 
-    def __init__(self, run: Path, step: int, use_tensorboard: bool):
+    def __init__(
+        self, run: Path, step: int, use_tensorboard: bool, hook: TrackingHook | None = None
+    ):
         names = METRICS_FILE, TIMING_FILE
         for name in names:
             truncate_after(run / name, step)
         self._files = {name: open(run / name, "a", encoding="utf-8") for name in names}  # noqa: SIM115
         self._tensorboard = TensorBoardFile(run / "tensorboard", step) if use_tensorboard else None
+        self._hook = hook
+
+    def write_hparams(self, hparams: Mapping[str, bool | float | str], metric: str) -> None:
+        """Write the hyperparameters of a new run, and the metric that they are compared by."""
+        if self._tensorboard:
+            self._tensorboard.write_hparams(hparams, metric)
 
     def write_metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Append computed values, which are the same on every machine that continues the run."""
@@ -159,19 +183,20 @@ class MetricsWriter:
         file.flush()
         if self._tensorboard:
             self._tensorboard.write_scalars(step, values)
+        if self._hook:
+            self._hook.write(step, values)
 
     def close(self) -> None:
         for file in self._files.values():
             file.close()
         if self._tensorboard:
             self._tensorboard.close()
+        if self._hook:
+            self._hook.close()
 
 
 class NoWriter:
     """The writer of a process that writes no metrics: another one does."""
-
-    def __init__(self, run: Path, step: int, use_tensorboard: bool):
-        pass
 
     def write_metrics(self, step: int, values: Mapping[str, float]) -> None:
         pass
@@ -181,3 +206,19 @@ class NoWriter:
 
     def close(self) -> None:
         pass
+
+
+def open_writer(
+    run: Path, step: int, config: ConfigDict, score_metric: str, say: Callable[[str], None]
+) -> MetricsWriter:
+    """The writer of a run that starts or, where `step` is above 0, continues.
+
+    score_metric: the one that chooses the best checkpoint. say: prints the warning of a hook that
+    failed. UsageError where config.train.hook names no function.
+    """
+    options = config.train
+    hook = TrackingHook(options.hook, run, config.to_dict(), say) if options.hook else None
+    writer = MetricsWriter(run, step, options.tensorboard, hook)
+    if step == 0:
+        writer.write_hparams(flatten(config), score_metric)
+    return writer

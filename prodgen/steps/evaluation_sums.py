@@ -21,6 +21,7 @@ from prodgen.models import classifier, conditioning
 from prodgen.steps.discriminator import adversarial_loss, effective_params
 from prodgen.steps.state import State
 
+SCORE_METRIC = "frechet"  # of `score`
 MIN_CATEGORY_RATIO = 0.2  # a category is generated from this share of its frequency among the reals
 MAX_ABS_VALUE = 1.5  # a generated value beyond +-1.5 is far outside an image's range
 MIN_SPREAD_IMAGES = 8  # images that share their category with another, needed to measure the spread
@@ -213,4 +214,4 @@ def _nearest_distances(features: np.ndarray, group: np.ndarray) -> np.ndarray:
 
 def score(values: Metrics) -> float:
     """The number that selects the best checkpoint: minus the Frechet distance."""
-    return -float(values["frechet"])
+    return -float(values[SCORE_METRIC])

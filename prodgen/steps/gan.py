@@ -206,6 +206,7 @@ def make_eval_step(config: ConfigDict, spec: Spec, pmean: PMean) -> Callable:
 
 
 summarise, score = evaluation_sums.summarise, evaluation_sums.score
+SCORE_METRIC = evaluation_sums.SCORE_METRIC
 
 
 def make_generate(config: ConfigDict, spec: Spec) -> Callable:

@@ -35,6 +35,7 @@ from prodgen.steps.state import (
 )  # fmt: skip
 
 SIGMA2_DECAY = 0.99  # of the average of sigma2, which evaluation uses
+SCORE_METRIC = "elbo"  # of `score`
 MIN_ACTIVE_VARIANCE = 0.01  # a latent is active when its mean varies more (Burda et al. 2016)
 
 
@@ -206,7 +207,7 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, Array]) -> dict[st
 
 def score(values: Metrics) -> float:
     """The number that selects the best checkpoint, the larger the better."""
-    return float(values["elbo"])
+    return float(values[SCORE_METRIC])
 
 
 def make_generate(config: ConfigDict, spec: Spec) -> Callable:

@@ -37,6 +37,7 @@ from prodgen.steps.state import (
     make_net_update,
 )  # fmt: skip
 
+SCORE_METRIC = "perceptual"  # of `score`
 MAX_ADAPTIVE_WEIGHT = 1e8  # of lambda, for a term whose gradient vanishes
 
 variants = discriminator.variants
@@ -279,4 +280,4 @@ def summarise(config: ConfigDict, spec: Spec, sums: dict[str, Array]) -> dict[st
 
 def score(values: Metrics) -> float:
     """The number that selects the best checkpoint: minus the perceptual distance."""
-    return -float(values["perceptual"])
+    return -float(values[SCORE_METRIC])
