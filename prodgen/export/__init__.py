@@ -1,0 +1,1 @@
+"""Files of a run for programs without prodgen: StableHLO, PyTorch, ONNX, and their check."""
