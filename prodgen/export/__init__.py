@@ -1,1 +1,1 @@
-"""A run as files for other programs: weights, programs, cards."""
+"""Files of a run for programs without prodgen: StableHLO, PyTorch, ONNX, and their check."""

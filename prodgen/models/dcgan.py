@@ -67,7 +67,7 @@ class Discriminator(nn.Module):
             x = nn.relu(
                 StridedConv(features, dtype=self.dtype, init=KERNEL_INIT, name=f"down{stage}")(x)
             )
-        x = x.reshape(len(x), -1).astype(jnp.float32)
+        x = x.reshape(x.shape[0], -1).astype(jnp.float32)
         logit = nn.Dense(1, kernel_init=KERNEL_INIT, name="logit")(x)[:, 0]
         if not self.condition:
             return logit

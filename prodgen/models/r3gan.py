@@ -213,7 +213,7 @@ def _loop_over_convolutions(
     n, c = len(params_of_blocks), x.shape[-1]
     kernels = jnp.stack([p[name]["kernel"] for p in params_of_blocks for name in ("first", "last")])
     biases = jnp.stack([b for p in params_of_blocks for b in (p["first"]["bias"], jnp.zeros(c))])
-    scales = jnp.ones((2 * n, len(x), 1, 1, c) if condition is not None else (2 * n, 1), dtype)
+    scales = jnp.ones((2 * n, x.shape[0], 1, 1, c) if condition is not None else (2 * n, 1), dtype)
     if condition is not None:
         film = nn.Dense(c, dtype=dtype)
         films = [film.apply({"params": p["film"]}, condition) for p in params_of_blocks]

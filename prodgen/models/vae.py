@@ -46,7 +46,7 @@ class Encoder(nn.Module):
                 x = blocks.DownConv(features, self.dtype, name=f"down{stage}")(x)
             names = block_names(stage, self.blocks[stage])
             x = apply_blocks(self, make_block, names, x, **options)
-        x = nn.silu(x).reshape(len(x), -1)
+        x = nn.silu(x).reshape(x.shape[0], -1)
         if condition is not None:
             x = jnp.concatenate([x, condition.astype(x.dtype)], axis=-1)
         x = nn.Dense(2 * self.latent, dtype=self.dtype, name="head")(x).astype(jnp.float32)
@@ -128,7 +128,7 @@ class VAE(nn.Module):
         """The condition's embedding, and the prior's mean and log variance."""
         embedding = self.embedding(conditions) if self.condition else None
         if not self.has_conditional_prior:
-            standard = jnp.zeros((len(conditions), self.latent))
+            standard = jnp.zeros((conditions.shape[0], self.latent))
             return embedding, standard, standard
         return embedding, *self.prior(embedding)
 
