@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 BRITISH_SPELLINGS = {
     "color": "colour", "colors": "colours", "recolor": "recolour", "gray": "grey",
     "personalize": "personalise", "catalog": "catalogue", "center": "centre",
+    "license": "licence",
 }  # fmt: skip
 MAX_COMPARED_NAMES = 300  # each is compared with each
 MIN_TYPO_RATIO = 5  # a name may be a typing error of one that is so many times as frequent

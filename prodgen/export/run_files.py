@@ -24,7 +24,6 @@ from prodgen.editing import fitted_prior
 from prodgen.evaluation import classifier
 from prodgen.evaluation.classifier import ReferenceClassifier
 from prodgen.model import Model
-from prodgen.runs.run import Run
 from prodgen.runs.run_export import CACHES
 from prodgen.runs.workdir import CONFIG_FILE, EXPORT_FILE, MODEL_FILE
 
@@ -42,7 +41,8 @@ def take_weights(params: Any, dtype: str) -> dict[str, np.ndarray]:
     """
     arrays = {}
     for name, leaf in trees.flatten_with_paths(jax.device_get(params)).items():
-        arrays[name] = np.asarray(leaf).astype(dtype)
+        with np.errstate(over="ignore"):  # the next line says it
+            arrays[name] = np.asarray(leaf).astype(dtype)
         if not np.isfinite(arrays[name]).all():
             raise UsageError(
                 f"the weights {name} do not fit into {dtype}", "export them as float32"
@@ -50,8 +50,9 @@ def take_weights(params: Any, dtype: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def write_model(run: Run, params: Any, folder: Path, dtype: str) -> dict[str, np.ndarray]:
+def write_model(model: Model, folder: Path, dtype: str) -> dict[str, np.ndarray]:
     """Write model.safetensors with the run's record, and return its arrays by name."""
+    run, (_, params) = model.run, model.generator
     arrays = take_weights(params, dtype)
     extras = {name: np.asarray(value).item() for name, value in run.state.extras.items()}
     metadata = {
@@ -105,17 +106,18 @@ def strip_paths(record: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, "config": config.to_dict(), "init_from": origin}
 
 
-def seal(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
-    """Write export.json, with the hash of every file, and SHA256SUMS; all files are returned.
-
-    What an earlier export left in the folder, and this one did not write, is not part of it.
-    """
-    paths = sorted(path for path in folder.iterdir() if path.is_file())
-    files = {
+def describe_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """The hash and size of each file of a folder but export.json and SHA256SUMS, by name."""
+    return {
         path.name: {"sha256": hash_file(path), "bytes": path.stat().st_size}
-        for path in paths
-        if path.name not in (EXPORT_FILE, SUMS_FILE)
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name not in (EXPORT_FILE, SUMS_FILE)
     }
+
+
+def seal(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write export.json, with the hash of every file, and SHA256SUMS."""
+    files = describe_files(folder)
     head = {"format": tensor_files.FORMAT, "format_version": tensor_files.FORMAT_VERSION}
     content = json.dumps(head | dict(facts) | {"files": files}, indent=1)
     write_atomically(folder / EXPORT_FILE, content.encode())
@@ -123,4 +125,3 @@ def seal(folder: Path, facts: Mapping[str, Any]) -> list[Path]:
     sums[EXPORT_FILE] = hash_file(folder / EXPORT_FILE)
     lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
     write_atomically(folder / SUMS_FILE, "".join(lines).encode())
-    return sorted(path for path in folder.iterdir() if path.is_file())

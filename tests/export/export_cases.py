@@ -38,12 +38,17 @@ def random_conditions(spec, count=50):
 
 def make_model(folder, channels=3, conditional=True, resolution=16, **fields):
     """(the model of a run that was never trained, with noise on all weights; classifier's)."""
-    config, spec = tiny(data__resolution=resolution, **fields), spec_of(channels, resolution, conditional)
+    config, spec = (
+        tiny(data__resolution=resolution, **fields),
+        spec_of(channels, resolution, conditional),
+    )
     random_conditions(spec).save(folder)
     state = programs.initial_state(config, spec, jax.random.key(0))
     name = "vae" if "vae" in state.nets else "g"
     net = state.nets[name]
-    net = net.replace(params=perturb(net.params, 1), ema=perturb(net.ema, 1) if net.ema else net.ema)
+    net = net.replace(
+        params=perturb(net.params, 1), ema=perturb(net.ema, 1) if net.ema else net.ema
+    )
     state = state.replace(nets={**state.nets, name: net})
     run = Run(folder, {}, config, spec, get_step_module(config), 0, state)
     return Model(run), perturb(init_reference_classifier(spec)["classifier"], 2)
