@@ -17,6 +17,8 @@ from prodgen.cli.options import option
 if TYPE_CHECKING:
     from prodgen.model import Model
 
+PARTS, FORMATS = ("generator", "encoder", "classifier"), ("stablehlo", "pytorch", "onnx")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options(RunDataOptions, PriorOptions):
@@ -24,20 +26,26 @@ class Options(RunDataOptions, PriorOptions):
 
     output = "export"
 
+    parts: tuple[str, ...] = option(
+        (), "What is exported. Default: all that the run has.", choices=PARTS
+    )
+    formats: tuple[str, ...] = option(
+        FORMATS, "Programs for JAX (stablehlo), PyTorch and ONNX.", choices=FORMATS
+    )
     dtype: str = option(
         "float32", "Type of the weights in the files; float16 halves their size.",
         choices=("float32", "float16"),
     )  # fmt: skip
+    licence: str = option(
+        "",
+        "Licence of the weights, as spdx.org/licenses names it. Default: Apache-2.0 for a run on "
+        "the embedded catalogue, else `other`.",
+    )
 
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
-    """Write the folder."""
-    from prodgen.export import run_files
+    """Write the folder, after its own check has passed."""
+    from prodgen.export.export_folder import ExportRequest, write_export
 
-    folder = out.locate(options.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = model.generator[1]
-    run_files.write_model(model.run, weights, folder, options.dtype)
-    run_files.copy_run_files(model, folder, options.dtype)
-    run_files.write_classifier(model.reference_classifier(say), folder, options.dtype)
-    return run_files.seal(folder, {})
+    request = ExportRequest(options.parts, options.formats, options.dtype, options.licence)
+    return write_export(model, out.locate(options.output), request, say)

@@ -1,1 +1,1 @@
-"""Files of a run for programs without prodgen: StableHLO, PyTorch, ONNX, and their check."""
+"""A run as files for other programs: weights, programs, cards, and their check."""
