@@ -30,6 +30,7 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "planning": "core data models parallel report runs trainer",
     "editing": "config core data evaluation losses metrics models photo runs",
     "model": "core data editing evaluation runs",
+    "export": "config core data evaluation metrics model models photo report runs",
     "library": "config core editing evaluation model",
     "shop": "apps config core metrics photo",
     "apps": "augment catalogue cli config core data editing evaluation metrics model parallel "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 from prodgen.core.types import Attribute, Spec
@@ -38,10 +39,9 @@ import torch
 
 import pytorch_model
 
-generator = pytorch_model.load(".")
+model = pytorch_model.load(".")
 inputs = [torch.from_numpy(value) for value in (z, label, attributes, known)]
-with torch.no_grad():
-    images = generator(*inputs).numpy()  # uint8 {shape}
+images = model.generate(*inputs).numpy()  # uint8 {shape}
 """
 ONNX_CODE = """\
 import onnxruntime
@@ -58,13 +58,14 @@ def build_loading_section(model: Model, files: Collection[str]) -> str:
     spec = model.spec
     shape = [SAMPLE_COUNT, *spec.shape]
     names = model.conditions.trained_classes()
-    label = f", label={names[0]!r}" if names else ""
+    name = json.dumps(names[0], ensure_ascii=False) if names else ""
+    label = f", label={name}" if names else ""
     fill = {"count": SAMPLE_COUNT, "shape": shape}
     inputs = INPUTS_CODE.format(
         **fill,
         latent=model.config.model.latent,
         label=spec.classes.index(names[0]) if names else -1,
-        category=f"{names[0]!r}; -1: unknown" if names else "unknown",
+        category=f"{name}; -1: unknown" if names else "unknown",
         columns=spec.num_columns,
     )
     parts = [
@@ -113,6 +114,7 @@ def _describe_inputs(model: Model) -> str:
             (attribute.name, _format_slice(slices[attribute.name]), _describe_columns(attribute))
             for attribute in spec.attributes
         ]
+        parts.append("The columns of the attributes:")
         parts.append(build_table(("attribute", "columns", "content"), columns))
     return "\n\n".join(parts)
 

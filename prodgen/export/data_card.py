@@ -168,18 +168,18 @@ def _describe_values(row: Mapping[str, Any], unit: str) -> str:
 def _describe_refusals(report: Mapping[str, Any]) -> str:
     """How many images were refused or left out, and of which kinds the reasons are."""
     parts = ["## Images that were not used"]
-    refused = report.get("refused")
-    if refused is None:
+    refusals = report.get("refused")
+    if refusals is None:
         return "\n\n".join([*parts, f"How many images were refused is {NOT_RECORDED}."])
-    if not refused["total"]:
+    if not refusals["total"]:
         parts.append("No image was refused.")
     else:
         # A reason that is not in the program's own words could hold a name.
         kinds: dict[str, int] = {}
-        for kind, count in refused["kinds"].items():
+        for kind, count in refusals["kinds"].items():
             name = kind if REFUSAL_KIND.fullmatch(kind) else "another reason"
             kinds[name] = kinds.get(name, 0) + count
-        parts.append(f"Files that were refused: {refused['total']:,}.")
+        parts.append(f"Files that were refused: {refusals['total']:,}.")
         parts.append(build_table(("reason", "files"), kinds.items()))
     left_out = report["counts"].get("left_out", 0)
     if left_out:

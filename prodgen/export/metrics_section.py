@@ -1,4 +1,4 @@
-"""The part of a model card on its numbers: each with its interval, baseline and measurement spec."""
+"""The numbers of a model card as Markdown: value, interval, real baseline, measurement spec."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def check_licence_id(licence: str) -> str:
     if licence and not LICENCE_ID.fullmatch(licence):
         raise UsageError(
             f"{licence!r} is not the identifier of a licence",
-            "write it as spdx.org/licenses lists it, such as --license=CC-BY-4.0",
+            "write it as spdx.org/licenses lists it, such as CC-BY-4.0",
         )
     return licence
 
