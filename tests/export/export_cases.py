@@ -1,58 +1,104 @@
 """Models of tiny random networks for the tests of exported folders, and their files."""
 
+import hashlib
 import json
-import struct
+import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
+from safetensors.numpy import save_file
 
 from prodgen.core import trees
 from prodgen.data.conditions import Conditions
+from prodgen.export import architecture, examples, programs, pytorch_module, verify_folder
 from prodgen.model import Model
 from prodgen.runs.run import Run, get_step_module
-from tests import programs
+from tests.programs import initial_state
 from tests.tiny import spec_of, tiny
 from tests.tiny_gan import init_reference_classifier
 
-NOISE = 0.3  # of the weights: layers that start from zero count, too
+NOISE = 0.5  # of the weights, by their fan-in: layers that start from zero count, too
 
 
 def perturb(tree, seed):
     """The tree with noise on every array."""
     leaves, structure = jax.tree.flatten(tree)
     generator = np.random.default_rng(seed)
-    scale = [NOISE / max(np.prod(x.shape[:-1]), 1) ** 0.5 for x in leaves]
-    noise = [s * generator.normal(size=x.shape) for s, x in zip(scale, leaves, strict=True)]
-    noisy_leaves = [np.asarray(x + n, x.dtype) for x, n in zip(leaves, noise, strict=True)]
+    noisy_leaves = []
+    for x in leaves:
+        scale = NOISE / max(np.prod(x.shape[:-1]), 4) ** 0.5
+        noisy_leaves.append(np.asarray(x + scale * generator.normal(size=x.shape), x.dtype))
     return jax.tree.unflatten(structure, noisy_leaves)
 
 
 def random_conditions(spec, count=50):
     """Conditions of random rows, of which some are unknown."""
-    generator = np.random.default_rng(3)
-    shape = (count, spec.num_columns)
-    label = generator.integers(-1, max(len(spec.classes), 1), count) if spec.classes else [-1]
-    rows = np.resize(np.int32(label), count), np.float32(generator.normal(size=shape))
-    return Conditions(spec, *rows, generator.random(shape) < 0.7)
+    generator, shape = np.random.default_rng(3), (count, spec.num_columns)
+    label = generator.integers(-1, len(spec.classes), count, np.int32)
+    attributes = np.float32(generator.normal(size=shape))
+    return Conditions(spec, label, attributes, generator.random(shape) < 0.7)
 
 
 def make_model(folder, channels=3, conditional=True, resolution=16, **fields):
-    """(the model of a run that was never trained, with noise on all weights; classifier's)."""
-    config, spec = (
-        tiny(data__resolution=resolution, **fields),
-        spec_of(channels, resolution, conditional),
-    )
+    """The model of a run that was never trained, with noise on all weights."""
+    config = tiny(data__resolution=resolution, **fields)
+    spec = spec_of(channels, resolution, conditional)
     random_conditions(spec).save(folder)
-    state = programs.initial_state(config, spec, jax.random.key(0))
+    state = initial_state(config, spec, jax.random.key(0))
     name = "vae" if "vae" in state.nets else "g"
-    net = state.nets[name]
-    net = net.replace(
-        params=perturb(net.params, 1), ema=perturb(net.ema, 1) if net.ema else net.ema
-    )
+    net = state.nets[name].replace(params=perturb(state.nets[name].params, 1), ema=None)
     state = state.replace(nets={**state.nets, name: net})
-    run = Run(folder, {}, config, spec, get_step_module(config), 0, state)
-    return Model(run), perturb(init_reference_classifier(spec)["classifier"], 2)
+    return Model(Run(folder, {}, config, spec, get_step_module(config), 0, state))
+
+
+def make_classifier(spec):
+    """The weights of a classifier, nested."""
+    return perturb(init_reference_classifier(spec)["classifier"], 2)
 
 
 def flat_weights(tree, dtype=np.float32):
     return {name: np.asarray(x, dtype) for name, x in trees.flatten_with_paths(tree).items()}
+
+
+def write_folder(folder, model, dtype=np.float32):
+    """The files of an exported folder that verify.py reads."""
+    classifier_params = make_classifier(model.spec)
+    parts = programs.make_parts(model, classifier_params)
+    model_weights = flat_weights(model.generator[1], dtype)
+    classifier_weights = flat_weights(classifier_params, dtype)
+    weights = {name: model_weights for name in parts} | {"classifier": classifier_weights}
+    save_file(model_weights, folder / programs.MODEL_FILE)
+    save_file(classifier_weights, folder / programs.CLASSIFIER_FILE)
+    files = {}
+    for name, part in parts.items():
+        (folder / f"{name}.stablehlo").write_bytes(programs.export_program(part, weights[name]))
+        files[name] = {"stablehlo": f"{name}.stablehlo", "pytorch": pytorch_module.FILE}
+    text = pytorch_module.build_torch_module(model.config.model.name)
+    (folder / pytorch_module.FILE).write_text(text)
+    save_file(examples.make_examples(model, parts, weights), folder / "example.safetensors")
+    content = {
+        "architecture": architecture.describe_architecture(model),
+        "parts": architecture.describe_parts(parts, files),
+    }
+    (folder / "export.json").write_text(json.dumps(content))
+    shutil.copyfile(verify_folder.__file__, folder / "verify.py")
+    write_sums(folder)
+
+
+def write_sums(folder):
+    """SHA256SUMS of all files of a folder."""
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
+        for path in sorted(folder.iterdir())
+        if path.is_file() and path.name != "SHA256SUMS"
+    ]
+    (folder / "SHA256SUMS").write_text("".join(lines))
+
+
+def run_verify(folder, *formats, **environment):
+    """The finished process of verify.py in a folder, away from prodgen's sources."""
+    return subprocess.run(
+        [sys.executable, "verify.py", *formats], cwd=folder, capture_output=True, text=True
+    )
