@@ -70,6 +70,14 @@ def imported_names(tree: ast.AST) -> dict[str, str]:
     return names
 
 
+def annotations(function: ast.AST) -> list[ast.AST]:
+    """The types that a function states of its arguments, its result and its variables."""
+    nodes = list(ast.walk(function))
+    types = [node.annotation for node in nodes if isinstance(node, (ast.arg, ast.AnnAssign))]
+    types += [node.returns for node in nodes if isinstance(node, ast.FunctionDef)]
+    return [node for node in types if node is not None]
+
+
 def registered_modules(modules: dict[str, ast.Module]) -> set[str]:
     """Modules and classes that a table of the registry names; modes are roots instead."""
     strings = (
@@ -115,8 +123,9 @@ def call_graph() -> dict[str, set[str]]:
     for name, (function, module, owner) in functions.items():
         names = imported_names(modules[module])
         callees: set[str] = set()
-        # A function that is passed on counts as called; a property, too.
-        for target in ast.walk(function):
+        # A function that is passed on counts as called; a property, too. A type does not.
+        types = {id(node) for root in annotations(function) for node in ast.walk(root)}
+        for target in (node for node in ast.walk(function) if id(node) not in types):
             if isinstance(target, ast.Name):
                 callees |= member(names.get(target.id, f"{module}.{target.id}"))
             elif isinstance(target, ast.Attribute):

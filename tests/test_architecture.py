@@ -30,7 +30,8 @@ ARROWS = {  # the packages that each package imports; docs/architecture.md draws
     "planning": "core data models parallel report runs trainer",
     "editing": "config core data evaluation losses metrics models photo runs",
     "model": "config core data editing evaluation runs",
-    "export": "config core data editing evaluation metrics model models parallel photo report runs steps",
+    "export": "config core data editing evaluation metrics model models parallel photo report runs "
+    "steps",
     "library": "config core editing evaluation model",
     "shop": "apps config core metrics photo",
     "apps": "augment catalogue cli config core data editing evaluation export metrics model "

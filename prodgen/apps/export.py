@@ -45,7 +45,13 @@ class Options(RunDataOptions, PriorOptions):
 
 def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Write the folder, after its own check has passed."""
-    from prodgen.export.export_folder import ExportRequest, write_export
+    from prodgen.export import export_folder
 
-    request = ExportRequest(options.parts, options.formats, options.dtype, options.licence)
-    return write_export(model, out.locate(options.output), request, say)
+    folder = out.locate(options.output)
+    request = export_folder.ExportRequest(
+        options.parts, options.formats, options.dtype, options.licence
+    )
+    export_folder.check_request(model, folder, request)
+    reference = export_folder.open_classifier(model, options.parts, say)
+    fitness = export_folder.read_fitness(model, say)
+    return export_folder.write_export(model, folder, request, reference, fitness, say)

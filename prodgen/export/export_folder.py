@@ -27,7 +27,6 @@ from prodgen.export import (
     architecture,
     data_card,
     model_card,
-    onnx_files,
     programs,
     pytorch_module,
     run_files,
@@ -56,17 +55,18 @@ class ExportRequest:
     licence: str = ""
 
 
-def write_export(model: Model, folder: Path, request: ExportRequest, say: Say) -> list[Path]:
+def write_export(
+    model: Model,
+    folder: Path,
+    request: ExportRequest,
+    reference: ReferenceClassifier | None,
+    fitness: Fitness | None,
+    say: Say,
+) -> list[Path]:
     """Write and check the folder, and return its files.
 
-    UsageError for a part that the run lacks, and for a folder with other files. MissingRunData
-    where the reference classifier was asked for and cannot be trained. SelfTestError where a file
-    does not give the run's results.
+    SelfTestError where a file does not give the run's results: what was there before stays.
     """
-    check_folder(folder)
-    check_parts(model, request.parts)
-    weight_licences.check_licence_id(request.licence)
-    reference, fitness = open_classifier(model, request.parts, say), read_fitness(model, say)
     with make_draft(folder) as draft:
         facts = write_run(model, reference, draft, request, say)
         write_cards(model, draft, request, fitness, facts)
@@ -75,17 +75,15 @@ def write_export(model: Model, folder: Path, request: ExportRequest, say: Say) -
     return sorted(path for path in folder.iterdir() if path.is_file())
 
 
-def check_folder(folder: Path) -> None:
-    """UsageError where a folder has files, and is not an export, which a new one may replace."""
+def check_request(model: Model, folder: Path, request: ExportRequest) -> None:
+    """UsageError for a part that the run lacks, for a licence that is no identifier, and where the
+    folder has files and is not an export, which a new one may replace."""
     if folder.is_dir() and any(folder.iterdir()) and not (folder / EXPORT_FILE).is_file():
         raise UsageError(
             f"{folder} has files that are not an export", "name another folder with --out"
         )
-
-
-def check_parts(model: Model, parts: Sequence[str]) -> None:
-    """UsageError where the run's family has no encoder, and one was asked for."""
-    if "encoder" in parts and not model.encodes:
+    weight_licences.check_licence_id(request.licence)
+    if "encoder" in request.parts and not model.encodes:
         raise UsageError(
             f"a {model.config.model.name} run has no encoder to export",
             "leave it out of --parts, or use a run of vae or vaegan",
@@ -93,7 +91,10 @@ def check_parts(model: Model, parts: Sequence[str]) -> None:
 
 
 def open_classifier(model: Model, parts: Sequence[str], say: Say) -> ReferenceClassifier | None:
-    """The run's reference classifier; None where it is not asked for or cannot be had."""
+    """The run's reference classifier; None where it is not asked for or cannot be trained.
+
+    MissingRunData where it was named and the run's own images are gone.
+    """
     if parts and "classifier" not in parts:
         return None
     try:
@@ -199,7 +200,7 @@ def draw_samples(model: Model) -> np.ndarray:
 
 def verify(folder: Path, say: Say) -> None:
     """Run the folder's own check in a process without prodgen; SelfTestError where it fails."""
-    command = [sys.executable, "-I", str(folder / VERIFY_FILE)]
+    command = [sys.executable, str(folder / VERIFY_FILE)]
     environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
     result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     for line in result.stdout.splitlines():

@@ -284,10 +284,10 @@ def _describe_files(files: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _describe_licence(model: Model, licence: str) -> str:
-    chosen = weight_licences.choose_licence(model, licence)
+    own_licence = weight_licences.choose_licence(model, licence)
     parts = ["## Licence"]
-    if chosen != weight_licences.UNNAMED_LICENCE:
-        parts.append(f"The weights of this model have the licence {escape(chosen)}.")
+    if own_licence != weight_licences.UNNAMED_LICENCE:
+        parts.append(f"The weights of this model have the licence {escape(own_licence)}.")
         if not licence:
             parts.append("Its training images are rendered by prodgen, under the same licence.")
     else:

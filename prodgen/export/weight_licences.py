@@ -6,17 +6,14 @@ recognised by their sha256. Anything else has the licence "unknown".
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from prodgen.config import renames
-from prodgen.core import trees
+from prodgen.core import tensor_files, trees
 from prodgen.core.errors import UsageError
 from prodgen.core.files import hash_file
 from prodgen.evaluation import classifier
@@ -89,16 +86,6 @@ def describe_for_hub(licence: str) -> dict[str, str]:
     return {"license": UNNAMED_LICENCE, "license_name": identifier}
 
 
-def hash_tensors(tensors: Mapping[str, Any]) -> str:
-    """sha256 in hex of arrays by name: of names, types, shapes and bytes, in the names' order."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name])
-        digest.update(json.dumps([name, array.dtype.str, array.shape]).encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
-
-
 def list_weights(
     model: Model, files: Collection[str], licence: str = "", model_sha256: str = ""
 ) -> list[dict[str, str]]:
@@ -168,12 +155,12 @@ def _list_own_networks(model: Model, licence: str, model_sha256: str) -> Iterato
     origin = f"trained by this run, step {run.step}"
     if not model_sha256:
         weights = run.step_module.eval_params(run.state)
-        model_sha256 = hash_tensors(trees.flatten_with_paths(weights))
+        model_sha256 = tensor_files.hash_tensors(trees.flatten_with_paths(weights))
     role = "encodes and generates" if model.encodes else "generates"
     yield _make_entry(model.config.model.name, role, licence, model_sha256, origin)
     opponent = getattr(run.state, "nets", {}).get("d")
     if opponent is not None:
-        sha256 = hash_tensors(trees.flatten_with_paths(opponent.params))
+        sha256 = tensor_files.hash_tensors(trees.flatten_with_paths(opponent.params))
         yield _make_entry("discriminator", "trains the generator", licence, sha256, origin)
 
 

@@ -8,7 +8,7 @@ import jax
 import pytest
 import yaml
 
-from prodgen.core import rng
+from prodgen.core import rng, tensor_files
 from prodgen.core.errors import UsageError
 from prodgen.evaluation import fitness_record
 from prodgen.evaluation.fitness import CategoryEvidence, Evidence, judge, to_json
@@ -266,7 +266,7 @@ def test_the_card_of_a_gan(tmp_path, store):
     weights = jax.tree.map(lambda leaf: leaf, model.run.state.nets["g"].eval_params())
     flat = weight_licences.trees.flatten_with_paths(weights)
     reverse = dict(reversed(flat.items()))
-    assert rows[0]["sha256"] == weight_licences.hash_tensors(reverse) != rows[1]["sha256"]
+    assert rows[0]["sha256"] == tensor_files.hash_tensors(reverse) != rows[1]["sha256"]
 
 
 @pytest.mark.parametrize(

@@ -32,28 +32,28 @@ def write_folder(run, folder, dtype="float32"):
 
 
 @pytest.fixture(scope="module")
-def exported(run, tmp_path_factory):
+def export(run, tmp_path_factory):
     return write_folder(run, tmp_path_factory.mktemp("export") / "folder")
 
 
 @pytest.fixture
-def copy(exported, tmp_path):
-    return shutil.copytree(exported, tmp_path / "copy")
+def copy(export, tmp_path):
+    return shutil.copytree(export, tmp_path / "copy")
 
 
-def test_it_samples_and_encodes_as_the_run_does(run, exported, store):
-    own, other = prodgen.model.load(run), prodgen.model.load(exported)
+def test_it_samples_and_encodes_as_the_run_does(run, export, store):
+    own, other = prodgen.model.load(run), prodgen.model.load(export)
     np.testing.assert_array_equal(other.sample(5, seed=3), own.sample(5, seed=3))
     images = store.fetch(store.ids("test")[:3])["image"]
     np.testing.assert_array_equal(other.encode(images), own.encode(images))
     assert other.run.step == own.run.step and other.run.record["fingerprint"]
     with pytest.raises(MissingInput, match="has no checkpoint '7': it holds step 2 alone"):
-        open_run(exported, "7")
+        open_run(export, "7")
 
 
-def test_a_new_run_starts_from_the_folder_or_from_its_weights_alone(run, exported):
-    start, donor = open_run(run), open_run(exported)
-    alone = open_run(exported / "model.safetensors")
+def test_a_new_run_starts_from_the_folder_or_from_its_weights_alone(run, export):
+    start, donor = open_run(run), open_run(export)
+    alone = open_run(export / "model.safetensors")
     for other in (donor, alone):
         assert read_record(other.path)["fingerprint"] == start.record["fingerprint"]
         state, transfer = load_pretrained(start.state, other.state, start.spec, other.spec)
@@ -62,7 +62,7 @@ def test_a_new_run_starts_from_the_folder_or_from_its_weights_alone(run, exporte
         theirs = trees.flatten_with_paths(start.step_module.eval_params(state))
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
     with pytest.raises(UsageError, match="holds the weights alone"):
-        prodgen.model.load(exported / "model.safetensors")
+        prodgen.model.load(export / "model.safetensors")
 
 
 def test_float16_weights_are_the_rounded_ones(run, tmp_path):
@@ -81,10 +81,10 @@ def test_a_weight_beyond_float16_is_refused():
         run_files.take_weights({"a": {"b": np.float32([1e5])}}, "float16")
 
 
-def test_no_path_of_the_machine_is_in_the_files(run, exported):
+def test_no_path_of_the_machine_is_in_the_files(run, export):
     cache = json.loads((run / "config.json").read_text())["config"]["data"]["cache_dir"]
     assert cache.startswith("/")
-    for path in exported.iterdir():
+    for path in export.iterdir():
         assert cache.encode() not in path.read_bytes(), path.name
 
 
