@@ -21,10 +21,12 @@ from prodgen.config import flatten, is_read
 from prodgen.core import trees
 from prodgen.runs import checkpoint
 from prodgen.runs.run import open_run
+from tests import recording_hook
 from tests.compilation import QUICK_XLA_FLAGS
 from tests.tiny import ROOT, TINY
 
 STEPS = 12
+HOOK = "tests.recording_hook:start"
 # A file cannot grow beyond 512 blocks of 512 bytes: a write then fails, as on a full disk.
 FILE_LIMIT = ("sh", "-c", 'ulimit -f 512; exec "$@"', "sh")
 # One device, and programs that compile quickly: many short runs.
@@ -80,9 +82,13 @@ def final(workdir):
 
 @pytest.fixture(scope="module")
 def uninterrupted_run(tmp_path_factory):
-    """(cache folder, run's folder) of a run that nothing disturbed; the tests do not change it."""
+    """(cache folder, run's folder) of a run that nothing disturbed; the tests do not change it.
+
+    It has a hook that fails halfway, which changes no result.
+    """
     base = tmp_path_factory.mktemp("uninterrupted")
-    finish(start(base / "run", base / "cache"))
+    output = finish(start(base / "run", base / "cache", f"--config.train.hook={HOOK}"))
+    (base / "output.txt").write_text(output)
     return base / "cache", base / "run"
 
 
@@ -298,3 +304,17 @@ def test_a_finished_folder_holds_what_is_promised(uninterrupted_run):
     assert (
         page.count("data:image/png;base64,") >= 3 and "http" not in page.split("<style>")[1][:200]
     )
+
+
+def test_a_hook_receives_every_record_until_it_fails_and_the_run_goes_on(uninterrupted_run):
+    _, workdir = uninterrupted_run
+    records = workdir.with_name("hook.jsonl").read_text().splitlines()
+    lines = [
+        line
+        for name in ("metrics.jsonl", "timing.jsonl")
+        for line in (workdir / name).read_text().splitlines()
+        if json.loads(line)["step"] <= recording_hook.LAST_STEP
+    ]
+    assert len(lines) > recording_hook.LAST_STEP and sorted(records) == sorted(lines)
+    warning = f"WARNING  config.train.hook={HOOK} failed and is off: ConnectionError: no network"
+    assert workdir.with_name("output.txt").read_text().splitlines().count(warning) == 1

@@ -33,6 +33,10 @@ POLL_S = 0.05
 WAIT_S = 1.0  # between two tries of a run that another process has
 STOP_GRACE_S = 120.0  # for a run to save its checkpoint after SIGTERM
 PRIOR_FILE = "prior.npz"  # of --mode=fit_prior
+PROGRAMS = {
+    "run_train.py": "prodgen.programs.training",
+    "run_sample.py": "prodgen.programs.sampling",
+}
 MAX_LOG_TAIL_BYTES = 4096
 STOPPED_CLEANLY = 75  # the exit code of a run that can be continued
 Say = Callable[[str], None]
@@ -130,7 +134,7 @@ class Runner:
         job.log.flush()
         with pin_cores(job.cores):
             job.process = subprocess.Popen(
-                [sys.executable, *command],
+                [sys.executable, *find_program(command)],
                 stdin=subprocess.DEVNULL, stdout=job.log, stderr=job.log,
                 pass_fds=[job.claim.fileno()],
             )  # fmt: skip
@@ -241,6 +245,17 @@ def list_commands(run: PlannedRun, path: Path) -> list[list[str]]:
         if not evaluation_file(path, flags).is_file()
     ]
     return commands
+
+
+def find_program(command: Sequence[str]) -> list[str]:
+    """What follows the interpreter: the script in the current folder, else prodgen's own module.
+
+    command: a script with its arguments. An installed package has no scripts.
+    """
+    script, *arguments = command
+    if Path(script).is_file() or script not in PROGRAMS:
+        return [script, *arguments]
+    return ["-m", PROGRAMS[script], *arguments]
 
 
 def add_seconds(path: Path, seconds: float) -> float:

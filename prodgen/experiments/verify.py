@@ -27,7 +27,12 @@ from prodgen.experiments.results import Line
 from prodgen.experiments.session import StudyOptions, StudySession, parse_indices
 from prodgen.experiments.study import PlannedRun
 from prodgen.experiments.study_folder import LOG_FILE
-from prodgen.experiments.study_runner import choose_cores, pin_cores, read_last_line
+from prodgen.experiments.study_runner import (
+    choose_cores,
+    find_program,
+    pin_cores,
+    read_last_line,
+)
 from prodgen.report.writer import METRICS_FILE, read_jsonl
 from prodgen.runs.workdir import collect_versions
 
@@ -106,7 +111,7 @@ def train_again(session: StudySession, study_run: PlannedRun, line: Line, steps:
     with open(path / LOG_FILE, "w", encoding="utf-8") as log:
         with pin_cores(choose_cores(line["hardware"]["cores"])):
             process = subprocess.Popen(
-                [sys.executable, *study_run.command(path)],
+                [sys.executable, *find_program(study_run.command(path))],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         try:

@@ -1,6 +1,7 @@
 """A study trains each run once, whatever is killed or fails, and says what is left."""
 
 import collections
+import importlib.util
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from prodgen.experiments import results, status
 from prodgen.experiments.__main__ import main
 from prodgen.experiments.session import open_session
 from prodgen.experiments.study_folder import read_state
+from prodgen.experiments.study_runner import find_program
 from tests.tiny import ROOT, TINY
 
 
@@ -189,3 +191,13 @@ def test_a_run_of_run_train_is_verified_leaf_by_leaf(tmp_path, monkeypatch, caps
     text = capsys.readouterr().out
     assert "equal (bit for bit)" in text and "92 leaves of the last checkpoint" in text
     assert "1 of 4 runs are finished" in (tmp_path / "w/real/study.md").read_text()
+
+
+def test_without_the_scripts_a_study_runs_the_modules_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for script, name in (("run_train.py", "training"), ("run_sample.py", "sampling")):
+        module = f"prodgen.programs.{name}"
+        assert find_program([script, "--workdir=x"]) == ["-m", module, "--workdir=x"]
+        assert importlib.util.find_spec(module)
+        (tmp_path / script).touch()
+        assert find_program([script, "--workdir=x"]) == [script, "--workdir=x"]
