@@ -70,12 +70,15 @@ def check_licence_id(licence: str) -> str:
 def choose_licence(model: Model, licence: str = "") -> str:
     """The licence of a run's own weights: the given one, else Apache-2.0 of a catalogue run.
 
-    "other" for a run on a user's images, or one that began with the weights of another run.
+    "other" for a run on a user's images, or one that began with weights of another licence.
     """
     if check_licence_id(licence):
         return licence
-    is_own_work = model.config.data.source == "catalogue" and not model.run.record.get("init_from")
-    return CATALOGUE_LICENCE if is_own_work else UNNAMED_LICENCE
+    donor = model.run.record.get("init_from")
+    is_own_work = not donor or donor.get("licence") == CATALOGUE_LICENCE
+    if model.config.data.source == "catalogue" and is_own_work:
+        return CATALOGUE_LICENCE
+    return UNNAMED_LICENCE
 
 
 def describe_for_hub(licence: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from types import SimpleNamespace
 
 import jax
@@ -43,7 +44,7 @@ HUB_DATASET_KEYS = {"license", "pretty_name", "size_categories", "task_categorie
 STEP = 4
 
 
-def make_run(path, store, config, is_gan=False):
+def make_run(path, store, config):
     """A run's folder at step 4 with metrics, timing and a data report."""
     state = programs.initial_state(config, store.spec, rng.key(0, "init"))
     write_run(path, store, config, state, STEP)
@@ -78,8 +79,9 @@ def run(tmp_path_factory, store):
 
 
 @pytest.fixture
-def fresh_run(tmp_path, store):
-    return make_run(tmp_path / "run", store, tiny())
+def fresh_run(tmp_path, run):
+    """A copy of the run that a test may change."""
+    return shutil.copytree(run, tmp_path / "run")
 
 
 def write_evaluation(path, step=STEP):
@@ -129,6 +131,7 @@ def test_the_model_card_has_the_numbers_of_the_checkpoint_with_their_specs(run):
     assert "sha256sum -c SHA256SUMS" in body and "![" in body and "verify.py" not in body
 
 
+@pytest.mark.slow
 def test_the_code_of_the_card_runs_and_names_the_files_that_are_there(run, monkeypatch):
     _, body = make_card(load(run))
     blocks = re.findall(r"```python\n(.*?)```", body, re.S)
@@ -252,6 +255,7 @@ def test_without_files_nothing_is_invented(fresh_run):
     assert f"| train | {counts['train']} |" in data_body
 
 
+@pytest.mark.slow
 def test_the_card_of_a_gan(tmp_path, store):
     model = load(make_run(tmp_path / "gan", store, tiny_gan()))
     metadata, body = make_card(model)
