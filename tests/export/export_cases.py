@@ -21,23 +21,22 @@ from prodgen.export import (
     verify_folder,
 )
 from prodgen.model import Model
+from prodgen.models import classifier
 from prodgen.runs.run import Run, get_step_module
-from tests.programs import initial_state
+from tests.programs import initial_shapes
 from tests.tiny import spec_of, tiny
-from tests.tiny_gan import init_reference_classifier
 
-NOISE = 0.5  # of the weights, by their fan-in: layers that start from zero count, too
+GAIN, BIAS = 1.4, 0.2  # of random kernels, by their fan-in; the deviation of random biases
 
 
-def perturb(tree, seed):
-    """The tree with noise on every array."""
-    leaves, structure = jax.tree.flatten(tree)
-    generator = np.random.default_rng(seed)
-    noisy_leaves = []
-    for x in leaves:
-        scale = NOISE / max(np.prod(x.shape[:-1]), 4) ** 0.5
-        noisy_leaves.append(np.asarray(x + scale * generator.normal(size=x.shape), x.dtype))
-    return jax.tree.unflatten(structure, noisy_leaves)
+def random_weights(shapes, seed):
+    """Weights of a tree of shapes, none of them zero: layers that start from zero count, too."""
+    generator, weights = np.random.default_rng(seed), {}
+    for name, x in trees.flatten_with_paths(shapes).items():
+        scale = GAIN / np.prod(x.shape[:-1]) ** 0.5 if len(x.shape) > 1 else BIAS
+        offset = 1.0 if name.endswith("/scale") else 0.0
+        weights[name] = np.float32(offset + scale * generator.normal(size=x.shape))
+    return tensor_files.nest(weights)
 
 
 def random_conditions(spec, count=50):
@@ -54,16 +53,19 @@ def make_model(folder, channels=3, conditional=True, resolution=16, attributes=T
     spec = spec_of(channels, resolution, conditional)
     spec = spec if attributes else dataclasses.replace(spec, attributes=())
     random_conditions(spec).save(folder)
-    state = initial_state(config, spec, jax.random.key(0))
+    state = initial_shapes(config, spec)
     name = "vae" if "vae" in state.nets else "g"
-    net = state.nets[name].replace(params=perturb(state.nets[name].params, 1), ema=None)
+    net = state.nets[name]
+    net = net.replace(params=random_weights(net.params, 1), ema=None)
     state = state.replace(nets={**state.nets, name: net})
     return Model(Run(folder, {}, config, spec, get_step_module(config), 0, state))
 
 
 def make_classifier(spec):
     """The weights of a classifier, nested."""
-    return perturb(init_reference_classifier(spec)["classifier"], 2)
+    network = classifier.Classifier(len(spec.classes) + spec.num_columns or 5)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), classifier.dummy_image(spec))
+    return random_weights(shapes["params"], 2)
 
 
 def flat_weights(tree, dtype=np.float32):
