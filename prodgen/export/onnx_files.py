@@ -1,12 +1,13 @@
-"""The parts of an exported folder as ONNX, by PyTorch's own exporter from the PyTorch module."""
+"""The parts of an exported folder as ONNX, by PyTorch's own exporter from the PyTorch networks."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from prodgen.export import pytorch_module
 from prodgen.export.programs import Part
 
 PACKAGES = ("torch", "safetensors", "onnx", "onnxscript")
-METHODS = {"generator": "generate", "encoder": "encode", "classifier": "classify"}
 OPSET = 18  # of ONNX, the exporter's own: no conversion between versions takes part
 NUM_TRACED_ROWS = 3  # of the example batch; with one row the batch would be taken as constant
 
@@ -25,11 +25,11 @@ def list_missing_packages() -> list[str]:
     return [name for name in PACKAGES if importlib.util.find_spec(name) is None]
 
 
-def export_onnx(folder: Path, part: Part) -> bytes:
-    """A part of an exported folder as an ONNX model with its weights, for a batch of any size.
+def export_onnx(folder: Path, part: Part, architecture: Mapping[str, Any]) -> bytes:
+    """A part as an ONNX model with its weights, for a batch of any size.
 
-    The folder has its weights files, export.json with `architecture`, and the PyTorch module.
-    MissingInput where a package of the converter is not installed.
+    folder: has the part's weights file. architecture: that of describe_architecture. MissingInput
+    where a package of the converter is not installed.
     """
     missing_packages = list_missing_packages()
     if missing_packages:
@@ -39,11 +39,7 @@ def export_onnx(folder: Path, part: Part) -> bytes:
         )
     import torch
 
-    method = METHODS[part.name]
-    module = load_torch_model(folder)
-    network = module.classify if method == "classify" else module
-    if method != "classify":
-        network.forward = getattr(network, method)
+    network = load_network(folder, part, architecture)
     inputs = tuple(
         torch.zeros((NUM_TRACED_ROWS, *tensor.shape), dtype=getattr(torch, tensor.dtype))
         for tensor in part.inputs
@@ -63,13 +59,17 @@ def export_onnx(folder: Path, part: Part) -> bytes:
     return program.model_proto.SerializeToString()
 
 
-def load_torch_model(folder: Path) -> Any:
-    """The model of the folder's PyTorch module."""
-    path = folder / pytorch_module.FILE
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.load(folder)
+def load_network(folder: Path, part: Part, architecture: Mapping[str, Any]) -> Any:
+    """The PyTorch module whose `forward` is the part."""
+    from safetensors.torch import load_file
+
+    weights = load_file(folder / part.weights_file)
+    if part.name == "classifier":
+        return importlib.import_module("prodgen.export.pytorch_layers").Classifier(weights, {})
+    file = pytorch_module.NETWORK_FILES[architecture["family"]]
+    model = importlib.import_module(f"prodgen.export.pytorch_{file}").Model(weights, architecture)
+    model.forward = model.encode if part.name == "encoder" else model.generate
+    return model
 
 
 @contextlib.contextmanager

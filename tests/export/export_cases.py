@@ -87,15 +87,14 @@ def write_folder(folder, model, dtype=np.float32):
         files[name] = {"stablehlo": f"{name}.stablehlo", "pytorch": pytorch_module.FILE}
     text = pytorch_module.build_torch_module(model.config.model.name)
     (folder / pytorch_module.FILE).write_text(text)
-    content = {"architecture": architecture.describe_architecture(model)}
-    (folder / "export.json").write_text(json.dumps(content))
+    facts = architecture.describe_architecture(model)
     if not onnx_files.list_missing_packages():
         for name, part in parts.items():
-            (folder / f"{name}.onnx").write_bytes(onnx_files.export_onnx(folder, part))
+            (folder / f"{name}.onnx").write_bytes(onnx_files.export_onnx(folder, part, facts))
             files[name]["onnx"] = f"{name}.onnx"
     arrays = examples.make_examples(model, parts, weights)
     tensor_files.write_tensors(folder / "example.safetensors", arrays, {})
-    content["parts"] = architecture.describe_parts(parts, files)
+    content = {"architecture": facts, "parts": architecture.describe_parts(parts, files)}
     (folder / "export.json").write_text(json.dumps(content))
     shutil.copyfile(verify_folder.__file__, folder / "verify.py")
     write_sums(folder)

@@ -78,5 +78,5 @@ def test_onnx_without_its_packages_names_the_extra(monkeypatch, tmp_path):
     monkeypatch.setattr(onnx_files, "PACKAGES", ("torch_that_is_absent",))
     part = programs.Part("generator", "", (), (), lambda: None)
     with pytest.raises(MissingInput, match="torch_that_is_absent") as error:
-        onnx_files.export_onnx(tmp_path, part)
+        onnx_files.export_onnx(tmp_path, part, {})
     assert error.value.next_step == 'pip install "prodgen[export]"'
