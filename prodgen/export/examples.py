@@ -24,7 +24,7 @@ def make_examples(
     weights: the flat arrays of each part by the part's name, as they are stored: the results are
     those of the run with these weights.
     """
-    inputs, arrays = example_inputs(model, parts["generator"], weights["generator"], seed), {}
+    inputs, arrays = example_inputs(model, seed), {}
     for name, part in parts.items():
         values = [inputs[tensor.name] for tensor in part.inputs]
         outputs = compute_outputs(part, weights[name], values)
@@ -35,9 +35,7 @@ def make_examples(
     return arrays
 
 
-def example_inputs(
-    model: Model, generator: Part, weights: Weights, seed: int = 0
-) -> dict[str, np.ndarray]:
+def example_inputs(model: Model, seed: int = 0) -> dict[str, np.ndarray]:
     """The inputs of all parts by name, NUM_EXAMPLES rows each.
 
     Latents are drawn from the run's prior. Conditions are those of training images, and the last
@@ -45,9 +43,8 @@ def example_inputs(
     """
     indices = np.arange(NUM_EXAMPLES)
     conditions = _hide_last(model.conditions.pick(seed, indices))
-    inputs = {"z": model.latents(indices, seed, label=conditions["label"]), **conditions}
-    values = [inputs[tensor.name] for tensor in generator.inputs]
-    return inputs | {"image": compute_outputs(generator, weights, values)[0]}
+    z = model.latents(indices, seed, label=conditions["label"])
+    return {"z": z, "image": model.decode(z, conditions), **conditions}
 
 
 def compute_outputs(part: Part, weights: Weights, inputs: list[np.ndarray]) -> list[np.ndarray]:

@@ -10,10 +10,8 @@ class Model(Network):
     def generate(self, z, label, attributes, known):
         """Images uint8 [b, H, W, C] of latents."""
         condition = self.embed(label, attributes, known)
-        if condition is not None:
-            z = torch.cat([z, condition], 1)
         side, widths = self.architecture["side"], self.architecture["widths"]
-        x = F.relu(self.dense(z, "first"))
+        x = F.relu(self.dense(torch.cat([z, condition], 1), "first"))
         x = x.reshape(-1, side, side, widths[0]).permute(0, 3, 1, 2)
         for stage in range(1, len(widths)):
             x = F.relu(self.conv_transposed(x, f"up{stage}"))

@@ -12,22 +12,16 @@ import torch.nn.functional as F
 from torch import nn
 
 
-def squares_to_channels(x):
-    """[b, C, H, W] -> [b, 4C, H/2, W/2]: each 2x2 square of pixels becomes channels."""
-    b, c, h, w = x.shape
-    x = x.reshape(b, c, h // 2, 2, w // 2, 2).permute(0, 3, 5, 1, 2, 4)
-    return x.reshape(b, 4 * c, h // 2, w // 2)
+def read_squares(image):
+    """uint8 [b, H, W, C] -> [b, 4C, H/2, W/2] in [-1, 1]: 2x2 squares of pixels as channels."""
+    b, h, w, c = image.shape
+    x = image.float().reshape(b, h // 2, 2, w // 2, 2, c) / 127.5 - 1
+    return x.permute(0, 2, 4, 5, 1, 3).reshape(b, 4 * c, h // 2, w // 2)
 
 
 def to_levels(image):
     """Images [b, C, H, W] in [-1, 1] -> uint8 [b, H, W, C]."""
-    levels = (image.clamp(-1, 1) * 127.5 + 127.5).clamp(0, 255).round()
-    return levels.to(torch.uint8).permute(0, 2, 3, 1)
-
-
-def from_levels(image):
-    """uint8 [b, H, W, C] -> float32 [b, C, H, W] in [-1, 1]."""
-    return image.permute(0, 3, 1, 2).float() / 127.5 - 1
+    return (image.clamp(-1, 1) * 127.5 + 127.5).round().to(torch.uint8).permute(0, 2, 3, 1)
 
 
 class Network(nn.Module):
@@ -36,10 +30,10 @@ class Network(nn.Module):
     def __init__(self, weights, architecture):
         super().__init__()
         self.architecture = architecture
-        arrays = {name: value.float() for name, value in weights.items()}
-        for name, value in arrays.items():
-            if value.ndim == 4:
-                arrays[name] = value.permute(3, 2, 0, 1).contiguous()
+        arrays = {
+            name: (value.permute(3, 2, 0, 1) if value.ndim == 4 else value).float().contiguous()
+            for name, value in weights.items()
+        }
         self.weights = nn.ParameterDict(arrays).requires_grad_(False)
 
     def dense(self, x, name):
@@ -47,8 +41,7 @@ class Network(nn.Module):
         return x + self.weights[f"{name}/bias"] if f"{name}/bias" in self.weights else x
 
     def conv(self, x, name, groups=1):
-        kernel, bias = self.weights[f"{name}/kernel"], f"{name}/bias"
-        bias = self.weights.get(bias)
+        kernel, bias = self.weights[f"{name}/kernel"], self.weights.get(f"{name}/bias")
         return F.conv2d(x, kernel, bias, padding=kernel.shape[2] // 2, groups=groups)
 
     def conv_down(self, x, name):
@@ -62,30 +55,29 @@ class Network(nn.Module):
         return self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"), name)
 
     def residual(self, x, name, condition=None):
-        """A block of two convolutions, of which the condition scales and shifts the middle."""
+        """A block of two convolutions; with conditions, these scale and shift the middle."""
         h = self.conv(F.silu(x), f"{name}/first")
-        if condition is not None:
+        if f"{name}/film/kernel" in self.weights:
             scale, shift = self.dense(condition, f"{name}/film")[:, :, None, None].chunk(2, 1)
             h = h * (1 + scale) + shift
         return x + self.conv(F.silu(h), f"{name}/last")
 
     def embed(self, label, attributes, known):
-        """The embedding [b, E] of category and attributes; None in a model without conditions."""
+        """The embedding [b, E] of category and attributes; E is 0 in a model without conditions."""
         if not self.architecture["condition"]:
-            return None
-        known = known.float()
+            return attributes[:, :0]
         classes = torch.arange(self.architecture["classes"], device=label.device)
         one_hot, flag = (label[:, None] == classes).float(), (label >= 0).float()[:, None]
-        x = torch.cat([one_hot, flag, attributes * known, known], 1)
+        x = torch.cat([one_hot, flag, attributes * known, known.float()], 1)
         x = self.dense(F.silu(self.dense(x, "embedding/Dense_0")), "embedding/Dense_1")
-        scale = self.weights["embedding/LayerNorm_0/scale"]
-        return F.layer_norm(x, x.shape[1:], scale, self.weights["embedding/LayerNorm_0/bias"], 1e-6)
+        scale, bias = (self.weights[f"embedding/LayerNorm_0/{key}"] for key in ("scale", "bias"))
+        return F.layer_norm(x, x.shape[1:], scale, bias, 1e-6)
 
 
 class Classifier(Network):
     def forward(self, image):
         """uint8 [b, H, W, C] -> logits of categories and columns [b, K + A], features [b, 128]."""
-        x, stage = self.conv(squares_to_channels(from_levels(image)), "stem"), 0
+        x, stage = self.conv(read_squares(image), "stem"), 0
         while True:
             if f"block{stage}/first/kernel" in self.weights:
                 x = self.residual(x, f"block{stage}")

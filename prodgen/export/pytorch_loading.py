@@ -11,9 +11,8 @@ from prodgen.export.pytorch_vae import Model
 
 def load(folder):
     """The model in an exported folder."""
-    folder = Path(folder)
-    architecture = json.loads((folder / "export.json").read_text(encoding="utf-8"))["architecture"]
-    model = Model(load_file(folder / "model.safetensors"), architecture)
-    if (folder / "classifier.safetensors").is_file():
-        model.classify = Classifier(load_file(folder / "classifier.safetensors"), {})
+    architecture = json.loads(Path(folder, "export.json").read_text("utf-8"))["architecture"]
+    model = Model(load_file(Path(folder, "model.safetensors")), architecture)
+    if Path(folder, "classifier.safetensors").is_file():
+        model.classify = Classifier(load_file(Path(folder, "classifier.safetensors")), {})
     return model

@@ -10,10 +10,11 @@ class Model(Network):
     def generate(self, z, label, attributes, known):
         """Images uint8 [b, H, W, C] of latents."""
         condition = self.embed(label, attributes, known)
-        if condition is not None:
-            z = torch.cat([z, condition], 1)
         # A learned constant, whose channels are scaled by a linear map of the latent.
-        x = self.weights["start"].permute(2, 0, 1) * self.dense(z, "first")[:, :, None, None]
+        x = (
+            self.weights["start"].permute(2, 0, 1)
+            * self.dense(torch.cat([z, condition], 1), "first")[:, :, None, None]
+        )
         for stage, blocks in enumerate(self.architecture["blocks"]):
             if stage:
                 if f"change{stage}/kernel" in self.weights:
@@ -36,6 +37,6 @@ class Model(Network):
         if self.architecture["group"]:
             groups = h.shape[1] // self.architecture["group"]
             h = F.leaky_relu(self.conv(h, f"{name}/middle", groups), 0.2)
-        if condition is not None:
+        if f"{name}/film/kernel" in self.weights:
             h = h * (1 + self.dense(condition, f"{name}/film")[:, :, None, None])
         return x + self.conv(h, f"{name}/last")

@@ -1,5 +1,6 @@
 """Models of tiny random networks for the tests of exported folders, and their files."""
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -8,29 +9,34 @@ import sys
 
 import jax
 import numpy as np
-from safetensors.numpy import save_file
 
-from prodgen.core import trees
+from prodgen.core import tensor_files, trees
 from prodgen.data.conditions import Conditions
-from prodgen.export import architecture, examples, programs, pytorch_module, verify_folder
+from prodgen.export import (
+    architecture,
+    examples,
+    onnx_files,
+    programs,
+    pytorch_module,
+    verify_folder,
+)
 from prodgen.model import Model
+from prodgen.models import classifier
 from prodgen.runs.run import Run, get_step_module
-from tests.programs import initial_state
+from tests.programs import initial_shapes
 from tests.tiny import spec_of, tiny
-from tests.tiny_gan import init_reference_classifier
 
-NOISE = 0.5  # of the weights, by their fan-in: layers that start from zero count, too
+GAIN, BIAS = 1.4, 0.2  # of random kernels, by their fan-in; the deviation of random biases
 
 
-def perturb(tree, seed):
-    """The tree with noise on every array."""
-    leaves, structure = jax.tree.flatten(tree)
-    generator = np.random.default_rng(seed)
-    noisy_leaves = []
-    for x in leaves:
-        scale = NOISE / max(np.prod(x.shape[:-1]), 4) ** 0.5
-        noisy_leaves.append(np.asarray(x + scale * generator.normal(size=x.shape), x.dtype))
-    return jax.tree.unflatten(structure, noisy_leaves)
+def random_weights(shapes, seed):
+    """Weights of a tree of shapes, none of them zero: layers that start from zero count, too."""
+    generator, weights = np.random.default_rng(seed), {}
+    for name, x in trees.flatten_with_paths(shapes).items():
+        scale = GAIN / np.prod(x.shape[:-1]) ** 0.5 if len(x.shape) > 1 else BIAS
+        offset = 1.0 if name.endswith("/scale") else 0.0
+        weights[name] = np.float32(offset + scale * generator.normal(size=x.shape))
+    return tensor_files.nest(weights)
 
 
 def random_conditions(spec, count=50):
@@ -41,21 +47,25 @@ def random_conditions(spec, count=50):
     return Conditions(spec, label, attributes, generator.random(shape) < 0.7)
 
 
-def make_model(folder, channels=3, conditional=True, resolution=16, **fields):
+def make_model(folder, channels=3, conditional=True, resolution=16, attributes=True, **fields):
     """The model of a run that was never trained, with noise on all weights."""
     config = tiny(data__resolution=resolution, **fields)
     spec = spec_of(channels, resolution, conditional)
+    spec = spec if attributes else dataclasses.replace(spec, attributes=())
     random_conditions(spec).save(folder)
-    state = initial_state(config, spec, jax.random.key(0))
+    state = initial_shapes(config, spec)
     name = "vae" if "vae" in state.nets else "g"
-    net = state.nets[name].replace(params=perturb(state.nets[name].params, 1), ema=None)
+    net = state.nets[name]
+    net = net.replace(params=random_weights(net.params, 1), ema=None)
     state = state.replace(nets={**state.nets, name: net})
     return Model(Run(folder, {}, config, spec, get_step_module(config), 0, state))
 
 
 def make_classifier(spec):
     """The weights of a classifier, nested."""
-    return perturb(init_reference_classifier(spec)["classifier"], 2)
+    network = classifier.Classifier(len(spec.classes) + spec.num_columns or 5)
+    shapes = jax.eval_shape(network.init, jax.random.key(0), classifier.dummy_image(spec))
+    return random_weights(shapes["params"], 2)
 
 
 def flat_weights(tree, dtype=np.float32):
@@ -69,19 +79,22 @@ def write_folder(folder, model, dtype=np.float32):
     model_weights = flat_weights(model.generator[1], dtype)
     classifier_weights = flat_weights(classifier_params, dtype)
     weights = {name: model_weights for name in parts} | {"classifier": classifier_weights}
-    save_file(model_weights, folder / programs.MODEL_FILE)
-    save_file(classifier_weights, folder / programs.CLASSIFIER_FILE)
+    tensor_files.write_tensors(folder / programs.MODEL_FILE, model_weights, {})
+    tensor_files.write_tensors(folder / programs.CLASSIFIER_FILE, classifier_weights, {})
     files = {}
     for name, part in parts.items():
         (folder / f"{name}.stablehlo").write_bytes(programs.export_program(part, weights[name]))
         files[name] = {"stablehlo": f"{name}.stablehlo", "pytorch": pytorch_module.FILE}
     text = pytorch_module.build_torch_module(model.config.model.name)
     (folder / pytorch_module.FILE).write_text(text)
-    save_file(examples.make_examples(model, parts, weights), folder / "example.safetensors")
-    content = {
-        "architecture": architecture.describe_architecture(model),
-        "parts": architecture.describe_parts(parts, files),
-    }
+    facts = architecture.describe_architecture(model)
+    if not onnx_files.list_missing_packages():
+        for name, part in parts.items():
+            (folder / f"{name}.onnx").write_bytes(onnx_files.export_onnx(folder, part, facts))
+            files[name]["onnx"] = f"{name}.onnx"
+    arrays = examples.make_examples(model, parts, weights)
+    tensor_files.write_tensors(folder / "example.safetensors", arrays, {})
+    content = {"architecture": facts, "parts": architecture.describe_parts(parts, files)}
     (folder / "export.json").write_text(json.dumps(content))
     shutil.copyfile(verify_folder.__file__, folder / "verify.py")
     write_sums(folder)
@@ -97,8 +110,24 @@ def write_sums(folder):
     (folder / "SHA256SUMS").write_text("".join(lines))
 
 
-def run_verify(folder, *formats, **environment):
-    """The finished process of verify.py in a folder, away from prodgen's sources."""
-    return subprocess.run(
-        [sys.executable, "verify.py", *formats], cwd=folder, capture_output=True, text=True
+CHECK = """
+import importlib.util, json, pathlib, sys
+sys.modules["prodgen"] = None
+file, formats, *folders = sys.argv[1:]
+spec = importlib.util.spec_from_file_location("verify", file)
+verify = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(verify)
+for folder in folders:
+    for result in verify.verify(pathlib.Path(folder), tuple(formats.split(","))):
+        print(json.dumps([folder, *result]), flush=True)
+"""
+
+
+def verify_folders(folders, formats):
+    """(folder, level, line) of verify.py for all folders, from one process without prodgen."""
+    command = [sys.executable, "-c", CHECK, str(folders[0] / "verify.py"), ",".join(formats)]
+    result = subprocess.run(
+        [*command, *map(str, folders)], cwd=folders[0], capture_output=True, text=True, check=False
     )
+    assert result.returncode == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
