@@ -17,7 +17,8 @@ from prodgen.cli.options import option
 if TYPE_CHECKING:
     from prodgen.model import Model
 
-PARTS, FORMATS = ("generator", "encoder", "classifier"), ("stablehlo", "pytorch", "onnx")
+PARTS = ("generator", "encoder", "classifier")
+FORMATS = ("safetensors", "stablehlo", "pytorch", "onnx")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,7 +31,10 @@ class Options(RunDataOptions, PriorOptions):
         (), "What is exported. Default: all that the run has.", choices=PARTS
     )
     formats: tuple[str, ...] = option(
-        FORMATS, "Programs for JAX (stablehlo), PyTorch and ONNX.", choices=FORMATS
+        (),
+        "Programs for JAX (stablehlo), PyTorch and ONNX; safetensors: the weights alone. Default: "
+        "all whose packages are installed.",
+        choices=FORMATS,
     )
     dtype: str = option(
         "float32", "Type of the weights in the files; float16 halves their size.",

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from prodgen.core import pixels, tensor_files
-from prodgen.core.errors import MissingRunData, SelfTestError, UsageError
+from prodgen.core.errors import MissingInput, MissingRunData, SelfTestError, UsageError
 from prodgen.core.files import write_atomically
 from prodgen.evaluation.classifier import ReferenceClassifier
 from prodgen.evaluation.fitness import Fitness
@@ -27,6 +27,7 @@ from prodgen.export import (
     architecture,
     data_card,
     model_card,
+    onnx_files,
     programs,
     pytorch_module,
     run_files,
@@ -40,17 +41,21 @@ from prodgen.runs.workdir import EXPORT_FILE
 EXAMPLE_FILE, VERIFY_FILE, SAMPLES_FILE = "example.safetensors", "verify.py", "samples.png"
 CARD_FILE, DATA_CARD_FILE = "README.md", "DATA_CARD.md"
 NUM_COLUMNS, NUM_ROWS, SHEET_SIDE = 8, 16, 64  # of samples.png; pixels of a picture, at least
+FORMATS = ("safetensors", "stablehlo", "pytorch", "onnx")
 Say = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportRequest:
-    """What a folder is to hold. parts: names, () for all that the run has; a part that is named and
-    absent is an error. formats: of stablehlo, pytorch, onnx. licence: of the weights, "" if the
-    user names none."""
+    """What a folder is to hold.
+
+    parts: names; () for all that the run has. formats: of FORMATS; () for all that can be written.
+    The weights are always written, and alone where the formats are "safetensors".
+    What is named and cannot be had is an error. licence: of the weights, "" if none is named.
+    """
 
     parts: Sequence[str] = ()
-    formats: Sequence[str] = ("stablehlo", "pytorch", "onnx")
+    formats: Sequence[str] = ()
     dtype: str = "float32"
     licence: str = ""
 
@@ -71,13 +76,21 @@ def write_export(
         facts = write_run(model, reference, draft, request, say)
         write_cards(model, draft, request, fitness, facts)
         run_files.seal(draft, facts)
-        verify(draft, say)
+        if (draft / VERIFY_FILE).is_file():
+            verify(draft, say)
     return sorted(path for path in folder.iterdir() if path.is_file())
 
 
 def check_request(model: Model, folder: Path, request: ExportRequest) -> None:
     """UsageError for a part that the run lacks, for a licence that is no identifier, and where the
-    folder has files and is not an export, which a new one may replace."""
+    folder has files and is not an export, which a new one may replace. MissingInput for a format
+    whose packages are not installed."""
+    missing_packages = onnx_files.list_missing_packages()
+    if "onnx" in request.formats and missing_packages:
+        raise MissingInput(
+            f"--formats=onnx needs packages that are not installed: {', '.join(missing_packages)}",
+            onnx_files.INSTALL,
+        )
     if folder.is_dir() and any(folder.iterdir()) and not (folder / EXPORT_FILE).is_file():
         raise UsageError(
             f"{folder} has files that are not an export", "name another folder with --out"
@@ -128,12 +141,15 @@ def write_run(
     parts = programs.make_parts(model, reference.params if reference is not None else None)
     parts = {name: part for name, part in parts.items() if name in (request.parts or parts)}
     arrays = {name: weights[part.weights_file] for name, part in parts.items()}
-    examples = make_examples(model, parts, arrays)
-    tensor_files.write_tensors(folder / EXAMPLE_FILE, examples, {"part": "example"})
-    say(f"writing {', '.join(parts)} as {', '.join(request.formats)}")
-    files = write_programs(model, parts, arrays, folder, request.formats, say)
-    source = Path(__file__).with_name("verify_folder.py").read_text(encoding="utf-8")
-    write_atomically(folder / VERIFY_FILE, source.encode())
+    design = architecture.describe_architecture(model)
+    formats = choose_formats(request.formats, say)
+    say(f"writing {', '.join(parts)} as {', '.join(formats)}")
+    files = write_programs(design, parts, arrays, folder, formats)
+    if any(files.values()):
+        examples = make_examples(model, parts, arrays)
+        tensor_files.write_tensors(folder / EXAMPLE_FILE, examples, {"part": "example"})
+        source = Path(__file__).with_name("verify_folder.py").read_text(encoding="utf-8")
+        write_atomically(folder / VERIFY_FILE, source.encode())
     write_atomically(folder / SAMPLES_FILE, pixels.encode_png(draw_samples(model)))
     spec = model.spec
     return {
@@ -144,20 +160,31 @@ def write_run(
         "spec": spec.to_json(),
         "columns": spec.num_columns,
         "latent": model.config.model.latent,
-        "architecture": architecture.describe_architecture(model),
+        "architecture": design,
         "parts": architecture.describe_parts(parts, files),
     }
 
 
+def choose_formats(names: Sequence[str], say: Say) -> Sequence[str]:
+    """The formats of these names; of (), all whose packages are installed."""
+    missing_packages = onnx_files.list_missing_packages()
+    if names or not missing_packages:
+        return names or FORMATS
+    say(
+        f"onnx is left out: not installed: {', '.join(missing_packages)}; next: "
+        f"{onnx_files.INSTALL}"
+    )
+    return tuple(name for name in FORMATS if name != "onnx")
+
+
 def write_programs(
-    model: Model,
+    design: dict[str, Any],
     parts: dict[str, Part],
     weights: dict[str, dict[str, np.ndarray]],
     folder: Path,
     formats: Sequence[str],
-    say: Say,
 ) -> dict[str, dict[str, str]]:
-    """Write the parts in each format; {part: {format: file}}."""
+    """Write the parts in each format; {part: {format: file}}. design: the architecture."""
     files: dict[str, dict[str, str]] = {name: {} for name in parts}
     if "stablehlo" in formats:
         for name, part in parts.items():
@@ -165,10 +192,15 @@ def write_programs(
             program = programs.export_program(part, weights[name])
             write_atomically(folder / files[name]["stablehlo"], program)
     if "pytorch" in formats:
-        text = pytorch_module.build_torch_module(model.config.model.name)
+        text = pytorch_module.build_torch_module(design["family"])
         write_atomically(folder / pytorch_module.FILE, text.encode())
         for name in parts:
             files[name]["pytorch"] = pytorch_module.FILE
+    if "onnx" in formats:
+        for name, part in parts.items():
+            files[name]["onnx"] = f"{name}.onnx"
+            content = onnx_files.export_onnx(folder, part, design)
+            write_atomically(folder / files[name]["onnx"], content)
     return files
 
 

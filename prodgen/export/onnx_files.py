@@ -15,7 +15,9 @@ from prodgen.core.errors import MissingInput
 from prodgen.export import pytorch_module
 from prodgen.export.programs import Part
 
-PACKAGES = ("torch", "safetensors", "onnx", "onnxscript")
+# The converter, and what checks its files: a file that was not compared is not written.
+PACKAGES = ("torch", "onnx", "onnxscript", "onnxruntime")
+INSTALL = 'pip install "prodgen[export]"'
 OPSET = 18  # of ONNX, the exporter's own: no conversion between versions takes part
 NUM_TRACED_ROWS = 3  # of the example batch; with one row the batch would be taken as constant
 
@@ -35,7 +37,7 @@ def export_onnx(folder: Path, part: Part, architecture: Mapping[str, Any]) -> by
     if missing_packages:
         raise MissingInput(
             f"ONNX files need packages that are not installed: {', '.join(missing_packages)}",
-            'pip install "prodgen[export]"',
+            INSTALL,
         )
     import torch
 
