@@ -53,9 +53,8 @@ def test_every_format_gives_the_runs_results(tmp_path):
 
 
 def missing_packages(name):
-    needed = verify_folder.PACKAGES[name]
-    needed += onnx_files.PACKAGES if name == "onnx" else ()
-    return [package for package in needed if importlib.util.find_spec(package) is None]
+    packages = verify_folder.PACKAGES[name] + (onnx_files.PACKAGES if name == "onnx" else ())
+    return [package for package in packages if importlib.util.find_spec(package) is None]
 
 
 @pytest.mark.parametrize("family", ["vae", "vaegan", "dcgan", "r3gan"])

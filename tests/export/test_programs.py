@@ -60,8 +60,8 @@ def test_every_part_has_the_inputs_and_outputs_that_it_states(model):
         weights = flat_weights(params if name == "classifier" else model.generator[1], np.float16)
         inputs = [jax.ShapeDtypeStruct((2, *x.shape), x.dtype) for x in part.inputs]
         outputs = jax.tree.leaves(jax.eval_shape(part, weights, *inputs))
-        stated = [((2, *x.shape), x.dtype) for x in part.outputs]
-        assert [(x.shape, x.dtype) for x in outputs] == stated, name
+        expected = [((2, *x.shape), x.dtype) for x in part.outputs]
+        assert [(x.shape, x.dtype) for x in outputs] == expected, name
     # Half-precision weights and a run in bfloat16: the program computes in float32.
     module = jax.make_jaxpr(parts["generator"])(flat_weights(model.generator[1]), *(
         np.zeros((2, *x.shape), x.dtype) for x in parts["generator"].inputs
