@@ -45,12 +45,12 @@ def test_requirements_are_the_dependencies_with_dev_and_cuda(python, platform):
     text = (ROOT / "requirements.txt").read_text()
     lines = [line.partition("#")[0].strip() for line in text.splitlines()]
     extras = PROJECT["optional-dependencies"]
-    declared = [*PROJECT["dependencies"], *extras["dev"], *extras["cuda"]]
-    required = required_packages(filter(None, lines), python, platform)
-    assert required == required_packages(declared, python, platform)
-    assert required["jax"][1] == ({"cuda"} if platform == "linux" else set())
+    declared_lines = [*PROJECT["dependencies"], *extras["dev"], *extras["cuda"]]
+    required_pins = required_packages(filter(None, lines), python, platform)
+    assert required_pins == required_packages(declared_lines, python, platform)
+    assert required_pins["jax"][1] == ({"cuda"} if platform == "linux" else set())
     # A pin that stands in two extras is one pin; so is one that an advice of the program names.
-    everything = [*declared, *(line for extra in extras.values() for line in extra)]
+    everything = [*declared_lines, *(line for extra in extras.values() for line in extra)]
     required_packages(everything, python, platform)
 
 
