@@ -1,7 +1,7 @@
 """Quality check of a cut-out: the method's findings and those of the mask.
 
-`no_product`, `several`, `second_piece`, `unsure` and the method's own are doubts; `touches_border` is a
-note.
+`no_product`, `several`, `second_piece`, `unsure` and the method's own are doubts; `touches_border`
+is a note.
 """
 
 from __future__ import annotations
