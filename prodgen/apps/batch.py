@@ -17,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from prodgen.apps.common.batch_progress import PROBLEMS, BatchProgress
 from prodgen.apps.common.fitness_check import FitnessOptions, check_fitness, describe_categories
-from prodgen.apps.common.option_groups import FitOptions, PngOptions, PriorOptions, RunDataOptions
+from prodgen.apps.common.option_groups import (
+    CutoutOptions,
+    FitOptions,
+    PngOptions,
+    PriorOptions,
+    RunDataOptions,
+)
 from prodgen.apps.common.output import Output, PngEncoder, say
 from prodgen.cli.options import option
 from prodgen.core.csv_files import format_csv
@@ -27,6 +33,7 @@ from prodgen.core.files import write_atomically
 from prodgen.data.image_paths import ImagePaths
 from prodgen.editing import FIT_STEPS, batch_requests
 from prodgen.editing.batch_requests import BatchRequest
+from prodgen.photo import background_removal
 
 if TYPE_CHECKING:
     from prodgen.apps.common.batch_rows import BatchResult, Context
@@ -36,13 +43,14 @@ if TYPE_CHECKING:
 # Options that change an image -> the default, which is left out of the image's key.
 DEFAULTS_OF_KEY = {"metadata": True, "mark": False, "guard": True, "steps": FIT_STEPS}
 PROGRESS_SAMPLES, PROGRESS_PHOTOS = 640, 20  # images, and photos, between two lines of progress
+DEFAULTS_OF_CUTOUT = {"cutout": "auto", "model": False}  # of rows that cut a product out
 GENERATED_EDITS = {"": "batch", "vary": "vary", "views": "views"}  # -> the use of the run
 MAX_LINES = 8  # of the table, that a caution lists
 Problem = tuple[int, str]  # line of the table, reason
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(RunDataOptions, FitOptions, PngOptions, PriorOptions, FitnessOptions):
+class Options(RunDataOptions, CutoutOptions, FitOptions, PngOptions, PriorOptions, FitnessOptions):
     """Of --mode=batch."""
 
     output = "batch"
@@ -73,6 +81,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.editing.guard import open_guard
 
     table = Path(os.path.expanduser(options.table))
+    segmenter = background_removal.load_segmenter(options.cutout, options.model)
     requests, problems = read_requests(table, model)
     for request in requests:
         side = batch_rows.min_side(request, model)
@@ -84,21 +93,21 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     # The images that are missing, or whose row, photo, run or options have changed.
     files = [file for request in requests for file in request.file_names()]
     progress = BatchProgress(out.locate(options.output), files)
-    pending_images = list(
-        list_missing(requests, progress, describe_origin(model, options), table.parent, doubts)
-    )
+    pending_images = list(list_missing(requests, progress, model, options, table.parent, doubts))
     say(f"{len(progress)} images are there, {len(pending_images)} are to be made")
 
     # Only what these images need is built.
     needs_guard = options.guard and any(pending.request.needs_guard for pending in pending_images)
     needs_inverter = any(pending.request.needs_inversion for pending in pending_images)
     inverter = model.open_inverter(say, options.steps) if needs_inverter else None
-    context = Context(model, table.parent, inverter, open_guard(model) if needs_guard else None)
+    image_guard = open_guard(model) if needs_guard else None
+    context = Context(model, table.parent, segmenter, inverter, image_guard)
     with futures.ThreadPoolExecutor(2) as pool:
         writer = ImageWriter(context, out.mode, options, progress, pool)
         write_samples(context, [p for p in pending_images if not p.request.photo], writer)
         problems += write_edits(context, [p for p in pending_images if p.request.photo], writer)
         problems += writer.wait()
+    writer.report_doubts()
 
     paths = progress.close()
     problems += progress.refusals()
@@ -164,10 +173,16 @@ def is_enlarged(request: BatchRequest, side: int) -> bool:
     return request.edit in GENERATED_EDITS and request.size > side
 
 
-def describe_origin(model: Model, options: Options) -> str:
-    """The run, and the options that change an image of any row and differ from their default."""
-    flags = {name: getattr(options, name) for name in DEFAULTS_OF_KEY}
-    changes = [f"{name}={value}" for name, value in flags.items() if value != DEFAULTS_OF_KEY[name]]
+def describe_origin(model: Model, options: Options, needs_cutout: bool) -> str:
+    """The run, and the options that change an image of a row and differ from their default.
+
+    needs_cutout: whether those of the cut-out change it.
+    """
+    defaults = DEFAULTS_OF_KEY | (DEFAULTS_OF_CUTOUT if needs_cutout else {})
+    flags = {name: getattr(options, name) for name in defaults}
+    # Only one model file is accepted: where it is, changes nothing.
+    flags |= {"model": bool(options.model)} if needs_cutout else {}
+    changes = [f"{name}={value}" for name, value in flags.items() if value != defaults[name]]
     changes += [f"prior={model.prior.digest}"] if model.prior else []
     return " ".join([model.run.record["fingerprint"], str(model.run.step), *changes])
 
@@ -175,7 +190,8 @@ def describe_origin(model: Model, options: Options) -> str:
 def list_missing(
     requests: Sequence[BatchRequest],
     progress: BatchProgress,
-    origin: str,
+    model: Model,
+    options: Options,
     folder: Path,
     doubts: Mapping[str, str],
 ) -> Iterator[PendingImage]:
@@ -184,7 +200,8 @@ def list_missing(
     doubts: what the run is not fit for, by the edit of a row.
     """
     for request in requests:
-        key, inputs = request.key(origin), request.input_hashes(folder)
+        key = request.key(describe_origin(model, options, request.needs_cutout))
+        inputs = request.input_hashes(folder)
         entry = {"line": request.line, "key": key, "seed": request.seed}
         entry |= {"inputs": inputs} if inputs else {}
         entry |= {"fitness": doubts[request.edit]} if request.edit in doubts else {}
@@ -217,7 +234,6 @@ def write_edits(
     from prodgen.apps.common import batch_rows
 
     problems: list[Problem] = []
-    doubtful_lines = []
     groups = [
         (request, list(group))
         for request, group in itertools.groupby(pending_images, key=lambda pending: pending.request)
@@ -230,16 +246,9 @@ def write_edits(
         except (ProdgenError, RejectedItem) as error:
             problems.append((request.line, str(error)))
             continue
-        doubts = [r.details.get("cutout_doubt") for r in results if not isinstance(r, RejectedItem)]
-        if any(doubts):
-            doubtful_lines.append(request.line)
-            say(f"line {request.line}: DOUBTFUL cut-out: {next(filter(None, doubts))}")
         problems += writer.wait()  # photos are large: at most those of one row wait in memory
         for pending in group:
             writer.submit(pending, results[pending.k])
-    if doubtful_lines:
-        lines = ", ".join(map(str, doubtful_lines))
-        say(f"{len(doubtful_lines)} rows have a doubtful cut-out: lines {lines}")
     return problems
 
 
@@ -257,6 +266,7 @@ class ImageWriter:
         self._context, self._mode, self._options = context, mode, options
         self._progress, self._pool = progress, pool
         self._jobs: list[tuple[PendingImage, futures.Future]] = []
+        self._doubtful_lines: set[int] = set()
 
     def submit(self, pending: PendingImage, result: BatchResult) -> None:
         """Write an image, or the reason why it is refused, in another thread."""
@@ -266,23 +276,39 @@ class ImageWriter:
         """Wait for all images; the problems of those that could not be written."""
         problems = []
         for pending, job in self._jobs:
+            line = pending.request.line
             try:
-                job.result()
+                doubt = job.result()
             except (ProdgenError, RejectedItem) as error:
-                problems.append((pending.request.line, f"{pending.file}: {error}"))
+                problems.append((line, f"{pending.file}: {error}"))
+                continue
+            # One message a row: its samples may be many.
+            if doubt and line not in self._doubtful_lines:
+                self._doubtful_lines.add(line)
+                say(f"line {line}: DOUBTFUL cut-out: {doubt}")
         self._jobs.clear()
         return problems
 
-    def _write(self, pending: PendingImage, result: BatchResult) -> None:
+    def report_doubts(self) -> None:
+        """Print which rows have a doubtful cut-out."""
+        if self._doubtful_lines:
+            lines = ", ".join(map(str, sorted(self._doubtful_lines)))
+            say(f"{len(self._doubtful_lines)} rows have a doubtful cut-out: lines {lines}")
+
+    def _write(self, pending: PendingImage, result: BatchResult) -> str:
+        """Write one image; the doubt about its cut-out, or ""."""
         from prodgen.apps.common import batch_rows
 
         if isinstance(result, RejectedItem):
             self._progress.record_refusal(pending.file, f"{pending.file}: {result}", pending.entry)
-            return
-        request = pending.request
-        image = batch_rows.finish_image(result.image, request, self._context.folder)
-        encoder = PngEncoder(self._context.model, self._mode, self._options, request.seed)
+            return ""
+        request, context = pending.request, self._context
+        image, doubts = batch_rows.finish_image(
+            result.image, request, context.folder, context.segmenter
+        )
+        encoder = PngEncoder(context.model, self._mode, self._options, request.seed)
         content = encoder.encode_png(image, result.source)
-        entry, side = pending.entry | result.details, self._context.model.spec.resolution
+        entry, side = pending.entry | result.details | doubts, context.model.spec.resolution
         entry |= {"enlarged_from": side} if is_enlarged(request, side) else {}
         self._progress.write_image(pending.file, content, entry)
+        return entry.get("cutout_doubt", "")

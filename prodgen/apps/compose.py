@@ -13,13 +13,18 @@ from typing import Any
 import numpy as np
 
 from prodgen.apps.common import advert, backgrounds, image_files, named_colours, product_images
-from prodgen.apps.common.option_groups import MAX_IMAGES, PngOptions, images_option
+from prodgen.apps.common.option_groups import (
+    MAX_IMAGES,
+    CutoutOptions,
+    PngOptions,
+    images_option,
+)
 from prodgen.apps.common.output import Output, check_overwrite, say
 from prodgen.apps.common.product_images import ProductImage
 from prodgen.cli.options import option
 from prodgen.core.errors import UsageError
 from prodgen.core.file_names import add_hash, decode_name
-from prodgen.photo import banner, fonts, poster, recolour, sprites, text_block
+from prodgen.photo import background_removal, banner, fonts, poster, recolour, sprites, text_block
 
 # Unless --n gives another number.
 MAX_PRODUCTS = {"banner": 4, "sprites": 256} | {name: n for name, (_, n) in poster.LAYOUTS.items()}
@@ -30,7 +35,7 @@ POSTER, ANY_FRAME = {"layout": POSTERS}, {"layout": ("banner", *POSTERS)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options(PngOptions):
+class Options(CutoutOptions, PngOptions):
     """Of --mode=compose."""
 
     images: tuple[str, ...] = images_option("image")
@@ -75,6 +80,7 @@ class Options(PngOptions):
 
     def check(self, workdir: Path | None) -> None:
         """Everything about the flags that can be wrong, before an image is read."""
+        super().check(workdir)
         if not any(self.images):
             raise UsageError("--mode=compose needs --images", "name images or a folder of them")
         banner.parse_size(self.size_name)
@@ -100,7 +106,8 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     own_files = out.list_own_files()
     files = image_files.list_images(options.images, "--images", own_paths=own_files)
     limit = options.n or MAX_PRODUCTS[options.layout]
-    products = product_images.read_products(files, limit)
+    segmenter = background_removal.load_segmenter(options.cutout, options.model)
+    products = product_images.read_products(files, limit, segmenter)
     if len(files) > limit:
         say(f"the first {limit} of {len(files)} images are used; --n sets another number")
 

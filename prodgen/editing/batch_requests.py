@@ -84,6 +84,11 @@ class BatchRequest:
         return self.edit in ("", "vary")
 
     @property
+    def needs_cutout(self) -> bool:
+        """Whether a product is cut out for its images."""
+        return self.edit in SINGLE_IMAGE_EDITS or bool(self.background)
+
+    @property
     def background_file(self) -> str:
         """The file of its background, "" for a colour."""
         return self.background if Path(self.background).suffix else ""

@@ -103,11 +103,7 @@ def _correct_by_background(
     parts = inner_parts | outer_parts
     stripes = mask_fusion.find_stripes(silhouette | parts, evidence)
     product = silhouette | parts | stripes
-    findings = []
-    if stripes.any():
-        place = cutout_doubts.describe_place(stripes)
-        words = f"bands of the background's colour are kept as stripes, {place}"
-        findings.append(Finding("encloses_background", words))
+    findings = cutout_doubts.find_uncertain_stripes(stripes, product, probability, evidence)
     findings += cutout_doubts.find_dispute(
         "methods_differ", "only the background's colour shows this part", outer_parts, product
     )

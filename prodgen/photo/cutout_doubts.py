@@ -11,6 +11,10 @@ from prodgen.photo.mask_estimate import Finding
 MIN_DISPUTED_FRACTION = 0.04  # of the product's area, in one piece
 MIN_UNDECIDED_FRACTION = 0.08  # of the product's area
 MIN_MISSING_FRACTION = 0.07  # of the product's area: smaller parts are mostly shadow
+MIN_STRIPE_PROBABILITY = 0.5  # of stripes, the network's mean
+MIN_LIT_FRACTION = 0.5  # of stripes, that differs from the background and from shadows beside it
+MIN_SURROUNDINGS, MAX_SURROUNDINGS = 4, 14  # pixels from the product at 256 pixels a side
+SHADOW_PERCENTILE = 75  # of the surroundings' distance from the background: a shadow covers more
 MIN_CLEAR_FRACTION = 0.65  # of the product's core that looks like the dimmed background
 
 
@@ -31,6 +35,33 @@ def find_dispute(key: str, words: str, region: np.ndarray, product: np.ndarray,
         return []
     place = describe_place(labels == areas.argmax())
     return [Finding(key, f"{words}, {fraction:.0%} of the product, {place}")]
+
+
+def find_uncertain_stripes(
+    stripes: np.ndarray, product: np.ndarray, probability: np.ndarray, evidence: BackgroundEvidence
+) -> list[Finding]:
+    """`encloses_background` where bands [h, w] that are kept as stripes may be gaps.
+
+    They are stripes where both methods agree. The network sees product in them, and most of their
+    pixels have another colour than the background: its light falls on folds and on another
+    material. A gap has the background's own colour, or that of a shadow, which is then beside the
+    product, too.
+    """
+    if not stripes.any():
+        return []
+    unit = max(product.shape) / 256
+    inside = ~morphology.dilate(~(stripes & (evidence.distance <= evidence.product_levels)), 1)
+    bands = inside if inside.any() else stripes
+    ring = morphology.dilate(product, round(MAX_SURROUNDINGS * unit))
+    ring &= ~morphology.dilate(product, round(MIN_SURROUNDINGS * unit))
+    levels = evidence.match_levels
+    if ring.any():
+        levels = max(levels, np.percentile(evidence.distance[ring], SHADOW_PERCENTILE))
+    is_lit = (evidence.distance[bands] > levels).mean() > MIN_LIT_FRACTION
+    if is_lit and probability[stripes].mean() > MIN_STRIPE_PROBABILITY:
+        return []
+    words = f"bands of the background's colour are kept as stripes, {describe_place(stripes)}"
+    return [Finding("encloses_background", words)]
 
 
 def find_transparency(product: np.ndarray, evidence: BackgroundEvidence) -> list[Finding]:

@@ -1,6 +1,7 @@
 """Quality check of a cut-out: the method's findings and those of the mask.
 
-`no_product`, `several`, `unsure` and the method's own are doubts; `touches_border` is a note.
+`no_product`, `several`, `second_piece`, `unsure` and the method's own are doubts; `touches_border`
+is a note.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from prodgen.photo import morphology
 from prodgen.photo.mask_estimate import Finding, MaskEstimate
 
 MIN_COVERAGE, MAX_COVERAGE = 0.004, 0.97  # shares of the frame: less is dust, more a flat image
-MIN_SECOND_PIECE = 0.2  # of the largest piece's area: a second product, no part of the first
+MIN_SECOND_PRODUCT = 0.2  # of the largest piece's area: a second product, no part of the first
+MIN_SECOND_PIECE = 0.05  # of it: a part that lost its connection, or another object
 MAX_BORDER_CONTACT = 0.01  # of the frame's border
 MAX_UNCERTAINTY = 0.5  # of MaskEstimate.uncertainty
 FAILURES = ("no_product", "unsure")  # findings that make an image unfit for training
@@ -66,9 +68,13 @@ def assess_mask(estimate: MaskEstimate) -> CutoutQuality:
         findings.append(Finding("unsure", words))
     findings.extend(estimate.findings)
     _, areas = morphology.label_components(mask)
-    count = int((areas >= MIN_SECOND_PIECE * areas.max()).sum())
+    shares = areas / areas.max()
+    count = int((shares >= MIN_SECOND_PRODUCT).sum())
     if count > 1:
         findings.append(Finding("several", f"{count} pieces of similar size"))
+    elif (shares >= MIN_SECOND_PIECE).sum() > 1:
+        words = f"a piece of {np.sort(shares)[-2]:.0%} of the product lies beside it"
+        findings.append(Finding("second_piece", words))
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     contact = float(border.mean())
     if contact > MAX_BORDER_CONTACT:

@@ -17,6 +17,8 @@ from prodgen.data.conditions import Conditions
 from prodgen.data.image_paths import ImagePaths
 from prodgen.editing import batch_requests, guard, photo_edits
 from prodgen.model import Model, load
+from prodgen.photo import background_removal, plain
+from prodgen.photo.mask_estimate import Finding, MaskEstimate
 from tests import modes
 from tests.modes import run_mode
 from tests.tiny import make_disc_photo
@@ -377,11 +379,39 @@ def test_a_product_is_composed_on_the_background_of_its_row(azimuth_store, shop)
     large = np.repeat(np.repeat(picture, 4, 0), 4, 1)
     conditions = Conditions.from_store(azimuth_store)
     for ground, rgb in (("#203a5f", (0x20, 0x3A, 0x5F)), ("wood.png", (120, 80, 40))):
-        finished_image = batch_rows.finish_image(
-            large, parse_cells(shop, conditions, background=ground), shop
-        )
+        request = parse_cells(shop, conditions, background=ground)
+        finished_image, doubts = batch_rows.finish_image(large, request, shop, plain.segment)
+        assert doubts == {}
         np.testing.assert_array_equal(finished_image[0, 0], rgb)
         np.testing.assert_array_equal(finished_image[32, 32], picture[8, 8])
+
+
+def test_doubts_about_cut_outs_are_in_the_manifest_and_counted(run, shop, monkeypatch, capsys):
+    def segment(image):
+        doubt = Finding("undecided", "the strap")
+        return MaskEstimate(plain.segment(image).mask, findings=(doubt,))
+
+    write_table(
+        shop,
+        {"name": "reds", "category": "disc", "count": 3, "background": "teal"},
+        {"name": "plain", "category": "disc"},
+        {"name": "mug", "photo": "shop/mug.png", "edit": "background"},
+    )
+    monkeypatch.setattr(background_removal, "load_segmenter", lambda *_: segment)
+    monkeypatch.setattr(background_removal, "MIN_SIDE", 16)  # of the tiny run's images
+    run_batch(run, shop, "out")
+    messages = capsys.readouterr().err
+    assert messages.count("DOUBTFUL cut-out: undecided: the strap") == 2
+    assert "2 rows have a doubtful cut-out: lines 2, 4" in messages
+    lines = read_manifest(shop / "out")
+    doubtful = {name for name, line in lines.items() if "cutout_doubt" in line}
+    assert doubtful == {"reds_000.png", "reds_001.png", "reds_002.png", "mug_000.png"}
+
+    # Another method makes those images again that are cut out, and no others.
+    run_batch(run, shop, "out", cutout="plain")
+    assert ", 4 are to be made" in capsys.readouterr().err
+    again = read_manifest(shop / "out")
+    assert {name for name in lines if again[name]["key"] != lines[name]["key"]} == doubtful
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from prodgen.apps.common import product_images
 from prodgen.core import pixels, provenance
 from prodgen.core.errors import BadData, MissingInput, RejectedItem, UsageError
 from prodgen.metrics import marketplace
+from prodgen.photo import background_removal, plain
 from tests.modes import run_mode
 from tests.test_commandline import run_command
 
@@ -184,6 +185,18 @@ def test_images_without_a_product_are_reported_and_left_out(shop, tmp_path, caps
         run_compose(shop / "a2.png", tmp_path / "o" / "b.png")
     with pytest.raises(RejectedItem, match="no_product"):
         product_images.cut_out_product(np.zeros((40, 40, 4), np.uint8))
+
+
+def test_compose_cuts_out_by_the_method_that_is_named(shop, tmp_path, monkeypatch):
+    names = []
+
+    def load_segmenter(*name_and_model):
+        names.append(name_and_model)
+        return plain.segment
+
+    monkeypatch.setattr(background_removal, "load_segmenter", load_segmenter)
+    run_compose(shop, tmp_path / "o" / "a.png", cutout="neural", model="u2netp.onnx")
+    assert names == [("neural", "u2netp.onnx")]
 
 
 def test_several_files_may_be_named(shop, tmp_path):

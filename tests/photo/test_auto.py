@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from prodgen.photo import auto, background_evidence, background_removal, cutout_quality, plain
+from prodgen.photo import (
+    auto,
+    background_evidence,
+    background_removal,
+    cutout_doubts,
+    cutout_quality,
+    plain,
+)
 from prodgen.photo.guided_filter import snap_to_edges
 from prodgen.photo.mask_estimate import MaskEstimate
 from tests.photo.scenes import cloth, disc, lit_background, overlap, photo
@@ -77,6 +84,27 @@ def test_white_stripes_are_kept_and_doubtful():
     bands = square * ~is_white
     cutout = cut_out(photo(colour, square, STUDIO), bands)
     assert overlap(cutout.alpha, square) > 0.9 and "encloses_background" in keys(cutout)
+
+
+@pytest.mark.parametrize(
+    ("white", "shadow", "probability", "is_doubtful"),
+    [
+        (6, 0, 0.9, False),  # cloth that is lit otherwise than the background
+        (0, 0, 0.9, True),  # the background's own colour: the bands may be gaps
+        (6, 0, 0.3, True),  # the network sees no product there
+        (6, 9, 0.9, True),  # a shadow beside the product is as dark as the bands
+    ],
+)
+def test_stripes_are_certain_where_both_methods_see_them(white, shadow, probability, is_doubtful):
+    product = np.zeros((SIDE, SIDE), bool)
+    product[36:126, 30:130] = True
+    stripes = product & (np.arange(SIDE) // 6 % 2).astype(bool)[:, None]
+    levels = np.where(stripes, white, np.where(product, 90, shadow))
+    difference = np.repeat(-np.float32(levels)[..., None], 3, axis=-1)
+    evidence = background_evidence.BackgroundEvidence(difference, noise=1.0)
+    saliency = np.full((SIDE, SIDE), probability, np.float32)
+    doubts = cutout_doubts.find_uncertain_stripes(stripes, product, saliency, evidence)
+    assert bool(doubts) == is_doubtful
 
 
 def test_a_pane_of_glass_is_named():

@@ -32,6 +32,8 @@ def test_findings_have_keys():
 
     assert keys(disc(100, 30)) == ()
     assert keys(disc(100, 20, right=-25) + disc(100, 18, right=25)) == ("several",)
+    # A part that lost its connection to the product, or another object.
+    assert keys(disc(100, 30) + disc(100, 8, right=41)) == ("second_piece",)
     assert keys(disc(100, 30) + disc(100, 4, right=42)) == ()  # a small piece is no product
     assert keys(disc(100, 30, right=30)) == ("touches_border",)
     assert keys(disc(100, 30), uncertainty=0.7) == ("unsure",)

@@ -28,6 +28,8 @@ from prodgen.editing.inversion import InversionResult, Inverter
 from prodgen.editing.photo_input import read_photo
 from prodgen.model import Model
 from prodgen.photo import backdrop, background_removal
+from prodgen.photo.background_removal import Cutout
+from prodgen.photo.mask_estimate import Segmenter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +50,12 @@ SHADOW_STRENGTH = 0.4  # of a shadow on a background, [0, 1]
 
 @dataclasses.dataclass(frozen=True)
 class Context:
-    """What all rows share. folder: the table's; inverter and guard: None where no row uses one."""
+    """What all rows share. folder: the table's; segmenter: cuts products out; inverter and guard:
+    None where no row uses one."""
 
     model: Model
     folder: Path
+    segmenter: Segmenter
     inverter: Inverter | None
     guard: Guard | None
 
@@ -166,7 +170,7 @@ def invert_photo(context: Context, request: BatchRequest) -> InversionResult:
 def change_photo(context: Context, request: BatchRequest) -> BatchImage:
     """The photo on another background, or in another colour."""
     path = context.folder / request.photo
-    product = edited_photos.open_shot(path, background_removal.load_segmenter("auto"))
+    product = edited_photos.open_shot(path, context.segmenter)
     if request.edit == "background":
         background = choose_background(request, context.folder)
         background_image = backgrounds.render_background(background, product.photo.shape[:2])
@@ -182,9 +186,7 @@ def change_photo(context: Context, request: BatchRequest) -> BatchImage:
             edited_photo = photo_edits.recolour_photo(product, target)
     details = {"of": request.photo, "edit": request.edit, "method": edited_photo.method}
     details |= edited_photo.metrics | edited_photo.notes
-    doubts = product.cutout.quality.describe_doubts()
-    if doubts:
-        details["cutout_doubt"] = "; ".join(doubts)
+    details |= describe_cutout(product.cutout)
     return BatchImage(edited_photo.image, details, edited_photos.source_of_edit(edited_photo, path))
 
 
@@ -196,18 +198,29 @@ def choose_background(request: BatchRequest, folder: Path) -> Background:
     return named_colours.parse_colour(text, "background", named_colours.BACKGROUND_COLOURS)
 
 
-def finish_image(image: np.ndarray, request: BatchRequest, folder: Path) -> np.ndarray:
-    """An image uint8 [H, W, C] on the background and in the size of its row.
+def describe_cutout(cutout: Cutout) -> dict[str, str]:
+    """`cutout_doubt` of the manifest: the doubts about a cut-out in words; empty without any."""
+    doubts = cutout.quality.describe_doubts()
+    return {"cutout_doubt": "; ".join(doubts)} if doubts else {}
+
+
+def finish_image(
+    image: np.ndarray, request: BatchRequest, folder: Path, segmenter: Segmenter
+) -> tuple[np.ndarray, dict[str, str]]:
+    """An image uint8 [H, W, C] on the background and in the size of its row; describe_cutout.
 
     Resizing adds no detail; mode gate calls such an image upscaled. RejectedItem where there is no
     product to put on the background.
     """
+    details = {}
     if request.background and request.edit != "background":
-        result = background_removal.cut_out(image, background_removal.load_segmenter("plain"))
+        result = background_removal.cut_out(image, segmenter)
+        details = describe_cutout(result)
         background = choose_background(request, folder)
         background_image = backgrounds.render_background(background, image.shape[:2])
         image = backdrop.composite_with_shadow(result.rgba, background_image)
-    return resize_longer_side(image, request.size) if request.size else image
+    image = resize_longer_side(image, request.size) if request.size else image
+    return image, details
 
 
 def resize_longer_side(image: np.ndarray, side: int) -> np.ndarray:

@@ -15,6 +15,7 @@ from prodgen.core.errors import BadData, RejectedItem
 from prodgen.metrics import marketplace
 from prodgen.photo import background_removal, matte, morphology
 from prodgen.photo.framing import MIN_ALPHA
+from prodgen.photo.mask_estimate import Segmenter
 
 MIN_CUT_OFF_CONTACT = 0.15  # of a product's width, at the image's lower border
 
@@ -36,10 +37,13 @@ class ProductImage:
     doubts: tuple[str, ...] = ()
 
 
-def read_products(files: Sequence[ImageFile], limit: int) -> list[ProductImage]:
+def read_products(
+    files: Sequence[ImageFile], limit: int, segmenter: Segmenter
+) -> list[ProductImage]:
     """The first `limit` products of the files; files without a product are reported and left out.
 
-    BadData, with the first reason, where no product is left.
+    segmenter: cuts out images without alpha. BadData, with the first reason, where no product is
+    left.
     """
     products: list[ProductImage] = []
     reasons = []
@@ -48,7 +52,9 @@ def read_products(files: Sequence[ImageFile], limit: int) -> list[ProductImage]:
             break
         try:
             file.check()
-            pixels, is_cut_off, doubts = assess_product(marketplace.read_image(file.path))
+            pixels, is_cut_off, doubts = assess_product(
+                marketplace.read_image(file.path), segmenter
+            )
             is_generated = provenance.is_generated(file.path)
             name = name_frame(file.name)
             products.append(ProductImage(name, file.name, pixels, is_generated, is_cut_off, doubts))
@@ -73,17 +79,19 @@ def report_doubts(products: Sequence[ProductImage]) -> None:
 
 
 def cut_out_product(image: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The first two results of assess_product."""
-    return assess_product(image)[:2]
+    """The first two results of assess_product, by the method auto without a network."""
+    return assess_product(image, background_removal.load_segmenter("auto"))[:2]
 
 
-def assess_product(image: np.ndarray) -> tuple[np.ndarray, bool, tuple[str, ...]]:
+def assess_product(
+    image: np.ndarray, segmenter: Segmenter
+) -> tuple[np.ndarray, bool, tuple[str, ...]]:
     """The product of an image uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4]; whether the
     image's lower border cuts it off; and the doubts about its cut-out.
 
-    The alpha separates it, else photo/auto.py without a network. RejectedItem without a product.
+    The alpha separates it, else the segmenter. RejectedItem without a product.
     """
-    result = background_removal.cut_out(image, background_removal.load_segmenter("auto"))
+    result = background_removal.cut_out(image, segmenter)
     if result.quality.failure:
         raise RejectedItem(result.quality.failure)
     opaque = result.alpha >= MIN_ALPHA
