@@ -46,9 +46,10 @@ class Model:
 
     def __repr__(self) -> str:
         spec, family = self.spec, self._model.config.model.name
-        colours = "grey" if spec.channels == 1 else "RGB"
+        colours, run = "grey" if spec.channels == 1 else "RGB", self._model.run
+        place = f"the package ({run.path.name!r})" if run.is_pretrained else run.path
         return (
-            f"<{family} of {self._model.run.path} at step {self._model.run.step}: "
+            f"<{family} of {place} at step {run.step}: "
             f"{spec.resolution} x {spec.resolution} {colours}, categories: "
             f"{', '.join(spec.classes) or 'none'}; {self._model.describe_fitness()}>"
         )
