@@ -1,10 +1,12 @@
 """The notebook for newcomers runs from the first cell to the last."""
 
 import os
+import re
 import sys
 
 import pytest
 
+from tests.test_docs import MAX_WORDS, OLD_WORDS, sentences
 from tests.tiny import ROOT
 
 NOTEBOOK = ROOT / "docs/notebooks/quickstart.ipynb"
@@ -26,6 +28,17 @@ def test_the_notebook_is_small_and_was_run_without_errors():
         assert cell.cell_type == "markdown" or cell.execution_count, cell.source
         assert all(one.output_type != "error" for one in outputs), cell.source
         assert "/tmp" not in str(outputs), cell.source
+
+
+def test_its_text_is_plain_english_with_links_that_lead():
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+    for cell in nbformat.read(NOTEBOOK, 4).cells:
+        if cell.cell_type == "markdown":
+            lengths = [len(re.findall(r"\w[\w'-]*", text)) for text in sentences(cell.source)]
+            assert max(lengths, default=0) <= MAX_WORDS, cell.source
+            assert not [word for word in OLD_WORDS if word in cell.source.lower()]
+            for target in re.findall(r"\]\(([^)]+)\)", cell.source):
+                assert "://" in target or (NOTEBOOK.parent / target).exists(), target
 
 
 @pytest.mark.slow  # minutes: it trains, evaluates and exports
