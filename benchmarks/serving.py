@@ -1,6 +1,6 @@
 """Measure the exported generator behind HTTP and in a batch job, against mode images of the run.
 
-python benchmarks/serving.py --workdir=runs/vaegan-... --export=my_model [--n=1024] [--rounds=3]
+python benchmarks/serving.py --workdir=runs/vaegan-... --export=my_model [--n=4096] [--rounds=3]
 
 The sides are docs/examples/serve.py with --clients concurrent requests of 16 images each,
 docs/examples/batch_job.py, and `run_sample.py --mode=images`. They take turns in each round. A side
@@ -35,7 +35,7 @@ from prodgen.core.errors import MissingInput, SelfTestError, UsageError
 FLAGS = flags.FLAGS
 flags.DEFINE_string("workdir", None, "A run's folder.", required=True)
 flags.DEFINE_string("export", None, "What --mode=export wrote of this run.", required=True)
-flags.DEFINE_integer("n", 1024, "Images of each side in a round.", 64)
+flags.DEFINE_integer("n", 4096, "Images of each side in a round.", 64)
 flags.DEFINE_integer("few", 64, "Images of the short process, whose time is mostly the start.", 1)
 flags.DEFINE_integer("rounds", 3, "Rounds; each side is measured once in a round.", 1)
 flags.DEFINE_integer("clients", 4, "Concurrent requests to the service.", 1)

@@ -14,7 +14,7 @@ MAX_BYTES = 500_000  # with its outputs
 TIMEOUT_S = 1800  # of a cell
 COMMAND = "#!{}\nfrom prodgen.programs.{} import run\n\nrun()\n"
 RESULTS = (
-    "quick_run/report.html", "photo.png", "turned/edit.csv", "evaluation/evaluation.json",
+    "quick_run/report.html", "photo.png", "turned/edit.csv", "quick_run/evaluation.json",
     "my_model/README.md", "my_model/generator.stablehlo", "my_model/SHA256SUMS",
 )  # fmt: skip
 
