@@ -19,10 +19,12 @@ images = model.sample({count}, seed=1{label})  # uint8 {shape}
 INPUTS_CODE = """\
 import numpy as np
 
-z = np.random.default_rng(1).standard_normal(({count}, {latent}), np.float32)
-label = np.full({count}, {label}, np.int32)  # {category}
-attributes = np.zeros(({count}, {columns}), np.float32)
-known = np.zeros(({count}, {columns}), bool)  # no attribute is known
+random = np.random.default_rng(1)
+z = random.standard_normal(({count}, {latent}), np.float32)
+# Categories and attributes of training images, at random{category}.
+rows = np.load("conditions.npz")
+choice = random.choice({candidates}, {count})
+label, attributes, known = (rows[name][choice] for name in ("label", "attributes", "known"))
 """
 STABLEHLO_CODE = """\
 from pathlib import Path
@@ -64,9 +66,10 @@ def build_loading_section(model: Model, files: Collection[str]) -> str:
     inputs = INPUTS_CODE.format(
         **fill,
         latent=model.config.model.latent,
-        label=spec.classes.index(names[0]) if names else -1,
-        category=f"{name}; -1: unknown" if names else "unknown",
-        columns=spec.num_columns,
+        category=f"; here those of {name}" if names else "",
+        candidates=f'np.flatnonzero(rows["label"] == {spec.classes.index(names[0])})'
+        if names
+        else 'len(rows["label"])',
     )
     parts = [
         "## How to load it",

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from prodgen.core import pixels, tensor_files
+from prodgen.core import pixels, provenance, tensor_files
 from prodgen.core.errors import MissingInput, MissingRunData, SelfTestError, UsageError
 from prodgen.core.files import write_atomically
 from prodgen.evaluation.classifier import ReferenceClassifier
@@ -150,12 +150,14 @@ def write_run(
         tensor_files.write_tensors(folder / EXAMPLE_FILE, examples, {"part": "example"})
         source = Path(__file__).with_name("verify_folder.py").read_text(encoding="utf-8")
         write_atomically(folder / VERIFY_FILE, source.encode())
-    write_atomically(folder / SAMPLES_FILE, pixels.encode_png(draw_samples(model)))
-    spec = model.spec
+    spec, run = model.spec, model.run
+    origin = f"run {run.record['fingerprint']}, step {run.step}"
+    sheet = pixels.encode_png(draw_samples(model), provenance.build_png_text("generated", origin))
+    write_atomically(folder / SAMPLES_FILE, sheet)
     return {
         "family": model.config.model.name,
-        "fingerprint": model.run.record["fingerprint"],
-        "step": model.run.step,
+        "fingerprint": run.record["fingerprint"],
+        "step": run.step,
         "dtype": request.dtype,
         "spec": spec.to_json(),
         "columns": spec.num_columns,
