@@ -6,8 +6,13 @@ import re
 import jax
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding, PartitionSpec
 
+from prodgen.core.errors import UsageError
 from prodgen.export import architecture, examples, programs
+from prodgen.parallel import absent_devices
+from prodgen.parallel.program_counts import is_convolution, parse_instructions
+from prodgen.parallel.targets import parse_targets
 from tests.export.export_cases import flat_weights, make_classifier, make_model
 from tests.test_hlo import convolutions, slow_convolutions
 
@@ -67,6 +72,30 @@ def test_every_part_has_the_inputs_and_outputs_that_it_states(model):
         np.zeros((2, *x.shape), x.dtype) for x in parts["generator"].inputs
     ))  # fmt: skip
     assert "bf16" not in str(module)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target_text", ["h200:1", "v5e:2x2"])
+def test_the_artifact_compiles_for_an_accelerator_that_is_absent(model, target_text):
+    (target,) = parse_targets(target_text)
+    try:
+        absent_devices.check_plugin(target)
+    except UsageError as error:
+        pytest.skip(error.message)
+    model = model(**CASES["r3gan, grouped"])
+    part = programs.make_parts(model)["generator"]
+    weights = flat_weights(model.generator[1])
+    replicated = NamedSharding(absent_devices.make_absent_mesh(target), PartitionSpec())
+    arguments = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
+        (weights, *(jax.ShapeDtypeStruct((8, *x.shape), x.dtype) for x in part.inputs)),
+    )
+    program = read_program(programs.export_program(part, weights))
+    with absent_devices.disable_compile_cache():
+        text = program.lower(*arguments).compile().as_text()
+    # The branch of this platform alone is left, with convolutions in it.
+    assert " conditional(" not in text
+    assert any(is_convolution(x) for x in parse_instructions(text))
 
 
 def test_a_gan_has_no_encoder(model):
