@@ -25,6 +25,7 @@ from prodgen.editing import (
     interpolation,
 )
 from prodgen.editing.inversion import Inverter
+from prodgen.editing.inversion_calibration import describe_misfits
 from prodgen.photo import (
     backdrop,
     background_removal,
@@ -195,7 +196,8 @@ def recolour_with_model(
     }
     areas = colour_areas.measure_areas(product.photo, alpha)
     largest = max(range(len(areas)), key=lambda index: areas[index].fraction)
-    doubt = "; ".join(colour_areas.find_doubts(areas, largest, is_named=False))
+    doubts = [*describe_misfits(inversion), *colour_areas.find_doubts(areas, largest, False)]
+    doubt = "; ".join(filter(None, doubts))
     return _check_outside(product, composite.image, alpha, "generated", metrics, doubt=doubt)
 
 
@@ -225,7 +227,8 @@ def change_attributes(
     for attribute in hidden:  # under the conditions that the image is decoded with
         text = attributes[attribute.name]
         z = attribute_direction.move_attribute(inverter, z, conditions, attribute, text)
-    return _swap_product(product, model.decode(z, conditions)[0])
+    version = _swap_product(product, model.decode(z, conditions)[0])
+    return dataclasses.replace(version, notes={"doubt": describe_misfits(inversion)[0]})
 
 
 def _swap_product(product: ProductPhoto, output: np.ndarray) -> EditedPhoto:

@@ -78,15 +78,15 @@ def test_mask_iou_equals_the_hand_computed_value():
     assert variations.mask_iou(a, b) == pytest.approx(4 / 12)
 
 
-@pytest.mark.parametrize(("label", "kept"), [(0, [True, False, False]), (-1, [False] * 3)])
-def test_a_category_that_is_not_recognised_is_not_kept(label, kept):
+@pytest.mark.parametrize(("label", "expected"), [(0, [True, False, False]), (-1, [False] * 3)])
+def test_a_category_that_is_not_recognised_is_not_kept(label, expected):
     """Neither that of the photo nor that of a variation: both may be of something else."""
     images = np.full((3, 16, 16, 3), 255, np.uint8)
     inverter = SimpleNamespace(
         reads_categories=True, read_conditions=lambda x: {"label": np.array([0, 1, -1])}
     )
     keeps = variations._keeps_request(inverter, images[0], images, ["category"], label)
-    np.testing.assert_array_equal(keeps, kept)
+    np.testing.assert_array_equal(keeps, expected)
     inverter.reads_categories = False  # a run without categories has none to lose
     assert variations._keeps_request(inverter, images[0], images, ["category"], label).all()
 
