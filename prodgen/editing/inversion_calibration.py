@@ -176,7 +176,8 @@ def measure_inversions(
             "edges": round(float(edges), 3),
             "ciede2000": round(float(colour), 2),
             "resembles_photo": resembles_photo(psnr, edges, colour),
-            "in_distribution": p > SIGNIFICANCE_LEVEL and resembles_photo(psnr, edges, colour),
+            "in_distribution": bool(p > SIGNIFICANCE_LEVEL)
+            and resembles_photo(psnr, edges, colour),
         }
         for psnr, initial_psnr, distance, similarity, num_nearer, p, edges, colour in columns
     ]

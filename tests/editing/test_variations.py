@@ -1,5 +1,6 @@
 """Variations: where they come from, what they keep, how far they are from each other."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,3 +102,20 @@ def test_a_smear_in_the_place_of_a_product_is_a_misfit():
     )
     fit, misfit = inversion_calibration.describe_misfits(inversion)
     assert fit == "" and "does not give this photo back (PSNR 11.0 dB" in misfit
+
+
+def test_the_measures_of_a_photo_out_of_distribution_are_plain_values(monkeypatch):
+    """They go into manifest.json, which takes no NumPy booleans."""
+    calibration = inversion_calibration.InversionCalibration(
+        np.linspace(0.01, 0.1, 64), np.random.default_rng(0).normal(size=(8, 4))
+    )
+    monkeypatch.setattr(inversion_calibration, "load_or_measure", lambda inverter: calibration)
+    photo = make_disc_photo(64, 64, (190, 40, 40))[None]
+    inversion = SimpleNamespace(
+        images=photo, reconstruction=photo, psnr=np.array([40.0]), initial_psnr=np.array([39.0]),
+        perceptual_distance=np.array([0.5]),
+    )  # fmt: skip
+    inverter = SimpleNamespace(extract_features=lambda images: np.ones((len(images), 4)))
+    rows = inversion_calibration.measure_inversions(inverter, inversion)
+    values = json.loads(json.dumps(rows))[0]
+    assert values["in_distribution"] is False and values["resembles_photo"] is True
