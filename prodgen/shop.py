@@ -18,7 +18,7 @@ import prodgen.photo.recolour
 from prodgen.apps.common import advert, backgrounds, named_colours, product_images
 from prodgen.config import registry
 from prodgen.core import decode
-from prodgen.core.arguments import check_range, describe
+from prodgen.core.arguments import check_point, check_range, check_text, describe
 from prodgen.core.errors import BadData, RejectedItem, UsageError
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Verdict
@@ -72,15 +72,18 @@ def recolour(
     segmenter, target = _load_segmenter(method, model), _parse_colour(colour, "colour")
     check_range("strength", strength, 0.0, 1.0)
     origin = None if source is None else _parse_colour(source, "source")
+    place = None if point is None else check_point("point", point)
+    if origin is not None and place is not None:
+        raise UsageError("source and point say the same in two ways", "give one of them")
 
     def recolour_one(image: np.ndarray) -> RecolouredPhoto:
         cutout = background_removal.cut_out(image, segmenter)
         alpha = cutout.alpha
         rgb = np.ascontiguousarray(np.broadcast_to(image[..., :3], (*image.shape[:2], 3)))
         result = prodgen.photo.recolour.recolour(
-            rgb, alpha, target, strength, "dominant", origin, point
+            rgb, alpha, target, strength, "dominant", origin, place
         )
-        is_named = origin is not None or point is not None
+        is_named = origin is not None or place is not None
         return RecolouredPhoto(
             result.image,
             result.delta_e_after,
@@ -121,6 +124,7 @@ def background(
 def check(photos: Any, profile: str = "white_main") -> Verdict | list[Verdict]:
     """The verdict of each photo by the rules of a marketplace: `.passes`, `.reasons`."""
     names = list(marketplace.PROFILES)
+    check_text("profile", profile)
     if profile not in names:
         raise UsageError(
             f"profile={profile!r} is not known; {registry.suggest_names(profile, names)}",
@@ -144,8 +148,17 @@ def compose(
 
     size: a name, as "story", or "1200x628". colour: of the background, or the path of an image.
     """
+    texts = {"layout": layout, "size": size, "headline": headline, "subline": subline,
+             "price": price, "button": button}  # fmt: skip
+    for name, text in texts.items():
+        check_text(name, text)
+    check_range("shadow", shadow, 0.0, 1.0)
     if layout not in poster.LAYOUTS:
-        raise UsageError(f"layout={layout!r} is not known", f"one of {', '.join(poster.LAYOUTS)}")
+        names = list(poster.LAYOUTS)
+        raise UsageError(
+            f"layout={layout!r} is not known; {registry.suggest_names(layout, names)}",
+            f"one of {', '.join(names)}",
+        )
     width, height = banner.parse_size(size)
     ground = colour if isinstance(colour, Path) else _parse_colour(colour, "colour")
     behind = backgrounds.render_background(ground, (height, width))
@@ -168,6 +181,7 @@ def compose(
 
 
 def _load_segmenter(method: str, model: str) -> Any:
+    check_text("method", method)
     if method not in registry.CUTOUTS:
         names = list(registry.CUTOUTS)
         raise UsageError(
@@ -196,6 +210,10 @@ def _to_images(photos: Any) -> tuple[list[np.ndarray], bool]:
     is_single = isinstance(photos, (str, Path)) or (
         isinstance(photos, np.ndarray) and photos.ndim <= 3
     )
+    if not is_single and not isinstance(photos, (list, tuple, np.ndarray)):
+        raise UsageError(
+            f"photos={photos!r} is no photo", "give an array, the path of a file, or a list of them"
+        )
     items = [photos] if is_single else list(photos)
     return [_read(item, i) for i, item in enumerate(items)], is_single
 

@@ -51,6 +51,15 @@ def test_a_photo_is_recoloured_checked_and_composed():
         (lambda: prodgen.check(RED, "amazone"), UsageError, "profile='amazone' is not known"),
         (lambda: prodgen.compose(RED, "pair"), UsageError, "layout=pair takes 2 to 2 photos"),
         (lambda: prodgen.compose(RED, "poster"), UsageError, "layout='poster' is not known"),
+        (lambda: prodgen.cut_out(None), UsageError, "photos=None is no photo"),
+        (lambda: prodgen.cut_out(RED, method=3), UsageError, "method=3 is no text"),
+        (lambda: prodgen.recolour(RED, "teal", point="1,1"), UsageError, "is no point (x, y)"),
+        (lambda: prodgen.recolour(RED, "teal", point=(1.5, 2)), UsageError, "is no point (x, y)"),
+        (lambda: prodgen.recolour(RED, "teal", "red", (1, 1)), UsageError, "source and point say"),
+        (lambda: prodgen.check(RED, 5), UsageError, "profile=5 is no text"),
+        (lambda: prodgen.compose(RED, "heroo"), UsageError, "did you mean hero?"),
+        (lambda: prodgen.compose(RED, shadow=3), UsageError, "shadow=3 is no number"),
+        (lambda: prodgen.compose(RED, headline=5), UsageError, "headline=5 is no text"),
     ],
 )  # fmt: skip
 def test_a_wrong_argument_is_named_in_one_line(call, kind, words):

@@ -212,11 +212,14 @@ def describe_notes(name: str, versions: list[EditedPhoto]) -> None:
     notes = versions[0].notes if versions else {}
     if "fill" in notes:
         say(f"{name}: {notes['fill']}")
-    if "from_colour" not in notes:
-        return
-    others = f"; other colours: {notes['other_colours']}" if notes["other_colours"] else ""
-    doubt = f"; DOUBTFUL: {notes['doubt']}" if notes["doubt"] else ""
-    say(f"{name}: changed {notes['from_colour']} of the product{others}{doubt}")
+    if "from_colour" in notes:
+        others = f"; other colours: {notes['other_colours']}" if notes["other_colours"] else ""
+        doubt = f"; DOUBTFUL: {notes['doubt']}" if notes["doubt"] else ""
+        say(f"{name}: changed {notes['from_colour']} of the product{others}{doubt}")
+    # What the run drew has doubts of its own.
+    for version in versions:
+        if version.method == "generated" and version.notes.get("doubt"):
+            say(f"{name}: DOUBTFUL, generated: {version.notes['doubt']}")
 
 
 def choose_edit(

@@ -46,6 +46,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.apps.common.input_images import invert_inputs
     from prodgen.editing import variations
     from prodgen.editing.guard import open_guard
+    from prodgen.editing.inversion_calibration import describe_misfits
 
     out.locate(options.output)
     out.png_encoder.check_mark(model.spec.resolution)
@@ -57,6 +58,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         model, inverter, options, options.products, out, [f"_{j:03d}.png" for j in range(options.n)]
     )
     count, cells = options.n, []
+    misfits = describe_misfits(products.inversion)
     for i, (name, stem) in enumerate(zip(products.names, products.stems, strict=True)):
         z, conditions = products.latent_and_conditions(i)
         photo = products.inversion.images[i]
@@ -66,24 +68,35 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         )  # fmt: skip
         for j, image in enumerate(result.images):
             details = describe_variation(name, options, result, j, model.spec)
+            details |= {"doubt": misfits[i]} if misfits[i] else {}
             out.write_png(f"{stem}_{j:03d}.png", image, details)
-        say(summarise(name, result, options))
+        is_unnamed = inverter.reads_categories and int(conditions["label"][0]) < 0
+        say(summarise(name, result, options, is_unnamed))
+        if misfits[i]:
+            say(f"{name}: DOUBTFUL: {misfits[i]}: these are variations of something else")
         # White cells stand for variations that were refused as copies.
         blanks = [np.full_like(photo, 255)] * (count - len(result.images))
         cells += [photo, products.inversion.reconstruction[i], *result.images, *blanks]
+    if any(misfits):
+        num_doubtful = sum(map(bool, misfits))
+        say(f"{num_doubtful} of {len(misfits)} photos are doubtful: the run cannot draw them")
     sheet = pixels.draw_contact_sheet(np.stack(cells), count + 2, side=96)
     out.write_png("sheet.png", sheet, {"strength": options.strength})
     return out.close()
 
 
-def summarise(name: str, variations: VariationResult, options: Options) -> str:
-    """One line about the variations of a product."""
+def summarise(
+    name: str, variations: VariationResult, options: Options, is_unnamed: bool = False
+) -> str:
+    """One line about the variations of a product. is_unnamed: its category was not recognised."""
     from prodgen.editing.variations import MIN_DISTANCE_RATIO
 
     n, kept_count = len(variations.keeps_request), int(variations.keeps_request.sum())
     summary = f"{name}: {n} variations of {variations.num_candidates} candidates"
     if options.keep:
         summary += f"; {kept_count} keep the {' and '.join(options.keep)}"
+    if "category" in options.keep and is_unnamed:
+        summary += "; its category is not recognised: name it with --label"
     if variations.num_refused:
         summary += f"; {variations.num_refused} copies of training images were refused"
     if options.strength and variations.min_distance < MIN_DISTANCE_RATIO:

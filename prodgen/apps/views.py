@@ -36,6 +36,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Turn every image of --input (by default one held-out product): --frames views."""
     from prodgen.apps.common.input_images import invert_inputs
     from prodgen.editing import viewpoints
+    from prodgen.editing.inversion_calibration import describe_misfits
 
     spec = model.conditions.spec
     azimuth, elevation = viewpoints.camera_attributes(spec)
@@ -44,6 +45,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     out.locate(options.output)
     inverter = model.open_inverter(say, options.steps)
     products = invert_inputs(model, inverter, options, options.n, out, ENDINGS)
+    misfits = describe_misfits(products.inversion)
     for i, (name, stem) in enumerate(zip(products.names, products.stems, strict=True)):
         z, conditions = products.latent_and_conditions(i)
         conditions = viewpoints.set_viewpoints(
@@ -53,6 +55,9 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         row_names = [f"{e:g}" for e in elevations]
         sheet = pixels.draw_contact_sheet(views, len(azimuths), row_names=row_names, side=96)
         details = {"of": name, "azimuths": azimuths, "elevations": elevations}
+        if misfits[i]:
+            details["doubt"] = misfits[i]
+            say(f"{name}: DOUBTFUL: {misfits[i]}")
         out.write_png(stem + ENDINGS[0], sheet, details)
         # The turntable shows the middle elevation.
         start = len(elevations) // 2 * len(azimuths)

@@ -173,6 +173,12 @@ class Inverter:
         outputs, features = (np.concatenate(values) for values in zip(*parts, strict=True))
         return outputs, features
 
+    @property
+    def reads_categories(self) -> bool:
+        """Whether `read_conditions` can name a category."""
+        has_conditions = self.model.config.model.condition and self.classifier_matches
+        return bool(has_conditions and self.model.spec.classes)
+
     def read_conditions(self, images: np.ndarray) -> Batch:
         """The conditions that the reference classifier reads off images.
 

@@ -120,6 +120,19 @@ def resembles_photo(psnr: float, edges: float, colour: float) -> bool:
     return bool(is_alike and colour <= MAX_COLOUR_DELTA_E)
 
 
+def describe_misfits(inversion: InversionResult) -> list[str]:
+    """Why the run does not give a photo back, by the absolute limits; "" where it does. [N]"""
+    edges = reconstruction_quality.explained_edges(inversion.images, inversion.reconstruction)
+    colours = colour_changes(inversion.images, inversion.reconstruction)
+    return [
+        ""
+        if resembles_photo(*values)
+        else "the run does not give this photo back (PSNR {:.1f} dB, {:.0%} of its edges, "
+        "CIEDE2000 {:.0f})".format(*values)
+        for values in zip(inversion.psnr, edges, colours, strict=True)
+    ]
+
+
 def colour_changes(images: np.ndarray, others: np.ndarray) -> np.ndarray:
     """CIEDE2000 [N] of the mean colours of the products in images uint8 [N, R, R, C], by pairs."""
     labs = [
@@ -163,7 +176,8 @@ def measure_inversions(
             "edges": round(float(edges), 3),
             "ciede2000": round(float(colour), 2),
             "resembles_photo": resembles_photo(psnr, edges, colour),
-            "in_distribution": p > SIGNIFICANCE_LEVEL and resembles_photo(psnr, edges, colour),
+            "in_distribution": bool(p > SIGNIFICANCE_LEVEL)
+            and resembles_photo(psnr, edges, colour),
         }
         for psnr, initial_psnr, distance, similarity, num_nearer, p, edges, colour in columns
     ]

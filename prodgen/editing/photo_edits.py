@@ -8,6 +8,7 @@ of 255 there.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -24,6 +25,7 @@ from prodgen.editing import (
     interpolation,
 )
 from prodgen.editing.inversion import Inverter
+from prodgen.editing.inversion_calibration import describe_misfits
 from prodgen.photo import (
     backdrop,
     background_removal,
@@ -126,7 +128,11 @@ def recolour_photo(
     if source.region is not None:
         metrics["share"] = alpha.sum() / product.cutout.alpha.sum()
     version = _check_outside(product, result.image, alpha, "classical", metrics)
-    return dataclasses.replace(version, notes=_describe_areas(result, source.is_named))
+    if source.region is not None:
+        notes = _describe_region(product.photo, alpha, metrics["share"])
+    else:
+        notes = _describe_areas(result, source.is_named)
+    return dataclasses.replace(version, notes=notes)
 
 
 def _fit_region(region: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -141,10 +147,19 @@ def _fit_region(region: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return region
 
 
+def _describe_region(photo: np.ndarray, alpha: np.ndarray, share: float) -> dict[str, str]:
+    """The region's colours, which all were changed, its share of the product, and doubts."""
+    areas = colour_areas.measure_areas(photo, alpha)
+    doubts = [colour_areas.find_doubts(areas, i, True, "region") for i in range(len(areas))]
+    return {
+        "from_colour": f"a region of {share:.0%} ({colour_areas.format_areas(areas)})",
+        "other_colours": "",
+        "doubt": "; ".join(dict.fromkeys(itertools.chain.from_iterable(doubts))),
+    }
+
+
 def _describe_areas(result: RecolouredImage, is_named: bool) -> dict[str, str]:
     """The colour that was changed, the product's others, and doubts."""
-    if result.area < 0:
-        return {}
     return {
         "from_colour": colour_areas.format_area(result.areas[result.area]),
         "other_colours": colour_areas.format_areas(result.other_areas),
@@ -179,7 +194,11 @@ def recolour_with_model(
         "ciede2000": colorimetry.mean_colour_difference(composite.image[inside], target),
         "generated_pixels": composite.resolution,
     }
-    return _check_outside(product, composite.image, alpha, "generated", metrics)
+    areas = colour_areas.measure_areas(product.photo, alpha)
+    largest = max(range(len(areas)), key=lambda index: areas[index].fraction)
+    doubts = [*describe_misfits(inversion), *colour_areas.find_doubts(areas, largest, False)]
+    doubt = "; ".join(filter(None, doubts))
+    return _check_outside(product, composite.image, alpha, "generated", metrics, doubt=doubt)
 
 
 def change_attributes(
@@ -208,7 +227,8 @@ def change_attributes(
     for attribute in hidden:  # under the conditions that the image is decoded with
         text = attributes[attribute.name]
         z = attribute_direction.move_attribute(inverter, z, conditions, attribute, text)
-    return _swap_product(product, model.decode(z, conditions)[0])
+    version = _swap_product(product, model.decode(z, conditions)[0])
+    return dataclasses.replace(version, notes={"doubt": describe_misfits(inversion)[0]})
 
 
 def _swap_product(product: ProductPhoto, output: np.ndarray) -> EditedPhoto:
@@ -238,13 +258,16 @@ def inpaint(product: ProductPhoto, inverter: Inverter, hole: np.ndarray) -> Edit
 
     By the run or by patches of the photo, whichever is better on held-out images
     (editing/fill_choice.py). Only patches fill a product of more than MAX_FILL_ENLARGEMENT times
-    the run's pixels, and what is outside the square around the product.
+    the run's pixels, and what is outside the square around the product. RejectedItem for a hole of
+    another size than the photo, UsageError for one without a border.
     """
-    if hole.shape != product.photo.shape[:2] or not hole.any() or not (hole <= 0).any():
-        raise UsageError(
-            f"the mask is {hole.shape[::-1]} px for a photo of {product.photo.shape[1::-1]} px, "
-            "or of one colour", "give one of the photo's size, white where the run is to fill",
-        )  # fmt: skip
+    (height, width), (photo_height, photo_width) = hole.shape, product.photo.shape[:2]
+    if hole.shape != product.photo.shape[:2]:
+        raise RejectedItem(
+            f"the mask is {width} x {height} px, and the photo {photo_width} x {photo_height} px"
+        )
+    if not hole.any() or not (hole <= 0).any():
+        raise UsageError("the mask is of one colour", "give one that is white where to fill")
     spec, side = inverter.model.spec, product.square.side
     small = compositing.downscale(product.square.crop(hole)[..., None], spec.resolution)
     inside = product.square.paste_back(np.ones((side, side), bool), hole.shape)

@@ -196,11 +196,11 @@ def _keeps_request(
     inverter: Inverter, photo: np.ndarray, images: np.ndarray, keep: Sequence[str], label: int
 ) -> np.ndarray:
     """bool [N]: whether each image keeps the photo's category, shape and colour, where `keep`
-    names them."""
+    names them. A run that reads no categories cannot lose one."""
     keeps = np.ones(len(images), bool)
-    if "category" in keep and label >= 0:
-        labels = inverter.read_conditions(images)["label"]
-        keeps &= (labels == label) | (labels < 0)
+    if "category" in keep and inverter.reads_categories:
+        # A category that is not recognised, of the photo or of an image, is not kept.
+        keeps &= (inverter.read_conditions(images)["label"] == label) & (label >= 0)
     if not {"shape", "colour"} & set(keep):
         return keeps
     photo_mask = silhouette.find_silhouette(photo).mask

@@ -17,14 +17,16 @@ from prodgen.photo.mask_estimate import limit_shape, resize
 from prodgen.photo.morphology import dilate
 
 NUM_CENTRES = 6  # of the palette
+MAX_AREA_PIXELS = 10_000  # from which `measure_areas` finds the areas
 MIN_HUE_LIGHTNESS = 20.0  # L*: below, the hue of a photo is noise
 MAX_SHADE_DISTANCE = 15.0  # in `_shading_invariant`: nearer colours are shades of one colour
 MAX_SHADE_LIGHTNESS = 40.0  # L*: a larger difference to the area's first centre is not shading
 MAX_NAMED_DISTANCE = 30.0  # CIEDE2000 of an area's mean to a colour that names it
+MAX_GREY_CHROMA, MIN_NAMED_CHROMA = 8.0, 20.0  # a grey area is never what a strong colour names
 RIVAL_RATIO = 0.75  # of the chosen area's share: a larger area may be meant as well
 SKIN_SIDE, SKIN_RADIUS = 128, 3  # pixels: of the copy in which skin is found; thinner is none
 MIN_SKIN_FRACTION = 0.05  # of the product: less is a button or a label
-MAX_PERSON_SKIN = 0.6  # of the product: more is a product in the colour of skin
+MAX_SILENT_SKIN = 0.5  # of the product: more may be a person, or wood and leather
 MIN_SKIN_CONTRAST = 2.5  # standard deviations: light and shade on one cloth give up to 1.6
 # Skin of all tones in Lab: lightness, chroma, and hue in degrees (after Kakumanu et al. 2007).
 SKIN_LIGHTNESS, SKIN_CHROMA, SKIN_HUE = (28.0, 90.0), (11.0, 45.0), (28.0, 72.0)
@@ -78,6 +80,10 @@ class ColourAreas:
         target = colorimetry.srgb_to_lab(np.asarray(rgb) / 255)
         means = colorimetry.srgb_to_lab(np.asarray([area.rgb for area in self.areas]) / 255)
         distances = colorimetry.ciede2000(means, target)
+        chroma, target_chroma = np.hypot(means[:, 1], means[:, 2]), np.hypot(*target[1:])
+        is_other = (chroma < MAX_GREY_CHROMA) & (target_chroma > MIN_NAMED_CHROMA)
+        is_other |= (chroma > MIN_NAMED_CHROMA) & (target_chroma < MAX_GREY_CHROMA)
+        distances = np.where(is_other, np.inf, distances)
         index = int(distances.argmin())
         if distances[index] > MAX_NAMED_DISTANCE:
             raise RejectedItem(
@@ -120,6 +126,13 @@ def find_areas(pixels: np.ndarray) -> ColourAreas:
     return ColourAreas(tuple(areas), centres, area_of_centre)
 
 
+def measure_areas(image: np.ndarray, mask: np.ndarray) -> tuple[ColourArea, ...]:
+    """The areas of what a mask uint8 [H, W] shows of an image uint8 [H, W, 3], with their skin."""
+    pixels = image[mask > 127] if (mask > 127).any() else image[mask > 0]
+    areas = find_areas(pixels[:: -(-len(pixels) // MAX_AREA_PIXELS)])
+    return measure_skin(image, mask / np.float32(255), areas)
+
+
 def measure_skin(image: np.ndarray, mask: np.ndarray, areas: ColourAreas) -> tuple[ColourArea, ...]:
     """The areas with what looks like skin in them, in an image [H, W, 3] and a mask [H, W].
 
@@ -152,10 +165,12 @@ def is_skin_colour(lab: np.ndarray) -> np.ndarray:
     return np.all([(values >= low) & (values <= high) for values, (low, high) in bounds], axis=0)
 
 
-def find_doubts(areas: tuple[ColourArea, ...], index: int, is_named: bool) -> tuple[str, ...]:
+def find_doubts(
+    areas: tuple[ColourArea, ...], index: int, is_named: bool, whole: str = "product"
+) -> tuple[str, ...]:
     """Why a person should look at a change of area `index`, a phrase each.
 
-    is_named: the user has said which colour is meant.
+    is_named: the user has said which colour is meant. whole: what the fractions are shares of.
     """
     area, doubts = areas[index], []
     others = [other for i, other in enumerate(areas) if i != index]
@@ -165,9 +180,9 @@ def find_doubts(areas: tuple[ColourArea, ...], index: int, is_named: bool) -> tu
     # Skin in the chosen area changes; skin beside it shows that a person wears the product.
     other_skin = sum(other.skin_fraction for other in others)
     is_part = area.skin_contrast >= MIN_SKIN_CONTRAST
-    is_all = area.skin_fraction > 0.8 * area.fraction and area.fraction < MAX_PERSON_SKIN
+    is_all = area.skin_fraction > 0.8 * area.fraction or area.skin_fraction >= MAX_SILENT_SKIN
     if area.skin_fraction >= MIN_SKIN_FRACTION and (is_part or is_all):
-        doubts.append(f"skin may be changed ({area.skin_fraction:.0%} of the product)")
+        doubts.append(f"skin may be changed ({area.skin_fraction:.0%} of the {whole})")
     elif other_skin >= MIN_SKIN_FRACTION and not is_named:
         doubts.append(f"a person may wear the product ({other_skin:.0%} has a colour of skin)")
     return tuple(doubts)

@@ -9,6 +9,7 @@ highlights. Colours outside sRGB keep their lightness and lose chroma.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from prodgen.core.errors import BadData, RejectedItem
 from prodgen.photo import colorimetry
 from prodgen.photo.colour_areas import ColourArea, ColourAreas, find_areas, measure_skin
 from prodgen.photo.outside_change import OutsideChange, check_outside_change
+from prodgen.photo.rim import extend_to_rim
 
 REGIONS = ("whole", "dominant")
 POINT_RADIUS = 2  # pixels around a point whose colour names an area
@@ -117,13 +119,17 @@ def recolour(
     colour = _RegionColour.of(sample, weights, is_single=region == "dominant")
     aim = _find_aim(sample, weights, colour, target_lab) if strength else target_lab
     # All pixels, in chunks.
+    opacity_of_pixel = alpha
+    if membership:
+        opacity_of_pixel = alpha * _measure_membership(
+            image, mask, membership, areas[index].rgb, is_product
+        )
     out = image.copy()
     new_pixels = np.empty_like(pixels)
     for start in range(0, len(pixels), CHUNK_SIZE):
         part = slice(start, start + CHUNK_SIZE)
-        opacity = alpha[part] * (membership(pixels[part]) if membership else 1)
         recoloured_pixels = _map_colours(pixels[part], colour, aim, strength)
-        new_pixels[part] = _blend(pixels[part], recoloured_pixels, opacity)
+        new_pixels[part] = _blend(pixels[part], recoloured_pixels, opacity_of_pixel[part])
     out[is_product] = new_pixels
     return RecolouredImage(
         out,
@@ -136,6 +142,21 @@ def recolour(
         areas=areas,
         area=index,
     )
+
+
+def _measure_membership(
+    image: np.ndarray, mask: np.ndarray, membership: Callable[[np.ndarray], np.ndarray],
+    rgb: tuple[int, int, int], is_product: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """How far each pixel of the product belongs to the area of colour `rgb`, float [N]."""
+    pixels = image[is_product]
+    chunks = [
+        membership(pixels[start : start + CHUNK_SIZE])
+        for start in range(0, len(pixels), CHUNK_SIZE)
+    ]
+    values = np.zeros(mask.shape, np.float32)
+    values[is_product] = np.concatenate(chunks)
+    return extend_to_rim(values, image, mask, rgb)[is_product]
 
 
 def _choose_area(

@@ -270,6 +270,31 @@ def test_a_region_of_another_size_and_a_point_outside_are_rows_of_the_table(shop
         assert words in read_table(shop)["a.png"]["problem"]
 
 
+def test_a_region_with_skin_is_doubtful_and_its_colours_are_in_the_table(shop):
+    image = make_disc_photo(96, 96, (32, 48, 92))
+    image[42:60] = make_disc_photo(96, 96, (214, 164, 132))[42:60]
+    Image.fromarray(image).save(shop / "a.png")
+    mask = np.zeros((96, 96), np.uint8)
+    mask[30:60] = 255
+    Image.fromarray(mask).save(shop.parent / "region.png")
+    region = str(shop.parent / "region.png")
+    run_edit(None, shop, edit="recolour", colour=("teal",), method="classical", region=region)
+    row = read_table(shop)["a.pngclassical"]
+    assert row["from_colour"].startswith("a region of 57% (#d7a585 61%")
+    assert "skin may be changed" in row["doubt"]
+
+
+def test_a_mask_of_another_size_leaves_the_other_photos_alone(run, shop):
+    Image.fromarray(disc()[:80]).save(shop / "b.png")
+    mask = np.zeros((96, 96), np.uint8)
+    mask[40:60, 40:60] = 255
+    Image.fromarray(mask).save(shop.parent / "mask.png")
+    run_edit(run, shop, edit="inpaint", mask=str(shop.parent / "mask.png"))
+    table = read_table(shop)
+    assert "the mask is 96 x 96 px, and the photo 96 x 80 px" in table["b.png"]["problem"]
+    assert any(row["file"] == "a.png" and row["written"] for row in table.values())
+
+
 def test_the_run_redraws_the_whole_product(shop):
     options = edit.Options(
         images=("x",), edit="recolour", colour=("teal",), from_="red", method="generated"

@@ -1,11 +1,14 @@
 """Variations: where they come from, what they keep, how far they are from each other."""
 
+import json
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from prodgen.core.types import Spec
-from prodgen.editing import variations
-from tests.tiny import Squares
+from prodgen.editing import inversion_calibration, variations
+from tests.tiny import Squares, make_disc_photo
 
 SPEC = Spec(16, 3, ("disc", "square"), Squares().schema())
 
@@ -74,3 +77,45 @@ def test_mask_iou_equals_the_hand_computed_value():
     assert variations.mask_iou(a, b) == 1
     a[:2], b[1:3] = True, True
     assert variations.mask_iou(a, b) == pytest.approx(4 / 12)
+
+
+@pytest.mark.parametrize(("label", "expected"), [(0, [True, False, False]), (-1, [False] * 3)])
+def test_a_category_that_is_not_recognised_is_not_kept(label, expected):
+    """Neither that of the photo nor that of a variation: both may be of something else."""
+    images = np.full((3, 16, 16, 3), 255, np.uint8)
+    inverter = SimpleNamespace(
+        reads_categories=True, read_conditions=lambda x: {"label": np.array([0, 1, -1])}
+    )
+    keeps = variations._keeps_request(inverter, images[0], images, ["category"], label)
+    np.testing.assert_array_equal(keeps, expected)
+    inverter.reads_categories = False  # a run without categories has none to lose
+    assert variations._keeps_request(inverter, images[0], images, ["category"], label).all()
+
+
+def test_a_smear_in_the_place_of_a_product_is_a_misfit():
+    photo = make_disc_photo(64, 64, (190, 40, 40))
+    smear = np.broadcast_to(photo.mean(axis=(0, 1)), photo.shape).astype(np.uint8)
+    inversion = SimpleNamespace(
+        images=np.stack([photo, photo]),
+        reconstruction=np.stack([photo, smear]),
+        psnr=np.array([60.0, 11.0]),
+    )
+    fit, misfit = inversion_calibration.describe_misfits(inversion)
+    assert fit == "" and "does not give this photo back (PSNR 11.0 dB" in misfit
+
+
+def test_the_measures_of_a_photo_out_of_distribution_are_plain_values(monkeypatch):
+    """They go into manifest.json, which takes no NumPy booleans."""
+    calibration = inversion_calibration.InversionCalibration(
+        np.linspace(0.01, 0.1, 64), np.random.default_rng(0).normal(size=(8, 4))
+    )
+    monkeypatch.setattr(inversion_calibration, "load_or_measure", lambda inverter: calibration)
+    photo = make_disc_photo(64, 64, (190, 40, 40))[None]
+    inversion = SimpleNamespace(
+        images=photo, reconstruction=photo, psnr=np.array([40.0]), initial_psnr=np.array([39.0]),
+        perceptual_distance=np.array([0.5]),
+    )  # fmt: skip
+    inverter = SimpleNamespace(extract_features=lambda images: np.ones((len(images), 4)))
+    rows = inversion_calibration.measure_inversions(inverter, inversion)
+    values = json.loads(json.dumps(rows))[0]
+    assert values["in_distribution"] is False and values["resembles_photo"] is True

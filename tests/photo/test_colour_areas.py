@@ -92,6 +92,22 @@ def test_skin_does_not_change_or_the_row_is_doubtful(skin, shirt):
         assert colour_areas.find_doubts(result.areas, result.area, False)
 
 
-def test_a_product_in_the_colour_of_skin_is_no_person():
-    assert doubts_of([(SKIN, slice(10, 90), slice(20, 76))]) == ()
+def test_skin_that_is_most_of_the_picture_is_doubtful_whatever_was_named():
+    """A person in little clothing, or in clothes of the skin's colour, is not told from leather."""
+    for parts in (
+        [(SKIN, slice(4, 92), slice(20, 76)), (RED, slice(30, 42), slice(20, 76))],
+        [(SKIN, slice(10, 90), slice(20, 76))],
+    ):
+        for is_named in (False, True):
+            assert "skin may be changed" in doubts_of(parts, is_named)[0]
     assert doubts_of([(GREY, slice(10, 90), slice(20, 76))]) == ()
+
+
+def test_a_strong_colour_does_not_name_a_grey_product_nor_grey_a_strong_one():
+    bag = draw((GREY, slice(10, 90), slice(10, 86)))
+    for source in ((76, 140, 84), (40, 148, 146), (48, 94, 182)):
+        with pytest.raises(RejectedItem, match="no part of the product has that colour"):
+            change(*bag, source=source)
+    with pytest.raises(RejectedItem, match="no part of the product has that colour"):
+        change(*draw((TEAL, slice(10, 90), slice(10, 86))), source=(138, 142, 146))
+    assert change(*bag, source=(120, 120, 122)).delta_e_after < 3

@@ -16,12 +16,18 @@ from PIL import Image
 
 from prodgen.apps.common import backgrounds, edited_photos, named_colours
 from prodgen.apps.common.backgrounds import Background
-from prodgen.apps.common.output import describe_conditions, describe_variation
+from prodgen.apps.common.output import describe_conditions, describe_variation, say
 from prodgen.core import pixels
 from prodgen.core.batches import BATCH_SIZE
 from prodgen.core.errors import RejectedItem
 from prodgen.core.types import Batch
-from prodgen.editing import condition_edits, photo_edits, variations, viewpoints
+from prodgen.editing import (
+    condition_edits,
+    inversion_calibration,
+    photo_edits,
+    variations,
+    viewpoints,
+)
 from prodgen.editing.batch_requests import SINGLE_IMAGE_EDITS, BatchRequest
 from prodgen.editing.guard import Guard
 from prodgen.editing.inversion import InversionResult, Inverter
@@ -136,9 +142,10 @@ def vary_photo(context: Context, request: BatchRequest) -> list[BatchResult]:
         request.count, request.strength, request.keep, request.seed, refuse,
     )  # fmt: skip
     results: list[BatchResult] = []
+    doubt = describe_doubt(inversion, request)
     for k, image in enumerate(result.images):
         spec = context.model.spec
-        details = describe_variation(request.photo, request, result, k, spec)
+        details = describe_variation(request.photo, request, result, k, spec) | doubt
         results.append(BatchImage(image, details))
     refusal = RejectedItem("all further variations are copies of training pictures")
     return results + [refusal] * (request.count - len(results))
@@ -149,11 +156,19 @@ def turn_photo(context: Context, request: BatchRequest) -> list[BatchResult]:
     model, inversion = context.model, invert_photo(context, request)
     z = inversion.z[0]
     views, conditions = viewpoints.decode_turntable(model, z, inversion.conditions, request.count)
-    details = {"of": request.photo, "latent": z.tolist()}
+    details = {"of": request.photo, "latent": z.tolist()} | describe_doubt(inversion, request)
     return [
         BatchImage(image, details | describe_conditions(conditions, model.spec, k))
         for k, image in enumerate(views)
     ]
+
+
+def describe_doubt(inversion: InversionResult, request: BatchRequest) -> dict[str, str]:
+    """Why the run cannot draw the row's photo, for the manifest; it is printed, too."""
+    misfit = inversion_calibration.describe_misfits(inversion)[0]
+    if misfit:
+        say(f"line {request.line}: DOUBTFUL: {misfit}")
+    return {"doubt": misfit} if misfit else {}
 
 
 def invert_photo(context: Context, request: BatchRequest) -> InversionResult:
