@@ -7,6 +7,7 @@ of this program has its format, the version of this format, and the hash of its 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from prodgen.core.files import write_atomically
 SUFFIX = ".safetensors"
 FORMAT, FORMAT_VERSION = "prodgen", "1"
 MAX_FILE_BYTES = 16 * 10**9
+HEADER_SIZE_BYTES = 8  # at the start of a file: the size of its header
 EXPORT_AGAIN = "export the run again"
 
 Arrays = dict[str, np.ndarray]
@@ -34,8 +36,22 @@ def write_tensors(path: Path, arrays: Mapping[str, np.ndarray], metadata: Mappin
         "format_version": FORMAT_VERSION,
         "sha256": hash_tensors(arrays),
     }
-    write_atomically(path, save(arrays, {**metadata, **own}))
+    write_atomically(path, _sort_metadata(save(arrays, {**metadata, **own})))
     return own["sha256"]
+
+
+def _sort_metadata(content: bytes) -> bytes:
+    """The file with its metadata in the order of their names.
+
+    The library writes them in another order each time; the same arrays give the same bytes here.
+    """
+    size = int.from_bytes(content[:HEADER_SIZE_BYTES], "little")
+    header = json.loads(content[HEADER_SIZE_BYTES : HEADER_SIZE_BYTES + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % HEADER_SIZE_BYTES)  # the arrays stay aligned
+    start = len(text).to_bytes(HEADER_SIZE_BYTES, "little")
+    return start + text + content[HEADER_SIZE_BYTES + size :]
 
 
 def read_metadata(path: Path) -> dict[str, str]:

@@ -85,9 +85,9 @@ def test_the_artifact_compiles_for_an_accelerator_that_is_absent(model, target_t
     model = model(**CASES["r3gan, grouped"])
     part = programs.make_parts(model)["generator"]
     weights = flat_weights(model.generator[1])
-    replicated = NamedSharding(absent_devices.make_absent_mesh(target), PartitionSpec())
+    whole_sharding = NamedSharding(absent_devices.make_absent_mesh(target), PartitionSpec())
     arguments = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole_sharding),
         (weights, *(jax.ShapeDtypeStruct((8, *x.shape), x.dtype) for x in part.inputs)),
     )
     program = read_program(programs.export_program(part, weights))

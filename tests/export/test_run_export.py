@@ -76,6 +76,17 @@ def test_float16_weights_are_the_rounded_ones(run, tmp_path):
         assert theirs[name].dtype == np.float32
 
 
+def test_the_same_arrays_give_the_same_bytes(tmp_path):
+    arrays = {"a": np.zeros(3, np.float16), "b/c": np.ones((2, 2), np.float32)}
+    metadata = {f"name {i}": "é" * i for i in range(9)}
+    for name in ("x", "y"):
+        tensor_files.write_tensors(tmp_path / name, arrays, metadata)
+    assert (tmp_path / "x").read_bytes() == (tmp_path / "y").read_bytes()
+    read, own = tensor_files.read_tensors(tmp_path / "x")
+    assert own["name 8"] == "é" * 8 and list(own)[:2] == ["format", "format_version"]
+    np.testing.assert_array_equal(read["b/c"], arrays["b/c"])
+
+
 def test_a_weight_beyond_float16_is_refused():
     with pytest.raises(UsageError, match="a/b do not fit into float16"):
         run_files.take_weights({"a": {"b": np.float32([1e5])}}, "float16")
