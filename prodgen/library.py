@@ -15,14 +15,16 @@ import numpy as np
 
 from prodgen import model
 from prodgen.config import registry
-from prodgen.core.arguments import check_count, check_range, describe
+from prodgen.core.arguments import check_count, check_range, check_text, describe
 from prodgen.core.errors import UsageError
+from prodgen.core.spelling import find_spelling
 from prodgen.core.types import Spec
 from prodgen.editing import STRENGTH
 from prodgen.editing.inversion import InversionResult
 from prodgen.evaluation.fitness import Fitness
 
 MAX_SAMPLES = 100_000
+MAX_SEED = 2**31 - 2
 
 
 def load(
@@ -32,6 +34,7 @@ def load(
     prior: str = "auto",
 ) -> Model:
     """Open a run, see prodgen.load."""
+    check_paths("workdir", workdir)
     return Model(model.load(workdir, step, data_path, prior))
 
 
@@ -85,7 +88,10 @@ class Model:
         (seed, i).
         """
         check_count("n", n, MAX_SAMPLES)
+        check_count("seed", seed, MAX_SEED)
+        check_text("label", label)
         check_range("temperature", temperature, 0.0, 10.0)
+        check_attributes(attributes)
         if n == 0:
             return np.zeros((0, *self.spec.shape), np.uint8)
         return self._model.sample(n, seed, label, attributes, temperature)
@@ -113,6 +119,7 @@ class Model:
 
     def read(self, paths: str | Path | Sequence[str | Path]) -> np.ndarray:
         """One photo's file, or several, as the run sees them: cut out where training was."""
+        check_paths("paths", paths, is_one=False)
         if isinstance(paths, (str, Path)):
             return self._model.read(paths)
         images = [self._model.read(path) for path in paths]
@@ -140,8 +147,14 @@ class Model:
         "shape", or several of them. Fewer than n, where only copies of training images are left.
         """
         check_count("n", n, MAX_SAMPLES)
+        check_count("seed", seed, MAX_SEED)
         check_range("strength", strength, 0.0, 1.0)
-        names = (keep,) if isinstance(keep, str) else tuple(keep)
+        words = (keep,) if isinstance(keep, str) else keep
+        if not isinstance(words, (list, tuple, set, frozenset)):
+            raise UsageError(f"keep={keep!r} is no text", "name what stays, as in keep='colour'")
+        for word in words:
+            check_text("keep", word)
+        names = tuple(find_spelling(word, registry.KEEP_CHOICES) for word in words)
         for name in names:
             if name not in registry.KEEP_CHOICES:
                 raise UsageError(
@@ -179,6 +192,25 @@ class Model:
         """A function of one image, for one image or many."""
         batch, is_single = self._to_batch(images)
         return function(batch[0]) if is_single else [function(image) for image in batch]
+
+
+def check_paths(name: str, paths: Any, is_one: bool = True) -> None:
+    """UsageError where an argument is no path, nor, unless is_one, a list of paths."""
+    is_list = isinstance(paths, (list, tuple)) and not is_one
+    items = paths if is_list else [paths]
+    if not all(isinstance(item, (str, Path)) for item in items):
+        raise UsageError(f"{name}={paths!r} is no path", "name a file or folder, as text or Path")
+
+
+def check_attributes(attributes: Any) -> None:
+    """UsageError where attributes are no texts by name."""
+    if attributes is None:
+        return
+    if not isinstance(attributes, Mapping):
+        raise UsageError(f"attributes={attributes!r} is no dict", 'as in {"colour": "teal"}')
+    for name, value in attributes.items():
+        check_text("attributes", name)
+        check_text(f"attributes[{name!r}]", value)
 
 
 def to_batch(images: Any, shape: tuple[int, ...]) -> tuple[np.ndarray, bool]:
