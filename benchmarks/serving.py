@@ -164,11 +164,11 @@ def measure_service(folder: str, n: int, clients: int) -> dict[str, float]:
         process.terminate()
     usage = wait_for(process, start)
     check_end(process, "serve.py", is_stopped=True)
-    made = len(urls) * REQUEST_SIZE
+    num_images = len(urls) * REQUEST_SIZE
     return {
-        "images_per_s": made / seconds,
-        "images_per_s_with_start": made / (seconds + start_s),
-        "cpu_ms": 1000 * cpu / made,
+        "images_per_s": num_images / seconds,
+        "images_per_s_with_start": num_images / (seconds + start_s),
+        "cpu_ms": 1000 * cpu / num_images,
         "start_s": start_s,
         "peak_mb": usage.peak_mb,
         "request_s": statistics.median(latencies),

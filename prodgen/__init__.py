@@ -19,6 +19,8 @@ def load(workdir, step=None, data_path=None, prior="auto"):
     """Open the run in `workdir`: a Model (library.py) with sample, encode, decode, reconstruct,
     invert, vary and views.
 
+    `workdir` is the folder of a run or of --mode=export, or a model of the package by its name:
+    "catalogue", a GAN, or "catalogue_vaegan". Both know the embedded catalogue alone.
     `step` picks a checkpoint ("best", "latest" or a number; by default the best one kept).
     `data_path` is the folder or table where the run's own images are now, if they were moved.
     `prior` says what a VAE's latents are drawn from: "base", the prior of its training; "fitted",
