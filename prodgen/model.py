@@ -210,8 +210,10 @@ class Model:
         reference = classifier.load_from_run(self.run.path, say)
         if reference is None:
             reference = classifier.load_or_train(self.store(), self.config.data, say)
-            with contextlib.suppress(OSError):  # a folder that cannot be written is no error
-                classifier.save_to_run(self.run.path, *reference)
+            # A folder that cannot be written is no error, and the package's own is not written.
+            with contextlib.suppress(OSError):
+                if not self.run.is_pretrained:
+                    classifier.save_to_run(self.run.path, *reference)
         caution = classifier.describe_weakness(reference.record)
         if caution and not self._has_cautioned:
             say(f"caution: {caution}")

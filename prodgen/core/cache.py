@@ -24,17 +24,21 @@ def cached_bytes(path: Path, compute: Callable[[], bytes]) -> bytes:
     return content
 
 
-def cached_tree(path: Path, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def cached_tree(
+    path: Path, key: str, compute: Callable[[], dict[str, Any]], is_read_only: bool = False
+) -> dict[str, Any]:
     """The arrays in `path`, a file that holds the result of one key at a time.
 
-    The dictionary holds what `compute` returns and, under "key", the key. A folder that cannot be
-    written is no error: the result is then computed each time.
+    The dictionary holds what `compute` returns and, under "key", the key. With `is_read_only`, and
+    where a folder cannot be written, which is no error, the result is computed each time.
     """
     import flax.serialization  # heavy: modes are imported without JAX
 
     entry = _read_tree(path)
     if entry["key"] != key:
         entry = {"key": key} | compute()
+        if is_read_only:
+            return entry
         with contextlib.suppress(OSError):
             write_checksummed(path, flax.serialization.msgpack_serialize(entry))
     return entry

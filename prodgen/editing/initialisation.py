@@ -88,17 +88,27 @@ def normalise_angles(attributes: np.ndarray, known: np.ndarray, spec: Spec) -> n
 
 
 def load_or_train_regressor(
-    run: Path, latent: int, shape: tuple[int, ...], sample: Callable, origin: str, say: Say
+    run: Path,
+    latent: int,
+    shape: tuple[int, ...],
+    sample: Callable,
+    origin: str,
+    say: Say,
+    is_read_only: bool = False,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """images uint8 [N, R, R, C] -> latents float32 [N, Z], for a generator without an encoder.
 
     sample(step) -> (images uint8 [64, R, R, C], latents [64, Z]) are what it is trained on.
-    `origin` names the generator's weights: with others, the regressor is trained again.
+    `origin` names the generator's weights: with others, the regressor is trained again. With
+    `is_read_only` it is trained each time, and not kept.
     """
     net = Classifier(latent)
     key = hashlib.sha256(f"{REGRESSOR_VERSION} {origin}".encode()).hexdigest()
     params = cached_tree(
-        run / FILE_NAME, key, lambda: {"params": _train_regressor(net, shape, sample, say)}
+        run / FILE_NAME,
+        key,
+        lambda: {"params": _train_regressor(net, shape, sample, say)},
+        is_read_only,
     )["params"]
     apply = jax.jit(lambda x: net.apply({"params": params}, pixels.to_float(x))[0])
     return lambda x: np.asarray(apply(x))

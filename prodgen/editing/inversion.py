@@ -198,7 +198,7 @@ class Inverter:
             origin = f"{run.record['fingerprint']} {run.step}"
             self._regress_latents = initialisation.load_or_train_regressor(
                 run.path, config.model.latent, self.model.spec.shape, self._sample_batch, origin,
-                self.say,
+                self.say, run.is_pretrained,
             )  # fmt: skip
         return self._regress_latents(images)
 

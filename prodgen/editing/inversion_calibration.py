@@ -56,7 +56,7 @@ def load_or_measure(inverter: Inverter) -> InversionCalibration:
         distance = np.sort(inverter(images).perceptual_distance)
         return {"apart": distance, "gallery": inverter.extract_features(gallery)}
 
-    arrays = cached_tree(*_file_and_key(inverter), measure)
+    arrays = cached_tree(*_file_and_key(inverter), measure, model.run.is_pretrained)
     return InversionCalibration(arrays["apart"], arrays["gallery"])
 
 
