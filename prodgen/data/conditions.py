@@ -224,20 +224,28 @@ class Conditions:
     def _candidate_rows(
         self, class_index: int | None, columns: Mapping[str, np.ndarray]
     ) -> np.ndarray:
-        """Rows of the class whose known attributes are nearest to the encoded values."""
+        """Rows of the class whose known attributes are nearest to the encoded values.
+
+        Rows with the requested categories of attributes come before all others, even where they
+        are few: a red row asked for teal would bring the numbers of a red product along.
+        """
         rows = np.arange(len(self.label))
         if class_index is not None and (self.label == class_index).any():
             rows = rows[self.label == class_index]
         if not columns:
             return rows
         # Squared distance summed over attributes; an unknown attribute counts as a far one.
-        distance = np.zeros(len(rows))
+        distance, mismatches = np.zeros(len(rows)), np.zeros(len(rows), int)
+        kinds = {attribute.name: attribute.kind for attribute in self.spec.attributes}
         for name, encoding in columns.items():
             attribute_slice = self.spec.column_slices()[name]
             gap = np.square(self.attributes[rows, attribute_slice] - encoding).sum(-1)
             known = self.known[rows, attribute_slice].all(-1)
             distance += np.where(known, gap, UNKNOWN_DISTANCE)
-        order = np.argsort(distance, kind="stable")
+            if kinds[name] == "categorical":
+                mismatches += ~known | (gap > 0)
+        order = np.lexsort((distance, mismatches))  # stable; the last key is the first in rank
+        order = order[mismatches[order] == mismatches[order[0]]]
         return rows[order[:NUM_NEAREST]]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from prodgen.core.errors import UsageError
+from prodgen.core.types import Attribute, Spec
 from prodgen.data.conditions import Conditions
 from prodgen.data.known_names import find_name
 from prodgen.editing.condition_edits import select_trained_swatches
@@ -135,3 +136,21 @@ def test_unconditional_rows_are_unknown_and_refuse_a_label(store):
     assert rows["attributes"].shape == (4, store.spec.num_columns)
     with pytest.raises(UsageError, match="there are none"):
         unconditional.pick(0, np.arange(4), "disc")
+
+
+def test_few_rows_of_a_value_are_not_filled_up_with_others():
+    colour = Attribute("colour", "categorical", ("red", "teal"))
+    shade = Attribute("shade", "number")
+    spec = Spec(16, 3, ("mug",), (colour, shade))
+    teal = np.arange(40) < 3
+    columns = [~teal, teal, np.where(teal, 5.0, -5.0)]
+    attributes = np.float32(np.stack(columns, axis=1))
+    conditions = Conditions(spec, np.zeros(40, np.int32), attributes, np.ones((40, 3), bool))
+    picked_rows = conditions.pick(0, np.arange(20), "mug", {"colour": "teal"})
+    # The numbers of the row are those of a teal product as well.
+    np.testing.assert_array_equal(picked_rows["attributes"], np.tile([0, 1, 5], (20, 1)))
+    # A value that no row has: the nearest rows, and the value replaces theirs.
+    attributes[:, :2] = [1, 0]
+    picked_rows = conditions.pick(0, np.arange(20), "mug", {"colour": "teal"})
+    assert len(np.unique(picked_rows["attributes"][:, 2])) == 2
+    assert (picked_rows["attributes"][:, 1] == 1).all()
