@@ -22,6 +22,7 @@ HISTOGRAM_BINS = 16  # of each channel
 RING_WIDTH = 14  # pixels at 256 pixels a side: of the silhouette's surroundings, and the border
 MIN_RING_PIXELS = 50
 NEIGHBOURHOOD_FRACTION = 0.15  # of the longer side: background this near is compared
+SHADOWS = 1.0, 0.9, 0.8, 0.7  # shares of its light that the background has within a hole
 RIM_WIDTH = 3  # pixels at 256 pixels a side: of a hole, where the product's colour blurs into it
 
 
@@ -118,16 +119,26 @@ def measure_typicality(image: np.ndarray, hole: np.ndarray, outside: np.ndarray)
 
     It is the share of the background's pixels near the hole whose colour is rarer there than the
     median of the hole: about 0.5 where both are the same cloth, near 0 where the hole has a colour
-    of its own. image: uint8 [h, w, 3]; hole, outside: bool [h, w]. 1 without enough background.
+    of its own. The product may shade what is seen through it: the best of SHADOWS counts. The
+    neighbourhood grows until it is as large as the hole.
+    image: uint8 [h, w, 3]; hole, outside: bool [h, w]. 1 without enough background.
     """
     side = max(hole.shape)
-    near = outside & morphology.dilate(hole, round(NEIGHBOURHOOD_FRACTION * side))
+    width = max(1, round(NEIGHBOURHOOD_FRACTION * side))
+    near = outside & morphology.dilate(hole, width)
+    while near.sum() < hole.sum() and width < side:
+        width *= 2
+        near = outside & morphology.dilate(hole, width)
     if near.sum() < MIN_RING_PIXELS:
         return 1.0
     core = ~morphology.dilate(~hole, max(1, round(RIM_WIDTH * side / 256)))
-    index = _index_colours(image)
-    density = _smooth_histogram(index[near])[index]
-    return float((density[near] < np.median(density[core if core.any() else hole])).mean())
+    core = core if core.any() else hole
+    index = _index_colours(image)[near]
+    density = _smooth_histogram(index)
+    # The hole's colours as they would be without each shadow.
+    copies = (np.uint8(np.minimum(image / light, 255)) for light in SHADOWS)
+    median = max(np.median(density[_index_colours(copy)[core]]) for copy in copies)
+    return float((density[index] < median).mean())
 
 
 def _index_colours(image: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ MIN_LIT_FRACTION = 0.5  # of stripes, that differs from the background and from 
 MIN_SURROUNDINGS, MAX_SURROUNDINGS = 4, 14  # pixels from the product at 256 pixels a side
 SHADOW_PERCENTILE = 75  # of the surroundings' distance from the background: a shadow covers more
 MIN_HOLE_FRACTION = 0.05  # of the product's area: smaller holes change its coverage little
-MIN_TYPICALITY = 0.1  # of a hole's colours, beside those of the background near to it
+MIN_TYPICALITY = 0.15  # of a hole's colours, beside those of the background near to it
 MIN_CLEAR_FRACTION = 0.65  # of the product's core that looks like the dimmed background
 
 
@@ -39,9 +39,7 @@ def find_dispute(key: str, words: str, region: np.ndarray, product: np.ndarray,
     return [Finding(key, f"{words}, {fraction:.0%} of the product, {place}")]
 
 
-def find_foreign_holes(
-    image: np.ndarray, product: np.ndarray, holes: np.ndarray
-) -> list[Finding]:
+def find_foreign_holes(image: np.ndarray, product: np.ndarray, holes: np.ndarray) -> list[Finding]:
     """`hole?` where a large hole [h, w] of the product does not look like the background near it.
 
     The background is seen through a real hole. A dark lens, a screen or a mirror that a network

@@ -142,8 +142,9 @@ def test_dark_lenses_on_dark_ground_are_doubtful_and_a_real_hole_is_not(carpet):
     assert background_evidence.measure_background(np.uint8(dark), blur(glasses)) is None
     lens = cut_out(photo(cloth(SIDE, (75, 75, 80)), lenses, frame), glasses - lenses)
     assert keys(lens) == ["hole?"] and str(lens.quality.doubts[0]).endswith("left")
-    empty = cut_out(photo(dark, lenses, frame), glasses - lenses)
-    assert overlap(empty.alpha, glasses - lenses) > 0.95 and keys(empty) == []
+    for shadow in (1, 0.8):  # the frame may shade the cloth that is seen through it
+        empty = cut_out(photo(dark * shadow, lenses, frame), glasses - lenses)
+        assert overlap(empty.alpha, glasses - lenses) > 0.95 and keys(empty) == []
 
 
 def test_a_print_instead_of_its_shirt_is_doubtful(carpet):
