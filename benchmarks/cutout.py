@@ -6,8 +6,9 @@ The scenes have true masks (_cutout_scenes.py). Three tables: for each scene and
 intersection over union (IoU), the boundary error (mean distance between both outlines, in pixels at
 512 pixels a side) and the mean error of the coverage in points; for each method how far a verdict
 can be trusted; the seconds of one core per image at several sizes. The thresholds of `auto` were
-chosen with the seeds 7, 100 and 101. Methods without their package or file are left out; without
---model, `auto` works without the network.
+chosen with the seeds 7, 100 and 101, those of holes with `clutter` of the seeds 201 to 210, too.
+Methods without their package or file are left out; without --model, `auto` works without the
+network.
 """
 
 import dataclasses

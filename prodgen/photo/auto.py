@@ -75,6 +75,7 @@ def _correct_by_likelihood(
         region = labels == label
         if likelihood[region].mean() > mask_fusion.MAX_PRODUCT_LIKELIHOOD:
             holes &= ~region
+    kept_holes = mask_fusion.find_holes(product) & ~holes
     side = max(product.shape)
     inside = ~morphology.dilate(~product, max(1, round(side / 85)))
     alike = inside & (likelihood > mask_fusion.MIN_BACKGROUND_LIKELIHOOD)
@@ -87,6 +88,7 @@ def _correct_by_likelihood(
     if compare_surroundings(image, probability) < MIN_COMMON_COLOURS:
         words = "the frame's border has other colours than the surroundings of this part"
         findings.append(Finding("larger?", words))
+    findings += cutout_doubts.find_foreign_holes(image, product | holes, kept_holes)
     return np.where(holes, np.float32(1), probability), findings
 
 

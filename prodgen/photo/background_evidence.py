@@ -22,6 +22,8 @@ HISTOGRAM_BINS = 16  # of each channel
 RING_WIDTH = 14  # pixels at 256 pixels a side: of the silhouette's surroundings, and the border
 MIN_RING_PIXELS = 50
 NEIGHBOURHOOD_FRACTION = 0.15  # of the longer side: background this near is compared
+SHADOWS = 1.0, 0.9, 0.8, 0.7  # shares of its light that the background has within a hole
+RIM_WIDTH = 3  # pixels at 256 pixels a side: of a hole, where the product's colour blurs into it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,8 +88,7 @@ def measure_likelihood(image: np.ndarray, probability: np.ndarray) -> np.ndarray
     outside &= morphology.dilate(product, round(NEIGHBOURHOOD_FRACTION * side))
     if not (product.any() and outside.any()):
         return np.zeros(product.shape)
-    colour = ndimage.uniform_filter(image, (3, 3, 1)) // (256 // HISTOGRAM_BINS)
-    index = np.ravel_multi_index(tuple(np.moveaxis(colour, -1, 0)), (HISTOGRAM_BINS,) * 3)
+    index = _index_colours(image)
     densities = [_smooth_histogram(index[region])[index] for region in (outside, product)]
     likelihood = densities[0] / (densities[0] + densities[1] + 1e-9)
     return ndimage.uniform_filter(likelihood, max(3, round(side / 28)))
@@ -111,6 +112,41 @@ def compare_surroundings(image: np.ndarray, probability: np.ndarray) -> float:
     index = np.ravel_multi_index(tuple(np.moveaxis(image // (256 // bins), -1, 0)), (bins,) * 3)
     densities = [_smooth_histogram(index[region], bins) for region in (ring, border)]
     return float(np.minimum(*densities).sum())
+
+
+def measure_typicality(image: np.ndarray, hole: np.ndarray, outside: np.ndarray) -> float:
+    """How typical a hole's colours are of the background near to it, [0, 1].
+
+    It is the share of the background's pixels near the hole whose colour is rarer there than the
+    median of the hole: about 0.5 where both are the same cloth, near 0 where the hole has a colour
+    of its own. The product may shade what is seen through it: the best of SHADOWS counts. The
+    neighbourhood grows until it is as large as the hole.
+    image: uint8 [h, w, 3]; hole, outside: bool [h, w]. 1 without enough background.
+    """
+    side = max(hole.shape)
+    width = max(1, round(NEIGHBOURHOOD_FRACTION * side))
+    near = outside & morphology.dilate(hole, width)
+    while near.sum() < hole.sum() and width < side:
+        width *= 2
+        near = outside & morphology.dilate(hole, width)
+    if near.sum() < MIN_RING_PIXELS:
+        return 1.0
+    core = ~morphology.dilate(~hole, max(1, round(RIM_WIDTH * side / 256)))
+    core = core if core.any() else hole
+    index = _index_colours(image)[near]
+    density = _smooth_histogram(index)
+    # The hole's colours as they would be without each shadow.
+    copies = (np.uint8(np.minimum(image / light, 255)) for light in SHADOWS)
+    median = max(np.median(density[_index_colours(copy)[core]]) for copy in copies)
+    return float((density[index] < median).mean())
+
+
+def _index_colours(image: np.ndarray) -> np.ndarray:
+    """The bin of each colour in a flat histogram, int [h, w], from means of 3 x 3 pixels."""
+    from scipy import ndimage
+
+    colour = ndimage.uniform_filter(image, (3, 3, 1)) // (256 // HISTOGRAM_BINS)
+    return np.ravel_multi_index(tuple(np.moveaxis(colour, -1, 0)), (HISTOGRAM_BINS,) * 3)
 
 
 def _smooth_histogram(index: np.ndarray, bins: int = HISTOGRAM_BINS) -> np.ndarray:

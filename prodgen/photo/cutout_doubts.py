@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from prodgen.photo import morphology
-from prodgen.photo.background_evidence import BackgroundEvidence
+from prodgen.photo.background_evidence import BackgroundEvidence, measure_typicality
 from prodgen.photo.mask_estimate import Finding
 
 MIN_DISPUTED_FRACTION = 0.04  # of the product's area, in one piece
@@ -15,6 +15,8 @@ MIN_STRIPE_PROBABILITY = 0.5  # of stripes, the network's mean
 MIN_LIT_FRACTION = 0.5  # of stripes, that differs from the background and from shadows beside it
 MIN_SURROUNDINGS, MAX_SURROUNDINGS = 4, 14  # pixels from the product at 256 pixels a side
 SHADOW_PERCENTILE = 75  # of the surroundings' distance from the background: a shadow covers more
+MIN_HOLE_FRACTION = 0.05  # of the product's area: smaller holes change its coverage little
+MIN_TYPICALITY = 0.15  # of a hole's colours, beside those of the background near to it
 MIN_CLEAR_FRACTION = 0.65  # of the product's core that looks like the dimmed background
 
 
@@ -35,6 +37,25 @@ def find_dispute(key: str, words: str, region: np.ndarray, product: np.ndarray,
         return []
     place = describe_place(labels == areas.argmax())
     return [Finding(key, f"{words}, {fraction:.0%} of the product, {place}")]
+
+
+def find_foreign_holes(image: np.ndarray, product: np.ndarray, holes: np.ndarray) -> list[Finding]:
+    """`hole?` where a large hole [h, w] of the product does not look like the background near it.
+
+    The background is seen through a real hole. A dark lens, a screen or a mirror that a network
+    takes for a hole has colours that are rare in the background near to it.
+    image: uint8 [h, w, 3]; product: bool [h, w], without its holes.
+    """
+    margin = max(2, round(max(product.shape) / 64))
+    outside = ~morphology.dilate(product | holes, margin)
+    labels, areas = morphology.label_components(holes)
+    foreign = np.zeros_like(holes)
+    for label in np.flatnonzero(areas >= MIN_HOLE_FRACTION * product.sum()):
+        region = labels == label
+        if areas[label] and measure_typicality(image, region, outside) < MIN_TYPICALITY:
+            foreign |= region
+    words = "a hole does not look like the background beside it and may be product"
+    return find_dispute("hole?", words, foreign, product, MIN_HOLE_FRACTION)
 
 
 def find_uncertain_stripes(

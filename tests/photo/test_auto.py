@@ -133,6 +133,20 @@ def test_before_a_pattern_enclosed_background_is_doubtful(carpet):
     assert keys(ring) == ["encloses_background"]
 
 
+def test_dark_lenses_on_dark_ground_are_doubtful_and_a_real_hole_is_not(carpet):
+    """Glasses on dark cloth; the network sees two holes."""
+    dark = carpet * 0.4
+    glasses = np.maximum(disc(SIDE, 30, right=-28), disc(SIDE, 30, right=28))
+    lenses = np.maximum(disc(SIDE, 18, right=-28), disc(SIDE, 18, right=28))
+    frame = photo(cloth(SIDE, (210, 180, 40)), glasses, dark).astype(float)
+    assert background_evidence.measure_background(np.uint8(dark), blur(glasses)) is None
+    lens = cut_out(photo(cloth(SIDE, (75, 75, 80)), lenses, frame), glasses - lenses)
+    assert keys(lens) == ["hole?"] and str(lens.quality.doubts[0]).endswith("left")
+    for shadow in (1, 0.8):  # the frame may shade the cloth that is seen through it
+        empty = cut_out(photo(dark * shadow, lenses, frame), glasses - lenses)
+        assert overlap(empty.alpha, glasses - lenses) > 0.95 and keys(empty) == []
+
+
 def test_a_print_instead_of_its_shirt_is_doubtful(carpet):
     shirt = photo(cloth(SIDE, (235, 230, 225)), disc(SIDE, 65), carpet)
     mark = disc(SIDE, 18)
