@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prodgen.apps.common.batch_progress import MANIFEST_LINES, PROBLEMS, BatchProgress
+from prodgen.apps.common.doubt_messages import describe_doubts
 from prodgen.apps.common.fitness_check import FitnessOptions, check_fitness, describe_categories
 from prodgen.apps.common.option_groups import (
     CutoutOptions,
@@ -314,4 +315,4 @@ class ImageWriter:
         entry, side = pending.entry | result.details | doubts, context.model.spec.resolution
         entry |= {"enlarged_from": side} if is_enlarged(request, side) else {}
         self._progress.write_image(pending.file, content, entry)
-        return batch_rows.describe_doubts(entry)
+        return describe_doubts(entry)

@@ -7,7 +7,7 @@ in its batch. Edits are those of --mode=edit, at the photo's own resolution.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,19 +167,6 @@ def find_misfit(inversion: InversionResult) -> dict[str, str]:
     """`doubt` of the manifest: why the run cannot draw the row's photo; empty where it can."""
     misfit = inversion_calibration.describe_misfits(inversion)[0]
     return {"doubt": misfit} if misfit else {}
-
-
-def describe_doubts(entry: Mapping[str, Any]) -> list[str]:
-    """The doubts in a line of the manifest, a sentence each, as mode edit prints them."""
-    sentences = []
-    if entry.get("cutout_doubt"):
-        sentences.append(f"DOUBTFUL cut-out: {entry['cutout_doubt']}")
-    if entry.get("doubt"):
-        words = f"DOUBTFUL: {entry['doubt']}"
-        if entry.get("from_colour"):
-            words = f"changed {entry['from_colour']} of the product; {words}"
-        sentences.append(words)
-    return sentences
 
 
 def invert_photo(context: Context, request: BatchRequest) -> InversionResult:
