@@ -142,7 +142,7 @@ def vary_photo(context: Context, request: BatchRequest) -> list[BatchResult]:
         request.count, request.strength, request.keep, request.seed, refuse,
     )  # fmt: skip
     results: list[BatchResult] = []
-    doubt = find_misfit(inversion)
+    doubt = find_misfit(context, inversion)
     for k, image in enumerate(result.images):
         spec = context.model.spec
         details = describe_variation(request.photo, request, result, k, spec) | doubt
@@ -156,16 +156,17 @@ def turn_photo(context: Context, request: BatchRequest) -> list[BatchResult]:
     model, inversion = context.model, invert_photo(context, request)
     z = inversion.z[0]
     views, conditions = viewpoints.decode_turntable(model, z, inversion.conditions, request.count)
-    details = {"of": request.photo, "latent": z.tolist()} | find_misfit(inversion)
+    details = {"of": request.photo, "latent": z.tolist()} | find_misfit(context, inversion)
     return [
         BatchImage(image, details | describe_conditions(conditions, model.spec, k))
         for k, image in enumerate(views)
     ]
 
 
-def find_misfit(inversion: InversionResult) -> dict[str, str]:
+def find_misfit(context: Context, inversion: InversionResult) -> dict[str, str]:
     """`doubt` of the manifest: why the run cannot draw the row's photo; empty where it can."""
-    misfit = inversion_calibration.describe_misfits(inversion)[0]
+    calibration = inversion_calibration.find_calibration(context.inverter)
+    misfit = inversion_calibration.describe_misfits(inversion, calibration)[0]
     return {"doubt": misfit} if misfit else {}
 
 
