@@ -2,13 +2,18 @@
 
 No run is needed. A photo is an array uint8 [H, W, 1 | 3 | 4] or the path of a file. One photo gives
 one result; several, a list or [N, H, W, C], give a list of as many. A wrong argument is a
-UsageError; a photo without a product is BadData that names it.
+UsageError; a photo without a product is BadData that names it. Where a result has no field for
+doubts, as with `background` and `compose`, they are warnings that name the photo.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Sequence
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +21,17 @@ import numpy as np
 
 import prodgen.photo.recolour
 from prodgen.apps.common import advert, backgrounds, named_colours, product_images
+from prodgen.apps.common.doubt_messages import describe_doubts
 from prodgen.config import registry
 from prodgen.core import decode
 from prodgen.core.arguments import check_point, check_range, check_text, describe
-from prodgen.core.errors import BadData, RejectedItem, UsageError
+from prodgen.core.errors import BadData, ProdgenError, RejectedItem, UsageError
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Verdict
 from prodgen.photo import backdrop, background_removal, banner, colour_areas, poster, text_block
 from prodgen.photo.background_removal import Cutout
 from prodgen.photo.colour_areas import ColourArea
+from prodgen.photo.placement import describe_loose_sides
 
 MAX_PIXELS = 50_000_000
 Colour = str | Sequence[int]  # a name, "#rrggbb", or three levels of 0 to 255
@@ -103,6 +110,7 @@ def background(
     """Each product on another background, uint8 [H, W, 3], with a contact shadow in [0, 1].
 
     colour: a colour, the path of an image, or an image uint8 [H, W, 3], which covers the frame.
+    Warns of a doubtful cut-out.
     """
     segmenter = _load_segmenter(method, model)
     check_range("shadow", shadow, 0.0, 1.0)
@@ -110,15 +118,16 @@ def background(
     if not is_image:
         ground = colour if isinstance(colour, Path) else _parse_colour(colour, "colour")
 
-    def replace(image: np.ndarray) -> np.ndarray:
-        product, shape = background_removal.cut_out(image, segmenter).rgba, image.shape[:2]
+    def replace(image: np.ndarray, index: int) -> np.ndarray:
+        cutout, shape = background_removal.cut_out(image, segmenter), image.shape[:2]
+        _warn(photos, index, {"cutout_doubt": "; ".join(cutout.quality.describe_doubts())})
         if is_image:
             behind = backdrop.cover(_check_image(colour, "colour")[..., :3], shape)
         else:
             behind = backgrounds.render_background(ground, shape)
-        return backdrop.composite_with_shadow(product, behind, shadow)
+        return backdrop.composite_with_shadow(cutout.rgba, behind, shadow)
 
-    return _apply(replace, photos)
+    return _apply(replace, photos, with_index=True)
 
 
 def check(photos: Any, profile: str = "white_main") -> Verdict | list[Verdict]:
@@ -143,13 +152,16 @@ def compose(
     price: str = "",
     button: str = "",
     shadow: float = 0.4,
+    font: str = "",
 ) -> np.ndarray:
     """One advert uint8 [H, W, 3] of all photos, in a layout of photo/poster.py.
 
     size: a name, as "story", or "1200x628". colour: of the background, or the path of an image.
+    font: the path of a .ttf or .otf file; without it DejaVu Sans. Warns of doubtful cut-outs, and
+    of products that their photo cuts off and that do not stand on that side.
     """
     texts = {"layout": layout, "size": size, "headline": headline, "subline": subline,
-             "price": price, "button": button}  # fmt: skip
+             "price": price, "button": button, "font": font}  # fmt: skip
     for name, text in texts.items():
         check_text(name, text)
     check_range("shadow", shadow, 0.0, 1.0)
@@ -159,7 +171,8 @@ def compose(
             f"layout={layout!r} is not known; {registry.suggest_names(layout, names)}",
             f"one of {', '.join(names)}",
         )
-    width, height = banner.parse_size(size)
+    with _argument_names():
+        width, height = banner.parse_size(size)
     ground = colour if isinstance(colour, Path) else _parse_colour(colour, "colour")
     behind = backgrounds.render_background(ground, (height, width))
     images, _ = _to_images(photos)
@@ -169,15 +182,50 @@ def compose(
             f"layout={layout} takes {low} to {high} photos, not {len(images)}",
             "give another number, or another layout",
         )
-    products = [
-        poster.PosterProduct(*_try(product_images.cut_out_product, image, i))
-        for i, image in enumerate(images)
-    ]
+    segmenter = background_removal.load_segmenter("auto")
+    products, entries = [], []
+    for i, image in enumerate(images):
+        pixels, sides, doubts = _try(product_images.assess_product, i, image, segmenter)
+        products.append(poster.PosterProduct(pixels, sides))
+        entries.append({"cutout_doubt": "; ".join(doubts)})
     accent = advert.choose_accent("", products[0].pixels, behind)
     free_parts = banner.RESERVED_FRACTIONS.get(size, (0.0, 0.0))
     words = text_block.Words(headline, subline, price, button)
-    style = poster.Style(shadow=shadow, accent=accent, reserved_fractions=free_parts)
-    return poster.make(products, behind, words, layout, style).image
+    style = poster.Style((font, font), shadow, accent, free_parts)
+    with _argument_names():
+        result = poster.make(products, behind, words, layout, style)
+    for i, (product, spot) in enumerate(zip(products, result.products, strict=True)):
+        place = describe_loose_sides(product.is_cut_off, spot.box, (height, width))
+        _warn(photos, i, entries[i] | {"layout_doubt": place})
+    return result.image
+
+
+@contextlib.contextmanager
+def _argument_names() -> Iterator[None]:
+    """Errors name arguments where the modes name flags: size=..., not --size=..."""
+    try:
+        yield
+    except ProdgenError as error:
+        texts = (
+            re.sub(r"--([a-z_]+)", r"\1", text.replace("fewer with --n", "fewer photos"))
+            for text in (str(error), error.next_step)
+        )
+        raise type(error)(*texts) from None
+
+
+def _warn(photos: Any, index: int, entry: dict[str, str]) -> None:
+    """A warning for each doubt about a photo, by its number and the name of its file.
+
+    It is shown at the line that called the notebook's function.
+    """
+    photo = photos if _is_single(photos) else photos[index]
+    file = f" ({Path(photo).name})" if isinstance(photo, (str, Path)) else ""
+    package = str(Path(__file__).parent)
+    frame, level = sys._getframe(), 1
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    for sentence in describe_doubts(entry):
+        warnings.warn(f"photo {index}{file}: {sentence}", stacklevel=level)
 
 
 def _load_segmenter(method: str, model: str) -> Any:
@@ -207,9 +255,7 @@ def _parse_colour(colour: Any, name: str) -> tuple[int, int, int]:
 
 def _to_images(photos: Any) -> tuple[list[np.ndarray], bool]:
     """The photos as arrays, and whether a single one was given."""
-    is_single = isinstance(photos, (str, Path)) or (
-        isinstance(photos, np.ndarray) and photos.ndim <= 3
-    )
+    is_single = _is_single(photos)
     if not is_single and not isinstance(photos, (list, tuple, np.ndarray)):
         raise UsageError(
             f"photos={photos!r} is no photo", "give an array, the path of a file, or a list of them"
@@ -218,10 +264,16 @@ def _to_images(photos: Any) -> tuple[list[np.ndarray], bool]:
     return [_read(item, i) for i, item in enumerate(items)], is_single
 
 
+def _is_single(photos: Any) -> bool:
+    """Whether it is one photo: a path or an array."""
+    is_array = isinstance(photos, np.ndarray) and photos.ndim <= 3
+    return is_array or isinstance(photos, (str, Path))
+
+
 def _read(item: Any, index: int) -> np.ndarray:
     """A photo uint8 [H, W, C] from an array or a file."""
     if isinstance(item, (str, Path)):
-        return _try(lambda path: decode.decode_file(path, MAX_PIXELS), Path(item), index)
+        return _try(decode.decode_file, index, Path(item), MAX_PIXELS)
     return _check_image(item, f"photo {index}")
 
 
@@ -237,16 +289,18 @@ def _check_image(image: Any, name: str) -> np.ndarray:
     return array
 
 
-def _apply(function: Callable, photos: Any) -> Any:
-    """A function of one image, for one photo or for each of several."""
+def _apply(function: Callable, photos: Any, with_index: bool = False) -> Any:
+    """A function of one image, for one photo or for each of several; with_index: and its number."""
     images, is_single = _to_images(photos)
-    results = [_try(function, image, i) for i, image in enumerate(images)]
+    results = [
+        _try(function, i, image, *([i] if with_index else [])) for i, image in enumerate(images)
+    ]
     return results[0] if is_single else results
 
 
-def _try(function: Callable, argument: Any, index: int) -> Any:
+def _try(function: Callable, index: int, *arguments: Any) -> Any:
     """The function's value; a refusal as an error that names the photo."""
     try:
-        return function(argument)
+        return function(*arguments)
     except RejectedItem as refusal:
         raise BadData(f"photo {index}: {refusal}", "leave it out, or try another method") from None

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -50,6 +51,9 @@ def test_a_photo_is_recoloured_checked_and_composed():
         (lambda: prodgen.background(RED, shadow=2), UsageError, "shadow=2 is no number"),
         (lambda: prodgen.check(RED, "amazone"), UsageError, "profile='amazone' is not known"),
         (lambda: prodgen.compose(RED, "pair"), UsageError, "layout=pair takes 2 to 2 photos"),
+        (lambda: prodgen.compose(RED, size="storry"), UsageError, "size='storry' is not known"),
+        (lambda: prodgen.compose(RED, headline="漢字"), UsageError, "headline: the font has no"),
+        (lambda: prodgen.compose(RED, size="320x50", headline="A " * 99), UsageError, "not fit"),
         (lambda: prodgen.compose(RED, "poster"), UsageError, "layout='poster' is not known"),
         (lambda: prodgen.cut_out(None), UsageError, "photos=None is no photo"),
         (lambda: prodgen.cut_out(RED, method=3), UsageError, "method=3 is no text"),
@@ -66,6 +70,27 @@ def test_a_wrong_argument_is_named_in_one_line(call, kind, words):
     with pytest.raises(kind) as error:
         call()
     assert words in str(error.value) and "\n" not in str(error.value)
+    assert "--" not in error.value.format_line()
+
+
+def test_doubts_that_a_result_cannot_hold_are_warnings_that_name_the_photo(tmp_path):
+    two = np.vstack([RED, RED])  # two pieces of similar size
+    Image.fromarray(two).save(tmp_path / "two.png")
+    doubt = "DOUBTFUL cut-out: several: 2 pieces"
+    with pytest.warns(UserWarning, match=rf"photo 1 \(two.png\): {doubt}") as records:
+        results = prodgen.background([RED, tmp_path / "two.png"], shadow=0.0)
+    assert len(results) == 2 and len(records) == 1 and records[0].filename == __file__
+    at_left = np.dstack([RED, np.zeros((96, 96), np.uint8)])
+    at_left[20:80, :60, 3] = 255
+    with pytest.warns(UserWarning) as records:
+        prodgen.compose([two, at_left], "grid", size="480x480")
+    messages = [str(record.message) for record in records]
+    assert len(messages) == 2 and messages[0].startswith(f"photo 0: {doubt}")
+    assert "photo 1: DOUBTFUL place: its photo cuts it off on the left" in messages[1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        prodgen.compose([at_left, at_left[:, ::-1]], "pair", size="480x480")
+        prodgen.background(RED)
 
 
 def test_photos_need_no_jax():

@@ -15,7 +15,8 @@ from concurrent import futures
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prodgen.apps.common.batch_progress import PROBLEMS, BatchProgress
+from prodgen.apps.common.batch_progress import MANIFEST_LINES, PROBLEMS, BatchProgress
+from prodgen.apps.common.doubt_messages import describe_doubts
 from prodgen.apps.common.fitness_check import FitnessOptions, check_fitness, describe_categories
 from prodgen.apps.common.option_groups import (
     CutoutOptions,
@@ -266,7 +267,7 @@ class ImageWriter:
         self._context, self._mode, self._options = context, mode, options
         self._progress, self._pool = progress, pool
         self._jobs: list[tuple[PendingImage, futures.Future]] = []
-        self._doubtful_lines: set[int] = set()
+        self._reported_lines: set[int] = set()
 
     def submit(self, pending: PendingImage, result: BatchResult) -> None:
         """Write an image, or the reason why it is refused, in another thread."""
@@ -278,30 +279,33 @@ class ImageWriter:
         for pending, job in self._jobs:
             line = pending.request.line
             try:
-                doubt = job.result()
+                doubts = job.result()
             except (ProdgenError, RejectedItem) as error:
                 problems.append((line, f"{pending.file}: {error}"))
                 continue
             # One message a row: its samples may be many.
-            if doubt and line not in self._doubtful_lines:
-                self._doubtful_lines.add(line)
-                say(f"line {line}: DOUBTFUL cut-out: {doubt}")
+            if doubts and line not in self._reported_lines:
+                self._reported_lines.add(line)
+                for sentence in doubts:
+                    say(f"line {line}: {sentence}")
         self._jobs.clear()
         return problems
 
     def report_doubts(self) -> None:
-        """Print which rows have a doubtful cut-out."""
-        if self._doubtful_lines:
-            lines = ", ".join(map(str, sorted(self._doubtful_lines)))
-            say(f"{len(self._doubtful_lines)} rows have a doubtful cut-out: lines {lines}")
+        """Print which rows are doubtful, those of earlier commands included."""
+        numbers = self._progress.doubtful_lines()
+        if numbers:
+            rows = "1 row is" if len(numbers) == 1 else f"{len(numbers)} rows are"
+            lines = f"line{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"
+            say(f"{rows} doubtful: {lines}; the reasons: {MANIFEST_LINES}")
 
-    def _write(self, pending: PendingImage, result: BatchResult) -> str:
-        """Write one image; the doubt about its cut-out, or ""."""
+    def _write(self, pending: PendingImage, result: BatchResult) -> list[str]:
+        """Write one image; the doubts about it, a sentence each."""
         from prodgen.apps.common import batch_rows
 
         if isinstance(result, RejectedItem):
             self._progress.record_refusal(pending.file, f"{pending.file}: {result}", pending.entry)
-            return ""
+            return []
         request, context = pending.request, self._context
         image, doubts = batch_rows.finish_image(
             result.image, request, context.folder, context.segmenter
@@ -311,4 +315,4 @@ class ImageWriter:
         entry, side = pending.entry | result.details | doubts, context.model.spec.resolution
         entry |= {"enlarged_from": side} if is_enlarged(request, side) else {}
         self._progress.write_image(pending.file, content, entry)
-        return entry.get("cutout_doubt", "")
+        return describe_doubts(entry)

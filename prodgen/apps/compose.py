@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from prodgen.apps.common import advert, backgrounds, image_files, named_colours, product_images
+from prodgen.apps.common.doubt_messages import report_doubts
 from prodgen.apps.common.option_groups import (
     MAX_IMAGES,
     CutoutOptions,
@@ -24,7 +25,16 @@ from prodgen.apps.common.product_images import ProductImage
 from prodgen.cli.options import option
 from prodgen.core.errors import UsageError
 from prodgen.core.file_names import add_hash, decode_name
-from prodgen.photo import background_removal, banner, fonts, poster, recolour, sprites, text_block
+from prodgen.photo import (
+    background_removal,
+    banner,
+    colour_areas,
+    fonts,
+    poster,
+    recolour,
+    sprites,
+    text_block,
+)
 
 # Unless --n gives another number.
 MAX_PRODUCTS = {"banner": 4, "sprites": 256} | {name: n for name, (_, n) in poster.LAYOUTS.items()}
@@ -118,8 +128,7 @@ def run(model: None, options: Options, out: Output) -> list[Path]:
     source = "composed of generated pictures" if is_synthetic else "composed"
     writers = {"banner": write_banner, "sprites": write_sprites}
     write = writers.get(options.layout, advert.write_poster)
-    write(options, colourways, out, target.name, source)
-    product_images.report_doubts(products)
+    report_doubts(write(options, colourways, out, target.name, source))
     return out.close()
 
 
@@ -141,6 +150,7 @@ def recolour_product(
         target = named_colours.parse_colour(name, "--recolour")
         rgb, alpha = product.pixels[..., :3], product.pixels[..., 3]
         result = recolour.recolour(rgb, alpha > 0, target, region="dominant")
+        colour_doubts = colour_areas.find_doubts(result.areas, result.area, False)
         change = f"{result.delta_e_before:.1f} to {result.delta_e_after:.1f}"
         say(f"{product.file} in {name}: CIEDE2000 {change}")
         details = {
@@ -150,7 +160,9 @@ def recolour_product(
             "ciede2000": round(result.delta_e_after, 3),
             "share": round(result.region_fraction, 4),
             "outside": round(result.outside_change.largest, 3),
+            "from_colour": colour_areas.format_area(result.areas[result.area]),
         } | doubt
+        details |= {"doubt": "; ".join(colour_doubts)} if colour_doubts else {}
         pixels = np.dstack([result.image, alpha])
         colourway = dataclasses.replace(product, name=details["name"], pixels=pixels)
         colourways.append((colourway, details))
@@ -163,8 +175,9 @@ def write_banner(
     out: Output,
     name: str,
     source: str,
-) -> None:
-    """Compose the products and the text on the background; write the banner."""
+) -> list[dict[str, Any]]:
+    """Compose the products and the text on the background; write the banner. Its products'
+    entries of the manifest."""
     width, height = banner.parse_size(options.size_name)
     background = backgrounds.parse_background(options.background)
     composition = banner.make(
@@ -175,7 +188,7 @@ def write_banner(
         options.shadow,
         banner.RESERVED_FRACTIONS.get(options.size_name, (0.0, 0.0)),
     )
-    entries = advert.describe_products(colourways, composition.products)
+    entries = advert.describe_products(colourways, composition.products, (height, width))
     entry = {
         "layout": "banner",
         "size": [width, height],
@@ -192,6 +205,7 @@ def write_banner(
             "letters": composition.font_size,
         }
     out.write_png(name, composition.image, entry, source)
+    return entries
 
 
 def write_sprites(
@@ -200,8 +214,8 @@ def write_sprites(
     out: Output,
     name: str,
     source: str,
-) -> None:
-    """Write the sheet of sprites and its atlas."""
+) -> list[dict[str, Any]]:
+    """Write the sheet of sprites and its atlas; the sprites' entries of the manifest."""
     border = options.padding + options.extrude
     cells = [sprites.fit_to_cell(product.pixels, options.cell, border) for product, _ in colourways]
     sheet, boxes = sprites.pack_sheet(cells, options.cell, options.extrude)
@@ -215,3 +229,4 @@ def write_sprites(
     atlas = sprites.encode_atlas(names, files, boxes, options.cell, decode_name(name), size)
     out.write_png(name, sheet, details, source)
     out.write(f"{Path(name).stem}.json", atlas, {"layout": "sprites", "atlas_of": name})
+    return entries

@@ -46,7 +46,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     from prodgen.apps.common.input_images import invert_inputs
     from prodgen.editing import variations
     from prodgen.editing.guard import open_guard
-    from prodgen.editing.inversion_calibration import describe_misfits
+    from prodgen.editing.inversion_calibration import describe_misfits, find_calibration
 
     out.locate(options.output)
     out.png_encoder.check_mark(model.spec.resolution)
@@ -58,7 +58,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
         model, inverter, options, options.products, out, [f"_{j:03d}.png" for j in range(options.n)]
     )
     count, cells = options.n, []
-    misfits = describe_misfits(products.inversion)
+    misfits = describe_misfits(products.inversion, find_calibration(inverter))
     for i, (name, stem) in enumerate(zip(products.names, products.stems, strict=True)):
         z, conditions = products.latent_and_conditions(i)
         photo = products.inversion.images[i]

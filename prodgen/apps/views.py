@@ -36,7 +36,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     """Turn every image of --input (by default one held-out product): --frames views."""
     from prodgen.apps.common.input_images import invert_inputs
     from prodgen.editing import viewpoints
-    from prodgen.editing.inversion_calibration import describe_misfits
+    from prodgen.editing.inversion_calibration import describe_misfits, find_calibration
 
     spec = model.conditions.spec
     azimuth, elevation = viewpoints.camera_attributes(spec)
@@ -45,7 +45,7 @@ def run(model: Model, options: Options, out: Output) -> list[Path]:
     out.locate(options.output)
     inverter = model.open_inverter(say, options.steps)
     products = invert_inputs(model, inverter, options, options.n, out, ENDINGS)
-    misfits = describe_misfits(products.inversion)
+    misfits = describe_misfits(products.inversion, find_calibration(inverter))
     for i, (name, stem) in enumerate(zip(products.names, products.stems, strict=True)):
         z, conditions = products.latent_and_conditions(i)
         conditions = viewpoints.set_viewpoints(

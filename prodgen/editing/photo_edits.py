@@ -25,7 +25,7 @@ from prodgen.editing import (
     interpolation,
 )
 from prodgen.editing.inversion import Inverter
-from prodgen.editing.inversion_calibration import describe_misfits
+from prodgen.editing.inversion_calibration import describe_misfits, find_calibration
 from prodgen.photo import (
     backdrop,
     background_removal,
@@ -196,7 +196,8 @@ def recolour_with_model(
     }
     areas = colour_areas.measure_areas(product.photo, alpha)
     largest = max(range(len(areas)), key=lambda index: areas[index].fraction)
-    doubts = [*describe_misfits(inversion), *colour_areas.find_doubts(areas, largest, False)]
+    misfits = describe_misfits(inversion, find_calibration(inverter))
+    doubts = [*misfits, *colour_areas.find_doubts(areas, largest, False)]
     doubt = "; ".join(filter(None, doubts))
     return _check_outside(product, composite.image, alpha, "generated", metrics, doubt=doubt)
 
@@ -228,7 +229,8 @@ def change_attributes(
         text = attributes[attribute.name]
         z = attribute_direction.move_attribute(inverter, z, conditions, attribute, text)
     version = _swap_product(product, model.decode(z, conditions)[0])
-    return dataclasses.replace(version, notes={"doubt": describe_misfits(inversion)[0]})
+    misfit = describe_misfits(inversion, find_calibration(inverter))[0]
+    return dataclasses.replace(version, notes={"doubt": misfit})
 
 
 def _swap_product(product: ProductPhoto, output: np.ndarray) -> EditedPhoto:

@@ -17,7 +17,10 @@ MIN_PRODUCT_SIZE = 8  # pixels: a smaller product is a dot
 GRID_GAP_FRACTION = 0.14  # of a cell, around its product
 MAX_GRID_RATIO = 1.35
 MIN_FILL = 0.45  # of its box: a thinner product, such as a chain, counts as this
+SIDE_WORDS = ("above", "on the left", "below", "on the right")
 Box = tuple[int, int, int, int]  # left, top, right, bottom; ends excluded
+Sides = tuple[bool, bool, bool, bool]  # something about the top, left, bottom and right side
+NO_SIDES: Sides = (False, False, False, False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,6 +155,36 @@ def stand_on_edge(placement: PlacedProduct, frame_height: int, top: int) -> Plac
     new_left = round(middle - new_width / 2)
     box = (new_left, frame_height - new_height, new_left + new_width, frame_height)
     return PlacedProduct(box, placement.scale * growth)
+
+
+def move_to_side(
+    placement: PlacedProduct, others: Sequence[Box], frame_width: int, is_right: bool
+) -> PlacedProduct:
+    """A product that a side of the photo cut off, moved to that side of the frame.
+
+    It stays where one of `others` stands between.
+    """
+    left, top, right, bottom = placement.box
+    beside = [box for box in others if box[1] < bottom and top < box[3]]
+    if any(box[2] > right if is_right else box[0] < left for box in beside):
+        return placement
+    shift = frame_width - right if is_right else -left
+    box = (left + shift, top, right + shift, bottom)
+    return dataclasses.replace(placement, box=box)
+
+
+def describe_loose_sides(is_cut_off: Sides, box: Box, shape: tuple[int, int]) -> str:
+    """Which sides that the photo cut off do not lie on an edge of the frame (height, width), as a
+    reason to look at them; "" for none."""
+    is_on_edge = (box[1] <= 0, box[0] <= 0, box[3] >= shape[0], box[2] >= shape[1])
+    words = [
+        word
+        for word, is_cut, is_hidden in zip(SIDE_WORDS, is_cut_off, is_on_edge, strict=True)
+        if is_cut and not is_hidden
+    ]
+    if not words:
+        return ""
+    return f"its photo cuts it off {' and '.join(words)}, which shows as a straight edge"
 
 
 def composite(

@@ -14,7 +14,14 @@ import numpy as np
 from PIL import Image
 
 from prodgen.photo import backdrop, placement, text_block
-from prodgen.photo.placement import MARGIN_FRACTION, Box, PlacedProduct, box_size
+from prodgen.photo.placement import (
+    MARGIN_FRACTION,
+    NO_SIDES,
+    Box,
+    PlacedProduct,
+    Sides,
+    box_size,
+)
 from prodgen.photo.text_block import Block, Words
 from prodgen.photo.text_layout import Rgb
 
@@ -29,10 +36,10 @@ GAP_FRACTION = 0.045  # between words and products, of the shorter side
 
 @dataclasses.dataclass(frozen=True)
 class PosterProduct:
-    """A trimmed product uint8 [h, w, 4]. is_cut_off: the photo's lower border cuts it off."""
+    """A trimmed product uint8 [h, w, 4]. is_cut_off: which borders of the photo cut it off."""
 
     pixels: np.ndarray
-    is_cut_off: bool = False
+    is_cut_off: Sides = NO_SIDES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +94,7 @@ def make(
     )
     if is_beside:  # the logo stands over the words alone
         product_area = (product_area[0], area[1], *product_area[2:])
-    placements = _place_products(products, product_area, height, layout)
+    placements = _place_products(products, product_area, (height, width), layout)
 
     pixels = [product.pixels for product in products]
     image = placement.composite(pixels, placements, background, style.shadow)
@@ -152,24 +159,53 @@ def _centre(block: Block, left: int, right: int, top: int) -> Box:
 
 
 def _place_products(
-    products: Sequence[PosterProduct], area: Box, frame_height: int, layout: str
+    products: Sequence[PosterProduct], area: Box, frame: tuple[int, int], layout: str
 ) -> list[PlacedProduct]:
     """The products at equal visual size; one that its photo cut off stands on the frame's edge.
 
-    That is only where nothing stands below the products.
+    frame: (height, width). That is below only where nothing stands below the products, and at the
+    sides not in a grid, and not beside words.
     """
-    shapes = [product.pixels.shape[:2] for product in products]
-    fills = [placement.measure_fill(product.pixels[..., 3]) for product in products]
-    place = placement.place_in_grid if layout == "grid" else placement.place_products
-    placements = place(shapes, area, fills)
-    is_free_below = frame_height - area[3] <= MARGIN_FRACTION * frame_height + 1
+    is_grid = layout == "grid"
+    order = range(len(products)) if is_grid else _sort_by_side(products)
+    shapes = [products[i].pixels.shape[:2] for i in order]
+    fills = [placement.measure_fill(products[i].pixels[..., 3]) for i in order]
+    place = placement.place_in_grid if is_grid else placement.place_products
+    placements = [spot for _, spot in sorted(zip(order, place(shapes, area, fills), strict=True),
+                                             key=lambda pair: pair[0])]  # fmt: skip
+    is_free_below = frame[0] - area[3] <= MARGIN_FRACTION * frame[0] + 1
     last_row = max(spot.box[3] for spot in placements)
-    return [
-        placement.stand_on_edge(spot, frame_height, area[1])
-        if product.is_cut_off and is_free_below and spot.box[3] == last_row
+    placements = [
+        placement.stand_on_edge(spot, frame[0], area[1])
+        if product.is_cut_off[2] and is_free_below and spot.box[3] == last_row
         else spot
         for spot, product in zip(placements, products, strict=True)
     ]
+    return placements if is_grid else _move_to_sides(products, placements, area, frame)
+
+
+def _sort_by_side(products: Sequence[PosterProduct]) -> list[int]:
+    """Their numbers, those that the photo cut off on the left first, on the right last."""
+    return sorted(
+        range(len(products)),
+        key=lambda i: int(products[i].is_cut_off[3]) - int(products[i].is_cut_off[1]),
+    )
+
+
+def _move_to_sides(
+    products: Sequence[PosterProduct], placements: list[PlacedProduct], area: Box,
+    frame: tuple[int, int],
+) -> list[PlacedProduct]:  # fmt: skip
+    """The places, at the frame's side where the photo cut a product off on that side alone."""
+    margin = MARGIN_FRACTION * min(frame) + 1
+    is_free = area[0] <= margin, frame[1] - area[2] <= margin
+    spots = list(placements)
+    for i, product in enumerate(products):
+        at_left, at_right = product.is_cut_off[1], product.is_cut_off[3]
+        if at_left != at_right and is_free[at_right]:
+            others = [spot.box for j, spot in enumerate(spots) if j != i]
+            spots[i] = placement.move_to_side(spots[i], others, frame[1], at_right)
+    return spots
 
 
 def _paste(image: np.ndarray, logo: np.ndarray, box: Box) -> np.ndarray:

@@ -402,7 +402,7 @@ def test_doubts_about_cut_outs_are_in_the_manifest_and_counted(run, shop, monkey
     run_batch(run, shop, "out")
     messages = capsys.readouterr().err
     assert messages.count("DOUBTFUL cut-out: undecided: the strap") == 2
-    assert "2 rows have a doubtful cut-out: lines 2, 4" in messages
+    assert "2 rows are doubtful: lines 2, 4; the reasons: manifest.jsonl" in messages
     lines = read_manifest(shop / "out")
     doubtful = {name for name, line in lines.items() if "cutout_doubt" in line}
     assert doubtful == {"reds_000.png", "reds_001.png", "reds_002.png", "mug_000.png"}
@@ -412,6 +412,25 @@ def test_doubts_about_cut_outs_are_in_the_manifest_and_counted(run, shop, monkey
     assert ", 4 are to be made" in capsys.readouterr().err
     again = read_manifest(shop / "out")
     assert {name for name in lines if again[name]["key"] != lines[name]["key"]} == doubtful
+
+
+def test_doubts_about_colours_are_printed_and_counted_as_mode_edit_does(shop, run, capsys):
+    bag = make_disc_photo(72, 96)
+    inside = (bag != bag[0, 0]).any(axis=2)
+    bag[:36][inside[:36]] = (32, 48, 92)
+    Image.fromarray(bag).save(shop / "bag.png")
+    cells = {"edit": "recolour", "colour": "teal"}
+    write_table(shop, cells | {"name": "mug", "photo": "shop/mug.png"},
+                cells | {"name": "bag", "photo": "bag.png"})  # fmt: skip
+    counts = "1 row is doubtful: line 3;"
+    for _ in range(2):  # the second command makes nothing, and counts the same
+        run_batch(run, shop, "out")
+        messages = capsys.readouterr().err
+        assert counts in messages and "line 2:" not in messages
+        if ", 2 are to be made" in messages:
+            assert "line 3: changed #" in messages
+            assert "DOUBTFUL: another colour is nearly as large" in messages
+    assert "another colour" in read_manifest(shop / "out")["bag_000.png"]["doubt"]
 
 
 @pytest.mark.parametrize(

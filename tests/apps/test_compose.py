@@ -184,7 +184,7 @@ def test_images_without_a_product_are_reported_and_left_out(shop, tmp_path, caps
     with pytest.raises(BadData, match="no product in 1 images; a2.png"):
         run_compose(shop / "a2.png", tmp_path / "o" / "b.png")
     with pytest.raises(RejectedItem, match="no_product"):
-        product_images.cut_out_product(np.zeros((40, 40, 4), np.uint8))
+        product_images.assess_product(np.zeros((40, 40, 4), np.uint8), plain.segment)
 
 
 def test_compose_cuts_out_by_the_method_that_is_named(shop, tmp_path, monkeypatch):
@@ -226,6 +226,22 @@ def test_an_advert_states_its_words_and_takes_its_accent_from_the_product(shop, 
     left, top, right, bottom = entry["text_boxes"][0]
     words = picture[top:bottom, left:right]
     assert (words[..., 0] - words[..., 1:].max(axis=-1) > 100).any()  # the red of the product
+
+
+def test_doubts_about_colours_and_places_are_printed_counted_and_in_the_manifest(tmp_path, capsys):
+    two_colours = shirt(alpha=True)
+    two_colours[:58][two_colours[:58, :, 3] > 0] = (170, 40, 45, 255)
+    at_right = np.roll(shirt(alpha=True), 30, axis=1)
+    for name, image in {"a": shirt(), "b": two_colours, "c": at_right}.items():
+        Image.fromarray(image).save(tmp_path / f"{name}.png")
+    out = tmp_path / "o" / "ad.png"
+    run_compose(tmp_path, out, recolour=("original", "teal", "red"), size="landscape", n=3)
+    messages, products = capsys.readouterr().err, manifest_entry(out)["products"]
+    assert messages.count("b.png: changed #") == 1 and "DOUBTFUL: another colour" in messages
+    assert messages.count("c.png: DOUBTFUL place: its photo cuts it off on the right") == 1
+    assert "2 of 3 products are doubtful: recolour them with --mode=edit and --from" in messages
+    assert {p["name"] for p in products if "doubt" in p} == {"b-teal", "b-red"}
+    assert {p["name"] for p in products if "layout_doubt" in p} == {"c", "c-teal", "c-red"}
 
 
 def test_layouts_need_their_number_of_products(shop, tmp_path, capsys):

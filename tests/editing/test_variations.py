@@ -104,6 +104,25 @@ def test_a_smear_in_the_place_of_a_product_is_a_misfit():
     assert fit == "" and "does not give this photo back (PSNR 11.0 dB" in misfit
 
 
+def test_a_photo_that_is_given_back_worse_than_held_out_images_is_a_misfit():
+    photos = np.stack([make_disc_photo(64, 64, (190, 40, 40))] * 2)
+    inversion = SimpleNamespace(
+        images=photos, reconstruction=photos, psnr=np.full(2, 30.0),
+        perceptual_distance=np.array([0.05, 0.5]),
+    )  # fmt: skip
+    calibration = inversion_calibration.InversionCalibration(
+        np.linspace(0.01, 0.1, 64), np.zeros((8, 4))
+    )
+    fit, misfit = inversion_calibration.describe_misfits(inversion, calibration)
+    assert fit == "" and "own held-out images back better than this photo (p 0.02)" in misfit
+    assert inversion_calibration.describe_misfits(inversion) == ["", ""]
+
+
+def test_a_reconstruction_without_a_quarter_of_the_edges_is_a_smear():
+    assert inversion_calibration.resembles_photo(21.0, 0.26, 5.0)
+    assert not inversion_calibration.resembles_photo(21.0, 0.24, 5.0)
+
+
 def test_the_measures_of_a_photo_out_of_distribution_are_plain_values(monkeypatch):
     """They go into manifest.json, which takes no NumPy booleans."""
     calibration = inversion_calibration.InversionCalibration(

@@ -14,7 +14,10 @@ WORDS = Words("Made for long days", "Light and repairable", "from 49 €", "Shop
 SIZES = {"landscape": (1200, 628), "square": (540, 540), "tall": (540, 960), "banner": (970, 250)}
 
 
-def block(height, width, rgb=(200, 30, 40), cut_off=False):
+AT_LEFT, BELOW, AT_RIGHT = ((False, s == 1, s == 2, s == 3) for s in (1, 2, 3))
+
+
+def block(height, width, rgb=(200, 30, 40), cut_off=placement.NO_SIDES):
     colour = np.broadcast_to(np.uint8(rgb), (height, width, 3))
     pixels = np.dstack([colour, np.full((height, width), 255, np.uint8)])
     return poster.PosterProduct(pixels, cut_off)
@@ -66,12 +69,32 @@ def test_products_have_equal_visual_size(layout):
 
 def test_a_person_whom_the_photo_cuts_off_stands_on_the_edge():
     for size, words in (("landscape", WORDS), ("square", Words("Sale"))):
-        spot = make("hero", size, [block(400, 160, cut_off=True)], words).products[0]
+        spot = make("hero", size, [block(400, 160, cut_off=BELOW)], words).products[0]
         assert spot.box[3] == SIZES[size][1]
         assert spot.scale == pytest.approx((spot.box[3] - spot.box[1]) / 400, rel=0.02)
     # With a button below, the product is not on the edge.
-    spot = make("hero", "square", [block(400, 160, cut_off=True)]).products[0]
+    spot = make("hero", "square", [block(400, 160, cut_off=BELOW)]).products[0]
     assert spot.box[3] < SIZES["square"][1] - 60
+
+
+@pytest.mark.parametrize("size", ["landscape", "square", "tall"])
+def test_a_product_that_a_side_of_the_photo_cuts_off_stands_on_that_side(size):
+    width, height = SIZES[size]
+    products = [block(200, 200, cut_off=AT_RIGHT), block(200, 150, cut_off=AT_LEFT)]
+    spots = make("pair", size, products, Words()).products
+    assert (spots[0].box[2], spots[1].box[0]) == (width, 0)
+    assert not overlap(spots[0].box, spots[1].box)
+    for product, spot in zip(products, spots, strict=True):
+        assert placement.describe_loose_sides(product.is_cut_off, spot.box, (height, width)) == ""
+    # Both are cut off on the right, or words stand at the left: one of them floats, and it is said.
+    for others, words in ([AT_RIGHT, AT_RIGHT], Words()), ([AT_LEFT, AT_RIGHT], WORDS):
+        products = [block(200, 200, cut_off=sides) for sides in others]
+        spots = make("pair", "landscape", products, words).products
+        doubts = [
+            placement.describe_loose_sides(product.is_cut_off, spot.box, (628, 1200))
+            for product, spot in zip(products, spots, strict=True)
+        ]
+        assert sum(map(bool, doubts)) == 1 and not overlap(spots[0].box, spots[1].box)
 
 
 def test_a_story_keeps_the_reserved_parts_free():

@@ -13,7 +13,7 @@ from prodgen.apps.common.product_images import ProductImage
 from prodgen.core.errors import UsageError
 from prodgen.photo import banner, poster, text_block
 from prodgen.photo.colour_areas import find_areas
-from prodgen.photo.placement import PlacedProduct
+from prodgen.photo.placement import PlacedProduct, describe_loose_sides
 from prodgen.photo.text_block import Words
 
 SOFT_SCALE = 1.5  # times: products that are enlarged more are reported, since they look soft
@@ -28,8 +28,8 @@ def get_words(options: Any) -> Words:
 
 def write_poster(
     options: Any, colourways: list[Colourway], out: Output, name: str, source: str
-) -> None:
-    """Compose the advert, and write it with its entry of the manifest."""
+) -> list[dict[str, Any]]:
+    """Compose the advert, and write it with its entry of the manifest; its products' entries."""
     min_count, max_count = poster.LAYOUTS[options.layout]
     if len(colourways) < min_count:
         raise UsageError(
@@ -59,7 +59,7 @@ def write_poster(
         "size": [width, height],
         "shadow": options.shadow,
         "background": options.background or backgrounds.DEFAULT_BACKGROUND,
-        "products": describe_products(colourways, result.products),
+        "products": describe_products(colourways, result.products, (height, width)),
         "words": dict(words.list_parts()),
         "text_boxes": [list(box) for box in result.text_boxes],
         "contrast": result.contrast,
@@ -69,6 +69,7 @@ def write_poster(
     if result.logo_box:
         entry |= {"logo": options.logo, "logo_box": list(result.logo_box)}
     out.write_png(name, result.image, entry, source)
+    return entry["products"]
 
 
 def choose_accent(text: str, product: np.ndarray, ground: np.ndarray) -> Any:
@@ -92,14 +93,16 @@ def read_logo(file: str) -> np.ndarray:
 
 
 def describe_products(
-    colourways: Sequence[Colourway], placements: Sequence[PlacedProduct]
+    colourways: Sequence[Colourway], placements: Sequence[PlacedProduct], shape: tuple[int, int]
 ) -> list[dict[str, Any]]:
-    """For the manifest: where each product is, and how much it was enlarged."""
+    """For the manifest: where each product is in a frame (height, width), how much it was enlarged,
+    and why a person should look at its place."""
     entries = []
     for (product, details), spot in zip(colourways, placements, strict=True):
         own_pixels = max(product.pixels.shape[:2])
         place = {"box": list(spot.box), "scale": round(spot.scale, 4), "own_pixels": own_pixels}
-        entries.append(details | place)
+        doubt = describe_loose_sides(product.is_cut_off, spot.box, shape)
+        entries.append(details | place | ({"layout_doubt": doubt} if doubt else {}))
         if spot.scale > SOFT_SCALE:
             times = f"{spot.scale:.1f} times"
             say(f"{product.file}: its {own_pixels} px are enlarged {times} and look soft")

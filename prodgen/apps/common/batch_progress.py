@@ -21,6 +21,7 @@ from prodgen.core.file_names import decode_names
 from prodgen.core.files import write_atomically
 
 MANIFEST_LINES, PROBLEMS = "manifest.jsonl", "problems.csv"
+DOUBT_FIELDS = ("cutout_doubt", "doubt")  # of a line; the reasons in words, or ""
 DRAFT_SUFFIX = ".batch-draft"  # of a hidden file
 
 
@@ -85,6 +86,11 @@ class BatchProgress:
         """(line of the table, reason) of each refused image."""
         lines = [self._lines[file] for file in self._files if file in self._lines]
         return [(line["line"], line["refused"]) for line in lines if "refused" in line]
+
+    def doubtful_lines(self) -> list[int]:
+        """The lines of the table with an image that a person must look at, in rising order."""
+        entries = [self._lines[file] for file in self._files if file in self._lines]
+        return sorted({entry["line"] for entry in entries if any(map(entry.get, DOUBT_FIELDS))})
 
     def close(self) -> list[Path]:
         """Sort the lines; the files of the batch that exist."""

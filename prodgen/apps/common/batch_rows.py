@@ -16,7 +16,7 @@ from PIL import Image
 
 from prodgen.apps.common import backgrounds, edited_photos, named_colours
 from prodgen.apps.common.backgrounds import Background
-from prodgen.apps.common.output import describe_conditions, describe_variation, say
+from prodgen.apps.common.output import describe_conditions, describe_variation
 from prodgen.core import pixels
 from prodgen.core.batches import BATCH_SIZE
 from prodgen.core.errors import RejectedItem
@@ -142,7 +142,7 @@ def vary_photo(context: Context, request: BatchRequest) -> list[BatchResult]:
         request.count, request.strength, request.keep, request.seed, refuse,
     )  # fmt: skip
     results: list[BatchResult] = []
-    doubt = describe_doubt(inversion, request)
+    doubt = find_misfit(context, inversion)
     for k, image in enumerate(result.images):
         spec = context.model.spec
         details = describe_variation(request.photo, request, result, k, spec) | doubt
@@ -156,18 +156,17 @@ def turn_photo(context: Context, request: BatchRequest) -> list[BatchResult]:
     model, inversion = context.model, invert_photo(context, request)
     z = inversion.z[0]
     views, conditions = viewpoints.decode_turntable(model, z, inversion.conditions, request.count)
-    details = {"of": request.photo, "latent": z.tolist()} | describe_doubt(inversion, request)
+    details = {"of": request.photo, "latent": z.tolist()} | find_misfit(context, inversion)
     return [
         BatchImage(image, details | describe_conditions(conditions, model.spec, k))
         for k, image in enumerate(views)
     ]
 
 
-def describe_doubt(inversion: InversionResult, request: BatchRequest) -> dict[str, str]:
-    """Why the run cannot draw the row's photo, for the manifest; it is printed, too."""
-    misfit = inversion_calibration.describe_misfits(inversion)[0]
-    if misfit:
-        say(f"line {request.line}: DOUBTFUL: {misfit}")
+def find_misfit(context: Context, inversion: InversionResult) -> dict[str, str]:
+    """`doubt` of the manifest: why the run cannot draw the row's photo; empty where it can."""
+    calibration = inversion_calibration.find_calibration(context.inverter)
+    misfit = inversion_calibration.describe_misfits(inversion, calibration)[0]
     return {"doubt": misfit} if misfit else {}
 
 

@@ -16,16 +16,18 @@ from prodgen.metrics import marketplace
 from prodgen.photo import background_removal, matte, morphology
 from prodgen.photo.framing import MIN_ALPHA
 from prodgen.photo.mask_estimate import Segmenter
+from prodgen.photo.placement import NO_SIDES, Sides
 
-MIN_CUT_OFF_CONTACT = 0.15  # of a product's width, at the image's lower border
+# Of a product's width or height, at a border of the image; a ball that reaches it has 0.1.
+MIN_CUT_OFF_CONTACT = 0.15
 
 
 @dataclasses.dataclass(frozen=True)
 class ProductImage:
     """One product. pixels: uint8 [h, w, 4], trimmed. is_generated: its file says so.
 
-    name: of the frame of a sprite sheet; file: the path below what the user named. is_cut_off: the
-    image's lower border cuts the product off, as it does with photos of people. doubts: about its
+    name: of the frame of a sprite sheet; file: the path below what the user named. is_cut_off: by
+    the image's (top, left, bottom, right) border, as with photos of people. doubts: about its
     cut-out, in words.
     """
 
@@ -33,7 +35,7 @@ class ProductImage:
     file: str
     pixels: np.ndarray
     is_generated: bool
-    is_cut_off: bool = False
+    is_cut_off: Sides = NO_SIDES
     doubts: tuple[str, ...] = ()
 
 
@@ -69,25 +71,11 @@ def read_products(
     return products
 
 
-def report_doubts(products: Sequence[ProductImage]) -> None:
-    """Print the products whose cut-out a person must look at, and their number."""
-    doubtful = [product for product in products if product.doubts]
-    for product in doubtful:
-        say(f"{product.file}: DOUBTFUL cut-out: {'; '.join(product.doubts)}")
-    if doubtful:
-        say(f"{len(doubtful)} of {len(products)} products are doubtful; cut them out by hand")
-
-
-def cut_out_product(image: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The first two results of assess_product, by the method auto without a network."""
-    return assess_product(image, background_removal.load_segmenter("auto"))[:2]
-
-
 def assess_product(
     image: np.ndarray, segmenter: Segmenter
-) -> tuple[np.ndarray, bool, tuple[str, ...]]:
-    """The product of an image uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4]; whether the
-    image's lower border cuts it off; and the doubts about its cut-out.
+) -> tuple[np.ndarray, Sides, tuple[str, ...]]:
+    """The product of an image uint8 [H, W, 1 | 3 | 4], trimmed RGBA uint8 [h, w, 4]; which of the
+    image's borders cut it off; and the doubts about its cut-out.
 
     The alpha separates it, else the segmenter. RejectedItem without a product.
     """
@@ -100,6 +88,10 @@ def assess_product(
     top, left, bottom, right = morphology.bounding_box(opaque)
     if image.shape[-1] == 4:
         result = dataclasses.replace(result, colour=matte.remove_white_rim(result))
-    contact = float((result.alpha[-1, left:right] > 127).mean())
-    product = result.rgba[top:bottom, left:right].copy()
-    return product, contact >= MIN_CUT_OFF_CONTACT, result.quality.describe_doubts()
+    rows, columns, alpha = slice(top, bottom), slice(left, right), result.alpha
+    borders = alpha[0, columns], alpha[rows, 0], alpha[-1, columns], alpha[rows, -1]
+    above, at_left, below, at_right = (
+        bool((border > 127).mean() >= MIN_CUT_OFF_CONTACT) for border in borders
+    )
+    product = result.rgba[rows, columns].copy()
+    return product, (above, at_left, below, at_right), result.quality.describe_doubts()
