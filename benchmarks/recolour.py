@@ -5,8 +5,9 @@ python benchmarks/recolour.py --photos=my_photos/ --model=u2netp.onnx --out=reco
 --n photos of the folder, chosen by --seed, and as many catalogue products before a lit wall are
 cut out and recoloured, each in the next of six colours. The sheet shows each photo beside its
 recolouring, with a number and the doubt that the program states. Prints a line for each with the
-colour that was changed, its share, and CIEDE2000 of the result to the target; then the shares of
-doubtful and rejected photos, and the median of CIEDE2000.
+colour that was changed, its share, and CIEDE2000 of the result to the target; then how many photos
+and how many scenes are doubtful, by their colours and by the cut-out, the share of rejected ones,
+and the median of CIEDE2000.
 """
 
 import random
@@ -75,7 +76,8 @@ def draw_pair(before: np.ndarray, after: np.ndarray | None, caption: str) -> Ima
 
 def main(argv: list[str]) -> None:
     commandline.parse_flags(argv)
-    pairs, differences, num_doubtful, num_rejected = [], [], 0, 0
+    pairs, differences, num_rejected = [], [], 0
+    doubts_of = []  # (a photo or a scene, by its colours, by the cut-out)
     scenes = read_scenes()
     for number, (name, image) in enumerate(scenes):
         colour = COLOURS[number % len(COLOURS)]
@@ -87,7 +89,9 @@ def main(argv: list[str]) -> None:
             pairs.append(draw_pair(image, None, f"{number} rejected"))
             continue
         doubt = "; ".join(result.doubts)
-        num_doubtful += bool(doubt)
+        by_colour = colour_areas.find_doubts((result.area, *result.others), 0, False)
+        kind = "scenes" if name.startswith("catalogue ") else "photos"
+        doubts_of.append((kind, bool(by_colour), len(result.doubts) > len(by_colour)))
         differences.append(result.ciede2000)
         print(
             f"{number:3} {name}: {colour_areas.format_area(result.area)} to {colour}, CIEDE2000 "
@@ -101,7 +105,15 @@ def main(argv: list[str]) -> None:
         sheet.paste(pair, (i % COLUMNS * pair.width, i // COLUMNS * pair.height))
     sheet.save(FLAGS.out)
     count = len(scenes)
-    print(f"doubtful {num_doubtful / count:.1%}, rejected {num_rejected / count:.1%}, median "
+    for name in ("photos", "scenes"):
+        rows = [doubts for kind, *doubts in doubts_of if kind == name]
+        by_colour, by_cutout, any_doubt = (
+            sum(map(bool, flags))
+            for flags in ([r[0] for r in rows], [r[1] for r in rows], [max(r) for r in rows])
+        )
+        print(f"{name}: {any_doubt} of {len(rows)} doubtful, {by_colour} by their colours, "
+              f"{by_cutout} by the cut-out")  # fmt: skip
+    print(f"rejected {num_rejected / count:.1%}, median "
           f"CIEDE2000 {statistics.median(differences):.2f}")  # fmt: skip
 
 

@@ -28,7 +28,15 @@ from prodgen.core.arguments import check_point, check_range, check_text, describ
 from prodgen.core.errors import BadData, ProdgenError, RejectedItem, UsageError
 from prodgen.metrics import marketplace
 from prodgen.metrics.marketplace import Verdict
-from prodgen.photo import backdrop, background_removal, banner, colour_areas, poster, text_block
+from prodgen.photo import (
+    backdrop,
+    background_removal,
+    banner,
+    colour_areas,
+    cutout_relevance,
+    poster,
+    text_block,
+)
 from prodgen.photo.background_removal import Cutout
 from prodgen.photo.colour_areas import ColourArea
 from prodgen.photo.placement import describe_loose_sides
@@ -96,7 +104,7 @@ def recolour(
             result.delta_e_after,
             result.areas[result.area],
             result.other_areas,
-            cutout.quality.describe_doubts()
+            cutout_relevance.split_cutout_doubts(cutout.quality, result.relevance)[0]
             + colour_areas.find_doubts(result.areas, result.area, is_named),
         )
 

@@ -167,7 +167,7 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
             file.check()
             product = open_shot(file.path, segmenter)
             versions = edit_product(product)
-            cutout_doubts = product.cutout.quality.describe_doubts()
+            cutout_doubt = "; ".join(product.cutout.quality.describe_doubts())
         except (BadData, RejectedItem) as error:
             say(f"left out: {file.name}: {error}")
             rows.append({"file": file.name, "method": "", "problem": str(error)})
@@ -181,12 +181,16 @@ def run(model: Model | None, options: Options, out: Output) -> list[Path]:
             sources.add(source)
             out.write_png(png, version.image, details | version.metrics, source)
             row = {"file": file.name, "method": version.method, "written": png}
-            row |= {"cutout_doubt": "; ".join(cutout_doubts)}
-            rows.append(row | version.metrics | version.notes)
-            if cutout_doubts or version.notes.get("doubt"):
+            # A recolouring says itself which doubts about the cut-out concern it.
+            row |= {"cutout_doubt": cutout_doubt} | version.metrics | version.notes
+            rows.append(row)
+            if row["cutout_doubt"] or row.get("doubt"):
                 doubtful.add(file.name)
-        if cutout_doubts:
-            say(f"{file.name}: DOUBTFUL cut-out: {'; '.join(cutout_doubts)}")
+        doubts = dict.fromkeys(
+            version.notes.get("cutout_doubt", cutout_doubt) for version in versions
+        )
+        for words in filter(None, doubts):
+            say(f"{file.name}: DOUBTFUL cut-out: {words}")
         describe_notes(file.name, versions)
         columns.append([product.photo, *(version.image for version in versions)])
 
@@ -216,6 +220,8 @@ def describe_notes(name: str, versions: list[EditedPhoto]) -> None:
         others = f"; other colours: {notes['other_colours']}" if notes["other_colours"] else ""
         doubt = f"; DOUBTFUL: {notes['doubt']}" if notes["doubt"] else ""
         say(f"{name}: changed {notes['from_colour']} of the product{others}{doubt}")
+        if notes.get("cutout_note"):
+            say(f"{name}: the cut-out, where nothing of that colour is: {notes['cutout_note']}")
     # What the run drew has doubts of its own.
     for version in versions:
         if version.method == "generated" and version.notes.get("doubt"):

@@ -31,6 +31,7 @@ from prodgen.photo import (
     background_removal,
     colorimetry,
     colour_areas,
+    cutout_relevance,
     outside_change,
     patch_fill,
     silhouette,
@@ -132,6 +133,8 @@ def recolour_photo(
         notes = _describe_region(product.photo, alpha, metrics["share"])
     else:
         notes = _describe_areas(result, source.is_named)
+    doubts, remarks = cutout_relevance.split_cutout_doubts(product.cutout.quality, result.relevance)
+    notes |= {"cutout_doubt": "; ".join(doubts), "cutout_note": "; ".join(remarks)}
     return dataclasses.replace(version, notes=notes)
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from prodgen.core.errors import BadData, RejectedItem
 from prodgen.photo import colorimetry
 from prodgen.photo.colour_areas import ColourArea, ColourAreas, find_areas, measure_skin
+from prodgen.photo.cutout_relevance import CutoutRelevance, measure_relevance
 from prodgen.photo.outside_change import OutsideChange, check_outside_change
 from prodgen.photo.rim import extend_to_rim
 
@@ -37,7 +38,8 @@ class RecolouredImage:
 
     region_fraction: the share of the mask's pixels that the region takes, [0, 1]. outside_change:
     what changed outside the mask, levels. areas: the product's colour areas, and `area` which of
-    them was changed; none and -1 for the whole product.
+    them was changed; none and -1 for the whole product. relevance: which doubts about the cut-out
+    concern the change (photo/cutout_relevance.py).
     """
 
     image: np.ndarray
@@ -47,6 +49,7 @@ class RecolouredImage:
     outside_change: OutsideChange
     areas: tuple[ColourArea, ...] = ()
     area: int = -1
+    relevance: CutoutRelevance = CutoutRelevance()
 
     @property
     def other_areas(self) -> tuple[ColourArea, ...]:
@@ -141,7 +144,15 @@ def recolour(
         outside_change=check_outside_change(image, out, mask),
         areas=areas,
         area=index,
+        relevance=_measure_relevance(image, mask, opacity_of_pixel),
     )
+
+
+def _measure_relevance(image: np.ndarray, mask: np.ndarray, opacity: np.ndarray) -> CutoutRelevance:
+    """measure_relevance with the opacity [N] of the mask's pixels."""
+    values = np.zeros(mask.shape, np.float32)
+    values[mask > 0] = opacity
+    return measure_relevance(image, mask, values)
 
 
 def _measure_membership(

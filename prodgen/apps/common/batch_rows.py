@@ -199,8 +199,8 @@ def change_photo(context: Context, request: BatchRequest) -> BatchImage:
         else:
             edited_photo = photo_edits.recolour_photo(product, target)
     details = {"of": request.photo, "edit": request.edit, "method": edited_photo.method}
-    details |= edited_photo.metrics | edited_photo.notes
-    details |= describe_cutout(product.cutout)
+    # A recolouring says itself which doubts about the cut-out concern it.
+    details |= describe_cutout(product.cutout) | edited_photo.metrics | edited_photo.notes
     return BatchImage(edited_photo.image, details, edited_photos.source_of_edit(edited_photo, path))
 
 
