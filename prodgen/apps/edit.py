@@ -221,7 +221,7 @@ def describe_notes(name: str, versions: list[EditedPhoto]) -> None:
         doubt = f"; DOUBTFUL: {notes['doubt']}" if notes["doubt"] else ""
         say(f"{name}: changed {notes['from_colour']} of the product{others}{doubt}")
         if notes.get("cutout_note"):
-            say(f"{name}: the cut-out, where nothing of that colour is: {notes['cutout_note']}")
+            say(f"{name}: a note, not about the changed colour: {notes['cutout_note']}")
     # What the run drew has doubts of its own.
     for version in versions:
         if version.method == "generated" and version.notes.get("doubt"):

@@ -13,7 +13,8 @@ from prodgen.core import pixels, provenance
 from prodgen.core.errors import BadData, MissingInput, UsageError
 from prodgen.editing import photo_edits
 from prodgen.model import Model
-from prodgen.photo import background_removal
+from prodgen.photo import background_removal, plain
+from prodgen.photo.mask_estimate import Finding, MaskEstimate
 from tests.modes import run_mode
 from tests.tiny import make_disc_photo
 
@@ -51,6 +52,25 @@ def read_table(shop):
 
 def open_rgb(shop, name):
     return np.asarray(Image.open(shop.parent / "out" / name).convert("RGB"))
+
+
+def test_a_doubt_about_a_part_without_the_changed_colour_is_a_note_of_a_recolouring(
+    shop, monkeypatch, capsys
+):
+    doubt = Finding("methods_differ", "the network sees no product in this part, 8% of the product")
+    monkeypatch.setattr(
+        background_removal,
+        "load_segmenter",
+        lambda *_: lambda image: MaskEstimate(plain.segment(image).mask, findings=(doubt,)),
+    )
+    for options, name, field, end in (
+        ({"edit": "recolour", "colour": ("teal",)}, "a.pngclassical", "cutout_note", "edited;"),
+        ({"edit": "background"}, "a.pngclassical", "cutout_doubt", "edited, 1 of them doubtful;"),
+    ):
+        run_edit(None, shop, **options)
+        row, messages = read_table(shop)[name], capsys.readouterr().err
+        assert row[field] == str(doubt) and f"1 of 3 photos {end}" in messages
+        assert ("DOUBTFUL" in messages) == bool(row["cutout_doubt"]) and str(doubt) in messages
 
 
 def test_a_background_is_replaced_without_a_run(shop):
