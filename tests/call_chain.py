@@ -89,6 +89,7 @@ def registered_modules(modules: dict[str, ast.Module]) -> set[str]:
     return {name for name in targets if not name.startswith("prodgen.apps.")}
 
 
+@functools.cache
 def call_graph() -> dict[str, set[str]]:
     """{function: functions that it calls}."""
     modules = read_modules()

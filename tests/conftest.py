@@ -33,6 +33,7 @@ WORKER_GROUPS = {
     "apps/test_names.py": "run", "apps/test_using.py": "run",
     "steps/test_gan.py": "steps", "steps/test_vaegan.py": "steps",
     "evaluation/test_monitor.py": "steps",
+    "test_advice.py": "source", "test_architecture.py": "source",
     "metrics/test_memorisation.py": "catalogue", "metrics/test_screen.py": "catalogue",
     "data/test_catalogue.py": "catalogue",
 }  # fmt: skip

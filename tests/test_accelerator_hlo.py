@@ -46,7 +46,7 @@ MAX_COUNTS = {
     ("vaegan", "h200:2"): (118, 115, 8),
     ("vaegan", "v5e:2x2"): (118, 0, 5),
 }
-DAILY = [("vae", "h200:2"), ("r3gan", "v5e:2x2")]
+DAILY = [("r3gan", "v5e:2x2")]  # test_compile_plan.py compiles for an H200 daily
 HOST_CALLS = re.compile(r"callback|infeed|outfeed|MoveToHost|SendToHost|host_compute")
 # Less time for what comes after the text that is tested: kernels, and a TPU's choice of windows.
 COMPILER_OPTIONS = {

@@ -6,12 +6,12 @@ import pytest
 import prodgen
 import prodgen.model
 from prodgen.core.errors import UsageError
-from tests.tiny import vae_run
+from tests.tiny import first_run, tiny
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, store):
-    return prodgen.load(vae_run(tmp_path_factory.mktemp("library") / "run", store, 2))
+    return prodgen.load(first_run(tmp_path_factory.mktemp("library") / "run", store, tiny(), 2))
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,7 @@ def test_the_representation_says_what_the_run_is(model):
     assert "vae" in repr(model) and "16 x 16 RGB" in repr(model) and "disc, square" in repr(model)
 
 
+@pytest.mark.slow
 def test_the_representation_says_what_the_run_is_fit_for(model, store, monkeypatch):
     run_model = model._model
     monkeypatch.setattr(prodgen.model.Model, "store", lambda self: store)

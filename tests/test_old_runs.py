@@ -66,9 +66,9 @@ def test_an_old_run_opens_and_samples_the_same_image(old_run, tmp_path):
     "old_run",
     [
         "vae",
-        "gan",
+        pytest.param("gan", marks=pytest.mark.slow),
         pytest.param("vaegan", marks=pytest.mark.slow),
-    ],  # its parts are in the other two
+    ],
     indirect=True,
 )
 def test_an_old_run_continues_bit_for_bit(old_run, tmp_path):

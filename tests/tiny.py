@@ -174,6 +174,15 @@ def vae_run(path: Path, store, steps: int) -> Path:
     return path
 
 
+def first_run(path: Path, store, config: ConfigDict, step: int) -> Path:
+    """The folder of a run whose weights are the initial ones, at a step of any number."""
+    with config.unlocked():
+        config.data.cache_dir = str(store.path.parent)
+    state = programs.initial_state(config, store.spec, rng.key(0, "init"))
+    write_run(path, store, config, state, step)
+    return path
+
+
 def mesh_of(config: ConfigDict, devices: int):
     with config.unlocked():
         config.parallel.devices = devices

@@ -9,13 +9,11 @@ import pytest
 from safetensors.numpy import load_file
 
 import prodgen.model
-from prodgen.core import rng
 from prodgen.core.errors import MissingInput, MissingRunData, SelfTestError, UsageError
 from prodgen.evaluation import classifier
 from prodgen.export import export_folder, onnx_files
-from tests import programs
 from tests.modes import run_mode
-from tests.tiny import vae_run, write_run
+from tests.tiny import first_run, tiny
 from tests.tiny_gan import init_reference_classifier, tiny_gan
 
 WEIGHTS_ALONE = {"formats": ("safetensors",)}
@@ -42,15 +40,13 @@ def add_classifier(path, store):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, store):
-    return add_classifier(vae_run(tmp_path_factory.mktemp("export") / "run", store, 2), store)
+    path = tmp_path_factory.mktemp("export") / "run"
+    return add_classifier(first_run(path, store, tiny(), 2), store)
 
 
 @pytest.fixture(scope="module")
 def gan_run(tmp_path_factory, store):
-    path, config = tmp_path_factory.mktemp("export") / "gan", tiny_gan()
-    state = programs.initial_state(config, store.spec, rng.key(0, "init"))
-    write_run(path, store, config, state, 0)
-    return path
+    return first_run(tmp_path_factory.mktemp("export") / "gan", store, tiny_gan(), 0)
 
 
 def test_the_folder_holds_weights_cards_and_checksums(run, tmp_path, capsys):

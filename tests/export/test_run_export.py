@@ -14,12 +14,12 @@ from prodgen.export import run_files
 from prodgen.runs.run import open_run
 from prodgen.runs.workdir import read_record
 from prodgen.steps.state import load_pretrained
-from tests.tiny import vae_run
+from tests.tiny import first_run, tiny
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, store):
-    return vae_run(tmp_path_factory.mktemp("export") / "run", store, 2)
+    return first_run(tmp_path_factory.mktemp("export") / "run", store, tiny(), 2)
 
 
 def write_folder(run, folder, dtype="float32"):
