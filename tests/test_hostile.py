@@ -4,6 +4,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from tests.tiny import ROOT
 
 
@@ -26,6 +28,7 @@ def test_damaged_images_are_read_or_refused_by_name():
     assert result["truncate refused"] > result["truncate read, equal"]
 
 
+@pytest.mark.slow
 def test_damaged_tables_are_read_or_refused():
     process, results = run_campaign("--images=0", "--tables=300", "--seed=1")
     result = results["tables"]

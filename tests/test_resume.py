@@ -262,6 +262,7 @@ def test_when_no_checkpoint_passes_the_run_stops_with_65_and_names_them(
     assert all(f"corrupt-{step}" in last for step in steps) and "Traceback" not in out
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_ends_the_run_with_one_line(
     tmp_path, uninterrupted_run
 ):

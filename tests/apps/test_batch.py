@@ -85,35 +85,38 @@ def open_rgb(shop, name):
     return np.asarray(Image.open(shop / "out" / name).convert("RGB"))
 
 
+@pytest.mark.parametrize(
+    "after",  # images: the interruption is among the samples, or among the edits
+    [40, pytest.param(80, marks=pytest.mark.slow)],
+)
 def test_an_interrupted_batch_continues_and_ends_with_the_same_bytes(
-    run, shop, monkeypatch, capsys
+    run, shop, after, monkeypatch, capsys
 ):
     run_batch(run, shop, "whole")
     whole = read_files(shop / "whole")
     assert len(whole) == 82 + 2
     write_image = batch_progress.BatchProgress.write_image
-    for after in (40, 80):  # among the samples, among the edits
-        folder, files = shop / f"parts{after}", []
+    folder, files = shop / f"parts{after}", []
 
-        def interrupt(self, file, *args, files=files, after=after):
-            if len(files) == after:
-                raise KeyboardInterrupt
-            files.append(file)
-            return write_image(self, file, *args)
+    def interrupt(self, file, *args):
+        if len(files) == after:
+            raise KeyboardInterrupt
+        files.append(file)
+        return write_image(self, file, *args)
 
-        monkeypatch.setattr(batch_progress.BatchProgress, "write_image", interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            run_batch(run, shop, folder.name)
-        monkeypatch.setattr(batch_progress.BatchProgress, "write_image", write_image)
-        before = {p: p.stat().st_mtime_ns for p in folder.glob("*.png")}
-        (folder / sorted(files)[0]).write_bytes(b"cut short")
-        capsys.readouterr()
+    monkeypatch.setattr(batch_progress.BatchProgress, "write_image", interrupt)
+    with pytest.raises(KeyboardInterrupt):
         run_batch(run, shop, folder.name)
-        assert read_files(folder) == whole
-        message = f"{after - 1} images are there, {83 - after} are to be made"
-        assert message in capsys.readouterr().err
-        unchanged_files = [p for p, time in before.items() if p.stat().st_mtime_ns == time]
-        assert len(unchanged_files) == after - 1
+    monkeypatch.setattr(batch_progress.BatchProgress, "write_image", write_image)
+    before = {p: p.stat().st_mtime_ns for p in folder.glob("*.png")}
+    (folder / sorted(files)[0]).write_bytes(b"cut short")
+    capsys.readouterr()
+    run_batch(run, shop, folder.name)
+    assert read_files(folder) == whole
+    message = f"{after - 1} images are there, {83 - after} are to be made"
+    assert message in capsys.readouterr().err
+    unchanged_files = [p for p, time in before.items() if p.stat().st_mtime_ns == time]
+    assert len(unchanged_files) == after - 1
 
 
 def test_samples_equal_those_of_the_model_and_state_their_origin(run, shop):

@@ -147,6 +147,7 @@ def check_equal_runs(tmp_path, **options):
     return tmp_path / "two"
 
 
+@pytest.mark.slow
 def test_a_pair_that_is_told_to_stop_continues_with_equal_bits(tmp_path):
     """As an undisturbed run on two devices: a sum of two numbers has no order."""
     options = {"steps": 4, "train__evaluate_every": 2, "train__checkpoint_every": 9}
