@@ -17,6 +17,7 @@ def run_campaign(*flags):
     return process, json.loads(process.stdout or "{}")
 
 
+@pytest.mark.slow
 def test_damaged_images_are_read_or_refused_by_name():
     process, results = run_campaign("--images=1000", "--tables=0")
     result = results["images"]

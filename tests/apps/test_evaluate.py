@@ -58,6 +58,7 @@ def run_evaluate(**options):
     return run_mode("evaluate", **options)
 
 
+@pytest.mark.slow
 def test_every_number_has_its_measurement_spec_interval_and_real_baseline(
     evaluated_run, store_and_data
 ):
@@ -75,12 +76,14 @@ def test_every_number_has_its_measurement_spec_interval_and_real_baseline(
             assert number["real_baseline"] is not None and number["subject"].endswith("step 120")
 
 
+@pytest.mark.slow
 def test_a_blurred_run_is_worse_than_the_real_baseline(evaluated_run):
     for numbers in evaluated_run[1]["distances"].values():
         assert numbers["frechet"]["value"] > 1.3 * numbers["frechet"]["real_baseline"]
         assert numbers["kernel"]["value"] > numbers["kernel"]["real_baseline"]
 
 
+@pytest.mark.slow
 def test_condition_accuracy_reconstruction_and_copies_are_measured(evaluated_run):
     evaluation = evaluated_run[1]
     assert set(evaluation["condition_accuracy"]) == {"category", "colour", "radius", "turn"}
@@ -92,6 +95,7 @@ def test_condition_accuracy_reconstruction_and_copies_are_measured(evaluated_run
     assert evaluation["packshots"]["real"]["shown"] == 1
 
 
+@pytest.mark.slow
 def test_the_report_is_one_page_with_all_results(evaluated_run):
     page = (evaluated_run[0] / "report.html").read_text()
     assert "Frechet distance" in page and "95 % interval" in page and "real baseline" in page
@@ -99,6 +103,7 @@ def test_the_report_is_one_page_with_all_results(evaluated_run):
     assert page.count("data:image/png;base64") >= 2 and 'src="http' not in page
 
 
+@pytest.mark.slow
 def test_numbers_of_different_measurement_specs_cannot_be_compared(
     evaluated_run, run, store_and_data, tmp_path
 ):
@@ -118,6 +123,7 @@ def test_numbers_of_different_measurement_specs_cannot_be_compared(
         difference(one, other)
 
 
+@pytest.mark.slow
 def test_names_are_escaped_in_the_report(evaluated_run):
     evaluation = evaluated_run[1] | {
         "subject": evaluated_run[1]["subject"] | {"name": "<script>alert(1)</script>"}
@@ -169,6 +175,7 @@ def test_external_images_are_compared_with_a_folder(image_folders):
     assert "100 pictures of good" in page and "Frechet distance" in page
 
 
+@pytest.mark.slow
 def test_files_are_not_overwritten_and_flags_are_not_ignored(
     evaluated_run, store_and_data, image_folders, tmp_path
 ):
@@ -333,6 +340,7 @@ def test_the_resolution_is_one_that_nine_of_ten_images_reach():
     assert reference_images.choose_resolution(folder, [(900, 300)], [(400, 400)]) == 128
 
 
+@pytest.mark.slow
 def test_the_page_says_how_images_were_fitted_and_what_was_left_out(evaluated_run):
     subject = evaluated_run[1]["subject"]
     plain = "".join(build_sections(evaluated_run[1]))
