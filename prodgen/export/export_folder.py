@@ -21,7 +21,7 @@ import numpy as np
 from prodgen.core import pixels, provenance, tensor_files
 from prodgen.core.errors import MissingInput, MissingRunData, SelfTestError, UsageError
 from prodgen.core.files import write_atomically
-from prodgen.evaluation.classifier import ReferenceClassifier
+from prodgen.evaluation.classifier import EXPORTED_FILE_NAME, ReferenceClassifier
 from prodgen.evaluation.fitness import Fitness
 from prodgen.export import (
     architecture,
@@ -34,9 +34,9 @@ from prodgen.export import (
     weight_licences,
 )
 from prodgen.export.examples import make_examples
-from prodgen.export.programs import CLASSIFIER_FILE, MODEL_FILE, Part
+from prodgen.export.programs import Part
 from prodgen.model import Model
-from prodgen.runs.workdir import EXPORT_FILE
+from prodgen.runs.workdir import EXPORT_FILE, MODEL_FILE
 
 EXAMPLE_FILE, VERIFY_FILE, SAMPLES_FILE = "example.safetensors", "verify.py", "samples.png"
 CARD_FILE, DATA_CARD_FILE = "README.md", "DATA_CARD.md"
@@ -135,7 +135,8 @@ def write_run(
     """Write weights, programs and examples; the facts that export.json has of them."""
     weights = {MODEL_FILE: run_files.write_model(model, folder, request.dtype)}
     if reference is not None:
-        weights[CLASSIFIER_FILE] = run_files.write_classifier(reference, folder, request.dtype)
+        arrays = run_files.write_classifier(reference, folder, request.dtype)
+        weights[EXPORTED_FILE_NAME] = arrays
     for name in run_files.copy_run_files(model, folder, request.dtype):
         say(f"{name} is left out: it belongs to the weights in float32")
     parts = programs.make_parts(model, reference.params if reference is not None else None)

@@ -11,21 +11,21 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from ml_collections import ConfigDict
 
-from prodgen.core import pixels
+from prodgen.core import pixels, tensor_files
 from prodgen.core.types import Array
+from prodgen.evaluation.classifier import EXPORTED_FILE_NAME
 from prodgen.model import Model
 from prodgen.models import classifier
 from prodgen.parallel.lowering import Lowering, select_lowering, use_lowering
+from prodgen.runs.workdir import MODEL_FILE
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-MODEL_FILE, CLASSIFIER_FILE = "model.safetensors", "classifier.safetensors"
 Weights = Mapping[str, Array]  # flat, by path: "decoder/start/kernel"
 
 
@@ -67,7 +67,7 @@ class Part:
             for name, value in weights.items()
             if not (self.ignores and name.startswith(self.ignores))
         }
-        return flax.traverse_util.unflatten_dict(own_weights, sep="/")
+        return tensor_files.nest(own_weights)
 
 
 def float32_config(model: Model) -> ConfigDict:
@@ -144,7 +144,7 @@ def _make_classifier(model: Model, num_outputs: int) -> Part:
         Tensor("features", "float32", (classifier.NUM_FEATURES,)),
     )
     image = Tensor("image", "uint8", model.spec.shape)
-    return Part("classifier", CLASSIFIER_FILE, (image,), outputs, apply)
+    return Part("classifier", EXPORTED_FILE_NAME, (image,), outputs, apply)
 
 
 def export_program(part: Part, weights: Weights) -> bytes:

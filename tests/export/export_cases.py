@@ -12,6 +12,7 @@ import numpy as np
 
 from prodgen.core import tensor_files, trees
 from prodgen.data.conditions import Conditions
+from prodgen.evaluation.classifier import EXPORTED_FILE_NAME
 from prodgen.export import (
     architecture,
     examples,
@@ -23,6 +24,7 @@ from prodgen.export import (
 from prodgen.model import Model
 from prodgen.models import classifier
 from prodgen.runs.run import Run, get_step_module
+from prodgen.runs.workdir import MODEL_FILE
 from tests.programs import initial_shapes
 from tests.tiny import spec_of, tiny
 
@@ -79,8 +81,8 @@ def write_folder(folder, model, dtype=np.float32):
     model_weights = flat_weights(model.generator[1], dtype)
     classifier_weights = flat_weights(classifier_params, dtype)
     weights = {name: model_weights for name in parts} | {"classifier": classifier_weights}
-    tensor_files.write_tensors(folder / programs.MODEL_FILE, model_weights, {})
-    tensor_files.write_tensors(folder / programs.CLASSIFIER_FILE, classifier_weights, {})
+    tensor_files.write_tensors(folder / MODEL_FILE, model_weights, {})
+    tensor_files.write_tensors(folder / EXPORTED_FILE_NAME, classifier_weights, {})
     files = {}
     for name, part in parts.items():
         (folder / f"{name}.stablehlo").write_bytes(programs.export_program(part, weights[name]))
